@@ -1,0 +1,1 @@
+//! WebSocket API gateways, declared in one macro and checked at compile time.
