@@ -1,1 +1,54 @@
 //! WebSocket API gateways, declared in one macro and checked at compile time.
+
+#[doc(hidden)]
+#[path = "private.rs"]
+pub mod __private;
+mod backend;
+mod channel;
+mod connection;
+mod error;
+mod error_format;
+mod extract;
+mod gateway;
+mod message;
+pub mod middleware;
+mod parser;
+mod reply;
+mod request;
+mod server;
+
+use __private as private;
+
+pub use axum::{
+    Extension, Json,
+    extract::{FromRef, Path, Query, State},
+};
+pub use bytes::Bytes;
+
+pub use crate::{
+    backend::{Backend, HandshakeError, IntoBackend, Lifecycle, NoRoute},
+    channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
+    connection::{Connection, ConnectionId, Registry, SendError, TrySendError},
+    error::{BoxError, Error, Result},
+    error_format::{ErrorFn, ErrorFormat, JsonErrors},
+    extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
+    gateway::{
+        ChannelInfo, Description, EndpointInfo, Gateway, GatewayError, Mount, RouteInfo, TargetInfo,
+    },
+    message::{Close, CloseCode, InvalidCloseCode, Message, Text},
+    middleware::{Middleware, Next},
+    parser::{Envelope, Parser, Raw},
+    reply::{IntoReply, Replies, Reply},
+    request::{Key, Request, RequestId},
+    server::{ServeError, Server, ServerHandle, readiness},
+};
+
+/// What most gateways need.
+pub mod prelude {
+    pub use crate::{
+        Backend, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest, Gateway,
+        IntoReply, Json, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw,
+        Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, Server, State, Text,
+        middleware::request::*, readiness,
+    };
+}

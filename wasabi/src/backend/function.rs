@@ -1,0 +1,92 @@
+//! Backends that are functions of extractors.
+
+use std::marker::PhantomData;
+
+use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
+
+/// What may stand at a route's target: a [`Backend`], or a function of extractors.
+///
+/// `M` only tells the two apart. The impls ask for the shape of the function and nothing more: what its
+/// arguments and its return type must implement is asked by [`HandlerFn`], so that the compiler names the
+/// argument at fault and not the function.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the target of a route",
+    label = "neither a backend nor a function of extractors",
+    note = "a target is an `async fn` of up to ten extractors, or a value that implements `Backend<{S}>`"
+)]
+pub trait IntoBackend<S, M> {
+    /// The backend that it becomes.
+    type Backend;
+
+    /// Makes the backend.
+    fn into_backend(self) -> Self::Backend;
+}
+
+/// Marks the targets that are backends already.
+#[derive(Debug)]
+pub struct ViaBackend;
+
+#[diagnostic::do_not_recommend]
+impl<S, B: Backend<S>> IntoBackend<S, ViaBackend> for B {
+    type Backend = B;
+
+    fn into_backend(self) -> B {
+        self
+    }
+}
+
+/// A function of extractors as a [`Backend`]; `Args` is the tuple of its arguments.
+pub struct HandlerFn<F, Args> {
+    function: F,
+    args: PhantomData<fn(Args)>,
+}
+
+impl<F, Args> std::fmt::Debug for HandlerFn<F, Args> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HandlerFn({})", std::any::type_name::<F>())
+    }
+}
+
+macro_rules! handler_fn {
+    ($($arg:ident),*) => {
+        #[diagnostic::do_not_recommend]
+        impl<S, F, Fut, $($arg,)*> IntoBackend<S, ($($arg,)*)> for F
+        where
+            F: Fn($($arg,)*) -> Fut,
+        {
+            type Backend = HandlerFn<F, ($($arg,)*)>;
+
+            fn into_backend(self) -> Self::Backend {
+                HandlerFn { function: self, args: PhantomData }
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)]
+        impl<S, F, Fut, R, $($arg,)*> Backend<S> for HandlerFn<F, ($($arg,)*)>
+        where
+            S: Sync,
+            F: Fn($($arg,)*) -> Fut + Send + Sync,
+            Fut: Future<Output = R> + Send,
+            R: IntoReply,
+            $($arg: FromRequest<S> + Send,)*
+        {
+            async fn call(&self, req: Request, state: &S) -> Result<Reply> {
+                $(let $arg = $arg::from_request(&req, state).await?;)*
+                drop(req);
+                (self.function)($($arg,)*).await.into_reply()
+            }
+        }
+    };
+}
+
+handler_fn!();
+handler_fn!(A1);
+handler_fn!(A1, A2);
+handler_fn!(A1, A2, A3);
+handler_fn!(A1, A2, A3, A4);
+handler_fn!(A1, A2, A3, A4, A5);
+handler_fn!(A1, A2, A3, A4, A5, A6);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10);

@@ -1,0 +1,325 @@
+//! A channel: one WebSocket endpoint of a gateway.
+
+mod handshake;
+mod hooks;
+mod origin;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::routing::{MethodRouter, any};
+
+pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
+use self::{handshake::Endpoint, hooks::NoHook, origin::Origins};
+use crate::{
+    Backend, ErrorFormat, Parser, Raw, Registry,
+    connection::{driver::Settings, socket::Limits},
+    gateway::ChannelInfo,
+    middleware::http::HttpMiddleware,
+    private::Scope,
+};
+
+/// One WebSocket endpoint, as `channel(..)` declares it. Its methods are the channel's settings.
+pub struct Channel<S, B, P = Raw, C = NoHook, D = NoHook> {
+    pub(crate) path: String,
+    pub(crate) info: ChannelInfo,
+    pub(crate) layers: Vec<Apply>,
+    parts: Parts<S, B, P, C, D>,
+}
+
+struct Parts<S, B, P, C, D> {
+    scope: Scope<S>,
+    backend: B,
+    parser: P,
+    on_connect: C,
+    on_disconnect: D,
+    errors: Option<ErrorFormat>,
+    registry: Registry,
+    origins: Origins,
+    subprotocols: Vec<String>,
+    max_connections: Option<usize>,
+    settings: Settings,
+}
+
+type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
+
+impl<S, B> Channel<S, B> {
+    /// A channel with the defaults.
+    pub fn new(scope: &Scope<S>, path: impl Into<String>, backend: B, info: ChannelInfo) -> Self {
+        Self {
+            path: path.into(),
+            info,
+            layers: Vec::new(),
+            parts: Parts {
+                scope: *scope,
+                backend,
+                parser: Raw,
+                on_connect: NoHook,
+                on_disconnect: NoHook,
+                errors: None,
+                registry: Registry::new(),
+                origins: Origins::default(),
+                subprotocols: Vec::new(),
+                max_connections: None,
+                settings: Settings {
+                    limits: Limits {
+                        read_buffer_size: 4 * 1024,
+                        max_message_size: 32 * 1024,
+                    },
+                    concurrency: 25,
+                    idle_timeout: None,
+                    ping: None,
+                    pong_timeout: None,
+                    send_timeout: Duration::from_secs(10),
+                    close_timeout: Duration::from_secs(10),
+                    send_queue: 256,
+                    send_buffer: 1024 * 1024,
+                },
+            },
+        }
+    }
+}
+
+impl<S, B, P, C, D> Channel<S, B, P, C, D> {
+    /// `max_message_size`: the most bytes a client's message may have, 32 KiB if not set. A larger one closes
+    /// the connection with 1009.
+    #[must_use]
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.parts.settings.limits.max_message_size = bytes;
+        self
+    }
+
+    /// `concurrency`: how many requests of one connection are in flight at the same time, 25 if not set. At
+    /// least 1. Further ones wait: a few in memory, the rest in the client (back-pressure).
+    #[must_use]
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        self.parts.settings.concurrency = requests.max(1);
+        self
+    }
+
+    /// `max_connections`: how many connections the channel takes, any number if not set. Further handshakes are
+    /// answered 503.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.parts.max_connections = Some(connections);
+        self
+    }
+
+    /// `idle_timeout`: a connection without a message in either direction and without a request in flight for so
+    /// long is closed with 1001; never if not set.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.settings.idle_timeout = Some(timeout);
+        self
+    }
+
+    /// `ping`: a client that has been silent for so long is pinged; never if not set. One that leaves the ping
+    /// unanswered for `pong_timeout` is dropped, unless it has requests in flight.
+    #[must_use]
+    pub fn ping(mut self, interval: Duration) -> Self {
+        self.parts.settings.ping = Some(interval);
+        self
+    }
+
+    /// `pong_timeout`: how long a client may take to answer a ping; the ping interval if not set.
+    #[must_use]
+    pub fn pong_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.settings.pong_timeout = Some(timeout);
+        self
+    }
+
+    /// `send_timeout`: a client that takes nothing of what is sent for so long is closed with 1008; 10 s if not
+    /// set.
+    #[must_use]
+    pub fn send_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.settings.send_timeout = timeout;
+        self
+    }
+
+    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight; 10 s if
+    /// not set. A drain of the server waits no longer than its own deadline either.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.settings.close_timeout = timeout;
+        self
+    }
+
+    /// `send_queue`: how many messages from [`Connection::send`](crate::Connection::send) wait for one client,
+    /// 256 if not set.
+    #[must_use]
+    pub fn send_queue(mut self, messages: usize) -> Self {
+        self.parts.settings.send_queue = messages.max(1);
+        self
+    }
+
+    /// `send_buffer`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client,
+    /// 1 MiB if not set.
+    #[must_use]
+    pub fn send_buffer(mut self, bytes: usize) -> Self {
+        self.parts.settings.send_buffer = bytes;
+        self
+    }
+
+    /// `read_buffer_size`: bytes of a connection's read buffer, 4 KiB if not set. Larger messages work with any
+    /// size; a larger buffer costs memory for each connection and processor time for each small message, and
+    /// saves system calls for large ones.
+    #[must_use]
+    pub fn read_buffer_size(mut self, bytes: usize) -> Self {
+        self.parts.settings.limits.read_buffer_size = bytes;
+        self
+    }
+
+    /// `origins`: which web pages may connect beside those of the same host: `https://app.example.com`,
+    /// `https://*.example.com`, or `*` for all. Clients that send no `Origin`, which browsers always do, are
+    /// not restricted. Others get 403 (RFC 6455, section 10.2).
+    #[must_use]
+    pub fn origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
+        self.parts.origins = Origins::new(origins);
+        self
+    }
+
+    /// `subprotocols`: the subprotocols that the channel speaks, best first. The client's offer decides which
+    /// of them is chosen; a client that offers none of them gets none (RFC 6455, section 1.9).
+    #[must_use]
+    pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.parts.subprotocols = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// `errors`: how error replies are written; as the parser's messages are if not set.
+    #[must_use]
+    pub fn errors(mut self, format: impl Into<ErrorFormat>) -> Self {
+        self.parts.errors = Some(format.into());
+        self
+    }
+
+    /// `registry`: where the channel lists its connections; one of its own if not set.
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.parts.registry = registry;
+        self
+    }
+
+    /// One entry of `http = [..]`; those that come first are outermost.
+    #[must_use]
+    pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
+        self.layers
+            .push(Box::new(|router| middleware.apply(router)));
+        self
+    }
+
+    /// `parser`: reads the routing key from a message; [`Raw`] if not set.
+    #[must_use]
+    pub fn parser<P2: Parser>(self, parser: P2) -> Channel<S, B, P2, C, D> {
+        self.map(|parts| Parts {
+            parser,
+            scope: parts.scope,
+            backend: parts.backend,
+            on_connect: parts.on_connect,
+            on_disconnect: parts.on_disconnect,
+            errors: parts.errors,
+            registry: parts.registry,
+            origins: parts.origins,
+            subprotocols: parts.subprotocols,
+            max_connections: parts.max_connections,
+            settings: parts.settings,
+        })
+    }
+
+    /// `on_connect`: an `async fn(Connection)` that runs before the first message is read. When it returns
+    /// `Err(Close)` the connection is closed with that, and `on_disconnect` does not run.
+    #[must_use]
+    pub fn on_connect<C2: OnConnect>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
+        self.map(|parts| Parts {
+            on_connect,
+            scope: parts.scope,
+            backend: parts.backend,
+            parser: parts.parser,
+            on_disconnect: parts.on_disconnect,
+            errors: parts.errors,
+            registry: parts.registry,
+            origins: parts.origins,
+            subprotocols: parts.subprotocols,
+            max_connections: parts.max_connections,
+            settings: parts.settings,
+        })
+    }
+
+    /// `on_disconnect`: an `async fn(Connection, Close)` that runs exactly once for every connection that
+    /// `on_connect` has admitted, however it ended.
+    #[must_use]
+    pub fn on_disconnect<D2: OnDisconnect>(self, on_disconnect: D2) -> Channel<S, B, P, C, D2> {
+        self.map(|parts| Parts {
+            on_disconnect,
+            scope: parts.scope,
+            backend: parts.backend,
+            parser: parts.parser,
+            on_connect: parts.on_connect,
+            errors: parts.errors,
+            registry: parts.registry,
+            origins: parts.origins,
+            subprotocols: parts.subprotocols,
+            max_connections: parts.max_connections,
+            settings: parts.settings,
+        })
+    }
+
+    fn map<P2, C2, D2>(
+        self,
+        change: impl FnOnce(Parts<S, B, P, C, D>) -> Parts<S, B, P2, C2, D2>,
+    ) -> Channel<S, B, P2, C2, D2> {
+        Channel {
+            path: self.path,
+            info: self.info,
+            layers: self.layers,
+            parts: change(self.parts),
+        }
+    }
+}
+
+impl<S, B, P, C, D> Channel<S, B, P, C, D>
+where
+    S: Send + Sync + 'static,
+    B: Backend<S> + 'static,
+    P: Parser,
+    C: OnConnect,
+    D: OnDisconnect,
+{
+    /// Makes the channel's HTTP endpoint.
+    pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Registry) {
+        let parts = self.parts;
+        let errors = match parts.errors {
+            Some(own) => own.or_from_parser(parts.parser.errors()),
+            None => parts.parser.errors(),
+        };
+        let registry = parts.registry.clone();
+        let endpoint = Arc::new(Endpoint {
+            state,
+            backend: parts.backend,
+            parser: parts.parser,
+            on_connect: parts.on_connect,
+            on_disconnect: parts.on_disconnect,
+            errors,
+            registry: parts.registry,
+            origins: parts.origins,
+            subprotocols: parts.subprotocols,
+            max_connections: parts.max_connections,
+            settings: parts.settings,
+            target: self.info.target.name(),
+        });
+        let mut router = any(move |req: axum::extract::Request| endpoint.accept(req));
+        // The first layer is to be outermost, and each one that is added goes around the others.
+        for layer in self.layers.into_iter().rev() {
+            router = layer(router);
+        }
+        (router, registry)
+    }
+}
+
+impl<S, B, P, C, D> std::fmt::Debug for Channel<S, B, P, C, D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel")
+            .field("path", &self.path)
+            .field("settings", &self.parts.settings)
+            .finish_non_exhaustive()
+    }
+}

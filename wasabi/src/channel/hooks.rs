@@ -1,0 +1,90 @@
+//! What runs when a connection opens and when it has ended.
+
+use crate::{Close, Connection};
+
+/// An `on_connect` hook: an `async fn(Connection)` that returns `()` or `Result<(), Close>`.
+///
+/// ```
+/// use wasabi::{Close, CloseCode, prelude::*};
+///
+/// async fn only_known_tenants(connection: Connection) -> Result<(), Close> {
+///     match connection.uri().path() {
+///         "/v1/acme" => Ok(()),
+///         _ => Err(Close::new(CloseCode::new(4404), "unknown tenant")),
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_connect`",
+    label = "wrong signature",
+    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`"
+)]
+pub trait OnConnect: Send + Sync + 'static {
+    /// Admits the connection or refuses it.
+    fn connected(&self, connection: Connection) -> impl Future<Output = Result<(), Close>> + Send;
+}
+
+/// An `on_disconnect` hook: an `async fn(Connection, Close)`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_disconnect`",
+    label = "wrong signature",
+    note = "expected `async fn(connection: Connection, close: Close)`"
+)]
+pub trait OnDisconnect: Send + Sync + 'static {
+    /// The connection has ended like this.
+    fn disconnected(&self, connection: Connection, close: Close)
+    -> impl Future<Output = ()> + Send;
+}
+
+/// What an `on_connect` hook may return: `()` or `Result<(), Close>`.
+pub trait IntoAdmission {
+    /// Whether the connection is admitted.
+    fn into_admission(self) -> Result<(), Close>;
+}
+
+impl IntoAdmission for () {
+    fn into_admission(self) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+impl<E: Into<Close>> IntoAdmission for Result<(), E> {
+    fn into_admission(self) -> Result<(), Close> {
+        self.map_err(Into::into)
+    }
+}
+
+impl<F, Fut> OnConnect for F
+where
+    F: Fn(Connection) -> Fut + Send + Sync + 'static,
+    Fut: Future + Send,
+    Fut::Output: IntoAdmission,
+{
+    async fn connected(&self, connection: Connection) -> Result<(), Close> {
+        self(connection).await.into_admission()
+    }
+}
+
+impl<F, Fut> OnDisconnect for F
+where
+    F: Fn(Connection, Close) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    async fn disconnected(&self, connection: Connection, close: Close) {
+        self(connection, close).await;
+    }
+}
+
+/// Does nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct NoHook;
+
+impl OnConnect for NoHook {
+    async fn connected(&self, _connection: Connection) -> Result<(), Close> {
+        Ok(())
+    }
+}
+
+impl OnDisconnect for NoHook {
+    async fn disconnected(&self, _connection: Connection, _close: Close) {}
+}

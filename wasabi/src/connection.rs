@@ -1,0 +1,148 @@
+//! One live WebSocket connection, and the handle to it.
+
+pub(crate) mod driver;
+pub(crate) mod in_flight;
+pub(crate) mod outbox;
+pub(crate) mod registry;
+pub(crate) mod socket;
+
+use std::{fmt, net::SocketAddr, sync::Arc};
+
+use http::{Extensions, HeaderMap, Uri};
+
+use self::outbox::Outbox;
+pub use self::{
+    outbox::{SendError, TrySendError},
+    registry::Registry,
+};
+use crate::{Close, Message};
+
+/// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// async fn subscribe(connection: Connection) {
+///     tokio::spawn(async move {
+///         for n in 1..=3 {
+///             if connection.send(format!("tick {n}")).await.is_err() {
+///                 return; // the client has gone
+///             }
+///         }
+///     });
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    id: ConnectionId,
+    handshake: Handshake,
+    outbox: Outbox,
+}
+
+/// What is kept of the handshake.
+pub(crate) struct Handshake {
+    pub(crate) uri: Uri,
+    pub(crate) headers: HeaderMap,
+    pub(crate) extensions: Extensions,
+    pub(crate) subprotocol: Option<String>,
+    pub(crate) remote_addr: Option<SocketAddr>,
+}
+
+/// Identifies a connection: unique within the process, never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionId(pub(crate) u64);
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(id: ConnectionId, handshake: Handshake, outbox: Outbox) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            handshake,
+            outbox,
+        }))
+    }
+
+    /// The id of the connection.
+    pub fn id(&self) -> ConnectionId {
+        self.0.id
+    }
+
+    /// Queues a message and returns once it is in the queue; waits while the queue is full.
+    ///
+    /// Messages go out in the order in which they were queued. The queue is bounded by the channel's
+    /// `send_queue` (messages) and `send_buffer` (bytes); one message may be larger than `send_buffer`, and then
+    /// is alone in the queue. A client that takes nothing for the channel's `send_timeout` is closed with 1008,
+    /// which ends the waiting.
+    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+        self.0.outbox.send(message.into()).await
+    }
+
+    /// Queues a message, or gives it back when the queue is full or the connection closed. Never waits.
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
+        self.0.outbox.try_send(message.into())
+    }
+
+    /// Closes the connection: what is queued and what is in flight goes out first, up to the channel's
+    /// `close_timeout`, then the close frame. Returns at once; the first call decides code and reason.
+    /// New messages of the client are answered with the error `closing` meanwhile.
+    pub fn close(&self, close: impl Into<Close>) {
+        self.0.outbox.close(close.into());
+    }
+
+    /// Waits for the end of the connection and tells how it ended: the close frame that the client sent, or the
+    /// one that the server did, or [`CloseCode::ABNORMAL`](crate::CloseCode::ABNORMAL) when the connection broke.
+    pub async fn closed(&self) -> Close {
+        self.0.outbox.closed().await
+    }
+
+    /// Whether the connection has ended or is about to.
+    pub fn is_closed(&self) -> bool {
+        self.0.outbox.is_closing()
+    }
+
+    /// The peer's address; `None` behind a Unix socket. Behind a proxy it is the proxy's.
+    pub fn remote_addr(&self) -> Option<SocketAddr> {
+        self.0.handshake.remote_addr
+    }
+
+    /// The URI of the handshake.
+    pub fn uri(&self) -> &Uri {
+        &self.0.handshake.uri
+    }
+
+    /// The headers of the handshake.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.handshake.headers
+    }
+
+    /// The subprotocol that was agreed upon.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.0.handshake.subprotocol.as_deref()
+    }
+
+    /// Typed values that HTTP middleware left in the handshake.
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.handshake.extensions
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0.outbox
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.0.id)
+            .field("uri", &self.0.handshake.uri)
+            .field("remote_addr", &self.0.handshake.remote_addr)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,214 @@
+//! The requests of one connection that are being answered.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
+};
+
+use atomic_waker::AtomicWaker;
+
+/// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
+///
+/// A slot is allocated when it is first needed. After that a message costs no allocation.
+pub(crate) struct InFlight<F, T> {
+    slots: Vec<Slot<F, T>>,
+    free: Vec<usize>,
+    capacity: usize,
+    ready: Option<Arc<ReadySet>>,
+}
+
+struct Slot<F, T> {
+    future: Pin<Box<Option<F>>>,
+    /// What belongs to the future while it runs.
+    tag: Option<T>,
+    waker: Waker,
+}
+
+/// What polling a slot came to.
+pub(crate) enum Polled<O> {
+    Pending,
+    Ready(O),
+    Panicked,
+}
+
+impl<F: Future, T> InFlight<F, T> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            capacity,
+            ready: None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn has_room(&self) -> bool {
+        self.len() < self.capacity
+    }
+
+    /// Puts a future into a free slot and returns the slot; it has not been polled yet.
+    /// There must be room.
+    pub(crate) fn insert(&mut self, future: F, tag: T, task: &Waker) -> usize {
+        debug_assert!(self.has_room());
+        let index = self.free.pop().unwrap_or_else(|| self.grow(task));
+        let slot = &mut self.slots[index];
+        slot.future.set(Some(future));
+        slot.tag = Some(tag);
+        index
+    }
+
+    /// Polls one slot. A panic ends the future like a result does; the slot stays taken until [`release`](Self::release).
+    pub(crate) fn poll(&mut self, index: usize) -> Polled<F::Output> {
+        let slot = &mut self.slots[index];
+        let Some(future) = slot.future.as_mut().as_pin_mut() else {
+            return Polled::Pending;
+        };
+        let polled = catch_unwind(AssertUnwindSafe(|| {
+            future.poll(&mut Context::from_waker(&slot.waker))
+        }));
+        match polled {
+            Ok(Poll::Pending) => Polled::Pending,
+            Ok(Poll::Ready(output)) => Polled::Ready(output),
+            Err(_panic) => Polled::Panicked,
+        }
+    }
+
+    pub(crate) fn waker(&self, index: usize) -> &Waker {
+        &self.slots[index].waker
+    }
+
+    pub(crate) fn tag_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.slots[index].tag.as_mut()
+    }
+
+    /// Drops the finished future, but keeps the slot taken.
+    pub(crate) fn finish(&mut self, index: usize) {
+        let future = self.slots[index].future.as_mut();
+        // A destructor of the user's may panic too; the slot is empty all the same.
+        let _ = catch_unwind(AssertUnwindSafe(move || {
+            let mut future = future;
+            future.set(None);
+        }));
+    }
+
+    /// Frees a slot and returns its tag.
+    pub(crate) fn release(&mut self, index: usize) -> Option<T> {
+        self.free.push(index);
+        self.slots[index].tag.take()
+    }
+
+    /// Names the task that is woken when a slot is.
+    pub(crate) fn register(&self, task: &Waker) {
+        if let Some(ready) = &self.ready {
+            ready.task.register(task);
+        }
+    }
+
+    /// How many words of 64 slots there are to look through.
+    pub(crate) fn words(&self) -> usize {
+        self.slots.len().div_ceil(64)
+    }
+
+    /// The slots of one word that have been woken since they were polled, as bits.
+    pub(crate) fn take_woken(&self, word: usize) -> u64 {
+        self.ready.as_ref().map_or(0, |ready| ready.take(word))
+    }
+
+    /// Puts back what is not polled after all.
+    pub(crate) fn restore_woken(&self, word: usize, bits: u64) {
+        if let Some(ready) = &self.ready {
+            ready.bits[word].fetch_or(bits, Ordering::AcqRel);
+        }
+    }
+
+    /// Drops everything that is in flight.
+    pub(crate) fn clear(&mut self) {
+        for index in 0..self.slots.len() {
+            if self.slots[index].tag.is_some() {
+                self.finish(index);
+                self.release(index);
+            }
+        }
+    }
+
+    fn grow(&mut self, task: &Waker) -> usize {
+        let capacity = self.capacity;
+        let ready = self.ready.get_or_insert_with(|| {
+            let ready = ReadySet::new(capacity);
+            ready.task.register(task);
+            Arc::new(ready)
+        });
+        let index = self.slots.len();
+        self.slots.push(Slot {
+            future: Box::pin(None),
+            tag: None,
+            waker: Waker::from(Arc::new(SlotWaker {
+                ready: Arc::clone(ready),
+                index,
+            })),
+        });
+        // Releasing a slot must not allocate.
+        self.free.reserve(self.slots.len());
+        index
+    }
+}
+
+/// One bit per slot: set by the slot's waker, taken by the connection's task.
+struct ReadySet {
+    bits: Box<[AtomicU64]>,
+    task: AtomicWaker,
+}
+
+impl ReadySet {
+    fn new(capacity: usize) -> Self {
+        Self {
+            bits: (0..capacity.div_ceil(64))
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            task: AtomicWaker::new(),
+        }
+    }
+
+    fn set(&self, index: usize) {
+        let (word, bit) = (&self.bits[index / 64], 1 << (index % 64));
+        if word.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
+            self.task.wake();
+        }
+    }
+
+    fn take(&self, word: usize) -> u64 {
+        let bits = &self.bits[word];
+        // Mostly nothing is set, and a load is cheaper than a swap.
+        match bits.load(Ordering::Acquire) {
+            0 => 0,
+            _ => bits.swap(0, Ordering::AcqRel),
+        }
+    }
+}
+
+struct SlotWaker {
+    ready: Arc<ReadySet>,
+    index: usize,
+}
+
+impl Wake for SlotWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.ready.set(self.index);
+    }
+}

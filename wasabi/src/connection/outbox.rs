@@ -1,0 +1,205 @@
+//! What waits to be sent to one client, from whichever task it comes.
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    task::Waker,
+};
+
+use atomic_waker::AtomicWaker;
+use tokio::sync::Notify;
+
+use crate::{Close, Message};
+
+/// A bounded queue of messages; the connection's task takes them out.
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    max_messages: usize,
+    max_bytes: usize,
+    /// The connection's task.
+    owner: AtomicWaker,
+    /// Senders that wait for room.
+    room: Notify,
+    ended: OnceLock<Close>,
+    end: Notify,
+}
+
+#[derive(Default)]
+struct Queue {
+    messages: VecDeque<Message>,
+    /// What the connection's task has taken and not written yet counts as well.
+    count: usize,
+    bytes: usize,
+    /// Asked for by the server; the first one counts.
+    close: Option<Close>,
+    stop: bool,
+    shut: bool,
+}
+
+/// The connection is closed, or about to be; the message comes back.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is closed")]
+pub struct SendError(pub Message);
+
+/// Why a message could not be queued at once; it comes back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrySendError {
+    /// The send queue is full.
+    #[error("the send queue is full")]
+    Full(Message),
+    /// The connection is closed, or about to be.
+    #[error("the connection is closed")]
+    Closed(Message),
+}
+
+impl Outbox {
+    pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            max_messages,
+            max_bytes,
+            owner: AtomicWaker::new(),
+            room: Notify::new(),
+            ended: OnceLock::new(),
+            end: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing panics while it holds the lock, and a queue is whole between any two operations.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn try_send(&self, message: Message) -> Result<(), TrySendError> {
+        let mut queue = self.lock();
+        if queue.shut || queue.close.is_some() {
+            return Err(TrySendError::Closed(message));
+        }
+        let bytes = queue.bytes.saturating_add(message.len());
+        if queue.count > 0 && (queue.count >= self.max_messages || bytes > self.max_bytes) {
+            return Err(TrySendError::Full(message));
+        }
+        queue.count += 1;
+        queue.bytes = bytes;
+        let first = queue.messages.is_empty();
+        queue.messages.push_back(message);
+        drop(queue);
+        if first {
+            self.owner.wake();
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn send(&self, mut message: Message) -> Result<(), SendError> {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Listening starts before looking, else a release in between is missed.
+            room.as_mut().enable();
+            message = match self.try_send(message) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Closed(message)) => return Err(SendError(message)),
+                Err(TrySendError::Full(message)) => message,
+            };
+            room.await;
+        }
+    }
+
+    pub(crate) fn close(&self, close: Close) {
+        self.lock().close.get_or_insert(close);
+        self.owner.wake();
+        self.room.notify_waiters();
+    }
+
+    /// Ends the connection at once: nothing more is sent but, if it fits, the close frame.
+    pub(crate) fn stop(&self, close: Close) {
+        let mut queue = self.lock();
+        queue.stop = true;
+        queue.close.get_or_insert(close);
+        drop(queue);
+        self.owner.wake();
+        self.room.notify_waiters();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        let queue = self.lock();
+        queue.shut || queue.close.is_some()
+    }
+
+    pub(crate) async fn closed(&self) -> Close {
+        loop {
+            let end = self.end.notified();
+            tokio::pin!(end);
+            end.as_mut().enable();
+            if let Some(close) = self.ended.get() {
+                return close.clone();
+            }
+            end.await;
+        }
+    }
+
+    // What follows is for the connection's task.
+
+    pub(crate) fn register(&self, owner: &Waker) {
+        self.owner.register(owner);
+    }
+
+    /// Moves everything that waits into `batch`, which must be empty.
+    pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Requested {
+        let mut queue = self.lock();
+        mem::swap(&mut queue.messages, batch);
+        if queue.stop {
+            Requested::Stop
+        } else if queue.close.is_some() {
+            Requested::Close
+        } else {
+            Requested::Nothing
+        }
+    }
+
+    pub(crate) fn wants_stop(&self) -> bool {
+        self.lock().stop
+    }
+
+    pub(crate) fn requested_close(&self) -> Option<Close> {
+        self.lock().close.clone()
+    }
+
+    /// Gives back the room of messages that have been written.
+    pub(crate) fn release(&self, count: usize, bytes: usize) {
+        if count == 0 {
+            return;
+        }
+        let mut queue = self.lock();
+        queue.count = queue.count.saturating_sub(count);
+        queue.bytes = queue.bytes.saturating_sub(bytes);
+        drop(queue);
+        self.room.notify_waiters();
+    }
+
+    /// Nothing can be sent from now on.
+    pub(crate) fn shut(&self) {
+        let mut queue = self.lock();
+        queue.shut = true;
+        queue.messages = VecDeque::new();
+        drop(queue);
+        self.room.notify_waiters();
+    }
+
+    /// The connection has ended.
+    pub(crate) fn end(&self, close: Close) {
+        self.shut();
+        let _ = self.ended.set(close);
+        self.end.notify_waiters();
+    }
+}
+
+/// What the server wants of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Requested {
+    Nothing,
+    Close,
+    Stop,
+}

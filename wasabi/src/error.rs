@@ -1,0 +1,170 @@
+//! Why a request got no reply.
+
+use std::{borrow::Cow, time::Duration};
+
+use http::StatusCode;
+
+/// What the parts of a chain answer with: a [`Reply`](crate::Reply) or an [`Error`], unless said otherwise.
+pub type Result<T = crate::Reply, E = Error> = std::result::Result<T, E>;
+
+/// Any error; what an [`Error`] carries as its source.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a request got no reply.
+///
+/// Each variant has a stable [`code`](Error::code) that goes to the client together with a
+/// [message](Error::client_message) that tells nothing of the inside. What the error displays is for logs.
+///
+/// A backend may fail with an error of its own: any type that converts into this one.
+///
+/// ```
+/// use wasabi::Error;
+///
+/// enum OrderError {
+///     OutOfStock,
+///     Database(std::io::Error),
+/// }
+///
+/// impl From<OrderError> for Error {
+///     fn from(error: OrderError) -> Self {
+///         match error {
+///             OrderError::OutOfStock => Error::new("out_of_stock", "this item is sold out"),
+///             OrderError::Database(error) => Error::internal(error),
+///         }
+///     }
+/// }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `bad_request`: the message cannot be understood; the text says why and goes to the client.
+    #[error("bad request: {0}")]
+    BadRequest(Cow<'static, str>),
+    /// `no_route`: nothing answers this routing key.
+    #[error("no route for this key")]
+    NoRoute,
+    /// `timed_out`: no reply within the given time.
+    #[error("no reply within {0:?}")]
+    TimedOut(Duration),
+    /// `rate_limited`: too many requests for now.
+    #[error("rate limit reached")]
+    RateLimited {
+        /// When the next request may succeed; goes to the client as `retry_after_ms`.
+        retry_after: Option<Duration>,
+    },
+    /// `overloaded`: too many requests at the same time.
+    #[error("too many requests in flight")]
+    Overloaded,
+    /// `closing`: the connection is being closed and takes no more requests; this one was not looked at.
+    #[error("the connection is being closed")]
+    Closing,
+    /// `breaker_open`: the backend failed too often and is left alone for a while.
+    #[error("circuit breaker is open")]
+    BreakerOpen,
+    /// `upstream_status`: the upstream answered with a status that is no success.
+    #[error("upstream answered {0}")]
+    UpstreamStatus(StatusCode),
+    /// `upstream_unreachable`: no connection, or it broke before the answer.
+    #[error("upstream cannot be reached: {0}")]
+    UpstreamUnreachable(#[source] BoxError),
+    /// `upstream_invalid`: an answer that cannot be passed on, such as one over the size limit.
+    #[error("upstream sent an invalid answer: {0}")]
+    UpstreamInvalid(#[source] BoxError),
+    /// An error of the application's own, with its code; both texts go to the client.
+    #[error("{code}: {message}")]
+    Application {
+        /// The code, `snake_case` like the others.
+        code: Cow<'static, str>,
+        /// The message.
+        message: Cow<'static, str>,
+    },
+    /// `internal`: anything else. The client learns no more than that.
+    #[error("internal error: {0}")]
+    Internal(#[source] BoxError),
+}
+
+impl Error {
+    /// An error of the application's own: `code` and `message` go to the client.
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Application {
+            code: code.into(),
+            message: message.into(),
+        }
+    }
+
+    /// A request that cannot be understood; `message` goes to the client.
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::BadRequest(message.into())
+    }
+
+    /// An error that the client learns nothing about but the code `internal`.
+    pub fn internal(source: impl Into<BoxError>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// The stable code, as it goes to the client.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::NoRoute => "no_route",
+            Self::TimedOut(_) => "timed_out",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Closing => "closing",
+            Self::BreakerOpen => "breaker_open",
+            Self::UpstreamStatus(_) => "upstream_status",
+            Self::UpstreamUnreachable(_) => "upstream_unreachable",
+            Self::UpstreamInvalid(_) => "upstream_invalid",
+            Self::Application { code, .. } => code,
+            Self::Internal(_) => "internal",
+        }
+    }
+
+    /// What the client is told: nothing of the inside, unless the text was written for the client.
+    pub fn client_message(&self) -> Cow<'_, str> {
+        match self {
+            Self::BadRequest(message) | Self::Application { message, .. } => Cow::Borrowed(message),
+            Self::NoRoute => "nothing answers this key".into(),
+            Self::TimedOut(_) => "no reply in time".into(),
+            Self::RateLimited { .. } => "too many requests, retry later".into(),
+            Self::Overloaded => "too many requests in flight".into(),
+            Self::Closing => "the connection is being closed".into(),
+            Self::BreakerOpen => "temporarily unavailable".into(),
+            Self::UpstreamStatus(status) => format!("upstream answered {}", status.as_u16()).into(),
+            Self::UpstreamUnreachable(_) => "upstream cannot be reached".into(),
+            Self::UpstreamInvalid(_) => "upstream sent an invalid answer".into(),
+            Self::Internal(_) => "internal error".into(),
+        }
+    }
+
+    /// When the client may try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}
+
+impl From<std::io::Error> for Error {
+    fn from(error: std::io::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    /// Internal: a body from the client that does not parse is a bad request already in the
+    /// [`Json`](crate::Json) extractor.
+    fn from(error: serde_json::Error) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<BoxError> for Error {
+    fn from(error: BoxError) -> Self {
+        match error.downcast::<Self>() {
+            Ok(error) => *error,
+            Err(error) => Self::Internal(error),
+        }
+    }
+}

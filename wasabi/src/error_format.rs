@@ -1,0 +1,153 @@
+//! How errors are written to the client.
+
+use std::{fmt, sync::Arc};
+
+use serde_json::{Map, Value, json, value::RawValue};
+
+use crate::{Error, IntoReply, Reply, RequestId, Result};
+
+/// How error replies are written: the channel setting `errors = ..`.
+///
+/// Left out, the parser decides: [`JsonKey`](crate::JsonKey) answers in JSON, the others in text.
+/// Inside `gateway!` the words `Silent`, `Text` and `Json` may stand alone; a function is written as
+/// `errors = ErrorFormat::with(function)`.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum ErrorFormat {
+    /// Nothing goes out. The error is in the log only.
+    Silent,
+    /// A text message `code: message`, after the id and a space where there is one.
+    #[default]
+    Text,
+    /// A text message `{"error":{"code":"..","message":".."},"id":..}`, `retry_after_ms` beside the code where it
+    /// is known. The id stands where the parser reads it from, at `/id` if the parser does not say; it is left
+    /// out when the request has none.
+    Json(JsonErrors),
+    /// A function of the user's; see [`ErrorFormat::with`].
+    With(Arc<ErrorFn>),
+}
+
+/// What [`ErrorFormat::With`] holds.
+pub type ErrorFn = dyn Fn(&Error, Option<&RequestId>) -> Result<Reply> + Send + Sync;
+
+/// The JSON form of error replies.
+#[derive(Debug, Clone, Default)]
+pub struct JsonErrors {
+    /// JSON pointer of the id; `None` is that of the parser.
+    pub(crate) id_at: Option<Arc<str>>,
+}
+
+impl ErrorFormat {
+    /// JSON errors, the id where the parser reads it from.
+    pub fn json() -> Self {
+        Self::Json(JsonErrors::default())
+    }
+
+    /// JSON errors with the id at this JSON pointer (RFC 6901).
+    pub fn json_id_at(pointer: impl Into<Arc<str>>) -> Self {
+        Self::Json(JsonErrors {
+            id_at: Some(pointer.into()),
+        })
+    }
+
+    /// Errors written by a function of the user's. The function sees the error itself: what it passes on is its
+    /// own decision. An error that it returns goes out as text.
+    pub fn with<F, R>(function: F) -> Self
+    where
+        F: Fn(&Error, Option<&RequestId>) -> R + Send + Sync + 'static,
+        R: IntoReply,
+    {
+        Self::With(Arc::new(move |error, id| function(error, id).into_reply()))
+    }
+
+    /// Fills in what the channel left to its parser.
+    pub(crate) fn or_from_parser(self, parser: Self) -> Self {
+        match (self, parser) {
+            (Self::Json(JsonErrors { id_at: None }), parser @ Self::Json(_)) => parser,
+            (own, _) => own,
+        }
+    }
+
+    pub(crate) fn write(&self, error: &Error, id: Option<&RequestId>) -> Reply {
+        match self {
+            Self::Silent => Reply::none(),
+            Self::Text => text(error, id),
+            Self::Json(json) => Reply::message(json.write(error, id)),
+            Self::With(function) => function(error, id).unwrap_or_else(|error| text(&error, id)),
+        }
+    }
+}
+
+/// Anything that `errors = ..` takes.
+impl<F, R> From<F> for ErrorFormat
+where
+    F: Fn(&Error, Option<&RequestId>) -> R + Send + Sync + 'static,
+    R: IntoReply,
+{
+    fn from(function: F) -> Self {
+        Self::with(function)
+    }
+}
+
+impl fmt::Debug for ErrorFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Silent => "Silent",
+            Self::Text => "Text",
+            Self::Json(_) => "Json",
+            Self::With(_) => "With",
+        })
+    }
+}
+
+fn text(error: &Error, id: Option<&RequestId>) -> Reply {
+    let (code, message) = (error.code(), error.client_message());
+    Reply::message(match id {
+        Some(id) => format!("{id} {code}: {message}"),
+        None => format!("{code}: {message}"),
+    })
+}
+
+impl JsonErrors {
+    fn write(&self, error: &Error, id: Option<&RequestId>) -> String {
+        let mut inner = json!({ "code": error.code(), "message": error.client_message() });
+        if let Some(after) = error.retry_after() {
+            inner["retry_after_ms"] = json!(after.as_millis() as u64);
+        }
+        let Some(id) = id else {
+            return json!({ "error": inner }).to_string();
+        };
+        // An id is copied as it was written; one that is not JSON, from a parser of the user's, becomes a string.
+        let id = match serde_json::from_str::<&RawValue>(id.as_str()) {
+            Ok(raw) => raw.get().to_owned(),
+            Err(_) => Value::from(id.as_str()).to_string(),
+        };
+        let pointer = self.id_at.as_deref().unwrap_or("/id");
+        let nested =
+            pointer
+                .rsplit('/')
+                .filter(|token| !token.is_empty())
+                .fold(id, |value, token| {
+                    let name = token.replace("~1", "/").replace("~0", "~");
+                    format!("{{{}:{value}}}", Value::from(name))
+                });
+        let error = Map::from_iter([("error".to_owned(), inner)]);
+        let error = Value::Object(error).to_string();
+        // Two objects, joined: `{"error":..}` and `{"id":..}`.
+        format!("{},{}", &error[..error.len() - 1], &nested[1..])
+    }
+}
+
+/// Answers a request with an error in the channel's format, once it has been logged.
+pub(crate) fn report(
+    format: &ErrorFormat,
+    error: &Error,
+    id: Option<&RequestId>,
+    route: &str,
+) -> Reply {
+    match error {
+        Error::Internal(_) => tracing::error!(%error, route, "request failed"),
+        _ => tracing::debug!(code = error.code(), %error, route, "request failed"),
+    }
+    format.write(error, id)
+}

@@ -1,0 +1,222 @@
+//! What a backend function can take as arguments.
+
+use std::{any::Any, net::SocketAddr, sync::Arc};
+
+use axum::{
+    Extension, Json,
+    extract::{FromRef, FromRequestParts, Path, Query, State},
+};
+use bytes::Bytes;
+use http::HeaderMap;
+use serde::de::DeserializeOwned;
+
+use crate::{Connection, Error, Key, Message, Request, RequestId, Result, Text};
+
+/// A type that a backend function may take as an argument.
+///
+/// | argument | what it is | fails with |
+/// |---|---|---|
+/// | [`Json<T>`](Json) | the payload, deserialized | `bad_request` |
+/// | [`Text`], [`Binary`] | the payload of a text or a binary message | `bad_request` for the other kind |
+/// | [`Bytes`], [`Message`] | the payload, the message, of either kind | |
+/// | [`State<T>`](State) | the gateway's state, or a part of it | compile error |
+/// | [`Connection`], [`RemoteAddr`] | the connection, the peer's address | |
+/// | [`Key`], [`RequestId`] | the routing key, the client's id | `bad_request` without an id; `Option` |
+/// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request` |
+/// | [`HeaderMap`] | the handshake's headers | |
+/// | [`Extension<T>`](Extension) | what HTTP middleware left for the connection | `internal` when it is missing |
+/// | [`Parsed<T>`] | what the request parser attached | `internal` when it is missing |
+/// | [`Request`] | the request itself | |
+/// | `Option<T>` | `None` where `T` fails | |
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken from a request",
+    label = "not an extractor",
+    note = "backend functions take `Json<T>`, `Text`, `Bytes`, `State<T>`, `Connection`, `Key`, `Path<T>`, `Query<T>`, ..: see `FromRequest`"
+)]
+pub trait FromRequest<S>: Sized {
+    /// Takes the value from a request.
+    fn from_request(req: &Request, state: &S) -> impl Future<Output = Result<Self>> + Send;
+}
+
+/// A part of the gateway's state: implemented by way of [`FromRef`].
+#[diagnostic::on_unimplemented(
+    message = "the gateway's state `{S}` does not provide `{Self}`",
+    label = "not a part of the state",
+    note = "set `state = ..` to a `{Self}`, or derive `FromRef` on `{S}`, or implement `FromRef<{S}>` for `{Self}`"
+)]
+pub trait FromState<S> {
+    /// Takes this part out of the state.
+    fn from_state(state: &S) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, T: FromRef<S>> FromState<S> for T {
+    fn from_state(state: &S) -> T {
+        T::from_ref(state)
+    }
+}
+
+impl<S: Sync, T: FromState<S> + Send> FromRequest<S> for State<T> {
+    async fn from_request(_req: &Request, state: &S) -> Result<Self> {
+        Ok(State(T::from_state(state)))
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        serde_json::from_slice(req.message().as_bytes())
+            .map(Json)
+            .map_err(|error| Error::bad_request(error.to_string()))
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Message {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.message().clone())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Bytes {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.payload())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Text {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.message() {
+            Message::Text(text) => Ok(text.clone()),
+            Message::Binary(_) => Err(Error::bad_request("expected a text message")),
+        }
+    }
+}
+
+/// The payload of a binary message; as a reply, a binary message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary(pub Bytes);
+
+impl From<Binary> for Message {
+    fn from(Binary(data): Binary) -> Self {
+        Self::Binary(data)
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Binary {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.message() {
+            Message::Binary(data) => Ok(Self(data.clone())),
+            Message::Text(_) => Err(Error::bad_request("expected a binary message")),
+        }
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Request {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.clone())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Connection {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.connection().clone())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for Key {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.owned_key())
+    }
+}
+
+impl<S: Sync> FromRequest<S> for RequestId {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        req.id()
+            .cloned()
+            .ok_or_else(|| Error::bad_request("the request has no id"))
+    }
+}
+
+impl<S: Sync> FromRequest<S> for HeaderMap {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(req.connection().headers().clone())
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Query<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Query::try_from_uri(req.connection().uri())
+            .map_err(|error| Error::bad_request(error.body_text()))
+    }
+}
+
+impl<S: Sync, T: DeserializeOwned + Send> FromRequest<S> for Path<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        // axum keeps the parameters in the handshake's extensions, in a type of its own.
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.extensions = req.connection().extensions().clone();
+        Path::from_request_parts(&mut parts, &())
+            .await
+            .map_err(|error| Error::bad_request(error.body_text()))
+    }
+}
+
+impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.connection().extensions().get::<T>() {
+            Some(value) => Ok(Extension(value.clone())),
+            None => Err(missing::<T>("no HTTP middleware of this channel leaves")),
+        }
+    }
+}
+
+/// The address of the peer: that of the client, or of the proxy in front. Not known behind a Unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteAddr(pub SocketAddr);
+
+impl<S: Sync> FromRequest<S> for RemoteAddr {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.connection().remote_addr() {
+            Some(addr) => Ok(Self(addr)),
+            None => Err(Error::internal("the listener knows no peer address")),
+        }
+    }
+}
+
+/// The value that the request parser attached with [`Envelope::value`](crate::Envelope::value). It derefs to `T`.
+#[derive(Debug)]
+pub struct Parsed<T>(Arc<T>);
+
+impl<T> Clone for Parsed<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> std::ops::Deref for Parsed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<S: Sync, T: Any + Send + Sync> FromRequest<S> for Parsed<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.shared_value() {
+            Some(value) => Ok(Self(value)),
+            None => Err(missing::<T>(
+                "the request parser of this channel does not attach",
+            )),
+        }
+    }
+}
+
+impl<S: Sync, T: FromRequest<S> + Send> FromRequest<S> for Option<T> {
+    async fn from_request(req: &Request, state: &S) -> Result<Self> {
+        Ok(T::from_request(req, state).await.ok())
+    }
+}
+
+fn missing<T>(who: &str) -> Error {
+    Error::internal(format!("{who} a `{}`", std::any::type_name::<T>()))
+}

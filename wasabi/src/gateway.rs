@@ -1,0 +1,234 @@
+//! A declared gateway: channels, plain HTTP endpoints and mounted services under their paths.
+
+mod describe;
+mod mount;
+
+use std::sync::Arc;
+
+use axum::{Router, routing::MethodRouter};
+
+pub use self::{
+    describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
+    mount::Mount,
+};
+use crate::{
+    Backend, Parser, Registry,
+    channel::{Channel, OnConnect, OnDisconnect},
+};
+
+/// A declared gateway: what [`gateway!`](crate::gateway!) evaluates to and [`Server::serve`](crate::Server::serve)
+/// takes.
+///
+/// It can be mounted into another gateway, or become a part of an axum application:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// fn chat() -> Gateway {
+///     gateway!(channel("/room", async |text: Text| text))
+/// }
+///
+/// let app: axum::Router = axum::Router::new().merge(chat().into_router());
+/// # drop(app);
+/// ```
+#[must_use = "a gateway does nothing until it is served"]
+pub struct Gateway {
+    routes: Vec<(String, Entry)>,
+    description: Description,
+    mistakes: Vec<GatewayError>,
+}
+
+enum Entry {
+    Endpoint(MethodRouter),
+    Service(Router),
+}
+
+/// What is wrong with a gateway, where the macro could not see it: paths and values of run time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// Two declarations answer the same requests.
+    #[error("`{path}` is declared already, as `{other}`")]
+    Conflict {
+        /// The later path.
+        path: String,
+        /// The earlier one.
+        other: String,
+    },
+    /// Not a path.
+    #[error("`{path}` is not a path: {why}")]
+    Path {
+        /// What was given.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A setting whose value makes no sense.
+    #[error("{0}")]
+    Setting(String),
+}
+
+impl Gateway {
+    /// The gateway as an axum router, to be served by something else than [`Server`](crate::Server). Such a
+    /// gateway takes no part in a drain.
+    ///
+    /// # Panics
+    ///
+    /// When two paths conflict or one is malformed; [`check`](Self::check) tells before.
+    pub fn into_router(self) -> Router {
+        self.routes.into_iter().fold(
+            Router::new().without_v07_checks(),
+            |router, (path, entry)| match entry {
+                Entry::Endpoint(endpoint) => router.route(&path, endpoint),
+                Entry::Service(service) if path == "/" => router.fallback_service(service),
+                Entry::Service(service) => router.nest_service(&path, service),
+            },
+        )
+    }
+
+    /// What the gateway consists of, to be shown to a person.
+    pub fn describe(&self) -> &Description {
+        &self.description
+    }
+
+    /// Everything that is wrong with paths and settings. [`Server::serve`](crate::Server::serve) calls it.
+    pub fn check(&self) -> Result<(), Vec<GatewayError>> {
+        let mut mistakes = self.mistakes.clone();
+        let mut seen = matchit::Router::new();
+        for (path, entry) in &self.routes {
+            if let Err(mistake) = check_path(&mut seen, path, entry) {
+                mistakes.push(mistake);
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(())
+        } else {
+            Err(mistakes)
+        }
+    }
+}
+
+fn check_path(
+    seen: &mut matchit::Router<()>,
+    path: &str,
+    entry: &Entry,
+) -> Result<(), GatewayError> {
+    let malformed = |why: &str| GatewayError::Path {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    if !path.starts_with('/') {
+        return Err(malformed("it must start with `/`"));
+    }
+    let is_service = matches!(entry, Entry::Service(_));
+    if is_service && path == "/" {
+        return Ok(()); // takes what nothing else answers
+    }
+    let mut insert = |route: String| {
+        seen.insert(route, ()).map_err(|error| match error {
+            matchit::InsertError::Conflict { with } => GatewayError::Conflict {
+                path: path.to_owned(),
+                other: with,
+            },
+            error => malformed(&error.to_string()),
+        })
+    };
+    insert(path.to_owned())?;
+    if is_service {
+        insert(format!("{}/{{*rest}}", path.trim_end_matches('/')))?;
+    }
+    Ok(())
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway")
+            .field("description", &self.description)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Collects what `gateway!` declares.
+#[derive(Debug)]
+pub struct GatewayBuilder<S> {
+    state: Arc<S>,
+    gateway: Gateway,
+    /// Endpoints of the same path with different methods are one route.
+    endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
+}
+
+impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
+    /// A gateway with this state and nothing else yet.
+    pub fn new(state: S) -> Self {
+        Self {
+            state: Arc::new(state),
+            gateway: Gateway {
+                routes: Vec::new(),
+                description: Description::default(),
+                mistakes: Vec::new(),
+            },
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// Adds a channel.
+    pub fn channel<B, P, C, D>(&mut self, channel: Channel<S, B, P, C, D>)
+    where
+        B: Backend<S> + 'static,
+        P: Parser,
+        C: OnConnect,
+        D: OnDisconnect,
+    {
+        let path = channel.path.clone();
+        self.gateway
+            .description
+            .channels
+            .push((path.clone(), channel.info));
+        let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
+        self.gateway.routes.push((path, Entry::Endpoint(router)));
+    }
+
+    /// Adds an HTTP endpoint.
+    pub fn endpoint(
+        &mut self,
+        path: &str,
+        method: &'static str,
+        docs: &'static str,
+        router: MethodRouter<S>,
+    ) {
+        self.gateway.description.endpoints.push(EndpointInfo {
+            method,
+            path: path.to_owned(),
+            docs,
+        });
+        let router = router.with_state(S::clone(&self.state));
+        match self.endpoints.iter_mut().find(|(other, ..)| other == path) {
+            Some((_, methods, _))
+                if methods.contains(&method) || method == "ANY" || methods.contains(&"ANY") =>
+            {
+                self.gateway.mistakes.push(GatewayError::Conflict {
+                    path: format!("{method} {path}"),
+                    other: path.to_owned(),
+                });
+            }
+            Some((_, methods, merged)) => {
+                methods.push(method);
+                *merged = std::mem::take(merged).merge(router);
+            }
+            None => self.endpoints.push((path.to_owned(), vec![method], router)),
+        }
+    }
+
+    /// Adds a sub-gateway or a service.
+    pub fn mount<M>(&mut self, path: &str, docs: &'static str, mounted: impl Mount<M>) {
+        mounted.mount(path.trim_end_matches('/'), docs, &mut self.gateway);
+    }
+
+    /// The gateway.
+    pub fn finish(mut self) -> Gateway {
+        for (path, _, router) in self.endpoints {
+            self.gateway.routes.push((path, Entry::Endpoint(router)));
+        }
+        self.gateway
+    }
+}

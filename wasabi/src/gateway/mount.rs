@@ -1,0 +1,68 @@
+//! What can be put under a path of a gateway.
+
+use std::convert::Infallible;
+
+use axum::{Router, extract::Request, response::IntoResponse};
+use tower::Service;
+
+use super::{Entry, Gateway};
+
+/// What `mount("/path", ..)` takes: another [`Gateway`], or a tower service such as an `axum::Router`.
+///
+/// A sub-gateway's paths continue the path that it is mounted at, parameters included. A service sees the rest
+/// of the path, as with axum's `nest_service`; at `/` it answers what nothing else does.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be mounted",
+    label = "neither a gateway nor a service",
+    note = "mount a `Gateway`, an `axum::Router`, or a `tower::Service` of HTTP requests whose error is `Infallible`"
+)]
+pub trait Mount<M> {
+    /// Adds this to a gateway.
+    #[doc(hidden)]
+    fn mount(self, path: &str, docs: &'static str, gateway: &mut Gateway);
+}
+
+/// Marks sub-gateways.
+#[derive(Debug)]
+pub struct ViaGateway;
+
+/// Marks services.
+#[derive(Debug)]
+pub struct ViaService;
+
+impl Mount<ViaGateway> for Gateway {
+    fn mount(self, prefix: &str, _docs: &'static str, gateway: &mut Gateway) {
+        let join = |path: &str| match path {
+            "/" if !prefix.is_empty() => prefix.to_owned(),
+            path => format!("{prefix}{path}"),
+        };
+        let Self {
+            routes,
+            description,
+            mistakes,
+        } = self;
+        gateway
+            .routes
+            .extend(routes.into_iter().map(|(path, entry)| (join(&path), entry)));
+        gateway.description.absorb(description, join);
+        gateway.mistakes.extend(mistakes);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T> Mount<ViaService> for T
+where
+    T: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
+    T::Response: IntoResponse,
+    T::Future: Send + 'static,
+{
+    fn mount(self, path: &str, docs: &'static str, gateway: &mut Gateway) {
+        let path = if path.is_empty() { "/" } else { path };
+        gateway.description.mounts.push((path.to_owned(), docs));
+        // A service as the fallback of a router of its own: boxed once, and the same for both kinds of mount.
+        let service = Router::new().fallback_service(self);
+        gateway
+            .routes
+            .push((path.to_owned(), Entry::Service(service)));
+    }
+}

@@ -1,0 +1,328 @@
+//! What travels over a WebSocket: messages, and the frame that ends the connection.
+
+use std::{fmt, ops::Deref};
+
+use bytes::Bytes;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
+
+/// One WebSocket message, text or binary (RFC 6455, section 5.6).
+///
+/// Cloning is a reference count; the payload is never copied on its way to a backend.
+///
+/// As an extractor it is the message as it came in, as a reply it goes out with the same kind:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// async fn echo(message: Message) -> Message {
+///     message
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Message {
+    /// A text message; its payload is UTF-8.
+    Text(Text),
+    /// A binary message.
+    Binary(Bytes),
+}
+
+impl Message {
+    /// A text message.
+    pub fn text(text: impl Into<Text>) -> Self {
+        Self::Text(text.into())
+    }
+
+    /// A binary message.
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self::Binary(data.into())
+    }
+
+    /// The payload, whatever its kind.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(data) => data,
+        }
+    }
+
+    /// The text of a text message; `None` for a binary one, also when its bytes happen to be UTF-8.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Binary(_) => None,
+        }
+    }
+
+    /// The payload as shared bytes, without copying.
+    pub fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Text(text) => text.into_bytes(),
+            Self::Binary(data) => data,
+        }
+    }
+
+    /// Whether this is a text message.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_))
+    }
+
+    /// Length of the payload in bytes.
+    pub fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    /// Whether the payload is empty; an empty message is a message all the same.
+    pub fn is_empty(&self) -> bool {
+        self.as_bytes().is_empty()
+    }
+}
+
+impl From<Text> for Message {
+    fn from(text: Text) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<String> for Message {
+    fn from(text: String) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<&'static str> for Message {
+    fn from(text: &'static str) -> Self {
+        Self::Text(text.into())
+    }
+}
+
+impl From<Bytes> for Message {
+    fn from(data: Bytes) -> Self {
+        Self::Binary(data)
+    }
+}
+
+impl From<Vec<u8>> for Message {
+    fn from(data: Vec<u8>) -> Self {
+        Self::Binary(data.into())
+    }
+}
+
+/// UTF-8 text in shared memory: the payload of a text message.
+///
+/// Checked once, when it is made; cloning is a reference count. It derefs to `str`.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Text(Utf8Bytes);
+
+impl Text {
+    /// Text in static memory; costs nothing.
+    pub const fn from_static(text: &'static str) -> Self {
+        Self(Utf8Bytes::from_static(text))
+    }
+
+    /// The text as a string slice.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// The text as shared bytes, without copying.
+    pub fn into_bytes(self) -> Bytes {
+        self.0.into()
+    }
+
+    pub(crate) fn from_wire(text: Utf8Bytes) -> Self {
+        Self(text)
+    }
+
+    pub(crate) fn into_wire(self) -> Utf8Bytes {
+        self.0
+    }
+}
+
+impl Deref for Text {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl AsRef<str> for Text {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+impl fmt::Display for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self)
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<&'static str> for Text {
+    fn from(text: &'static str) -> Self {
+        Self::from_static(text)
+    }
+}
+
+impl TryFrom<Bytes> for Text {
+    type Error = std::str::Utf8Error;
+
+    /// Checks the bytes once; fails on the first that is not UTF-8.
+    fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
+        Utf8Bytes::try_from(bytes).map(Self)
+    }
+}
+
+impl PartialEq<str> for Text {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Text {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+/// Why a connection ends: what a close frame carries (RFC 6455, section 5.5.1).
+///
+/// ```
+/// use wasabi::{Close, CloseCode};
+///
+/// let close = Close::new(CloseCode::new(4401), "token expired");
+/// assert_eq!(close.to_string(), "4401 token expired");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Close {
+    /// The status code.
+    pub code: CloseCode,
+    /// The reason, at most 123 bytes.
+    pub reason: Text,
+}
+
+impl Close {
+    /// A close with a code and a reason.
+    ///
+    /// A close frame has room for 123 bytes of reason: what is longer is cut at a character.
+    pub fn new(code: CloseCode, reason: impl Into<Text>) -> Self {
+        let mut reason = reason.into();
+        if reason.len() > MAX_REASON {
+            let end = reason.floor_char_boundary(MAX_REASON);
+            reason = reason[..end].to_owned().into();
+        }
+        Self { code, reason }
+    }
+}
+
+const MAX_REASON: usize = 123;
+
+impl From<CloseCode> for Close {
+    fn from(code: CloseCode) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl fmt::Display for Close {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.code, self.reason)
+    }
+}
+
+/// A WebSocket status code (RFC 6455, section 7.4, and the IANA registry).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CloseCode(u16);
+
+impl CloseCode {
+    /// 1000: the purpose of the connection is fulfilled.
+    pub const NORMAL: Self = Self(1000);
+    /// 1001: the server goes down, or the browser leaves the page.
+    pub const GOING_AWAY: Self = Self(1001);
+    /// 1002: the peer broke the protocol.
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// 1003: a kind of data that is not accepted here.
+    pub const UNSUPPORTED: Self = Self(1003);
+    /// 1005: the peer's close frame had no code. Closing with it sends a close frame without code.
+    pub const NO_STATUS: Self = Self(1005);
+    /// 1006: the connection broke without a close frame. Closing with it drops the connection likewise.
+    pub const ABNORMAL: Self = Self(1006);
+    /// 1007: a payload of the wrong encoding, such as text that is not UTF-8.
+    pub const INVALID_PAYLOAD: Self = Self(1007);
+    /// 1008: against the rules of this server; also a peer that reads too slowly.
+    pub const POLICY: Self = Self(1008);
+    /// 1009: a message over the size limit.
+    pub const TOO_BIG: Self = Self(1009);
+    /// 1011: the server met an unexpected condition; also the loss of an upstream.
+    pub const INTERNAL: Self = Self(1011);
+    /// 1012: the server restarts; reconnecting is welcome.
+    pub const SERVICE_RESTART: Self = Self(1012);
+    /// 1013: overload; reconnect later.
+    pub const TRY_AGAIN_LATER: Self = Self(1013);
+    /// 1014: a gateway got an invalid answer from its upstream.
+    pub const BAD_GATEWAY: Self = Self(1014);
+
+    /// A code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    ///
+    /// For codes that are known when the program is written; in a `const` a wrong one is a compile error,
+    /// and so it is as a literal inside `gateway!`. For others there is [`TryFrom<u16>`](#impl-TryFrom<u16>-for-CloseCode).
+    ///
+    /// # Panics
+    ///
+    /// When the code may not be sent.
+    pub const fn new(code: u16) -> Self {
+        assert!(
+            is_sendable(code),
+            "a close code is 1000-1003, 1007-1014 or 3000-4999"
+        );
+        Self(code)
+    }
+
+    /// The number of the code.
+    pub const fn as_u16(self) -> u16 {
+        self.0
+    }
+
+    pub(crate) fn from_wire(code: u16) -> Self {
+        Self(code)
+    }
+}
+
+const fn is_sendable(code: u16) -> bool {
+    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+}
+
+impl TryFrom<u16> for CloseCode {
+    type Error = InvalidCloseCode;
+
+    fn try_from(code: u16) -> Result<Self, Self::Error> {
+        if is_sendable(code) {
+            Ok(Self(code))
+        } else {
+            Err(InvalidCloseCode(code))
+        }
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A number that is no close code, or one that may not be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is no close code that may be sent: 1000-1003, 1007-1014 and 3000-4999 are")]
+pub struct InvalidCloseCode(pub u16);

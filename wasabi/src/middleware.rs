@@ -1,0 +1,96 @@
+//! Request middleware: code around each message.
+
+pub mod http;
+pub mod request;
+
+use crate::{Backend, Lifecycle, Reply, Request, Result, request::Route as RequestRoute};
+
+/// Code around the rest of the chain.
+///
+/// One struct and one `async fn`. Mostly it is written as a function with [`#[middleware]`](macro@crate::middleware).
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// struct Allow(&'static str);
+///
+/// impl Middleware for Allow {
+///     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+///         if req.key() != self.0 {
+///             return Err(wasabi::Error::NoRoute);
+///         }
+///         next.run(req).await
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a request middleware",
+    label = "cannot stand in `middleware = [..]`",
+    note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
+    note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
+)]
+pub trait Middleware: Send + Sync {
+    /// Handles one request: runs the rest of the chain once, not at all, or several times.
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send;
+}
+
+impl<M: Middleware> Middleware for std::sync::Arc<M> {
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
+        (**self).handle(req, next)
+    }
+}
+
+/// The rest of the chain: a copyable reference.
+pub trait Next: Copy + Send + Sync {
+    /// Runs the rest of the chain. Dropping the future cancels it.
+    fn run(self, req: Request) -> impl Future<Output = Result<Reply>> + Send;
+}
+
+/// Two lifetimes: one, the shorter of both, would not be among those that the future may capture.
+struct Rest<'b, 's, B, S> {
+    backend: &'b B,
+    state: &'s S,
+}
+
+impl<B, S> Clone for Rest<'_, '_, B, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B, S> Copy for Rest<'_, '_, B, S> {}
+
+impl<S: Sync, B: Backend<S>> Next for Rest<'_, '_, B, S> {
+    fn run(self, req: Request) -> impl Future<Output = Result<Reply>> + Send {
+        self.backend.call(req, self.state)
+    }
+}
+
+/// A middleware and what it wraps; a chain is a nest of these.
+#[derive(Debug)]
+pub struct Stack<M, B> {
+    middleware: M,
+    inner: B,
+}
+
+impl<M, B> Stack<M, B> {
+    /// Puts `middleware` around `inner`.
+    pub const fn new(middleware: M, inner: B) -> Self {
+        Self { middleware, inner }
+    }
+}
+
+impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
+    fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
+        let backend = &self.inner;
+        self.middleware.handle(req, Rest { backend, state })
+    }
+
+    fn route(&self, key: &str) -> Option<RequestRoute> {
+        self.inner.route(key)
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        self.inner.lifecycle(visit);
+    }
+}

@@ -1,0 +1,37 @@
+//! HTTP middleware: code around the handshake.
+
+use std::convert::Infallible;
+
+use axum::{
+    extract::Request,
+    response::IntoResponse,
+    routing::{MethodRouter, Route},
+};
+use tower::{Layer, Service};
+
+/// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with
+/// `#[middleware(http)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an HTTP middleware",
+    label = "cannot stand in `http = [..]`",
+    note = "HTTP middleware is a `tower::Layer` around an axum service, or an `async fn` with `#[middleware(http)]`",
+    note = "request middleware, which runs for every message, belongs in `middleware = [..]`"
+)]
+pub trait HttpMiddleware: Send + 'static {
+    /// Puts this around an endpoint.
+    fn apply(self, endpoint: MethodRouter) -> MethodRouter;
+}
+
+#[diagnostic::do_not_recommend]
+impl<L> HttpMiddleware for L
+where
+    L: Layer<Route> + Clone + Send + Sync + 'static,
+    L::Service: Service<Request> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request>>::Response: IntoResponse + 'static,
+    <L::Service as Service<Request>>::Error: Into<Infallible> + 'static,
+    <L::Service as Service<Request>>::Future: Send + 'static,
+{
+    fn apply(self, endpoint: MethodRouter) -> MethodRouter {
+        endpoint.layer(self)
+    }
+}

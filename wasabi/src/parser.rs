@@ -1,0 +1,160 @@
+//! Request parsers: from a message to a request with its routing key.
+
+use std::{any::Any, borrow::Cow, sync::Arc};
+
+use crate::{
+    Connection, Error, ErrorFormat, Message, Request, Result,
+    request::{KeyRepr, RequestId},
+};
+
+/// Reads the routing key, and what else there is, from a message.
+///
+/// A function `fn(&Message) -> Result<Option<Envelope<'_>>>` is a parser:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// /// `join lobby`: the first word is the key.
+/// fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
+///     let text = message.as_text().ok_or(wasabi::Error::bad_request("expected text"))?;
+///     if text.starts_with('#') {
+///         return Ok(None); // a comment: dropped on purpose
+///     }
+///     Ok(Some(Envelope::new(text.split(' ').next().unwrap_or_default())))
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a request parser",
+    label = "cannot read the routing key of a message",
+    note = "a parser is `Raw`, `JsonKey::at(\"/pointer\")`, or a `fn(&Message) -> Result<Option<Envelope<'_>>>`"
+)]
+pub trait Parser: Send + Sync + 'static {
+    /// Reads one message. `Ok(None)` drops it on purpose: nothing answers it, no error goes out.
+    fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>>;
+
+    /// How error replies are written where the channel does not say so with `errors = ..`.
+    fn errors(&self) -> ErrorFormat {
+        ErrorFormat::Text
+    }
+}
+
+impl<F> Parser for F
+where
+    F: for<'m> Fn(&'m Message) -> Result<Option<Envelope<'m>>> + Send + Sync + 'static,
+{
+    fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>> {
+        self(message)
+    }
+}
+
+/// What a parser found in a message.
+#[derive(Debug)]
+pub struct Envelope<'m> {
+    key: Cow<'m, str>,
+    is_static: Option<&'static str>,
+    id: Option<RequestId>,
+    value: Option<Arc<dyn Any + Send + Sync>>,
+    invalid: Option<Error>,
+}
+
+/// What became of a message.
+pub(crate) enum Parsed {
+    Request(Request),
+    /// On purpose.
+    Dropped,
+    Invalid(Error, Option<RequestId>),
+}
+
+pub(crate) fn parse(
+    parser: &impl Parser,
+    message: Message,
+    connection: &Connection,
+) -> Result<Parsed> {
+    let Some(envelope) = parser.parse(&message)? else {
+        return Ok(Parsed::Dropped);
+    };
+    if let Some(error) = envelope.invalid {
+        return Ok(Parsed::Invalid(error, envelope.id));
+    }
+    let parts = envelope.into_parts(&message);
+    Ok(Parsed::Request(Request::new(
+        message,
+        parts,
+        connection.clone(),
+    )))
+}
+
+/// An envelope whose borrows of the message are ranges.
+pub(crate) struct Parts {
+    pub(crate) key: KeyRepr,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl<'m> Envelope<'m> {
+    /// A request with this routing key. A slice of the message costs nothing, any other key is copied.
+    pub fn new(key: impl Into<Cow<'m, str>>) -> Self {
+        Self {
+            key: key.into(),
+            is_static: None,
+            id: None,
+            value: None,
+            invalid: None,
+        }
+    }
+
+    /// A message that is answered with this error: unlike with an `Err` of the parser, the error reply carries
+    /// the [`id`](Self::id) if there is one.
+    pub fn invalid(error: Error) -> Self {
+        Self {
+            invalid: Some(error),
+            ..Self::new("")
+        }
+    }
+
+    /// A request with a key in static memory, which is not copied either.
+    pub fn from_static(key: &'static str) -> Self {
+        Self {
+            is_static: Some(key),
+            ..Self::new(key)
+        }
+    }
+
+    /// The client's id for the request.
+    #[must_use]
+    pub fn id(mut self, id: RequestId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// A value for the [`Parsed<T>`](crate::Parsed) extractor.
+    #[must_use]
+    pub fn value<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.value = Some(Arc::new(value));
+        self
+    }
+
+    pub(crate) fn into_parts(self, message: &Message) -> Parts {
+        Parts {
+            key: match self.is_static {
+                Some(key) => KeyRepr::Static(key),
+                None => KeyRepr::of(&self.key, message),
+            },
+            id: self.id,
+            value: self.value,
+        }
+    }
+}
+
+/// Does not look into messages: the key is `text` or `binary`, after the kind of the message. The default parser.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Raw;
+
+impl Parser for Raw {
+    fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>> {
+        Ok(Some(Envelope::from_static(match message {
+            Message::Text(_) => "text",
+            Message::Binary(_) => "binary",
+        })))
+    }
+}

@@ -1,0 +1,160 @@
+//! What the macros' expansions name. Not part of the public API.
+
+use std::{marker::PhantomData, ops::Deref, sync::Arc};
+
+pub use core::{
+    clone::Clone,
+    future::Future,
+    marker::{Send, Sync},
+    ops::{Fn, FnMut},
+    option::Option::{self, None, Some},
+    result::Result,
+    time::Duration,
+};
+
+pub use axum::{
+    extract::{Request as HttpRequest, State as AxumState},
+    middleware::{FromFn, Next as HttpNext, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing,
+};
+pub use futures_util::future::BoxFuture;
+pub use tower;
+
+pub use crate::{
+    Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
+    Request,
+    channel::Channel,
+    gateway::{ChannelInfo, GatewayBuilder, RouteInfo, TargetInfo},
+    middleware::Stack,
+    request::Route,
+};
+use crate::{
+    Close, Connection, Envelope, IntoBackend, Message, Parser,
+    channel::{OnConnect, OnDisconnect},
+    middleware::http::HttpMiddleware,
+};
+
+/// Knows the type of the gateway's state before any target is looked at, so that inference cannot guess it.
+#[derive(Debug)]
+pub struct Scope<S>(PhantomData<fn() -> S>);
+
+impl<S> Clone for Scope<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Scope<S> {}
+
+impl<S> Scope<S> {
+    /// The scope of a gateway with this state.
+    pub fn of(_state: &S) -> Self {
+        Self(PhantomData)
+    }
+
+    /// A target; its bounds fail on the user's expression.
+    pub fn backend<T, M>(&self, target: T) -> T::Backend
+    where
+        T: IntoBackend<S, M>,
+        T::Backend: Backend<S>,
+    {
+        target.into_backend()
+    }
+
+    /// A request middleware.
+    pub fn middleware<M: Middleware>(&self, middleware: M) -> M {
+        middleware
+    }
+
+    /// An HTTP middleware.
+    pub fn http<M: HttpMiddleware>(&self, middleware: M) -> M {
+        middleware
+    }
+}
+
+/// Fixes the signature of the closure that routes keys, for every lifetime of the key.
+pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {
+    key
+}
+
+/// The arm that the dispatcher found for a request.
+pub fn route_index(req: &Request) -> usize {
+    req.route_index()
+}
+
+/// Something of the gateway that its channels share.
+#[derive(Debug)]
+pub struct Shared<T>(Arc<T>);
+
+impl<T> Shared<T> {
+    /// Shares a value.
+    pub fn new(value: T) -> Self {
+        Self(Arc::new(value))
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Deref for Shared<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<M: Middleware> Middleware for Shared<M> {
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
+        self.0.handle(req, next)
+    }
+}
+
+impl<P: Parser> Parser for Shared<P> {
+    fn parse<'m>(&self, message: &'m Message) -> crate::Result<Option<Envelope<'m>>> {
+        self.0.parse(message)
+    }
+
+    fn errors(&self) -> ErrorFormat {
+        self.0.errors()
+    }
+}
+
+impl<C: OnConnect> OnConnect for Shared<C> {
+    fn connected(&self, connection: Connection) -> impl Future<Output = Result<(), Close>> + Send {
+        self.0.connected(connection)
+    }
+}
+
+impl<D: OnDisconnect> OnDisconnect for Shared<D> {
+    fn disconnected(
+        &self,
+        connection: Connection,
+        close: Close,
+    ) -> impl Future<Output = ()> + Send {
+        self.0.disconnected(connection, close)
+    }
+}
+
+/// The target of an arm that is configured out: never called.
+#[derive(Debug)]
+pub struct Absent;
+
+impl<S: Sync> Backend<S> for Absent {
+    async fn call(&self, _req: Request, _state: &S) -> crate::Result {
+        Err(Error::NoRoute)
+    }
+}
+
+/// Asks whether a type is an extractor.
+pub const fn check_extractor<T: FromRequest<()>>() {}
+
+/// Asks whether a type is a reply.
+pub const fn check_reply<R: IntoReply>() {}
+
+/// Asks whether a future can move between threads.
+pub const fn check_send<F: Future + Send>(_future: &F) {}

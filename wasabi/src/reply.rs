@@ -1,0 +1,204 @@
+//! What goes back to the client.
+
+use std::pin::Pin;
+
+use axum::Json;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::Serialize;
+
+use crate::{Error, Message, Result, Text, extract::Binary};
+
+/// What goes back for one request: nothing by intention, one message, several, or a stream of them.
+pub struct Reply(Body);
+
+pub(crate) enum Body {
+    None,
+    One(Message),
+    Many(std::vec::IntoIter<Message>),
+    Stream(ReplyStream),
+}
+
+/// The messages of a reply that are not there yet. Only a streaming reply pays for the box.
+pub(crate) type ReplyStream = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
+
+impl Reply {
+    /// No reply, by intention: the client is not waiting for one.
+    pub const fn none() -> Self {
+        Self(Body::None)
+    }
+
+    /// One message.
+    pub fn message(message: impl Into<Message>) -> Self {
+        Self(Body::One(message.into()))
+    }
+
+    /// Several messages, in this order.
+    pub fn messages(messages: Vec<Message>) -> Self {
+        Self(Body::Many(messages.into_iter()))
+    }
+
+    /// A stream of messages. The request stays in flight, and counts as such, until the stream ends; it is
+    /// polled only while the client takes what is sent. An error ends it with an error reply.
+    pub fn stream(messages: impl Stream<Item = Result<Message>> + Send + 'static) -> Self {
+        Self(Body::Stream(Box::pin(messages)))
+    }
+
+    /// Whether nothing goes back.
+    pub fn is_none(&self) -> bool {
+        match &self.0 {
+            Body::None => true,
+            Body::Many(messages) => messages.as_slice().is_empty(),
+            Body::One(_) | Body::Stream(_) => false,
+        }
+    }
+
+    /// The messages that are there already; empty for a stream.
+    pub fn as_messages(&self) -> &[Message] {
+        match &self.0 {
+            Body::One(message) => std::slice::from_ref(message),
+            Body::Many(messages) => messages.as_slice(),
+            Body::None | Body::Stream(_) => &[],
+        }
+    }
+
+    /// Whether this is a stream, whose messages are not there yet.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.0, Body::Stream(_))
+    }
+
+    /// The only message of a reply that has exactly one, else the reply itself.
+    pub fn into_message(self) -> Result<Message, Self> {
+        match self.0 {
+            Body::One(message) => Ok(message),
+            body => Err(Self(body)),
+        }
+    }
+
+    pub(crate) fn into_body(self) -> Body {
+        self.0
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Body::Stream(_) => f.write_str("Reply(stream)"),
+            _ => f.debug_tuple("Reply").field(&self.as_messages()).finish(),
+        }
+    }
+}
+
+/// A value that a backend function may return.
+///
+/// * [`Text`], `String`, `&'static str`: a text message; [`Json<T>`](Json): text, serialized
+/// * [`Bytes`], `Vec<u8>`, [`Binary`]: a binary message; [`Message`]: either
+/// * `()`: nothing, by intention; `Option`: `None` is nothing
+/// * `Vec<R>`: the replies in their order; [`Replies`]: a stream of them
+/// * `Result<R, E>`: an `Err` becomes an error reply; `E` converts into [`Error`]
+/// * [`Reply`]: itself
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as a reply",
+    label = "the backend returns `{Self}`",
+    note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these"
+)]
+pub trait IntoReply {
+    /// Turns the value into a reply.
+    fn into_reply(self) -> Result<Reply>;
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(self)
+    }
+}
+
+impl IntoReply for () {
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::none())
+    }
+}
+
+macro_rules! message_is_reply {
+    ($($ty:ty),*) => {$(
+        impl IntoReply for $ty {
+            fn into_reply(self) -> Result<Reply> {
+                Ok(Reply::message(self))
+            }
+        }
+    )*};
+}
+
+message_is_reply!(Message, Text, String, &'static str, Bytes, Vec<u8>, Binary);
+
+impl<T: Serialize> IntoReply for Json<T> {
+    fn into_reply(self) -> Result<Reply> {
+        match serde_json::to_string(&self.0) {
+            Ok(text) => Ok(Reply::message(text)),
+            Err(error) => Err(Error::internal(error)),
+        }
+    }
+}
+
+impl<R: IntoReply> IntoReply for Option<R> {
+    fn into_reply(self) -> Result<Reply> {
+        self.map_or(Ok(Reply::none()), R::into_reply)
+    }
+}
+
+impl<R: IntoReply, E: Into<Error>> IntoReply for std::result::Result<R, E> {
+    fn into_reply(self) -> Result<Reply> {
+        self.map_err(Into::into)?.into_reply()
+    }
+}
+
+impl<R: IntoReply> IntoReply for Vec<R> {
+    fn into_reply(self) -> Result<Reply> {
+        let mut messages = Vec::with_capacity(self.len());
+        for reply in self {
+            match reply.into_reply()?.into_body() {
+                Body::None => {}
+                Body::One(message) => messages.push(message),
+                Body::Many(more) => messages.extend(more),
+                Body::Stream(_) => {
+                    return Err(Error::internal("a stream inside a list of replies"));
+                }
+            }
+        }
+        Ok(Reply::messages(messages))
+    }
+}
+
+/// A stream of replies; see [`Reply::stream`].
+///
+/// ```
+/// use futures_util::{Stream, stream};
+/// use wasabi::prelude::*;
+///
+/// async fn countdown() -> Replies<impl Stream<Item = String>> {
+///     Replies(stream::iter((0..3).rev().map(|n| n.to_string())))
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Replies<T>(pub T);
+
+impl<T> IntoReply for Replies<T>
+where
+    T: Stream + Send + 'static,
+    T::Item: IntoReply,
+{
+    fn into_reply(self) -> Result<Reply> {
+        Ok(Reply::stream(self.0.flat_map(|item| {
+            let messages = item.into_reply().map(Reply::into_body);
+            stream::iter(match messages {
+                Ok(Body::None) => Vec::new(),
+                Ok(Body::One(message)) => vec![Ok(message)],
+                Ok(Body::Many(messages)) => messages.map(Ok).collect(),
+                Ok(Body::Stream(_)) => {
+                    vec![Err(Error::internal("a stream inside a stream of replies"))]
+                }
+                Err(error) => vec![Err(error)],
+            })
+        })))
+    }
+}

@@ -1,0 +1,156 @@
+//! Stopping a server: by signal, by hand, gracefully or at once.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::runtime::{Runtime, restart};
+use crate::{Close, CloseCode};
+
+/// Where a server stands. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Serving,
+    Draining,
+    Stopped,
+}
+
+/// Shared by a server, its handles and its signal handlers.
+#[derive(Debug)]
+pub(super) struct Control {
+    phase: watch::Sender<Phase>,
+    addr: watch::Sender<Option<SocketAddr>>,
+}
+
+impl Control {
+    pub(super) fn new() -> Self {
+        Self {
+            phase: watch::Sender::new(Phase::Serving),
+            addr: watch::Sender::new(None),
+        }
+    }
+
+    pub(super) fn bound(&self, addr: SocketAddr) {
+        self.addr.send_replace(Some(addr));
+    }
+
+    pub(super) fn set(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let later = phase > *current;
+            if later {
+                *current = phase;
+            }
+            later
+        });
+    }
+
+    /// Waits until the server is in this phase or a later one.
+    pub(super) async fn wait_for(&self, phase: Phase) {
+        // The sender is `self`: it cannot be gone.
+        let _ = self
+            .phase
+            .subscribe()
+            .wait_for(|current| *current >= phase)
+            .await;
+    }
+}
+
+/// Watches and stops a [`Server`](super::Server) from elsewhere; clones are the same handle.
+#[derive(Debug, Clone)]
+pub struct ServerHandle(Arc<Control>);
+
+impl ServerHandle {
+    pub(super) fn new(control: Arc<Control>) -> Self {
+        Self(control)
+    }
+
+    /// Waits until the server listens, and tells where. Never returns when it fails to.
+    pub async fn addr(&self) -> SocketAddr {
+        let mut addr = self.0.addr.subscribe();
+        loop {
+            if let Some(addr) = *addr.borrow_and_update() {
+                return addr;
+            }
+            // The sender lives in `self`.
+            let _ = addr.changed().await;
+        }
+    }
+
+    /// Stops gracefully; see [`Server`](super::Server#stopping). Returns at once.
+    pub fn drain(&self) {
+        self.0.set(Phase::Draining);
+    }
+
+    /// Stops at once: requests in flight are cancelled. Returns at once.
+    pub fn stop(&self) {
+        self.0.set(Phase::Stopped);
+    }
+}
+
+/// The first signal drains, the second stops.
+pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
+    #[cfg(unix)]
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    #[cfg(unix)]
+    let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
+    tokio::spawn(async move {
+        for phase in [Phase::Draining, Phase::Stopped] {
+            #[cfg(unix)]
+            let signal = async {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            };
+            #[cfg(not(unix))]
+            let signal = async {
+                let _ = tokio::signal::ctrl_c().await;
+            };
+            tokio::select! {
+                () = signal => control.set(phase),
+                () = control.wait_for(Phase::Stopped) => return,
+            }
+        }
+    });
+    Ok(())
+}
+
+/// How long connections that are cut may take to run their hooks.
+const CUT: Duration = Duration::from_secs(1);
+
+/// Closes every connection, waits for their ends, and cuts those that remain at the deadline.
+pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration, spread: Duration) {
+    let start = Instant::now();
+    let deadline = start + limit;
+    runtime.start_draining();
+    runtime.tasks().close();
+    let connections = runtime.live().connections();
+    tracing::info!(connections = connections.len(), "draining");
+    let graceful = async {
+        let count = connections.len().max(1) as u32;
+        for (position, connection) in connections.iter().enumerate() {
+            sleep_until(start + spread / count * position as u32).await;
+            connection.close(restart());
+        }
+        runtime.tasks().wait().await;
+    };
+    let drained = tokio::select! {
+        drained = timeout_at(deadline, graceful) => drained.is_ok(),
+        () = control.wait_for(Phase::Stopped) => false,
+    };
+    if drained {
+        tracing::info!(elapsed = ?start.elapsed(), "drained");
+        return;
+    }
+    let survivors = runtime.live().connections();
+    tracing::warn!(connections = survivors.len(), "connections are cut");
+    for connection in survivors {
+        connection
+            .outbox()
+            .stop(Close::new(CloseCode::SERVICE_RESTART, "server is stopping"));
+    }
+    let _ = tokio::time::timeout(CUT, runtime.tasks().wait()).await;
+}

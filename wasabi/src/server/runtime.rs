@@ -1,0 +1,99 @@
+//! What the connections of a server know of it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use http::StatusCode;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Close, CloseCode, Connection, Registry,
+    connection::{ConnectionId, registry::Entry},
+};
+
+/// Travels in the extensions of every HTTP request. A gateway that is served by something else than
+/// [`Server`](crate::Server) has none, and makes an empty one.
+#[derive(Clone, Default)]
+pub(crate) struct Runtime(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    draining: AtomicBool,
+    tasks: TaskTracker,
+    live: Registry,
+}
+
+impl Runtime {
+    pub(crate) fn is_draining(&self) -> bool {
+        self.0.draining.load(Ordering::Acquire)
+    }
+
+    pub(super) fn start_draining(&self) {
+        self.0.draining.store(true, Ordering::Release);
+    }
+
+    /// Ids are unique in the process, so that those of two servers cannot be mixed up.
+    pub(crate) fn next_id(&self) -> ConnectionId {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.tasks.spawn(task);
+    }
+
+    /// Lists a connection until what is returned is dropped.
+    pub(crate) fn list(&self, connection: &Connection) -> Option<Entry> {
+        let permit = self.0.live.admit(None)?;
+        let entry = self.0.live.enter(connection.clone(), permit);
+        if self.is_draining() {
+            // The drain may have looked at the list before.
+            connection.close(restart());
+        }
+        Some(entry)
+    }
+
+    pub(super) fn live(&self) -> &Registry {
+        &self.0.live
+    }
+
+    pub(super) fn tasks(&self) -> &TaskTracker {
+        &self.0.tasks
+    }
+}
+
+/// How a drain closes connections.
+pub(super) fn restart() -> Close {
+    Close::new(CloseCode::SERVICE_RESTART, "server is restarting")
+}
+
+/// A place among the sockets of the server; kept for as long as the socket is open.
+#[derive(Clone)]
+pub(crate) struct SocketPermit(#[expect(dead_code)] Arc<OwnedSemaphorePermit>);
+
+impl SocketPermit {
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
+        Self(Arc::new(permit))
+    }
+}
+
+/// An HTTP endpoint for readiness probes: 200 while the server takes connections, 503 while it drains.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// let gateway = gateway!(
+///     get("/readyz", readiness),
+///     channel("/echo", async |message: Message| message),
+/// );
+/// # drop(gateway);
+/// ```
+pub async fn readiness(req: axum::extract::Request) -> (StatusCode, &'static str) {
+    match req.extensions().get::<Runtime>() {
+        Some(runtime) if runtime.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        _ => (StatusCode::OK, "ready"),
+    }
+}
