@@ -48,7 +48,7 @@ pub mod prelude {
     pub use crate::{
         Backend, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest, Gateway,
         IntoReply, Json, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw,
-        Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, Server, State, Text,
-        middleware::request::*, readiness,
+        Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError, Server,
+        State, Text, middleware::request::*, readiness,
     };
 }

@@ -30,7 +30,7 @@ use crate::{
     },
     parser,
     request::Route,
-    server::{Runtime, transport::Transport},
+    server::{Runtime, SocketPermit, transport::Transport},
 };
 
 /// Everything that the connections of a channel share.
@@ -119,6 +119,7 @@ where
         let response = switching(&key, subprotocol.as_deref());
         let id = runtime.next_id();
         tracing::debug!(connection = %id, path = parts.uri.path(), "handshake accepted");
+        let socket = parts.extensions.remove::<SocketPermit>();
         let handshake = Handshake {
             remote_addr: parts
                 .extensions
@@ -133,7 +134,10 @@ where
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
         let connection = Connection::new(id, handshake, outbox);
         let task = Arc::clone(self).run(connection, permit, upgrade, runtime.clone());
-        runtime.spawn(task);
+        runtime.spawn(async {
+            task.await;
+            drop(socket);
+        });
         response
     }
 

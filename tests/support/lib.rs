@@ -1,0 +1,225 @@
+//! What the tests share: a gateway on a free port, and a client that does not wait for ever.
+
+use std::{net::SocketAddr, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use http::HeaderValue;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        client::IntoClientRequest,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+use wasabi::{Gateway, ServeError, Server, ServerHandle};
+
+/// How long anything may take that is expected to happen.
+pub const SOON: Duration = Duration::from_secs(5);
+
+/// Awaits what must happen soon.
+pub async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(SOON, future)
+        .await
+        .expect("this should not take so long")
+}
+
+/// Waits until a condition holds.
+pub async fn until(what: &str, condition: impl Fn() -> bool) {
+    let waiting = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    assert!(timeout(SOON, waiting).await.is_ok(), "never: {what}");
+}
+
+/// A gateway that listens on a free port of the loopback interface.
+pub struct TestServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// Stops it.
+    pub handle: ServerHandle,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// Serves a gateway with the server's defaults.
+pub async fn serve(gateway: Gateway) -> TestServer {
+    serve_with(gateway, |server| server).await
+}
+
+/// Serves a gateway with a server that is changed first.
+pub async fn serve_with(gateway: Gateway, change: impl FnOnce(Server) -> Server) -> TestServer {
+    let server = Server::bind("127.0.0.1:0").signals(false);
+    let server = change(server.drain_spread(Duration::ZERO));
+    let handle = server.handle();
+    let task = tokio::spawn(server.serve(gateway));
+    TestServer {
+        addr: soon(handle.addr()).await,
+        handle,
+        task,
+    }
+}
+
+impl TestServer {
+    /// `ws://` and the address, followed by `path`.
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.addr)
+    }
+
+    /// Opens a WebSocket.
+    pub async fn connect(&self, path: &str) -> Client {
+        self.connect_with(path, &[]).await.expect("handshake")
+    }
+
+    /// Opens a WebSocket with more headers, or returns the refusal.
+    pub async fn connect_with(
+        &self,
+        path: &str,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Client, Box<http::Response<Option<Vec<u8>>>>> {
+        let mut request = self.url(path).into_client_request().expect("a URL");
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(value).expect("a header value");
+            request.headers_mut().insert(*name, value);
+        }
+        match soon(tokio_tungstenite::connect_async(request)).await {
+            Ok((socket, response)) => Ok(Client { socket, response }),
+            Err(Error::Http(response)) => Err(response),
+            Err(error) => panic!("no answer to the handshake: {error}"),
+        }
+    }
+
+    /// Opens a plain TCP connection.
+    pub async fn tcp(&self) -> TcpStream {
+        TcpStream::connect(self.addr).await.expect("TCP connection")
+    }
+
+    /// Sends one HTTP/1.1 request as it is and returns everything that comes back until the end.
+    pub async fn raw(&self, request: &str) -> String {
+        let mut stream = self.tcp().await;
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = Vec::new();
+        // A connection that is reset has answered what it wanted to.
+        let _ = soon(stream.read_to_end(&mut answer)).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The status of `GET path`.
+    pub async fn get(&self, path: &str) -> u16 {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let answer = self.raw(&request).await;
+        answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or_else(|| panic!("no status in {answer:?}"))
+    }
+
+    /// Drains the server and waits for its end.
+    pub async fn drain(self) -> Result<(), ServeError> {
+        self.handle.drain();
+        self.ended().await
+    }
+
+    /// Waits for the server's end.
+    pub async fn ended(self) -> Result<(), ServeError> {
+        soon(self.task).await.expect("the server does not panic")
+    }
+}
+
+/// A WebSocket client; every wait fails after [`SOON`].
+pub struct Client {
+    /// The socket.
+    pub socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    /// The answer to the handshake.
+    pub response: http::Response<Option<Vec<u8>>>,
+}
+
+impl Client {
+    /// Sends a message.
+    pub async fn send(&mut self, message: impl Into<Message>) {
+        soon(self.socket.send(message.into())).await.expect("send");
+    }
+
+    /// The next message, pings and pongs included.
+    pub async fn next(&mut self) -> Message {
+        match soon(self.socket.next()).await {
+            Some(Ok(message)) => message,
+            other => panic!("expected a message, got {other:?}"),
+        }
+    }
+
+    /// The next text message.
+    pub async fn text(&mut self) -> String {
+        match self.next().await {
+            Message::Text(text) => text.to_string(),
+            other => panic!("expected a text message, got {other:?}"),
+        }
+    }
+
+    /// The next binary message.
+    pub async fn binary(&mut self) -> Vec<u8> {
+        match self.next().await {
+            Message::Binary(data) => data.to_vec(),
+            other => panic!("expected a binary message, got {other:?}"),
+        }
+    }
+
+    /// The next text message as JSON.
+    pub async fn json(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.text().await).expect("JSON")
+    }
+
+    /// Sends a text message and returns the text that comes back.
+    pub async fn ask(&mut self, text: &str) -> String {
+        self.send(text).await;
+        self.text().await
+    }
+
+    /// Sends JSON and returns the JSON that comes back.
+    pub async fn ask_json(&mut self, request: serde_json::Value) -> serde_json::Value {
+        self.send(request.to_string()).await;
+        self.json().await
+    }
+
+    /// Closes with a code and a reason and waits for the end.
+    pub async fn close(mut self, code: u16, reason: &str) {
+        let frame = CloseFrame {
+            code: CloseCode::from(code),
+            reason: reason.to_owned().into(),
+        };
+        soon(self.socket.close(Some(frame))).await.expect("close");
+        while let Some(Ok(_)) = soon(self.socket.next()).await {}
+    }
+
+    /// Waits for the server's close frame: its code and reason; 1005 if it has none, 1006 if there is no frame.
+    /// Fails when a message comes first.
+    pub async fn closed(&mut self) -> (u16, String) {
+        loop {
+            match soon(self.socket.next()).await {
+                Some(Ok(Message::Close(Some(frame)))) => {
+                    return (frame.code.into(), frame.reason.to_string());
+                }
+                Some(Ok(Message::Close(None))) => return (1005, String::new()),
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                Some(Ok(message)) => panic!("expected the end, got {message:?}"),
+                Some(Err(_)) | None => return (1006, String::new()),
+            }
+        }
+    }
+
+    /// Fails if a message comes within a moment.
+    pub async fn silent(&mut self) {
+        let moment = Duration::from_millis(50);
+        if let Ok(message) = timeout(moment, self.socket.next()).await {
+            panic!("expected silence, got {message:?}");
+        }
+    }
+}
