@@ -1,1 +1,34 @@
-//! The macros of the `wasabi` crate.
+//! The macros of the `wasabi` crate, which re-exports and documents them: depend on `wasabi` and not on this crate.
+//!
+//! `gateway!` goes through four steps, one module each: parse → ast → validate → expand. Parsing never stops at the
+//! first mistake and expansion always emits what the user wrote, so that one mistake gives one error and editors
+//! keep completing.
+
+mod backend;
+mod diagnostics;
+mod fragment;
+mod gateway;
+mod literals;
+mod middleware;
+mod paths;
+mod units;
+
+use proc_macro::TokenStream;
+
+/// Declares a gateway; documented as `wasabi::gateway!`.
+#[proc_macro]
+pub fn gateway(input: TokenStream) -> TokenStream {
+    gateway::expand(input.into()).into()
+}
+
+/// Checks a backend function where it is defined; documented as `#[wasabi::backend]`.
+#[proc_macro_attribute]
+pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {
+    backend::expand(options.into(), item.into()).into()
+}
+
+/// Makes a middleware of a function; documented as `#[wasabi::middleware]`.
+#[proc_macro_attribute]
+pub fn middleware(options: TokenStream, item: TokenStream) -> TokenStream {
+    middleware::expand(options.into(), item.into()).into()
+}

@@ -1,0 +1,116 @@
+//! Mistakes found on the way, reported together at the end.
+
+use std::fmt::Display;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+/// Every error and warning of one expansion.
+#[derive(Default)]
+pub(crate) struct Diagnostics {
+    errors: Vec<syn::Error>,
+    warnings: TokenStream,
+}
+
+impl Diagnostics {
+    pub(crate) fn error(&mut self, at: impl ToTokens, message: impl Display) {
+        self.errors.push(syn::Error::new_spanned(at, message));
+    }
+
+    pub(crate) fn error_at(&mut self, at: Span, message: impl Display) {
+        self.errors.push(syn::Error::new(at, message));
+    }
+
+    pub(crate) fn push(&mut self, error: syn::Error) {
+        self.errors.push(error);
+    }
+
+    /// A warning: the use of a deprecated constant at the user's span, since stable Rust has no other for macros.
+    /// `#[allow(deprecated)]` silences it.
+    pub(crate) fn warning(&mut self, at: Span, name: &str, note: impl Display) {
+        let (name, note) = (Ident::new(name, at), note.to_string());
+        self.warnings.extend(quote_spanned! {at=> {
+            #[deprecated(note = #note)]
+            #[allow(dead_code)]
+            const #name: u8 = 0;
+            _ = #name;
+        }});
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn messages(&self) -> Vec<String> {
+        self.errors.iter().map(ToString::to_string).collect()
+    }
+}
+
+impl ToTokens for Diagnostics {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        tokens.extend(self.errors.iter().map(syn::Error::to_compile_error));
+        tokens.extend(self.warnings.clone());
+    }
+}
+
+/// The name that was probably meant: the nearest one, if it is near enough to be a slip.
+pub(crate) fn did_you_mean<'a>(
+    found: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let limit = found.chars().count().div_ceil(3);
+    names
+        .into_iter()
+        .map(|name| (distance(&found.to_lowercase(), &name.to_lowercase()), name))
+        .filter(|(distance, _)| *distance <= limit)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// `a`, `b`, `c`.
+pub(crate) fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let quoted: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}
+
+/// Edits (insert, delete, replace, swap neighbours) between two words.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<usize>>()];
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let replaced = rows[i][j] + usize::from(x != y);
+            let mut best = replaced.min(rows[i][j + 1] + 1).min(row[j] + 1);
+            if i > 0 && j > 0 && *x == b[j - 1] && a[i - 1] == *y {
+                best = best.min(rows[i - 1][j - 1] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slip_is_recognised_and_another_word_is_not() {
+        let names = ["idle_timeout", "send_timeout", "ping", "middleware"];
+        assert_eq!(did_you_mean("idle_timout", names), Some("idle_timeout"));
+        assert_eq!(did_you_mean("midleware", names), Some("middleware"));
+        assert_eq!(did_you_mean("pign", names), Some("ping"));
+        assert_eq!(did_you_mean("PING", names), Some("ping"));
+        assert_eq!(did_you_mean("route", names), None);
+    }
+
+    #[test]
+    fn swapped_neighbours_are_one_edit() {
+        assert_eq!(distance("pign", "ping"), 1);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}

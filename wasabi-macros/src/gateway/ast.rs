@@ -1,0 +1,155 @@
+//! A gateway as written, before any rule is checked.
+
+use proc_macro2::{Ident, Span};
+use syn::{Attribute, Pat, Path};
+
+use crate::fragment::Fragment;
+
+#[derive(Default)]
+pub(crate) struct Gateway {
+    /// What `crate = path` says: where the `wasabi` crate is to be found.
+    pub(crate) krate: Option<Path>,
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) sections: Vec<Section>,
+}
+
+pub(crate) struct Section {
+    pub(crate) attrs: Attrs,
+    pub(crate) path: Fragment,
+    pub(crate) kind: SectionKind,
+}
+
+pub(crate) enum SectionKind {
+    Channel(Channel),
+    /// `get("/path", handler)`: the name is the HTTP method in lower case.
+    Endpoint {
+        method: Ident,
+        handler: Fragment,
+    },
+    /// `mount("/path", service)`.
+    Mount {
+        service: Fragment,
+    },
+}
+
+pub(crate) struct Channel {
+    pub(crate) settings: Vec<Setting>,
+    pub(crate) target: Target,
+}
+
+pub(crate) struct Setting {
+    pub(crate) attrs: Attrs,
+    pub(crate) name: Ident,
+    pub(crate) value: Value,
+}
+
+pub(crate) enum Value {
+    One(Fragment),
+    /// `http = [..]` and `middleware = [..]`, whose elements have types of their own.
+    List(Vec<Fragment>),
+}
+
+/// What answers: written as an expression or as a form of the macro.
+pub(crate) enum Target {
+    /// Nothing stands there; reported already.
+    Missing,
+    Expr(Fragment),
+    With {
+        middleware: Vec<Fragment>,
+        target: Box<Target>,
+    },
+    Balance {
+        keyword: Span,
+        nodes: Vec<Node>,
+    },
+    Match(Match),
+}
+
+pub(crate) struct Node {
+    pub(crate) weight: Fragment,
+    pub(crate) target: Target,
+}
+
+pub(crate) struct Match {
+    pub(crate) keyword: Span,
+    pub(crate) scrutinee: Fragment,
+    pub(crate) arms: Vec<Arm>,
+}
+
+pub(crate) struct Arm {
+    pub(crate) attrs: Attrs,
+    pub(crate) pattern: Pat,
+    pub(crate) guard: Option<Fragment>,
+    pub(crate) target: Target,
+}
+
+/// What may stand before a section or an arm.
+#[derive(Default)]
+pub(crate) struct Attrs {
+    /// The `///` lines.
+    pub(crate) docs: String,
+    pub(crate) cfg: Vec<Attribute>,
+}
+
+impl Match {
+    /// The argument of the closure that reads the key: the scrutinee itself, or the `key` in it.
+    pub(crate) fn key(&self) -> Option<Ident> {
+        fn find(tokens: &proc_macro2::TokenStream) -> Option<Ident> {
+            tokens.clone().into_iter().find_map(|tree| match tree {
+                proc_macro2::TokenTree::Ident(ident) if ident == "key" => Some(ident),
+                proc_macro2::TokenTree::Group(group) => find(&group.stream()),
+                _ => None,
+            })
+        }
+        self.scrutinee
+            .ident()
+            .or_else(|| find(self.scrutinee.tokens()))
+    }
+
+    /// Whether strings are matched: then the compiler's word on what is not covered (`&_`) says nothing useful.
+    pub(crate) fn is_on_text(&self) -> bool {
+        self.scrutinee.ident().is_some() || self.arms.iter().any(|arm| has_text(&arm.pattern))
+    }
+
+    /// Whether some arm takes whatever the others leave.
+    pub(crate) fn has_catch_all(&self) -> bool {
+        self.arms
+            .iter()
+            .any(|arm| arm.is_catch_all() && arm.attrs.cfg.is_empty())
+            || (self.arms.iter().any(Arm::is_catch_all)
+                && self.arms.iter().any(|arm| !arm.attrs.cfg.is_empty()))
+    }
+}
+
+impl Arm {
+    pub(crate) fn is_catch_all(&self) -> bool {
+        self.guard.is_none() && is_irrefutable(&self.pattern)
+    }
+}
+
+fn is_irrefutable(pattern: &Pat) -> bool {
+    match pattern {
+        Pat::Wild(_) => true,
+        // In capitals it is a constant.
+        Pat::Ident(binding) => match &binding.subpat {
+            Some((_, pattern)) => is_irrefutable(pattern),
+            None => binding.ident.to_string().chars().any(char::is_lowercase),
+        },
+        Pat::Or(or) => or.cases.iter().any(is_irrefutable),
+        Pat::Paren(inner) => is_irrefutable(&inner.pat),
+        _ => false,
+    }
+}
+
+fn has_text(pattern: &Pat) -> bool {
+    match pattern {
+        Pat::Lit(literal) => matches!(literal.lit, syn::Lit::Str(_)),
+        Pat::Or(or) => or.cases.iter().any(has_text),
+        Pat::Paren(inner) => has_text(&inner.pat),
+        Pat::Ident(binding) => binding
+            .subpat
+            .as_ref()
+            .is_some_and(|(_, pattern)| has_text(pattern)),
+        _ => false,
+    }
+}

@@ -1,0 +1,315 @@
+//! [`Gateway`] to calls of the runtime crate and the nested types that dispatch.
+//!
+//! Every expression of the user's is emitted once, in its role, by a call that carries its span: a bound that it does
+//! not meet is reported there. Locals are hygienic; items are local to a block.
+
+mod balance;
+mod info;
+mod routes;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+
+use super::{
+    ast::{Channel, Gateway, Section, SectionKind, Setting, Target, Value},
+    settings::{self, Kind, Level},
+};
+use crate::{diagnostics::Diagnostics, fragment::Fragment, units};
+
+pub(crate) fn gateway(gateway: &Gateway, diagnostics: &Diagnostics) -> TokenStream {
+    let private = match &gateway.krate {
+        Some(path) => quote!(#path::__private),
+        None => quote!(::wasabi::__private),
+    };
+    let expansion = Expansion {
+        p: private,
+        scope: local("scope"),
+        gateway: local("gateway"),
+        shared: Shared::of(gateway),
+        is_mistaken: diagnostics.has_errors(),
+    };
+    expansion.whole(gateway, diagnostics)
+}
+
+/// A name that the user's code can neither see nor shadow.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+struct Expansion<'a> {
+    /// The path to what expansions name.
+    p: TokenStream,
+    scope: Ident,
+    gateway: Ident,
+    shared: Shared<'a>,
+    is_mistaken: bool,
+}
+
+/// What the gateway declares for all its channels, under the names of the locals that hold it.
+struct Shared<'a> {
+    middleware: Vec<(Ident, &'a Fragment)>,
+    http: Vec<(Ident, &'a Fragment)>,
+    settings: Vec<(Ident, &'a Setting, &'a Fragment)>,
+}
+
+impl<'a> Shared<'a> {
+    fn of(gateway: &'a Gateway) -> Self {
+        let numbered = |name: &'a str, prefix: &'static str| {
+            list(&gateway.settings, name)
+                .enumerate()
+                .map(move |(i, fragment)| (local(&format!("{prefix}{i}")), fragment))
+                .collect()
+        };
+        let settings = values(&gateway.settings, Level::Gateway)
+            .filter(|(setting, _)| setting.name != "state")
+            .map(|(setting, value)| (local(&format!("shared_{}", setting.name)), setting, value))
+            .collect();
+        Self {
+            middleware: numbered("middleware", "m"),
+            http: numbered("http", "h"),
+            settings,
+        }
+    }
+}
+
+/// The elements of a list setting.
+fn list<'a>(settings: &'a [Setting], name: &'a str) -> impl Iterator<Item = &'a Fragment> {
+    let of_name = settings.iter().filter(move |setting| setting.name == name);
+    of_name.flat_map(|setting| match &setting.value {
+        Value::List(values) => values.as_slice(),
+        Value::One(_) => &[],
+    })
+}
+
+/// The settings that have a value and stand where they may.
+fn values(settings: &[Setting], level: Level) -> impl Iterator<Item = (&Setting, &Fragment)> {
+    settings
+        .iter()
+        .filter_map(move |setting| match &setting.value {
+            Value::One(value) if !value.is_empty() => {
+                let known = settings::find(&setting.name.to_string())?;
+                known.stands_in(level).then_some((setting, value))
+            }
+            _ => None,
+        })
+}
+
+impl Expansion<'_> {
+    fn whole(&self, declared: &Gateway, diagnostics: &Diagnostics) -> TokenStream {
+        let Self {
+            p,
+            scope,
+            gateway,
+            shared,
+            ..
+        } = self;
+        let state = values(&declared.settings, Level::Gateway)
+            .find(|(setting, _)| setting.name == "state")
+            .map_or_else(|| quote!(()), |(_, value)| self.emit(value));
+        let middleware = shared.middleware.iter().map(|(name, fragment)| {
+            let middleware = self.checked("middleware", fragment);
+            quote!(let #name = #p::Shared::new(#middleware);)
+        });
+        let http = shared.http.iter().map(|(name, fragment)| {
+            let http = self.checked("http", fragment);
+            quote!(let #name = #http;)
+        });
+        let settings = shared.settings.iter().map(|(name, setting, value)| {
+            let (cfg, value) = (&setting.attrs.cfg, self.value(setting, value));
+            quote!(#(#cfg)* let #name = #value;)
+        });
+        let sections = declared
+            .sections
+            .iter()
+            .map(|section| self.section(section));
+        let state_name = local("state");
+        quote! {{
+            #diagnostics
+            let #state_name = #state;
+            let #scope = #p::Scope::of(&#state_name);
+            let mut #gateway = #p::GatewayBuilder::new(#state_name);
+            #(#http)*
+            #(#middleware)*
+            #(#settings)*
+            #(#sections)*
+            #gateway.finish()
+        }}
+    }
+
+    fn section(&self, section: &Section) -> TokenStream {
+        let Self { p, gateway, .. } = self;
+        if section.path.is_empty() {
+            return quote!();
+        }
+        let (path, docs, cfg) = (
+            self.emit(&section.path),
+            &section.attrs.docs,
+            &section.attrs.cfg,
+        );
+        let statement = match &section.kind {
+            SectionKind::Channel(channel) => self.channel(&path, docs, channel),
+            SectionKind::Endpoint { handler, .. } | SectionKind::Mount { service: handler }
+                if handler.is_empty() =>
+            {
+                quote!()
+            }
+            SectionKind::Endpoint { method, handler } => {
+                let name = method.to_string().to_uppercase();
+                let routing = Ident::new(&method.to_string(), Span::mixed_site());
+                let handler = self.checked("endpoint", handler);
+                quote!(#gateway.endpoint(#path, #name, #docs, #p::routing::#routing(#handler));)
+            }
+            SectionKind::Mount { service } => {
+                let emitted = self.emit(service);
+                quote_spanned!(service.span()=> #gateway.mount(#path, #docs, #emitted);)
+            }
+        };
+        match cfg.is_empty() {
+            true => statement,
+            false => quote!(#(#cfg)* { #statement }),
+        }
+    }
+
+    fn channel(&self, path: &TokenStream, docs: &str, channel: &Channel) -> TokenStream {
+        let Self {
+            p,
+            scope,
+            gateway,
+            shared,
+            ..
+        } = self;
+        let (builder, target) = (local("channel"), local("target"));
+        let is_own = |name: &Ident| {
+            let own = channel
+                .settings
+                .iter()
+                .find(|setting| setting.name == *name);
+            own.is_some_and(|setting| setting.attrs.cfg.is_empty())
+        };
+        let inherited = shared
+            .settings
+            .iter()
+            .filter(|(_, setting, _)| !is_own(&setting.name));
+        let inherited = inherited.map(|(local, Setting { attrs, name, .. }, value)| {
+            let (cfg, method) = (&attrs.cfg, Ident::new(&name.to_string(), value.span()));
+            let value = quote_spanned!(value.span()=> #p::Clone::clone(&#local));
+            quote!(#(#cfg)* let #builder = #builder.#method(#value);)
+        });
+        let http = shared
+            .http
+            .iter()
+            .map(|(name, _)| quote!(let #builder = #builder.http(#p::Clone::clone(&#name));));
+        let settings = channel
+            .settings
+            .iter()
+            .map(|setting| self.setting(setting, &builder));
+        let middleware = shared
+            .middleware
+            .iter()
+            .map(|(name, _)| quote!(#p::Clone::clone(&#name)));
+        let own = list(&channel.settings, "middleware")
+            .map(|fragment| self.checked("middleware", fragment));
+        let answers = self.stack(
+            middleware.chain(own).collect(),
+            self.target(&channel.target, true),
+        );
+        let info = self.channel_info(docs, channel);
+        quote! {
+            #gateway.channel({
+                let #target = #answers;
+                let #builder = #p::Channel::new(&#scope, #path, #target, #info);
+                #(#inherited)*
+                #(#http)*
+                #(#settings)*
+                #builder
+            });
+        }
+    }
+
+    /// One setting of a channel.
+    fn setting(&self, setting: &Setting, builder: &Ident) -> TokenStream {
+        let cfg = &setting.attrs.cfg;
+        let name = setting.name.to_string();
+        match &setting.value {
+            Value::List(values) if name == "http" => values
+                .iter()
+                .map(|fragment| {
+                    let http = self.checked("http", fragment);
+                    quote!(#(#cfg)* let #builder = #builder.http(#http);)
+                })
+                .collect(),
+            Value::List(_) => quote!(),
+            Value::One(value) => {
+                if value.is_empty()
+                    || !settings::find(&name).is_some_and(|known| known.stands_in(Level::Channel))
+                {
+                    return quote!();
+                }
+                let method = Ident::new(&name, value.span());
+                let (span, value) = (value.span(), self.value(setting, value));
+                let call = quote_spanned!(span=> #builder.#method(#value));
+                quote!(#(#cfg)* let #builder = #call;)
+            }
+        }
+    }
+
+    /// The value of a setting; `errors` has words of its own.
+    fn value(&self, setting: &Setting, value: &Fragment) -> TokenStream {
+        let p = &self.p;
+        let is_errors = settings::find(&setting.name.to_string())
+            .is_some_and(|known| known.kind == Kind::Errors);
+        let word = value
+            .ident()
+            .filter(|_| is_errors)
+            .map(|word| word.to_string());
+        match word.as_deref() {
+            Some("Silent") => quote_spanned!(value.span()=> #p::ErrorFormat::Silent),
+            Some("Text") => quote_spanned!(value.span()=> #p::ErrorFormat::Text),
+            Some("Json") => quote_spanned!(value.span()=> #p::ErrorFormat::json()),
+            _ => self.emit(value),
+        }
+    }
+
+    fn target(&self, target: &Target, is_outermost: bool) -> TokenStream {
+        let p = &self.p;
+        match target {
+            Target::Missing => quote!(#p::Absent),
+            Target::Expr(backend) => self.checked("backend", backend),
+            Target::With { middleware, target } => {
+                let middleware = middleware
+                    .iter()
+                    .map(|fragment| self.checked("middleware", fragment))
+                    .collect();
+                self.stack(middleware, self.target(target, false))
+            }
+            Target::Balance { nodes, .. } => self.balance(nodes),
+            Target::Match(routes) => self.routes(routes, is_outermost),
+        }
+    }
+
+    /// The first middleware is outermost.
+    fn stack(&self, middleware: Vec<TokenStream>, inner: TokenStream) -> TokenStream {
+        let p = &self.p;
+        let around = |inner, middleware| quote!(#p::Stack::new(#middleware, #inner));
+        middleware.into_iter().rfold(inner, around)
+    }
+
+    /// Passes the user's expression through a method of the scope, whose bound it must meet.
+    fn checked(&self, method: &str, fragment: &Fragment) -> TokenStream {
+        let (scope, method) = (&self.scope, Ident::new(method, fragment.span()));
+        let expr = self.emit(fragment);
+        quote_spanned!(fragment.span()=> #scope.#method(#expr))
+    }
+
+    fn emit(&self, fragment: &Fragment) -> TokenStream {
+        units::rewrite(&fragment.to_token_stream(), &self.p)
+    }
+}
+
+/// `R0, R1, ..` and `r0, r1, ..`.
+fn numbered(letter: char, count: usize) -> (Vec<Ident>, Vec<Ident>) {
+    let upper = letter.to_ascii_uppercase();
+    (0..count)
+        .map(|i| (format_ident!("{upper}{i}"), format_ident!("{letter}{i}")))
+        .unzip()
+}

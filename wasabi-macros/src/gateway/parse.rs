@@ -1,0 +1,476 @@
+//! Tokens to [`Gateway`]. Skips what it cannot read and reads on.
+
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    Attribute, Expr, Lit, Meta, Pat, Path, Token, braced, bracketed,
+    ext::IdentExt,
+    parenthesized,
+    parse::{ParseStream, Parser},
+    token::{Brace, Bracket, Paren},
+};
+
+use super::{
+    ast::{
+        Arm, Attrs, Channel, Gateway, Match, Node, Section, SectionKind, Setting, Target, Value,
+    },
+    settings::{self, Kind, METHODS},
+};
+use crate::{
+    diagnostics::{Diagnostics, did_you_mean, list},
+    fragment::Fragment,
+};
+
+pub(crate) fn gateway(input: TokenStream, diagnostics: &mut Diagnostics) -> Gateway {
+    let mut gateway = Gateway::default();
+    let parse = |input: ParseStream<'_>| {
+        while !input.is_empty() {
+            match section(input, &mut gateway, diagnostics) {
+                Ok(()) => comma(input, diagnostics),
+                Err(error) => {
+                    diagnostics.push(error);
+                    skip_past_comma(input);
+                }
+            }
+        }
+        Ok(())
+    };
+    if let Err(error) = parse.parse2(input) {
+        diagnostics.push(error);
+    }
+    gateway
+}
+
+fn section(
+    input: ParseStream<'_>,
+    gateway: &mut Gateway,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<()> {
+    let attrs = attrs(input, diagnostics)?;
+    if input.peek(Token![crate]) && is_setting(input) {
+        let keyword: Token![crate] = input.parse()?;
+        input.parse::<Token![=]>()?;
+        let path = input.call(Path::parse_mod_style)?;
+        if gateway.krate.replace(path).is_some() {
+            diagnostics.error(keyword, "`crate` is set twice");
+        }
+        return Ok(());
+    }
+    if input.peek(Token![match]) {
+        let message =
+            "a `match` is the target of a channel: write `channel(\"/path\", match key { .. })`";
+        return Err(syn::Error::new(input.span(), message));
+    }
+    if is_setting(input) {
+        gateway.settings.push(setting(input, attrs, diagnostics)?);
+        return Ok(());
+    }
+    if !(input.peek(syn::Ident::peek_any) && input.peek2(Paren)) {
+        let message = "expected a section of the gateway: `name = value`, `channel(\"/path\", target)`, \
+             `get(\"/path\", handler)` or `mount(\"/path\", service)`";
+        return Err(syn::Error::new(input.span(), message));
+    }
+    let name = input.call(Ident::parse_any)?;
+    let arguments;
+    let parens = parenthesized!(arguments in input);
+    let end = parens.span.close();
+    let call = name.to_string();
+    let section = match call.as_str() {
+        "channel" => {
+            let path = argument(&arguments, &name, "its path, such as `\"/\"`", diagnostics);
+            let channel = channel(&arguments, end, diagnostics);
+            Section {
+                attrs,
+                path,
+                kind: SectionKind::Channel(channel),
+            }
+        }
+        "mount" => {
+            let path = argument(
+                &arguments,
+                &name,
+                "the path that it is mounted at",
+                diagnostics,
+            );
+            let service = argument(
+                &arguments,
+                &name,
+                "a gateway or a tower service",
+                diagnostics,
+            );
+            finish(&arguments, &name, diagnostics);
+            Section {
+                attrs,
+                path,
+                kind: SectionKind::Mount { service },
+            }
+        }
+        method if METHODS.contains(&method) => {
+            let path = argument(&arguments, &name, "its path, such as `\"/\"`", diagnostics);
+            let handler = argument(
+                &arguments,
+                &name,
+                "a handler, such as `|| async { \"ok\" }`",
+                diagnostics,
+            );
+            finish(&arguments, &name, diagnostics);
+            Section {
+                attrs,
+                path,
+                kind: SectionKind::Endpoint {
+                    method: name,
+                    handler,
+                },
+            }
+        }
+        _ => {
+            drain(&arguments);
+            let hint = hint(&call, settings::calls());
+            let calls = list(settings::calls());
+            diagnostics.error(
+                name,
+                format_args!("there is no section `{call}(..)`{hint}\nsections: {calls}"),
+            );
+            return Ok(());
+        }
+    };
+    gateway.sections.push(section);
+    Ok(())
+}
+
+fn hint<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    match did_you_mean(found, names) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::new(),
+    }
+}
+
+/// The next argument of a section, and the comma behind it.
+fn argument(
+    input: ParseStream<'_>,
+    section: &Ident,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Fragment {
+    let argument = Fragment::parse(input);
+    if argument.is_empty() {
+        diagnostics.error_at(
+            argument.span(),
+            format_args!("expected {what}, in `{section}(..)`"),
+        );
+    }
+    comma(input, diagnostics);
+    argument
+}
+
+/// Whether `name =` stands next.
+fn is_setting(input: ParseStream<'_>) -> bool {
+    input.peek(syn::Ident::peek_any)
+        && input.peek2(Token![=])
+        && !input.peek2(Token![==])
+        && !input.peek2(Token![=>])
+}
+
+fn setting(
+    input: ParseStream<'_>,
+    attrs: Attrs,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Setting> {
+    let name = input.call(Ident::parse_any)?;
+    let equals: Token![=] = input.parse()?;
+    let is_list = settings::find(&name.to_string()).is_some_and(|known| known.kind == Kind::List);
+    let value = if is_list {
+        Value::List(values(input, &format!("`{name}`"), diagnostics))
+    } else {
+        let value = Fragment::parse(input);
+        if value.is_empty() {
+            diagnostics.error(
+                equals,
+                format_args!("expected a value for `{name}` after `=`"),
+            );
+        }
+        Value::One(value)
+    };
+    Ok(Setting { attrs, name, value })
+}
+
+/// `[a, b, c]`.
+fn values(input: ParseStream<'_>, what: &str, diagnostics: &mut Diagnostics) -> Vec<Fragment> {
+    let mut values = Vec::new();
+    let span = input.span();
+    if !input.peek(Bracket) || !(input.peek2(Token![,]) || is_last(input)) {
+        let found = Fragment::parse(input);
+        let message = format!("{what} is a list in brackets: write `[{}]`", found.text());
+        diagnostics.error_at(span, message);
+        return values;
+    }
+    let parsed = (|| {
+        let list;
+        bracketed!(list in input);
+        while !list.is_empty() {
+            let value = Fragment::parse(&list);
+            if value.is_empty() {
+                diagnostics.error_at(list.span(), "expected an expression before this `,`");
+            } else {
+                values.push(value);
+            }
+            comma(&list, diagnostics);
+        }
+        Ok(())
+    })();
+    if let Err(error) = parsed {
+        diagnostics.push(error);
+    }
+    values
+}
+
+/// Whether one token tree is left.
+fn is_last(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.parse::<TokenTree>().is_ok() && ahead.is_empty()
+}
+
+fn channel(input: ParseStream<'_>, end: Span, diagnostics: &mut Diagnostics) -> Channel {
+    let mut channel = Channel {
+        settings: Vec::new(),
+        target: Target::Missing,
+    };
+    let mut has_target = false;
+    while !input.is_empty() {
+        let at = input.span();
+        let parsed = attrs(input, diagnostics).and_then(|attrs| {
+            if is_setting(input) {
+                let setting = setting(input, attrs, diagnostics)?;
+                if has_target {
+                    let message = format!("`{}` stands behind the target; settings come before it", setting.name);
+                    return Err(syn::Error::new_spanned(&setting.name, message));
+                }
+                channel.settings.push(setting);
+                return Ok(());
+            }
+            if !attrs.docs.is_empty() || !attrs.cfg.is_empty() {
+                diagnostics.error_at(at, "attributes of a channel stand before `channel`, those of a route before its arm");
+            }
+            let target = target(input, diagnostics);
+            if has_target {
+                let message = "a channel has one target; put several into `match key { .. }` or `balance([..])`";
+                return Err(syn::Error::new(at, message));
+            }
+            has_target = true;
+            channel.target = target;
+            Ok(())
+        });
+        match parsed {
+            Ok(()) => comma(input, diagnostics),
+            Err(error) => {
+                diagnostics.push(error);
+                skip_past_comma(input);
+            }
+        }
+    }
+    if !has_target {
+        let message =
+            "the channel has no target; its last argument is a backend, or `match key { .. }`";
+        diagnostics.error_at(end, message);
+    }
+    channel
+}
+
+/// A backend: a form of the macro, or any other expression.
+fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Target {
+    let parsed = if input.peek(Token![match]) {
+        routes(input, diagnostics)
+    } else if is_form(input, "with") {
+        with(input, diagnostics)
+    } else if is_form(input, "balance") {
+        balance(input, diagnostics)
+    } else {
+        let expr = Fragment::parse(input);
+        if !expr.is_empty() {
+            return Target::Expr(expr);
+        }
+        let message = "expected a backend: a function, `Http::post(\"..\")`, `with([..], ..)`, `balance([..])` or `match key { .. }`";
+        Err(syn::Error::new(expr.span(), message))
+    };
+    parsed.unwrap_or_else(|error| {
+        diagnostics.push(error);
+        Target::Missing
+    })
+}
+
+fn is_form(input: ParseStream<'_>, name: &str) -> bool {
+    input.peek2(Paren)
+        && input
+            .fork()
+            .parse::<Ident>()
+            .is_ok_and(|ident| ident == name)
+}
+
+fn with(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
+    let keyword: Ident = input.parse()?;
+    let arguments;
+    parenthesized!(arguments in input);
+    let middleware = values(&arguments, "the first argument of `with`", diagnostics);
+    comma(&arguments, diagnostics);
+    let target = Box::new(target(&arguments, diagnostics));
+    comma(&arguments, diagnostics);
+    finish(&arguments, &keyword, diagnostics);
+    Ok(Target::With { middleware, target })
+}
+
+fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
+    const EXPECTED: &str =
+        "`balance` takes a list of weights and targets: write `balance([(2, a), (1, b)])`";
+    let keyword: Ident = input.parse()?;
+    let mut nodes = Vec::new();
+    let arguments;
+    parenthesized!(arguments in input);
+    if !arguments.peek(Bracket) {
+        let at = arguments.span();
+        drain(&arguments);
+        return Err(syn::Error::new(at, EXPECTED));
+    }
+    let list;
+    bracketed!(list in arguments);
+    while !list.is_empty() {
+        if list.peek(Paren) {
+            let node;
+            parenthesized!(node in list);
+            let weight = Fragment::parse(&node);
+            comma(&node, diagnostics);
+            let target = target(&node, diagnostics);
+            comma(&node, diagnostics);
+            finish(&node, &keyword, diagnostics);
+            nodes.push(Node { weight, target });
+        } else {
+            diagnostics.error_at(list.span(), "expected a node: `(weight, target)`");
+            Fragment::parse(&list);
+        }
+        comma(&list, diagnostics);
+    }
+    comma(&arguments, diagnostics);
+    finish(&arguments, &keyword, diagnostics);
+    Ok(Target::Balance {
+        keyword: keyword.span(),
+        nodes,
+    })
+}
+
+fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
+    let keyword: Token![match] = input.parse()?;
+    let scrutinee = Fragment::parse_scrutinee(input);
+    if scrutinee.is_empty() || !input.peek(Brace) {
+        return Err(syn::Error::new(input.span(), "expected `match key { .. }`"));
+    }
+    let mut arms = Vec::new();
+    let body;
+    braced!(body in input);
+    while !body.is_empty() {
+        match arm(&body, diagnostics) {
+            Ok(arm) => arms.push(arm),
+            Err(error) => {
+                diagnostics.push(error);
+                skip_past_comma(&body);
+            }
+        }
+    }
+    Ok(Target::Match(Match {
+        keyword: keyword.span,
+        scrutinee,
+        arms,
+    }))
+}
+
+fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm> {
+    let attrs = attrs(input, diagnostics)?;
+    let pattern = Pat::parse_multi_with_leading_vert(input)?;
+    let guard = match input.parse::<Option<Token![if]>>()? {
+        Some(_) => Some(Fragment::parse_guard(input)),
+        None => None,
+    };
+    input.parse::<Token![=>]>().map_err(|error| {
+        let pattern = crate::fragment::text(&pattern.to_token_stream());
+        syn::Error::new(
+            error.span(),
+            format!("expected `=>` and a backend after the pattern `{pattern}`"),
+        )
+    })?;
+    let may_omit_comma = input.peek(Brace) || input.peek(Token![match]) || input.peek(Token![if]);
+    let target = target(input, diagnostics);
+    if !(may_omit_comma && !input.peek(Token![,])) {
+        comma(input, diagnostics);
+    }
+    Ok(Arm {
+        attrs,
+        pattern,
+        guard,
+        target,
+    })
+}
+
+fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Attrs> {
+    let mut attrs = Attrs::default();
+    for attr in input.call(Attribute::parse_outer)? {
+        if attr.path().is_ident("cfg") {
+            attrs.cfg.push(attr);
+        } else if let (true, Meta::NameValue(doc)) = (attr.path().is_ident("doc"), &attr.meta) {
+            // The expression of `#[doc = include_str!(..)]` is not known here.
+            if let Expr::Lit(literal) = &doc.value
+                && let Lit::Str(line) = &literal.lit
+            {
+                let line = line.value();
+                if !attrs.docs.is_empty() {
+                    attrs.docs.push('\n');
+                }
+                attrs.docs.push_str(line.strip_prefix(' ').unwrap_or(&line));
+            }
+        } else if !attr
+            .path()
+            .segments
+            .first()
+            .is_some_and(|segment| segment.ident == "rustfmt")
+        {
+            diagnostics.error(&attr, "only `///` and `#[cfg(..)]` may stand here");
+        }
+    }
+    Ok(attrs)
+}
+
+/// A comma, or the end; anything else is reported and left where it is.
+fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
+    if !input.is_empty() && input.parse::<Token![,]>().is_err() {
+        diagnostics.error_at(input.span(), "expected `,` before this");
+        // What follows may be the rest of something broken. Only what starts like something new is read on.
+        let starts = input.peek(syn::LitStr)
+            || (input.peek(syn::Ident) && (input.peek2(Paren) || is_setting(input)));
+        if !starts {
+            skip_past_comma(input);
+        }
+    }
+}
+
+fn skip_past_comma(input: ParseStream<'_>) {
+    while !input.is_empty() && input.parse::<Token![,]>().is_err() {
+        if input.parse::<TokenTree>().is_err() {
+            break;
+        }
+    }
+}
+
+/// Reports what stands behind the last argument.
+fn finish(input: ParseStream<'_>, call: &Ident, diagnostics: &mut Diagnostics) {
+    if !input.is_empty() {
+        diagnostics.error(
+            drain(input),
+            format_args!("`{call}(..)` has no such argument"),
+        );
+    }
+}
+
+fn drain(input: ParseStream<'_>) -> TokenStream {
+    let mut rest = quote!();
+    while let Ok(tree) = input.parse::<TokenTree>() {
+        rest.extend([tree]);
+    }
+    rest
+}

@@ -1,0 +1,165 @@
+//! What compiles and runs, and is probably not meant.
+
+use proc_macro2::{Span, TokenStream};
+
+use super::ast::{Channel, Gateway, SectionKind, Setting, Target, Value};
+use crate::{
+    diagnostics::Diagnostics,
+    fragment::{Call, Fragment, calls, string},
+    units,
+};
+
+pub(crate) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
+    let mut around = Vec::new();
+    push_all(
+        list(&gateway.settings, "middleware"),
+        &mut around,
+        diagnostics,
+    );
+    origins(&gateway.settings, &[], diagnostics);
+    for section in &gateway.sections {
+        if let SectionKind::Channel(Channel { settings, target }) = &section.kind {
+            let outside = around.len();
+            push_all(list(settings, "middleware"), &mut around, diagnostics);
+            inside(target, &mut around, diagnostics);
+            around.truncate(outside);
+            origins(settings, &gateway.settings, diagnostics);
+        }
+    }
+}
+
+fn list<'a>(settings: &'a [Setting], name: &str) -> &'a [Fragment] {
+    match settings.iter().find(|setting| setting.name == name) {
+        Some(Setting {
+            value: Value::List(values),
+            ..
+        }) => values,
+        _ => &[],
+    }
+}
+
+fn inside<'a>(target: &'a Target, around: &mut Vec<&'a Fragment>, diagnostics: &mut Diagnostics) {
+    let outside = around.len();
+    match target {
+        Target::Missing | Target::Expr(_) => {}
+        Target::With { middleware, target } => {
+            push_all(middleware, around, diagnostics);
+            inside(target, around, diagnostics);
+        }
+        Target::Balance { nodes, .. } => nodes
+            .iter()
+            .for_each(|node| inside(&node.target, around, diagnostics)),
+        Target::Match(routes) => routes
+            .arms
+            .iter()
+            .for_each(|arm| inside(&arm.target, around, diagnostics)),
+    }
+    around.truncate(outside);
+}
+
+fn push_all<'a>(
+    middleware: &'a [Fragment],
+    around: &mut Vec<&'a Fragment>,
+    diagnostics: &mut Diagnostics,
+) {
+    for fragment in middleware {
+        around
+            .iter()
+            .for_each(|outer| pair(outer, fragment, diagnostics));
+        around.push(fragment);
+    }
+}
+
+/// Looks at one middleware around another.
+fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
+    let (Some(around), Some(within)) = (first_call(outer), first_call(inner)) else {
+        return;
+    };
+    match (around.owner.as_deref(), within.owner.as_deref()) {
+        (Some("Timeout"), Some("Retry")) => {
+            let timeout = around.args.first().and_then(units::micros);
+            if let (Some(timeout), Some(pauses)) = (timeout, pauses(&within))
+                && timeout < pauses
+            {
+                let note = format!(
+                    "the pauses between the attempts add up to {}, and the timeout of {} around them ends before that: \
+                     the last attempt is never made. Raise the timeout, or retry less",
+                    duration(pauses),
+                    duration(timeout),
+                );
+                diagnostics.warning(around.span, "TIMEOUT_SHORTER_THAN_ITS_RETRIES", note);
+            }
+        }
+        (Some("Cache"), Some("RateLimit" | "Throttle")) => {
+            let note = "replies from the cache are not counted by the limit inside it. Put the limit before the cache";
+            diagnostics.warning(within.span, "RATE_LIMIT_INSIDE_A_CACHE", note);
+        }
+        _ => {}
+    }
+}
+
+fn first_call(fragment: &Fragment) -> Option<Call> {
+    calls(fragment.tokens()).into_iter().next()
+}
+
+/// The pauses of a retry in microseconds: one fewer than there are attempts.
+fn pauses(retry: &Call) -> Option<u64> {
+    let [attempts, pause, ..] = retry.args.as_slice() else {
+        return None;
+    };
+    let attempts: syn::LitInt = syn::parse2(attempts.clone()).ok()?;
+    let pauses = attempts.base10_parse::<u32>().ok()?.checked_sub(1)?;
+    let pause = units::micros(pause)?;
+    let times = match retry.name.to_string().as_str() {
+        "exponential" => 2u64.checked_pow(pauses)?.checked_sub(1)?,
+        "linear" => u64::from(pauses) * (u64::from(pauses) + 1) / 2,
+        "constant" => u64::from(pauses),
+        _ => return None,
+    };
+    pause.checked_mul(times)
+}
+
+fn duration(micros: u64) -> String {
+    match micros {
+        _ if micros % 1_000_000 == 0 => format!("{}s", micros / 1_000_000),
+        _ if micros % 1000 == 0 => format!("{}ms", micros / 1000),
+        _ => format!("{micros}us"),
+    }
+}
+
+/// Every page may connect, and the browser logs the user in by itself.
+fn origins(settings: &[Setting], outer: &[Setting], diagnostics: &mut Diagnostics) {
+    let http = || list(outer, "http").iter().chain(list(settings, "http"));
+    let automatic = http().map(Fragment::name).find(|name| {
+        name == "BasicAuth" || name.starts_with("Cookie") || name.starts_with("Session")
+    });
+    let own = star(settings);
+    // What the channel leaves open comes from the gateway, and is reported there if the gateway says both.
+    let any = own.or_else(|| {
+        if list(settings, "http").is_empty() {
+            None
+        } else {
+            star(outer)
+        }
+    });
+    if let (Some(span), Some(auth)) = (any, automatic) {
+        let note = format!(
+            "browsers send what `{auth}` asks for by themselves, so with the origin `*` any web page can act as the user. \
+             List the origins of your own pages"
+        );
+        diagnostics.warning(span, "EVERY_ORIGIN_WITH_AUTOMATIC_LOGIN", note);
+    }
+}
+
+fn star(settings: &[Setting]) -> Option<Span> {
+    let setting = settings.iter().find(|setting| setting.name == "origins")?;
+    let Value::One(value) = &setting.value else {
+        return None;
+    };
+    let is_star = |element: &TokenStream| string(element).filter(|text| text.value() == "*");
+    value
+        .elements()?
+        .iter()
+        .find_map(is_star)
+        .map(|star| star.span())
+}

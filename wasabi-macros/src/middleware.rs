@@ -1,0 +1,315 @@
+//! `#[middleware]` and `#[middleware(http)]`: a struct of the function's name.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{
+    Attribute, FnArg, GenericParam, ItemFn, Path, Token, Type,
+    parse::{ParseStream, Parser},
+    spanned::Spanned,
+};
+
+use crate::{backend::mentions, diagnostics::Diagnostics};
+
+pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    let options = Options::parse(options, &mut diagnostics);
+    let expected = if options.is_http {
+        "`#[middleware(http)]` stands on an `async fn(request: HttpRequest, next: HttpNext) -> impl IntoResponse`"
+    } else {
+        "`#[middleware]` stands on an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
+    };
+    let function: ItemFn = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(_) => {
+            diagnostics.error(item.clone().into_iter().next(), expected);
+            return quote!(#diagnostics #item);
+        }
+    };
+    let fields = check(&function, expected, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return quote!(#diagnostics #item);
+    }
+    let made = Made {
+        p: match &options.krate {
+            Some(path) => quote!(#path::__private),
+            None => quote!(::wasabi::__private),
+        },
+        attrs: Attrs::of(&function),
+        function,
+        fields,
+    };
+    if options.is_http {
+        made.http()
+    } else {
+        made.request()
+    }
+}
+
+/// `#[middleware(http, crate = path)]`.
+#[derive(Default)]
+struct Options {
+    is_http: bool,
+    krate: Option<Path>,
+}
+
+impl Options {
+    fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
+        let mut options = Self::default();
+        let parse = |input: ParseStream<'_>| {
+            while !input.is_empty() {
+                if input.parse::<Option<Token![crate]>>()?.is_some() {
+                    input.parse::<Token![=]>()?;
+                    options.krate = Some(input.call(Path::parse_mod_style)?);
+                } else {
+                    let name: Ident = input.parse()?;
+                    if name != "http" {
+                        let message = format!(
+                            "there is no option `{name}`; these are: `http`, `crate = path`"
+                        );
+                        return Err(syn::Error::new(name.span(), message));
+                    }
+                    options.is_http = true;
+                }
+                if !input.is_empty() {
+                    input.parse::<Token![,]>()?;
+                }
+            }
+            Ok(())
+        };
+        if let Err(error) = parse.parse2(tokens) {
+            diagnostics.push(error);
+        }
+        options
+    }
+}
+
+/// An argument before the request: a field of the struct.
+struct Field {
+    ty: Type,
+    /// Taken as `&T`, not cloned for each message.
+    is_reference: bool,
+}
+
+fn check(function: &ItemFn, expected: &str, diagnostics: &mut Diagnostics) -> Vec<Field> {
+    let signature = &function.sig;
+    if signature.asyncness.is_none() {
+        diagnostics.error(
+            signature.fn_token,
+            "a middleware function is `async`: write `async fn`",
+        );
+    }
+    let mut types: Vec<&Type> = Vec::new();
+    for argument in &signature.inputs {
+        match argument {
+            FnArg::Receiver(receiver) => {
+                diagnostics.error(
+                    receiver,
+                    "a middleware function takes no `self`; implement `Middleware` instead",
+                );
+            }
+            FnArg::Typed(argument) => types.push(&argument.ty),
+        }
+    }
+    let Some(count) = types.len().checked_sub(2) else {
+        diagnostics.error(
+            &signature.ident,
+            format_args!("a middleware function takes the request and `next`: {expected}"),
+        );
+        return Vec::new();
+    };
+    types.truncate(count);
+    let parameters = signature
+        .generics
+        .params
+        .iter()
+        .filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(parameter.ident.to_string()),
+            GenericParam::Const(parameter) => Some(parameter.ident.to_string()),
+            GenericParam::Lifetime(_) => None,
+        });
+    let parameters: Vec<String> = parameters.chain(["impl".to_owned()]).collect();
+    types
+        .into_iter()
+        .filter_map(|ty| {
+            if parameters.iter().any(|name| mentions(ty, name)) {
+                diagnostics.error(ty, "an argument before the request becomes a field of a struct: write its type, without generics");
+                return None;
+            }
+            field(ty, diagnostics)
+        })
+        .collect()
+}
+
+fn field(ty: &Type, diagnostics: &mut Diagnostics) -> Option<Field> {
+    let Type::Reference(reference) = ty else {
+        return Some(Field {
+            ty: ty.clone(),
+            is_reference: false,
+        });
+    };
+    if reference
+        .lifetime
+        .as_ref()
+        .is_some_and(|lifetime| lifetime.ident == "static")
+    {
+        return Some(Field {
+            ty: ty.clone(),
+            is_reference: false,
+        });
+    }
+    let instead = match &*reference.elem {
+        Type::Path(path) if path.path.is_ident("str") => Some("`&'static str` or `&String`"),
+        Type::Slice(_) => Some("`&Vec<..>`"),
+        Type::TraitObject(_) => Some("`&Box<dyn ..>` or `Arc<dyn ..>`"),
+        _ => None,
+    };
+    if let Some(instead) = instead {
+        diagnostics.error(
+            ty,
+            format_args!(
+                "the middleware owns its arguments, and this one has no size: write {instead}"
+            ),
+        );
+        return None;
+    }
+    if let Some(mutable) = &reference.mutability {
+        diagnostics.error(
+            mutable,
+            "many messages run through the middleware at the same time: take `&T`",
+        );
+        return None;
+    }
+    Some(Field {
+        ty: (*reference.elem).clone(),
+        is_reference: true,
+    })
+}
+
+/// The function's attributes by where they go.
+struct Attrs {
+    docs: Vec<Attribute>,
+    cfg: Vec<Attribute>,
+    rest: Vec<Attribute>,
+}
+
+impl Attrs {
+    fn of(function: &ItemFn) -> Self {
+        let mut attrs = Self {
+            docs: Vec::new(),
+            cfg: Vec::new(),
+            rest: Vec::new(),
+        };
+        for attr in &function.attrs {
+            let path = attr.path();
+            if path.is_ident("cfg") {
+                attrs.cfg.push(attr.clone());
+            } else if path.is_ident("doc") || path.is_ident("deprecated") {
+                attrs.docs.push(attr.clone());
+            } else {
+                attrs.rest.push(attr.clone());
+            }
+        }
+        attrs
+    }
+}
+
+struct Made {
+    p: TokenStream,
+    attrs: Attrs,
+    function: ItemFn,
+    fields: Vec<Field>,
+}
+
+impl Made {
+    /// `struct audit;`, `struct require(Role);`.
+    fn definition(&self, derive: &TokenStream) -> TokenStream {
+        let Attrs { docs, cfg, .. } = &self.attrs;
+        let (vis, name) = (&self.function.vis, &self.function.sig.ident);
+        let types = self.fields.iter().map(|field| &field.ty);
+        let fields = match self.fields.is_empty() {
+            true => quote!(),
+            false => quote!((#(#vis #types),*)),
+        };
+        quote! {
+            #(#cfg)*
+            #(#docs)*
+            #derive
+            #[allow(non_camel_case_types)]
+            #vis struct #name #fields;
+        }
+    }
+
+    /// The function as written, to be put into the method that calls it.
+    fn inner(&self) -> TokenStream {
+        let (attrs, signature, block) =
+            (&self.attrs.rest, &self.function.sig, &self.function.block);
+        quote!(#(#attrs)* #signature #block)
+    }
+
+    /// What the function gets for its first arguments.
+    fn arguments(&self, this: &TokenStream) -> Vec<TokenStream> {
+        let p = &self.p;
+        let argument = |(i, field): (usize, &Field)| {
+            let mut index = syn::Index::from(i);
+            index.span = Span::mixed_site();
+            match field.is_reference {
+                true => quote!(&#this.#index),
+                false => quote_spanned!(field.ty.span()=> #p::Clone::clone(&#this.#index)),
+            }
+        };
+        self.fields.iter().enumerate().map(argument).collect()
+    }
+
+    fn request(&self) -> TokenStream {
+        let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
+        let (definition, inner, arguments) = (
+            self.definition(&quote!()),
+            self.inner(),
+            self.arguments(&quote!(self)),
+        );
+        let returned = quote_spanned! {name.span()=>
+            impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
+        };
+        let [req, next] = ["req", "next"].map(|name| Ident::new(name, Span::mixed_site()));
+        let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next));
+        quote! {
+            #definition
+            #(#cfg)*
+            impl #p::Middleware for #name {
+                fn handle(&self, #req: #p::Request, #next: impl #p::Next) -> #returned {
+                    #inner
+                    #call
+                }
+            }
+        }
+    }
+
+    fn http(&self) -> TokenStream {
+        let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
+        let [this, req, next] =
+            ["this", "req", "next"].map(|name| Ident::new(name, Span::mixed_site()));
+        let definition = self.definition(&quote!(#[derive(#p::Clone)]));
+        let (inner, arguments) = (self.inner(), self.arguments(&this.to_token_stream()));
+        let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await);
+        let service = quote!(fn(#p::AxumState<Self>, #p::HttpRequest, #p::HttpNext) -> #p::BoxFuture<'static, #p::Response>);
+        let boxed = quote_spanned!(name.span()=> #p::Box::pin(async move { #p::IntoResponse::into_response(#call) }));
+        quote! {
+            #definition
+            #(#cfg)*
+            impl<Svc> #p::tower::Layer<Svc> for #name {
+                type Service = #p::FromFn<#service, Self, Svc, (#p::AxumState<Self>, #p::HttpRequest)>;
+                fn layer(&self, inner: Svc) -> Self::Service {
+                    #inner
+                    fn run(
+                        #p::AxumState(#this): #p::AxumState<#name>,
+                        #req: #p::HttpRequest,
+                        #next: #p::HttpNext,
+                    ) -> #p::BoxFuture<'static, #p::Response> {
+                        #boxed
+                    }
+                    #p::tower::Layer::layer(&#p::from_fn_with_state(#p::Clone::clone(self), run as #service), inner)
+                }
+            }
+        }
+    }
+}
