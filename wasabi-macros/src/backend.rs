@@ -124,10 +124,11 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
     let future = quote_spanned!(name.span()=> #p::check_send(#name(#(#arguments),*)));
     let reply = match &signature.output {
         ReturnType::Default => quote!(),
-        ReturnType::Type(_, ty) => {
+        ReturnType::Type(_, ty) if mentions(ty, "impl") => {
             let future = quote_spanned!(ty.span()=> future);
-            quote_spanned!(ty.span()=> #p::check_reply(#future);)
+            quote_spanned!(ty.span()=> #p::check_output(#future);)
         }
+        ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #p::check_reply::<#ty>();),
     };
     let cfg = function
         .attrs

@@ -37,6 +37,12 @@ impl Paths {
                 (Who::Endpoint(method), Who::Endpoint(other)) if text == earlier => {
                     match method == other {
                         true => format!("`{method}` of `{text}` is declared twice"),
+                        false if method == "any" || other == "any" => {
+                            format!(
+                                "`any` of `{text}` takes the requests of `{}`",
+                                if method == "any" { other } else { method }
+                            )
+                        }
                         false => continue,
                     }
                 }
@@ -111,11 +117,6 @@ fn check(path: &str, who: &Who) -> Result<(), String> {
         ));
     }
     if *who == Who::Mount {
-        if path == "/" {
-            return Err(
-                "nothing is mounted at the root; mount it at a path such as `\"/app\"`".to_owned(),
-            );
-        }
         if path.contains("{*") {
             return Err(
                 "a mount takes all that is below its path anyway; leave the `{*..}` out".to_owned(),
@@ -261,7 +262,7 @@ mod tests {
 
     #[test]
     fn mounts_have_a_path_of_their_own() {
-        assert_eq!(mistakes(&[("/", Who::Mount)]).len(), 1);
+        assert!(mistakes(&[("/", Who::Mount), ("/", Who::Channel)]).is_empty());
         assert_eq!(mistakes(&[("/a/{*rest}", Who::Mount)]).len(), 1);
         assert_eq!(mistakes(&[("/a", Who::Mount), ("/a", Who::Mount)]).len(), 2);
         assert!(mistakes(&[("/a", Who::Mount), ("/a/b", Who::Channel)]).is_empty());

@@ -191,11 +191,12 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     /// Adds an HTTP endpoint.
     pub fn endpoint(
         &mut self,
-        path: &str,
+        path: impl AsRef<str>,
         method: &'static str,
         docs: &'static str,
         router: MethodRouter<S>,
     ) {
+        let path = path.as_ref();
         self.gateway.description.endpoints.push(EndpointInfo {
             method,
             path: path.to_owned(),
@@ -220,8 +221,8 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     }
 
     /// Adds a sub-gateway or a service.
-    pub fn mount<M>(&mut self, path: &str, docs: &'static str, mounted: impl Mount<M>) {
-        mounted.mount(path.trim_end_matches('/'), docs, &mut self.gateway);
+    pub fn mount<M>(&mut self, path: impl AsRef<str>, docs: &'static str, mounted: impl Mount<M>) {
+        mounted.mount(path.as_ref().trim_end_matches('/'), docs, &mut self.gateway);
     }
 
     /// The gateway.

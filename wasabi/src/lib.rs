@@ -24,6 +24,8 @@ pub use axum::{
     extract::{FromRef, Path, Query, State},
 };
 pub use bytes::Bytes;
+#[doc(inline)]
+pub use wasabi_macros::{backend, gateway, middleware};
 
 pub use crate::{
     backend::{Backend, HandshakeError, IntoBackend, Lifecycle, NoRoute},
@@ -49,6 +51,6 @@ pub mod prelude {
         Backend, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest, Gateway,
         IntoReply, Json, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw,
         Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError, Server,
-        State, Text, middleware::request::*, readiness,
+        State, Text, backend, gateway, middleware, middleware::request::*, readiness,
     };
 }

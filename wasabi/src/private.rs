@@ -8,9 +8,12 @@ pub use core::{
     marker::{Send, Sync},
     ops::{Fn, FnMut},
     option::Option::{self, None, Some},
+    primitive::{str, usize},
     result::Result,
     time::Duration,
 };
+
+pub use std::boxed::Box;
 
 pub use axum::{
     extract::{Request as HttpRequest, State as AxumState},
@@ -70,6 +73,21 @@ impl<S> Scope<S> {
     /// An HTTP middleware.
     pub fn http<M: HttpMiddleware>(&self, middleware: M) -> M {
         middleware
+    }
+
+    /// A request parser for several channels.
+    pub fn parser<P: Parser>(&self, parser: P) -> Shared<P> {
+        Shared::new(parser)
+    }
+
+    /// A hook for several channels.
+    pub fn on_connect<C: OnConnect>(&self, hook: C) -> Shared<C> {
+        Shared::new(hook)
+    }
+
+    /// A hook for several channels.
+    pub fn on_disconnect<D: OnDisconnect>(&self, hook: D) -> Shared<D> {
+        Shared::new(hook)
     }
 }
 
@@ -151,10 +169,15 @@ impl<S: Sync> Backend<S> for Absent {
 }
 
 /// Asks whether a type is an extractor.
-pub const fn check_extractor<T: FromRequest<()>>() {}
+pub const fn check_extractor<S, T: FromRequest<S>>() {}
 
 /// Asks whether a type is a reply.
 pub const fn check_reply<R: IntoReply>() {}
 
 /// Asks whether a future can move between threads.
-pub const fn check_send<F: Future + Send>(_future: &F) {}
+pub fn check_send<F: Future + Send>(future: F) -> F {
+    future
+}
+
+/// Asks whether a future's output, which has no name, is a reply.
+pub fn check_output<F: Future<Output: IntoReply>>(_future: F) {}

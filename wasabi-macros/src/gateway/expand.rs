@@ -115,7 +115,12 @@ impl Expansion<'_> {
             quote!(let #name = #http;)
         });
         let settings = shared.settings.iter().map(|(name, setting, value)| {
-            let (cfg, value) = (&setting.attrs.cfg, self.value(setting, value));
+            let cfg = &setting.attrs.cfg;
+            let value = match setting.name.to_string().as_str() {
+                // Values that need not be `Clone`.
+                shared @ ("parser" | "on_connect" | "on_disconnect") => self.checked(shared, value),
+                _ => self.value(setting, value),
+            };
             quote!(#(#cfg)* let #name = #value;)
         });
         let sections = declared
@@ -156,8 +161,9 @@ impl Expansion<'_> {
             SectionKind::Endpoint { method, handler } => {
                 let name = method.to_string().to_uppercase();
                 let routing = Ident::new(&method.to_string(), Span::mixed_site());
-                let handler = self.checked("endpoint", handler);
-                quote!(#gateway.endpoint(#path, #name, #docs, #p::routing::#routing(#handler));)
+                let (span, handler) = (handler.span(), self.emit(handler));
+                let handler = quote_spanned!(span=> #p::routing::#routing(#handler));
+                quote!(#gateway.endpoint(#path, #name, #docs, #handler);)
             }
             SectionKind::Mount { service } => {
                 let emitted = self.emit(service);
