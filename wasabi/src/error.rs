@@ -137,6 +137,16 @@ impl Error {
         }
     }
 
+    /// Whether this is a failure of what a backend talks to that may be gone the next time: it cannot be reached,
+    /// does not answer in time, or answers with a status from 500 to 599.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::TimedOut(_) | Self::UpstreamUnreachable(_) => true,
+            Self::UpstreamStatus(status) => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// When the client may try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -16,6 +16,8 @@ mod parser;
 mod reply;
 mod request;
 mod server;
+#[cfg(test)]
+mod testing;
 
 use __private as private;
 

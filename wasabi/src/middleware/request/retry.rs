@@ -1,0 +1,304 @@
+//! Further tries after a failure.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tower::retry::budget::{Budget, TpsBudget};
+
+use crate::{Error, Middleware, Next, Reply, Request, Result};
+
+/// Runs the rest of the chain again when it fails, after a pause.
+///
+/// The number is that of *retries*: 0 is one try and no retry, 3 are up to four tries. The last error is the one
+/// that goes on outwards, without a pause before it.
+///
+/// * **What is retried:** failures of the upstream that may be gone the next time: it cannot be reached, does not
+///   answer in time, answers with a status from 500 to 599. Give a predicate with [`when`](Self::when) to decide
+///   otherwise. A request that failed on its way may have been carried out all the same: put a retry only around
+///   what can safely be done twice, or choose with the predicate.
+/// * **Pauses** are random, between half and all of the nominal delay, so that clients that failed together do not
+///   come back together. The nominal delay of [`exponential`](Self::exponential) doubles with each retry up to
+///   [`max_delay`](Self::max_delay), that of [`linear`](Self::linear) stays.
+/// * **The budget** keeps retries from multiplying the load on an upstream that is down: over the last 10 seconds
+///   there are at most 20 retries per 100 requests, on top of 10 per second that are always allowed. See
+///   [`budget`](Self::budget). It is one for everything that the value, or a clone of it, is put around.
+/// * **Order:** around a [`Timeout`](super::Timeout) each try has that long, inside of one all tries together.
+/// * A streaming reply has succeeded when it has started.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::{Error, middleware::request::Retry};
+///
+/// let patient = Retry::exponential(3, Duration::from_millis(100)).max_delay(Duration::from_secs(2));
+/// let careful = Retry::linear(1, Duration::from_millis(50))
+///     .when(|error: &Error| matches!(error, Error::UpstreamUnreachable(_)));
+/// ```
+#[derive(Clone)]
+pub struct Retry<P = fn(&Error) -> bool> {
+    retries: usize,
+    delay: Duration,
+    factor: f32,
+    max_delay: Duration,
+    when: P,
+    budget: Option<Arc<TpsBudget>>,
+}
+
+impl Retry {
+    /// So many retries, the first after about `delay`, each next one after about twice the pause before, at most
+    /// 30 s.
+    pub fn exponential(retries: usize, delay: Duration) -> Self {
+        Self::new(retries, delay, 2.0)
+    }
+
+    /// So many retries, each after about `delay`.
+    pub fn linear(retries: usize, delay: Duration) -> Self {
+        Self::new(retries, delay, 1.0).max_delay(delay)
+    }
+
+    fn new(retries: usize, delay: Duration, factor: f32) -> Self {
+        Self {
+            retries,
+            delay,
+            factor,
+            max_delay: Duration::from_secs(30).max(delay),
+            when: Error::is_transient,
+            budget: Some(budget(0.2)),
+        }
+    }
+}
+
+impl<P> Retry<P> {
+    /// No pause is longer than this.
+    #[must_use]
+    pub fn max_delay(mut self, longest: Duration) -> Self {
+        self.max_delay = longest;
+        self
+    }
+
+    /// Retries what this function says, instead of transient failures of the upstream.
+    #[must_use]
+    pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> Retry<Q> {
+        Retry {
+            when: predicate,
+            retries: self.retries,
+            delay: self.delay,
+            factor: self.factor,
+            max_delay: self.max_delay,
+            budget: self.budget,
+        }
+    }
+
+    /// How many retries there may be per request over the last 10 seconds, 0.2 if not set, beside 10 per second
+    /// that are always allowed. Negative numbers count as 0, those over 1000 as 1000.
+    #[must_use]
+    pub fn budget(mut self, retries_per_request: f32) -> Self {
+        self.budget = Some(budget(retries_per_request));
+        self
+    }
+
+    /// Retries whatever the share of retries is. An upstream that is down then gets a multiple of the load.
+    #[must_use]
+    pub fn without_budget(mut self) -> Self {
+        self.budget = None;
+        self
+    }
+
+    /// Adding up to as much again makes the random pauses half to all of the nominal ones.
+    fn delays(&self) -> ExponentialBackoff {
+        ExponentialBuilder::new()
+            .with_min_delay(self.delay.min(self.max_delay) / 2)
+            .with_max_delay(self.max_delay / 2)
+            .with_factor(self.factor)
+            .with_max_times(self.retries)
+            .with_jitter()
+            .build()
+    }
+}
+
+fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
+    let share = if retries_per_request.is_nan() {
+        0.0
+    } else {
+        retries_per_request.clamp(0.0, 1000.0)
+    };
+    Arc::new(TpsBudget::new(Duration::from_secs(10), 10, share))
+}
+
+impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        if let Some(budget) = &self.budget {
+            budget.deposit();
+        }
+        let mut delays = None;
+        loop {
+            let error = match next.run(req.clone()).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => error,
+            };
+            if !(self.when)(&error) {
+                return Err(error);
+            }
+            let Some(delay) = delays.get_or_insert_with(|| self.delays()).next() else {
+                return Err(error);
+            };
+            if self
+                .budget
+                .as_ref()
+                .is_some_and(|budget| !budget.withdraw())
+            {
+                tracing::debug!(route = req.route(), %error, "no retry: the budget is used up");
+                return Err(error);
+            }
+            tracing::debug!(route = req.route(), %error, ?delay, "retry");
+            tokio::time::sleep(delay).await;
+        }
+    }
+}
+
+impl<P> fmt::Debug for Retry<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Retry")
+            .field("retries", &self.retries)
+            .field("delay", &self.delay)
+            .field("max_delay", &self.max_delay)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use http::StatusCode;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::{
+        Backend,
+        middleware::{Stack, request::Timeout},
+        testing::{backend, request},
+    };
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn status(code: u16) -> Error {
+        Error::UpstreamStatus(StatusCode::from_u16(code).expect("a status"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_is_retried_until_it_is_none() {
+        let inner = backend(async |nth, _| match nth {
+            0 | 1 => Err(status(500)),
+            _ => Ok(Reply::message("done")),
+        });
+        let chain = Stack::new(Retry::exponential(3, 100 * MS), inner.clone());
+        let reply = chain.call(request("k", ""), &()).await.expect("a reply");
+        assert_eq!(reply.as_messages(), ["done".into()]);
+        assert_eq!(inner.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_retries_are_one_try() {
+        let inner = backend(async |_, _| Ok(Reply::message("done")));
+        let chain = Stack::new(Retry::exponential(0, 100 * MS), inner.clone());
+        assert!(chain.call(request("k", ""), &()).await.is_ok());
+        assert_eq!(inner.count(), 1);
+
+        let inner = backend(async |_, _| Err(status(503)));
+        let chain = Stack::new(Retry::linear(0, 100 * MS), inner.clone());
+        let error = chain
+            .call(request("k", ""), &())
+            .await
+            .expect_err("an error");
+        assert_eq!((error.code(), inner.count()), ("upstream_status", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_no_pause_after_the_last_try() {
+        let started = Instant::now();
+        let last = std::sync::Mutex::new(None);
+        let inner = backend(async |_, _| {
+            *last.lock().expect("not poisoned") = Some(Instant::now());
+            Err(status(502))
+        });
+        let chain = Stack::new(Retry::linear(2, 100 * MS), inner.clone());
+        assert!(chain.call(request("k", ""), &()).await.is_err());
+        assert_eq!(inner.count(), 3);
+        assert_eq!(*last.lock().expect("not poisoned"), Some(Instant::now()));
+        assert!((100 * MS..=205 * MS).contains(&started.elapsed()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_retry_around_a_timeout_retries_what_timed_out() {
+        let inner = backend(async |nth, _| match nth {
+            0 | 1 => pending().await,
+            _ => Ok(Reply::message("done")),
+        });
+        let limited = Stack::new(Timeout::new(1000 * MS), inner.clone());
+        let chain = Stack::new(Retry::exponential(2, 100 * MS), limited);
+        assert!(chain.call(request("k", ""), &()).await.is_ok());
+        assert_eq!(inner.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_transient_failures_of_the_upstream_are_retried() {
+        for (error, tries) in [
+            (Error::bad_request("no"), 1),
+            (Error::internal("no"), 1),
+            (Error::BreakerOpen, 1),
+            (Error::RateLimited { retry_after: None }, 1),
+            (status(404), 1),
+            (status(504), 2),
+            (Error::TimedOut(MS), 2),
+            (Error::UpstreamUnreachable("no".into()), 2),
+        ] {
+            let error = std::sync::Mutex::new(Some(error));
+            let inner = backend(
+                async |_, _| match error.lock().expect("not poisoned").take() {
+                    Some(error) => Err(error),
+                    None => Ok(Reply::none()),
+                },
+            );
+            let chain = Stack::new(Retry::linear(1, MS), inner.clone());
+            let outcome = chain.call(request("k", ""), &()).await;
+            assert_eq!(inner.count(), tries, "{outcome:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predicate_decides_instead() {
+        let inner = backend(async |_, _| Err(Error::new("busy", "come back")));
+        let retry = Retry::linear(2, MS).when(|error| error.code() == "busy");
+        let chain = Stack::new(retry, inner.clone());
+        assert!(chain.call(request("k", ""), &()).await.is_err());
+        assert_eq!(inner.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_budget_bounds_the_retries_of_all_requests_together() {
+        let inner = backend(async |_, _| Err(status(503)));
+        let chain = Stack::new(Retry::linear(3, MS).budget(0.5), inner.clone());
+        for _ in 0..1000 {
+            assert!(chain.call(request("k", ""), &()).await.is_err());
+        }
+        // Half as many as there are requests, and 10 per second of the 10 seconds that are looked at.
+        let retries = inner.count() - 1000;
+        assert!((400..=600).contains(&retries), "{retries} retries");
+    }
+
+    #[test]
+    fn delays_double_up_to_the_longest_and_are_random_in_their_upper_half() {
+        let retry = Retry::exponential(6, 100 * MS).max_delay(500 * MS);
+        for _ in 0..100 {
+            let delays: Vec<_> = retry.delays().collect();
+            assert_eq!(delays.len(), 6);
+            for (delay, nominal) in delays.into_iter().zip([100, 200, 400, 500, 500, 500]) {
+                let nominal = nominal * MS;
+                assert!(
+                    nominal / 2 <= delay && delay <= nominal,
+                    "{delay:?} for {nominal:?}"
+                );
+            }
+        }
+    }
+}
