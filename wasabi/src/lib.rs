@@ -41,7 +41,7 @@ pub use crate::{
     },
     message::{Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
-    parser::{Envelope, Parser, Raw},
+    parser::{Envelope, JsonKey, Parser, Raw},
     reply::{IntoReply, Replies, Reply},
     request::{Key, Request, RequestId},
     server::{ServeError, Server, ServerHandle, readiness},
@@ -51,8 +51,8 @@ pub use crate::{
 pub mod prelude {
     pub use crate::{
         Backend, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest, Gateway,
-        IntoReply, Json, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw,
-        Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError, Server,
+        IntoReply, Json, JsonKey, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query,
+        Raw, Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError, Server,
         State, Text, backend, gateway, middleware, middleware::request::*, readiness,
     };
 }

@@ -1,8 +1,11 @@
 //! What travels over a WebSocket: messages, and the frame that ends the connection.
 
-use std::{fmt, ops::Deref};
+use std::{
+    fmt,
+    ops::{Deref, Range},
+};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// One WebSocket message, text or binary (RFC 6455, section 5.6).
@@ -127,6 +130,15 @@ impl Text {
     /// The text as shared bytes, without copying.
     pub fn into_bytes(self) -> Bytes {
         self.0.into()
+    }
+
+    /// A part of the text in the same memory; `None` when the range is not within it, or cuts a character.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.get(range.clone())?;
+        let mut bytes = self.clone().into_bytes();
+        bytes.truncate(range.end);
+        bytes.advance(range.start);
+        Self::try_from(bytes).ok()
     }
 
     pub(crate) fn from_wire(text: Utf8Bytes) -> Self {

@@ -1,7 +1,10 @@
 //! Request parsers: from a message to a request with its routing key.
 
+mod json_key;
+
 use std::{any::Any, borrow::Cow, sync::Arc};
 
+pub use self::json_key::JsonKey;
 use crate::{
     Connection, Error, ErrorFormat, Message, Request, Result,
     request::{KeyRepr, RequestId},
@@ -132,6 +135,11 @@ impl<'m> Envelope<'m> {
     pub fn value<T: Any + Send + Sync>(mut self, value: T) -> Self {
         self.value = Some(Arc::new(value));
         self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_test_parts(self) -> (String, Option<RequestId>, Option<Error>) {
+        (self.key.into_owned(), self.id, self.invalid)
     }
 
     pub(crate) fn into_parts(self, message: &Message) -> Parts {

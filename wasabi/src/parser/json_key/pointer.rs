@@ -1,0 +1,76 @@
+//! JSON pointers (RFC 6901).
+
+/// A parsed JSON pointer to something inside a document.
+#[derive(Debug, Clone)]
+pub(super) struct Pointer {
+    text: Box<str>,
+    tokens: Box<[Token]>,
+}
+
+#[derive(Debug, Clone)]
+struct Token {
+    name: Box<str>,
+    /// The token as an array index, where it is one.
+    index: Option<usize>,
+}
+
+impl Pointer {
+    #[track_caller]
+    pub(super) fn new(text: &str) -> Self {
+        let Some(tokens) = text.strip_prefix('/') else {
+            panic!("the JSON pointer `{text}` does not start with `/`");
+        };
+        let parse = |token| {
+            Token::parse(token)
+                .unwrap_or_else(|| panic!("in the JSON pointer `{text}`, `~` is not `~0` or `~1`"))
+        };
+        Self {
+            text: text.into(),
+            tokens: tokens.split('/').map(parse).collect(),
+        }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    pub(super) fn path(&self) -> Path<'_> {
+        Path(&self.tokens)
+    }
+}
+
+impl Token {
+    fn parse(token: &str) -> Option<Self> {
+        let escapes_are_known = token
+            .split('~')
+            .skip(1)
+            .all(|rest| rest.starts_with(['0', '1']));
+        let is_index = token == "0" || !token.starts_with(['0', '+']);
+        escapes_are_known.then(|| Self {
+            name: token.replace("~1", "/").replace("~0", "~").into(),
+            index: token.parse().ok().filter(|_| is_index),
+        })
+    }
+}
+
+/// What is left of a pointer on the way to its value; empty at the value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Path<'p>(&'p [Token]);
+
+impl<'p> Path<'p> {
+    pub(super) fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The way on from an object to its member, if it leads there.
+    pub(super) fn member(self, name: &str) -> Option<Path<'p>> {
+        let (first, rest) = self.0.split_first()?;
+        (*first.name == *name).then_some(Path(rest))
+    }
+
+    /// The way on from an array to its element.
+    pub(super) fn element(self, index: usize) -> Option<Path<'p>> {
+        let (first, rest) = self.0.split_first()?;
+        (first.index == Some(index)).then_some(Path(rest))
+    }
+}
