@@ -75,6 +75,17 @@ impl Reply {
         }
     }
 
+    /// Keeps `held` until the last message is there: until a stream ends, otherwise not at all.
+    pub(crate) fn holding<T: Send + 'static>(self, held: T) -> Self {
+        match self.0 {
+            Body::Stream(mut messages) => Self::stream(stream::poll_fn(move |cx| {
+                let _held = &held;
+                messages.as_mut().poll_next(cx)
+            })),
+            body => Self(body),
+        }
+    }
+
     pub(crate) fn into_body(self) -> Body {
         self.0
     }

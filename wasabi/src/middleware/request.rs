@@ -1,10 +1,12 @@
 //! The request middleware that comes with the library.
 
 mod error_handler;
+mod keyed;
 #[cfg(feature = "retry")]
 mod retry;
+mod throttle;
 mod timeout;
 
 #[cfg(feature = "retry")]
 pub use self::retry::Retry;
-pub use self::{error_handler::ErrorHandler, timeout::Timeout};
+pub use self::{error_handler::ErrorHandler, throttle::Throttle, timeout::Timeout};
