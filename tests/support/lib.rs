@@ -204,10 +204,13 @@ impl Client {
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match soon(self.socket.next()).await {
-                Some(Ok(Message::Close(Some(frame)))) => {
-                    return (frame.code.into(), frame.reason.to_string());
+                Some(Ok(Message::Close(frame))) => {
+                    // Reading on sends the answer.
+                    while let Some(Ok(_)) = soon(self.socket.next()).await {}
+                    return frame.map_or((1005, String::new()), |frame| {
+                        (frame.code.into(), frame.reason.to_string())
+                    });
                 }
-                Some(Ok(Message::Close(None))) => return (1005, String::new()),
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 Some(Ok(message)) => panic!("expected the end, got {message:?}"),
                 Some(Err(_)) | None => return (1006, String::new()),

@@ -135,8 +135,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight; 10 s if
-    /// not set. A drain of the server waits no longer than its own deadline either.
+    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, and then
+    /// again for the client's answer to the close frame; 10 s if not set. A drain of the server waits no longer
+    /// than its own deadline either.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout;

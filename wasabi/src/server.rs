@@ -4,7 +4,7 @@ mod drain;
 mod runtime;
 pub(crate) mod transport;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -12,7 +12,7 @@ use axum::{
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -203,12 +203,14 @@ impl Server {
         self.control.set(Phase::Stopped);
         accepting.abort();
         sockets.close();
-        // What is answering a last HTTP request may finish that.
-        let _ = tokio::time::timeout(Duration::from_secs(1), sockets.wait()).await;
+        sockets.wait().await;
         tracing::info!(%addr, "stopped");
         Ok(())
     }
 }
+
+/// How long an HTTP request that is being answered when everything else has ended may take.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// The accept loop.
 struct Acceptor {
@@ -253,14 +255,19 @@ impl Acceptor {
             extensions.insert(runtime.clone());
             extensions.insert(permit.clone());
             let answer = router.clone().oneshot(req.map(Body::new));
+            let runtime = runtime.clone();
             async move {
-                let response: Response = match tokio::time::timeout(timeout, answer).await {
+                let mut response = match tokio::time::timeout(timeout, answer).await {
                     Ok(Ok(response)) => response,
                     Err(_) => {
                         (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
                     }
                 };
-                Ok::<_, std::convert::Infallible>(response)
+                if runtime.is_draining() {
+                    let close = HeaderValue::from_static("close");
+                    response.headers_mut().insert(header::CONNECTION, close);
+                }
+                Ok::<Response, Infallible>(response)
             }
         });
         let connection = http1::Builder::new()
@@ -271,13 +278,14 @@ impl Acceptor {
         let control = Arc::clone(&self.control);
         self.sockets.spawn(async move {
             tokio::pin!(connection);
-            let stopped = control.wait_for(Phase::Draining);
-            tokio::pin!(stopped);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = stopped => {
+                () = control.wait_for(Phase::Stopped) => {
                     connection.as_mut().graceful_shutdown();
-                    connection.await
+                    match tokio::time::timeout(LAST_ANSWER, connection).await {
+                        Ok(ended) => ended,
+                        Err(_) => return,
+                    }
                 }
             };
             if let Err(error) = ended {

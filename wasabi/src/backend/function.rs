@@ -12,7 +12,8 @@ use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the target of a route",
     label = "neither a backend nor a function of extractors",
-    note = "a target is an `async fn` of up to ten extractors, or a value that implements `Backend<{S}>`"
+    note = "a target is an `async fn` of up to ten extractors, or a value that implements `Backend<{S}>`",
+    note = "an `async` closure cannot capture; write `move |..| {{ let value = value.clone(); async move {{ .. }} }}`, or use the state"
 )]
 pub trait IntoBackend<S, M> {
     /// The backend that it becomes.

@@ -242,7 +242,7 @@ where
             })
             .await
         };
-        let lingers = driver.wants_lingering();
+        let lingers = driver.lingers;
         let io = driver.socket.into_io();
         if lingers {
             linger(io).await;

@@ -17,7 +17,8 @@ use crate::{Close, Connection};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_connect`",
     label = "wrong signature",
-    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`"
+    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`",
+    note = "an `async` closure cannot capture; write `move |connection| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
 pub trait OnConnect: Send + Sync + 'static {
     /// Admits the connection or refuses it.
@@ -28,7 +29,8 @@ pub trait OnConnect: Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_disconnect`",
     label = "wrong signature",
-    note = "expected `async fn(connection: Connection, close: Close)`"
+    note = "expected `async fn(connection: Connection, close: Close)`",
+    note = "an `async` closure cannot capture; write `move |connection, close| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
 pub trait OnDisconnect: Send + Sync + 'static {
     /// The connection has ended like this.

@@ -46,9 +46,6 @@ const BUDGET: usize = 128;
 /// Together they have at most the bytes of one message of the largest size, or are one message.
 const READ_AHEAD: usize = 16;
 
-/// How long the peer may take for its part of the closing handshake.
-const CLOSE_HANDSHAKE: Duration = Duration::from_secs(5);
-
 pub(crate) struct Driver<'a, T, F, P, C> {
     pub(crate) socket: Socket<T>,
     connection: &'a Connection,
@@ -70,6 +67,9 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     blocked_since: Option<Instant>,
     clock: Clock,
     timer: Option<Pin<Box<Sleep>>>,
+    /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
+    /// would destroy the close frame.
+    pub(crate) lingers: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,7 @@ where
                 pinged: None,
             },
             timer: None,
+            lingers: false,
         }
     }
 
@@ -186,12 +187,6 @@ where
                 return Poll::Ready(self.ended());
             }
         }
-    }
-
-    /// Whether the client broke the protocol or did not answer the close: its last bytes may still be on their
-    /// way, and closing the socket over them would destroy the close frame.
-    pub(crate) fn wants_lingering(&self) -> bool {
-        matches!(self.phase, Phase::Flushing { .. } | Phase::Closing { .. })
     }
 
     fn ended(&mut self) -> Close {
@@ -480,7 +475,7 @@ where
         }
         self.connection.outbox().shut();
         self.phase = Phase::Closing {
-            until: Instant::now() + CLOSE_HANDSHAKE,
+            until: Instant::now() + self.settings.close_timeout,
         };
         self.socket.close(close)?;
         Ok(Turn::Wait)
@@ -506,8 +501,9 @@ where
                 self.cancel_requests();
                 let sent = self.socket.close(&close);
                 self.close = Some(close);
+                self.lingers = true;
                 self.phase = Phase::Flushing {
-                    until: Instant::now() + CLOSE_HANDSHAKE,
+                    until: Instant::now() + self.settings.close_timeout,
                 };
                 match sent {
                     Ok(()) => Poll::Pending,
@@ -548,7 +544,7 @@ where
                         self.close = Some(close);
                     }
                     self.phase = Phase::Flushing {
-                        until: Instant::now() + CLOSE_HANDSHAKE,
+                        until: Instant::now() + self.settings.close_timeout,
                     };
                 }
             },

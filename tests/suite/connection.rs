@@ -1,0 +1,523 @@
+//! A connection: messages, limits, back-pressure, heartbeats, closing.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Notify, Semaphore, mpsc},
+};
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use wasabi::{Close, CloseCode, SendError, TrySendError, prelude::*};
+use wasabi_tests::{serve, soon, until};
+
+#[tokio::test]
+async fn every_message_comes_back_unchanged() {
+    let server = serve(gateway!(channel("/", async |message: Message| message))).await;
+    let mut client = server.connect("/").await;
+    for text in ["", "hello", "grüße 👋", &"x".repeat(32 * 1024)] {
+        assert_eq!(client.ask(text).await, text);
+    }
+    for data in [&b""[..], &[0, 1, 255], &[7; 20_000]] {
+        client.send(data.to_vec()).await;
+        assert_eq!(client.binary().await, data);
+    }
+}
+
+#[tokio::test]
+async fn replies_of_synchronous_backends_keep_the_order_of_the_requests() {
+    let server = serve(gateway!(channel("/", async |text: Text| text))).await;
+    let mut client = server.connect("/").await;
+    for n in 0..500 {
+        client.socket.send_text(n).await;
+    }
+    for n in 0..500 {
+        assert_eq!(client.text().await, n.to_string());
+    }
+}
+
+trait SendText {
+    async fn send_text(&mut self, n: usize);
+}
+
+impl<S> SendText for tokio_tungstenite::WebSocketStream<S>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    async fn send_text(&mut self, n: usize) {
+        use futures_util::SinkExt;
+        self.feed(WsMessage::text(n.to_string())).await.unwrap();
+        if n % 50 == 49 {
+            self.flush().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slow_request_does_not_hold_up_the_next() {
+    let gate = Arc::new(Notify::new());
+    let waiting = Arc::clone(&gate);
+    let server = serve(gateway!(channel("/", move |text: Text| {
+        let waiting = waiting.clone();
+        async move {
+            if text == "slow" {
+                waiting.notified().await;
+            }
+            text
+        }
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("slow").await;
+    assert_eq!(client.ask("fast").await, "fast");
+    gate.notify_one();
+    assert_eq!(client.text().await, "slow");
+}
+
+/// Counts how many requests run at the same time and holds them until it is told otherwise.
+#[derive(Clone)]
+struct Gate {
+    running: Arc<AtomicUsize>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn closed() -> Self {
+        Self {
+            running: Arc::default(),
+            open: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    async fn pass(&self) {
+        struct Running<'a>(&'a AtomicUsize);
+        impl Drop for Running<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Running(&self.running);
+        self.open.acquire().await.unwrap().forget();
+    }
+
+    fn running(&self) -> usize {
+        self.running.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn the_eleventh_request_of_ten_waits_without_error() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel(
+        "/",
+        concurrency = 10,
+        move |text: Text| {
+            let held = held.clone();
+            async move {
+                held.pass().await;
+                text
+            }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for n in 0..11 {
+        client.send(n.to_string()).await;
+    }
+    until("ten are running", || gate.running() == 10).await;
+    client.silent().await;
+    assert_eq!(gate.running(), 10);
+    gate.open.add_permits(11);
+    let mut replies = Vec::new();
+    for _ in 0..11 {
+        replies.push(client.text().await.parse::<usize>().unwrap());
+    }
+    replies.sort_unstable();
+    assert_eq!(replies, (0..11).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_ping_is_answered_while_every_slot_is_busy() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel("/", concurrency = 2, move |_: Text| {
+        let held = held.clone();
+        async move { held.pass().await }
+    },)))
+    .await;
+    let mut client = server.connect("/").await;
+    for _ in 0..10 {
+        client.send("x").await;
+    }
+    until("both slots are busy", || gate.running() == 2).await;
+    client.send(WsMessage::Ping("still there?".into())).await;
+    assert_eq!(client.next().await, WsMessage::Pong("still there?".into()));
+}
+
+#[tokio::test]
+async fn a_close_of_the_client_cancels_its_requests_while_every_slot_is_busy() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel("/", concurrency = 2, move |_: Text| {
+        let held = held.clone();
+        async move { held.pass().await }
+    },)))
+    .await;
+    let mut client = server.connect("/").await;
+    for _ in 0..5 {
+        client.send("x").await;
+    }
+    until("both slots are busy", || gate.running() == 2).await;
+    client.close(1000, "never mind").await;
+    until("the requests are cancelled", || gate.running() == 0).await;
+}
+
+#[tokio::test]
+async fn a_message_over_the_limit_closes_with_1009() {
+    let server = serve(gateway!(channel(
+        "/",
+        max_message_size = 1KiB,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask(&"x".repeat(1024)).await.len(), 1024);
+    client.send("x".repeat(1025)).await;
+    assert_eq!(client.closed().await.0, 1009);
+}
+
+#[tokio::test]
+async fn a_message_in_fragments_over_the_limit_closes_with_1009() {
+    let server = serve(gateway!(channel(
+        "/",
+        max_message_size = 1KiB,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut stream = open_raw(&server).await;
+    stream.write_all(&frame(0x01, &[b'x'; 600])).await.unwrap();
+    stream.write_all(&frame(0x80, &[b'x'; 600])).await.unwrap();
+    assert_eq!(raw_close(&mut stream).await, 1009);
+}
+
+#[tokio::test]
+async fn breaking_the_protocol_closes_with_the_right_code() {
+    let server = serve(gateway!(channel("/", async |message: Message| message))).await;
+    let huge = [
+        0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0,
+    ];
+    for (what, bytes, code) in [
+        ("bad UTF-8", frame(0x81, &[0xff, 0xfe]), 1007),
+        ("a reserved bit", frame(0xc1, b"x"), 1002),
+        ("a reserved opcode", frame(0x83, b"x"), 1002),
+        ("no mask", vec![0x81, 1, b'x'], 1002),
+        ("a continuation of nothing", frame(0x80, b"x"), 1002),
+        ("a fragmented ping", frame(0x09, b"x"), 1002),
+        ("a length of 2^63-1", huge.to_vec(), 1009),
+        (
+            "a bad close code",
+            frame(0x88, &1005_u16.to_be_bytes()),
+            1002,
+        ),
+    ] {
+        let mut stream = open_raw(&server).await;
+        stream.write_all(&bytes).await.unwrap();
+        assert_eq!(raw_close(&mut stream).await, code, "{what}");
+    }
+}
+
+/// A client frame with this first byte.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..=125 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend((long as u16).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// A WebSocket whose frames are written by hand.
+async fn open_raw(server: &wasabi_tests::TestServer) -> tokio::net::TcpStream {
+    let mut stream = server.tcp().await;
+    let request = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap());
+    }
+    stream
+}
+
+/// The code of the close frame that comes next.
+async fn raw_close(stream: &mut tokio::net::TcpStream) -> u16 {
+    let mut head = [0; 4];
+    soon(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(head[0], 0x88, "a close frame");
+    u16::from_be_bytes([head[2], head[3]])
+}
+
+#[tokio::test]
+async fn messages_can_be_sent_from_anywhere_and_keep_their_order() {
+    let server = serve(gateway!(channel("/", async |connection: Connection| {
+        tokio::spawn(async move {
+            for n in 0..1000 {
+                connection.send(n.to_string()).await.unwrap();
+            }
+        });
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    for n in 0..1000 {
+        assert_eq!(client.text().await, n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn try_send_gives_the_message_back_when_the_queue_is_full() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = serve(gateway!(channel(
+        "/",
+        send_queue = 3,
+        move |connection: Connection| {
+            let tell = tell.clone();
+            async move {
+                // The connection's task is busy with this very function: nothing leaves the queue meanwhile.
+                let full = loop {
+                    if let Err(error) = connection.try_send("x") {
+                        break error;
+                    }
+                };
+                tell.send(matches!(full, TrySendError::Full(_))).unwrap();
+            }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    assert_eq!(soon(told.recv()).await, Some(true));
+    for _ in 0..3 {
+        assert_eq!(client.text().await, "x");
+    }
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn a_client_that_never_reads_is_closed_with_1008_and_memory_stays_bounded() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = serve(gateway!(channel(
+        "/",
+        send_timeout = 300ms,
+        on_disconnect = move |_: Connection, close: Close| {
+            let tell = tell.clone();
+            async move { tell.send(close.code).unwrap() }
+        },
+        async |connection: Connection| {
+            tokio::spawn(async move {
+                let mut sent = 0_usize;
+                while connection.send(vec![0; 64 * 1024]).await.is_ok() {
+                    sent += 64 * 1024;
+                }
+                sent
+            });
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    assert_eq!(soon(told.recv()).await, Some(CloseCode::POLICY));
+}
+
+#[tokio::test]
+async fn a_server_side_close_has_its_code_and_reason_and_the_client_sees_what_was_sent_before() {
+    let server = serve(gateway!(channel("/", async |connection: Connection| {
+        connection.try_send("before").unwrap();
+        connection.close(Close::new(CloseCode::new(4001), "bye"));
+        assert!(matches!(connection.send("after").await, Err(SendError(_))));
+        "reply"
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    let mut texts = vec![client.text().await, client.text().await];
+    texts.sort();
+    assert_eq!(texts, ["before", "reply"]);
+    assert_eq!(client.closed().await, (4001, "bye".to_owned()));
+}
+
+#[tokio::test]
+async fn a_request_to_a_closing_connection_is_answered_closing() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel("/", move |connection: Connection| {
+        let held = held.clone();
+        async move {
+            connection.close(CloseCode::NORMAL);
+            held.pass().await;
+        }
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("close").await;
+    until("the close is asked for", || gate.running() == 1).await;
+    assert_eq!(
+        client.ask("too late").await,
+        "closing: the connection is being closed"
+    );
+    gate.open.add_permits(1);
+    assert_eq!(client.closed().await.0, 1000);
+}
+
+#[tokio::test]
+async fn a_graceful_close_ends_although_the_client_keeps_sending() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        close_timeout = 200ms,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.ask("hello").await;
+    registry.connections()[0].close(CloseCode::GOING_AWAY);
+    use futures_util::SinkExt;
+    while client.socket.send(WsMessage::text("more")).await.is_ok() {
+        if registry.is_empty() {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(client);
+    until("the connection is gone", || registry.is_empty()).await;
+}
+
+#[tokio::test]
+async fn the_clients_close_code_is_answered_and_known_to_who_waits_for_the_end() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = serve(gateway!(channel("/", move |connection: Connection| {
+        let tell = tell.clone();
+        async move {
+            let tell = tell.clone();
+            tokio::spawn(async move { tell.send(connection.closed().await) });
+            "watching"
+        }
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("").await, "watching");
+    client.close(4321, "enough").await;
+    let close = soon(told.recv()).await.unwrap();
+    assert_eq!((close.code.as_u16(), &*close.reason), (4321, "enough"));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_ends_with_1006() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let server = serve(gateway!(channel(
+        "/",
+        on_disconnect = move |_: Connection, close: Close| {
+            let tell = tell.clone();
+            async move { tell.send(close.code).unwrap() }
+        },
+        async |message: Message| message,
+    )))
+    .await;
+    drop(server.connect("/").await);
+    assert_eq!(soon(told.recv()).await, Some(CloseCode::ABNORMAL));
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_with_1001_and_a_busy_one_is_not() {
+    let server = serve(gateway!(channel(
+        "/",
+        idle_timeout = 200ms,
+        async |text: Text| {
+            if text == "busy" {
+                tokio::time::sleep(Duration::from_millis(600)).await;
+            }
+            text
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("busy").await, "busy");
+    assert_eq!(client.closed().await, (1001, "idle".to_owned()));
+}
+
+#[tokio::test]
+async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
+    let server = serve(gateway!(channel(
+        "/",
+        ping = 50ms,
+        pong_timeout = 100ms,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for _ in 0..5 {
+        // The client's library answers while it is read.
+        assert!(matches!(client.next().await, WsMessage::Ping(_)));
+    }
+    client.send("alive").await;
+    while !matches!(client.next().await, WsMessage::Text(_)) {}
+}
+
+#[tokio::test]
+async fn a_client_behind_a_cut_wire_is_dropped_after_ping_and_timeout() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        ping = 50ms,
+        pong_timeout = 50ms,
+        registry = registry.clone(),
+        async |message: Message| message,
+    )))
+    .await;
+    let stream = open_raw(&server).await;
+    until("the connection is listed", || registry.len() == 1).await;
+    // It does not answer pings, and does not close either.
+    until("the connection is dropped", || registry.is_empty()).await;
+    drop(stream);
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_error_reply_and_the_connection_lives() {
+    let server = serve(gateway!(channel("/", async |text: Text| {
+        assert!(text != "panic", "on purpose");
+        text
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("panic").await, "internal: internal error");
+    assert_eq!(client.ask("fine").await, "fine");
+}
+
+#[tokio::test]
+async fn requests_are_cancelled_when_the_client_is_gone() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel("/", move |_: Text| {
+        let held = held.clone();
+        async move { held.pass().await }
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    until("it is running", || gate.running() == 1).await;
+    drop(client);
+    until("it is cancelled", || gate.running() == 0).await;
+}

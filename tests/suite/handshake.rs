@@ -1,0 +1,265 @@
+//! The opening handshake.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wasabi::prelude::*;
+use wasabi_tests::{SOON, serve, serve_with, soon, until};
+
+fn echo() -> Gateway {
+    gateway!(channel("/echo", async |message: Message| message))
+}
+
+fn request(lines: &[&str]) -> String {
+    let mut request = String::from("GET /echo HTTP/1.1\r\nhost: test\r\n");
+    for line in lines {
+        request.push_str(line);
+        request.push_str("\r\n");
+    }
+    request + "\r\n"
+}
+
+const UPGRADE: [&str; 2] = ["connection: keep-alive, Upgrade", "upgrade: websocket"];
+const VERSION: &str = "sec-websocket-version: 13";
+const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
+
+async fn status(server: &wasabi_tests::TestServer, lines: &[&str]) -> String {
+    let mut lines = lines.to_vec();
+    lines.push("x-end: 1");
+    // The connection stays open after a refusal: only the head is of interest.
+    let mut stream = server.tcp().await;
+    stream.write_all(request(&lines).as_bytes()).await.unwrap();
+    let mut head = vec![0; 1024];
+    let read = soon(stream.read(&mut head)).await.unwrap();
+    String::from_utf8_lossy(&head[..read]).to_lowercase()
+}
+
+#[tokio::test]
+async fn the_accept_key_is_that_of_the_rfc() {
+    let server = serve(echo()).await;
+    let head = status(&server, &[UPGRADE[0], UPGRADE[1], VERSION, KEY]).await;
+    assert!(head.starts_with("http/1.1 101"), "{head}");
+    assert!(
+        head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="),
+        "{head}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_is_no_upgrade_gets_426() {
+    let server = serve(echo()).await;
+    assert_eq!(server.get("/echo").await, 426);
+    let head = status(&server, &[]).await;
+    assert!(head.contains("sec-websocket-version: 13"), "{head}");
+    assert!(head.contains("upgrade: websocket"), "{head}");
+}
+
+#[tokio::test]
+async fn another_version_gets_426_and_the_right_one() {
+    let server = serve(echo()).await;
+    let lines = [UPGRADE[0], UPGRADE[1], "sec-websocket-version: 8", KEY];
+    let head = status(&server, &lines).await;
+    assert!(head.starts_with("http/1.1 426"), "{head}");
+    assert!(head.contains("sec-websocket-version: 13"), "{head}");
+}
+
+#[tokio::test]
+async fn a_missing_short_or_double_key_gets_400() {
+    let server = serve(echo()).await;
+    let short = "sec-websocket-key: c2hvcnQ=";
+    for keys in [&[][..], &[short][..], &[KEY, KEY][..]] {
+        let mut lines = vec![UPGRADE[0], UPGRADE[1], VERSION];
+        lines.extend(keys);
+        let head = status(&server, &lines).await;
+        assert!(head.starts_with("http/1.1 400"), "{keys:?}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn a_post_gets_405() {
+    let server = serve(echo()).await;
+    let request = format!(
+        "POST /echo HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n{VERSION}\r\n{KEY}\r\ncontent-length: 0\r\n\r\n"
+    );
+    let mut stream = server.tcp().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = [0; 12];
+    soon(stream.read_exact(&mut head)).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 405");
+}
+
+#[tokio::test]
+async fn an_unknown_path_gets_404() {
+    let server = serve(echo()).await;
+    assert_eq!(server.get("/nowhere").await, 404);
+}
+
+#[tokio::test]
+async fn a_foreign_origin_gets_403_and_the_same_host_gets_in() {
+    let server = serve(echo()).await;
+    for origin in ["https://evil.example", "null", "garbage"] {
+        let refused = server.connect_with("/echo", &[("origin", origin)]).await;
+        assert_eq!(refused.err().unwrap().status(), 403, "{origin}");
+    }
+    let own = format!("http://{}", server.addr);
+    assert!(
+        server
+            .connect_with("/echo", &[("origin", &own)])
+            .await
+            .is_ok()
+    );
+    assert!(server.connect_with("/echo", &[]).await.is_ok());
+}
+
+#[tokio::test]
+async fn an_allowed_origin_gets_in() {
+    let server = serve(gateway!(channel(
+        "/echo",
+        origins = ["https://*.example.com"],
+        async |message: Message| message,
+    )))
+    .await;
+    let app = [("origin", "https://app.example.com")];
+    assert!(server.connect_with("/echo", &app).await.is_ok());
+    let evil = [("origin", "https://example.com.evil.com")];
+    assert!(server.connect_with("/echo", &evil).await.is_err());
+}
+
+#[tokio::test]
+async fn the_server_chooses_among_the_offered_subprotocols() {
+    let server = serve(gateway!(channel(
+        "/echo",
+        subprotocols = ["v2.chat", "v1.chat"],
+        async |connection: Connection| connection.subprotocol().unwrap_or("none").to_owned(),
+    )))
+    .await;
+    for (offer, chosen) in [("v1.chat, v2.chat", "v2.chat"), ("v1.chat", "v1.chat")] {
+        let offer = [("sec-websocket-protocol", offer)];
+        let mut client = server.connect_with("/echo", &offer).await.unwrap();
+        assert_eq!(client.response.headers()["sec-websocket-protocol"], chosen);
+        assert_eq!(client.ask("").await, chosen);
+    }
+    let mut client = server.connect("/echo").await;
+    assert!(
+        !client
+            .response
+            .headers()
+            .contains_key("sec-websocket-protocol")
+    );
+    assert_eq!(client.ask("").await, "none");
+}
+
+#[tokio::test]
+async fn a_full_channel_answers_503_until_a_place_is_free() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/echo",
+        max_connections = 1,
+        registry = registry.clone(),
+        async |message: Message| message,
+    )))
+    .await;
+    let client = server.connect("/echo").await;
+    let refused = server.connect_with("/echo", &[]).await.err().unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    client.close(1000, "").await;
+    until("the place is free", || registry.is_empty()).await;
+    server.connect("/echo").await;
+}
+
+#[tokio::test]
+async fn a_limit_of_n_admits_exactly_n_of_many_at_once() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/echo",
+        max_connections = 10,
+        registry = registry.clone(),
+        async |message: Message| message,
+    )))
+    .await;
+    for _round in 0..5 {
+        let attempts = (0..60).map(|_| server.connect_with("/echo", &[]));
+        let outcomes = futures_util::future::join_all(attempts).await;
+        let admitted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+        assert_eq!(admitted, 10);
+        drop(outcomes);
+        until("all have gone", || registry.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_stalled_handshake_is_cut_after_the_header_timeout() {
+    let quick = Duration::from_millis(200);
+    let server = serve_with(echo(), |server| server.header_timeout(quick)).await;
+    for sent in [
+        "",
+        "G",
+        "GET /echo HTTP/1.1\r\nhost: te",
+        "PRI * HTTP/2.0\r\n\r\n",
+    ] {
+        let mut stream = server.tcp().await;
+        stream.write_all(sent.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "still open after {sent:?}");
+    }
+    server.connect("/echo").await;
+}
+
+#[tokio::test]
+async fn http_middleware_runs_outermost_first_and_may_refuse() {
+    use wasabi::__private::{HttpNext, HttpRequest};
+
+    #[middleware(http)]
+    async fn outer(mut req: HttpRequest, next: HttpNext) -> axum::response::Response {
+        req.extensions_mut().insert("outer");
+        next.run(req).await
+    }
+
+    #[middleware(http)]
+    async fn token(
+        expected: &'static str,
+        req: HttpRequest,
+        next: HttpNext,
+    ) -> axum::response::Response {
+        use axum::response::IntoResponse;
+        assert_eq!(req.extensions().get::<&str>(), Some(&"outer"));
+        match req.headers().get("x-token") {
+            Some(token) if token == expected => next.run(req).await,
+            _ => http::StatusCode::UNAUTHORIZED.into_response(),
+        }
+    }
+
+    let server = serve(gateway!(
+        http = [outer],
+        channel(
+            "/",
+            http = [token("secret")],
+            async |Extension(who): Extension<&'static str>| who,
+        ),
+    ))
+    .await;
+    let refused = server.connect_with("/", &[("x-token", "wrong")]).await;
+    assert_eq!(refused.err().unwrap().status(), 401);
+    let mut client = server
+        .connect_with("/", &[("x-token", "secret")])
+        .await
+        .unwrap();
+    assert_eq!(client.ask("").await, "outer");
+}
+
+#[tokio::test]
+async fn a_tower_layer_is_http_middleware() {
+    let layer = tower::util::MapRequestLayer::new(|mut req: axum::extract::Request| {
+        req.extensions_mut().insert(42_u32);
+        req
+    });
+    let server = serve(gateway!(channel(
+        "/",
+        http = [layer],
+        async |Extension(number): Extension<u32>| number.to_string(),
+    )))
+    .await;
+    assert_eq!(server.connect("/").await.ask("").await, "42");
+}

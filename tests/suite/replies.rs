@@ -1,0 +1,142 @@
+//! What backend functions can return.
+
+use futures_util::{Stream, StreamExt, stream};
+use serde_json::json;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use wasabi::{Error, prelude::*};
+use wasabi_tests::serve;
+
+#[tokio::test]
+async fn every_kind_of_reply() {
+    let server = serve(gateway!(
+        channel("/str", async || "text"),
+        channel("/string", async || String::from("text")),
+        channel("/text", async || Text::from("text")),
+        channel("/json", async || Json(json!({"n": 1}))),
+        channel("/bytes", async || Bytes::from_static(b"data")),
+        channel("/binary", async || Binary(Bytes::from_static(b"data"))),
+        channel("/vec", async || b"data".to_vec()),
+        channel("/message", async || Message::text("text")),
+        channel("/reply", async || Reply::message("text")),
+        channel("/some", async || Some("text")),
+        channel("/ok", async || Ok::<_, Error>("text")),
+    ))
+    .await;
+    for path in [
+        "/str", "/string", "/text", "/message", "/reply", "/some", "/ok",
+    ] {
+        assert_eq!(server.connect(path).await.ask("").await, "text", "{path}");
+    }
+    for path in ["/bytes", "/binary", "/vec"] {
+        let mut client = server.connect(path).await;
+        client.send("").await;
+        assert_eq!(client.binary().await, b"data", "{path}");
+    }
+    assert_eq!(server.connect("/json").await.ask("").await, r#"{"n":1}"#);
+}
+
+#[tokio::test]
+async fn nothing_by_intention_is_nothing() {
+    let server = serve(gateway!(
+        channel("/unit", async |text: Text| drop(text)),
+        channel("/none", async || None::<String>),
+        channel("/empty", async || Vec::<String>::new()),
+    ))
+    .await;
+    for path in ["/unit", "/none", "/empty"] {
+        let mut client = server.connect(path).await;
+        client.send("x").await;
+        client.send(WsMessage::Ping("p".into())).await;
+        assert_eq!(client.next().await, WsMessage::Pong("p".into()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_text_is_a_message() {
+    let server = serve(gateway!(channel("/", async || ""))).await;
+    assert_eq!(server.connect("/").await.ask("x").await, "");
+}
+
+#[tokio::test]
+async fn several_replies_keep_their_order() {
+    let server = serve(gateway!(channel("/", async |text: Text| {
+        text.split(' ').map(str::to_owned).collect::<Vec<_>>()
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("a b c").await;
+    for expected in ["a", "b", "c"] {
+        assert_eq!(client.text().await, expected);
+    }
+}
+
+async fn count(text: Text) -> Replies<impl Stream<Item = Result<String, Error>>> {
+    let end: usize = text.parse().unwrap_or(3);
+    Replies(stream::iter(0..end).then(async |n| {
+        tokio::task::yield_now().await;
+        match n {
+            1000 => Err(Error::new("too_far", "that is far enough")),
+            n => Ok(n.to_string()),
+        }
+    }))
+}
+
+#[tokio::test]
+async fn a_stream_of_replies_ends_with_its_error() {
+    let server = serve(gateway!(channel("/", count))).await;
+    let mut client = server.connect("/").await;
+    client.send("2000").await;
+    for n in 0..1000 {
+        assert_eq!(client.text().await, n.to_string());
+    }
+    assert_eq!(client.text().await, "too_far: that is far enough");
+    client.silent().await;
+    client.send("1").await;
+    assert_eq!(client.text().await, "0");
+}
+
+#[tokio::test]
+async fn a_stream_is_read_only_as_fast_as_the_client_takes_it() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+
+    async fn endless() -> Replies<impl Stream<Item = Vec<u8>>> {
+        Replies(stream::repeat_with(|| {
+            MADE.fetch_add(1, Ordering::SeqCst);
+            vec![0; 64 * 1024]
+        }))
+    }
+    let server = serve(gateway!(channel("/", endless))).await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    assert_eq!(client.binary().await.len(), 64 * 1024);
+    // The kernel's buffers take some megabytes; what is made has to stop there.
+    let mut before = 0;
+    while before != MADE.load(Ordering::SeqCst) {
+        before = MADE.load(Ordering::SeqCst);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert!(
+        before < 1000,
+        "{before} messages were made for a client that does not read"
+    );
+    for _ in 0..before + 10 {
+        client.binary().await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic_in_a_stream_is_answered_internal() {
+    async fn breaks() -> Replies<impl Stream<Item = String>> {
+        Replies(stream::iter(0..).map(|n| {
+            assert!(n < 2, "on purpose");
+            n.to_string()
+        }))
+    }
+    let server = serve(gateway!(channel("/", breaks))).await;
+    let mut client = server.connect("/").await;
+    client.send("").await;
+    for expected in ["0", "1", "internal: internal error"] {
+        assert_eq!(client.text().await, expected);
+    }
+}

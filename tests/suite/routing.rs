@@ -1,0 +1,259 @@
+//! From the routing key to the backend, through the chain.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use wasabi::prelude::*;
+use wasabi_tests::serve;
+
+/// The text is the key.
+fn whole(message: &Message) -> Result<Option<Envelope<'_>>> {
+    Ok(Some(Envelope::new(message.as_text().unwrap_or_default())))
+}
+
+async fn one() -> &'static str {
+    "one"
+}
+
+async fn two() -> &'static str {
+    "two"
+}
+
+#[tokio::test]
+async fn patterns_alternatives_guards_and_the_rest() {
+    let prefix = String::from("legacy.");
+    let server = serve(gateway!(channel(
+        "/",
+        parser = whole,
+        match key {
+            "a" => one,
+            "b" | "c" => two,
+            key if key.starts_with(&prefix) => async |key: Key| format!("old {key}"),
+            _ => NoRoute,
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for (key, reply) in [
+        ("a", "one"),
+        ("b", "two"),
+        ("c", "two"),
+        ("legacy.x", "old legacy.x"),
+        ("d", "no_route: nothing answers this key"),
+        ("", "no_route: nothing answers this key"),
+    ] {
+        assert_eq!(client.ask(key).await, reply, "{key}");
+    }
+}
+
+enum Action {
+    Buy,
+    Sell,
+}
+
+impl std::str::FromStr for Action {
+    type Err = ();
+
+    fn from_str(key: &str) -> Result<Self, ()> {
+        match key {
+            "buy" => Ok(Self::Buy),
+            "sell" => Ok(Self::Sell),
+            _ => Err(()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_enum_of_actions_is_matched_exhaustively() {
+    let server = serve(gateway!(channel(
+        "/",
+        parser = whole,
+        match key.parse::<Action>() {
+            Ok(Action::Buy) => one,
+            Ok(Action::Sell) => two,
+            Err(()) => NoRoute,
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("buy").await, "one");
+    assert_eq!(client.ask("sell").await, "two");
+    assert!(client.ask("hold").await.starts_with("no_route"));
+}
+
+#[middleware]
+async fn mark(name: &'static str, req: Request, next: impl Next) -> Result<Reply> {
+    let route = req.route();
+    let reply = next.run(req).await?;
+    let text = reply.as_messages()[0]
+        .as_text()
+        .unwrap_or_default()
+        .to_owned();
+    Ok(Reply::message(format!("{name}({text})@{route}")))
+}
+
+#[tokio::test]
+async fn middleware_nests_from_the_gateway_to_the_route_and_knows_the_route() {
+    let server = serve(gateway!(
+        middleware = [mark("gateway")],
+        channel(
+            "/",
+            parser = whole,
+            middleware = [mark("channel")],
+            match key {
+                "a" | "b" => with([mark("outer"), mark("inner")], one),
+                _ => two,
+            },
+        ),
+        channel("/plain", two),
+    ))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(
+        client.ask("a").await,
+        "gateway(channel(outer(inner(one)@a | b)@a | b)@a | b)@a | b"
+    );
+    assert_eq!(client.ask("x").await, "gateway(channel(two)@_)@_");
+    let mut client = server.connect("/plain").await;
+    assert_eq!(client.ask("x").await, "gateway(two)@two");
+}
+
+#[tokio::test]
+async fn matches_nest() {
+    let server = serve(gateway!(channel(
+        "/",
+        parser = whole,
+        match key.split_once('.') {
+            Some(("number", _)) => match key {
+                "number.one" => one,
+                "number.two" => two,
+                _ => NoRoute,
+            },
+            _ => async || "other",
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("number.one").await, "one");
+    assert_eq!(client.ask("number.two").await, "two");
+    assert!(client.ask("number.three").await.starts_with("no_route"));
+    assert_eq!(client.ask("letter").await, "other");
+}
+
+#[tokio::test]
+async fn a_middleware_may_run_the_rest_again_or_not_at_all() {
+    #[middleware]
+    async fn twice(req: Request, next: impl Next) -> Result<Reply> {
+        match req.key() {
+            "skip" => return Ok(Reply::message("skipped")),
+            _ => drop(next.run(req.clone()).await),
+        }
+        next.run(req).await
+    }
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let server = serve(gateway!(channel(
+        "/",
+        parser = whole,
+        middleware = [twice],
+        move || {
+            let counted = counted.clone();
+            async move { (counted.fetch_add(1, Ordering::SeqCst) + 1).to_string() }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("x").await, "2");
+    assert_eq!(client.ask("skip").await, "skipped");
+    assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn configured_out_arms_and_sections_are_not_there() {
+    let server = serve(gateway!(
+        channel(
+            "/",
+            parser = whole,
+            match key {
+                #[cfg(any())]
+                "a" => this_does_not_exist,
+                #[cfg(all())]
+                "b" => two,
+                _ => one,
+            },
+        ),
+        #[cfg(any())]
+        channel("/not", this_does_not_exist),
+    ))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("a").await, "one");
+    assert_eq!(client.ask("b").await, "two");
+    assert_eq!(server.get("/not").await, 404);
+}
+
+#[tokio::test]
+async fn sub_gateways_and_services_are_mounted() {
+    fn rooms() -> Gateway {
+        gateway!(
+            channel("/", async || "lobby"),
+            channel(
+                "/{room}",
+                async |Path((org, room)): Path<(String, String)>| format!("{org} {room}")
+            ),
+        )
+    }
+    let files = axum::Router::new().route("/readme", axum::routing::get(async || "read me"));
+    let server = serve(gateway!(
+        mount("/{org}/rooms", rooms()),
+        mount("/static", files),
+        channel("/", async || "root"),
+    ))
+    .await;
+    assert_eq!(
+        server.connect("/acme/rooms/7").await.ask("").await,
+        "acme 7"
+    );
+    assert_eq!(server.connect("/acme/rooms").await.ask("").await, "lobby");
+    assert_eq!(server.connect("/").await.ask("").await, "root");
+    assert_eq!(server.get("/static/readme").await, 200);
+    assert_eq!(server.get("/static/other").await, 404);
+}
+
+#[tokio::test]
+async fn a_gateway_describes_itself() {
+    let gateway = gateway!(
+        middleware = [mark("gateway")],
+        /// Is it alive?
+        get("/livez", async || "ok"),
+        channel(
+            "/",
+            parser = whole,
+            middleware = [Timeout::new(1s)],
+            match key {
+                /// The first.
+                "a" => one,
+                "b" | "c" => with([mark("x")], two),
+                _ => NoRoute,
+            },
+        ),
+    );
+    let text = gateway.describe().to_string();
+    for part in [
+        "channel /",
+        "mark",
+        "Timeout",
+        "a",
+        "one",
+        "The first.",
+        "b | c",
+        "two",
+        "NoRoute",
+        "get",
+        "/livez",
+    ] {
+        assert!(text.contains(part), "no {part:?} in\n{text}");
+    }
+}

@@ -1,0 +1,199 @@
+//! The server: readiness, drain, stop, mistakes.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::Notify;
+use wasabi::{GatewayError, prelude::*};
+use wasabi_tests::{serve, serve_with, soon, until};
+
+#[tokio::test]
+async fn a_drain_delivers_what_is_in_flight_then_closes_with_1012() {
+    let gate = Arc::new(Notify::new());
+    let registry = Registry::new();
+    let held = Arc::clone(&gate);
+    let server = serve(gateway!(
+        get("/readyz", readiness),
+        channel("/", registry = registry.clone(), move |text: Text| {
+            let held = held.clone();
+            async move {
+                held.notified().await;
+                text
+            }
+        },),
+    ))
+    .await;
+    let mut client = server.connect("/").await;
+    let mut idle = server.connect("/").await;
+    assert_eq!(server.get("/readyz").await, 200);
+    client.send("in flight").await;
+    // The ping's answer tells that the message before it has been read.
+    client
+        .send(tokio_tungstenite::tungstenite::Message::Ping("".into()))
+        .await;
+    client.next().await;
+
+    server.handle.drain();
+    assert_eq!(idle.closed().await.0, 1012);
+    assert_eq!(server.get("/readyz").await, 503);
+    assert_eq!(
+        server.connect_with("/", &[]).await.err().unwrap().status(),
+        503
+    );
+    gate.notify_one();
+    assert_eq!(client.text().await, "in flight");
+    assert_eq!(client.closed().await.0, 1012);
+    server.ended().await.unwrap();
+    assert!(registry.is_empty());
+}
+
+#[tokio::test]
+async fn at_the_drain_deadline_the_rest_is_cut() {
+    let server = serve_with(
+        gateway!(channel("/", async |_: Text| std::future::pending::<()>().await)),
+        |server| server.drain_timeout(Duration::from_millis(200)),
+    )
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("for ever").await;
+    server.drain().await.unwrap();
+    assert_eq!(client.closed().await.0, 1012);
+}
+
+#[tokio::test]
+async fn a_stop_ends_everything_at_once() {
+    let server = serve(gateway!(channel("/", async |_: Text| {
+        std::future::pending::<()>().await
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("for ever").await;
+    server.handle.drain();
+    server.handle.stop();
+    soon(server.ended()).await.unwrap();
+    assert_eq!(client.closed().await.0, 1012);
+}
+
+#[tokio::test]
+async fn a_drain_spreads_its_closes_over_the_window() {
+    let server = serve_with(gateway!(channel("/", async |text: Text| text)), |server| {
+        server.drain_spread(Duration::from_millis(400))
+    })
+    .await;
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.connect("/").await;
+        client.ask("hello").await;
+        clients.push(client);
+    }
+    let start = std::time::Instant::now();
+    server.handle.drain();
+    let ends = clients.iter_mut().map(async |client| {
+        client.closed().await;
+        start.elapsed()
+    });
+    let mut ends = futures_util::future::join_all(ends).await;
+    ends.sort();
+    assert!(ends[0] < Duration::from_millis(100), "{ends:?}");
+    assert!(ends[3] >= Duration::from_millis(300), "{ends:?}");
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_without_connections_drains_at_once() {
+    let server = serve(gateway!(channel("/", async |text: Text| text))).await;
+    let start = std::time::Instant::now();
+    server.drain().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test]
+async fn no_more_sockets_than_allowed_are_open() {
+    let registry = Registry::new();
+    let gateway = gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        async |text: Text| text
+    ));
+    let server = serve_with(gateway, |server| server.max_sockets(2)).await;
+    let one = server.connect("/").await;
+    let _two = server.connect("/").await;
+    let third = tokio::spawn({
+        let url = server.url("/");
+        async move { tokio_tungstenite::connect_async(url).await.is_ok() }
+    });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(registry.len(), 2);
+    assert!(!third.is_finished());
+    one.close(1000, "").await;
+    assert!(soon(third).await.unwrap());
+    until("the third is in", || registry.len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_slow_endpoint_is_answered_503() {
+    let server = serve_with(
+        gateway!(get("/slow", async || std::future::pending::<&str>().await)),
+        |server| server.request_timeout(Duration::from_millis(50)),
+    )
+    .await;
+    assert_eq!(server.get("/slow").await, 503);
+}
+
+#[tokio::test]
+async fn paths_of_run_time_that_conflict_are_reported_together_and_nothing_panics() {
+    let (one, two, bad) = ("/{a}".to_owned(), "/{b}".to_owned(), "no-slash".to_owned());
+    let gateway = gateway!(
+        channel(one, async |text: Text| text),
+        channel(two, async |text: Text| text),
+        channel(bad, async |text: Text| text),
+    );
+    let mistakes = gateway.check().unwrap_err();
+    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+    assert!(
+        matches!(&mistakes[0], GatewayError::Conflict { path, other } if path == "/{b}" && other == "/{a}")
+    );
+    assert!(matches!(&mistakes[1], GatewayError::Path { path, .. } if path == "no-slash"));
+    let error = Server::bind("127.0.0.1:0")
+        .serve(gateway)
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("no-slash"), "{error}");
+}
+
+#[tokio::test]
+async fn an_address_that_is_taken_is_a_clear_error() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = taken.local_addr().unwrap();
+    let gateway = gateway!(channel("/", async |text: Text| text));
+    let error = Server::bind(addr).serve(gateway).await.unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("cannot listen on {addr}: ")),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_is_part_of_an_axum_application() {
+    let gateway = gateway!(channel("/echo", async |text: Text| text));
+    let app = axum::Router::new()
+        .route("/", axum::routing::get(async || "axum"))
+        .nest("/ws", gateway.into_router());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async { axum::serve(listener, app).await });
+    let url = format!("ws://{addr}/ws/echo");
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(url)).await.unwrap();
+    use futures_util::{SinkExt, StreamExt};
+    socket.send("hi".into()).await.unwrap();
+    assert_eq!(
+        soon(socket.next())
+            .await
+            .unwrap()
+            .unwrap()
+            .into_text()
+            .unwrap(),
+        "hi"
+    );
+}
