@@ -11,3 +11,4 @@ mod suite {
     mod routing;
     mod server;
 }
+mod request_middleware;

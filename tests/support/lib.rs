@@ -1,17 +1,20 @@
 //! What the tests share: a gateway on a free port, and a client that does not wait for ever.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    MaybeTlsStream, WebSocketStream, client_async,
     tungstenite::{
         Error, Message,
         client::IntoClientRequest,
@@ -94,6 +97,20 @@ impl TestServer {
             Err(Error::Http(response)) => Err(response),
             Err(error) => panic!("no answer to the handshake: {error}"),
         }
+    }
+
+    /// Opens a WebSocket from another address of the loopback interface.
+    pub async fn connect_from(&self, address: impl Into<IpAddr>, path: &str) -> Client {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let local = SocketAddr::new(address.into(), 0);
+        socket.bind(local).expect("an address of this machine");
+        let stream = soon(socket.connect(self.addr))
+            .await
+            .expect("TCP connection");
+        let request = self.url(path).into_client_request().expect("a URL");
+        let handshake = client_async(request, MaybeTlsStream::Plain(stream));
+        let (socket, response) = soon(handshake).await.expect("handshake");
+        Client { socket, response }
     }
 
     /// Opens a plain TCP connection.

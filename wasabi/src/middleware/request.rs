@@ -2,11 +2,15 @@
 
 mod error_handler;
 mod keyed;
+#[cfg(feature = "rate-limit")]
+mod rate_limit;
 #[cfg(feature = "retry")]
 mod retry;
 mod throttle;
 mod timeout;
 
+#[cfg(feature = "rate-limit")]
+pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]
 pub use self::retry::Retry;
 pub use self::{error_handler::ErrorHandler, throttle::Throttle, timeout::Timeout};

@@ -15,6 +15,9 @@ pub(super) struct Keyed<K, V> {
 }
 
 impl<K: Hash + Eq, V> Keyed<K, V> {
+    #[cfg(feature = "rate-limit")]
+    pub(super) const SHARDS: usize = SHARDS;
+
     pub(super) fn new() -> Self {
         Self {
             shards: Default::default(),

@@ -1,0 +1,86 @@
+//! Request middleware, as a client sees it.
+
+use serde_json::{Value, json};
+use wasabi::prelude::*;
+use wasabi_tests::serve;
+
+async fn done() -> Json<Value> {
+    Json(json!("done"))
+}
+
+#[tokio::test]
+async fn routes_that_share_a_rate_limit_are_limited_together_and_by_client_address() {
+    let trade = RateLimit::per_minute(2).by(|req| req.connection().remote_addr().map(|a| a.ip()));
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action").id("/req_id"),
+        match key {
+            "buy" => with([trade.clone()], done),
+            "sell" => with([trade], done),
+            _ => done,
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for action in ["buy", "sell"] {
+        let reply = client
+            .ask_json(json!({"action": action, "req_id": 1}))
+            .await;
+        assert_eq!(reply, "done");
+    }
+
+    let refusal = client
+        .ask_json(json!({"action": "buy", "req_id": "c-3"}))
+        .await;
+    assert_eq!(refusal["req_id"], "c-3");
+    assert_eq!(refusal["error"]["code"], "rate_limited");
+    let after = refusal["error"]["retry_after_ms"]
+        .as_u64()
+        .expect("a number");
+    assert!((25_000..=30_000).contains(&after), "{after} ms");
+
+    let reply = client
+        .ask_json(json!({"action": "quote", "req_id": 4}))
+        .await;
+    assert_eq!(reply, "done");
+    let mut same_address = server.connect("/").await;
+    let refusal = same_address.ask_json(json!({"action": "sell"})).await;
+    assert_eq!(refusal["error"]["code"], "rate_limited");
+    let mut other_address = server.connect_from([127, 0, 0, 2], "/").await;
+    assert_eq!(
+        other_address.ask_json(json!({"action": "buy"})).await,
+        "done"
+    );
+}
+
+#[tokio::test]
+async fn a_request_over_the_throttle_is_refused_with_its_own_id() {
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let slow = move || {
+        let mut gate = gate.clone();
+        async move {
+            let _ = gate.wait_for(|open| *open).await;
+            "done"
+        }
+    };
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action").id("/req_id"),
+        middleware = [Throttle::new(2)],
+        slow,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for id in 1..=3 {
+        client
+            .send(json!({"action": "x", "req_id": id}).to_string())
+            .await;
+    }
+    let refusal = client.json().await;
+    assert_eq!(refusal["req_id"], 3);
+    assert_eq!(refusal["error"]["code"], "overloaded");
+    open.send_replace(true);
+    assert_eq!(client.text().await, "done");
+    assert_eq!(client.text().await, "done");
+    assert_eq!(client.ask(r#"{"action":"x"}"#).await, "done");
+}

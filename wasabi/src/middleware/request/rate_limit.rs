@@ -1,0 +1,371 @@
+//! A limit on how many requests there are over time.
+
+use std::{collections::HashMap, fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
+
+use governor::{
+    NotUntil, Quota, RateLimiter,
+    clock::Clock,
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
+    state::{InMemoryState, NotKeyed, StateStore},
+};
+use tokio::time::Instant;
+
+use super::keyed::Keyed;
+use crate::{Error, Middleware, Next, Reply, Request, Result};
+
+/// Lets so many requests through per second, minute or hour and answers further ones `rate_limited`, with the time
+/// after which the next one will pass.
+///
+/// The allowance fills up evenly (GCRA, a token bucket): with `per_minute(60)` there may be 60 requests at once, then
+/// one per second. There is no window at whose edge twice as many pass; in any stretch of time there are at most the
+/// [`burst`](Self::burst) and what that time adds. Refused requests cost nothing. A limit of 0 lets nothing through.
+///
+/// The limit is one for everything that the value is put around; clones share it, so that a group of routes can have
+/// one limit together. [`by`](Self::by) gives each client, user or whatever the function tells apart its own.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::prelude::*;
+///
+/// async fn trade(text: Text) -> Text {
+///     text
+/// }
+///
+/// let trades = RateLimit::per_minute(2).by(|req| req.connection().id());
+/// let gateway = gateway!(channel(
+///     "/",
+///     middleware = [RateLimit::per_second(10_000)],
+///     match key {
+///         "buy" => with([trades.clone()], trade),
+///         "sell" => with([trades], trade),
+///         _ => NoRoute,
+///     },
+/// ));
+/// # drop(gateway);
+/// ```
+pub struct RateLimit<L = Together> {
+    /// `None` lets nothing through.
+    quota: Option<Quota>,
+    max_keys: usize,
+    limiter: Option<Arc<L>>,
+}
+
+/// All requests count together; the kind of a [`RateLimit`] that does not say otherwise.
+pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddleware<Duration>>);
+
+/// Requests count by key; the kind of a [`RateLimit`] that has been given one.
+pub struct PerKey<K: Hash + Eq + Clone, F> {
+    key: F,
+    limiter: RateLimiter<K, Allowances<K>, SinceStart, NoOpMiddleware<Duration>>,
+}
+
+impl RateLimit {
+    /// So many requests per second.
+    pub fn per_second(requests: u32) -> Self {
+        Self::new(NonZeroU32::new(requests).map(Quota::per_second))
+    }
+
+    /// So many requests per minute.
+    pub fn per_minute(requests: u32) -> Self {
+        Self::new(NonZeroU32::new(requests).map(Quota::per_minute))
+    }
+
+    /// So many requests per hour.
+    pub fn per_hour(requests: u32) -> Self {
+        Self::new(NonZeroU32::new(requests).map(Quota::per_hour))
+    }
+
+    fn new(quota: Option<Quota>) -> Self {
+        let limiter = quota.map(|quota| {
+            let clock = SinceStart(Instant::now());
+            Arc::new(Together(RateLimiter::direct_with_clock(quota, clock)))
+        });
+        Self {
+            quota,
+            max_keys: 65_536,
+            limiter,
+        }
+    }
+
+    /// How many requests may come at once; as many as per second, minute or hour if not set. 0 lets nothing through.
+    #[must_use]
+    pub fn burst(self, requests: u32) -> Self {
+        let burst = NonZeroU32::new(requests);
+        let quota = self
+            .quota
+            .zip(burst)
+            .map(|(quota, burst)| quota.allow_burst(burst));
+        Self {
+            max_keys: self.max_keys,
+            ..Self::new(quota)
+        }
+    }
+
+    /// How many keys are remembered, about; 65 536 if not set. When there are more, those that have most of their
+    /// allowance left are forgotten, which gives them the whole of it back.
+    #[must_use]
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.max_keys = keys;
+        self
+    }
+
+    /// Limits each value of this function by itself. Values are remembered: a slice of the message would keep
+    /// the whole buffer alive that the message was read into. Call this last.
+    #[must_use]
+    pub fn by<K, F>(self, key: F) -> RateLimit<PerKey<K, F>>
+    where
+        K: Hash + Eq + Clone + Send,
+        F: Fn(&Request) -> K + Send + Sync,
+    {
+        let limiter = self.quota.map(|quota| {
+            let clock = SinceStart(Instant::now());
+            let limiter = RateLimiter::new(quota, Allowances::new(self.max_keys), clock);
+            Arc::new(PerKey { key, limiter })
+        });
+        RateLimit {
+            quota: self.quota,
+            max_keys: self.max_keys,
+            limiter,
+        }
+    }
+}
+
+impl Middleware for RateLimit {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let limiter = &self.limiter.as_ref().ok_or(NOTHING_PASSES)?.0;
+        limiter
+            .check()
+            .map_err(|until| refusal(&until, limiter.clock()))?;
+        next.run(req).await
+    }
+}
+
+impl<K, F> Middleware for RateLimit<PerKey<K, F>>
+where
+    K: Hash + Eq + Clone + Send,
+    F: Fn(&Request) -> K + Send + Sync,
+{
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let PerKey { key, limiter } = &**self.limiter.as_ref().ok_or(NOTHING_PASSES)?;
+        let checked = limiter.check_key(&key(&req));
+        checked.map_err(|until| refusal(&until, limiter.clock()))?;
+        next.run(req).await
+    }
+}
+
+const NOTHING_PASSES: Error = Error::RateLimited { retry_after: None };
+
+fn refusal(until: &NotUntil<Duration>, clock: &SinceStart) -> Error {
+    Error::RateLimited {
+        retry_after: Some(until.wait_time_from(clock.now())),
+    }
+}
+
+/// Tokio's clock, which tests may pause.
+#[derive(Clone)]
+struct SinceStart(Instant);
+
+impl Clock for SinceStart {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.0.elapsed()
+    }
+}
+
+/// When each key will have its whole allowance back; a bounded number of keys.
+struct Allowances<K> {
+    full_at: Keyed<K, Nanos>,
+    max_per_shard: usize,
+}
+
+impl<K: Hash + Eq + Clone> Allowances<K> {
+    fn new(max_keys: usize) -> Self {
+        Self {
+            full_at: Keyed::new(),
+            max_per_shard: max_keys.div_ceil(Keyed::<K, Nanos>::SHARDS).max(1),
+        }
+    }
+}
+
+impl<K: Hash + Eq + Clone> StateStore for Allowances<K> {
+    type Key = K;
+
+    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        let mut shard = self.full_at.shard(key);
+        if let Some(full_at) = shard.get_mut(key) {
+            let (outcome, new) = measure(Some(*full_at))?;
+            *full_at = new;
+            return Ok(outcome);
+        }
+        let (outcome, full_at) = measure(None)?;
+        if shard.len() >= self.max_per_shard {
+            forget_half(&mut shard);
+        }
+        shard.insert(key.clone(), full_at);
+        Ok(outcome)
+    }
+}
+
+/// Forgets the half that has, or soonest will have, its allowance back: rarely, and then thoroughly.
+fn forget_half<K: Hash + Eq>(full_at: &mut HashMap<K, Nanos>) {
+    let mut times: Vec<u64> = full_at.values().map(|&time| time.into()).collect();
+    let middle = times.len() / 2;
+    let (.., median, _) = times.select_nth_unstable(middle);
+    let median = *median;
+    full_at.retain(|_, time| u64::from(*time) > median);
+}
+
+impl<L> Clone for RateLimit<L> {
+    /// The clone shares the limit.
+    fn clone(&self) -> Self {
+        Self {
+            quota: self.quota,
+            max_keys: self.max_keys,
+            limiter: self.limiter.clone(),
+        }
+    }
+}
+
+impl<L> fmt::Debug for RateLimit<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimit")
+            .field("quota", &self.quota)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Together {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Together").finish_non_exhaustive()
+    }
+}
+
+impl<K: Hash + Eq + Clone, F> fmt::Debug for PerKey<K, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerKey").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        Backend,
+        middleware::Stack,
+        testing::{backend, request},
+    };
+
+    /// How many of so many requests pass, at this moment.
+    fn pass(chain: &impl Backend, key: &'static str, requests: usize) -> usize {
+        let replies = (0..requests).map(|_| {
+            let outcome = chain.call(request(key, ""), &()).now_or_never();
+            outcome.expect("nothing waits").is_ok()
+        });
+        replies.filter(|ok| *ok).count()
+    }
+
+    fn done() -> Arc<impl Backend> {
+        backend(async |_, _| Ok(Reply::none()))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_allowance_is_used_up_and_fills_up_evenly() {
+        let chain = Stack::new(RateLimit::per_minute(60), done());
+        assert_eq!(pass(&chain, "k", 100), 60);
+        advance(Duration::from_secs(3)).await;
+        assert_eq!(pass(&chain, "k", 100), 3);
+        advance(Duration::from_secs(600)).await;
+        assert_eq!(pass(&chain, "k", 100), 60);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn there_is_no_edge_at_which_twice_as_many_pass() {
+        let chain = Stack::new(RateLimit::per_second(10), done());
+        advance(Duration::from_millis(990)).await;
+        assert_eq!(pass(&chain, "k", 100), 10);
+        advance(Duration::from_millis(20)).await;
+        assert_eq!(pass(&chain, "k", 100), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_what_may_come_at_once() {
+        let chain = Stack::new(RateLimit::per_second(10).burst(3), done());
+        assert_eq!(pass(&chain, "k", 100), 3);
+        advance(Duration::from_millis(100)).await;
+        assert_eq!(pass(&chain, "k", 100), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_0_lets_nothing_through() {
+        assert_eq!(
+            pass(&Stack::new(RateLimit::per_second(0), done()), "k", 5),
+            0
+        );
+        assert_eq!(
+            pass(
+                &Stack::new(RateLimit::per_second(5).burst(0), done()),
+                "k",
+                5
+            ),
+            0
+        );
+        let keyed = RateLimit::per_minute(0).by(|req| req.key().to_owned());
+        assert_eq!(pass(&Stack::new(keyed, done()), "k", 5), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_refusal_says_when_the_next_request_will_pass() {
+        let chain = Stack::new(RateLimit::per_minute(2), done());
+        assert_eq!(pass(&chain, "k", 2), 2);
+        advance(Duration::from_secs(10)).await;
+        let error = chain
+            .call(request("k", ""), &())
+            .await
+            .expect_err("refused");
+        assert_eq!(error.code(), "rate_limited");
+        let after = error.retry_after().expect("a time");
+        assert_eq!(after, Duration::from_secs(20));
+        advance(after).await;
+        assert_eq!(pass(&chain, "k", 2), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_key_has_an_allowance_of_its_own_and_clones_share_it() {
+        let limit = RateLimit::per_minute(2).by(|req| req.key().to_owned());
+        let (buy, sell) = (Stack::new(limit.clone(), done()), Stack::new(limit, done()));
+        assert_eq!(pass(&buy, "alice", 1), 1);
+        assert_eq!(pass(&sell, "alice", 5), 1);
+        assert_eq!(pass(&buy, "alice", 5), 0);
+        assert_eq!(pass(&buy, "bob", 5), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_keys_that_are_remembered_are_bounded_and_the_busy_ones_are_kept() {
+        let limit = RateLimit::per_minute(10)
+            .max_keys(160)
+            .by(|req| req.payload());
+        let chain = Stack::new(limit.clone(), done());
+        let ask = async |text: &str| chain.call(request("k", text), &()).await.is_ok();
+        for _ in 0..10 {
+            assert!(ask("busy").await);
+        }
+        for n in 0..10_000 {
+            assert!(ask(&n.to_string()).await);
+        }
+        assert!(!ask("busy").await);
+        drop(chain);
+        let limiter = limit
+            .limiter
+            .and_then(Arc::into_inner)
+            .expect("the only one");
+        assert!(limiter.limiter.into_state_store().full_at.len() <= 160);
+    }
+}
