@@ -1,6 +1,7 @@
 //! Tests over real sockets, by concept.
 
 mod suite {
+    mod balance;
     mod connection;
     mod errors;
     mod extractors;
@@ -8,7 +9,7 @@ mod suite {
     mod hooks;
     mod registry;
     mod replies;
+    mod request_middleware;
     mod routing;
     mod server;
 }
-mod request_middleware;

@@ -1,10 +1,14 @@
 //! The end of the chain: what answers requests.
 
+mod balance;
 mod function;
 
 use http::request::Parts;
 
-pub use self::function::IntoBackend;
+pub use self::{
+    balance::{Balance, BalanceError, Balancer, Picked},
+    function::IntoBackend,
+};
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
 
 /// Answers requests.
@@ -53,6 +57,13 @@ pub trait Lifecycle {
     /// Looks at the handshake before it is answered; an error refuses it.
     fn handshake(&self, parts: &Parts) -> Result<(), HandshakeError> {
         let _ = parts;
+        Ok(())
+    }
+
+    /// What is wrong with the settings; asked once, when the gateway is built. A mistake keeps the gateway from
+    /// being served.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), String> {
         Ok(())
     }
 

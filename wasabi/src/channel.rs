@@ -285,6 +285,10 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
+    pub(crate) fn backend(&self) -> &B {
+        &self.parts.backend
+    }
+
     /// Makes the channel's HTTP endpoint.
     pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Registry) {
         let parts = self.parts;

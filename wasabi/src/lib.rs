@@ -30,7 +30,7 @@ pub use bytes::Bytes;
 pub use wasabi_macros::{backend, gateway, middleware};
 
 pub use crate::{
-    backend::{Backend, HandshakeError, IntoBackend, Lifecycle, NoRoute},
+    backend::{Backend, Balance, BalanceError, HandshakeError, IntoBackend, Lifecycle, NoRoute},
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{Connection, ConnectionId, Registry, SendError, TrySendError},
     error::{BoxError, Error, Result},
@@ -50,9 +50,9 @@ pub use crate::{
 /// What most gateways need.
 pub mod prelude {
     pub use crate::{
-        Backend, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest, Gateway,
-        IntoReply, Json, JsonKey, Key, Message, Middleware, Next, NoRoute, Parsed, Path, Query,
-        Raw, Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError, Server,
-        State, Text, backend, gateway, middleware, middleware::request::*, readiness,
+        Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
+        Gateway, IntoReply, Json, JsonKey, Key, Message, Middleware, Next, NoRoute, Parsed, Path,
+        Query, Raw, Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError,
+        Server, State, Text, backend, gateway, middleware, middleware::request::*, readiness,
     };
 }

@@ -27,6 +27,7 @@ pub use tower;
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,
+    backend::{Balancer, Picked},
     channel::Channel,
     gateway::{ChannelInfo, GatewayBuilder, RouteInfo, TargetInfo},
     middleware::Stack,

@@ -46,6 +46,7 @@ impl Expansion<'_> {
                     result
                 }
                 fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
+                    visit(&self.balancer);
                     #(#p::Backend::<S>::lifecycle(&self.#fields, visit);)*
                 }
             }

@@ -1,0 +1,486 @@
+//! Several backends that share the requests of one route.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{Backend, Lifecycle};
+use crate::{Error, Reply, Request, Result};
+
+/// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
+/// that are known at run time only.
+///
+/// * **Load:** no node gets more than its weight's share of the requests that are in flight. A slow node thereby gets
+///   fewer of them than its weight says.
+/// * **Weight:** among the nodes that are below their share the weights decide, evenly interleaved: requests one
+///   after the other over weights 1 and 9 come out 1 to 9.
+/// * **Health:** a node that fails 5 times in a row is left out for 10 seconds, then gets one request to prove
+///   itself. Failures are those of the upstream: it cannot be reached, does not answer in time, answers with
+///   a status from 500 to 599 or with something invalid, or its circuit breaker is open. Requests that are cancelled
+///   from outside say nothing about the node. When no node is healthy, all are used as if they were.
+///
+/// A request goes to one node and fails with it; put a [`Retry`](crate::middleware::request::Retry) around to have
+/// it try another one.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::prelude::*;
+///
+/// struct Shard(u16);
+///
+/// impl<S: Sync> Backend<S> for Shard {
+///     async fn call(&self, _req: Request, _state: &S) -> Result<Reply> {
+///         Ok(Reply::message(self.0.to_string()))
+///     }
+/// }
+///
+/// # fn main() -> std::result::Result<(), wasabi::BalanceError> {
+/// let nodes = (0..4).map(|n| (1, Shard(n))).collect();
+/// let shards = Balance::new(nodes)?.failures(3).pause(Duration::from_secs(30));
+/// let gateway = gateway!(channel("/", shards));
+/// # drop(gateway);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Balance<B> {
+    balancer: Balancer,
+    nodes: Vec<B>,
+}
+
+/// Why nodes cannot share requests.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BalanceError {
+    /// There are fewer than two nodes.
+    #[error("requests are balanced among at least two nodes, here are {0}")]
+    TooFewNodes(usize),
+    /// A node has the weight 0, and would never get a request.
+    #[error("node {0} (counted from 0) has the weight 0")]
+    ZeroWeight(usize),
+}
+
+impl<B> Balance<B> {
+    /// Shares requests among these nodes; each has its weight before it.
+    pub fn new(nodes: Vec<(u32, B)>) -> Result<Self, BalanceError> {
+        let (weights, nodes): (Vec<_>, _) = nodes.into_iter().unzip();
+        let balancer = Balancer::of(weights.into_iter());
+        match balancer.mistake {
+            Some(mistake) => Err(mistake),
+            None => Ok(Self { balancer, nodes }),
+        }
+    }
+
+    /// After how many failures in a row a node is left out, 5 if not set. At least 1.
+    #[must_use]
+    pub fn failures(mut self, failures: u32) -> Self {
+        self.balancer.max_failures = failures.max(1);
+        self
+    }
+
+    /// How long a node is left out before it is tried again, 10 s if not set.
+    #[must_use]
+    pub fn pause(mut self, pause: Duration) -> Self {
+        self.balancer.pause = pause;
+        self
+    }
+}
+
+impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
+    async fn call(&self, req: Request, state: &S) -> Result<Reply> {
+        let picked = self.balancer.pick();
+        let result = self.nodes[picked.index()].call(req, state).await;
+        picked.finish(&result);
+        result
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        for node in &self.nodes {
+            node.lifecycle(visit);
+        }
+    }
+}
+
+/// Decides which node gets a request.
+pub struct Balancer {
+    /// Held for a few steps per node, never over an `await`.
+    nodes: Mutex<Box<[Node]>>,
+    max_failures: u32,
+    pause: Duration,
+    mistake: Option<BalanceError>,
+}
+
+struct Node {
+    weight: u32,
+    in_flight: u64,
+    /// How far the node is behind (or, negative, ahead of) what its weight entitles it to.
+    credit: i64,
+    /// In a row.
+    failures: u32,
+    health: Health,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Up,
+    Down {
+        until: Instant,
+    },
+    /// Has one request to prove itself.
+    OnTrial,
+}
+
+impl Balancer {
+    /// A balancer over nodes with these weights.
+    pub fn new<const N: usize>(weights: [u32; N]) -> Self {
+        Self::of(weights.into_iter())
+    }
+
+    fn of(weights: impl Iterator<Item = u32>) -> Self {
+        let nodes: Box<[Node]> = weights.map(Node::new).collect();
+        let mistake = match nodes.iter().position(|node| node.weight == 0) {
+            _ if nodes.len() < 2 => Some(BalanceError::TooFewNodes(nodes.len())),
+            zero => zero.map(BalanceError::ZeroWeight),
+        };
+        Self {
+            nodes: Mutex::new(nodes),
+            max_failures: 5,
+            pause: Duration::from_secs(10),
+            mistake,
+        }
+    }
+
+    /// Takes a node for one request.
+    pub fn pick(&self) -> Picked<'_> {
+        let mut nodes = self.lock();
+        let (index, on_trial) = match due_for_trial(&nodes) {
+            Some(index) => {
+                nodes[index].health = Health::OnTrial;
+                (index, true)
+            }
+            None => (by_share(&mut nodes), false),
+        };
+        if let Some(node) = nodes.get_mut(index) {
+            node.in_flight += 1;
+        }
+        Picked {
+            balancer: self,
+            index,
+            on_trial,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<[Node]>> {
+        // Nothing panics while it is held.
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A node that has been left out for long enough.
+fn due_for_trial(nodes: &[Node]) -> Option<usize> {
+    let mut down = nodes
+        .iter()
+        .filter(|node| matches!(node.health, Health::Down { .. }));
+    down.next()?; // Mostly there is none, and no need for the time.
+    let now = Instant::now();
+    nodes
+        .iter()
+        .position(|node| matches!(node.health, Health::Down { until } if until <= now))
+}
+
+/// The node that is most behind among those that are below their share of the load.
+fn by_share(nodes: &mut [Node]) -> usize {
+    let any_up = nodes.iter().any(|node| node.health == Health::Up);
+    let takes_part = |node: &Node| !any_up || node.health == Health::Up;
+    let (mut load, mut weights) = (1, 0); // the new request counts
+    for node in nodes.iter().filter(|node| takes_part(node)) {
+        load += node.in_flight;
+        weights += u64::from(node.weight);
+    }
+    // Not all can be at their share or above: together they would have more than there is.
+    let below_share = |node: &Node| node.in_flight * weights < load * u64::from(node.weight);
+    let mut best: Option<usize> = None;
+    let mut given = 0;
+    for index in 0..nodes.len() {
+        let node = &mut nodes[index];
+        if !takes_part(node) || !below_share(node) {
+            continue;
+        }
+        node.credit += i64::from(node.weight);
+        given += i64::from(node.weight);
+        let credit = node.credit;
+        if best.is_none_or(|best| credit > nodes[best].credit) {
+            best = Some(index);
+        }
+    }
+    let best = best.unwrap_or_default();
+    if let Some(node) = nodes.get_mut(best) {
+        node.credit -= given;
+    }
+    best
+}
+
+impl Node {
+    fn new(weight: u32) -> Self {
+        Self {
+            weight,
+            in_flight: 0,
+            credit: 0,
+            failures: 0,
+            health: Health::Up,
+        }
+    }
+}
+
+/// A node that has been taken for a request; dropping it says that nothing was learnt about the node.
+#[must_use]
+pub struct Picked<'a> {
+    balancer: &'a Balancer,
+    index: usize,
+    on_trial: bool,
+}
+
+impl Picked<'_> {
+    /// Which node it is.
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Tells the balancer how the request went.
+    pub fn finish(self, result: &Result<Reply>) {
+        let Some(failed) = says_failed(result) else {
+            return;
+        };
+        let Balancer {
+            max_failures,
+            pause,
+            ..
+        } = *self.balancer;
+        let mut nodes = self.balancer.lock();
+        let Some(node) = nodes.get_mut(self.index) else {
+            return;
+        };
+        let before = node.health;
+        if failed {
+            node.failures = node.failures.saturating_add(1);
+            if self.on_trial || node.failures >= max_failures {
+                let until = Instant::now() + pause;
+                node.health = Health::Down { until };
+            }
+        } else {
+            node.failures = 0;
+            node.health = Health::Up;
+        }
+        let after = node.health;
+        drop(nodes);
+        if before == Health::Up && after != Health::Up {
+            tracing::warn!(node = self.index, ?pause, "node fails and is left out");
+        } else if before != Health::Up && after == Health::Up {
+            tracing::info!(node = self.index, "node answers again");
+        }
+    }
+}
+
+impl Drop for Picked<'_> {
+    fn drop(&mut self) {
+        let mut nodes = self.balancer.lock();
+        let Some(node) = nodes.get_mut(self.index) else {
+            return;
+        };
+        node.in_flight -= 1;
+        if self.on_trial && node.health == Health::OnTrial {
+            let until = Instant::now(); // the trial came to nothing: the next request is one
+            node.health = Health::Down { until };
+        }
+    }
+}
+
+/// Whether an outcome shows that the node is broken or that it works; `None` if neither.
+fn says_failed(result: &Result<Reply>) -> Option<bool> {
+    match result {
+        Ok(_) => Some(false),
+        Err(error) if error.is_transient() => Some(true),
+        Err(Error::UpstreamInvalid(_) | Error::BreakerOpen) => Some(true),
+        // These did not come from the node.
+        Err(Error::Overloaded | Error::RateLimited { .. } | Error::Closing) => None,
+        Err(Error::Internal(_)) => None,
+        Err(_) => Some(false),
+    }
+}
+
+impl Lifecycle for Balancer {
+    fn check(&self) -> Result<(), String> {
+        match &self.mistake {
+            Some(mistake) => Err(format!("`balance`: {mistake}")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Balancer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Balancer")
+            .field("nodes", &self.lock().len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Picked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Picked").field(&self.index).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn answer(balancer: &Balancer, result: Result<Reply>) -> usize {
+        let picked = balancer.pick();
+        let index = picked.index();
+        picked.finish(&result);
+        index
+    }
+
+    fn ok(balancer: &Balancer) -> usize {
+        answer(balancer, Ok(Reply::none()))
+    }
+
+    fn down() -> Result<Reply> {
+        Err(Error::UpstreamUnreachable("refused".into()))
+    }
+
+    /// Lets node 1 of two fail until it is left out.
+    fn break_node_1(balancer: &Balancer) {
+        let mut failures = 0;
+        while failures < 5 {
+            let picked = balancer.pick();
+            if picked.index() == 1 {
+                failures += 1;
+                picked.finish(&down());
+            } else {
+                picked.finish(&Ok(Reply::none()));
+            }
+        }
+    }
+
+    #[test]
+    fn requests_in_sequence_come_out_by_weight() {
+        let balancer = Balancer::new([1, 9]);
+        let picks: Vec<_> = (0..100).map(|_| ok(&balancer)).collect();
+        assert_eq!(picks.iter().filter(|&&index| index == 0).count(), 10);
+        for ten in picks.chunks(10) {
+            assert_eq!(ten.iter().filter(|&&index| index == 0).count(), 1);
+        }
+    }
+
+    #[test]
+    fn requests_in_flight_are_shared_by_weight() {
+        let balancer = Balancer::new([1, 9]);
+        let picks: Vec<_> = (0..100).map(|_| balancer.pick()).collect();
+        assert_eq!(
+            picks.iter().filter(|picked| picked.index() == 0).count(),
+            10
+        );
+    }
+
+    #[test]
+    fn a_little_concurrency_does_not_spoil_the_weights() {
+        let balancer = Balancer::new([1, 9]);
+        let mut last = balancer.pick();
+        let mut first_node = 0;
+        for _ in 0..1000 {
+            let picked = balancer.pick();
+            first_node += usize::from(picked.index() == 0);
+            last = picked; // the one before is done
+        }
+        drop(last);
+        assert!((90..=110).contains(&first_node), "{first_node} of 1000");
+    }
+
+    #[test]
+    fn a_slow_node_gets_no_more_than_its_share_of_what_is_in_flight() {
+        let balancer = Balancer::new([1, 1]);
+        let mut stuck = Vec::new();
+        for _ in 0..100 {
+            let picked = balancer.pick();
+            if picked.index() == 0 {
+                stuck.push(picked);
+            }
+        }
+        assert_eq!(stuck.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request() {
+        let balancer = Balancer::new([1, 1]);
+        break_node_1(&balancer);
+        assert!((0..100).all(|_| ok(&balancer) == 0));
+
+        advance(Duration::from_secs(10)).await;
+        let trial = balancer.pick();
+        assert_eq!(trial.index(), 1);
+        assert!((0..100).all(|_| ok(&balancer) == 0), "one trial at a time");
+        trial.finish(&down());
+        assert!((0..100).all(|_| ok(&balancer) == 0));
+
+        advance(Duration::from_secs(10)).await;
+        assert_eq!(ok(&balancer), 1);
+        assert_eq!((0..100).map(|_| ok(&balancer)).sum::<usize>(), 50);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_trial_that_is_cancelled_is_repeated() {
+        let balancer = Balancer::new([1, 1]);
+        break_node_1(&balancer);
+        advance(Duration::from_secs(10)).await;
+        drop(balancer.pick());
+        assert_eq!(ok(&balancer), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_no_node_is_healthy_all_are_used() {
+        let balancer = Balancer::new([1, 1]);
+        for _ in 0..20 {
+            answer(&balancer, down());
+        }
+        let picks: usize = (0..20).map(|_| answer(&balancer, down())).sum();
+        assert_eq!(picks, 10);
+    }
+
+    #[test]
+    fn only_failures_of_the_upstream_count() {
+        let balancer = Balancer::new([1, 1]);
+        for _ in 0..100 {
+            answer(&balancer, Err(Error::bad_request("no")));
+            answer(&balancer, Err(Error::RateLimited { retry_after: None }));
+            drop(balancer.pick());
+        }
+        assert!(balancer.lock().iter().all(|node| node.health == Health::Up));
+        assert!(balancer.lock().iter().all(|node| node.in_flight == 0));
+    }
+
+    #[test]
+    fn senseless_nodes_and_weights_are_errors() {
+        assert_eq!(
+            Balance::<()>::new(vec![]).unwrap_err(),
+            BalanceError::TooFewNodes(0)
+        );
+        assert_eq!(
+            Balance::new(vec![(1, ())]).unwrap_err(),
+            BalanceError::TooFewNodes(1)
+        );
+        let error = Balance::new(vec![(1, ()), (0, ())]).unwrap_err();
+        assert_eq!(error, BalanceError::ZeroWeight(1));
+        let zero = Balancer::new([0, 0]);
+        assert!(zero.check().is_err());
+        assert_eq!(ok(&zero), 0, "and no panic");
+        assert!(Balancer::new([1, u32::MAX]).check().is_ok());
+    }
+}
