@@ -6,9 +6,11 @@ use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
     hint::black_box,
+    net::SocketAddr,
 };
 
-use wasabi::{Bytes, JsonKey, Message, Parser, Text};
+use futures_util::{SinkExt, StreamExt};
+use wasabi::{Parser, prelude::*};
 
 /// Counts the allocations of each thread.
 struct Counting;
@@ -69,4 +71,122 @@ fn reading_key_and_id_of_a_json_message_allocates_nothing() {
         });
         assert_eq!(count, 0, "{message:?}");
     }
+}
+
+#[middleware]
+async fn outer(req: Request, next: impl Next) -> Result<Reply> {
+    next.run(req).await
+}
+
+#[middleware]
+async fn inner(req: Request, next: impl Next) -> Result<Reply> {
+    next.run(req).await
+}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+/// Is pending several times before it replies.
+async fn patient(message: Message) -> Message {
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+    }
+    message
+}
+
+/// The allocations of the thread that the server runs on.
+async fn count() -> String {
+    ALLOCATIONS.get().to_string()
+}
+
+fn gateway() -> Gateway {
+    gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action").id("/id"),
+        middleware = [Timeout::new(5s), outer, inner],
+        match key {
+            "count" => count,
+            "patient" => patient,
+            "a1" => echo,
+            "a2" => echo,
+            "a3" => echo,
+            "a4" => echo,
+            "a5" => echo,
+            "a6" => echo,
+            "a7" => echo,
+            "a8" => echo,
+            "a9" => echo,
+            "a10" => echo,
+            "a11" => echo,
+            "a12" => echo,
+            "a13" => echo,
+            _ => echo,
+        },
+    ))
+}
+
+/// A gateway on a thread of its own, so that what the client allocates is not counted.
+fn serve_on_a_thread() -> SocketAddr {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
+        runtime.block_on(async {
+            tell.send(wasabi_tests::serve(gateway()).await.addr)
+                .expect("somebody waits");
+            std::future::pending::<()>().await;
+        });
+    });
+    told.recv().expect("the server listens")
+}
+
+/// The allocations of the server while `rounds` times `batch` messages with this action are answered, from the
+/// socket to the socket.
+async fn allocations_on_the_wire(action: &str, batch: usize, rounds: usize) -> usize {
+    let url = format!("ws://{}/", serve_on_a_thread());
+    let (mut socket, _) = tokio_tungstenite::connect_async(url)
+        .await
+        .expect("handshake");
+    let message = format!(r#"{{"action":"{action}","id":7,"text":"some more of it"}}"#);
+    let mut counts = Vec::new();
+    // The first round opens what the others use again.
+    for rounds in [10, rounds, 0] {
+        for _ in 0..rounds {
+            for _ in 0..batch {
+                socket.feed(message.clone().into()).await.expect("send");
+            }
+            socket.flush().await.expect("send");
+            for _ in 0..batch {
+                let reply = socket.next().await.expect("a reply").expect("a reply");
+                assert_eq!(reply.into_text().expect("text"), message);
+            }
+        }
+        socket
+            .send(r#"{"action":"count"}"#.into())
+            .await
+            .expect("send");
+        let count = socket.next().await.expect("a reply").expect("a reply");
+        counts.push(
+            count
+                .into_text()
+                .expect("text")
+                .parse::<usize>()
+                .expect("a number"),
+        );
+    }
+    let asking = counts[2] - counts[1];
+    counts[1] - counts[0] - asking
+}
+
+#[tokio::test]
+async fn a_message_through_three_middlewares_and_a_router_of_16_keys_allocates_nothing() {
+    assert_eq!(allocations_on_the_wire("a13", 1, 1000).await, 0);
+}
+
+#[tokio::test]
+async fn sixteen_requests_in_flight_allocate_nothing_after_the_first_round() {
+    assert_eq!(allocations_on_the_wire("patient", 16, 100).await, 0);
 }
