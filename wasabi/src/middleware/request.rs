@@ -1,5 +1,6 @@
 //! The request middleware that comes with the library.
 
+mod circuit_breaker;
 mod error_handler;
 mod keyed;
 #[cfg(feature = "rate-limit")]
@@ -13,4 +14,7 @@ mod timeout;
 pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]
 pub use self::retry::Retry;
-pub use self::{error_handler::ErrorHandler, throttle::Throttle, timeout::Timeout};
+pub use self::{
+    circuit_breaker::CircuitBreaker, error_handler::ErrorHandler, throttle::Throttle,
+    timeout::Timeout,
+};

@@ -1,0 +1,472 @@
+//! Leaving a backend alone that keeps failing.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::{Error, Middleware, Next, Reply, Request, Result};
+
+/// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
+///
+/// * **Closed**, requests pass. After so many failures in a row, or [out of](Self::out_of) the last so many
+///   requests, the breaker opens.
+/// * **Open**, requests are refused. When the pause is over, the next request is a probe.
+/// * **Half open**, so many [`probes`](Self::probes) pass and further requests are refused. When the probes have
+///   succeeded, the breaker closes; the first that fails opens it again.
+///
+/// Each route has a breaker of its own, also when the value is put around a whole channel; clones share them. Routes
+/// go by their names: under one value for several channels, the `_` of all of them are one route. Put a breaker
+/// around a single node of a `balance` to have one for the node.
+///
+/// A failure is a failure of the upstream: it cannot be reached, does not answer in time, answers with a status from
+/// 500 to 599 or with something invalid. [`when`](Self::when) decides otherwise. Any other answer counts as success,
+/// since the upstream has given it. A request that is cancelled, because its client has gone, says nothing about the
+/// upstream and is not counted, nor is one that was refused by a limit on its way. For a
+/// [`Timeout`](super::Timeout) to count, it must be inside: around a breaker it is a cancellation. Inside of
+/// a [`Retry`](super::Retry) each try counts.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::prelude::*;
+///
+/// async fn quote(text: Text) -> Text {
+///     text
+/// }
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     with([CircuitBreaker::new(5, 10s), Timeout::new(1s)], quote),
+/// ));
+/// # drop(gateway);
+/// let half_of_twenty = CircuitBreaker::new(10, Duration::from_secs(10)).out_of(20).probes(3);
+/// ```
+pub struct CircuitBreaker<P = fn(&Error) -> bool> {
+    rules: Rules,
+    when: P,
+    /// By route: as many as are written in the program.
+    circuits: Arc<Mutex<HashMap<&'static str, Circuit>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    failures: usize,
+    out_of: usize,
+    pause: Duration,
+    probes: usize,
+}
+
+impl CircuitBreaker {
+    /// Opens after so many failures in a row, at least 1, for as long as `pause`.
+    pub fn new(failures: usize, pause: Duration) -> Self {
+        let failures = failures.max(1);
+        Self {
+            rules: Rules {
+                failures,
+                out_of: failures,
+                pause,
+                probes: 1,
+            },
+            when: is_failure,
+            circuits: Arc::default(),
+        }
+    }
+}
+
+impl<P> CircuitBreaker<P> {
+    /// Opens when the failures are among the last so many requests, instead of in a row.
+    #[must_use]
+    pub fn out_of(mut self, requests: usize) -> Self {
+        self.rules.out_of = requests.max(self.rules.failures);
+        self
+    }
+
+    /// How many requests must succeed before the breaker closes again, and how many of them there may be at the same
+    /// time; 1 if not set, and at least.
+    #[must_use]
+    pub fn probes(mut self, requests: usize) -> Self {
+        self.rules.probes = requests.max(1);
+        self
+    }
+
+    /// Counts as failure what this function says, instead of failures of the upstream.
+    #[must_use]
+    pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> CircuitBreaker<Q> {
+        CircuitBreaker {
+            rules: self.rules,
+            when: predicate,
+            circuits: self.circuits,
+        }
+    }
+
+    fn admit(&self, route: &'static str) -> Option<Ticket<'_>> {
+        let mut circuits = lock(&self.circuits);
+        let circuit = circuits
+            .entry(route)
+            .or_insert_with(|| Circuit::new(&self.rules));
+        let age = circuit.admit(&self.rules)?;
+        Some(Ticket {
+            rules: &self.rules,
+            circuits: &self.circuits,
+            route,
+            age,
+            failed: None,
+        })
+    }
+}
+
+fn is_failure(error: &Error) -> bool {
+    error.is_transient() || matches!(error, Error::UpstreamInvalid(_))
+}
+
+impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let ticket = self.admit(req.route()).ok_or(Error::BreakerOpen)?;
+        let outcome = next.run(req).await;
+        match &outcome {
+            Ok(_) => ticket.finish(false),
+            Err(error) if (self.when)(error) => ticket.finish(true),
+            // The request has not come as far as the upstream.
+            Err(
+                Error::Overloaded | Error::RateLimited { .. } | Error::BreakerOpen | Error::Closing,
+            ) => drop(ticket),
+            Err(_) => ticket.finish(false),
+        }
+        outcome
+    }
+}
+
+/// The breaker of one route.
+struct Circuit {
+    state: State,
+    /// Grows with each change of state: what started before a change says nothing after it.
+    age: u64,
+}
+
+enum State {
+    /// The last outcomes: whether they were failures.
+    Closed(VecDeque<bool>),
+    Open {
+        until: Instant,
+    },
+    HalfOpen {
+        running: usize,
+        succeeded: usize,
+    },
+}
+
+impl Circuit {
+    fn new(rules: &Rules) -> Self {
+        Self {
+            state: State::closed(rules),
+            age: 0,
+        }
+    }
+
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.age += 1;
+    }
+
+    fn admit(&mut self, rules: &Rules) -> Option<u64> {
+        if let State::Open { until } = self.state {
+            if Instant::now() < until {
+                return None;
+            }
+            self.enter(State::HalfOpen {
+                running: 0,
+                succeeded: 0,
+            });
+        }
+        if let State::HalfOpen { running, succeeded } = &mut self.state {
+            if *running + *succeeded >= rules.probes {
+                return None;
+            }
+            *running += 1;
+        }
+        Some(self.age)
+    }
+
+    /// `failed` is `None` for a request that says nothing. Returns whether the breaker has opened or closed.
+    fn record(&mut self, rules: &Rules, failed: Option<bool>) -> bool {
+        let next = match &mut self.state {
+            State::Closed(outcomes) => {
+                let Some(failed) = failed else {
+                    return false;
+                };
+                if outcomes.len() >= rules.out_of {
+                    outcomes.pop_front();
+                }
+                outcomes.push_back(failed);
+                let failures = outcomes.iter().filter(|failed| **failed).count();
+                (failures >= rules.failures).then(|| State::open(rules))
+            }
+            State::HalfOpen { running, succeeded } => {
+                *running -= 1;
+                *succeeded += usize::from(failed == Some(false));
+                match failed {
+                    Some(true) => Some(State::open(rules)),
+                    _ => (*succeeded >= rules.probes).then(|| State::closed(rules)),
+                }
+            }
+            State::Open { .. } => None,
+        };
+        let changes = next.is_some();
+        if let Some(next) = next {
+            self.enter(next);
+        }
+        changes
+    }
+}
+
+impl State {
+    fn closed(rules: &Rules) -> Self {
+        Self::Closed(VecDeque::with_capacity(rules.out_of))
+    }
+
+    fn open(rules: &Rules) -> Self {
+        let until = Instant::now() + rules.pause;
+        Self::Open { until }
+    }
+}
+
+/// A request that was let through; dropping it says nothing about the upstream.
+struct Ticket<'a> {
+    rules: &'a Rules,
+    circuits: &'a Mutex<HashMap<&'static str, Circuit>>,
+    route: &'static str,
+    age: u64,
+    failed: Option<bool>,
+}
+
+impl Ticket<'_> {
+    fn finish(mut self, failed: bool) {
+        self.failed = Some(failed);
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        let mut circuits = lock(self.circuits);
+        let Some(circuit) = circuits.get_mut(self.route) else {
+            return;
+        };
+        if circuit.age != self.age || !circuit.record(self.rules, self.failed) {
+            return;
+        }
+        let opened = matches!(circuit.state, State::Open { .. });
+        drop(circuits);
+        let route = self.route;
+        match opened {
+            true => tracing::warn!(route, pause = ?self.rules.pause, "circuit breaker opens"),
+            false => tracing::info!(route, "circuit breaker closes"),
+        }
+    }
+}
+
+/// Nothing panics while it is held.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P: Clone> Clone for CircuitBreaker<P> {
+    /// The clone shares the state of the breakers.
+    fn clone(&self) -> Self {
+        Self {
+            rules: self.rules,
+            when: self.when.clone(),
+            circuits: Arc::clone(&self.circuits),
+        }
+    }
+}
+
+impl<P> fmt::Debug for CircuitBreaker<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker")
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use futures_util::FutureExt;
+    use http::StatusCode;
+    use tokio::time::advance;
+
+    use super::*;
+    use crate::{
+        Backend,
+        middleware::{Stack, request::Timeout},
+        request::Route,
+        testing::{Calls, backend, request},
+    };
+
+    const PAUSE: Duration = Duration::from_secs(10);
+
+    /// Does what the text of the request says.
+    fn obedient()
+    -> Arc<Calls<impl Fn(usize, Request) -> futures_util::future::BoxFuture<'static, Result>>> {
+        backend(|_, req: Request| {
+            async move {
+                match req.message().as_text() {
+                    Some("ok") => Ok(Reply::none()),
+                    Some("hang") => pending().await,
+                    Some("bad") => Err(Error::bad_request("no")),
+                    Some("full") => Err(Error::Overloaded),
+                    _ => Err(Error::UpstreamStatus(StatusCode::INTERNAL_SERVER_ERROR)),
+                }
+            }
+            .boxed()
+        })
+    }
+
+    async fn ask(chain: &impl Backend, text: &str) -> String {
+        match chain.call(request("k", text), &()).await {
+            Ok(_) => "ok".into(),
+            Err(error) => error.code().to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
+        let inner = obedient();
+        let chain = Stack::new(CircuitBreaker::new(3, PAUSE), inner.clone());
+        for text in ["fail", "fail", "ok", "fail", "fail", "fail"] {
+            assert_ne!(ask(&chain, text).await, "breaker_open");
+        }
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+        assert_eq!(inner.count(), 6);
+
+        advance(PAUSE).await;
+        assert_eq!(ask(&chain, "fail").await, "upstream_status");
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+        advance(PAUSE).await;
+        assert_eq!(ask(&chain, "ok").await, "ok");
+        assert_eq!(ask(&chain, "fail").await, "upstream_status");
+        assert_eq!(ask(&chain, "ok").await, "ok");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_opens_after_failures_out_of_the_last_requests() {
+        let chain = Stack::new(CircuitBreaker::new(2, PAUSE).out_of(4), obedient());
+        for text in ["fail", "ok", "ok", "ok", "fail", "ok", "ok", "fail"] {
+            assert_ne!(ask(&chain, text).await, "breaker_open");
+        }
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_open_lets_only_the_probes_through() {
+        let inner = obedient();
+        let chain = Stack::new(CircuitBreaker::new(1, PAUSE).probes(2), inner.clone());
+        ask(&chain, "fail").await;
+        advance(PAUSE).await;
+
+        let mut probe = Box::pin(chain.call(request("k", "hang"), &()));
+        assert!(probe.as_mut().now_or_never().is_none());
+        assert_eq!(ask(&chain, "ok").await, "ok");
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+        drop(probe);
+        assert_eq!(
+            ask(&chain, "ok").await,
+            "ok",
+            "a cancelled probe is repeated"
+        );
+        assert_eq!(ask(&chain, "ok").await, "ok", "closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn cancelled_requests_are_not_failures() {
+        let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
+        for _ in 0..10 {
+            let req = request("k", "hang");
+            assert!(chain.call(req, &()).now_or_never().is_none());
+        }
+        assert_eq!(ask(&chain, "ok").await, "ok");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn timeouts_inside_are_failures() {
+        let limited = Stack::new(Timeout::new(Duration::from_secs(1)), obedient());
+        let chain = Stack::new(CircuitBreaker::new(2, PAUSE), limited);
+        assert_eq!(ask(&chain, "hang").await, "timed_out");
+        assert_eq!(ask(&chain, "hang").await, "timed_out");
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_the_upstream_is_no_failure_and_a_refusal_on_the_way_says_nothing() {
+        let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
+        for text in ["fail", "bad", "fail", "bad", "bad"] {
+            assert_ne!(ask(&chain, text).await, "breaker_open");
+        }
+        for text in ["fail", "full", "fail"] {
+            assert_ne!(ask(&chain, text).await, "breaker_open");
+        }
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_predicate_says_what_a_failure_is() {
+        let breaker = CircuitBreaker::new(1, PAUSE).when(|error| error.code() == "bad_request");
+        let chain = Stack::new(breaker, obedient());
+        assert_eq!(ask(&chain, "fail").await, "upstream_status");
+        assert_eq!(ask(&chain, "bad").await, "bad_request");
+        assert_eq!(ask(&chain, "ok").await, "breaker_open");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_route_has_a_breaker_of_its_own() {
+        let chain = Stack::new(CircuitBreaker::new(1, PAUSE), obedient());
+        let on_route = async |name: &'static str, text: &str| {
+            let mut req = request("k", text);
+            req.set_route(Route { index: 0, name });
+            chain
+                .call(req, &())
+                .await
+                .map_err(|error| error.code().to_owned())
+        };
+        assert!(on_route("a", "fail").await.is_err());
+        assert_eq!(on_route("a", "ok").await.unwrap_err(), "breaker_open");
+        assert!(on_route("b", "ok").await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_started_before_the_breaker_opened_does_not_close_it() {
+        let (open, gate) = tokio::sync::oneshot::channel::<()>();
+        let gate = Mutex::new(Some(gate));
+        let inner = backend(|nth, _| {
+            let gate = gate.lock().expect("not poisoned").take();
+            async move {
+                match gate {
+                    Some(gate) => gate.await.map(|()| Reply::none()).map_err(Error::internal),
+                    None if nth < 3 => Err(Error::UpstreamUnreachable("refused".into())),
+                    None => pending().await,
+                }
+            }
+        });
+        let chain = Stack::new(CircuitBreaker::new(1, PAUSE), inner.clone());
+        let mut early = Box::pin(chain.call(request("k", ""), &()));
+        assert!(early.as_mut().now_or_never().is_none());
+        assert_eq!(ask(&chain, "").await, "upstream_unreachable");
+        advance(PAUSE).await;
+        assert_eq!(ask(&chain, "").await, "upstream_unreachable");
+        advance(PAUSE).await;
+        let mut probe = Box::pin(chain.call(request("k", ""), &()));
+        assert!(probe.as_mut().now_or_never().is_none());
+        open.send(()).expect("somebody waits");
+        assert!(early.await.is_ok());
+        assert_eq!(
+            ask(&chain, "").await,
+            "breaker_open",
+            "the probe is still running"
+        );
+    }
+}
