@@ -7,6 +7,7 @@ mod suite {
     mod extractors;
     mod handshake;
     mod hooks;
+    mod http_backend;
     mod registry;
     mod replies;
     mod request_middleware;

@@ -2,12 +2,14 @@
 
 mod balance;
 mod function;
+mod http;
 
-use http::request::Parts;
+use ::http::request::Parts;
 
 pub use self::{
     balance::{Balance, BalanceError, Balancer, Picked},
     function::IntoBackend,
+    http::{Http, HttpRequest},
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
 

@@ -43,8 +43,8 @@ pub enum Error {
     /// `no_route`: nothing answers this routing key.
     #[error("no route for this key")]
     NoRoute,
-    /// `timed_out`: no reply within the given time.
-    #[error("no reply within {0:?}")]
+    /// `timed_out`: no reply within the given time; zero where it is not known.
+    #[error("no reply {}", within(.0))]
     TimedOut(Duration),
     /// `rate_limited`: too many requests for now.
     #[error("rate limit reached")]
@@ -64,9 +64,13 @@ pub enum Error {
     /// `upstream_status`: the upstream answered with a status that is no success.
     #[error("upstream answered {0}")]
     UpstreamStatus(StatusCode),
-    /// `upstream_unreachable`: no connection, or it broke before the answer.
+    /// `upstream_unreachable`: no connection came about, so the upstream has not seen the request.
     #[error("upstream cannot be reached: {0}")]
     UpstreamUnreachable(#[source] BoxError),
+    /// `upstream_unreachable` too: the connection broke before the end of the answer. The upstream may have done
+    /// what it was asked to.
+    #[error("upstream is gone: {0}")]
+    UpstreamLost(#[source] BoxError),
     /// `upstream_invalid`: an answer that cannot be passed on, such as one over the size limit.
     #[error("upstream sent an invalid answer: {0}")]
     UpstreamInvalid(#[source] BoxError),
@@ -113,7 +117,7 @@ impl Error {
             Self::Closing => "closing",
             Self::BreakerOpen => "breaker_open",
             Self::UpstreamStatus(_) => "upstream_status",
-            Self::UpstreamUnreachable(_) => "upstream_unreachable",
+            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => "upstream_unreachable",
             Self::UpstreamInvalid(_) => "upstream_invalid",
             Self::Application { code, .. } => code,
             Self::Internal(_) => "internal",
@@ -131,17 +135,32 @@ impl Error {
             Self::Closing => "the connection is being closed".into(),
             Self::BreakerOpen => "temporarily unavailable".into(),
             Self::UpstreamStatus(status) => format!("upstream answered {}", status.as_u16()).into(),
-            Self::UpstreamUnreachable(_) => "upstream cannot be reached".into(),
+            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => {
+                "upstream cannot be reached".into()
+            }
             Self::UpstreamInvalid(_) => "upstream sent an invalid answer".into(),
             Self::Internal(_) => "internal error".into(),
         }
     }
 
+    /// How the upstream failed; `None` when it did not, or nobody asked it. A breaker or a health check counts
+    /// these, a retry chooses among them.
+    pub fn upstream_failure(&self) -> Option<UpstreamFailure> {
+        match self {
+            Self::UpstreamUnreachable(_) => Some(UpstreamFailure::Connect),
+            Self::TimedOut(_) => Some(UpstreamFailure::Timeout),
+            Self::UpstreamLost(_) => Some(UpstreamFailure::Lost),
+            Self::UpstreamStatus(status) => Some(UpstreamFailure::Status(*status)),
+            Self::UpstreamInvalid(_) => Some(UpstreamFailure::Body),
+            _ => None,
+        }
+    }
+
     /// Whether this is a failure of what a backend talks to that may be gone the next time: it cannot be reached,
-    /// does not answer in time, or answers with a status from 500 to 599.
+    /// breaks off, does not answer in time, or answers with a status from 500 to 599.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::TimedOut(_) | Self::UpstreamUnreachable(_) => true,
+            Self::TimedOut(_) | Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => true,
             Self::UpstreamStatus(status) => status.is_server_error(),
             _ => false,
         }
@@ -154,6 +173,68 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// How an upstream failed, by what is known of the request then: what an [`Error`] tells retries, breakers and
+/// health checks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum UpstreamFailure {
+    /// No connection came about.
+    Connect,
+    /// No answer in time.
+    Timeout,
+    /// The connection broke before the end of the answer.
+    Lost,
+    /// An answer with this status.
+    Status(StatusCode),
+    /// An answer that cannot be passed on: too large, not of the promised encoding, or no HTTP.
+    Body,
+}
+
+impl UpstreamFailure {
+    /// Whether the upstream certainly has not seen the request, so that it is safe to send it again whatever it
+    /// does: only after [`Connect`](Self::Connect).
+    pub fn was_not_sent(self) -> bool {
+        self == Self::Connect
+    }
+}
+
+fn within(limit: &Duration) -> String {
+    if limit.is_zero() {
+        "in time".to_owned()
+    } else {
+        format!("within {limit:?}")
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    /// Sorts the error by what happened, so that a backend function that calls an HTTP service can use `?`, also
+    /// on `error_for_status`. A request that could not be made is `internal`.
+    fn from(error: reqwest::Error) -> Self {
+        let in_transit = sources(&error).find_map(|source| source.downcast_ref::<hyper::Error>());
+        if error.is_builder() {
+            Self::internal(error)
+        } else if let Some(status) = error.status() {
+            Self::UpstreamStatus(status)
+        } else if error.is_connect() {
+            Self::UpstreamUnreachable(error.into())
+        } else if error.is_timeout() {
+            Self::TimedOut(Duration::ZERO)
+        } else if in_transit.map_or(error.is_decode(), hyper::Error::is_parse)
+            || error.is_redirect()
+        {
+            Self::UpstreamInvalid(error.into())
+        } else {
+            Self::UpstreamLost(error.into())
+        }
+    }
+}
+
+fn sources<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
 }
 
 impl From<std::io::Error> for Error {

@@ -26,14 +26,19 @@ pub use axum::{
     extract::{FromRef, Path, Query, State},
 };
 pub use bytes::Bytes;
+pub use http::{HeaderMap, Method, StatusCode};
+pub use reqwest;
 #[doc(inline)]
 pub use wasabi_macros::{backend, gateway, middleware};
 
 pub use crate::{
-    backend::{Backend, Balance, BalanceError, HandshakeError, IntoBackend, Lifecycle, NoRoute},
+    backend::{
+        Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,
+        NoRoute,
+    },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{Connection, ConnectionId, Registry, SendError, TrySendError},
-    error::{BoxError, Error, Result},
+    error::{BoxError, Error, Result, UpstreamFailure},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
     gateway::{
@@ -51,8 +56,9 @@ pub use crate::{
 pub mod prelude {
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
-        Gateway, IntoReply, Json, JsonKey, Key, Message, Middleware, Next, NoRoute, Parsed, Path,
-        Query, Raw, Registry, RemoteAddr, Replies, Reply, Request, RequestId, Result, ServeError,
-        Server, State, Text, backend, gateway, middleware, middleware::request::*, readiness,
+        Gateway, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,
+        NoRoute, Parsed, Path, Query, Raw, Registry, RemoteAddr, Replies, Reply, Request,
+        RequestId, Result, ServeError, Server, State, Text, backend, gateway, middleware,
+        middleware::request::*, readiness,
     };
 }

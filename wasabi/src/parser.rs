@@ -56,6 +56,7 @@ pub struct Envelope<'m> {
     key: Cow<'m, str>,
     is_static: Option<&'static str>,
     id: Option<RequestId>,
+    content_type: Option<&'static str>,
     value: Option<Arc<dyn Any + Send + Sync>>,
     invalid: Option<Error>,
 }
@@ -91,6 +92,7 @@ pub(crate) fn parse(
 pub(crate) struct Parts {
     pub(crate) key: KeyRepr,
     pub(crate) id: Option<RequestId>,
+    pub(crate) content_type: Option<&'static str>,
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
@@ -101,6 +103,7 @@ impl<'m> Envelope<'m> {
             key: key.into(),
             is_static: None,
             id: None,
+            content_type: None,
             value: None,
             invalid: None,
         }
@@ -130,6 +133,15 @@ impl<'m> Envelope<'m> {
         self
     }
 
+    /// The media type of the message, such as `application/json`, for a parser that knows it. If it does not say,
+    /// a text message is `text/plain; charset=utf-8` and a binary one `application/octet-stream`. The
+    /// [`Http`](crate::Http) backend passes it on.
+    #[must_use]
+    pub fn content_type(mut self, media_type: &'static str) -> Self {
+        self.content_type = Some(media_type);
+        self
+    }
+
     /// A value for the [`Parsed<T>`](crate::Parsed) extractor.
     #[must_use]
     pub fn value<T: Any + Send + Sync>(mut self, value: T) -> Self {
@@ -149,6 +161,7 @@ impl<'m> Envelope<'m> {
                 None => KeyRepr::of(&self.key, message),
             },
             id: self.id,
+            content_type: self.content_type,
             value: self.value,
         }
     }

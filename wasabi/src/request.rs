@@ -15,6 +15,7 @@ pub struct Request {
     message: Message,
     key: KeyRepr,
     id: Option<RequestId>,
+    content_type: Option<&'static str>,
     value: Option<Arc<dyn Any + Send + Sync>>,
     route: Route,
     connection: Connection,
@@ -26,11 +27,17 @@ impl Request {
         envelope: crate::parser::Parts,
         connection: Connection,
     ) -> Self {
-        let crate::parser::Parts { key, id, value } = envelope;
+        let crate::parser::Parts {
+            key,
+            id,
+            content_type,
+            value,
+        } = envelope;
         Self {
             message,
             key,
             id,
+            content_type,
             value,
             route: Route::default(),
             connection,
@@ -50,6 +57,16 @@ impl Request {
     /// The payload, whatever its kind; a reference count, not a copy.
     pub fn payload(&self) -> Bytes {
         self.message.clone().into_bytes()
+    }
+
+    /// The media type of the message: what the parser knows of it, else `text/plain; charset=utf-8` for a text
+    /// message and `application/octet-stream` for a binary one.
+    pub fn content_type(&self) -> &'static str {
+        match (self.content_type, &self.message) {
+            (Some(media_type), _) => media_type,
+            (None, Message::Text(_)) => "text/plain; charset=utf-8",
+            (None, Message::Binary(_)) => "application/octet-stream",
+        }
     }
 
     /// The client's id for this request, where the parser found one.

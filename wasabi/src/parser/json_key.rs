@@ -89,12 +89,12 @@ impl Parser for JsonKey {
                 self.key.as_str()
             ))),
         };
-        Ok(Some(
-            match id.and_then(|range| request_id(message, range)) {
-                Some(id) => envelope.id(id),
-                None => envelope,
-            },
-        ))
+        let envelope = envelope.content_type("application/json");
+        let id = id.and_then(|range| request_id(message, range));
+        Ok(Some(match id {
+            Some(id) => envelope.id(id),
+            None => envelope,
+        }))
     }
 
     fn errors(&self) -> ErrorFormat {

@@ -1,0 +1,394 @@
+//! Backends that are HTTP services.
+
+mod client;
+mod host_limit;
+mod reply;
+mod request;
+
+use std::{fmt, sync::OnceLock, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use reqwest::{Client, Url};
+
+pub use self::request::HttpRequest;
+use self::{host_limit::HostLimit, request::parse_url};
+use crate::{Backend, Error, Lifecycle, Request, Result};
+
+/// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::Http;
+///
+/// let orders = Http::post("http://orders:8080/place")
+///     .header("x-gateway", "wasabi")
+///     .forward_headers(["authorization"])
+///     .timeout(Duration::from_secs(5));
+/// # drop(orders);
+/// ```
+///
+/// # Request
+///
+/// * The body is the payload of the message, except with GET and HEAD, which have none. Its content type is what
+///   the parser knows of it: `application/json` with [`JsonKey`](crate::JsonKey), else
+///   `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one, unless
+///   [`content_type`](Self::content_type) says otherwise.
+/// * A request that depends on the message in other ways is made by a function: [`Http::with`].
+///
+/// # Reply
+///
+/// * `text/*`, `application/json` and `..+json` are a text message, other content types a binary one. Without a
+///   content type it is text if it is UTF-8. 204 is no reply, by intention.
+/// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx if not set) is the error
+///   `upstream_status`. Redirects are not followed: they are such a status.
+/// * A body over [`max_response_size`](Self::max_response_size), and text that is not UTF-8, are the error
+///   `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is `timed_out`; no connection, or one
+///   that broke before the end of the answer, is `upstream_unreachable`.
+///
+/// When the client goes away, or a middleware gives up, the HTTP request is abandoned.
+///
+/// The proxies of the environment (`HTTP_PROXY` ..) are not used. `https` needs the cargo feature `tls`. For
+/// anything else about the connection, bring a [`client`](Self::client).
+#[must_use = "a backend does nothing until it is a target"]
+pub struct Http<T = Fixed> {
+    target: T,
+    static_headers: HeaderMap,
+    forwarded: Vec<HeaderName>,
+    timeout: Duration,
+    limit: HostLimit,
+    max_response_size: usize,
+    accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
+    /// Made when the gateway is built, which is once all settings are known.
+    client: OnceLock<Result<Client, String>>,
+    /// The first setting that makes no sense.
+    mistake: Option<String>,
+}
+
+impl Http {
+    /// POST to this URL. One that is none fails when the gateway is served, and in `gateway!` as a literal when
+    /// it is compiled.
+    pub fn post(url: impl AsRef<str>) -> Self {
+        Self::method(Method::POST, url)
+    }
+
+    /// GET this URL; the message is not sent.
+    pub fn get(url: impl AsRef<str>) -> Self {
+        Self::method(Method::GET, url)
+    }
+
+    /// PUT to this URL.
+    pub fn put(url: impl AsRef<str>) -> Self {
+        Self::method(Method::PUT, url)
+    }
+
+    /// PATCH this URL.
+    pub fn patch(url: impl AsRef<str>) -> Self {
+        Self::method(Method::PATCH, url)
+    }
+
+    /// DELETE this URL.
+    pub fn delete(url: impl AsRef<str>) -> Self {
+        Self::method(Method::DELETE, url)
+    }
+
+    /// A request with this method to this URL.
+    pub fn method(method: Method, url: impl AsRef<str>) -> Self {
+        Self::new(Fixed {
+            method,
+            url: parse_url(url.as_ref()),
+        })
+    }
+
+    /// The content type of the request's body, such as `application/json`.
+    pub fn content_type(self, media_type: impl AsRef<str>) -> Self {
+        self.header(header::CONTENT_TYPE, media_type.as_ref())
+    }
+}
+
+impl<F> Http<With<F>>
+where
+    F: Fn(&Request) -> Result<HttpRequest> + Send + Sync,
+{
+    /// A function makes the HTTP request from the message.
+    ///
+    /// ```
+    /// use wasabi::{Http, HttpRequest};
+    ///
+    /// let user = Http::with(|req| {
+    ///     let name = req.message().as_text().unwrap_or_default();
+    ///     Ok(HttpRequest::get("http://users:8080/users").segment(name).query("by", req.key()))
+    /// });
+    /// # drop(user);
+    /// ```
+    pub fn with(factory: F) -> Self {
+        Self::new(With(factory))
+    }
+}
+
+impl<T> Http<T> {
+    fn new(target: T) -> Self {
+        Self {
+            target,
+            static_headers: HeaderMap::new(),
+            forwarded: Vec::new(),
+            timeout: Duration::from_secs(30),
+            limit: HostLimit::new(50),
+            max_response_size: 1024 * 1024,
+            accept_status: None,
+            client: OnceLock::new(),
+            mistake: None,
+        }
+    }
+
+    /// Sends this header with every request. It replaces a forwarded one of the same name, and a function's own
+    /// header replaces it.
+    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        let (name, value) = (name.as_ref(), value.as_ref());
+        let parsed = HeaderName::try_from(name)
+            .ok()
+            .filter(|name| !request::is_framing(name));
+        match (parsed, HeaderValue::from_bytes(value)) {
+            (Some(name), Ok(value)) => {
+                self.static_headers.insert(name, value);
+            }
+            (None, _) => self.mistaken(format!(
+                "`{}` is not a header that can be set",
+                name.escape_debug()
+            )),
+            (_, Err(_)) => self.mistaken(format!("the value of the header `{name}` is malformed")),
+        }
+        self
+    }
+
+    /// Passes these headers of the WebSocket handshake on with every request. Not those that belong to one
+    /// connection, such as `Host`, `Upgrade` or `Sec-WebSocket-Key`.
+    pub fn forward_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        for name in names {
+            match HeaderName::try_from(name.as_ref()) {
+                Ok(name) if is_forwardable(&name) => self.forwarded.push(name),
+                _ => self.mistaken(format!(
+                    "`{}` is not a header that can be forwarded",
+                    name.as_ref().escape_debug()
+                )),
+            }
+        }
+        self
+    }
+
+    /// How long everything together may take, waiting for a free place among the
+    /// [`concurrency`](Self::concurrency) included; 30 s if not set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        if timeout.is_zero() {
+            self.mistaken("a `timeout` of zero leaves no time for an answer".to_owned());
+        }
+        self.timeout = timeout;
+        self
+    }
+
+    /// How many requests to one host are in flight at the same time, 50 if not set. Further ones wait.
+    pub fn concurrency(mut self, requests: usize) -> Self {
+        if requests == 0 {
+            self.mistaken("a `concurrency` of 0 lets no request through".to_owned());
+        }
+        self.limit = HostLimit::new(requests);
+        self
+    }
+
+    /// The most bytes that the body of a response may have, 1 MiB if not set.
+    pub fn max_response_size(mut self, bytes: usize) -> Self {
+        self.max_response_size = bytes;
+        self
+    }
+
+    /// Which statuses are answers and not errors; 2xx if not set.
+    ///
+    /// ```
+    /// use wasabi::{Http, StatusCode};
+    ///
+    /// // That there is no such thing is an answer too.
+    /// let lookup = Http::post("http://catalogue:8080/")
+    ///     .accept_status(|status| status.is_success() || status == StatusCode::NOT_FOUND);
+    /// # drop(lookup);
+    /// ```
+    pub fn accept_status(
+        mut self,
+        accepts: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.accept_status = Some(Box::new(accepts));
+        self
+    }
+
+    /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the
+    /// limits of this backend apply all the same.
+    pub fn client(mut self, client: Client) -> Self {
+        self.client = OnceLock::from(Ok(client));
+        self
+    }
+
+    fn mistaken(&mut self, mistake: String) {
+        self.mistake.get_or_insert(mistake);
+    }
+
+    fn accepts(&self, status: StatusCode) -> bool {
+        match &self.accept_status {
+            Some(accepts) => accepts(status),
+            None => status.is_success(),
+        }
+    }
+
+    async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result {
+        let _permit = self.limit.acquire(request.url().authority()).await;
+        let response = client.execute(request).await?;
+        if !self.accepts(response.status()) {
+            return Err(Error::UpstreamStatus(response.status()));
+        }
+        reply::read(response, self.max_response_size).await
+    }
+}
+
+impl<T: Target> Http<T> {
+    fn ready_client(&self) -> Result<&Client, &String> {
+        if let Some(mistake) = self.mistake.as_ref().or(self.target.mistake()) {
+            return Err(mistake);
+        }
+        self.client
+            .get_or_init(|| client::build(self.target.may_be_https()))
+            .as_ref()
+    }
+
+    fn request(&self, req: &Request) -> Result<reqwest::Request> {
+        let mut request = self.target.request(req)?;
+        let headers = request.headers_mut();
+        for (name, value) in &self.static_headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        for name in &self.forwarded {
+            if !headers.contains_key(name) {
+                for value in req.connection().headers().get_all(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+        if let Some(content_type) = self.target.content_type(req) {
+            headers
+                .entry(header::CONTENT_TYPE)
+                .or_insert_with(|| HeaderValue::from_static(content_type));
+        }
+        Ok(request)
+    }
+}
+
+impl<S: Sync, T: Target> Backend<S> for Http<T> {
+    async fn call(&self, req: Request, _state: &S) -> Result {
+        let client = self
+            .ready_client()
+            .map_err(|mistake| Error::internal(mistake.as_str()))?;
+        let request = self.request(&req)?;
+        drop(req);
+        match tokio::time::timeout(self.timeout, self.exchange(client, request)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::TimedOut(self.timeout)),
+        }
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        visit(self);
+    }
+}
+
+impl<T: Target> Lifecycle for Http<T> {
+    fn check(&self) -> Result<(), String> {
+        self.ready_client().map(drop).map_err(String::clone)
+    }
+}
+
+impl<T> fmt::Debug for Http<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Http")
+            .field("timeout", &self.timeout)
+            .field("max_response_size", &self.max_response_size)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Where requests come from: [`Fixed`] or [`With`].
+pub trait Target: Send + Sync {
+    #[doc(hidden)]
+    fn request(&self, req: &Request) -> Result<reqwest::Request>;
+
+    /// That of the body, unless a header says it.
+    #[doc(hidden)]
+    fn content_type(&self, req: &Request) -> Option<&'static str> {
+        let _ = req;
+        None
+    }
+
+    #[doc(hidden)]
+    fn mistake(&self) -> Option<&String> {
+        None
+    }
+
+    #[doc(hidden)]
+    fn may_be_https(&self) -> bool {
+        true
+    }
+}
+
+/// The same method and URL for every message.
+#[derive(Debug)]
+pub struct Fixed {
+    method: Method,
+    url: Result<Url, String>,
+}
+
+impl Fixed {
+    fn has_body(&self) -> bool {
+        self.method != Method::GET && self.method != Method::HEAD
+    }
+}
+
+impl Target for Fixed {
+    fn request(&self, req: &Request) -> Result<reqwest::Request> {
+        let url = self
+            .url
+            .clone()
+            .map_err(|mistake| Error::internal(mistake.as_str()))?;
+        let mut request = reqwest::Request::new(self.method.clone(), url);
+        if self.has_body() {
+            *request.body_mut() = Some(req.payload().into());
+        }
+        Ok(request)
+    }
+
+    fn content_type(&self, req: &Request) -> Option<&'static str> {
+        self.has_body().then(|| req.content_type())
+    }
+
+    fn mistake(&self) -> Option<&String> {
+        self.url.as_ref().err()
+    }
+
+    fn may_be_https(&self) -> bool {
+        self.url.as_ref().is_ok_and(|url| url.scheme() == "https")
+    }
+}
+
+/// A request that a function makes from the message.
+#[derive(Debug)]
+pub struct With<F>(F);
+
+impl<F> Target for With<F>
+where
+    F: Fn(&Request) -> Result<HttpRequest> + Send + Sync,
+{
+    fn request(&self, req: &Request) -> Result<reqwest::Request> {
+        (self.0)(req)?.into_inner()
+    }
+}
+
+/// Whether a header is about the client and not about its connection to the gateway (RFC 9110, section 7.6.1).
+fn is_forwardable(name: &HeaderName) -> bool {
+    !request::is_framing(name)
+        && *name != header::HOST
+        && !name.as_str().starts_with("sec-websocket-")
+}

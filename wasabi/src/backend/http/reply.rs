@@ -1,0 +1,117 @@
+//! From an HTTP response to a reply.
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use reqwest::Response;
+
+use crate::{Error, Reply, Result, Text};
+
+/// Reads a response of at most `limit` bytes.
+pub(super) async fn read(mut response: Response, limit: usize) -> Result<Reply> {
+    if response.status() == StatusCode::NO_CONTENT {
+        return Ok(Reply::none());
+    }
+    let kind = Kind::of(response.headers().get(header::CONTENT_TYPE));
+    let body = read_body(&mut response, limit).await?;
+    Ok(match kind {
+        Kind::Binary => Reply::message(body),
+        Kind::Text => Reply::message(Text::try_from(body).map_err(|error| {
+            Error::UpstreamInvalid(format!("text that is not UTF-8: {error}").into())
+        })?),
+        Kind::Unknown => match Text::try_from(body.clone()) {
+            Ok(text) => Reply::message(text),
+            Err(_) => Reply::message(body),
+        },
+    })
+}
+
+async fn read_body(response: &mut Response, limit: usize) -> Result<Bytes> {
+    let too_large = || Error::UpstreamInvalid(format!("a body of more than {limit} bytes").into());
+    let announced = response.content_length().unwrap_or(0);
+    if announced > limit as u64 {
+        return Err(too_large());
+    }
+    let Some(first) = response.chunk().await? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() > limit {
+        return Err(too_large());
+    }
+    let Some(second) = response.chunk().await? else {
+        return Ok(first); // as it was read, not copied
+    };
+    let mut body = Vec::with_capacity(announced as usize);
+    body.extend_from_slice(&first);
+    let mut next = Some(second);
+    while let Some(chunk) = next {
+        if chunk.len() > limit - body.len() {
+            return Err(too_large());
+        }
+        body.extend_from_slice(&chunk);
+        next = response.chunk().await?;
+    }
+    Ok(body.into())
+}
+
+/// Which kind of message a body becomes.
+#[derive(Debug, PartialEq)]
+enum Kind {
+    Text,
+    Binary,
+    /// Text if it is UTF-8.
+    Unknown,
+}
+
+impl Kind {
+    fn of(content_type: Option<&HeaderValue>) -> Self {
+        let Some(content_type) = content_type else {
+            return Self::Unknown;
+        };
+        let media_type = content_type
+            .as_bytes()
+            .split(|&byte| byte == b';')
+            .next()
+            .unwrap_or_default()
+            .trim_ascii();
+        let starts_with = |prefix: &[u8]| {
+            media_type
+                .get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let ends_with = |suffix: &[u8]| {
+            media_type
+                .len()
+                .checked_sub(suffix.len())
+                .is_some_and(|start| media_type[start..].eq_ignore_ascii_case(suffix))
+        };
+        let is_text = starts_with(b"text/")
+            || media_type.eq_ignore_ascii_case(b"application/json")
+            || ends_with(b"+json");
+        if is_text { Self::Text } else { Self::Binary }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_content_type_decides_between_text_and_binary() {
+        for (content_type, kind) in [
+            ("text/plain; charset=utf-8", Kind::Text),
+            ("TEXT/HTML", Kind::Text),
+            ("application/json", Kind::Text),
+            ("Application/JSON;charset=utf-8", Kind::Text),
+            ("application/problem+json", Kind::Text),
+            ("application/octet-stream", Kind::Binary),
+            ("application/jsonl", Kind::Binary),
+            ("image/svg+xml", Kind::Binary),
+            ("nonsense", Kind::Binary),
+            ("", Kind::Binary),
+        ] {
+            let value = HeaderValue::from_static(content_type);
+            assert_eq!(Kind::of(Some(&value)), kind, "{content_type}");
+        }
+        assert_eq!(Kind::of(None), Kind::Unknown);
+    }
+}

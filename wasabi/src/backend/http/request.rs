@@ -1,0 +1,191 @@
+//! An HTTP request in the making, in which data of a client can only be data.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, header};
+use reqwest::Url;
+use serde::Serialize;
+
+use crate::{Error, Result};
+
+/// An HTTP request that a function makes for [`Http::with`](crate::Http::with).
+///
+/// ```
+/// use serde_json::json;
+/// use wasabi::HttpRequest;
+///
+/// # let (customer, page) = ("4711", "2");
+/// let request = HttpRequest::post("http://orders:8080/customers")
+///     .segment(customer) // one segment of the path, whatever it contains
+///     .segment("orders")
+///     .query("page", page)
+///     .header("x-source", "websocket")
+///     .json(&json!({ "open": true }));
+/// # drop(request);
+/// ```
+///
+/// Whatever comes from a client may be passed to [`segment`](Self::segment), [`query`](Self::query), the value of
+/// [`header`](Self::header), and the body: it is encoded, or refused with the error `bad_request`, and then nothing
+/// is sent. It must not become a part of the URL that the request is made with.
+#[derive(Debug)]
+#[must_use = "a request is sent by the `Http` backend whose function returns it"]
+pub struct HttpRequest(Result<reqwest::Request>);
+
+impl HttpRequest {
+    /// A request to a URL that has been parsed before.
+    pub fn new(method: Method, url: Url) -> Self {
+        Self(
+            check_url(&url)
+                .map(|()| reqwest::Request::new(method, url))
+                .map_err(Error::internal),
+        )
+    }
+
+    /// GET this URL.
+    pub fn get(url: impl AsRef<str>) -> Self {
+        Self::method(Method::GET, url)
+    }
+
+    /// POST to this URL.
+    pub fn post(url: impl AsRef<str>) -> Self {
+        Self::method(Method::POST, url)
+    }
+
+    /// PUT to this URL.
+    pub fn put(url: impl AsRef<str>) -> Self {
+        Self::method(Method::PUT, url)
+    }
+
+    /// PATCH this URL.
+    pub fn patch(url: impl AsRef<str>) -> Self {
+        Self::method(Method::PATCH, url)
+    }
+
+    /// DELETE this URL.
+    pub fn delete(url: impl AsRef<str>) -> Self {
+        Self::method(Method::DELETE, url)
+    }
+
+    /// A request with this method to this URL. A URL that is none is the error `internal`.
+    pub fn method(method: Method, url: impl AsRef<str>) -> Self {
+        Self(
+            parse_url(url.as_ref())
+                .map(|url| reqwest::Request::new(method, url))
+                .map_err(Error::internal),
+        )
+    }
+
+    /// Appends one segment to the path, percent-encoded: `a/../b?c` stays one segment. Refused are those that
+    /// cannot be one: empty, `.` and `..`, and those with CR, LF or NUL.
+    pub fn segment(self, segment: impl AsRef<str>) -> Self {
+        self.change(|request| {
+            let segment = segment.as_ref();
+            if matches!(segment, "" | "." | "..") || breaks_lines(segment) {
+                return Err(Error::bad_request("a value cannot stand in a path"));
+            }
+            request
+                .url_mut()
+                .path_segments_mut()
+                .map_err(|()| Error::internal("the URL has no path"))?
+                .pop_if_empty()
+                .push(segment);
+            Ok(())
+        })
+    }
+
+    /// Appends a parameter to the query, percent-encoded. CR, LF and NUL are refused.
+    pub fn query(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.change(|request| {
+            let (name, value) = (name.as_ref(), value.as_ref());
+            if breaks_lines(name) || breaks_lines(value) {
+                return Err(Error::bad_request("a value cannot stand in a query"));
+            }
+            request.url_mut().query_pairs_mut().append_pair(name, value);
+            Ok(())
+        })
+    }
+
+    /// Sets a header. A value with CR, LF, NUL or another control character is refused. The headers that say where
+    /// the request ends, such as `Content-Length`, and `Host` cannot be set.
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
+        self.change(|request| {
+            let name = HeaderName::try_from(name.as_ref())
+                .ok()
+                .filter(|name| !is_framing(name) && *name != header::HOST)
+                .ok_or(Error::bad_request("not a header that can be set"))?;
+            let value = HeaderValue::from_bytes(value.as_ref())
+                .map_err(|_| Error::bad_request("a value cannot stand in a header"))?;
+            request.headers_mut().insert(name, value);
+            Ok(())
+        })
+    }
+
+    /// The body. [`Request::payload`](crate::Request::payload) gives that of the message without copying it. Set
+    /// its content type with [`header`](Self::header).
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        self.change(|request| {
+            *request.body_mut() = Some(body.into().into());
+            Ok(())
+        })
+    }
+
+    /// A value in JSON as the body, with that content type.
+    pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
+        self.change(|request| {
+            let body = serde_json::to_vec(value)?;
+            *request.body_mut() = Some(body.into());
+            request.headers_mut().insert(
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("application/json"),
+            );
+            Ok(())
+        })
+    }
+
+    /// The first mistake is the one that counts.
+    fn change(self, change: impl FnOnce(&mut reqwest::Request) -> Result<()>) -> Self {
+        Self(self.0.and_then(|mut request| {
+            change(&mut request)?;
+            Ok(request)
+        }))
+    }
+
+    pub(super) fn into_inner(self) -> Result<reqwest::Request> {
+        self.0
+    }
+}
+
+/// Headers that belong to one connection or say where a message ends.
+pub(super) fn is_framing(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("`{}` is not a URL: {error}", text.escape_debug()))?;
+    check_url(&url)?;
+    Ok(url)
+}
+
+fn check_url(url: &Url) -> Result<(), String> {
+    match url.scheme() {
+        "https" if !cfg!(feature = "tls") => {
+            Err(format!("`{url}` needs the cargo feature `tls` of wasabi"))
+        }
+        "http" | "https" => Ok(()),
+        _ => Err(format!("`{url}` is neither http nor https")),
+    }
+}
+
+fn breaks_lines(text: &str) -> bool {
+    text.contains(['\r', '\n', '\0'])
+}
