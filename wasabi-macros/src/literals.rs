@@ -301,13 +301,14 @@ fn check_method(method: &str) -> Result<(), String> {
 }
 
 fn check_close_code(code: &LitInt) -> Result<(), String> {
-    let range = "1000 to 4999; 4000 to 4999 are free for applications";
     match code.base10_parse::<u64>() {
         Ok(reserved @ (1005 | 1006 | 1015)) => Err(format!(
             "the close code {reserved} is never sent: it tells of connections that ended without one"
         )),
-        Ok(1000..=4999) => Ok(()),
-        _ => Err(format!("{code} is not a close code; these are {range}")),
+        Ok(1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(()),
+        _ => Err(format!(
+            "{code} is not a close code; these are 1000 to 1003, 1007 to 1014 and 3000 to 4999, those from 4000 are for applications"
+        )),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `#[middleware]` and `#[middleware(http)]`: a struct of the function's name.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::{
     Attribute, FnArg, GenericParam, ItemFn, Path, Token, Type,
     parse::{ParseStream, Parser},
@@ -18,17 +18,18 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     } else {
         "`#[middleware]` stands on an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
     };
-    let function: ItemFn = match syn::parse2(item.clone()) {
+    let mut function: ItemFn = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(_) => {
             diagnostics.error(item.clone().into_iter().next(), expected);
             return quote!(#diagnostics #item);
         }
     };
-    let fields = check(&function, expected, &mut diagnostics);
-    if diagnostics.has_errors() {
-        return quote!(#diagnostics #item);
-    }
+    let Some(fields) = check(&function, &options, expected, &mut diagnostics) else {
+        return quote!(#diagnostics #[allow(unused)] #item);
+    };
+    // Reported when it was missing: what comes after is checked as if it were there.
+    function.sig.asyncness.get_or_insert_with(Default::default);
     let made = Made {
         p: match &options.krate {
             Some(path) => quote!(#path::__private),
@@ -38,11 +39,12 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         function,
         fields,
     };
-    if options.is_http {
+    let made = if options.is_http {
         made.http()
     } else {
         made.request()
-    }
+    };
+    quote!(#diagnostics #made)
 }
 
 /// `#[middleware(http, crate = path)]`.
@@ -90,7 +92,13 @@ struct Field {
     is_reference: bool,
 }
 
-fn check(function: &ItemFn, expected: &str, diagnostics: &mut Diagnostics) -> Vec<Field> {
+/// The arguments before the request; nothing if the function cannot become a middleware.
+fn check(
+    function: &ItemFn,
+    options: &Options,
+    expected: &str,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Field>> {
     let signature = &function.sig;
     if signature.asyncness.is_none() {
         diagnostics.error(
@@ -102,22 +110,19 @@ fn check(function: &ItemFn, expected: &str, diagnostics: &mut Diagnostics) -> Ve
     for argument in &signature.inputs {
         match argument {
             FnArg::Receiver(receiver) => {
-                diagnostics.error(
-                    receiver,
-                    "a middleware function takes no `self`; implement `Middleware` instead",
-                );
+                let message =
+                    "a middleware function takes no `self`; implement `Middleware` instead";
+                diagnostics.error(receiver, message);
+                return None;
             }
             FnArg::Typed(argument) => types.push(&argument.ty),
         }
     }
-    let Some(count) = types.len().checked_sub(2) else {
-        diagnostics.error(
-            &signature.ident,
-            format_args!("a middleware function takes the request and `next`: {expected}"),
-        );
-        return Vec::new();
+    let [arguments @ .., request, next] = types.as_slice() else {
+        let message = format!("a middleware function takes the request and `next`; {expected}");
+        diagnostics.error(&signature.ident, message);
+        return None;
     };
-    types.truncate(count);
     let parameters = signature
         .generics
         .params
@@ -128,16 +133,38 @@ fn check(function: &ItemFn, expected: &str, diagnostics: &mut Diagnostics) -> Ve
             GenericParam::Lifetime(_) => None,
         });
     let parameters: Vec<String> = parameters.chain(["impl".to_owned()]).collect();
-    types
-        .into_iter()
-        .filter_map(|ty| {
-            if parameters.iter().any(|name| mentions(ty, name)) {
-                diagnostics.error(ty, "an argument before the request becomes a field of a struct: write its type, without generics");
-                return None;
+    let is_generic = |ty: &Type| parameters.iter().any(|name| mentions(ty, name));
+
+    let misplaced = match options.is_http {
+        true => [request, next].into_iter().find(|ty| is_generic(ty)),
+        false if is_generic(request) => Some(request),
+        false if !is_generic(next) => Some(next),
+        false => None,
+    };
+    if let Some(misplaced) = misplaced {
+        let message = match options.is_http {
+            true => {
+                "the last two arguments are `request: HttpRequest` and `next: HttpNext`; \
+                 for a middleware around each message leave `(http)` out"
             }
-            field(ty, diagnostics)
-        })
-        .collect()
+            false => {
+                "the last two arguments are `req: Request` and `next: impl Next`; \
+                 for a middleware around the handshake write `#[middleware(http)]`"
+            }
+        };
+        diagnostics.error(misplaced, message);
+        return None;
+    }
+    let mut fields = Vec::new();
+    for ty in arguments {
+        if is_generic(ty) {
+            let message = "an argument before the request becomes a field of a struct: write its type, without generics";
+            diagnostics.error(ty, message);
+            return None;
+        }
+        fields.push(field(ty, diagnostics)?);
+    }
+    Some(fields)
 }
 
 fn field(ty: &Type, diagnostics: &mut Diagnostics) -> Option<Field> {
@@ -246,15 +273,34 @@ impl Made {
         quote!(#(#attrs)* #signature #block)
     }
 
-    /// What the function gets for its first arguments.
-    fn arguments(&self, this: &TokenStream) -> Vec<TokenStream> {
+    /// `req` and `next`, with the places of the user's arguments.
+    fn last_arguments(&self) -> [Ident; 2] {
+        let mut types = self.function.sig.inputs.iter().rev();
+        let mut name = |name| {
+            let place = types
+                .next()
+                .map_or_else(Span::mixed_site, |argument| match argument {
+                    FnArg::Typed(argument) => argument.ty.span(),
+                    FnArg::Receiver(receiver) => receiver.span(),
+                });
+            Ident::new(name, Span::mixed_site().located_at(place))
+        };
+        let next = name("next");
+        [name("req"), next]
+    }
+
+    /// What the function gets for its first arguments, at the places of their types.
+    fn arguments(&self, this: &Ident) -> Vec<TokenStream> {
         let p = &self.p;
         let argument = |(i, field): (usize, &Field)| {
-            let mut index = syn::Index::from(i);
-            index.span = Span::mixed_site();
+            let place = field.ty.span();
+            let (mut this, mut index) = (this.clone(), syn::Index::from(i));
+            this.set_span(this.span().located_at(place));
+            index.span = Span::mixed_site().located_at(place);
+            let field_of_this = quote_spanned!(place=> &#this.#index);
             match field.is_reference {
-                true => quote!(&#this.#index),
-                false => quote_spanned!(field.ty.span()=> #p::Clone::clone(&#this.#index)),
+                true => field_of_this,
+                false => quote_spanned!(place=> #p::Clone::clone(#field_of_this)),
             }
         };
         self.fields.iter().enumerate().map(argument).collect()
@@ -265,12 +311,12 @@ impl Made {
         let (definition, inner, arguments) = (
             self.definition(&quote!()),
             self.inner(),
-            self.arguments(&quote!(self)),
+            self.arguments(&Ident::new("self", Span::call_site())),
         );
         let returned = quote_spanned! {name.span()=>
             impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
         };
-        let [req, next] = ["req", "next"].map(|name| Ident::new(name, Span::mixed_site()));
+        let [req, next] = self.last_arguments();
         let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next));
         quote! {
             #definition
@@ -286,10 +332,12 @@ impl Made {
 
     fn http(&self) -> TokenStream {
         let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
-        let [this, req, next] =
-            ["this", "req", "next"].map(|name| Ident::new(name, Span::mixed_site()));
+        let (this, [req, next]) = (
+            Ident::new("this", Span::mixed_site()),
+            self.last_arguments(),
+        );
         let definition = self.definition(&quote!(#[derive(#p::Clone)]));
-        let (inner, arguments) = (self.inner(), self.arguments(&this.to_token_stream()));
+        let (inner, arguments) = (self.inner(), self.arguments(&this));
         let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await);
         let service = quote!(fn(#p::AxumState<Self>, #p::HttpRequest, #p::HttpNext) -> #p::BoxFuture<'static, #p::Response>);
         let boxed = quote_spanned!(name.span()=> #p::Box::pin(async move { #p::IntoResponse::into_response(#call) }));

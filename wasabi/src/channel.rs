@@ -8,14 +8,15 @@ use std::{sync::Arc, time::Duration};
 
 use axum::routing::{MethodRouter, any};
 
+pub(crate) use self::hooks::NoHook;
 pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
-use self::{handshake::Endpoint, hooks::NoHook, origin::Origins};
+use self::{handshake::Endpoint, origin::Origins};
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
     connection::{driver::Settings, socket::Limits},
     gateway::ChannelInfo,
     middleware::http::HttpMiddleware,
-    private::Scope,
+    private::{Absent, Scope},
 };
 
 /// One WebSocket endpoint, as `channel(..)` declares it. Its methods are the channel's settings.
@@ -42,16 +43,16 @@ struct Parts<S, B, P, C, D> {
 
 type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
 
-impl<S, B> Channel<S, B> {
-    /// A channel with the defaults.
-    pub fn new(scope: &Scope<S>, path: impl Into<String>, backend: B, info: ChannelInfo) -> Self {
+impl<S> Channel<S, Absent> {
+    /// A channel with the defaults, and no target yet.
+    pub fn new(scope: &Scope<S>, path: impl Into<String>, info: ChannelInfo) -> Self {
         Self {
             path: path.into(),
             info,
             layers: Vec::new(),
             parts: Parts {
                 scope: *scope,
-                backend,
+                backend: Absent,
                 parser: Raw,
                 on_connect: NoHook,
                 on_disconnect: NoHook,
@@ -208,6 +209,24 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
+    /// What answers.
+    #[must_use]
+    pub fn target<B2>(self, backend: B2) -> Channel<S, B2, P, C, D> {
+        self.map(|parts| Parts {
+            backend,
+            scope: parts.scope,
+            parser: parts.parser,
+            on_connect: parts.on_connect,
+            on_disconnect: parts.on_disconnect,
+            errors: parts.errors,
+            registry: parts.registry,
+            origins: parts.origins,
+            subprotocols: parts.subprotocols,
+            max_connections: parts.max_connections,
+            settings: parts.settings,
+        })
+    }
+
     /// `parser`: reads the routing key from a message; [`Raw`] if not set.
     #[must_use]
     pub fn parser<P2: Parser>(self, parser: P2) -> Channel<S, B, P2, C, D> {
@@ -264,10 +283,10 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         })
     }
 
-    fn map<P2, C2, D2>(
+    fn map<B2, P2, C2, D2>(
         self,
-        change: impl FnOnce(Parts<S, B, P, C, D>) -> Parts<S, B, P2, C2, D2>,
-    ) -> Channel<S, B, P2, C2, D2> {
+        change: impl FnOnce(Parts<S, B, P, C, D>) -> Parts<S, B2, P2, C2, D2>,
+    ) -> Channel<S, B2, P2, C2, D2> {
         Channel {
             path: self.path,
             info: self.info,

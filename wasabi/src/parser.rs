@@ -41,6 +41,7 @@ pub trait Parser: Send + Sync + 'static {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F> Parser for F
 where
     F: for<'m> Fn(&'m Message) -> Result<Option<Envelope<'m>>> + Send + Sync + 'static,

@@ -1,5 +1,8 @@
 //! What the macros' expansions name. Not part of the public API.
 
+#[path = "private/probe.rs"]
+mod probe;
+
 use std::{marker::PhantomData, ops::Deref, sync::Arc};
 
 pub use core::{
@@ -24,6 +27,7 @@ pub use axum::{
 pub use futures_util::future::BoxFuture;
 pub use tower;
 
+pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, parser};
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,
@@ -34,9 +38,8 @@ pub use crate::{
     request::Route,
 };
 use crate::{
-    Close, Connection, Envelope, IntoBackend, Message, Parser,
+    Close, Connection, Envelope, Message, Parser,
     channel::{OnConnect, OnDisconnect},
-    middleware::http::HttpMiddleware,
 };
 
 /// Knows the type of the gateway's state before any target is looked at, so that inference cannot guess it.
@@ -55,40 +58,6 @@ impl<S> Scope<S> {
     /// The scope of a gateway with this state.
     pub fn of(_state: &S) -> Self {
         Self(PhantomData)
-    }
-
-    /// A target; its bounds fail on the user's expression.
-    pub fn backend<T, M>(&self, target: T) -> T::Backend
-    where
-        T: IntoBackend<S, M>,
-        T::Backend: Backend<S>,
-    {
-        target.into_backend()
-    }
-
-    /// A request middleware.
-    pub fn middleware<M: Middleware>(&self, middleware: M) -> M {
-        middleware
-    }
-
-    /// An HTTP middleware.
-    pub fn http<M: HttpMiddleware>(&self, middleware: M) -> M {
-        middleware
-    }
-
-    /// A request parser for several channels.
-    pub fn parser<P: Parser>(&self, parser: P) -> Shared<P> {
-        Shared::new(parser)
-    }
-
-    /// A hook for several channels.
-    pub fn on_connect<C: OnConnect>(&self, hook: C) -> Shared<C> {
-        Shared::new(hook)
-    }
-
-    /// A hook for several channels.
-    pub fn on_disconnect<D: OnDisconnect>(&self, hook: D) -> Shared<D> {
-        Shared::new(hook)
     }
 }
 
@@ -159,9 +128,15 @@ impl<D: OnDisconnect> OnDisconnect for Shared<D> {
     }
 }
 
-/// The target of an arm that is configured out: never called.
+/// The target of an arm that is configured out, and what stands in for a mistake: never called.
 #[derive(Debug)]
 pub struct Absent;
+
+impl Middleware for Absent {
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
+        next.run(req)
+    }
+}
 
 impl<S: Sync> Backend<S> for Absent {
     async fn call(&self, _req: Request, _state: &S) -> crate::Result {

@@ -7,12 +7,12 @@ mod balance;
 mod info;
 mod routes;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::{
     ast::{Channel, Gateway, Section, SectionKind, Setting, Target, Value},
-    settings::{self, Kind, Level},
+    settings::{self, Level},
 };
 use crate::{diagnostics::Diagnostics, fragment::Fragment, units};
 
@@ -26,6 +26,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &Diagnostics) -> TokenStre
         scope: local("scope"),
         gateway: local("gateway"),
         shared: Shared::of(gateway),
+        is_renamed: gateway.krate.is_some(),
         is_mistaken: diagnostics.has_errors(),
     };
     expansion.whole(gateway, diagnostics)
@@ -42,6 +43,8 @@ struct Expansion<'a> {
     scope: Ident,
     gateway: Ident,
     shared: Shared<'a>,
+    /// Whether that path is the user's.
+    is_renamed: bool,
     is_mistaken: bool,
 }
 
@@ -106,23 +109,23 @@ impl Expansion<'_> {
         let state = values(&declared.settings, Level::Gateway)
             .find(|(setting, _)| setting.name == "state")
             .map_or_else(|| quote!(()), |(_, value)| self.emit(value));
-        let middleware = shared.middleware.iter().map(|(name, fragment)| {
-            let middleware = self.checked("middleware", fragment);
-            quote!(let #name = #p::Shared::new(#middleware);)
-        });
-        let http = shared.http.iter().map(|(name, fragment)| {
-            let http = self.checked("http", fragment);
-            quote!(let #name = #http;)
-        });
-        let settings = shared.settings.iter().map(|(name, setting, value)| {
-            let cfg = &setting.attrs.cfg;
-            let value = match setting.name.to_string().as_str() {
-                // Values that need not be `Clone`.
-                shared @ ("parser" | "on_connect" | "on_disconnect") => self.checked(shared, value),
-                _ => self.value(setting, value),
-            };
-            quote!(#(#cfg)* let #name = #value;)
-        });
+        // In the order of the text, since each may move what the next ones use.
+        let (mut middleware, mut http) = (shared.middleware.iter(), shared.http.iter());
+        let mut settings = shared.settings.iter().peekable();
+        let evaluated = declared
+            .settings
+            .iter()
+            .map(|setting| match &setting.value {
+                Value::List(values) => match setting.name == "http" {
+                    true => self.shared_http(http.by_ref().take(values.len())),
+                    false => self.shared_middleware(middleware.by_ref().take(values.len())),
+                },
+                Value::One(_) => settings
+                    .next_if(|(_, shared, _)| std::ptr::eq(*shared, setting))
+                    .map(|(name, _, value)| self.shared_setting(name, setting, value))
+                    .unwrap_or_default(),
+            });
+        let evaluated: TokenStream = evaluated.collect();
         let sections = declared
             .sections
             .iter()
@@ -133,12 +136,44 @@ impl Expansion<'_> {
             let #state_name = #state;
             let #scope = #p::Scope::of(&#state_name);
             let mut #gateway = #p::GatewayBuilder::new(#state_name);
-            #(#http)*
-            #(#middleware)*
-            #(#settings)*
+            #evaluated
             #(#sections)*
             #gateway.finish()
         }}
+    }
+
+    fn shared_middleware<'a>(
+        &self,
+        list: impl Iterator<Item = &'a (Ident, &'a Fragment)>,
+    ) -> TokenStream {
+        let p = &self.p;
+        list.map(|(name, fragment)| {
+            let middleware = self.checked("middleware", fragment);
+            quote!(let #name = #p::Shared::new(#middleware);)
+        })
+        .collect()
+    }
+
+    fn shared_http<'a>(
+        &self,
+        list: impl Iterator<Item = &'a (Ident, &'a Fragment)>,
+    ) -> TokenStream {
+        list.map(|(name, fragment)| {
+            let http = self.checked("http", fragment);
+            quote!(let #name = #http;)
+        })
+        .collect()
+    }
+
+    fn shared_setting(&self, name: &Ident, setting: &Setting, value: &Fragment) -> TokenStream {
+        let (p, cfg, value) = (&self.p, &setting.attrs.cfg, self.value(setting, value));
+        match setting.name.to_string().as_str() {
+            // Values that need not be `Clone`.
+            "parser" | "on_connect" | "on_disconnect" => {
+                quote!(#(#cfg)* let #name = #p::Shared::new(#value);)
+            }
+            _ => quote!(#(#cfg)* let #name = #value;),
+        }
     }
 
     fn section(&self, section: &Section) -> TokenStream {
@@ -184,7 +219,7 @@ impl Expansion<'_> {
             shared,
             ..
         } = self;
-        let (builder, target) = (local("channel"), local("target"));
+        let builder = local("channel");
         let is_own = |name: &Ident| {
             let own = channel
                 .settings
@@ -222,12 +257,11 @@ impl Expansion<'_> {
         let info = self.channel_info(docs, channel);
         quote! {
             #gateway.channel({
-                let #target = #answers;
-                let #builder = #p::Channel::new(&#scope, #path, #target, #info);
+                let #builder = #p::Channel::new(&#scope, #path, #info);
                 #(#inherited)*
                 #(#http)*
                 #(#settings)*
-                #builder
+                #builder.target(#answers)
             });
         }
     }
@@ -259,21 +293,18 @@ impl Expansion<'_> {
         }
     }
 
-    /// The value of a setting; `errors` has words of its own.
+    /// The value of a setting.
     fn value(&self, setting: &Setting, value: &Fragment) -> TokenStream {
-        let p = &self.p;
-        let is_errors = settings::find(&setting.name.to_string())
-            .is_some_and(|known| known.kind == Kind::Errors);
-        let word = value
-            .ident()
-            .filter(|_| is_errors)
-            .map(|word| word.to_string());
-        match word.as_deref() {
-            Some("Silent") => quote_spanned!(value.span()=> #p::ErrorFormat::Silent),
-            Some("Text") => quote_spanned!(value.span()=> #p::ErrorFormat::Text),
-            Some("Json") => quote_spanned!(value.span()=> #p::ErrorFormat::json()),
-            _ => self.emit(value),
-        }
+        let (p, name) = (&self.p, setting.name.to_string());
+        let word = value.ident().map(|word| word.to_string());
+        let format = match (name.as_str(), word.as_deref()) {
+            ("parser" | "on_connect" | "on_disconnect", _) => return self.checked(&name, value),
+            ("errors", Some("Silent")) => quote!(Silent),
+            ("errors", Some("Text")) => quote!(Text),
+            ("errors", Some("Json")) => quote!(json()),
+            _ => return self.emit(value),
+        };
+        quote_spanned!(value.span()=> #p::ErrorFormat::#format)
     }
 
     fn target(&self, target: &Target, is_outermost: bool) -> TokenStream {
@@ -300,11 +331,30 @@ impl Expansion<'_> {
         middleware.into_iter().rfold(inner, around)
     }
 
-    /// Passes the user's expression through a method of the scope, whose bound it must meet.
-    fn checked(&self, method: &str, fragment: &Fragment) -> TokenStream {
-        let (scope, method) = (&self.scope, Ident::new(method, fragment.span()));
-        let expr = self.emit(fragment);
-        quote_spanned!(fragment.span()=> #scope.#method(#expr))
+    /// Passes the user's expression through a function whose bound it must meet. The call has the place of the
+    /// expression, from its first token to its last: that is what the compiler underlines.
+    fn checked(&self, function: &str, fragment: &Fragment) -> TokenStream {
+        let (scope, expr, span) = (&self.scope, self.emit(fragment), fragment.span());
+        let place = |tree: TokenTree| {
+            let mut tree = tree;
+            tree.set_span(match self.is_renamed {
+                true => tree.span().located_at(span),
+                false => span,
+            });
+            tree
+        };
+        let p: TokenStream = self.p.clone().into_iter().map(place).collect();
+        let function = Ident::new(function, span);
+        let mut arguments = Group::new(Delimiter::Parenthesis, quote!(&#scope, #expr));
+        arguments.set_span(
+            fragment
+                .tokens()
+                .clone()
+                .into_iter()
+                .last()
+                .map_or(span, |last| last.span()),
+        );
+        quote_spanned!(span=> #p::#function #arguments.checked())
     }
 
     fn emit(&self, fragment: &Fragment) -> TokenStream {

@@ -16,8 +16,6 @@ pub(crate) enum Kind {
     Value,
     /// An expression for which a zero is a mistake.
     NotZero,
-    /// `Silent`, `Text`, `Json` or an expression.
-    Errors,
 }
 
 pub(crate) struct Known {
@@ -41,7 +39,7 @@ const SETTINGS: &[Known] = &[
     known("origins", Kind::Value, BOTH),
     known("subprotocols", Kind::Value, BOTH),
     known("parser", Kind::Value, BOTH),
-    known("errors", Kind::Errors, BOTH),
+    known("errors", Kind::Value, BOTH),
     known("on_connect", Kind::Value, BOTH),
     known("on_disconnect", Kind::Value, BOTH),
     known("registry", Kind::Value, CHANNEL),

@@ -78,12 +78,12 @@ fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
     match (around.owner.as_deref(), within.owner.as_deref()) {
         (Some("Timeout"), Some("Retry")) => {
             let timeout = around.args.first().and_then(units::micros);
-            if let (Some(timeout), Some(pauses)) = (timeout, pauses(&within))
+            if let (Some(timeout), Some(pauses)) = (timeout, pauses(inner))
                 && timeout < pauses
             {
                 let note = format!(
-                    "the pauses between the attempts add up to {}, and the timeout of {} around them ends before that: \
-                     the last attempt is never made. Raise the timeout, or retry less",
+                    "the pauses between the retries add up to {}, and the timeout of {} around them may end before \
+                     that: the last retries are never made. Raise the timeout, or retry less",
                     duration(pauses),
                     duration(timeout),
                 );
@@ -102,21 +102,32 @@ fn first_call(fragment: &Fragment) -> Option<Call> {
     calls(fragment.tokens()).into_iter().next()
 }
 
-/// The pauses of a retry in microseconds: one fewer than there are attempts.
-fn pauses(retry: &Call) -> Option<u64> {
-    let [attempts, pause, ..] = retry.args.as_slice() else {
+/// What the pauses of a retry add up to, in microseconds.
+fn pauses(retry: &Fragment) -> Option<u64> {
+    const LONGEST: u64 = 30_000_000;
+    let calls = calls(retry.tokens());
+    let new = calls.first()?;
+    let [retries, pause, ..] = new.args.as_slice() else {
         return None;
     };
-    let attempts: syn::LitInt = syn::parse2(attempts.clone()).ok()?;
-    let pauses = attempts.base10_parse::<u32>().ok()?.checked_sub(1)?;
-    let pause = units::micros(pause)?;
-    let times = match retry.name.to_string().as_str() {
-        "exponential" => 2u64.checked_pow(pauses)?.checked_sub(1)?,
-        "linear" => u64::from(pauses) * (u64::from(pauses) + 1) / 2,
-        "constant" => u64::from(pauses),
+    let retries: syn::LitInt = syn::parse2(retries.clone()).ok()?;
+    let retries = retries.base10_parse::<u32>().ok()?;
+    let mut pause = units::micros(pause)?;
+    let factor = match new.name.to_string().as_str() {
+        "exponential" => 2,
+        "linear" => 1,
         _ => return None,
     };
-    pause.checked_mul(times)
+    let longest = match calls.iter().find(|call| call.name == "max_delay") {
+        Some(call) => units::micros(call.args.first()?)?,
+        None => LONGEST,
+    };
+    let mut total = 0u64;
+    for _ in 0..retries.min(1000) {
+        total = total.saturating_add(pause.min(longest));
+        pause = pause.saturating_mul(factor);
+    }
+    Some(total)
 }
 
 fn duration(micros: u64) -> String {

@@ -56,6 +56,7 @@ impl<E: Into<Close>> IntoAdmission for Result<(), E> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Fut> OnConnect for F
 where
     F: Fn(Connection) -> Fut + Send + Sync + 'static,
@@ -67,6 +68,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, Fut> OnDisconnect for F
 where
     F: Fn(Connection, Close) -> Fut + Send + Sync + 'static,

@@ -17,7 +17,7 @@ use tower::{Layer, Service};
     note = "HTTP middleware is a `tower::Layer` around an axum service, or an `async fn` with `#[middleware(http)]`",
     note = "request middleware, which runs for every message, belongs in `middleware = [..]`"
 )]
-pub trait HttpMiddleware: Send + 'static {
+pub trait HttpMiddleware: Clone + Send + 'static {
     /// Puts this around an endpoint.
     fn apply(self, endpoint: MethodRouter) -> MethodRouter;
 }

@@ -74,11 +74,16 @@ impl Expansion<'_> {
             let last = number(routes.arms.len() - 1);
             quote!(_ => #last,)
         });
-        let allow = self
-            .is_mistaken
-            .then(|| quote!(#[allow(unreachable_patterns)]));
         let routed = quote_spanned!(routes.keyword=> match #scrutinee { #(#arms)* #missing });
-        quote!(#p::key_fn(move |#key| #allow #routed))
+        if !self.is_mistaken {
+            return quote!(#p::key_fn(move |#key| #routed));
+        }
+        let index = local("index");
+        quote!(#p::key_fn(move |#key| {
+            #[allow(unreachable_patterns)]
+            let #index = #routed;
+            #index
+        }))
     }
 
     fn arm_target(&self, arm: &Arm) -> TokenStream {

@@ -1,0 +1,14 @@
+//! What the compiler says to a wrong declaration, and that right ones compile.
+//!
+//! One mistake a file, named after it. `TRYBUILD=overwrite cargo test -p wasabi-tests --test ui` writes the expected
+//! output anew: read the difference before it is committed.
+
+#[test]
+fn every_mistake_is_reported_at_its_place() {
+    trybuild::TestCases::new().compile_fail("ui/fail/*.rs");
+}
+
+#[test]
+fn what_is_right_compiles() {
+    trybuild::TestCases::new().pass("ui/pass/*.rs");
+}

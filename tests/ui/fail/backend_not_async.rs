@@ -1,0 +1,8 @@
+use wasabi::prelude::*;
+
+#[backend]
+fn echo(text: Text) -> Text {
+    text
+}
+
+fn main() {}

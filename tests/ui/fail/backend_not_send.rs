@@ -1,0 +1,10 @@
+use wasabi::prelude::*;
+
+#[backend]
+async fn count(text: Text) -> String {
+    let text = std::rc::Rc::new(text);
+    std::future::ready(()).await;
+    text.to_string()
+}
+
+fn main() {}

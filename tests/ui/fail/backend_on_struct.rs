@@ -1,0 +1,6 @@
+use wasabi::prelude::*;
+
+#[backend]
+struct Echo;
+
+fn main() {}

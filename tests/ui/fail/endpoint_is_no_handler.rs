@@ -1,0 +1,7 @@
+use wasabi::prelude::*;
+
+fn main() {
+    let _ = gateway!(
+        get("/livez", 42),
+    );
+}

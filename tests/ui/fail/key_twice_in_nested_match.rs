@@ -1,0 +1,20 @@
+use wasabi::prelude::*;
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel(
+            "/",
+            match key {
+                "a" => match key {
+                    "b" | "b" => echo,
+                    _ => echo,
+                },
+                _ => echo,
+            },
+        ),
+    );
+}

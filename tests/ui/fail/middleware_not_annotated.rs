@@ -1,0 +1,15 @@
+use wasabi::prelude::*;
+
+async fn audit(req: Request, next: impl Next) -> Result<Reply> {
+    next.run(req).await
+}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel("/", middleware = [audit], echo),
+    );
+}

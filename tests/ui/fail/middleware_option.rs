@@ -1,0 +1,8 @@
+use wasabi::prelude::*;
+
+#[middleware(https)]
+async fn audit(req: Request, next: impl Next) -> Result<Reply> {
+    next.run(req).await
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use wasabi::prelude::*;
+
+#[middleware]
+async fn audit(req: Request) -> Result<Reply> {
+    Ok(Reply::none())
+}
+
+fn main() {}

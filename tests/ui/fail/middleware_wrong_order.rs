@@ -1,0 +1,8 @@
+use wasabi::prelude::*;
+
+#[middleware]
+async fn audit(next: impl Next, req: Request) -> Result<Reply> {
+    next.run(req).await
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use wasabi::prelude::*;
+
+async fn greet(_name: String) {}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        on_connect = greet,
+        channel("/", echo),
+    );
+}

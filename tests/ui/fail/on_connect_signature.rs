@@ -1,0 +1,13 @@
+use wasabi::prelude::*;
+
+async fn greet(_name: String) {}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel("/", on_connect = greet, echo),
+    );
+}

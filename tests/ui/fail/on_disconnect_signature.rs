@@ -1,0 +1,13 @@
+use wasabi::prelude::*;
+
+async fn farewell(_connection: Connection) {}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel("/", on_disconnect = farewell, echo),
+    );
+}

@@ -1,0 +1,13 @@
+use wasabi::prelude::*;
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel("/rooms/{room}", echo),
+        channel("/rooms/lobby", echo),
+        channel("/rooms/{name}", echo),
+    );
+}

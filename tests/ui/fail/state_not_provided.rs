@@ -1,0 +1,18 @@
+use wasabi::prelude::*;
+
+#[derive(Clone)]
+struct Db;
+
+#[derive(Clone)]
+struct Counter;
+
+async fn count(State(_counter): State<Counter>) -> &'static str {
+    "1"
+}
+
+fn main() {
+    let _ = gateway!(
+        state = Db,
+        channel("/", count),
+    );
+}

@@ -1,0 +1,17 @@
+#![deny(deprecated)]
+
+use wasabi::prelude::*;
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel(
+            "/",
+            middleware = [Timeout::new(500ms)],
+            with([Retry::exponential(3, 100ms)], echo),
+        ),
+    );
+}

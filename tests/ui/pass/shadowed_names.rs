@@ -1,0 +1,57 @@
+//! Nothing that the user calls `Result`, `Option`, `Send`, .. gets into the expansion.
+#![allow(dead_code, non_camel_case_types)]
+
+use wasabi::{Message, Next, Reply, Request, backend, gateway, middleware};
+
+type Result<T> = std::result::Result<T, u8>;
+type Option = ();
+type Box = ();
+struct Some;
+struct None;
+struct Ok;
+struct Err;
+struct str;
+struct usize;
+struct Duration;
+struct Gateway;
+trait Send {}
+trait Sync {}
+trait Fn {}
+trait Future {}
+trait Clone {}
+
+#[backend]
+async fn echo(message: Message) -> Message {
+    message
+}
+
+#[middleware]
+async fn audit(req: Request, next: impl Next) -> wasabi::Result<Reply> {
+    next.run(req).await
+}
+
+#[middleware(http)]
+async fn log(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+    next.run(request).await
+}
+
+fn main() {
+    let prefix = String::from("legacy.");
+    let _ = gateway!(
+        middleware = [audit],
+        http = [log],
+        ping = 20s,
+        max_message_size = 64KiB,
+        errors = Json,
+        channel("/echo", echo),
+        channel(
+            "/",
+            match key {
+                "a" | "b" => with([audit], echo),
+                "c" => balance([(1, echo), (2, echo)]),
+                key if key.starts_with(&*prefix) => echo,
+                _ => echo,
+            },
+        ),
+    );
+}

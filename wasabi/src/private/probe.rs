@@ -1,0 +1,218 @@
+//! One error for each expression that does not meet its bound.
+//!
+//! `backend(&scope, expr).checked()` is the value of the expression if that is a backend. If it is none, the method is
+//! not there, and the one behind `Deref` is found instead: it asks for the bound, which fails on the user's
+//! expression, and returns a stand-in that meets it, so that the bounds of what the value is put into do not fail
+//! once more.
+
+use std::{marker::PhantomData, ops::Deref};
+
+use tower::layer::util::Identity;
+
+use super::{Absent, Scope};
+use crate::{
+    Backend, IntoBackend, Middleware, Parser, Raw,
+    channel::{NoHook, OnConnect, OnDisconnect},
+    middleware::http::HttpMiddleware,
+};
+
+/// A value that has to be a `K`, in a gateway whose state is `S`.
+#[derive(Debug)]
+pub struct Probe<K, S, T> {
+    value: T,
+    mistake: Mistake<K, S, T>,
+}
+
+/// A value that is none.
+#[derive(Debug)]
+pub struct Mistake<K, S, T>(PhantomData<fn() -> (K, S, T)>);
+
+impl<K, S, T> Probe<K, S, T> {
+    fn new(_scope: &Scope<S>, value: T) -> Self {
+        let mistake = Mistake(PhantomData);
+        Self { value, mistake }
+    }
+}
+
+impl<K, S, T> Deref for Probe<K, S, T> {
+    type Target = Mistake<K, S, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.mistake
+    }
+}
+
+/// The kind of a target.
+#[derive(Debug)]
+pub struct IsBackend;
+
+/// A target.
+pub fn backend<S, T, M>(scope: &Scope<S>, target: T) -> Probe<IsBackend, S, T::Backend>
+where
+    T: IntoBackend<S, M>,
+{
+    Probe::new(scope, target.into_backend())
+}
+
+impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsBackend, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> Absent
+    where
+        T: Backend<S>,
+    {
+        Absent
+    }
+}
+
+/// The kind of a request middleware.
+#[derive(Debug)]
+pub struct IsMiddleware;
+
+/// A request middleware.
+pub fn middleware<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsMiddleware, S, T> {
+    Probe::new(scope, middleware)
+}
+
+impl<S, T: Middleware> Probe<IsMiddleware, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsMiddleware, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> Absent
+    where
+        T: Middleware,
+    {
+        Absent
+    }
+}
+
+/// The kind of an HTTP middleware.
+#[derive(Debug)]
+pub struct IsHttpMiddleware;
+
+/// An HTTP middleware.
+pub fn http<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsHttpMiddleware, S, T> {
+    Probe::new(scope, middleware)
+}
+
+impl<S, T: HttpMiddleware> Probe<IsHttpMiddleware, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsHttpMiddleware, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> Identity
+    where
+        T: HttpMiddleware,
+    {
+        Identity::new()
+    }
+}
+
+/// The kind of a request parser.
+#[derive(Debug)]
+pub struct IsParser;
+
+/// A request parser.
+pub fn parser<S, T>(scope: &Scope<S>, parser: T) -> Probe<IsParser, S, T> {
+    Probe::new(scope, parser)
+}
+
+impl<S, T: Parser> Probe<IsParser, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsParser, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> Raw
+    where
+        T: Parser,
+    {
+        Raw
+    }
+}
+
+/// The kind of an `on_connect` hook.
+#[derive(Debug)]
+pub struct IsOnConnect;
+
+/// An `on_connect` hook.
+pub fn on_connect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnConnect, S, T> {
+    Probe::new(scope, hook)
+}
+
+impl<S, T: OnConnect> Probe<IsOnConnect, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsOnConnect, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> NoHook
+    where
+        T: ConnectHook,
+    {
+        NoHook
+    }
+}
+
+/// The kind of an `on_disconnect` hook.
+#[derive(Debug)]
+pub struct IsOnDisconnect;
+
+/// An `on_disconnect` hook.
+pub fn on_disconnect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnDisconnect, S, T> {
+    Probe::new(scope, hook)
+}
+
+impl<S, T: OnDisconnect> Probe<IsOnDisconnect, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsOnDisconnect, S, T> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> NoHook
+    where
+        T: DisconnectHook,
+    {
+        NoHook
+    }
+}
+
+/// Never implemented: asked for when [`OnConnect`] is not, whose own error would not say what is expected.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_connect`",
+    label = "wrong signature",
+    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`, whose future is `Send`"
+)]
+pub trait ConnectHook {}
+
+/// Never implemented: asked for when [`OnDisconnect`] is not, whose own error would not say what is expected.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_disconnect`",
+    label = "wrong signature",
+    note = "expected `async fn(connection: Connection, close: Close)`, whose future is `Send`"
+)]
+pub trait DisconnectHook {}
