@@ -14,7 +14,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = Options::parse(options, &mut diagnostics);
     let expected = if options.is_http {
-        "`#[middleware(http)]` stands on an `async fn(request: HttpRequest, next: HttpNext) -> impl IntoResponse`"
+        "`#[middleware(http)]` stands on an `async fn(request: http::Request, next: http::Next) -> impl http::IntoResponse` with `wasabi::middleware::http`"
     } else {
         "`#[middleware]` stands on an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
     };
@@ -144,7 +144,7 @@ fn check(
     if let Some(misplaced) = misplaced {
         let message = match options.is_http {
             true => {
-                "the last two arguments are `request: HttpRequest` and `next: HttpNext`; \
+                "the last two arguments are `request: http::Request` and `next: http::Next` of `wasabi::middleware::http`; \
                  for a middleware around each message leave `(http)` out"
             }
             false => {

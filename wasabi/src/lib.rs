@@ -23,9 +23,7 @@ use __private as private;
 
 pub use axum::{
     Extension, Json,
-    extract::{FromRef, Path, Query, Request as HttpRequest, State},
-    middleware::Next as HttpNext,
-    response::{IntoResponse, Response as HttpResponse},
+    extract::{FromRef, Path, Query, State},
 };
 pub use bytes::Bytes;
 pub use http::{HeaderMap, Method, StatusCode};
@@ -58,11 +56,7 @@ pub use crate::{
 pub mod prelude {
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
-<<<<<<< HEAD
         Gateway, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,
-=======
-        Gateway, HttpNext, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,
->>>>>>> 5345b75 (macros: one error for each mistake, at the user's expression; tests of what the compiler says)
         NoRoute, Parsed, Path, Query, Raw, Registry, RemoteAddr, Replies, Reply, Request,
         RequestId, Result, ServeError, Server, State, Text, backend, gateway, middleware,
         middleware::request::*, readiness,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wasabi::{Close, prelude::*};
+use wasabi::{Close, middleware::http, prelude::*};
 
 #[derive(Clone)]
 struct Db;
@@ -62,7 +62,7 @@ async fn require<N: Next>(role: &'static str, names: &Vec<String>, mut limit: u3
 }
 
 #[middleware(http)]
-async fn token(expected: String, request: HttpRequest, next: HttpNext) -> impl wasabi::IntoResponse {
+async fn token(expected: String, request: http::Request, next: http::Next) -> impl http::IntoResponse {
     match request.uri().query() == Some(&*expected) {
         true => Ok(next.run(request).await),
         false => Err(axum::http::StatusCode::UNAUTHORIZED),

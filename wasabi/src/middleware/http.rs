@@ -2,11 +2,13 @@
 
 use std::convert::Infallible;
 
-use axum::{
+pub use axum::{
     extract::Request,
-    response::IntoResponse,
-    routing::{MethodRouter, Route},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
+
+use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
 
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with
