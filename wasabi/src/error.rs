@@ -166,6 +166,32 @@ impl Error {
         }
     }
 
+    /// The same error for somebody else; of sources the text only.
+    #[cfg(feature = "cache")]
+    pub(crate) fn duplicate(&self) -> Self {
+        let text = |source: &BoxError| source.to_string().into();
+        match self {
+            Self::BadRequest(message) => Self::BadRequest(message.clone()),
+            Self::NoRoute => Self::NoRoute,
+            Self::TimedOut(limit) => Self::TimedOut(*limit),
+            Self::RateLimited { retry_after } => Self::RateLimited {
+                retry_after: *retry_after,
+            },
+            Self::Overloaded => Self::Overloaded,
+            Self::Closing => Self::Closing,
+            Self::BreakerOpen => Self::BreakerOpen,
+            Self::UpstreamStatus(status) => Self::UpstreamStatus(*status),
+            Self::UpstreamUnreachable(source) => Self::UpstreamUnreachable(text(source)),
+            Self::UpstreamLost(source) => Self::UpstreamLost(text(source)),
+            Self::UpstreamInvalid(source) => Self::UpstreamInvalid(text(source)),
+            Self::Application { code, message } => Self::Application {
+                code: code.clone(),
+                message: message.clone(),
+            },
+            Self::Internal(source) => Self::Internal(text(source)),
+        }
+    }
+
     /// When the client may try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {

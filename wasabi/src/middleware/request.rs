@@ -1,5 +1,7 @@
 //! The request middleware that comes with the library.
 
+#[cfg(feature = "cache")]
+mod cache;
 mod circuit_breaker;
 mod error_handler;
 mod keyed;
@@ -10,6 +12,8 @@ mod retry;
 mod throttle;
 mod timeout;
 
+#[cfg(feature = "cache")]
+pub use self::cache::Cache;
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]
