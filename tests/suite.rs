@@ -13,4 +13,5 @@ mod suite {
     mod request_middleware;
     mod routing;
     mod server;
+    mod websocket;
 }

@@ -3,6 +3,7 @@
 mod balance;
 mod function;
 mod http;
+mod websocket;
 
 use ::http::request::Parts;
 
@@ -10,6 +11,7 @@ pub use self::{
     balance::{Balance, BalanceError, Balancer, Picked},
     function::IntoBackend,
     http::{Http, HttpRequest},
+    websocket::{Reconnect, WebSocket},
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
 

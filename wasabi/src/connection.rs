@@ -1,16 +1,22 @@
 //! One live WebSocket connection, and the handle to it.
 
+pub(crate) mod attached;
+pub(crate) mod companions;
 pub(crate) mod driver;
 pub(crate) mod in_flight;
 pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
 
 use http::{Extensions, HeaderMap, Uri};
 
-use self::outbox::Outbox;
+use self::{
+    attached::{Attached, Companion},
+    outbox::Outbox,
+    socket::Limits,
+};
 pub use self::{
     outbox::{SendError, TrySendError},
     registry::Registry,
@@ -39,6 +45,8 @@ struct Inner {
     id: ConnectionId,
     handshake: Handshake,
     outbox: Outbox,
+    limits: Limits,
+    attached: Attached,
 }
 
 /// What is kept of the handshake.
@@ -61,11 +69,18 @@ impl fmt::Display for ConnectionId {
 }
 
 impl Connection {
-    pub(crate) fn new(id: ConnectionId, handshake: Handshake, outbox: Outbox) -> Self {
+    pub(crate) fn new(
+        id: ConnectionId,
+        handshake: Handshake,
+        outbox: Outbox,
+        limits: Limits,
+    ) -> Self {
         Self(Arc::new(Inner {
             id,
             handshake,
             outbox,
+            limits,
+            attached: Attached::default(),
         }))
     }
 
@@ -134,6 +149,40 @@ impl Connection {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.0.outbox
+    }
+
+    /// What the channel lets its clients send.
+    pub(crate) fn limits(&self) -> Limits {
+        self.0.limits
+    }
+
+    /// The state that the backend with this id keeps for the connection.
+    pub(crate) fn state_of<T: Any + Send + Sync>(
+        &self,
+        backend: u64,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> Arc<T> {
+        self.0.attached.value(backend, make)
+    }
+
+    /// Runs a future in the connection's task. It learns of the end of the connection by
+    /// [`closed`](Self::closed), and may take a few seconds more then. `false` when that has come already.
+    pub(crate) fn accompany(&self, companion: Companion) -> bool {
+        let added = self.0.attached.add(companion);
+        if added {
+            self.0.outbox.wake();
+        }
+        added
+    }
+
+    pub(crate) fn take_companions(&self) -> Vec<Companion> {
+        self.0.attached.take_companions()
+    }
+
+    /// The connection has ended like this.
+    pub(crate) fn end(&self, close: Close) {
+        self.0.outbox.end(close);
+        self.0.attached.end();
     }
 }
 

@@ -34,7 +34,7 @@ pub use wasabi_macros::{backend, gateway, middleware};
 pub use crate::{
     backend::{
         Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,
-        NoRoute,
+        NoRoute, Reconnect, WebSocket,
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{Connection, ConnectionId, Registry, SendError, TrySendError},
@@ -57,8 +57,8 @@ pub mod prelude {
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
         Gateway, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,
-        NoRoute, Parsed, Path, Query, Raw, Registry, RemoteAddr, Replies, Reply, Request,
-        RequestId, Result, ServeError, Server, State, Text, backend, gateway, middleware,
-        middleware::request::*, readiness,
+        NoRoute, Parsed, Path, Query, Raw, Reconnect, Registry, RemoteAddr, Replies, Reply,
+        Request, RequestId, Result, ServeError, Server, State, Text, WebSocket, backend, gateway,
+        middleware, middleware::request::*, readiness,
     };
 }

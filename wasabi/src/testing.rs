@@ -9,7 +9,7 @@ use http::{Extensions, HeaderMap, Uri};
 
 use crate::{
     Backend, Connection, ConnectionId, Envelope, Message, Reply, Request, Result,
-    connection::{Handshake, outbox::Outbox},
+    connection::{Handshake, outbox::Outbox, socket::Limits},
 };
 
 /// A connection that nobody is behind.
@@ -21,7 +21,11 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
         subprotocol: None,
         remote_addr: None,
     };
-    Connection::new(ConnectionId(id), handshake, Outbox::new(16, 1024))
+    let limits = Limits {
+        read_buffer_size: 4 * 1024,
+        max_message_size: 32 * 1024,
+    };
+    Connection::new(ConnectionId(id), handshake, Outbox::new(16, 1024), limits)
 }
 
 /// A text message with this key on this connection.

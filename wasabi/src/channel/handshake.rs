@@ -10,7 +10,7 @@ use axum::{
     extract::{ConnectInfo, Request as HttpRequest},
     response::{IntoResponse, Response},
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, future};
 use http::{
     HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts, uri::Authority,
 };
@@ -23,6 +23,7 @@ use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry, Reply, Request, Result,
     connection::{
         Handshake,
+        companions::Companions,
         driver::{Driver, Settings},
         outbox::Outbox,
         registry::Permit,
@@ -55,6 +56,9 @@ type Refusal = (StatusCode, &'static str);
 
 /// How long hyper may take to hand the stream over after the response.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long companions may take to end after their connection.
+const COMPANIONS_END: Duration = Duration::from_secs(5);
 
 /// How long the bytes of a client that broke the protocol are read and thrown away.
 const LINGER: Duration = Duration::from_secs(1);
@@ -132,7 +136,7 @@ where
         };
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
-        let connection = Connection::new(id, handshake, outbox);
+        let connection = Connection::new(id, handshake, outbox, settings.limits);
         let task = Arc::clone(self).run(connection, permit, upgrade, runtime.clone());
         runtime.spawn(async {
             task.await;
@@ -166,26 +170,34 @@ where
             Ok(Ok(upgraded)) => upgraded,
             Ok(Err(error)) => {
                 tracing::debug!(connection = %connection.id(), %error, "upgrade failed");
-                return connection.outbox().end(CloseCode::ABNORMAL.into());
+                return connection.end(CloseCode::ABNORMAL.into());
             }
             Err(_) => {
                 tracing::debug!(connection = %connection.id(), "upgrade timed out");
-                return connection.outbox().end(CloseCode::ABNORMAL.into());
+                return connection.end(CloseCode::ABNORMAL.into());
             }
         };
         let (transport, read_already) = Transport::of(upgraded);
         let entry = self.registry.enter(connection.clone(), permit);
         let listed = runtime.list(&connection);
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
-        let (close, admitted) = self.drive(&connection, transport, read_already).await;
-        connection.outbox().end(close.clone());
+        let (close, admitted, companions) = self.drive(&connection, transport, read_already).await;
+        connection.end(close.clone());
         drop(entry);
         tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = %close.reason, "disconnected");
-        if admitted {
-            let hook = async { self.on_disconnect.disconnected(connection, close).await };
-            if AssertUnwindSafe(hook).catch_unwind().await.is_err() {
-                tracing::error!("on_disconnect panicked");
+        let hook = async {
+            if admitted {
+                let disconnected = self.on_disconnect.disconnected(connection.clone(), close);
+                disconnected.await;
             }
+        };
+        let (hook, ()) = future::join(
+            AssertUnwindSafe(hook).catch_unwind(),
+            companions.finish(&connection, COMPANIONS_END),
+        )
+        .await;
+        if hook.is_err() {
+            tracing::error!("on_disconnect panicked");
         }
         drop(listed);
     }
@@ -196,7 +208,7 @@ where
         connection: &Connection,
         transport: Transport,
         read_already: Vec<u8>,
-    ) -> (Close, bool) {
+    ) -> (Close, bool, Companions) {
         let parse = |message| {
             let mut parsed = parser::parse(&self.parser, message, connection);
             if let Ok(parser::Parsed::Request(req)) = &mut parsed {
@@ -247,7 +259,7 @@ where
         if lingers {
             linger(io).await;
         }
-        (close, admitted)
+        (close, admitted, driver.companions)
     }
 
     async fn answer(&self, req: Request) -> Result<Reply> {

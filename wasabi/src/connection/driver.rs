@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Connection,
+    companions::Companions,
     in_flight::{InFlight, Polled},
     outbox::Requested,
     socket::{Failure, Incoming, Limits, Socket},
@@ -54,6 +55,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     parse: P,
     call: C,
     in_flight: InFlight<F, InSlot>,
+    pub(crate) companions: Companions,
     /// Read, but there was no free slot.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
@@ -131,6 +133,7 @@ where
             parse,
             call,
             in_flight: InFlight::new(settings.concurrency),
+            companions: Companions::new(),
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
@@ -165,6 +168,7 @@ where
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         self.socket.register(cx.waker());
         self.in_flight.register(cx.waker());
+        self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         loop {
             let turn = self.turn(cx);
@@ -226,6 +230,14 @@ where
                 if budget > 0 {
                     continue;
                 }
+            }
+            // The others gather what they do for one wake-up of the connection, and come last.
+            if self.companions.poll(self.connection, cx) {
+                budget = budget.saturating_sub(1);
+                if budget > 0 {
+                    continue;
+                }
+                progress = true;
             }
             if heard {
                 self.hear();

@@ -159,6 +159,11 @@ impl Outbox {
         }
     }
 
+    /// Has the connection's task look at its connection.
+    pub(crate) fn wake(&self) {
+        self.owner.wake();
+    }
+
     pub(crate) fn wants_stop(&self) -> bool {
         self.lock().stop
     }

@@ -55,7 +55,17 @@ pub(crate) enum Failure {
 const WRITE_BUFFER: usize = 16 * 1024;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
+    /// The server's side: of a client.
     pub(crate) fn server(io: T, read_already: Vec<u8>, limits: Limits) -> Self {
+        Self::new(io, read_already, limits, Role::Server)
+    }
+
+    /// The client's side: of an upstream.
+    pub(crate) fn client(io: T, read_already: Vec<u8>, limits: Limits) -> Self {
+        Self::new(io, read_already, limits, Role::Client)
+    }
+
+    fn new(io: T, read_already: Vec<u8>, limits: Limits, role: Role) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(limits.read_buffer_size)
             .write_buffer_size(WRITE_BUFFER)
@@ -65,9 +75,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             io,
             waker: Waker::noop().clone(),
             blocked: false,
+            written: 0,
         };
         Self {
-            ws: WebSocket::from_partially_read(adapter, read_already, Role::Server, Some(config)),
+            ws: WebSocket::from_partially_read(adapter, read_already, role, Some(config)),
             dirty: false,
         }
     }
@@ -83,6 +94,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// Whether the peer takes no more for now. What is written then only grows the buffer.
     pub(crate) fn is_blocked(&self) -> bool {
         self.ws.get_ref().blocked
+    }
+
+    /// Bytes that the peer has taken so far.
+    pub(crate) fn written(&self) -> u64 {
+        self.ws.get_ref().written
     }
 
     /// Reads the next message. Pings and closes are answered along the way.
@@ -208,6 +224,7 @@ struct Adapter<T> {
     waker: Waker,
     /// The last write found no room.
     blocked: bool,
+    written: u64,
 }
 
 impl<T: AsyncRead + Unpin> Read for Adapter<T> {
@@ -225,7 +242,10 @@ impl<T: AsyncWrite + Unpin> Write for Adapter<T> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let mut cx = Context::from_waker(&self.waker);
         match Pin::new(&mut self.io).poll_write(&mut cx, buffer) {
-            Poll::Ready(result) => result,
+            Poll::Ready(result) => {
+                self.written += *result.as_ref().unwrap_or(&0) as u64;
+                result
+            }
             Poll::Pending => {
                 self.blocked = true;
                 Err(io::ErrorKind::WouldBlock.into())

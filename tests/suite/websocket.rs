@@ -1,0 +1,9 @@
+//! Messages forwarded to a WebSocket server.
+
+mod closing;
+mod dialling;
+mod handshake;
+mod order;
+mod passthrough;
+mod reconnecting;
+mod upstream;

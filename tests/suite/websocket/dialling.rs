@@ -1,0 +1,239 @@
+//! When and how the upstream is connected to.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::net::TcpListener;
+use wasabi::{Close, GatewayError, prelude::*};
+use wasabi_tests::{serve, serve_with, soon};
+
+use super::upstream::Upstream;
+
+#[tokio::test]
+async fn twenty_concurrent_first_messages_make_one_dial_and_arrive_in_order() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway!(channel("/", WebSocket::connect(upstream.url("/"))));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(upstream.dials(), 0);
+    for n in 0..20 {
+        client.send(n.to_string()).await;
+    }
+    let mut peer = upstream.accept().await;
+    for n in 0..20 {
+        assert_eq!(peer.text().await, n.to_string());
+    }
+    assert_eq!(upstream.dials(), 1);
+}
+
+#[tokio::test]
+async fn an_eager_backend_dials_when_the_client_connects() {
+    let mut upstream = Upstream::start().await;
+    let gateway = gateway!(channel("/", WebSocket::connect(upstream.url("/")).eager()));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    let mut peer = upstream.accept().await;
+    peer.send("welcome").await;
+    assert_eq!(client.text().await, "welcome");
+    client.send("thanks").await;
+    assert_eq!(peer.text().await, "thanks");
+    assert_eq!(upstream.dials(), 1);
+}
+
+#[tokio::test]
+async fn a_failed_dial_answers_each_waiting_message_and_the_next_one_dials_again() {
+    let upstream = Upstream::start().await;
+    let url = upstream.url("/");
+    let addr = upstream.stop().await;
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/k").id("/id"),
+        WebSocket::connect(url),
+    ));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    for id in 0..3 {
+        let reply = client
+            .ask_json(serde_json::json!({"k": "x", "id": id}))
+            .await;
+        assert_eq!(reply["error"]["code"], "upstream_unreachable");
+        assert_eq!(reply["id"], id);
+    }
+    let mut upstream = Upstream::start_at(addr).await;
+    client.send(r#"{"k":"again"}"#).await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(peer.text().await, r#"{"k":"again"}"#);
+}
+
+#[tokio::test]
+async fn a_failed_dial_closes_the_client_with_1014_where_that_is_wanted() {
+    let upstream = Upstream::start().await;
+    let url = upstream.url("/");
+    upstream.stop().await;
+    // tungstenite, which is the client here, takes 1014 for a code that may not be sent.
+    let (send, mut closes) = tokio::sync::mpsc::unbounded_channel();
+    let gateway = gateway!(channel(
+        "/",
+        on_disconnect = move |_, close: Close| {
+            let _ = send.send(close.code.as_u16());
+            async {}
+        },
+        WebSocket::connect(url).close_on_failed_dial(),
+    ));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    let reply = client.ask("hello").await;
+    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+    client.closed().await;
+    assert_eq!(soon(closes.recv()).await, Some(1014));
+}
+
+#[tokio::test]
+async fn an_upstream_that_does_not_answer_the_handshake_is_given_up_after_the_connect_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("ws://{}/", silent.local_addr().expect("address"));
+    let gateway = gateway!(channel("/", WebSocket::connect(url).connect_timeout(100ms)));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    let reply = client.ask("hello").await;
+    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_the_handshake_is_unreachable() {
+    let refusing = serve(gateway!(get("/", async || "no WebSocket here"))).await;
+    let gateway = gateway!(channel("/", WebSocket::connect(refusing.url("/"))));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    let reply = client.ask("hello").await;
+    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+}
+
+#[tokio::test]
+async fn a_message_whose_request_was_given_up_while_it_waited_is_not_sent() {
+    let gate = Arc::new(tokio::sync::Notify::new());
+    let mut upstream = Upstream::start().await;
+    let (open, addr) = (Arc::clone(&gate), upstream.addr);
+    let slow = WebSocket::connect("ws://upstream/").dial_with(move |_| {
+        let open = Arc::clone(&open);
+        async move {
+            open.notified().await;
+            tokio::net::TcpStream::connect(addr).await
+        }
+    });
+    let gateway = gateway!(channel("/", middleware = [Timeout::new(50ms)], slow));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("too late").await, "timed_out: no reply in time");
+    gate.notify_one();
+    let mut peer = upstream.accept().await;
+    client.send("in time").await;
+    assert_eq!(peer.text().await, "in time");
+}
+
+#[tokio::test]
+async fn a_dialler_of_the_users_makes_the_stream() {
+    let mut upstream = Upstream::start().await;
+    let addr = upstream.addr;
+    let dialler = WebSocket::connect("ws://somewhere.test/feed")
+        .forward_headers(["x-user"])
+        .dial_with(move |handshake| async move {
+            assert_eq!(handshake.uri().host(), Some("somewhere.test"));
+            assert_eq!(handshake.headers()["x-user"], "ada");
+            tokio::net::TcpStream::connect(addr).await
+        });
+    let server = serve(gateway!(channel("/", dialler))).await;
+    let mut client = server
+        .connect_with("/", &[("x-user", "ada")])
+        .await
+        .expect("handshake");
+    client.send("hello").await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(peer.uri.path(), "/feed");
+    assert_eq!(peer.headers["host"], "somewhere.test");
+    assert_eq!(peer.text().await, "hello");
+}
+
+#[tokio::test]
+async fn a_panicking_dialler_answers_the_waiting_message() {
+    let broken = WebSocket::connect("ws://upstream/").dial_with(|_| async {
+        if true {
+            panic!("a bug in the dialler");
+        }
+        Err::<tokio::net::TcpStream, _>(io::Error::other("unreachable"))
+    });
+    let server = serve(gateway!(channel("/", broken))).await;
+    let mut client = server.connect("/").await;
+    let reply = client.ask("hello").await;
+    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+}
+
+#[tokio::test]
+async fn the_dial_is_given_up_when_the_client_leaves() {
+    struct Dropped(Arc<AtomicBool>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::SeqCst);
+        }
+    }
+    let given_up = Arc::new(AtomicBool::new(false));
+    let noticed = Arc::clone(&given_up);
+    let slow = WebSocket::connect("ws://upstream/")
+        .eager()
+        .dial_with(move |_| {
+            let dropped = Dropped(Arc::clone(&noticed));
+            async move {
+                let _dropped = dropped;
+                std::future::pending::<io::Result<tokio::net::TcpStream>>().await
+            }
+        });
+    let server = serve(gateway!(channel("/", slow))).await;
+    let client = server.connect("/").await;
+    client.close(1000, "").await;
+    wasabi_tests::until("the dial is given up", || given_up.load(Ordering::SeqCst)).await;
+}
+
+#[tokio::test]
+async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
+    for url in ["http://upstream/", "ws://user:secret@upstream/", "nonsense"] {
+        let url = url.to_owned();
+        let gateway = gateway!(channel("/", WebSocket::connect(&url)));
+        let mistakes = gateway.check().expect_err("a mistake");
+        assert!(
+            matches!(&mistakes[..], [GatewayError::Setting(text)] if text.contains(&url)),
+            "{mistakes:?}"
+        );
+    }
+    let header = gateway!(channel(
+        "/",
+        WebSocket::connect("ws://upstream/").forward_headers(["Host"])
+    ));
+    assert!(header.check().is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_drain() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("ws://{}/", silent.local_addr().expect("address"));
+    let gateway = gateway!(channel("/", close_timeout = 50ms, WebSocket::connect(url)));
+    let server = serve_with(gateway, |server| {
+        server.drain_timeout(Duration::from_secs(4))
+    })
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("hello").await;
+    let (silent, _) = soon(silent.accept()).await.expect("a dial");
+    let mut other = server.connect("/").await;
+    other.send("hello").await;
+    other.close(1000, "").await;
+    server.handle.drain();
+    assert_eq!(client.closed().await.0, 1012);
+    server.ended().await.expect("drained");
+    drop(silent);
+}

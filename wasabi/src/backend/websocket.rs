@@ -1,0 +1,332 @@
+//! The backend that forwards messages to a WebSocket server.
+
+mod dial;
+mod forward;
+mod link;
+mod reconnect;
+mod upstream;
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{HeaderValue, request::Parts};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use self::reconnect::Reconnect;
+use self::{
+    dial::{Dialer, Target},
+    forward::Forward,
+    link::Link,
+};
+use crate::{
+    Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
+    connection::socket::Limits,
+};
+
+/// Forwards messages to a WebSocket server, each client over an upstream connection of its own.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     match key {
+///         "text" => WebSocket::connect("ws://legacy:9000/v3")
+///             .forward_query(["l"])
+///             .require_query(["app_id"])
+///             .forward_headers(["user-agent"])
+///             .connect_timeout(2s),
+///         _ => WebSocket::connect("ws://blobs:9001/").eager(),
+///     },
+/// ));
+/// # drop(gateway);
+/// ```
+///
+/// * The upstream connection is made with the first message, or with the client's connection when it is
+///   [`eager`](Self::eager). Messages that come meanwhile wait in their order; each keeps its place among the
+///   channel's `concurrency`.
+/// * Payload and kind pass unchanged in both directions, in order. Nothing goes back for a forwarded message by
+///   itself: what the upstream sends reaches the client as a message of its own.
+/// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is
+///   not read while the upstream takes nothing.
+/// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and the next
+///   one tries again. See [`close_on_failed_dial`](Self::close_on_failed_dial).
+/// * When the client's connection ends, the upstream's is closed with the same code and reason; with 1001 when
+///   the client was lost.
+/// * When the upstream closes, the client is closed with the same code and reason. Instead of a code that says
+///   nothing to the client (none at all, or 1002, which is about the gateway) it gets 1011, and so it does when
+///   the upstream is lost, breaks the protocol, or takes nothing for the [`send_timeout`](Self::send_timeout).
+///   See [`reconnect`](Self::reconnect). What was on its way is lost with the upstream.
+///
+/// A channel's clients wait for the upstream in the handshake at no time: they are connected first.
+#[derive(Debug)]
+pub struct WebSocket {
+    /// Tells the upstream connections of this backend from those of others.
+    id: u64,
+    config: Arc<Config>,
+}
+
+#[derive(Debug, Clone)]
+struct Config {
+    target: Target,
+    forward: Forward,
+    dialer: Dialer,
+    eager: bool,
+    close_on_failed_dial: bool,
+    connect_timeout: Duration,
+    send_timeout: Duration,
+    max_message_size: Option<usize>,
+    read_buffer_size: Option<usize>,
+    reconnect: Option<Reconnect>,
+    mistakes: Vec<String>,
+}
+
+impl WebSocket {
+    /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the feature `tls`.
+    ///
+    /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded.
+    /// A URL that is none is an error when the gateway is served.
+    pub fn connect(url: impl AsRef<str>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let (target, mistakes) = match Target::parse(url.as_ref()) {
+            Ok(target) => (target, Vec::new()),
+            Err(mistake) => (Target::default(), vec![mistake]),
+        };
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            config: Arc::new(Config {
+                target,
+                forward: Forward::default(),
+                dialer: Dialer::default(),
+                eager: false,
+                close_on_failed_dial: false,
+                connect_timeout: Duration::from_secs(10),
+                send_timeout: Duration::from_secs(10),
+                max_message_size: None,
+                read_buffer_size: None,
+                reconnect: None,
+                mistakes,
+            }),
+        }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+
+    /// Connects to the upstream when a client has connected, not with its first message.
+    #[must_use]
+    pub fn eager(self) -> Self {
+        self.change(|config| config.eager = true)
+    }
+
+    /// Passes these headers of the client's handshake on to the upstream, where the client sent them. None if
+    /// not set. Headers that belong to the handshake itself, such as `Host`, cannot be passed on.
+    #[must_use]
+    pub fn forward_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.change(|config| {
+            for name in names {
+                match forward::header_name(name.as_ref()) {
+                    Ok(name) => config.forward.headers.push(name),
+                    Err(mistake) => config.mistakes.push(mistake),
+                }
+            }
+        })
+    }
+
+    /// Like [`forward_headers`](Self::forward_headers), and a handshake without one of them, or with an empty
+    /// one, is refused with 400.
+    #[must_use]
+    pub fn require_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.change(|config| {
+            for name in names {
+                match forward::header_name(name.as_ref()) {
+                    Ok(name) => {
+                        config.forward.required_headers.push(name.clone());
+                        config.forward.headers.push(name);
+                    }
+                    Err(mistake) => config.mistakes.push(mistake),
+                }
+            }
+        })
+    }
+
+    /// Passes these parameters of the query of the client's handshake on to the upstream, as they are written
+    /// there. None if not set. A parameter that the upstream's URL has already is not passed on: a client cannot
+    /// change it.
+    #[must_use]
+    pub fn forward_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.change(|config| {
+            config
+                .forward
+                .query
+                .extend(names.into_iter().map(Into::into))
+        })
+    }
+
+    /// Like [`forward_query`](Self::forward_query), and a handshake without one of them, or with an empty one,
+    /// is refused with 400.
+    #[must_use]
+    pub fn require_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        self.change(|config| {
+            for name in names {
+                let name = name.into();
+                config.forward.required_query.push(name.clone());
+                config.forward.query.push(name);
+            }
+        })
+    }
+
+    /// Offers the upstream the subprotocol that was agreed with the client; see the channel's `subprotocols`.
+    /// An upstream that does not take it counts as unreachable.
+    #[must_use]
+    pub fn forward_subprotocol(self) -> Self {
+        self.change(|config| config.forward.subprotocol = true)
+    }
+
+    /// Sends a header of the gateway's own in the upstream's handshake, such as the credentials for it.
+    #[must_use]
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.change(|config| {
+            let header = forward::header_name(name.as_ref()).and_then(|name| {
+                let value = HeaderValue::from_str(value.as_ref())
+                    .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
+                Ok((name, value))
+            });
+            match header {
+                Ok(header) => config.forward.fixed.push(header),
+                Err(mistake) => config.mistakes.push(mistake),
+            }
+        })
+    }
+
+    /// How long the upstream may take to accept a connection, its handshake included, and how long a message
+    /// waits for one while the upstream is gone; 10 s if not set.
+    #[must_use]
+    pub fn connect_timeout(self, timeout: Duration) -> Self {
+        self.change(|config| config.connect_timeout = timeout)
+    }
+
+    /// An upstream that takes nothing of what is sent for so long is lost; 10 s if not set. The time while the
+    /// client takes nothing of what the upstream sends does not count.
+    #[must_use]
+    pub fn send_timeout(self, timeout: Duration) -> Self {
+        self.change(|config| config.send_timeout = timeout)
+    }
+
+    /// The most bytes that a message of the upstream may have; that of the channel if not set. The upstream is
+    /// lost with a larger one.
+    #[must_use]
+    pub fn max_message_size(self, bytes: usize) -> Self {
+        self.change(|config| config.max_message_size = Some(bytes))
+    }
+
+    /// Bytes of the read buffer of an upstream connection; that of the channel if not set.
+    #[must_use]
+    pub fn read_buffer_size(self, bytes: usize) -> Self {
+        self.change(|config| config.read_buffer_size = Some(bytes))
+    }
+
+    /// Closes the client with 1014 when the upstream cannot be reached.
+    #[must_use]
+    pub fn close_on_failed_dial(self) -> Self {
+        self.change(|config| config.close_on_failed_dial = true)
+    }
+
+    /// Keeps the client connected when the upstream is lost or restarts, and connects to it again.
+    ///
+    /// That is: it is gone without a close frame, or closes without a code or with 1001, 1011,
+    /// 1012 or 1013. Messages wait
+    /// meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are answered
+    /// `upstream_unreachable` then. When the policy gives up, the client is closed with 1011. The upstream sees
+    /// a new connection, with the same handshake: what it knew of the client before is its own matter.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// use wasabi::{Reconnect, WebSocket};
+    ///
+    /// let patient = WebSocket::connect("ws://legacy:9000/").reconnect(
+    ///     Reconnect::exponential(Duration::from_millis(100), Duration::from_secs(5)).attempts(20),
+    /// );
+    /// # drop(patient);
+    /// ```
+    #[must_use]
+    pub fn reconnect(self, policy: Reconnect) -> Self {
+        self.change(|config| config.reconnect = Some(policy))
+    }
+
+    /// Makes the stream to the upstream by a function of the user's: through a proxy, a Unix socket, an
+    /// in-memory pipe.
+    ///
+    /// The function gets the handshake that will be sent over the stream, for its URI and headers. For `wss` it
+    /// does the TLS too. The [`connect_timeout`](Self::connect_timeout) covers it.
+    ///
+    /// ```
+    /// use wasabi::WebSocket;
+    ///
+    /// let local = WebSocket::connect("ws://localhost/feed").dial_with(async |_handshake| {
+    ///     tokio::net::UnixStream::connect("/run/feed.sock").await
+    /// });
+    /// # drop(local);
+    /// ```
+    #[must_use]
+    pub fn dial_with<F, Fut, T>(self, dial: F) -> Self
+    where
+        F: Fn(http::Request<()>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<T>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        self.change(|config| config.dialer = Dialer::custom(dial))
+    }
+
+    fn link(&self, connection: &Connection) -> Arc<Link> {
+        connection.state_of(self.id, || Arc::new(Link::new(Arc::clone(&self.config))))
+    }
+}
+
+impl Config {
+    fn limits(&self, connection: &Connection) -> Limits {
+        let channel = connection.limits();
+        Limits {
+            max_message_size: self.max_message_size.unwrap_or(channel.max_message_size),
+            read_buffer_size: self.read_buffer_size.unwrap_or(channel.read_buffer_size),
+        }
+    }
+}
+
+impl<S: Sync> Backend<S> for WebSocket {
+    async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
+        let link = self.link(req.connection());
+        link.forward(req.message().clone(), req.connection()).await
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        visit(self);
+    }
+}
+
+impl Lifecycle for WebSocket {
+    fn check(&self) -> Result<(), String> {
+        match self.config.mistakes.first() {
+            Some(mistake) => Err(mistake.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn handshake(&self, parts: &Parts) -> Result<(), HandshakeError> {
+        self.config.forward.check(&parts.uri, &parts.headers)
+    }
+
+    fn connected(&self, connection: &Connection) {
+        if self.config.eager {
+            self.link(connection).start(connection);
+        }
+    }
+}

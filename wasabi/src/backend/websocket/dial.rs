@@ -1,0 +1,346 @@
+//! Making an upstream connection: the stream, then the opening handshake (RFC 6455, section 4.1).
+
+use std::{
+    fmt, io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{
+    FutureExt,
+    future::{self, BoxFuture, Either},
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+
+use super::Config;
+use crate::{Connection, connection::socket::Socket};
+
+/// Where an upstream is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Target {
+    uri: Uri,
+    host: String,
+    port: u16,
+    is_tls: bool,
+}
+
+/// Why there is no upstream connection.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DialError {
+    #[error("cannot connect: {0}")]
+    Connect(#[source] io::Error),
+    #[error("not accepted within {0:?}")]
+    TimedOut(Duration),
+    #[error("the handshake was answered {0}")]
+    Refused(StatusCode),
+    #[error("the answer to the handshake is invalid: {0}")]
+    Invalid(&'static str),
+    #[error("the handshake failed: {0}")]
+    Http(#[from] hyper::Error),
+    #[error("the handshake cannot be built: {0}")]
+    Request(#[from] http::Error),
+}
+
+impl Target {
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("`{url}` is no WebSocket URL: {why}");
+        let uri: Uri = url
+            .parse()
+            .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
+        let is_tls = match uri.scheme_str() {
+            Some("ws") => false,
+            Some("wss") => true,
+            _ => return Err(wrong("it must start with `ws://` or `wss://`")),
+        };
+        let Some(authority) = uri.authority() else {
+            return Err(wrong("it names no host"));
+        };
+        if authority.as_str().contains('@') {
+            return Err(wrong("credentials belong in a header"));
+        }
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(wrong("it names no host"));
+        }
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = match (authority.port_u16(), is_tls) {
+            (Some(port), _) => port,
+            (None, false) => 80,
+            (None, true) => 443,
+        };
+        Ok(Self {
+            host: host.to_owned(),
+            port,
+            is_tls,
+            uri,
+        })
+    }
+}
+
+impl Config {
+    /// Connects for a client.
+    pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
+        match tokio::time::timeout(self.connect_timeout, self.connect_for(connection)).await {
+            Ok(result) => result,
+            Err(_) => Err(DialError::TimedOut(self.connect_timeout)),
+        }
+    }
+
+    async fn connect_for(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
+        let request = self.handshake(connection)?;
+        let io = self
+            .dialer
+            .dial(&self.target, &request)
+            .await
+            .map_err(DialError::Connect)?;
+        let (io, read_already) = upgrade(io, request).await?;
+        Ok(Socket::client(io, read_already, self.limits(connection)))
+    }
+
+    fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {
+        let path_and_query = self
+            .forward
+            .path_and_query(&self.target.uri, connection.uri().query());
+        let mut uri = self.target.uri.clone().into_parts();
+        uri.path_and_query = Some(path_and_query.try_into().map_err(http::Error::from)?);
+        let uri = Uri::from_parts(uri).map_err(http::Error::from)?;
+        let host = uri.authority().map_or("", |authority| authority.as_str());
+        let mut request = Request::builder()
+            .method(Method::GET)
+            .header(header::HOST, host)
+            .header(header::CONNECTION, "Upgrade")
+            .header(header::UPGRADE, "websocket")
+            .header(header::SEC_WEBSOCKET_VERSION, "13")
+            .header(header::SEC_WEBSOCKET_KEY, generate_key())
+            .uri(uri)
+            .body(())?;
+        let headers = request.headers_mut();
+        self.forward.add_headers(connection.headers(), headers);
+        if self.forward.subprotocol
+            && let Some(subprotocol) = connection.subprotocol()
+        {
+            let subprotocol = HeaderValue::from_str(subprotocol).map_err(http::Error::from)?;
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        Ok(request)
+    }
+}
+
+/// Does the handshake over a stream; returns it with what came after the handshake.
+async fn upgrade(io: Io, request: Request<()>) -> Result<(Io, Vec<u8>), DialError> {
+    let (mut parts, ()) = request.into_parts();
+    let (key, subprotocol) = (
+        parts.headers.get(header::SEC_WEBSOCKET_KEY).cloned(),
+        parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned(),
+    );
+    let target = parts.uri.path_and_query().cloned();
+    parts.uri = target.map(Uri::from).unwrap_or_default();
+    let request = Request::from_parts(parts, Empty::<Bytes>::new());
+
+    let (mut sender, http) = http1::Builder::new()
+        .max_buf_size(MAX_ANSWER)
+        .handshake(TokioIo::new(io))
+        .await?;
+    let mut http = pin!(http.with_upgrades().fuse());
+    let response = match future::select(pin!(sender.send_request(request)), http.as_mut()).await {
+        Either::Left((response, _)) => response?,
+        // The end of the stream: it is told to the request too.
+        Either::Right((_, response)) => response.await?,
+    };
+    check(&response, key.as_ref(), subprotocol.as_ref())?;
+    let upgrading = pin!(hyper::upgrade::on(response));
+    let upgraded = match future::select(upgrading, http).await {
+        Either::Left((upgraded, _)) => upgraded?,
+        Either::Right((_, upgrading)) => upgrading.await?,
+    };
+    match upgraded.downcast::<TokioIo<Io>>() {
+        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf.to_vec())),
+        Err(_) => Err(DialError::Invalid("it was upgraded to something else")),
+    }
+}
+
+/// The most bytes that the head of the answer may have.
+const MAX_ANSWER: usize = 64 * 1024;
+
+fn check<B>(
+    response: &Response<B>,
+    key: Option<&HeaderValue>,
+    subprotocol: Option<&HeaderValue>,
+) -> Result<(), DialError> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Err(DialError::Refused(response.status()));
+    }
+    let headers = response.headers();
+    let is = |name, token: &str| {
+        let value = headers.get(name).and_then(|value| value.to_str().ok());
+        value.is_some_and(|value| value.eq_ignore_ascii_case(token))
+    };
+    let expected = key.map(|key| derive_accept_key(key.as_bytes()));
+    if !is(header::UPGRADE, "websocket") {
+        return Err(DialError::Invalid("it upgrades to something else"));
+    }
+    if !has_upgrade(headers) {
+        return Err(DialError::Invalid("it does not upgrade the connection"));
+    }
+    if header_bytes(headers, header::SEC_WEBSOCKET_ACCEPT) != expected.as_deref().map(str::as_bytes)
+    {
+        return Err(DialError::Invalid("it does not belong to the request"));
+    }
+    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
+        return Err(DialError::Invalid("it uses an extension"));
+    }
+    if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != subprotocol {
+        return Err(DialError::Invalid("it has another subprotocol"));
+    }
+    Ok(())
+}
+
+fn has_upgrade(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+fn header_bytes(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> {
+    Some(headers.get(name)?.as_bytes().trim_ascii())
+}
+
+type Dial = dyn Fn(Request<()>) -> BoxFuture<'static, io::Result<Io>> + Send + Sync;
+
+/// How the stream to an upstream is made.
+#[derive(Clone, Default)]
+pub(super) enum Dialer {
+    #[default]
+    Tcp,
+    Custom(Arc<Dial>),
+}
+
+impl Dialer {
+    pub(super) fn custom<F, Fut, T>(dial: F) -> Self
+    where
+        F: Fn(Request<()>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<T>> + Send + 'static,
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        Self::Custom(Arc::new(move |request| {
+            let dialing = dial(request);
+            Box::pin(async move { Ok(Io::Custom(Box::new(dialing.await?))) })
+        }))
+    }
+
+    async fn dial(&self, target: &Target, request: &Request<()>) -> io::Result<Io> {
+        match self {
+            Self::Custom(dial) => dial(request.clone()).await,
+            Self::Tcp if target.is_tls => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "`wss` needs the feature `tls`",
+            )),
+            Self::Tcp => Ok(Io::Tcp(tcp(target).await?)),
+        }
+    }
+}
+
+impl fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "Tcp",
+            Self::Custom(_) => "Custom",
+        })
+    }
+}
+
+async fn tcp(target: &Target) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// A stream to an upstream.
+pub(super) enum Io {
+    Tcp(TcpStream),
+    Custom(Box<dyn Stream>),
+}
+
+/// What a dialler of the user's may return.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// Calls a method of whichever stream it is.
+macro_rules! each {
+    ($self:expr, $io:ident => $call:expr) => {
+        match $self.get_mut() {
+            Io::Tcp($io) => $call,
+            Io::Custom($io) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Io {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_read(cx, buffer))
+    }
+}
+
+impl AsyncWrite for Io {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        each!(self, io => Pin::new(io).poll_write(cx, data))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        each!(self, io => Pin::new(io).poll_shutdown(cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_host_and_port() {
+        let target = Target::parse("wss://[::1]/x?y").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("::1", 443));
+        let target = Target::parse("ws://up:9000").unwrap();
+        assert_eq!((target.host.as_str(), target.port), ("up", 9000));
+    }
+
+    #[test]
+    fn a_url_that_is_no_websocket_url_is_refused() {
+        for url in [
+            "http://up/",
+            "up:9000",
+            "/x",
+            "ws://",
+            "ws://user:pw@up/",
+            "",
+        ] {
+            assert!(Target::parse(url).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! What the upstream's handshake takes over from the client's.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+
+use crate::HandshakeError;
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Forward {
+    pub(super) headers: Vec<HeaderName>,
+    pub(super) required_headers: Vec<HeaderName>,
+    pub(super) query: Vec<String>,
+    pub(super) required_query: Vec<String>,
+    pub(super) subprotocol: bool,
+    /// The gateway's own headers.
+    pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// A header that may be put into the upstream's handshake.
+pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
+    let parsed = HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))?;
+    let own = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::HOST,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    if own.contains(&parsed) || parsed.as_str().starts_with("sec-websocket-") {
+        return Err(format!(
+            "the header `{parsed}` belongs to the handshake itself"
+        ));
+    }
+    Ok(parsed)
+}
+
+impl Forward {
+    /// Whether a client's handshake has everything that is required.
+    pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), HandshakeError> {
+        for name in &self.required_query {
+            let mut given = parameters(uri.query());
+            if !given.any(|parameter| parameter.name == *name && !parameter.is_empty) {
+                return Err(HandshakeError(format!("the query must have `{name}`")));
+            }
+        }
+        for name in &self.required_headers {
+            if headers.get(name).is_none_or(|value| value.is_empty()) {
+                return Err(HandshakeError(format!("the header `{name}` is missing")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers that pass from the client to the upstream, and the gateway's own.
+    pub(super) fn add_headers(&self, client: &HeaderMap, upstream: &mut HeaderMap) {
+        for name in &self.headers {
+            if upstream.contains_key(name) {
+                continue; // named twice
+            }
+            for value in client.get_all(name) {
+                upstream.append(name, value.clone());
+            }
+        }
+        for (name, value) in &self.fixed {
+            upstream.insert(name, value.clone());
+        }
+    }
+
+    /// The upstream's path and query with what passes from the client's query.
+    pub(super) fn path_and_query(&self, upstream: &Uri, client: Option<&str>) -> String {
+        let mut target = upstream.path().to_owned();
+        let fixed = upstream.query();
+        let mut separator = '?';
+        if let Some(fixed) = fixed {
+            target.push(separator);
+            target.push_str(fixed);
+            separator = '&';
+        }
+        for parameter in parameters(client) {
+            let is_fixed = || parameters(fixed).any(|other| other.name == parameter.name);
+            let passes = self.query.iter().any(|name| *name == parameter.name);
+            if passes && !is_fixed() {
+                target.push(separator);
+                target.push_str(parameter.raw);
+                separator = '&';
+            }
+        }
+        target
+    }
+}
+
+struct Parameter<'q> {
+    name: Cow<'q, str>,
+    /// Name and value as they are written: they are valid in a URI since they come out of one.
+    raw: &'q str,
+    is_empty: bool,
+}
+
+fn parameters(query: Option<&str>) -> impl Iterator<Item = Parameter<'_>> {
+    query.unwrap_or_default().split('&').filter_map(|raw| {
+        let (name, value) = form_urlencoded::parse(raw.as_bytes()).next()?;
+        Some(Parameter {
+            name,
+            raw,
+            is_empty: value.is_empty(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn forwarded(upstream: &str, client: &str, names: &[&str]) -> String {
+        let forward = Forward {
+            query: names.iter().map(|&name| name.to_owned()).collect(),
+            ..Forward::default()
+        };
+        forward.path_and_query(&upstream.parse().unwrap(), Some(client))
+    }
+
+    #[test]
+    fn chosen_parameters_pass_as_they_are_written() {
+        let passed = forwarded("ws://up/v3", "a=1&b=%0D%0Ax&c=%C3%A9+1&b=2", &["b", "c"]);
+        assert_eq!(passed, "/v3?b=%0D%0Ax&c=%C3%A9+1&b=2");
+    }
+
+    #[test]
+    fn a_parameter_is_known_under_an_encoded_name() {
+        assert_eq!(
+            forwarded("ws://up/", "app%5Fid=1", &["app_id"]),
+            "/?app%5Fid=1"
+        );
+    }
+
+    #[test]
+    fn a_client_cannot_change_a_parameter_of_the_upstreams_url() {
+        let passed = forwarded("ws://up/?key=secret", "k%65y=mine&l=EN", &["key", "l"]);
+        assert_eq!(passed, "/?key=secret&l=EN");
+    }
+
+    #[test]
+    fn headers_of_the_handshake_itself_cannot_be_forwarded() {
+        for name in ["Host", "upgrade", "Sec-WebSocket-Key", "a b", ""] {
+            assert!(header_name(name).is_err(), "{name}");
+        }
+        assert!(header_name("X-User").is_ok());
+    }
+}

@@ -1,0 +1,372 @@
+//! Between the requests of one client and its upstream connection: who may write, and who waits in which order.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Config,
+    dial::{DialError, Io},
+    upstream,
+};
+use crate::{
+    Close, Connection, Error, Message, Reply, Result, TrySendError,
+    connection::socket::{Failure, Incoming, Socket},
+};
+
+/// What a client's requests and its upstream connection share.
+///
+/// A request writes into the upstream's buffer itself while there is room; the upstream's companion sends what
+/// has gathered. Only a request that finds no room, or no connection yet, queues up.
+pub(super) struct Link {
+    pub(super) config: Arc<Config>,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    /// In the order of their tickets.
+    queue: VecDeque<Place>,
+    /// What requests have not picked up yet. One whose message was written finds itself nowhere.
+    failed: Vec<(u64, Unreachable)>,
+    next_ticket: u64,
+    /// The companion that serves the upstream connection.
+    companion: Waker,
+    /// It is awake already.
+    is_woken: bool,
+}
+
+enum Phase {
+    /// The next message dials.
+    Idle,
+    Connecting,
+    Open(Socket<Io>),
+    /// The client is being closed.
+    Ended(Unreachable),
+}
+
+/// A request's place in the queue.
+struct Place {
+    ticket: u64,
+    since: Instant,
+    message: Message,
+    request: Waker,
+}
+
+/// Why a message did not reach the upstream.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Unreachable {
+    #[error(transparent)]
+    Dial(Arc<DialError>),
+    #[error("the upstream connection was lost")]
+    Lost,
+    #[error("not connected again within {0:?}")]
+    TimedOut(Duration),
+    #[error("the upstream connection is closed")]
+    Closed,
+}
+
+impl From<Unreachable> for Error {
+    fn from(why: Unreachable) -> Self {
+        Self::UpstreamUnreachable(Box::new(why))
+    }
+}
+
+impl Link {
+    pub(super) fn new(config: Arc<Config>) -> Self {
+        Self {
+            config,
+            state: Mutex::new(State {
+                phase: Phase::Idle,
+                queue: VecDeque::new(),
+                failed: Vec::new(),
+                next_ticket: 0,
+                companion: Waker::noop().clone(),
+                is_woken: false,
+            }),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing of the user's runs while the lock is held but streams of a custom dialler; after a panic in
+        // one of them the connection is lost anyway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // For requests
+
+    /// Connects, unless there is a connection or an attempt at one.
+    pub(super) fn start(self: &Arc<Self>, connection: &Connection) {
+        {
+            let mut state = self.lock();
+            if !matches!(state.phase, Phase::Idle) {
+                return;
+            }
+            state.phase = Phase::Connecting;
+        }
+        let serving = upstream::run(Arc::clone(self), connection.clone());
+        if !connection.accompany(Box::pin(serving)) {
+            self.end(Unreachable::Closed);
+        }
+    }
+
+    /// Forwards a message. The first poll decides its place in the order.
+    pub(super) async fn forward(
+        self: &Arc<Self>,
+        message: Message,
+        connection: &Connection,
+    ) -> Result<Reply> {
+        if let Some(ticket) = self.offer(message, connection)? {
+            let _place = Leave { link: self, ticket };
+            poll_fn(|cx| self.poll_place(ticket, cx)).await?;
+        }
+        Ok(Reply::none())
+    }
+
+    /// Writes a message, or queues it and returns its ticket.
+    fn offer(
+        self: &Arc<Self>,
+        message: Message,
+        connection: &Connection,
+    ) -> Result<Option<u64>, Unreachable> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut must_start = false;
+        match &mut state.phase {
+            Phase::Open(socket) if state.queue.is_empty() && !socket.is_blocked() => {
+                let written = socket.write(message);
+                state.wake_companion();
+                return match written {
+                    Ok(()) => Ok(None),
+                    Err(_) => Err(Unreachable::Lost),
+                };
+            }
+            Phase::Open(_) => {}
+            Phase::Idle => must_start = true,
+            // The companion watches how long messages wait.
+            Phase::Connecting => state.wake_companion(),
+            Phase::Ended(why) => return Err(why.clone()),
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.queue.push_back(Place {
+            ticket,
+            since: Instant::now(),
+            message,
+            request: Waker::noop().clone(),
+        });
+        drop(guard);
+        if must_start {
+            self.start(connection);
+        }
+        Ok(Some(ticket))
+    }
+
+    fn poll_place(&self, ticket: u64, cx: &Context<'_>) -> Poll<Result<(), Unreachable>> {
+        let mut state = self.lock();
+        if let Some(index) = state.find(ticket) {
+            state.queue[index].request.clone_from(cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match state.take_failure(ticket) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        })
+    }
+
+    // For the companion
+
+    /// There is an upstream connection.
+    pub(super) fn open(&self, socket: Socket<Io>) {
+        self.lock().phase = Phase::Open(socket);
+    }
+
+    /// There is none, for now.
+    pub(super) fn reconnect(&self) {
+        let old = mem::replace(&mut self.lock().phase, Phase::Connecting);
+        drop(old);
+    }
+
+    /// Nothing could be reached: those that wait learn of it, the next message tries again.
+    pub(super) fn fail(&self, why: Unreachable) {
+        let mut state = self.lock();
+        state.phase = Phase::Idle;
+        state.fail_while(|_| true, &why);
+    }
+
+    /// Nothing is forwarded from now on. Returns the upstream connection if there is one.
+    pub(super) fn end(&self, why: Unreachable) -> Option<Socket<Io>> {
+        let mut state = self.lock();
+        state.fail_while(|_| true, &why);
+        match mem::replace(&mut state.phase, Phase::Ended(why)) {
+            Phase::Open(socket) => Some(socket),
+            _ => None,
+        }
+    }
+
+    /// Fails the messages that have waited too long for a connection, and tells when the next one will have.
+    pub(super) fn expire(&self, cx: &Context<'_>) -> Option<Instant> {
+        let limit = self.config.connect_timeout;
+        let mut state = self.lock();
+        state.register(cx);
+        let now = Instant::now();
+        state.fail_while(
+            |place| now >= place.since + limit,
+            &Unreachable::TimedOut(limit),
+        );
+        state.queue.front().map(|place| place.since + limit)
+    }
+
+    /// Sends what waits.
+    pub(super) fn poll_write(&self, cx: &Context<'_>) -> Result<Blocked, Failure> {
+        let mut state = self.lock();
+        state.register(cx);
+        state.write()
+    }
+
+    /// Sends what waits, and delivers what has come to the client.
+    pub(super) fn poll(&self, cx: &Context<'_>, client: &Connection) -> (Poll<Event>, Blocked) {
+        let mut state = self.lock();
+        state.register(cx);
+        let mut event = Poll::Pending;
+        let blocked = state.write().and_then(|_| {
+            event = state.read(client)?;
+            state.write() // pongs, and what there is room for now
+        });
+        match blocked {
+            Ok(blocked) => (event, blocked),
+            // What was read first came first.
+            Err(_) if event.is_ready() => (event, Blocked::No),
+            Err(failure) => (Poll::Ready(Event::Failed(failure)), Blocked::No),
+        }
+    }
+}
+
+/// What the companion has to see to.
+pub(super) enum Event {
+    /// The client's send queue is full: this message waits.
+    Full(Message),
+    Closed(Close),
+    Failed(Failure),
+}
+
+/// Whether the upstream takes no more, and how many bytes it has taken so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blocked {
+    No,
+    At(u64),
+}
+
+impl State {
+    fn register(&mut self, cx: &Context<'_>) {
+        self.is_woken = false;
+        self.companion.clone_from(cx.waker());
+        if let Phase::Open(socket) = &mut self.phase {
+            socket.register(cx.waker());
+        }
+    }
+
+    fn wake_companion(&mut self) {
+        if !mem::replace(&mut self.is_woken, true) {
+            self.companion.wake_by_ref();
+        }
+    }
+
+    fn find(&self, ticket: u64) -> Option<usize> {
+        self.queue
+            .binary_search_by_key(&ticket, |place| place.ticket)
+            .ok()
+    }
+
+    fn take_failure(&mut self, ticket: u64) -> Option<Unreachable> {
+        let index = self.failed.iter().position(|(other, _)| *other == ticket)?;
+        Some(self.failed.swap_remove(index).1)
+    }
+
+    /// Fails the first ones in the queue.
+    fn fail_while(&mut self, which: impl Fn(&Place) -> bool, why: &Unreachable) {
+        while self.queue.front().is_some_and(&which) {
+            if let Some(place) = self.queue.pop_front() {
+                self.failed.push((place.ticket, why.clone()));
+                place.request.wake();
+            }
+        }
+    }
+
+    /// Writes the queue and flushes, as far as the upstream takes it.
+    fn write(&mut self) -> Result<Blocked, Failure> {
+        let Phase::Open(socket) = &mut self.phase else {
+            return Ok(Blocked::No);
+        };
+        loop {
+            if let Poll::Ready(result) = socket.poll_flush() {
+                result?;
+            } else {
+                return Ok(Blocked::At(socket.written()));
+            }
+            if self.queue.is_empty() {
+                return Ok(Blocked::No);
+            }
+            while !socket.is_blocked() {
+                let Some(place) = self.queue.pop_front() else {
+                    break;
+                };
+                place.request.wake();
+                socket.write(place.message)?;
+            }
+        }
+    }
+
+    /// Passes messages to the client as long as it takes them.
+    fn read(&mut self, client: &Connection) -> Result<Poll<Event>, Failure> {
+        let Phase::Open(socket) = &mut self.phase else {
+            return Ok(Poll::Pending);
+        };
+        loop {
+            let Poll::Ready(incoming) = socket.poll_read() else {
+                return Ok(Poll::Pending);
+            };
+            match incoming? {
+                Incoming::Message(message) => match client.try_send(message) {
+                    // A client that is being closed gets nothing more.
+                    Ok(()) | Err(TrySendError::Closed(_)) => {}
+                    Err(TrySendError::Full(message)) => {
+                        return Ok(Poll::Ready(Event::Full(message)));
+                    }
+                },
+                Incoming::Close(close) => return Ok(Poll::Ready(Event::Closed(close))),
+                Incoming::Ping | Incoming::Pong => {}
+            }
+        }
+    }
+}
+
+/// Leaves the queue when the request is done, or has been given up: then its message is not sent.
+struct Leave<'a> {
+    link: &'a Link,
+    ticket: u64,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut state = self.link.lock();
+        if let Some(index) = state.find(self.ticket) {
+            state.queue.remove(index);
+        } else {
+            state.take_failure(self.ticket);
+        }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").finish_non_exhaustive()
+    }
+}

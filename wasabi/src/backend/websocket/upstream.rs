@@ -1,0 +1,327 @@
+//! The companion that serves one upstream connection: dials, moves what there is to move, and ends it.
+
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::AsyncReadExt,
+    time::{Instant, Sleep, sleep, sleep_until},
+};
+
+use super::{
+    dial::Io,
+    link::{Blocked, Event, Link, Unreachable},
+    reconnect::Delays,
+};
+use crate::{
+    Close, CloseCode, Connection,
+    connection::socket::{Failure, Socket},
+};
+
+/// A connection that lasted so long makes up for the attempts before it.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// Serves a client until it or its upstream has gone, or the upstream could not be reached.
+pub(super) async fn run(link: Arc<Link>, connection: Connection) {
+    // Whatever happens, a panic in a dialler included, nobody waits for ever.
+    let mut end_on_drop = EndOnDrop(Some(&link));
+    let config = &*link.config;
+    let mut closed = pin!(connection.closed());
+    let mut delays: Option<Delays> = None;
+    loop {
+        // In a box of its own: it is large, and the companion stays.
+        let dialing = Box::pin(config.dial(&connection));
+        match while_waiting(&link, closed.as_mut(), dialing).await {
+            None => return,
+            Some(Ok(socket)) => {
+                tracing::debug!(connection = %connection.id(), "upstream connected");
+                link.open(socket);
+                let opened = Instant::now();
+                match serve(&link, &connection, closed.as_mut()).await {
+                    End::Client(close) => {
+                        if let Some(mut socket) = link.end(Unreachable::Closed)
+                            && socket.close(&for_upstream(close)).is_ok()
+                        {
+                            finish(socket).await;
+                        }
+                        return;
+                    }
+                    End::Broken(why) => {
+                        tracing::warn!(connection = %connection.id(), %why, "upstream broke a rule");
+                        connection.close(Close::new(
+                            CloseCode::INTERNAL,
+                            "upstream sent an invalid message",
+                        ));
+                        if let Some(socket) = link.end(Unreachable::Lost) {
+                            reject(socket, &why).await;
+                        }
+                        return;
+                    }
+                    End::Upstream(close, kind) => {
+                        tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
+                        if kind == Kind::Final || config.reconnect.is_none() {
+                            connection.close(close);
+                            if let Some(socket) = link.end(Unreachable::Lost) {
+                                finish(socket).await;
+                            }
+                            return;
+                        }
+                    }
+                }
+                link.reconnect();
+                if opened.elapsed() >= STABLE {
+                    delays = None;
+                }
+            }
+            Some(Err(error)) => {
+                tracing::warn!(connection = %connection.id(), %error, "upstream cannot be reached");
+                if delays.is_none() {
+                    let why = Unreachable::Dial(Arc::new(error));
+                    if config.close_on_failed_dial {
+                        connection.close(Close::new(
+                            CloseCode::BAD_GATEWAY,
+                            "upstream cannot be reached",
+                        ));
+                        link.end(why);
+                    } else {
+                        end_on_drop.0 = None; // the next message has another companion
+                        link.fail(why);
+                    }
+                    return;
+                }
+            }
+        }
+        let next = match &config.reconnect {
+            Some(policy) => delays.get_or_insert_with(|| policy.start()).next(),
+            None => None,
+        };
+        let Some(delay) = next else {
+            connection.close(lost());
+            return;
+        };
+        if while_waiting(&link, closed.as_mut(), sleep(delay))
+            .await
+            .is_none()
+        {
+            return;
+        }
+    }
+}
+
+/// Waits for something while messages wait for an upstream, but none of them too long. `None` when the client
+/// has gone.
+async fn while_waiting<F: Future>(
+    link: &Link,
+    mut closed: Pin<&mut impl Future<Output = Close>>,
+    future: F,
+) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut timer = Timer::default();
+    poll_fn(|cx| {
+        if closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        while let Some(deadline) = link.expire(cx) {
+            if timer.poll(cx, deadline).is_pending() {
+                break;
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// How an upstream connection ended.
+enum End {
+    /// The client's connection has ended like this.
+    Client(Close),
+    /// The upstream is gone, and this is what the client is told if it is told.
+    Upstream(Close, Kind),
+    /// The upstream broke a rule, and is told this.
+    Broken(Close),
+}
+
+/// Whether connecting again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Final,
+    Restart,
+}
+
+/// Moves messages in both directions until one side has gone.
+async fn serve(
+    link: &Link,
+    client: &Connection,
+    mut closed: Pin<&mut impl Future<Output = Close>>,
+) -> End {
+    let mut stall = Stall::default();
+    loop {
+        let event = poll_fn(|cx| {
+            if let Poll::Ready(close) = closed.as_mut().poll(cx) {
+                return Poll::Ready(Err(End::Client(close)));
+            }
+            let (event, blocked) = link.poll(cx, client);
+            if let Poll::Ready(event) = event {
+                return Poll::Ready(Ok(event));
+            }
+            if stall.poll(cx, blocked, link.config.send_timeout).is_ready() {
+                return Poll::Ready(Err(End::Upstream(lost(), Kind::Restart)));
+            }
+            Poll::Pending
+        })
+        .await;
+        match event {
+            Err(end) => return end,
+            Ok(Event::Closed(close)) => return for_client(close),
+            Ok(Event::Failed(failure)) => return failed(failure),
+            Ok(Event::Full(message)) => {
+                // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
+                stall = Stall::default();
+                let mut sending = pin!(client.send(message));
+                let end = poll_fn(|cx| {
+                    if let Poll::Ready(close) = closed.as_mut().poll(cx) {
+                        return Poll::Ready(Some(End::Client(close)));
+                    }
+                    if let Err(failure) = link.poll_write(cx) {
+                        return Poll::Ready(Some(failed(failure)));
+                    }
+                    sending.as_mut().poll(cx).map(|_sent| None)
+                })
+                .await;
+                if let Some(end) = end {
+                    return end;
+                }
+            }
+        }
+    }
+}
+
+fn failed(failure: Failure) -> End {
+    match failure {
+        Failure::Closed | Failure::Broken(_) => End::Upstream(lost(), Kind::Restart),
+        Failure::Rule(why) => End::Broken(why),
+    }
+}
+
+fn lost() -> Close {
+    Close::new(CloseCode::INTERNAL, "upstream was lost")
+}
+
+/// What the client learns of the upstream's close.
+fn for_client(close: Close) -> End {
+    let kind = match close.code.as_u16() {
+        1001 | 1005 | 1006 | 1011..=1013 => Kind::Restart,
+        _ => Kind::Final,
+    };
+    let says_nothing = close.code == CloseCode::PROTOCOL_ERROR
+        || CloseCode::try_from(close.code.as_u16()).is_err();
+    End::Upstream(if says_nothing { lost() } else { close }, kind)
+}
+
+/// What the upstream learns of the client's end.
+fn for_upstream(close: Close) -> Close {
+    if close.code == CloseCode::NO_STATUS || CloseCode::try_from(close.code.as_u16()).is_ok() {
+        close
+    } else {
+        Close::new(CloseCode::GOING_AWAY, "client was lost")
+    }
+}
+
+/// How long an upstream may take for its part of the closing handshake.
+const CLOSE_HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// Completes the closing handshake: sends what is left and waits for the end of the stream.
+async fn finish(mut socket: Socket<Io>) {
+    let closing = poll_fn(|cx| {
+        socket.register(cx.waker());
+        if let Poll::Ready(Err(_)) = socket.poll_flush() {
+            return Poll::Ready(());
+        }
+        loop {
+            match socket.poll_read() {
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    });
+    let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
+}
+
+/// Tells an upstream what it did wrong. What it sends is not looked at any more, but read: a socket that is closed
+/// over unread bytes resets the connection, and the close frame with it.
+async fn reject(mut socket: Socket<Io>, why: &Close) {
+    if socket.close(why).is_err() {
+        return;
+    }
+    let closing = async {
+        let flushed = poll_fn(|cx| {
+            socket.register(cx.waker());
+            socket.poll_flush()
+        });
+        if flushed.await.is_err() {
+            return;
+        }
+        let mut io = socket.into_io();
+        let mut rest = [0; 1024];
+        while matches!(io.read(&mut rest).await, Ok(1..)) {}
+    };
+    let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
+}
+
+/// Finds out that the upstream takes nothing for too long.
+#[derive(Default)]
+struct Stall {
+    /// Since when nothing was taken after how many bytes.
+    since: Option<(Instant, u64)>,
+    timer: Timer,
+}
+
+impl Stall {
+    fn poll(&mut self, cx: &mut Context<'_>, blocked: Blocked, limit: Duration) -> Poll<()> {
+        let Blocked::At(written) = blocked else {
+            self.since = None;
+            return Poll::Pending;
+        };
+        let since = match self.since {
+            Some((since, before)) if before == written => since,
+            _ => Instant::now(),
+        };
+        self.since = Some((since, written));
+        self.timer.poll(cx, since + limit)
+    }
+}
+
+/// A timer whose deadline moves.
+#[derive(Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let timer = self
+            .0
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx)
+    }
+}
+
+struct EndOnDrop<'a>(Option<&'a Link>);
+
+impl Drop for EndOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(link) = self.0 {
+            link.end(Unreachable::Closed);
+        }
+    }
+}

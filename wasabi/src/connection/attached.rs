@@ -1,0 +1,90 @@
+//! What belongs to a connection beside its socket: state of backends, and futures that run in its task.
+
+use std::{
+    any::Any,
+    mem,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+/// A future that runs in the task of a connection, beside its requests.
+pub(crate) type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+type Value = Arc<dyn Any + Send + Sync>;
+
+/// Freed when the connection ends, however long handles to it are kept.
+#[derive(Default)]
+pub(crate) struct Attached {
+    inner: Mutex<Inner>,
+    /// There are companions that the connection's task has not taken yet.
+    fresh: AtomicBool,
+}
+
+#[derive(Default)]
+struct Inner {
+    /// A few at most: one for each backend that keeps something.
+    values: Vec<(u64, Value)>,
+    companions: Vec<Companion>,
+    ended: bool,
+}
+
+impl Attached {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing panics while it holds the lock.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The value of the backend with this id; made when there is none. After the end it is made each time.
+    pub(crate) fn value<T: Any + Send + Sync>(
+        &self,
+        id: u64,
+        make: impl FnOnce() -> Arc<T>,
+    ) -> Arc<T> {
+        let mut inner = self.lock();
+        let known = inner.values.iter().find(|(other, _)| *other == id);
+        if let Some(value) = known.and_then(|(_, value)| Arc::clone(value).downcast().ok()) {
+            return value;
+        }
+        let value = make();
+        if !inner.ended {
+            inner.values.push((id, Arc::clone(&value) as Value));
+        }
+        value
+    }
+
+    /// Adds a future; `false`, and it is dropped, when the connection has ended.
+    pub(crate) fn add(&self, companion: Companion) -> bool {
+        let mut inner = self.lock();
+        if inner.ended {
+            return false;
+        }
+        inner.companions.push(companion);
+        self.fresh.store(true, Ordering::Release);
+        true
+    }
+
+    /// The futures that have been added since.
+    pub(crate) fn take_companions(&self) -> Vec<Companion> {
+        if !self.fresh.load(Ordering::Acquire) {
+            return Vec::new();
+        }
+        self.fresh.store(false, Ordering::Release);
+        mem::take(&mut self.lock().companions)
+    }
+
+    /// The connection has ended.
+    pub(crate) fn end(&self) {
+        let mut inner = self.lock();
+        inner.ended = true;
+        let (values, companions) = (
+            mem::take(&mut inner.values),
+            mem::take(&mut inner.companions),
+        );
+        // Destructors may come back here.
+        drop(inner);
+        drop((values, companions));
+    }
+}

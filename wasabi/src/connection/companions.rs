@@ -1,0 +1,86 @@
+//! The futures that run in a connection's task beside its requests.
+
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use super::{
+    Connection,
+    attached::Companion,
+    in_flight::{InFlight, Polled},
+};
+
+/// The companions of one connection. A connection without any pays a load of an atomic for them.
+pub(crate) struct Companions(InFlight<Companion, ()>);
+
+/// More than there are backends in any gateway.
+const CAPACITY: usize = 1024;
+
+impl Companions {
+    pub(crate) fn new() -> Self {
+        Self(InFlight::new(CAPACITY))
+    }
+
+    /// Names the task that is woken when a companion is.
+    pub(crate) fn register(&self, task: &Waker) {
+        self.0.register(task);
+    }
+
+    /// Polls those that are new or have been woken. `false` when there were none.
+    pub(crate) fn poll(&mut self, connection: &Connection, cx: &Context<'_>) -> bool {
+        let mut any = false;
+        for word in 0..self.0.words() {
+            let mut woken = self.0.take_woken(word);
+            any |= woken != 0;
+            while woken != 0 {
+                let bit = woken.trailing_zeros();
+                woken &= woken - 1;
+                self.step(word * 64 + bit as usize);
+            }
+        }
+        for companion in connection.take_companions() {
+            if !self.0.has_room() {
+                tracing::error!(connection = %connection.id(), "too many companions");
+                break;
+            }
+            any = true;
+            let index = self.0.insert(companion, (), cx.waker());
+            self.step(index);
+        }
+        any
+    }
+
+    fn step(&mut self, index: usize) {
+        if self.0.tag_mut(index).is_none() {
+            return; // woken after its end
+        }
+        match self.0.poll(index) {
+            Polled::Pending => return,
+            Polled::Ready(()) => {}
+            Polled::Panicked => tracing::error!("a companion of a connection panicked"),
+        }
+        self.0.finish(index);
+        self.0.release(index);
+    }
+
+    /// After the end of the connection: lets the companions finish, which know of it, for so long.
+    pub(crate) async fn finish(mut self, connection: &Connection, limit: Duration) {
+        if self.0.is_empty() {
+            return;
+        }
+        let all = poll_fn(|cx| {
+            self.register(cx.waker());
+            self.poll(connection, cx);
+            if self.0.is_empty() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::debug!(connection = %connection.id(), "companions are cut");
+        }
+    }
+}
