@@ -7,6 +7,7 @@ mod websocket;
 
 use ::http::request::Parts;
 
+pub(crate) use self::http::install_tls_provider;
 pub use self::{
     balance::{Balance, BalanceError, Balancer, Picked},
     function::IntoBackend,

@@ -145,9 +145,11 @@ pub(crate) fn report(
     id: Option<&RequestId>,
     route: &str,
 ) -> Reply {
+    // As an error and not as text: then subscribers write what caused it, too.
+    let cause: &(dyn std::error::Error + 'static) = error;
     match error {
-        Error::Internal(_) => tracing::error!(%error, route, "request failed"),
-        _ => tracing::debug!(code = error.code(), %error, route, "request failed"),
+        Error::Internal(_) => tracing::error!(error = cause, route, "request failed"),
+        _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),
     }
     format.write(error, id)
 }

@@ -13,6 +13,7 @@ pub use self::{
 };
 use crate::{
     Backend, Parser, Registry,
+    backend::install_tls_provider,
     channel::{Channel, OnConnect, OnDisconnect},
 };
 
@@ -160,6 +161,8 @@ pub struct GatewayBuilder<S> {
 impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     /// A gateway with this state and nothing else yet.
     pub fn new(state: S) -> Self {
+        // Functions of the gateway may make clients of their own.
+        install_tls_provider();
         Self {
             state: Arc::new(state),
             gateway: Gateway {

@@ -8,8 +8,9 @@ mod request;
 use std::{fmt, sync::OnceLock, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use reqwest::{Client, Url};
+use reqwest::{Client, ClientBuilder, Url};
 
+pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 use self::{host_limit::HostLimit, request::parse_url};
 use crate::{Backend, Error, Lifecycle, Request, Result};
@@ -97,6 +98,26 @@ impl Http {
             method,
             url: parse_url(url.as_ref()),
         })
+    }
+
+    /// The client that this backend makes for itself, to be changed and given to [`client`](Self::client): no
+    /// redirects, no proxies, 10 s for a connection.
+    ///
+    /// With the cargo feature `tls` a client that is made in another way, before there is a gateway, needs a
+    /// default provider of rustls to be installed.
+    ///
+    /// ```
+    /// use wasabi::Http;
+    ///
+    /// # fn main() -> Result<(), wasabi::reqwest::Error> {
+    /// let client = Http::client_builder().user_agent("gateway/1").build()?;
+    /// let orders = Http::post("http://orders:8080/place").client(client);
+    /// # drop(orders);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_builder() -> ClientBuilder {
+        client::builder()
     }
 
     /// The content type of the request's body, such as `application/json`.
