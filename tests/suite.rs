@@ -2,6 +2,7 @@
 
 mod suite {
     mod balance;
+    mod client_ip;
     mod connection;
     mod errors;
     mod extractors;

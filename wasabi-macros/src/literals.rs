@@ -48,6 +48,8 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
     ("Cache", "new", 0, Rule::NotZero),
     ("CircuitBreaker", "new", 0, Rule::NotZero),
     ("ClientIp", "trusting", 0, Rule::Networks),
+    ("ClientIp", "cloudflare", 0, Rule::Networks),
+    ("ClientIp", "cloudfront", 0, Rule::Networks),
     ("CloseCode", "new", 0, Rule::CloseCode),
 ];
 

@@ -24,6 +24,7 @@ pub struct Channel<S, B, P = Raw, C = NoHook, D = NoHook> {
     pub(crate) path: String,
     pub(crate) info: ChannelInfo,
     pub(crate) layers: Vec<Apply>,
+    pub(crate) mistakes: Vec<String>,
     parts: Parts<S, B, P, C, D>,
 }
 
@@ -50,6 +51,7 @@ impl<S> Channel<S, Absent> {
             path: path.into(),
             info,
             layers: Vec::new(),
+            mistakes: Vec::new(),
             parts: Parts {
                 scope: *scope,
                 backend: Absent,
@@ -204,6 +206,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// One entry of `http = [..]`; those that come first are outermost.
     #[must_use]
     pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
+        self.mistakes.extend(middleware.check().err());
         self.layers
             .push(Box::new(|router| middleware.apply(router)));
         self
@@ -291,6 +294,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             path: self.path,
             info: self.info,
             layers: self.layers,
+            mistakes: self.mistakes,
             parts: change(self.parts),
         }
     }

@@ -8,7 +8,12 @@ pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;
 
-use std::{any::Any, fmt, net::SocketAddr, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{Extensions, HeaderMap, Uri};
 
@@ -21,7 +26,7 @@ pub use self::{
     outbox::{SendError, TrySendError},
     registry::Registry,
 };
-use crate::{Close, Message};
+use crate::{Close, Message, middleware::http::ClientIp};
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
 ///
@@ -125,6 +130,13 @@ impl Connection {
     /// The peer's address; `None` behind a Unix socket. Behind a proxy it is the proxy's.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.0.handshake.remote_addr
+    }
+
+    /// The client's address as [`ClientIp`] middleware has found it out; without such middleware that of the peer.
+    /// `None` when there is neither.
+    pub fn client_ip(&self) -> Option<IpAddr> {
+        let found = self.extensions().get().map(|ClientIp(ip)| *ip);
+        found.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
     }
 
     /// The URI of the handshake.

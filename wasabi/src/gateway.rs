@@ -187,12 +187,14 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .description
             .channels
             .push((path.clone(), channel.info));
-        let mistakes = &mut self.gateway.mistakes;
-        channel.backend().lifecycle(&mut |part| {
-            if let Err(mistake) = part.check() {
-                mistakes.push(GatewayError::Setting(format!("`{path}`: {mistake}")));
-            }
-        });
+        let mut mistakes = channel.mistakes.clone();
+        channel
+            .backend()
+            .lifecycle(&mut |part| mistakes.extend(part.check().err()));
+        let mistakes = mistakes
+            .iter()
+            .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
+        self.gateway.mistakes.extend(mistakes);
         let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
         self.gateway.routes.push((path, Entry::Endpoint(router)));
     }

@@ -1,6 +1,8 @@
 //! HTTP middleware: code around the handshake.
 
-use std::convert::Infallible;
+mod client_ip;
+
+use std::{any::Any, convert::Infallible};
 
 pub use axum::{
     extract::Request,
@@ -10,6 +12,8 @@ pub use axum::{
 
 use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
+
+pub use self::client_ip::{ClientIp, ClientIpLayer, ClientIpService};
 
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with
 /// `#[middleware(http)]`.
@@ -22,6 +26,12 @@ use tower::{Layer, Service};
 pub trait HttpMiddleware: Clone + Send + 'static {
     /// Puts this around an endpoint.
     fn apply(self, endpoint: MethodRouter) -> MethodRouter;
+
+    /// What is wrong with its settings; asked once, when the gateway is built.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -35,5 +45,14 @@ where
 {
     fn apply(self, endpoint: MethodRouter) -> MethodRouter {
         endpoint.layer(self)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        // `tower::Layer` has no room for a question, and every layer takes this implementation.
+        let layer: &dyn Any = self;
+        if let Some(client_ip) = layer.downcast_ref::<ClientIpLayer>() {
+            return client_ip.check();
+        }
+        Ok(())
     }
 }

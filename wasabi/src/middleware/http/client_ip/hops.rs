@@ -1,0 +1,89 @@
+//! What proxies say about the hops that a request has taken.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderValue, header::FORWARDED};
+
+/// The hops of `X-Forwarded-For` from the right; `None` for one that cannot be read.
+pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all("x-forwarded-for").into_iter().rev();
+    lines.flat_map(|line| {
+        let hops = line.as_bytes().rsplit(|byte| *byte == b',');
+        hops.map(|hop| std::str::from_utf8(hop).ok().and_then(address))
+    })
+}
+
+/// The hops of `Forwarded` (RFC 7239) from the right; `None` for one that cannot be read.
+pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all(FORWARDED).into_iter().rev();
+    lines.flat_map(|line| split_from_right(line.as_bytes(), b',').map(element))
+}
+
+/// The value of a header that comes once.
+pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => HeaderValue::to_str(value).ok(),
+        _ => None,
+    }
+}
+
+/// An address, with or without port; IPv6 with or without brackets.
+pub(super) fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let ip: Option<IpAddr> = text.parse().ok();
+    let ip = ip.or_else(|| text.parse().ok().map(|addr: SocketAddr| addr.ip()));
+    let ip = ip.or_else(|| bracketed().map(IpAddr::V6));
+    ip.map(|ip| ip.to_canonical())
+}
+
+/// An address and always a port, IPv6 without brackets too.
+pub(super) fn address_then_port(text: &str) -> Option<IpAddr> {
+    let (ip, port) = text.trim().rsplit_once(':')?;
+    port.parse::<u16>().ok()?;
+    address(ip)
+}
+
+/// The address in one element of `Forwarded`: `for=1.2.3.4;proto=https`.
+fn element(element: &[u8]) -> Option<IpAddr> {
+    let mut found = None;
+    for pair in split_from_right(element, b';') {
+        let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+        if name.trim().eq_ignore_ascii_case("for") {
+            if found.is_some() {
+                return None;
+            }
+            let value = value.trim();
+            let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
+            found = Some(address(unquoted.unwrap_or(value))?);
+        }
+    }
+    found
+}
+
+/// Splits a list whose members may be quoted. It is read from the right because the right end is what a trusted
+/// proxy wrote, while a client may have left a quote open on the left.
+fn split_from_right(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(list);
+    std::iter::from_fn(move || {
+        let list = rest?;
+        let mut quoted = false;
+        for (at, byte) in list.iter().enumerate().rev() {
+            if *byte == b'"' && !is_escaped(&list[..at]) {
+                quoted = !quoted;
+            } else if *byte == separator && !quoted {
+                rest = Some(&list[..at]);
+                return Some(&list[at + 1..]);
+            }
+        }
+        rest = None;
+        Some(list)
+    })
+}
+
+/// Whether what comes after these bytes has a backslash before it that counts.
+fn is_escaped(before: &[u8]) -> bool {
+    let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\');
+    backslashes.count() % 2 == 1
+}
