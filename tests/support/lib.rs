@@ -1,5 +1,7 @@
 //! What the tests share: a gateway on a free port, and a client that does not wait for ever.
 
+pub mod example;
+
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,

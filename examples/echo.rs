@@ -1,0 +1,11 @@
+//! The smallest gateway: every message comes back.
+//!
+//! `cargo run --example echo`, then connect to `ws://127.0.0.1:8080/`.
+
+use wasabi::prelude::*;
+
+#[tokio::main]
+async fn main() -> Result<(), ServeError> {
+    let gateway = gateway!(channel("/", async |message: Message| message));
+    Server::bind("127.0.0.1:8080").serve(gateway).await
+}

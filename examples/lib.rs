@@ -1,0 +1,1 @@
+//! Nothing: the programs are beside this file, `cargo run --example quickstart` runs one.

@@ -1,0 +1,112 @@
+//! The quickstart, as a program of its own, asked by WebSocket clients that others wrote.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio_tungstenite::tungstenite::Message;
+use wasabi_tests::{example::Example, soon};
+
+fn tools() -> PathBuf {
+    let tools = std::env::var_os("WASABI_TEST_TOOLS");
+    PathBuf::from(tools.expect("WASABI_TEST_TOOLS is set by tests/run"))
+}
+
+fn clients() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients")
+}
+
+fn assert_ok(mut command: Command) {
+    let output = command.output().expect("the client runs");
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+#[ignore = "needs Python's websockets: run tests/run"]
+fn the_quickstart_keeps_its_contract_with_pythons_websockets() {
+    let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
+    let mut python = Command::new(tools().join("python/bin/python"));
+    python
+        .arg(clients().join("contract.py"))
+        .arg(quickstart.url());
+    assert_ok(python);
+}
+
+#[test]
+#[ignore = "needs npm's ws: run tests/run"]
+fn the_quickstart_keeps_its_contract_with_npms_ws() {
+    let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
+    let mut node = Command::new("node");
+    node.arg(clients().join("contract.mjs"))
+        .arg(quickstart.url());
+    assert_ok(node);
+}
+
+#[tokio::test]
+async fn the_quickstart_drains_on_sigterm_and_sigint_and_exits_0() {
+    for signal in ["TERM", "INT"] {
+        let mut quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
+        let (mut socket, _) = soon(tokio_tungstenite::connect_async(quickstart.url()))
+            .await
+            .expect("handshake");
+        for n in 0..20 {
+            let request = format!(r#"{{"action":"time","id":{n}}}"#);
+            socket.feed(request.into()).await.expect("send");
+        }
+        socket.flush().await.expect("send");
+        // The first reply tells that the requests are on their way.
+        soon(socket.next())
+            .await
+            .expect("a reply")
+            .expect("a reply");
+        let start = Instant::now();
+        quickstart.signal(signal);
+        let mut answered = 1;
+        let close = loop {
+            match soon(socket.next()).await.expect("a close frame") {
+                Ok(Message::Close(frame)) => break frame.expect("a code"),
+                Ok(Message::Text(_)) => answered += 1,
+                other => panic!("expected a reply or a close frame, got {other:?}"),
+            }
+        };
+        while soon(socket.next()).await.is_some() {}
+        assert_eq!((answered, u16::from(close.code)), (20, 1012), "SIG{signal}");
+        assert_eq!(quickstart.wait().code(), Some(0), "SIG{signal}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn the_quickstart_says_what_it_is_and_how_to_try_it() {
+    let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
+    let address = quickstart.url();
+    let output = quickstart.stop_and_read();
+    for part in [
+        &*address,
+        "channel /echo",
+        "channel /",
+        "sum",
+        "Adds the numbers in `values`.",
+        "Http::post(upstream)",
+        "Timeout",
+        "/livez",
+        "/readyz",
+        "wscat",
+    ] {
+        assert!(output.contains(part), "no {part:?} in\n{output}");
+    }
+}
+
+#[test]
+fn a_wrong_option_is_an_error_and_not_ignored() {
+    let mut command = Example::command("quickstart");
+    let status = command.arg("--adr").stderr(Stdio::null()).status();
+    assert_eq!(status.expect("it runs").code(), Some(2));
+}

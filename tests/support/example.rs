@@ -1,0 +1,96 @@
+//! The example programs, run as programs.
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::Once,
+};
+
+/// A running example; it is killed when this is dropped.
+pub struct Example {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    printed: String,
+    url: String,
+}
+
+impl Example {
+    /// Starts an example and waits until it prints where it listens, as a `ws://` URL.
+    pub fn start(name: &str, args: &[&str]) -> Self {
+        let mut child = Self::command(name)
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the example starts");
+        let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut printed = String::new();
+        let url = loop {
+            let start = printed.len();
+            let read = stdout.read_line(&mut printed).expect("text");
+            assert!(read > 0, "{name} ended, and said\n{printed}");
+            let words = printed[start..].split_whitespace();
+            if let Some(url) = words.into_iter().find(|word| word.starts_with("ws://")) {
+                break url.trim_end_matches('/').to_owned();
+            }
+        };
+        Self {
+            child,
+            stdout,
+            printed,
+            url,
+        }
+    }
+
+    /// The program of an example, which is built if need be.
+    pub fn command(name: &str) -> Command {
+        let mut path: PathBuf = std::env::current_exe().expect("a path");
+        path.pop();
+        path.pop();
+        path.push("examples");
+        path.push(name);
+        // `tests/run` has built it; otherwise it may be missing, or older than the code.
+        static BUILD: Once = Once::new();
+        BUILD.call_once(|| {
+            if std::env::var_os("WASABI_TEST_TOOLS").is_none() {
+                let status = Command::new(env!("CARGO"))
+                    .args(["build", "-q", "--workspace", "--examples"])
+                    .status();
+                assert!(status.expect("cargo runs").success());
+            }
+        });
+        Command::new(path)
+    }
+
+    /// Where it listens: `ws://` and the address.
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// Sends a signal: `TERM`, `INT`, ..
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status();
+        assert!(status.expect("kill runs").success());
+    }
+
+    /// Waits for the end of the program.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("it ends")
+    }
+
+    /// Stops the program and returns everything that it has printed.
+    pub fn stop_and_read(mut self) -> String {
+        self.signal("TERM");
+        self.stdout.read_to_string(&mut self.printed).expect("text");
+        self.printed.clone()
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
