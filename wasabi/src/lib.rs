@@ -1,4 +1,83 @@
 //! WebSocket API gateways, declared in one macro and checked at compile time.
+//!
+//! A client opens one WebSocket and sends messages. The gateway reads a routing key from each, runs middleware,
+//! hands it to a backend and sends the reply back on the same socket.
+//!
+//! ```no_run
+//! use wasabi::prelude::*;
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order {
+//!     id: u64,
+//!     item: String,
+//! }
+//!
+//! /// Places an order.
+//! #[backend]
+//! async fn place_order(Json(order): Json<Order>) -> String {
+//!     format!(r#"{{"id":{},"placed":"{}"}}"#, order.id, order.item)
+//! }
+//!
+//! #[middleware]
+//! async fn audit(req: Request, next: impl Next) -> Result<Reply> {
+//!     let key = req.key().to_owned();
+//!     let outcome = next.run(req).await;
+//!     tracing::info!(key, ok = outcome.is_ok());
+//!     outcome
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), ServeError> {
+//!     let gateway = gateway!(
+//!         get("/readyz", readiness),
+//!         channel(
+//!             "/v1",
+//!             max_message_size = 64KiB,
+//!             ping = 20s,
+//!             parser = JsonKey::at("/action").id("/id"),
+//!             middleware = [audit, Timeout::new(5s)],
+//!             match key {
+//!                 "order.place" => place_order,
+//!                 "quote" | "ticks" => Http::post("http://quotes:8080/"),
+//!                 _ => NoRoute,
+//!             },
+//!         ),
+//!     );
+//!     Server::bind("127.0.0.1:8080").serve(gateway).await
+//! }
+//! ```
+//!
+//! # The concepts, in reading order
+//!
+//! 1. [`gateway!`] declares everything and evaluates to a [`Gateway`]. Its page has the whole syntax.
+//! 2. A **channel** is one WebSocket endpoint; [`Channel`] documents its settings and their defaults.
+//! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
+//!    function.
+//! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
+//!    [reply](IntoReply), [`Http`], or a type of your own.
+//! 5. **Request [middleware]** runs around each message: [`middleware::request`] has what comes with the library.
+//!    **HTTP middleware** runs around the handshake: any tower layer.
+//! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists those of a
+//!    channel.
+//! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.
+//! 8. A **[`Server`]** listens and drains.
+//!
+//! # What it promises
+//!
+//! * Every message has one outcome: a reply (or several, or a stream), an error reply with the request's id, or
+//!   nothing by declaration. Panics, timeouts and failed upstreams are error replies too.
+//! * Nothing grows without bound, whatever a client does: messages, requests in flight and what waits to be sent
+//!   are limited, and a client that does not read is closed.
+//! * Between the read buffer and the backend nothing is allocated, boxed or spawned per message.
+//!
+//! # Features
+//!
+//! | feature | what it adds | in the default set |
+//! |---|---|---|
+//! | `retry` | [`Retry`](middleware::request::Retry) | yes |
+//! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit) | yes |
+//! | `cache` | `Cache`, a cache of replies | |
+//! | `tls` | `https` for [`Http`] | |
 
 #[doc(hidden)]
 #[path = "private.rs"]
