@@ -20,7 +20,7 @@ use super::{Connection, ConnectionId};
 /// use wasabi::prelude::*;
 ///
 /// let registry = Registry::new();
-/// let gateway = gateway!(channel("/", async |text: Text| text, registry = registry.clone()));
+/// let gateway = gateway!(channel("/", registry = registry.clone(), async |text: Text| text));
 /// # drop(gateway);
 /// for connection in registry.connections() {
 ///     let _ = connection.try_send("news");
