@@ -40,7 +40,7 @@ pub struct Gateway {
 }
 
 enum Entry {
-    Endpoint(MethodRouter),
+    Endpoint(Box<MethodRouter>),
     Service(Router),
 }
 
@@ -80,7 +80,7 @@ impl Gateway {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
             |router, (path, entry)| match entry {
-                Entry::Endpoint(endpoint) => router.route(&path, endpoint),
+                Entry::Endpoint(endpoint) => router.route(&path, *endpoint),
                 Entry::Service(service) if path == "/" => router.fallback_service(service),
                 Entry::Service(service) => router.nest_service(&path, service),
             },
@@ -196,7 +196,9 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
         self.gateway.mistakes.extend(mistakes);
         let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
-        self.gateway.routes.push((path, Entry::Endpoint(router)));
+        self.gateway
+            .routes
+            .push((path, Entry::Endpoint(Box::new(router))));
     }
 
     /// Adds an HTTP endpoint.
@@ -239,7 +241,9 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     /// The gateway.
     pub fn finish(mut self) -> Gateway {
         for (path, _, router) in self.endpoints {
-            self.gateway.routes.push((path, Entry::Endpoint(router)));
+            self.gateway
+                .routes
+                .push((path, Entry::Endpoint(Box::new(router))));
         }
         self.gateway
     }

@@ -107,7 +107,7 @@ impl std::fmt::Debug for Reply {
 /// * `()`: nothing, by intention; `Option`: `None` is nothing
 /// * `Vec<R>`: the replies in their order; [`Replies`]: a stream of them
 /// * `Result<R, E>`: an `Err` becomes an error reply; `E` converts into [`Error`]
-/// * [`Reply`]: itself
+/// * a [`Reply`] is itself
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as a reply",
     label = "the backend returns `{Self}`",
