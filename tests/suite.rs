@@ -2,6 +2,7 @@
 
 mod suite {
     mod balance;
+    mod basic_auth;
     mod client_ip;
     mod connection;
     mod errors;

@@ -13,6 +13,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::SystemTime,
 };
 
 use http::{Extensions, HeaderMap, Uri};
@@ -26,7 +27,10 @@ pub use self::{
     outbox::{SendError, TrySendError},
     registry::Registry,
 };
-use crate::{Close, Message, middleware::http::ClientIp};
+use crate::{
+    Close, Message,
+    middleware::http::{ClientIp, Identity},
+};
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
 ///
@@ -116,6 +120,32 @@ impl Connection {
         self.0.outbox.close(close.into());
     }
 
+    /// Closes the connection with 4401 ([`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED)) at this time, in the way of
+    /// [`close`](Self::close), unless the time is moved meanwhile. With `None` it stays open.
+    ///
+    /// HTTP middleware sets the time from the expiry of an [`Identity`]. So that a client may stay, let it send new
+    /// credentials in a message and move the time when they are good:
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use wasabi::{Error, prelude::*};
+    ///
+    /// # async fn verify(token: &str) -> bool { true }
+    /// async fn refresh(token: Text, connection: Connection) -> Result<()> {
+    ///     if !verify(&token).await {
+    ///         return Err(Error::new("unauthorized", "the token is not valid"));
+    ///     }
+    ///     connection.expire_at(SystemTime::now() + Duration::from_secs(3600));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn expire_at(&self, time: impl Into<Option<SystemTime>>) {
+        let time = time.into();
+        // What is past already has no time left.
+        let left = time.map(|time| time.duration_since(SystemTime::now()).unwrap_or_default());
+        self.0.outbox.expire_in(left);
+    }
+
     /// Waits for the end of the connection and tells how it ended: the close frame that the client sent, or the
     /// one that the server did, or [`CloseCode::ABNORMAL`](crate::CloseCode::ABNORMAL) when the connection broke.
     pub async fn closed(&self) -> Close {
@@ -137,6 +167,13 @@ impl Connection {
     pub fn client_ip(&self) -> Option<IpAddr> {
         let found = self.extensions().get().map(|ClientIp(ip)| *ip);
         found.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
+    }
+
+    /// Who the client is, where HTTP middleware that authenticates it has left an [`Identity`] of this type.
+    pub fn identity<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.extensions()
+            .get::<Identity<T>>()
+            .map(|identity| &**identity)
     }
 
     /// The URI of the handshake.

@@ -285,6 +285,8 @@ impl CloseCode {
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 1014: a gateway got an invalid answer from its upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
+    /// 4401: the client's credentials have expired; one of this library's own, after the HTTP status 401.
+    pub const EXPIRED: Self = Self(4401);
 
     /// A code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     ///

@@ -29,6 +29,7 @@ use crate::{
         registry::Permit,
         socket::Socket,
     },
+    middleware::http::Expires,
     parser,
     request::Route,
     server::{Runtime, SocketPermit, transport::Transport},
@@ -134,9 +135,13 @@ where
             extensions: parts.extensions,
             subprotocol,
         };
+        let expires = handshake.extensions.get().map(|Expires(time)| *time);
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
         let connection = Connection::new(id, handshake, outbox, settings.limits);
+        if expires.is_some() {
+            connection.expire_at(expires);
+        }
         let task = Arc::clone(self).run(connection, permit, upgrade, runtime.clone());
         runtime.spawn(async {
             task.await;

@@ -602,7 +602,8 @@ where
         let phase = match self.phase {
             Phase::Opening => None,
             Phase::Open => {
-                return [sending, self.ping_at(), self.idle_at()]
+                let expires = self.connection.outbox().expires();
+                return [sending, self.ping_at(), self.idle_at(), expires]
                     .into_iter()
                     .flatten()
                     .min();
@@ -684,7 +685,11 @@ where
             (self.clock.heard, self.clock.active) = (now, now);
             self.clock.pinged = None;
         }
-        if self.idle_at().is_some_and(|at| now >= at) {
+        let expires = self.connection.outbox().expires();
+        if expires.is_some_and(|at| now >= at) {
+            self.close = Some(Close::new(CloseCode::EXPIRED, "credentials have expired"));
+            self.drain();
+        } else if self.idle_at().is_some_and(|at| now >= at) {
             self.close = Some(Close::new(CloseCode::GOING_AWAY, "idle"));
             self.drain();
         } else if self.ping_at().is_some_and(|at| now >= at) {

@@ -3,12 +3,16 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::Waker,
+    time::Duration,
 };
 
 use atomic_waker::AtomicWaker;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{Close, Message};
 
@@ -23,7 +27,13 @@ pub(crate) struct Outbox {
     room: Notify,
     ended: OnceLock<Close>,
     end: Notify,
+    /// Milliseconds from `opened` to the end of the client's credentials.
+    expires: AtomicU64,
+    opened: Instant,
 }
+
+/// No end.
+const NEVER: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Queue {
@@ -64,6 +74,8 @@ impl Outbox {
             room: Notify::new(),
             ended: OnceLock::new(),
             end: Notify::new(),
+            expires: AtomicU64::new(NEVER),
+            opened: Instant::now(),
         }
     }
 
@@ -128,6 +140,16 @@ impl Outbox {
         queue.shut || queue.close.is_some()
     }
 
+    /// The client's credentials are good for so long from now; `None` for ever.
+    pub(crate) fn expire_in(&self, time: Option<Duration>) {
+        let millis = time.map_or(NEVER, |time| {
+            let millis = (self.opened.elapsed().saturating_add(time)).as_millis();
+            u64::try_from(millis).unwrap_or(NEVER)
+        });
+        self.expires.store(millis, Ordering::Release);
+        self.owner.wake();
+    }
+
     pub(crate) async fn closed(&self) -> Close {
         loop {
             let end = self.end.notified();
@@ -144,6 +166,14 @@ impl Outbox {
 
     pub(crate) fn register(&self, owner: &Waker) {
         self.owner.register(owner);
+    }
+
+    /// When the client's credentials end.
+    pub(crate) fn expires(&self) -> Option<Instant> {
+        match self.expires.load(Ordering::Acquire) {
+            NEVER => None,
+            millis => self.opened.checked_add(Duration::from_millis(millis)),
+        }
     }
 
     /// Moves everything that waits into `batch`, which must be empty.

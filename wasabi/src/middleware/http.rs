@@ -1,5 +1,7 @@
 //! HTTP middleware: code around the handshake.
 
+mod auth;
+mod basic_auth;
 mod client_ip;
 
 use std::{any::Any, convert::Infallible};
@@ -13,7 +15,12 @@ pub use axum::{
 use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
 
-pub use self::client_ip::{ClientIp, ClientIpLayer, ClientIpService};
+pub(crate) use self::auth::Expires;
+pub use self::{
+    auth::{AuthService, Denied, Identity, Verdict},
+    basic_auth::{BasicAuth, Users},
+    client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+};
 
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with
 /// `#[middleware(http)]`.
@@ -52,6 +59,9 @@ where
         let layer: &dyn Any = self;
         if let Some(client_ip) = layer.downcast_ref::<ClientIpLayer>() {
             return client_ip.check();
+        }
+        if let Some(users) = layer.downcast_ref::<BasicAuth>() {
+            return users.check();
         }
         Ok(())
     }

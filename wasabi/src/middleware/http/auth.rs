@@ -1,0 +1,375 @@
+//! What the ways to authenticate a client have in common.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    ops::Deref,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderValue, StatusCode, header, request::Parts};
+use tower::Service;
+
+use crate::{Error, FromRequest, Request, Result};
+
+/// Who the client is: what the verify function of [`BasicAuth`](super::BasicAuth) or
+/// [`BearerAuth`](super::BearerAuth) has found out, and, as an extractor, what backend functions and axum handlers
+/// take. It derefs to `T`.
+///
+/// Elsewhere there is [`Connection::identity`](crate::Connection::identity).
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct User {
+///     name: String,
+/// }
+///
+/// async fn greet(user: Identity<User>) -> String {
+///     format!("hello, {}", user.name)
+/// }
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity<T> {
+    value: T,
+    expires: Option<SystemTime>,
+}
+
+impl<T> Identity<T> {
+    /// An identity that does not expire.
+    pub fn new(value: T) -> Self {
+        Self {
+            value,
+            expires: None,
+        }
+    }
+
+    /// The identity is good until this time. Then the connection is closed with 4401, as
+    /// [`Connection::expire_at`](crate::Connection::expire_at) describes, which also moves it.
+    #[must_use]
+    pub fn expires_at(mut self, time: SystemTime) -> Self {
+        self.expires = Some(time);
+        self
+    }
+
+    /// The identity is good for this long from now; see [`expires_at`](Self::expires_at).
+    #[must_use]
+    pub fn expires_in(mut self, time: Duration) -> Self {
+        self.expires = SystemTime::now().checked_add(time);
+        self
+    }
+
+    /// The value itself.
+    pub fn into_inner(self) -> T {
+        self.value
+    }
+}
+
+impl<T> Deref for Identity<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        let identity = req.connection().extensions().get::<Self>();
+        identity
+            .cloned()
+            .ok_or_else(|| Error::internal(unknown::<T>()))
+    }
+}
+
+impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequestParts<S> for Identity<T> {
+    type Rejection = (StatusCode, String);
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let identity = parts.extensions.get::<Self>();
+        identity
+            .cloned()
+            .ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, unknown::<T>()))
+    }
+}
+
+fn unknown<T>() -> String {
+    let name = std::any::type_name::<T>();
+    format!("no middleware authenticates a `{name}`")
+}
+
+/// Why a client is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The credentials are wrong, or not good any more: 401.
+    #[error("the credentials are not valid")]
+    Invalid,
+    /// The client is known, and may not connect: 403.
+    #[error("access is forbidden")]
+    Forbidden,
+    /// Nobody can tell for now: 503.
+    #[error("credentials cannot be verified for now")]
+    Unavailable,
+}
+
+/// What a verify function returns: `Option<Identity<T>>`, where `None` is [`Denied::Invalid`], or
+/// `Result<Identity<T>, Denied>`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be returned from a verify function",
+    label = "expected `Option<Identity<T>>` or `Result<Identity<T>, Denied>`"
+)]
+pub trait Verdict {
+    /// Who the client is.
+    type Identity: Clone + Send + Sync + 'static;
+
+    /// The identity, or why there is none.
+    fn into_result(self) -> Result<Identity<Self::Identity>, Denied>;
+}
+
+impl<T: Clone + Send + Sync + 'static> Verdict for Option<Identity<T>> {
+    type Identity = T;
+
+    fn into_result(self) -> Result<Identity<T>, Denied> {
+        self.ok_or(Denied::Invalid)
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Verdict for Result<Identity<T>, Denied> {
+    type Identity = T;
+
+    fn into_result(self) -> Self {
+        self
+    }
+}
+
+/// When the identity of a connection that is being opened expires.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Expires(pub(crate) SystemTime);
+
+/// A way to authenticate.
+pub(super) trait Authenticate: Clone + Send + Sync + 'static {
+    type Identity: Clone + Send + Sync + 'static;
+
+    /// Looks at the head of a request. The answer to one that is refused is made by
+    /// [`challenge`](Self::challenge).
+    fn authenticate(
+        &self,
+        head: &mut Parts,
+    ) -> impl Future<Output = Result<Identity<Self::Identity>, Refused>> + Send;
+
+    /// The value of `WWW-Authenticate`.
+    fn challenge(&self, refused: Refused) -> HeaderValue;
+}
+
+/// What is wrong with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// There are no credentials.
+    Missing,
+    /// What there is cannot be understood.
+    Malformed,
+    Denied(Denied),
+}
+
+impl From<Denied> for Refused {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
+    }
+}
+
+/// A service that only authenticated requests reach.
+#[derive(Debug, Clone)]
+pub struct AuthService<S, A> {
+    inner: S,
+    auth: A,
+}
+
+impl<S, A> AuthService<S, A> {
+    pub(super) fn new(inner: S, auth: A) -> Self {
+        Self { inner, auth }
+    }
+}
+
+impl<S, A, B> Service<http::Request<B>> for AuthService<S, A>
+where
+    S: Service<http::Request<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Response: IntoResponse,
+    S::Future: Send,
+    A: Authenticate,
+    B: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, req: http::Request<B>) -> Self::Future {
+        let unready = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, unready);
+        let auth = self.auth.clone();
+        Box::pin(async move {
+            let (mut head, body) = req.into_parts();
+            match auth.authenticate(&mut head).await {
+                Ok(identity) => {
+                    if let Some(time) = identity.expires {
+                        head.extensions.insert(Expires(time));
+                    }
+                    head.extensions.insert(identity);
+                    let response = inner.call(http::Request::from_parts(head, body)).await;
+                    response.map(IntoResponse::into_response)
+                }
+                Err(refused) => {
+                    tracing::debug!(path = head.uri.path(), ?refused, "not authenticated");
+                    Ok(refusal(refused, auth.challenge(refused)))
+                }
+            }
+        })
+    }
+}
+
+fn refusal(refused: Refused, challenge: HeaderValue) -> Response {
+    let (status, text) = match refused {
+        Refused::Denied(Denied::Forbidden) => (StatusCode::FORBIDDEN, "forbidden"),
+        Refused::Denied(Denied::Unavailable) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "cannot authenticate now")
+        }
+        _ => (StatusCode::UNAUTHORIZED, "authentication required"),
+    };
+    let mut response = (status, text).into_response();
+    let headers = response.headers_mut();
+    match status {
+        StatusCode::UNAUTHORIZED => {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// What follows the scheme in the one `Authorization` header, which is marked so that no log shows it.
+pub(super) fn credentials<'a>(head: &'a mut Parts, scheme: &str) -> Result<&'a str, Refused> {
+    let header::Entry::Occupied(mut entry) = head.headers.entry(header::AUTHORIZATION) else {
+        return Err(Refused::Missing);
+    };
+    let lines = entry
+        .iter_mut()
+        .map(|line| line.set_sensitive(true))
+        .count();
+    if lines > 1 {
+        return Err(Refused::Malformed);
+    }
+    let line = entry.into_mut().to_str().map_err(|_| Refused::Malformed)?;
+    let (given, credentials) = line.trim().split_once(' ').ok_or(Refused::Malformed)?;
+    if given.eq_ignore_ascii_case(scheme) {
+        Ok(credentials.trim_start())
+    } else {
+        Err(Refused::Malformed)
+    }
+}
+
+/// A quoted string (RFC 9110, section 5.6.4). Characters that cannot stand in one become `?`.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            ' '..='~' => quoted.push(c),
+            _ => quoted.push('?'),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{Ready, ready};
+
+    use axum::body::Body;
+    use base64::Engine;
+    use futures_util::FutureExt;
+    use proptest::prelude::*;
+    use tower::{
+        Layer, ServiceExt,
+        util::{ServiceFn, service_fn},
+    };
+
+    use super::{super::BasicAuth, *};
+
+    type Endpoint = ServiceFn<fn(http::Request<Body>) -> Ready<Result<Response, Infallible>>>;
+
+    /// The status that a request with these `Authorization` headers gets.
+    fn status<L>(layer: &L, authorization: &[Vec<u8>]) -> Option<u16>
+    where
+        L: Layer<Endpoint>,
+        L::Service: Service<http::Request<Body>, Response = Response, Error = Infallible>,
+    {
+        let mut req = http::Request::new(Body::empty());
+        for line in authorization {
+            let value = HeaderValue::from_bytes(line).ok()?;
+            req.headers_mut().append(header::AUTHORIZATION, value);
+        }
+        let endpoint: Endpoint = service_fn(|_| ready(Ok("let in".into_response())));
+        let answer = layer.layer(endpoint).oneshot(req).now_or_never();
+        Some(
+            answer
+                .expect("nothing waits")
+                .expect("infallible")
+                .status()
+                .as_u16(),
+        )
+    }
+
+    fn authorization() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = || prop::collection::vec(any::<u8>(), 0..64);
+        prop_oneof![
+            bytes(),
+            (any::<bool>(), bytes()).prop_map(|(basic, rest)| {
+                let scheme: &[u8] = if basic { b"Basic " } else { b"Bearer " };
+                [scheme, &rest].concat()
+            }),
+            bytes().prop_map(|rest| {
+                let credentials = base64::prelude::BASE64_STANDARD.encode(rest);
+                format!("basic {credentials}").into_bytes()
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_authorization_are_let_in_or_get_401(lines in prop::collection::vec(authorization(), 0..3)) {
+            let everybody = async |user: String, _password: String| Some(Identity::new(user));
+            for status in [
+                status(&BasicAuth::users("staff", [("alice", "wonderland")]), &lines),
+                status(&BasicAuth::verify("staff", everybody), &lines),
+            ] {
+                prop_assert!(matches!(status, None | Some(200 | 401)), "{status:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_realm_cannot_leave_its_quotes() {
+        assert_eq!(quoted("staff only"), r#""staff only""#);
+        assert_eq!(quoted(r#"a", x="b\"#), r#""a\", x=\"b\\""#);
+        assert_eq!(
+            quoted("a\r\nset-cookie: b\u{e4}\0"),
+            r#""a??set-cookie: b??""#
+        );
+    }
+}

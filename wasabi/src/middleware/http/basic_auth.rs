@@ -1,0 +1,186 @@
+//! Users with passwords, by HTTP Basic authentication.
+
+#[cfg(feature = "argon2")]
+mod hashes;
+mod users;
+
+use std::{fmt, future::Future, sync::Arc};
+
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+use http::{HeaderValue, request::Parts};
+use tower::Layer;
+
+pub use self::users::Users;
+use super::auth::{AuthService, Authenticate, Identity, Refused, Verdict, credentials, quoted};
+use crate::Result;
+
+/// Lets clients in that name themselves by HTTP Basic authentication (RFC 7617), and answers others 401.
+///
+/// It is a `tower::Layer`, for `http = [..]` and for axum routers. Backend functions take the [`Identity`].
+///
+/// The password goes over the wire with each handshake: use it behind TLS only. Browsers send it by themselves, so a
+/// channel with it should not allow every origin.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// async fn whoami(user: Identity<String>) -> String {
+///     user.into_inner()
+/// }
+///
+/// let staff = BasicAuth::users("staff", [("alice", "wonderland"), ("bob", "builder")]);
+/// let gateway = gateway!(channel("/", http = [staff], whoami));
+/// # drop(gateway);
+/// ```
+pub struct BasicAuth<V = Users>(Arc<Inner<V>>);
+
+struct Inner<V> {
+    challenge: HeaderValue,
+    verify: V,
+}
+
+impl BasicAuth {
+    /// Lets these users in, each with its password. `realm` is what browsers show when they ask for it. The identity
+    /// is an `Identity<String>`, the user's name.
+    ///
+    /// With the cargo feature `argon2` a password may also be given as its hash, `$argon2id$v=19$..`: such strings
+    /// are always taken for hashes, and without the feature they are a mistake. Verifying one costs the memory and
+    /// time that the hash asks for, on a thread of its own, on as many at a time as there are cores.
+    ///
+    /// Whether the name or the password was wrong cannot be told from the time that the answer takes: names and
+    /// passwords are compared in constant time, and for a name that is not known a password is verified as well, with
+    /// the settings of the first hash.
+    ///
+    /// A name that comes twice, one with a colon and a hash that cannot be read are mistakes that keep the gateway
+    /// from being served.
+    pub fn users<N, P>(realm: &str, users: impl IntoIterator<Item = (N, P)>) -> Self
+    where
+        N: Into<String>,
+        P: Into<String>,
+    {
+        let users = users
+            .into_iter()
+            .map(|(name, password)| (name.into(), password.into()));
+        Self::new(realm, Users::new(users))
+    }
+
+    /// Lets those in that a function knows: an `async fn(user: String, password: String)` which returns
+    /// `Option<Identity<T>>` or `Result<Identity<T>, Denied>`. It should take the same time for users that it does
+    /// not know.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// async fn verify(user: String, password: String) -> Option<Identity<String>> {
+    ///     (user == "alice" && password == "wonderland").then(|| Identity::new(user))
+    /// }
+    ///
+    /// let auth = BasicAuth::verify("staff", verify);
+    /// # drop(auth);
+    /// ```
+    pub fn verify<F, Fut>(realm: &str, verify: F) -> BasicAuth<F>
+    where
+        F: Fn(String, String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output: Verdict> + Send,
+    {
+        BasicAuth::new(realm, verify)
+    }
+}
+
+impl<V> BasicAuth<V> {
+    fn new(realm: &str, verify: V) -> Self {
+        let challenge = format!(r#"Basic realm={}, charset="UTF-8""#, quoted(realm));
+        let challenge = HeaderValue::try_from(challenge);
+        Self(Arc::new(Inner {
+            challenge: challenge.unwrap_or(HeaderValue::from_static("Basic")),
+            verify,
+        }))
+    }
+}
+
+impl BasicAuth<Users> {
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.0.verify.check()
+    }
+}
+
+/// What can verify a password.
+pub(super) trait Verify: Send + Sync + 'static {
+    type Identity: Clone + Send + Sync + 'static;
+
+    fn verify(
+        &self,
+        user: String,
+        password: String,
+    ) -> impl Future<Output = Result<Identity<Self::Identity>, Refused>> + Send;
+}
+
+impl<F, Fut> Verify for F
+where
+    F: Fn(String, String) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Verdict> + Send,
+{
+    type Identity = <Fut::Output as Verdict>::Identity;
+
+    async fn verify(
+        &self,
+        user: String,
+        password: String,
+    ) -> Result<Identity<Self::Identity>, Refused> {
+        Ok(self(user, password).await.into_result()?)
+    }
+}
+
+impl<V: Verify> Authenticate for BasicAuth<V> {
+    type Identity = V::Identity;
+
+    async fn authenticate(&self, head: &mut Parts) -> Result<Identity<V::Identity>, Refused> {
+        let (user, password) = user_and_password(credentials(head, "basic")?)?;
+        self.0.verify.verify(user, password).await
+    }
+
+    fn challenge(&self, _refused: Refused) -> HeaderValue {
+        self.0.challenge.clone()
+    }
+}
+
+/// Clients do not agree on the padding.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+fn user_and_password(credentials: &str) -> Result<(String, String), Refused> {
+    let decoded = BASE64.decode(credentials).map_err(|_| Refused::Malformed)?;
+    let decoded = String::from_utf8(decoded).map_err(|_| Refused::Malformed)?;
+    if decoded.contains(|c: char| c.is_ascii_control()) {
+        return Err(Refused::Malformed);
+    }
+    let (user, password) = decoded.split_once(':').ok_or(Refused::Malformed)?;
+    Ok((user.to_owned(), password.to_owned()))
+}
+
+impl<S, V: Verify> Layer<S> for BasicAuth<V> {
+    type Service = AuthService<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AuthService::new(inner, self.clone())
+    }
+}
+
+impl<V> Clone for BasicAuth<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V> fmt::Debug for BasicAuth<V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BasicAuth")
+            .field("challenge", &self.0.challenge)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! A table of users and passwords.
+
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+
+use super::{
+    super::auth::{Denied, Refused},
+    Identity, Verify,
+};
+
+/// A fixed table of users: the kind of a [`BasicAuth`](super::BasicAuth) that has been given one.
+pub struct Users {
+    table: Vec<User>,
+    mistakes: Vec<String>,
+    #[cfg(feature = "argon2")]
+    hashes: Option<super::hashes::Hashes>,
+}
+
+struct User {
+    name: String,
+    secret: Secret,
+}
+
+enum Secret {
+    Plain(String),
+    #[cfg_attr(not(feature = "argon2"), expect(dead_code, reason = "refused before"))]
+    Hash(String),
+}
+
+impl Users {
+    pub(super) fn new(users: impl Iterator<Item = (String, String)>) -> Self {
+        let mut made = Self {
+            table: Vec::new(),
+            mistakes: Vec::new(),
+            #[cfg(feature = "argon2")]
+            hashes: None,
+        };
+        for (name, password) in users {
+            if let Err(mistake) = made.add(&name, password) {
+                tracing::error!(user = name, "{mistake}");
+                made.mistakes.push(format!("user `{name}`: {mistake}"));
+            }
+        }
+        made
+    }
+
+    fn add(&mut self, name: &str, password: String) -> Result<(), String> {
+        if name.contains(':') {
+            return Err("a name cannot contain a colon".to_owned());
+        }
+        if self.table.iter().any(|user| user.name == name) {
+            return Err("the name is there already".to_owned());
+        }
+        let secret = if password.starts_with("$argon2") {
+            self.add_hash(&password)?;
+            Secret::Hash(password)
+        } else {
+            Secret::Plain(password)
+        };
+        let name = name.to_owned();
+        self.table.push(User { name, secret });
+        Ok(())
+    }
+
+    #[cfg(feature = "argon2")]
+    fn add_hash(&mut self, hash: &str) -> Result<(), String> {
+        let hashes = super::hashes::Hashes::new(hash)?;
+        self.hashes.get_or_insert(hashes);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "argon2"))]
+    fn add_hash(&mut self, _hash: &str) -> Result<(), String> {
+        Err("hashed passwords need the cargo feature `argon2` of wasabi".to_owned())
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self.mistakes.as_slice() {
+            [] => Ok(()),
+            mistakes => Err(mistakes.join("; ")),
+        }
+    }
+
+    /// The position of a user, in the same time whether there is one and which one it is.
+    fn position(&self, name: &str) -> (Choice, u32) {
+        let (mut known, mut position) = (Choice::from(0), 0);
+        for (at, user) in (0..).zip(&self.table) {
+            let same = equal(name.as_bytes(), user.name.as_bytes());
+            position = u32::conditional_select(&position, &at, same);
+            known |= same;
+        }
+        (known, position)
+    }
+}
+
+impl Verify for Users {
+    type Identity = String;
+
+    async fn verify(&self, user: String, password: String) -> Result<Identity<String>, Refused> {
+        let (known, position) = self.position(&user);
+        // For a name that is not known this is the first user, whose password does not help then.
+        let secret = self.table.get(position as usize).map(|user| &user.secret);
+        let plain = match secret {
+            Some(Secret::Plain(expected)) => equal(password.as_bytes(), expected.as_bytes()),
+            _ => {
+                let _ = std::hint::black_box(equal(password.as_bytes(), password.as_bytes()));
+                Choice::from(0)
+            }
+        };
+        #[cfg(feature = "argon2")]
+        let hashed = match &self.hashes {
+            Some(hashes) => {
+                let expected = match secret {
+                    Some(Secret::Hash(hash)) if bool::from(known) => Some(hash.as_str()),
+                    _ => None,
+                };
+                hashes.verify(expected, password).await?
+            }
+            None => Choice::from(0),
+        };
+        #[cfg(not(feature = "argon2"))]
+        let hashed = Choice::from(0);
+        if bool::from(known & (plain | hashed)) {
+            Ok(Identity::new(user))
+        } else {
+            Err(Denied::Invalid.into())
+        }
+    }
+}
+
+/// Compares in a time that depends on the length of what is given only.
+fn equal(given: &[u8], expected: &[u8]) -> Choice {
+    let mut same = given.len().ct_eq(&expected.len());
+    for (at, byte) in given.iter().enumerate() {
+        same &= byte.ct_eq(expected.get(at).unwrap_or(&0));
+    }
+    same
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparing_is_right_for_every_length() {
+        let texts = ["", "a", "b", "ab", "aa", "a\0", "\0", "abc"];
+        for given in texts {
+            for expected in texts {
+                let same = bool::from(equal(given.as_bytes(), expected.as_bytes()));
+                assert_eq!(same, given == expected, "{given:?} {expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_in_the_table_are_named() {
+        let table = [
+            ("a", "1"),
+            ("a", "2"),
+            ("b:c", "3"),
+            ("d", "$argon2id$nonsense"),
+        ];
+        let users = Users::new(
+            table
+                .map(|(name, password)| (name.into(), password.into()))
+                .into_iter(),
+        );
+        let mistakes = users.check().expect_err("three mistakes");
+        assert_eq!(users.table.len(), 1);
+        for part in ["user `a`: ", "user `b:c`: ", "user `d`: "] {
+            assert!(mistakes.contains(part), "{mistakes}");
+        }
+    }
+    #[cfg(feature = "argon2")]
+    #[tokio::test]
+    async fn a_user_that_is_not_known_costs_the_same_work() {
+        let hash = "$argon2id$v=19$m=64,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
+        let table = [("alice", hash), ("bob", "builder")];
+        let users = Users::new(
+            table
+                .map(|(name, password)| (name.into(), password.into()))
+                .into_iter(),
+        );
+        let verified = || {
+            let hashes = users.hashes.as_ref().expect("there is a hash");
+            hashes.verified.load(std::sync::atomic::Ordering::SeqCst)
+        };
+        let attempts = ["alice", "bob", "mallory", ""];
+        for (before, name) in attempts.into_iter().enumerate() {
+            assert_eq!(verified(), before);
+            let let_in = users.verify(name.to_owned(), "wonderland".to_owned()).await;
+            assert_eq!(let_in.is_ok(), name == "alice", "{name}");
+        }
+        assert_eq!(verified(), attempts.len());
+    }
+}
