@@ -1,6 +1,7 @@
 //! Messages forwarded to a WebSocket server.
 
 mod closing;
+mod correlation;
 mod dialling;
 mod handshake;
 mod order;

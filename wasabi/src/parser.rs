@@ -4,6 +4,7 @@ mod json_key;
 
 use std::{any::Any, borrow::Cow, sync::Arc};
 
+pub(crate) use self::json_key::IdAt;
 pub use self::json_key::JsonKey;
 use crate::{
     Connection, Error, ErrorFormat, Message, Request, Result,

@@ -233,6 +233,10 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    pub(crate) fn into_text(self) -> Text {
+        self.0
+    }
 }
 
 impl fmt::Debug for RequestId {

@@ -1,5 +1,6 @@
 //! The backend that forwards messages to a WebSocket server.
 
+mod correlate;
 mod dial;
 mod forward;
 mod link;
@@ -26,7 +27,7 @@ use self::{
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
-    connection::socket::Limits,
+    connection::socket::Limits, parser::IdAt,
 };
 
 /// Forwards messages to a WebSocket server, each client over an upstream connection of its own.
@@ -52,7 +53,8 @@ use crate::{
 ///   [`eager`](Self::eager). Messages that come meanwhile wait in their order; each keeps its place among the
 ///   channel's `concurrency`.
 /// * Payload and kind pass unchanged in both directions, in order. Nothing goes back for a forwarded message by
-///   itself: what the upstream sends reaches the client as a message of its own.
+///   itself: what the upstream sends reaches the client as a message of its own. See
+///   [`correlate`](Self::correlate).
 /// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is
 ///   not read while the upstream takes nothing.
 /// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and the next
@@ -84,6 +86,7 @@ struct Config {
     max_message_size: Option<usize>,
     read_buffer_size: Option<usize>,
     reconnect: Option<Reconnect>,
+    correlate: Option<IdAt>,
     mistakes: Vec<String>,
 }
 
@@ -111,6 +114,7 @@ impl WebSocket {
                 max_message_size: None,
                 read_buffer_size: None,
                 reconnect: None,
+                correlate: None,
                 mistakes,
             }),
         }
@@ -260,6 +264,43 @@ impl WebSocket {
     #[must_use]
     pub fn reconnect(self, policy: Reconnect) -> Self {
         self.change(|config| config.reconnect = Some(policy))
+    }
+
+    /// Makes request and reply of the messages that have an id, a string or a number, at this JSON pointer (RFC
+    /// 6901).
+    ///
+    /// The next message of the upstream with the same id at the same place is the reply: the request is in
+    /// flight until then, and timeouts, retries, breakers and measuring cover it. Without a
+    /// [`Timeout`](crate::middleware::request::Timeout) it waits for as long as the connections last.
+    ///
+    /// * A request whose id is that of one in flight is answered `bad_request`.
+    /// * When the upstream is lost, requests that it has not answered are answered `upstream_unreachable`.
+    /// * The late answer to a request that has been given up, by a timeout for instance, is dropped.
+    /// * Everything else of the upstream reaches the client as before: messages without an id, and further ones
+    ///   with the id of a request that has been answered, such as those of a subscription.
+    /// * Messages without an id are forwarded and nothing goes back for them by itself.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     parser = JsonKey::at("/method").id("/req_id"),
+    ///     middleware = [Timeout::new(5s)],
+    ///     WebSocket::connect("ws://legacy:9000/").correlate("/req_id"),
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the pointer does not start with `/`, or has a `~` that is not a part of `~0` or `~1`.
+    #[must_use]
+    #[track_caller]
+    pub fn correlate(mut self, pointer: impl AsRef<str>) -> Self {
+        let at = IdAt::new(pointer.as_ref());
+        Arc::make_mut(&mut self.config).correlate = Some(at);
+        self
     }
 
     /// Makes the stream to the upstream by a function of the user's: through a proxy, a Unix socket, an

@@ -105,6 +105,29 @@ impl Parser for JsonKey {
     }
 }
 
+/// Reads ids from JSON messages, whatever else they are.
+#[derive(Debug, Clone)]
+pub(crate) struct IdAt(Pointer);
+
+impl IdAt {
+    /// The id is at this JSON pointer.
+    ///
+    /// # Panics
+    ///
+    /// When the text is no JSON pointer.
+    #[track_caller]
+    pub(crate) fn new(pointer: &str) -> Self {
+        Self(Pointer::new(pointer))
+    }
+
+    /// The id, a string or a number, of a message that is JSON.
+    pub(crate) fn find(&self, message: &Message) -> Option<RequestId> {
+        let text = std::str::from_utf8(message.as_bytes()).ok()?;
+        let [_, id] = find(text, [None, Some(self.0.path())]).ok()?;
+        request_id(message, id?)
+    }
+}
+
 /// One path for the key and one for the id; `None` where this part of the text is not on the way to it.
 type Wanted<'p> = [Option<Path<'p>>; 2];
 

@@ -13,12 +13,14 @@ use tokio::time::Instant;
 
 use super::{
     Config,
+    correlate::{Exchanges, Id, id_of},
     dial::{DialError, Io},
     upstream,
 };
 use crate::{
     Close, Connection, Error, Message, Reply, Result, TrySendError,
     connection::socket::{Failure, Incoming, Socket},
+    parser::IdAt,
 };
 
 /// What a client's requests and its upstream connection share.
@@ -36,6 +38,7 @@ struct State {
     queue: VecDeque<Place>,
     /// What requests have not picked up yet. One whose message was written finds itself nowhere.
     failed: Vec<(u64, Unreachable)>,
+    exchanges: Exchanges,
     next_ticket: u64,
     /// The companion that serves the upstream connection.
     companion: Waker,
@@ -57,6 +60,8 @@ struct Place {
     ticket: u64,
     since: Instant,
     message: Message,
+    /// Of an exchange.
+    id: Option<Id>,
     request: Waker,
 }
 
@@ -87,6 +92,7 @@ impl Link {
                 phase: Phase::Idle,
                 queue: VecDeque::new(),
                 failed: Vec::new(),
+                exchanges: Exchanges::default(),
                 next_ticket: 0,
                 companion: Waker::noop().clone(),
                 is_woken: false,
@@ -117,23 +123,47 @@ impl Link {
         }
     }
 
-    /// Forwards a message. The first poll decides its place in the order.
+    /// Forwards a message, and waits for the answer if there is to be one. The first poll decides the place of
+    /// the message in the order.
     pub(super) async fn forward(
         self: &Arc<Self>,
         message: Message,
         connection: &Connection,
     ) -> Result<Reply> {
-        if let Some(ticket) = self.offer(message, connection)? {
+        let exchange = match &self.config.correlate {
+            Some(at) => self.open_exchange(id_of(&message, at))?,
+            None => None,
+        };
+        let id = exchange.as_ref().map(|exchange| &exchange.id);
+        if let Some(ticket) = self.offer(message, id, connection)? {
             let _place = Leave { link: self, ticket };
             poll_fn(|cx| self.poll_place(ticket, cx)).await?;
         }
-        Ok(Reply::none())
+        let Some(id) = id else {
+            return Ok(Reply::none());
+        };
+        let answer = poll_fn(|cx| self.lock().exchanges.poll(id, cx)).await?;
+        Ok(Reply::message(answer))
+    }
+
+    fn open_exchange(&self, id: Option<Id>) -> Result<Option<OpenExchange<'_>>> {
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        if self.lock().exchanges.open(&id) {
+            Ok(Some(OpenExchange { link: self, id }))
+        } else {
+            Err(Error::bad_request(
+                "a request with this id is in flight already",
+            ))
+        }
     }
 
     /// Writes a message, or queues it and returns its ticket.
     fn offer(
         self: &Arc<Self>,
         message: Message,
+        id: Option<&Id>,
         connection: &Connection,
     ) -> Result<Option<u64>, Unreachable> {
         let mut guard = self.lock();
@@ -143,6 +173,9 @@ impl Link {
             Phase::Open(socket) if state.queue.is_empty() && !socket.is_blocked() => {
                 let written = socket.write(message);
                 state.wake_companion();
+                if let Some(id) = id {
+                    state.exchanges.sent(id);
+                }
                 return match written {
                     Ok(()) => Ok(None),
                     Err(_) => Err(Unreachable::Lost),
@@ -160,6 +193,7 @@ impl Link {
             ticket,
             since: Instant::now(),
             message,
+            id: id.cloned(),
             request: Waker::noop().clone(),
         });
         drop(guard);
@@ -190,8 +224,9 @@ impl Link {
 
     /// There is none, for now.
     pub(super) fn reconnect(&self) {
-        let old = mem::replace(&mut self.lock().phase, Phase::Connecting);
-        drop(old);
+        let mut state = self.lock();
+        state.phase = Phase::Connecting;
+        state.exchanges.lose();
     }
 
     /// Nothing could be reached: those that wait learn of it, the next message tries again.
@@ -205,6 +240,7 @@ impl Link {
     pub(super) fn end(&self, why: Unreachable) -> Option<Socket<Io>> {
         let mut state = self.lock();
         state.fail_while(|_| true, &why);
+        state.exchanges.lose();
         match mem::replace(&mut state.phase, Phase::Ended(why)) {
             Phase::Open(socket) => Some(socket),
             _ => None,
@@ -237,7 +273,7 @@ impl Link {
         state.register(cx);
         let mut event = Poll::Pending;
         let blocked = state.write().and_then(|_| {
-            event = state.read(client)?;
+            event = state.read(client, self.config.correlate.as_ref())?;
             state.write() // pongs, and what there is room for now
         });
         match blocked {
@@ -320,12 +356,19 @@ impl State {
                 };
                 place.request.wake();
                 socket.write(place.message)?;
+                if let Some(id) = &place.id {
+                    self.exchanges.sent(id);
+                }
             }
         }
     }
 
     /// Passes messages to the client as long as it takes them.
-    fn read(&mut self, client: &Connection) -> Result<Poll<Event>, Failure> {
+    fn read(
+        &mut self,
+        client: &Connection,
+        correlate: Option<&IdAt>,
+    ) -> Result<Poll<Event>, Failure> {
         let Phase::Open(socket) = &mut self.phase else {
             return Ok(Poll::Pending);
         };
@@ -334,13 +377,20 @@ impl State {
                 return Ok(Poll::Pending);
             };
             match incoming? {
-                Incoming::Message(message) => match client.try_send(message) {
-                    // A client that is being closed gets nothing more.
-                    Ok(()) | Err(TrySendError::Closed(_)) => {}
-                    Err(TrySendError::Full(message)) => {
-                        return Ok(Poll::Ready(Event::Full(message)));
+                Incoming::Message(message) => {
+                    let id = correlate.and_then(|at| id_of(&message, at));
+                    let unsolicited = match id {
+                        Some(id) => self.exchanges.answer(&id, message),
+                        None => Some(message),
+                    };
+                    match unsolicited.map_or(Ok(()), |message| client.try_send(message)) {
+                        // A client that is being closed gets nothing more.
+                        Ok(()) | Err(TrySendError::Closed(_)) => {}
+                        Err(TrySendError::Full(message)) => {
+                            return Ok(Poll::Ready(Event::Full(message)));
+                        }
                     }
-                },
+                }
                 Incoming::Close(close) => return Ok(Poll::Ready(Event::Closed(close))),
                 Incoming::Ping | Incoming::Pong => {}
             }
@@ -362,6 +412,18 @@ impl Drop for Leave<'_> {
         } else {
             state.take_failure(self.ticket);
         }
+    }
+}
+
+/// Ends an exchange with its request.
+struct OpenExchange<'a> {
+    link: &'a Link,
+    id: Id,
+}
+
+impl Drop for OpenExchange<'_> {
+    fn drop(&mut self) {
+        self.link.lock().exchanges.close(&self.id);
     }
 }
 

@@ -1,0 +1,167 @@
+//! Which answer of the upstream belongs to which request.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasher, RandomState},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+
+use super::link::Unreachable;
+use crate::{Message, RequestId, parser::IdAt};
+
+/// An id in the one spelling that all its spellings have in common.
+pub(super) type Id = Bytes;
+
+/// The id at a pointer in a message, if there is a string or a number.
+pub(super) fn id_of(message: &Message, at: &IdAt) -> Option<Id> {
+    Some(canonical(at.find(message)?))
+}
+
+fn canonical(id: RequestId) -> Id {
+    let text = id.into_text();
+    if text.contains('\\')
+        && let Ok(unescaped) = serde_json::from_str::<String>(&text)
+        && let Ok(canonical) = serde_json::to_vec(&unescaped)
+    {
+        return canonical.into();
+    }
+    text.into_bytes()
+}
+
+/// The requests of one client that the upstream is to answer.
+#[derive(Default)]
+pub(super) struct Exchanges {
+    open: HashMap<Id, Exchange>,
+    /// Hashes of the ids of requests that were given up after they had been sent: an answer that comes still is
+    /// not for the client, who has been told another outcome.
+    given_up: VecDeque<u64>,
+    hasher: RandomState,
+}
+
+struct Exchange {
+    state: State,
+    request: Waker,
+}
+
+enum State {
+    /// Not sent yet.
+    Queued,
+    Sent,
+    Answered(Result<Message, Unreachable>),
+}
+
+/// How many requests that were given up are remembered for each client.
+const REMEMBERED: usize = 256;
+
+impl Exchanges {
+    /// Opens an exchange; `false` when there is one with the same id.
+    pub(super) fn open(&mut self, id: &Id) -> bool {
+        if self.open.contains_key(id) {
+            return false;
+        }
+        let exchange = Exchange {
+            state: State::Queued,
+            request: Waker::noop().clone(),
+        };
+        self.open.insert(id.clone(), exchange);
+        true
+    }
+
+    /// The request has been sent.
+    pub(super) fn sent(&mut self, id: &Id) {
+        if let Some(exchange) = self.open.get_mut(id)
+            && let State::Queued = exchange.state
+        {
+            exchange.state = State::Sent;
+        }
+    }
+
+    /// Takes what the upstream has sent with an id; gives back what answers no request.
+    pub(super) fn answer(&mut self, id: &Id, message: Message) -> Option<Message> {
+        if let Some(exchange) = self.open.get_mut(id)
+            && let State::Sent = exchange.state
+        {
+            exchange.state = State::Answered(Ok(message));
+            exchange.request.wake_by_ref();
+            return None;
+        }
+        if !self.given_up.is_empty() {
+            let hash = self.hasher.hash_one(id);
+            if let Some(index) = self.given_up.iter().position(|other| *other == hash) {
+                self.given_up.remove(index);
+                tracing::debug!("the answer to a request that was given up is dropped");
+                return None;
+            }
+        }
+        Some(message)
+    }
+
+    pub(super) fn poll(&mut self, id: &Id, cx: &Context<'_>) -> Poll<Result<Message, Unreachable>> {
+        let Some(exchange) = self.open.get_mut(id) else {
+            return Poll::Ready(Err(Unreachable::Lost));
+        };
+        match &exchange.state {
+            State::Answered(answer) => Poll::Ready(answer.clone()),
+            State::Queued | State::Sent => {
+                exchange.request.clone_from(cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The request is done, or was given up.
+    pub(super) fn close(&mut self, id: &Id) {
+        let Some(exchange) = self.open.remove(id) else {
+            return;
+        };
+        if let State::Sent = exchange.state {
+            if self.given_up.len() == REMEMBERED {
+                self.given_up.pop_front();
+            }
+            self.given_up.push_back(self.hasher.hash_one(id));
+        }
+    }
+
+    /// The upstream connection is gone: no answer will come.
+    pub(super) fn lose(&mut self) {
+        self.given_up.clear();
+        for exchange in self.open.values_mut() {
+            if let State::Sent = exchange.state {
+                exchange.state = State::Answered(Err(Unreachable::Lost));
+                exchange.request.wake_by_ref();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_one_string_are_one_id_and_numbers_are_no_strings() {
+        let at = IdAt::new("/id");
+        let id = |text: &'static str| id_of(&Message::text(text), &at);
+        assert_eq!(id(r#"{"id":"a/b"}"#), id(r#"{"id":"a\/\u0062"}"#));
+        assert_ne!(id(r#"{"id":"7"}"#), id(r#"{"id":7}"#));
+        assert!(id(r#"{"id":7}"#).is_some());
+        for none in [r#"{"id":null}"#, r#"{"id":[7]}"#, "{}", "7", "no JSON"] {
+            assert_eq!(id(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn only_so_many_requests_that_were_given_up_are_remembered() {
+        let mut exchanges = Exchanges::default();
+        for n in 0..REMEMBERED * 2 {
+            let id = Id::from(n.to_string());
+            assert!(exchanges.open(&id));
+            exchanges.sent(&id);
+            exchanges.close(&id);
+        }
+        assert!(exchanges.open.is_empty());
+        assert_eq!(exchanges.given_up.len(), REMEMBERED);
+    }
+}
