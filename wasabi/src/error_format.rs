@@ -149,6 +149,9 @@ pub(crate) fn report(
     let cause: &(dyn std::error::Error + 'static) = error;
     match error {
         Error::Internal(_) => tracing::error!(error = cause, route, "request failed"),
+        _ if error.upstream_failure().is_some() => {
+            tracing::warn!(code = error.code(), error = cause, route, "request failed");
+        }
         _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),
     }
     format.write(error, id)
