@@ -55,7 +55,7 @@
 //!    function.
 //! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
 //!    [reply](IntoReply), [`Http`], or a type of your own.
-//! 5. **Request [middleware]** runs around each message: [`middleware::request`] has what comes with the library.
+//! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with the library.
 //!    **HTTP middleware** runs around the handshake: any tower layer.
 //! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists those of a
 //!    channel.

@@ -7,7 +7,7 @@ use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
 /// What may stand at a route's target: a [`Backend`], or a function of extractors.
 ///
 /// `M` only tells the two apart. The impls ask for the shape of the function and nothing more: what its
-/// arguments and its return type must implement is asked by [`HandlerFn`], so that the compiler names the
+/// arguments and its return type must implement is asked by `HandlerFn`, so that the compiler names the
 /// argument at fault and not the function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the target of a route",
