@@ -3,6 +3,7 @@
 mod suite {
     mod balance;
     mod basic_auth;
+    mod bearer_auth;
     mod client_ip;
     mod connection;
     mod errors;

@@ -134,7 +134,7 @@ pub use crate::{
 /// What most gateways need.
 pub mod prelude {
     #[doc(no_inline)]
-    pub use crate::middleware::http::{BasicAuth, ClientIp, Denied, Identity};
+    pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity};
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
         Gateway, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,

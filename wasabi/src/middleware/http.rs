@@ -2,6 +2,7 @@
 
 mod auth;
 mod basic_auth;
+mod bearer_auth;
 mod client_ip;
 
 use std::{any::Any, convert::Infallible};
@@ -19,6 +20,7 @@ pub(crate) use self::auth::Expires;
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},
+    bearer_auth::BearerAuth,
     client_ip::{ClientIp, ClientIpLayer, ClientIpService},
 };
 

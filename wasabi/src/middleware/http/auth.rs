@@ -309,7 +309,10 @@ mod tests {
         util::{ServiceFn, service_fn},
     };
 
-    use super::{super::BasicAuth, *};
+    use super::{
+        super::{BasicAuth, BearerAuth},
+        *,
+    };
 
     type Endpoint = ServiceFn<fn(http::Request<Body>) -> Ready<Result<Response, Infallible>>>;
 
@@ -357,6 +360,7 @@ mod tests {
             for status in [
                 status(&BasicAuth::users("staff", [("alice", "wonderland")]), &lines),
                 status(&BasicAuth::verify("staff", everybody), &lines),
+                status(&BearerAuth::new(async |token: String| Some(Identity::new(token))), &lines),
             ] {
                 prop_assert!(matches!(status, None | Some(200 | 401)), "{status:?}");
             }
