@@ -108,6 +108,19 @@ fn gateway() -> Gateway {
         match key {
             "count" => count,
             "patient" => patient,
+            "limited" => with(
+                [
+                    Measure::new(|measured| assert_eq!(measured.outcome.code(), "ok")),
+                    Measure::metrics(),
+                    Throttle::new(100),
+                    Throttle::new(100).per_connection(),
+                    RateLimit::per_second(1_000_000),
+                    RateLimit::per_second(1_000_000).by(|req| req.connection().id()),
+                    Retry::exponential(3, 100ms),
+                    CircuitBreaker::new(5, 10s),
+                ],
+                balance([(1, echo), (2, patient)]),
+            ),
             "a1" => echo,
             "a2" => echo,
             "a3" => echo,
@@ -189,4 +202,9 @@ async fn a_message_through_three_middlewares_and_a_router_of_16_keys_allocates_n
 #[tokio::test]
 async fn sixteen_requests_in_flight_allocate_nothing_after_the_first_round() {
     assert_eq!(allocations_on_the_wire("patient", 16, 100).await, 0);
+}
+
+#[tokio::test]
+async fn limits_measuring_and_balancing_allocate_nothing() {
+    assert_eq!(allocations_on_the_wire("limited", 16, 100).await, 0);
 }

@@ -5,6 +5,7 @@ mod cache;
 mod circuit_breaker;
 mod error_handler;
 mod keyed;
+mod measure;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 #[cfg(feature = "retry")]
@@ -19,6 +20,9 @@ pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]
 pub use self::retry::Retry;
 pub use self::{
-    circuit_breaker::CircuitBreaker, error_handler::ErrorHandler, throttle::Throttle,
+    circuit_breaker::CircuitBreaker,
+    error_handler::ErrorHandler,
+    measure::{Measure, Measured, Outcome},
+    throttle::Throttle,
     timeout::Timeout,
 };

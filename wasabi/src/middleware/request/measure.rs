@@ -1,0 +1,251 @@
+//! How long requests take and how they end.
+
+#[cfg(feature = "metrics")]
+mod metrics;
+
+use std::{fmt, time::Duration};
+
+use tokio::time::Instant;
+
+#[cfg(feature = "metrics")]
+use self::metrics::Metrics;
+use crate::{Error, Middleware, Next, Reply, Request, Result};
+
+/// Tells a function how each request went, or counts it in the metrics of the process.
+///
+/// What is measured is what is inside: around a retry the tries together, inside of one each of them. Every request is
+/// told once, also one that is cancelled because its client has gone or something further outside gave up.
+/// A streaming reply is measured until it starts.
+///
+/// ```
+/// use wasabi::{middleware::request::Measured, prelude::*};
+///
+/// async fn quote(text: Text) -> Text {
+///     text
+/// }
+///
+/// let measure = Measure::new(|measured: Measured<'_>| {
+///     let Measured { route, duration, outcome, .. } = measured;
+///     println!("{route}: {} after {duration:?}", outcome.code());
+/// });
+/// let gateway = gateway!(channel("/", middleware = [measure], quote));
+/// # drop(gateway);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Measure<R>(R);
+
+/// How one request went.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Measured<'a> {
+    /// The route, as [`Request::route`] names it.
+    pub route: &'static str,
+    /// From when the request came by until its reply, error or cancellation did.
+    pub duration: Duration,
+    /// How it ended.
+    pub outcome: Outcome<'a>,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Outcome<'a> {
+    /// With a reply, be it the empty one.
+    Replied,
+    /// With an error.
+    Failed(&'a Error),
+    /// With a panic, for which the client gets the error `internal`.
+    Panicked,
+    /// It was dropped before its end.
+    Cancelled,
+}
+
+impl<'a> Outcome<'a> {
+    /// `ok`, the code of the error, or `cancelled`.
+    pub fn code(&self) -> &'a str {
+        match self {
+            Self::Replied => "ok",
+            Self::Failed(error) => error.code(),
+            Self::Panicked => "internal",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
+    /// Calls this function for each request. It runs on the connection's task: a slow one delays other messages.
+    pub const fn new(function: F) -> Self {
+        Self(function)
+    }
+}
+
+#[cfg(feature = "metrics")]
+impl Measure<Metrics> {
+    /// Counts requests in the process's [metrics](https://docs.rs/metrics):
+    ///
+    /// * counter `wasabi_requests_total` by `route` and `outcome` (`ok`, the code of the error, `cancelled`)
+    /// * histogram `wasabi_request_duration_seconds` by `route`
+    /// * gauge `wasabi_requests_in_flight` by `route`
+    ///
+    /// Install the recorder before the first request: what a route counts in is looked up once. Clones are fine, but
+    /// put it around each request only once, or the request counts twice.
+    ///
+    /// Behind the feature `metrics`.
+    pub fn metrics() -> Self {
+        Self(Metrics::new())
+    }
+}
+
+/// What takes the measurements.
+pub trait Record: Send + Sync {
+    /// What belongs to a request while it runs.
+    #[doc(hidden)]
+    type Running: Send;
+
+    #[doc(hidden)]
+    fn started(&self, route: &'static str) -> Self::Running;
+
+    #[doc(hidden)]
+    fn finished(&self, running: &Self::Running, measured: Measured<'_>);
+}
+
+impl<F: Fn(Measured<'_>) + Send + Sync> Record for F {
+    type Running = ();
+
+    fn started(&self, _route: &'static str) {}
+
+    fn finished(&self, (): &(), measured: Measured<'_>) {
+        self(measured);
+    }
+}
+
+impl<R: Record> Middleware for Measure<R> {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let mut running = Running {
+            record: &self.0,
+            state: self.0.started(req.route()),
+            route: req.route(),
+            since: Instant::now(),
+            is_told: false,
+        };
+        let outcome = next.run(req).await;
+        running.tell(match &outcome {
+            Ok(_) => Outcome::Replied,
+            Err(error) => Outcome::Failed(error),
+        });
+        outcome
+    }
+}
+
+struct Running<'a, R: Record> {
+    record: &'a R,
+    state: R::Running,
+    route: &'static str,
+    since: Instant,
+    is_told: bool,
+}
+
+impl<R: Record> Running<'_, R> {
+    fn tell(&mut self, outcome: Outcome<'_>) {
+        self.is_told = true; // first, for the case that telling panics
+        let measured = Measured {
+            route: self.route,
+            duration: self.since.elapsed(),
+            outcome,
+        };
+        self.record.finished(&self.state, measured);
+    }
+}
+
+impl<R: Record> Drop for Running<'_, R> {
+    fn drop(&mut self) {
+        if self.is_told {
+            return;
+        }
+        self.tell(match std::thread::panicking() {
+            true => Outcome::Panicked,
+            false => Outcome::Cancelled,
+        });
+    }
+}
+
+impl<R> fmt::Debug for Measure<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Measure").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        panic::{AssertUnwindSafe, catch_unwind},
+        sync::Mutex,
+    };
+
+    use futures_util::FutureExt;
+
+    use super::*;
+    use crate::{
+        Backend,
+        middleware::{Stack, request::Timeout},
+        request::Route,
+        testing::{backend, request},
+    };
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn every_request_is_told_once_however_it_ends() {
+        let told = Mutex::new(Vec::new());
+        let measure = Measure::new(|measured: Measured<'_>| {
+            let code = measured.outcome.code().to_owned();
+            let mut told = told.lock().expect("not poisoned");
+            told.push((measured.route, code, measured.duration.as_secs()));
+        });
+        let inner = backend(async |nth, _| {
+            tokio::time::sleep(nth as u32 * SECOND).await;
+            match nth {
+                1 => Ok(Reply::none()),
+                2 => Err(Error::NoRoute),
+                3 => panic!("on purpose"),
+                _ => std::future::pending().await,
+            }
+        });
+        let chain = Stack::new(Timeout::new(9 * SECOND), Stack::new(measure, inner));
+        let call = || {
+            let mut req = request("k", "");
+            req.set_route(Route {
+                index: 0,
+                name: "r",
+            });
+            chain.call(req, &())
+        };
+        let _ = call().now_or_never();
+        let _ = call().await;
+        let _ = call().await;
+        let panics = AssertUnwindSafe(call()).catch_unwind().await;
+        assert!(panics.is_err());
+        let _ = call().await;
+        let expected = [
+            ("r", "cancelled", 0),
+            ("r", "ok", 1),
+            ("r", "no_route", 2),
+            ("r", "internal", 3),
+            ("r", "cancelled", 9),
+        ];
+        let told = told.lock().expect("not poisoned");
+        let told: Vec<_> = told
+            .iter()
+            .map(|(route, code, s)| (*route, code.as_str(), *s))
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn a_function_that_panics_does_so_once() {
+        let measure = Measure::new(|_: Measured<'_>| panic!("on purpose"));
+        let chain = Stack::new(measure, backend(async |_, _| Ok(Reply::none())));
+        let call = || chain.call(request("k", ""), &()).now_or_never();
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    }
+}

@@ -1,0 +1,183 @@
+//! Measurements for the `metrics` facade.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use metrics::{Counter, Gauge, Histogram, Unit};
+
+use super::{Measured, Outcome, Record};
+
+/// Counts requests in the process's metrics.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Looked up once each, since a look-up allocates.
+    routes: Arc<RwLock<HashMap<&'static str, Arc<Route>>>>,
+}
+
+/// The metrics of one route.
+pub struct Route {
+    name: &'static str,
+    in_flight: Gauge,
+    duration: Histogram,
+    ok: Counter,
+    cancelled: Counter,
+    failed: RwLock<HashMap<Box<str>, Counter>>,
+}
+
+const REQUESTS: &str = "wasabi_requests_total";
+const DURATION: &str = "wasabi_request_duration_seconds";
+const IN_FLIGHT: &str = "wasabi_requests_in_flight";
+
+impl Metrics {
+    pub(super) fn new() -> Self {
+        Self {
+            routes: Arc::default(),
+        }
+    }
+
+    fn route(&self, name: &'static str) -> Arc<Route> {
+        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = known.get(name) {
+            return Arc::clone(route);
+        }
+        drop(known);
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if routes.is_empty() {
+            describe();
+        }
+        let route = routes
+            .entry(name)
+            .or_insert_with(|| Arc::new(Route::new(name)));
+        Arc::clone(route)
+    }
+}
+
+fn describe() {
+    metrics::describe_counter!(REQUESTS, "requests by route and outcome");
+    metrics::describe_histogram!(DURATION, Unit::Seconds, "how long requests took");
+    metrics::describe_gauge!(IN_FLIGHT, "requests that are being answered");
+}
+
+impl Route {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            in_flight: metrics::gauge!(IN_FLIGHT, "route" => name),
+            duration: metrics::histogram!(DURATION, "route" => name),
+            ok: requests(name, "ok"),
+            cancelled: requests(name, "cancelled"),
+            failed: RwLock::default(),
+        }
+    }
+
+    fn failed(&self, code: &str) {
+        let known = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(counter) = known.get(code) {
+            return counter.increment(1);
+        }
+        drop(known);
+        let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+        let counter = failed
+            .entry(code.into())
+            .or_insert_with(|| requests(self.name, code));
+        counter.increment(1);
+    }
+}
+
+fn requests(route: &'static str, outcome: &str) -> Counter {
+    metrics::counter!(REQUESTS, "route" => route, "outcome" => outcome.to_owned())
+}
+
+impl Record for Metrics {
+    type Running = Arc<Route>;
+
+    fn started(&self, route: &'static str) -> Arc<Route> {
+        let route = self.route(route);
+        route.in_flight.increment(1);
+        route
+    }
+
+    fn finished(&self, route: &Arc<Route>, measured: Measured<'_>) {
+        route.in_flight.decrement(1);
+        route.duration.record(measured.duration);
+        match measured.outcome {
+            Outcome::Replied => route.ok.increment(1),
+            Outcome::Cancelled => route.cancelled.increment(1),
+            outcome => route.failed(outcome.code()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    use crate::{
+        Backend, Error, Reply,
+        middleware::{Stack, request::Measure},
+        request::Route,
+        testing::{backend, request},
+    };
+
+    #[test]
+    fn requests_are_counted_by_route_and_outcome() {
+        let recorder = DebuggingRecorder::new();
+        let snapshots = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || {
+            let inner = backend(async |nth, _| match nth {
+                0 | 1 => Ok(Reply::none()),
+                2 => Err(Error::NoRoute),
+                3 => Err(Error::new("sold_out", "")),
+                _ => std::future::pending().await,
+            });
+            let chain = Stack::new(Measure::metrics(), inner);
+            let call = || {
+                let mut req = request("k", "");
+                req.set_route(Route {
+                    index: 0,
+                    name: "r",
+                });
+                Box::pin(chain.call(req, &()))
+            };
+            for _ in 0..5 {
+                let _ = call().now_or_never();
+            }
+            let mut running = call();
+            assert!(running.as_mut().now_or_never().is_none());
+            std::mem::forget(running);
+        });
+        let mut seen: Vec<String> = Vec::new();
+        for (key, _, _, value) in snapshots.snapshot().into_vec() {
+            let labels = key
+                .key()
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()));
+            let labels = labels.collect::<Vec<_>>().join(",");
+            let value = match value {
+                DebugValue::Counter(count) => count.to_string(),
+                DebugValue::Gauge(value) => value.to_string(),
+                DebugValue::Histogram(values) => {
+                    let short = |value: &f64| *value < Duration::from_secs(1).as_secs_f64();
+                    assert!(values.iter().all(|value| short(&value.into_inner())));
+                    format!("{} values", values.len())
+                }
+            };
+            seen.push(format!("{}{{{labels}}} {value}", key.key().name()));
+        }
+        seen.sort();
+        let expected = [
+            "wasabi_request_duration_seconds{route=r} 5 values",
+            "wasabi_requests_in_flight{route=r} 1",
+            "wasabi_requests_total{route=r,outcome=cancelled} 1",
+            "wasabi_requests_total{route=r,outcome=no_route} 1",
+            "wasabi_requests_total{route=r,outcome=ok} 2",
+            "wasabi_requests_total{route=r,outcome=sold_out} 1",
+        ];
+        assert_eq!(seen, expected);
+    }
+}
