@@ -110,6 +110,7 @@ fn gateway() -> Gateway {
             "patient" => patient,
             "limited" => with(
                 [
+                    Trace::new(),
                     Measure::new(|measured| assert_eq!(measured.outcome.code(), "ok")),
                     Measure::metrics(),
                     Throttle::new(100),

@@ -12,6 +12,7 @@ mod rate_limit;
 mod retry;
 mod throttle;
 mod timeout;
+mod trace;
 
 #[cfg(feature = "cache")]
 pub use self::cache::Cache;
@@ -25,4 +26,5 @@ pub use self::{
     measure::{Measure, Measured, Outcome},
     throttle::Throttle,
     timeout::Timeout,
+    trace::Trace,
 };

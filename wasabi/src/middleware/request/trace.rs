@@ -1,0 +1,170 @@
+//! A span for each request.
+
+use tracing::{Instrument, Level, Span, field};
+
+use crate::{Error, Middleware, Next, Reply, Request, Result};
+
+/// Puts each request into a [tracing](https://docs.rs/tracing) span.
+///
+/// The span is called `request`, has the level `INFO` and the fields
+///
+/// * `route`, as [`Request::route`] names it,
+/// * `connection`, its id,
+/// * `id`, the client's id for the request, if it has one,
+/// * `outcome`: `ok`, the code of the error, or `cancelled`, once that is known.
+///
+/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span. Put it
+/// outermost to have all of it. Where nobody listens to the span, it costs next to nothing.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// async fn quote(text: Text) -> Text {
+///     tracing::info!("logged with route, connection and id");
+///     text
+/// }
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     parser = JsonKey::at("/action").id("/id"),
+///     middleware = [Trace::new()],
+///     quote,
+/// ));
+/// # drop(gateway);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Trace(());
+
+impl Trace {
+    /// A span for each request.
+    pub const fn new() -> Self {
+        Self(())
+    }
+}
+
+impl Middleware for Trace {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let span = tracing::span!(
+            Level::INFO,
+            "request",
+            route = req.route(),
+            connection = %req.connection().id(),
+            id = req.id().map(field::display),
+            outcome = field::Empty,
+        );
+        let mut ending = Ending {
+            span: span.clone(),
+            is_known: false,
+        };
+        let outcome = next.run(req).instrument(span).await;
+        ending.record(outcome.as_ref().map_or_else(Error::code, |_| "ok"));
+        outcome
+    }
+}
+
+struct Ending {
+    span: Span,
+    is_known: bool,
+}
+
+impl Ending {
+    fn record(&mut self, outcome: &str) {
+        self.is_known = true;
+        self.span.record("outcome", outcome);
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if !self.is_known {
+            self.record(match std::thread::panicking() {
+                true => "internal",
+                false => "cancelled",
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use futures_util::FutureExt;
+    use tracing_subscriber::fmt::format::FmtSpan;
+
+    use super::*;
+    use crate::{
+        Backend, Envelope, Message, RequestId,
+        middleware::Stack,
+        request::Route,
+        testing::{backend, connection},
+    };
+
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().expect("not poisoned").write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_request_has_a_span_with_route_connection_id_and_outcome() {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_span_events(FmtSpan::CLOSE)
+            .with_ansi(false)
+            .without_time()
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let inner = backend(async |nth, _| {
+                tracing::info!("inside");
+                match nth {
+                    0 => Ok(Reply::none()),
+                    1 => Err(Error::NoRoute),
+                    _ => std::future::pending().await,
+                }
+            });
+            let chain = Stack::new(Trace::new(), inner);
+            for id in [Some("7"), None, Some("\"a\"")] {
+                let message = Message::text("x");
+                let mut envelope = Envelope::from_static("k");
+                if let Some(id) = id {
+                    envelope = envelope.id(RequestId::new(id));
+                }
+                let parts = envelope.into_parts(&message);
+                let mut req = Request::new(message, parts, connection(3, "/"));
+                req.set_route(Route {
+                    index: 0,
+                    name: "r",
+                });
+                let _ = chain.call(req, &()).now_or_never();
+            }
+        });
+        let log = log.0.lock().expect("not poisoned");
+        let log = String::from_utf8_lossy(&log);
+        let expected = [
+            "request{route=\"r\" connection=3 id=7}: wasabi::middleware::request::trace::tests: inside",
+            "request{route=\"r\" connection=3 id=7 outcome=\"ok\"}",
+            "request{route=\"r\" connection=3}: wasabi::middleware::request::trace::tests: inside",
+            "request{route=\"r\" connection=3 outcome=\"no_route\"}",
+            "request{route=\"r\" connection=3 id=\"a\"}: wasabi::middleware::request::trace::tests: inside",
+            "request{route=\"r\" connection=3 id=\"a\" outcome=\"cancelled\"}",
+        ];
+        let lines: Vec<_> = log.lines().collect();
+        assert_eq!(lines.len(), expected.len(), "{log}");
+        for (line, expected) in lines.into_iter().zip(expected) {
+            assert!(line.contains(expected), "{line:?} has no {expected:?}");
+        }
+    }
+}
