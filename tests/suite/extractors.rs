@@ -63,6 +63,22 @@ async fn path_and_query_of_the_handshake() {
 }
 
 #[tokio::test]
+async fn hooks_see_path_and_query_too() {
+    let server = serve(gateway!(channel(
+        "/{tenant}/{room}",
+        on_connect = async |connection: Connection| {
+            let (tenant, room) = connection.path::<(String, u32)>().expect("a path");
+            let page = connection.query::<Page>().map(|page| page.page);
+            let _ = connection.send(format!("{tenant} {room} {page:?}")).await;
+        },
+        async |text: Text| text,
+    )))
+    .await;
+    let mut client = server.connect("/acme/7?page=3").await;
+    assert_eq!(client.text().await, "acme 7 Ok(3)");
+}
+
+#[tokio::test]
 async fn headers_and_addresses() {
     let server = serve(gateway!(channel(
         "/",

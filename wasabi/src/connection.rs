@@ -16,7 +16,10 @@ use std::{
     time::SystemTime,
 };
 
+use axum::extract::{FromRequestParts, Path, Query};
+use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, Uri};
+use serde::de::DeserializeOwned;
 
 use self::{
     attached::{Attached, Companion},
@@ -28,7 +31,7 @@ pub use self::{
     registry::Registry,
 };
 use crate::{
-    Close, Message,
+    Close, Error, Message, Result,
     middleware::http::{ClientIp, Identity},
 };
 
@@ -179,6 +182,42 @@ impl Connection {
     /// The URI of the handshake.
     pub fn uri(&self) -> &Uri {
         &self.0.handshake.uri
+    }
+
+    /// The parameters of the channel's path, deserialized: a single value, a tuple in the order of the path, or a
+    /// struct with their names. `bad_request` when they do not fit.
+    ///
+    /// ```
+    /// use wasabi::{Close, CloseCode, prelude::*};
+    ///
+    /// async fn greet(connection: Connection) -> Result<(), Close> {
+    ///     // of channel("/v1/{tenant}", ..)
+    ///     let Ok(tenant) = connection.path::<u32>() else {
+    ///         return Err(Close::new(CloseCode::new(4404), "no such tenant"));
+    ///     };
+    ///     let _ = connection.send(format!("hello, tenant {tenant}")).await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn path<T: DeserializeOwned + Send>(&self) -> Result<T> {
+        // axum keeps the parameters in the handshake's extensions, in a type of its own.
+        let (mut parts, ()) = http::Request::new(()).into_parts();
+        parts.extensions = self.extensions().clone();
+        match Path::from_request_parts(&mut parts, &()).now_or_never() {
+            Some(Ok(Path(parameters))) => Ok(parameters),
+            Some(Err(error)) => Err(Error::bad_request(error.body_text())),
+            None => Err(Error::internal(
+                "the parameters of a path have to be waited for",
+            )),
+        }
+    }
+
+    /// The query of the handshake's URI, deserialized. `bad_request` when it does not fit.
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
+        match Query::try_from_uri(self.uri()) {
+            Ok(Query(query)) => Ok(query),
+            Err(error) => Err(Error::bad_request(error.body_text())),
+        }
     }
 
     /// The headers of the handshake.

@@ -4,7 +4,7 @@ use std::{any::Any, net::SocketAddr, sync::Arc};
 
 use axum::{
     Extension, Json,
-    extract::{FromRef, FromRequestParts, Path, Query, State},
+    extract::{FromRef, Path, Query, State},
 };
 use bytes::Bytes;
 use http::HeaderMap;
@@ -146,19 +146,13 @@ impl<S: Sync> FromRequest<S> for HeaderMap {
 
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Query<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        Query::try_from_uri(req.connection().uri())
-            .map_err(|error| Error::bad_request(error.body_text()))
+        req.connection().query().map(Query)
     }
 }
 
 impl<S: Sync, T: DeserializeOwned + Send> FromRequest<S> for Path<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        // axum keeps the parameters in the handshake's extensions, in a type of its own.
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.extensions = req.connection().extensions().clone();
-        Path::from_request_parts(&mut parts, &())
-            .await
-            .map_err(|error| Error::bad_request(error.body_text()))
+        req.connection().path().map(Path)
     }
 }
 
