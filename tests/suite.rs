@@ -11,6 +11,7 @@ mod suite {
     mod handshake;
     mod hooks;
     mod http_backend;
+    mod queue;
     mod registry;
     mod replies;
     mod request_middleware;

@@ -3,6 +3,8 @@
 mod balance;
 mod function;
 mod http;
+#[cfg(feature = "queue")]
+pub mod queue;
 mod websocket;
 
 use ::http::request::Parts;

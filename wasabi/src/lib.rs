@@ -110,6 +110,8 @@ pub use reqwest;
 #[doc(inline)]
 pub use wasabi_macros::{backend, gateway, middleware};
 
+#[cfg(feature = "queue")]
+pub use crate::backend::queue::{self, Queue};
 pub use crate::{
     backend::{
         Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,
@@ -133,6 +135,8 @@ pub use crate::{
 
 /// What most gateways need.
 pub mod prelude {
+    #[cfg(feature = "queue")]
+    pub use crate::Queue;
     #[doc(no_inline)]
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity};
     pub use crate::{

@@ -1,0 +1,499 @@
+//! Message queues, over the broker inside the process and over transports of the tests' own.
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio_tungstenite::tungstenite::Message as Frame;
+use wasabi::{
+    BoxError, Error,
+    prelude::*,
+    queue::{CorrelationId, Inbox, Job, Memory, Outgoing, Session, Transport, Worker},
+};
+use wasabi_tests::{serve, soon, until};
+
+/// Answers every message with itself.
+fn echo(mut worker: Worker) {
+    tokio::spawn(async move {
+        loop {
+            let job = worker.next().await;
+            job.reply(job.message().clone());
+        }
+    });
+}
+
+/// Takes jobs one by one, which must come soon.
+async fn next(worker: &mut Worker) -> Job {
+    soon(worker.next()).await
+}
+
+fn orders() -> (Queue<Memory>, Worker) {
+    let broker = Memory::new();
+    let worker = broker.worker("orders");
+    (Queue::new(broker, "orders"), worker)
+}
+
+#[tokio::test]
+async fn the_reply_of_a_worker_goes_back_with_its_kind() {
+    let (queue, worker) = orders();
+    echo(worker);
+    let server = serve(gateway!(channel("/", queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("hello").await, "hello");
+    client.send(Frame::binary(vec![0, 1, 255])).await;
+    assert_eq!(client.binary().await, [0, 1, 255]);
+    assert_eq!(client.ask("").await, "");
+    assert_eq!(queue.pending(), 0);
+}
+
+#[tokio::test]
+async fn replies_come_in_any_order() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel("/", queue))).await;
+    let mut client = server.connect("/").await;
+    let mut jobs = Vec::new();
+    for n in 0..20 {
+        client.send(n.to_string()).await;
+        jobs.push(next(&mut worker).await);
+    }
+    for n in (0..20).rev() {
+        assert!(jobs[n].reply(jobs[n].message().clone()));
+        assert_eq!(client.text().await, n.to_string());
+    }
+}
+
+#[tokio::test]
+async fn a_duplicate_queue_reply_is_dropped_and_counted() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel("/", queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let job = next(&mut worker).await;
+    assert!(job.reply("first"));
+    assert!(!job.reply("second"));
+    assert_eq!(client.text().await, "first");
+    client.silent().await;
+    assert_eq!(queue.dropped().unmatched, 1);
+    assert_eq!(queue.dropped().foreign, 0);
+}
+
+#[tokio::test]
+async fn a_late_queue_reply_is_dropped_and_counted() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel(
+        "/",
+        errors = Json,
+        queue.clone().timeout(20ms),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let job = next(&mut worker).await;
+    assert_eq!(client.json().await["error"]["code"], "timed_out");
+    assert_eq!(queue.pending(), 0);
+    assert!(!job.reply("late"));
+    client.silent().await;
+    assert_eq!(queue.dropped().unmatched, 1);
+}
+
+#[tokio::test]
+async fn foreign_and_invented_queue_replies_are_dropped_and_counted() {
+    let (queue, mut worker) = orders();
+    let (other, mut other_worker) = orders();
+    let server = serve(gateway!(
+        channel("/", queue.clone()),
+        channel("/other", other.clone()),
+    ))
+    .await;
+    let (mut client, mut stranger) = (server.connect("/").await, server.connect("/other").await);
+    client.send("x").await;
+    stranger.send("x").await;
+    let (job, foreign) = (next(&mut worker).await, next(&mut other_worker).await);
+    assert!(!queue.inbox().reply(foreign.id(), "foreign"));
+    assert!(!queue.inbox().reply("7", "invented"));
+    assert_eq!(queue.dropped().foreign, 2);
+    assert!(job.reply("mine"));
+    assert!(foreign.reply("theirs"));
+    assert_eq!(client.text().await, "mine");
+    assert_eq!(stranger.text().await, "theirs");
+}
+
+#[tokio::test]
+async fn queue_ids_do_not_collide_between_replicas() {
+    let broker = Memory::new();
+    let mut worker = broker.worker("orders");
+    let mut ids = HashSet::new();
+    for _ in 0..3 {
+        let queue = Queue::new(broker.clone(), "orders");
+        let server = serve(gateway!(channel("/", queue))).await;
+        let mut client = server.connect("/").await;
+        for _ in 0..20 {
+            client.send("x").await;
+            let job = next(&mut worker).await;
+            assert!(ids.insert(job.id().to_string()), "{} twice", job.id());
+            job.reply("y");
+            client.text().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_synchronous_queue_reply_does_not_deadlock() {
+    let replies: Arc<OnceLock<Inbox>> = Arc::default();
+    let queue = Queue::callback({
+        let replies = Arc::clone(&replies);
+        move |req: Request, id| {
+            let inbox = replies.get().expect("set below");
+            assert!(inbox.reply(id, req.message().clone()));
+            async { Ok::<_, Error>(()) }
+        }
+    });
+    let _ = replies.set(queue.inbox());
+    let server = serve(gateway!(channel("/", queue))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("now").await, "now");
+}
+
+#[tokio::test]
+async fn a_callback_publishes_and_respond_answers() {
+    let (sender, mut sent) = mpsc::channel::<(CorrelationId, String)>(1);
+    let queue = Queue::callback(move |req: Request, id| {
+        let sender = sender.clone();
+        async move {
+            let text = req.message().as_text().unwrap_or_default().to_owned();
+            sender.send((id, text)).await.map_err(BoxError::from)
+        }
+    });
+    let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("question").await;
+    let (id, question) = soon(sent.recv()).await.expect("a request");
+    assert_eq!(question, "question");
+    assert!(queue.respond(id.as_str(), "answer"));
+    assert!(!queue.respond(id, "answer"));
+    assert_eq!(client.text().await, "answer");
+
+    drop(sent);
+    client.send("question").await;
+    assert_eq!(client.json().await["error"]["code"], "internal");
+    assert_eq!(queue.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_releases_its_place() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel(
+        "/",
+        errors = Json,
+        queue.clone().max_pending(1)
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let job = next(&mut worker).await;
+    assert_eq!(queue.pending(), 1);
+    assert_eq!(
+        client.ask_json(json!("y")).await["error"]["code"],
+        "overloaded"
+    );
+    drop(client);
+    until("the place is free", || queue.pending() == 0).await;
+    assert!(!job.reply("nobody there"));
+
+    let mut client = server.connect("/").await;
+    client.send("z").await;
+    next(&mut worker).await.reply("here");
+    assert_eq!(client.text().await, "here");
+}
+
+#[tokio::test]
+async fn fire_and_forget_publishes_without_a_reply() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel("/", queue.clone().no_reply()))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let job = next(&mut worker).await;
+    assert_eq!(job.message().as_text(), Some("x"));
+    assert!(!job.expects_reply() && !job.reply("y"));
+    client.silent().await;
+    until("the place is free", || queue.pending() == 0).await;
+}
+
+#[tokio::test]
+async fn topic_and_headers_are_made_of_the_request() {
+    let broker = Memory::new();
+    let mut worker = broker.worker("orders.buy");
+    let queue = Queue::new(broker, "unused")
+        .topic_by(|req| format!("orders.{}", req.key()))
+        .header("length", |req| req.message().len().to_string())
+        .routing_headers();
+    let server = serve(gateway!(channel("/", parser = JsonKey::at("/do"), queue))).await;
+    let mut client = server.connect("/").await;
+    client.send(r#"{"do":"buy"}"#).await;
+    let job = next(&mut worker).await;
+    assert_eq!(job.topic(), "orders.buy");
+    assert_eq!(job.header("length"), Some("12"));
+    assert_eq!(job.header("key"), Some("buy"));
+    assert!(
+        job.header("connection")
+            .is_some_and(|id| id.parse::<u64>().is_ok())
+    );
+    job.reply("ok");
+    assert_eq!(client.text().await, "ok");
+
+    for key in ["a b", "a\r\nPUB x", "a\0", "a\u{85}", &"a".repeat(300)] {
+        let reply = client.ask_json(json!({ "do": key })).await;
+        assert_eq!(reply["error"]["code"], "bad_request", "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_line_break_in_client_data_does_not_reach_a_header() {
+    let (queue, _worker) = orders();
+    let queue = queue.routing_headers();
+    let server = serve(gateway!(channel("/", parser = JsonKey::at("/do"), queue))).await;
+    let mut client = server.connect("/").await;
+    for key in ["a\r\nreply_to: b", "a\nb", "\0"] {
+        let reply = client.ask_json(json!({ "do": key })).await;
+        assert_eq!(reply["error"]["code"], "bad_request", "{key:?}");
+    }
+}
+
+#[tokio::test]
+async fn senseless_settings_are_mistakes_when_the_gateway_is_checked() {
+    let queue = || Queue::new(Memory::new(), "orders");
+    let zero = std::hint::black_box(Duration::ZERO);
+    for (queue, part) in [
+        (queue().topic(""), "empty"),
+        (queue().topic("two words"), "white space"),
+        (queue().timeout(zero), "timeout"),
+        (queue().publish_timeout(zero), "publish_timeout"),
+        (queue().max_pending(0), "max_pending"),
+        (queue().header("reply_to", |_| String::new()), "in use"),
+        (queue().header("a b", |_| String::new()), "header name"),
+    ] {
+        let mistakes = gateway!(channel("/", queue)).check().expect_err(part);
+        let text = mistakes[0].to_string();
+        assert!(text.contains("`Queue`") && text.contains(part), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn replies_of_a_queue_precede_the_close_of_a_drain() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(channel("/", queue))).await;
+    let mut client = server.connect("/").await;
+    let mut jobs = Vec::new();
+    for n in 0..10 {
+        client.send(n.to_string()).await;
+        jobs.push(next(&mut worker).await);
+    }
+    server.handle.drain();
+    for job in jobs {
+        assert!(job.reply(job.message().clone()));
+    }
+    for n in 0..10 {
+        assert_eq!(client.text().await, n.to_string());
+    }
+    assert_eq!(client.closed().await.0, 1012);
+    server.ended().await.expect("a clean end");
+}
+
+#[tokio::test]
+async fn messages_that_nobody_waits_for_are_not_worked_on_and_leave_room() {
+    let broker = Memory::with_capacity(2);
+    let queue = Queue::new(broker.clone(), "orders").timeout(Duration::from_millis(30));
+    let server = serve(gateway!(channel("/", errors = Json, queue))).await;
+    let mut client = server.connect("/").await;
+    for _ in 0..6 {
+        client.send("stale").await;
+    }
+    for _ in 0..6 {
+        let code = client.json().await["error"]["code"].clone();
+        assert!(
+            code == "timed_out" || code == "upstream_unreachable",
+            "{code}"
+        );
+    }
+    let mut worker = broker.worker("orders");
+    client.send("fresh").await;
+    let job = next(&mut worker).await;
+    assert_eq!(job.message().as_text(), Some("fresh"));
+}
+
+/// A broker that can be switched off, and answers by itself unless it is told to keep quiet.
+#[derive(Clone)]
+struct Fragile {
+    on: watch::Sender<bool>,
+    connects: Arc<AtomicUsize>,
+    published: Arc<Mutex<Vec<CorrelationId>>>,
+    answers: bool,
+    keeps_replies: bool,
+    /// Publishing takes a permit.
+    gate: Arc<Semaphore>,
+}
+
+impl Fragile {
+    fn new() -> Self {
+        Self {
+            on: watch::Sender::new(true),
+            connects: Arc::default(),
+            published: Arc::default(),
+            answers: true,
+            keeps_replies: false,
+            gate: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    fn published(&self) -> usize {
+        self.published.lock().expect("not poisoned").len()
+    }
+}
+
+struct FragileSession(Fragile, Inbox);
+
+impl Transport for Fragile {
+    type Session = FragileSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<FragileSession, BoxError> {
+        self.connects.fetch_add(1, Ordering::SeqCst);
+        if *self.on.borrow() {
+            Ok(FragileSession(self.clone(), inbox))
+        } else {
+            Err("switched off".into())
+        }
+    }
+
+    fn keeps_replies(&self) -> bool {
+        self.keeps_replies
+    }
+}
+
+impl Session for FragileSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        let permit = self.0.gate.acquire().await;
+        drop(permit.map_err(Error::internal)?);
+        self.0
+            .published
+            .lock()
+            .expect("not poisoned")
+            .push(message.id);
+        if self.0.answers {
+            self.1.reply(message.id, message.message().clone());
+        }
+        Ok(())
+    }
+
+    async fn closed(&self) -> BoxError {
+        let _ = self.0.on.subscribe().wait_for(|on| !on).await;
+        "switched off".into()
+    }
+}
+
+#[tokio::test]
+async fn a_queue_works_again_after_its_broker_was_away() {
+    let broker = Fragile::new();
+    let queue = Queue::new(broker.clone(), "orders").publish_timeout(Duration::from_millis(20));
+    let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("before").await, "before");
+    broker.on.send_replace(false);
+    for _ in 0..3 {
+        let reply = client.ask_json(json!("away")).await;
+        assert_eq!(reply["error"]["code"], "upstream_unreachable");
+    }
+    broker.on.send_replace(true);
+    // Longer than the pauses of the queue by now.
+    let patient = queue.clone().publish_timeout(Duration::from_secs(5));
+    let server = serve(gateway!(channel("/", errors = Json, patient))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("after").await, "after");
+    assert_eq!(queue.pending(), 0);
+}
+
+#[tokio::test]
+async fn a_request_waits_for_the_broker_as_long_as_it_may() {
+    let broker = Fragile::new();
+    broker.on.send_replace(false);
+    let server = serve(gateway!(channel("/", Queue::new(broker.clone(), "orders")))).await;
+    let mut client = server.connect("/").await;
+    client.send("early").await;
+    until("the broker was asked", || {
+        broker.connects.load(Ordering::SeqCst) > 1
+    })
+    .await;
+    broker.on.send_replace(true);
+    assert_eq!(client.text().await, "early");
+}
+
+#[tokio::test]
+async fn requests_fail_with_the_connection_that_their_replies_would_come_over() {
+    let broker = Fragile {
+        answers: false,
+        ..Fragile::new()
+    };
+    let queue = Queue::new(broker.clone(), "orders");
+    let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    until("it is published", || broker.published() == 1).await;
+    broker.on.send_replace(false);
+    assert_eq!(client.json().await["error"]["code"], "upstream_unreachable");
+}
+
+#[tokio::test]
+async fn requests_outlive_the_connection_where_replies_are_kept() {
+    let broker = Fragile {
+        answers: false,
+        keeps_replies: true,
+        ..Fragile::new()
+    };
+    let queue = Queue::new(broker.clone(), "orders");
+    let server = serve(gateway!(channel("/", queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    until("it is published", || broker.published() == 1).await;
+    broker.on.send_replace(false);
+    client.silent().await;
+    let id = broker.published.lock().expect("not poisoned")[0];
+    // As the next session would.
+    assert!(queue.inbox().reply(id, "kept"));
+    assert_eq!(client.text().await, "kept");
+}
+
+#[tokio::test]
+async fn a_broker_that_takes_nothing_does_not_make_anything_grow() {
+    let broker = Fragile {
+        gate: Arc::new(Semaphore::new(0)),
+        ..Fragile::new()
+    };
+    let queue = Queue::new(broker.clone(), "orders")
+        .max_pending(5)
+        .publish_timeout(Duration::from_millis(50));
+    let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    for _ in 0..20 {
+        client.send("x").await;
+    }
+    let mut overloaded = 0;
+    for _ in 0..20 {
+        let code = client.json().await["error"]["code"].clone();
+        match code.as_str() {
+            Some("overloaded") => overloaded += 1,
+            code => assert_eq!(code, Some("upstream_unreachable")),
+        }
+        assert!(queue.pending() <= 5);
+    }
+    assert!(overloaded > 0);
+    until("all places are free", || queue.pending() == 0).await;
+    assert_eq!(broker.published(), 0);
+    broker.gate.add_permits(10);
+    assert_eq!(client.ask("again").await, "again");
+}

@@ -1,0 +1,366 @@
+//! Message queues: a request goes to a broker, the reply of a worker comes back.
+
+mod callback;
+mod inbox;
+mod link;
+mod memory;
+mod transport;
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+pub use self::{
+    callback::Callback,
+    inbox::{CorrelationId, DroppedReplies, Inbox},
+    memory::{Job, Memory, MemorySession, Worker},
+    transport::{Outgoing, Session, Transport},
+};
+use self::{inbox::Waiting, link::Link};
+use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result};
+
+/// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
+///
+/// A reply is tied to its request by a [`CorrelationId`], so that replies may come in any order. The first one wins;
+/// late, duplicate and foreign ones are [counted](Self::dropped) and dropped. Text stays text and binary stays binary,
+/// in both directions. When the client goes away, or a middleware gives up, the request is forgotten and its place
+/// is free at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::{prelude::*, queue::Memory};
+///
+/// let broker = Memory::new();
+/// let orders = Queue::new(broker, "orders")
+///     .timeout(Duration::from_secs(5))
+///     .header("key", |req| req.key().to_owned());
+/// let gateway = gateway!(channel(
+///     "/",
+///     match key {
+///         "order.place" => orders.clone(),
+///         "order.viewed" => orders.clone().topic("views").no_reply(),
+///         _ => NoRoute,
+///     },
+/// ));
+/// # drop(gateway);
+/// ```
+///
+/// A queue is a handle: clones share the connection to the broker and the count of requests, and may have other
+/// settings.
+///
+/// # Errors
+///
+/// * `timed_out`: no reply within the [`timeout`](Self::timeout).
+/// * `upstream_unreachable`: the broker did not take the message within the
+///   [`publish_timeout`](Self::publish_timeout), or the connection broke and the reply cannot come any more. A message
+///   is published once at most. [`Error::UpstreamUnreachable`] says that it has not been, [`Error::UpstreamLost`] that
+///   this is not known.
+/// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
+/// * `bad_request`: the topic or a header made of the request cannot be sent.
+/// * `upstream_invalid`: the reply is a text that is not UTF-8.
+///
+/// # Connection
+///
+/// The broker is connected to when the first client connects. A connection that breaks is opened again, after pauses
+/// that grow from 50 ms to 5 s. Requests wait for it meanwhile, as long as their `publish_timeout` allows; there are at
+/// most `max_pending` of them, so that nothing grows while the broker is away.
+#[must_use = "a backend does nothing until it is a target"]
+pub struct Queue<T: Transport> {
+    shared: Arc<Shared<T>>,
+    settings: Settings,
+}
+
+struct Shared<T: Transport> {
+    transport: Arc<T>,
+    inbox: Inbox,
+    link: OnceLock<Link<T::Session>>,
+}
+
+#[derive(Clone)]
+struct Settings {
+    topic: Topic,
+    headers: Vec<(&'static str, HeaderFn)>,
+    timeout: Duration,
+    publish_timeout: Duration,
+    max_pending: usize,
+    expects_reply: bool,
+}
+
+#[derive(Clone)]
+enum Topic {
+    Fixed(Cow<'static, str>),
+    Of(Arc<dyn Fn(&Request) -> String + Send + Sync>),
+}
+
+type HeaderFn = Arc<dyn Fn(&Request) -> String + Send + Sync>;
+
+/// Names that the transports use themselves.
+const RESERVED: [&str; 5] = ["expires_at", "id", "kind", "payload", "reply_to"];
+
+impl<T: Transport> Queue<T> {
+    /// A queue over a transport; messages go to this topic, queue, subject or stream, as the broker calls it.
+    pub fn new(transport: T, topic: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                transport: Arc::new(transport),
+                inbox: Inbox::new(),
+                link: OnceLock::new(),
+            }),
+            settings: Settings {
+                topic: Topic::Fixed(topic.into()),
+                headers: Vec::new(),
+                timeout: Duration::from_secs(30),
+                publish_timeout: Duration::from_secs(5),
+                max_pending: 10_000,
+                expects_reply: true,
+            },
+        }
+    }
+
+    /// Another topic.
+    pub fn topic(mut self, topic: impl Into<Cow<'static, str>>) -> Self {
+        self.settings.topic = Topic::Fixed(topic.into());
+        self
+    }
+
+    /// A topic for each request. What has no topic name, because it is empty, longer than 255 bytes, or has white space
+    /// or control characters, is the error `bad_request`.
+    ///
+    /// A function of what the client sends lets the client choose: match what it may choose from.
+    ///
+    /// ```
+    /// use wasabi::{Queue, queue::Memory};
+    ///
+    /// let queue = Queue::new(Memory::new(), "other").topic_by(|req| match req.key() {
+    ///     "buy" | "sell" => format!("orders.{}", req.key()),
+    ///     _ => "other".to_owned(),
+    /// });
+    /// # drop(queue);
+    /// ```
+    pub fn topic_by(mut self, topic: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        self.settings.topic = Topic::Of(Arc::new(topic));
+        self
+    }
+
+    /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
+    /// `bad_request`. `id`, `kind`, `payload`, `reply_to` and `expires_at` are in use already.
+    pub fn header(
+        mut self,
+        name: &'static str,
+        value: impl Fn(&Request) -> String + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.headers.push((name, Arc::new(value)));
+        self
+    }
+
+    /// The headers `key`, the routing key, and `connection`, the id of the client's connection within this process.
+    pub fn routing_headers(self) -> Self {
+        self.header("key", |req| req.key().to_owned())
+            .header("connection", |req| req.connection().id().to_string())
+    }
+
+    /// How long a request may take from its arrival to its reply, 30 s if not set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How long a request waits for a connection to the broker, and for the broker to take the message, 5 s if not set.
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.publish_timeout = timeout;
+        self
+    }
+
+    /// How many requests may be under way, 10 000 if not set. Further ones are answered `overloaded`, at once.
+    pub fn max_pending(mut self, requests: usize) -> Self {
+        self.settings.max_pending = requests;
+        self
+    }
+
+    /// Messages are published and that is all: nothing goes back to the client, unless publishing fails.
+    pub fn no_reply(mut self) -> Self {
+        self.settings.expects_reply = false;
+        self
+    }
+
+    /// How many replies nobody has waited for, since the start.
+    pub fn dropped(&self) -> DroppedReplies {
+        self.shared.inbox.dropped()
+    }
+
+    /// How many requests are under way.
+    pub fn pending(&self) -> usize {
+        self.shared.inbox.waiting()
+    }
+
+    /// Where replies are handed in; for those that come from elsewhere than the transport.
+    pub fn inbox(&self) -> Inbox {
+        self.shared.inbox.clone()
+    }
+
+    /// Publishes the message of a request that has a place, and waits for the reply.
+    async fn exchange(&self, req: &Request, mut waiting: Waiting<'_>) -> Result<Reply> {
+        let settings = &self.settings;
+        let topic = settings.topic(req)?;
+        let headers = settings.headers(req)?;
+        let link = self.shared.link();
+
+        let now = Instant::now();
+        let deadline = now + settings.timeout.min(FAR);
+        let publish_by = now + settings.publish_timeout.min(settings.timeout).min(FAR);
+        let up = timeout_at(publish_by, link.up()).await;
+        let up = up.unwrap_or_else(|_| Err(Error::UpstreamUnreachable(link.down())))?;
+
+        let message = Outgoing {
+            request: req,
+            topic: &topic,
+            id: waiting.id,
+            expects_reply: settings.expects_reply,
+            headers: &headers,
+            expires_in: deadline.saturating_duration_since(Instant::now()),
+        };
+        // A reply may be there before the broker has confirmed the message, or even while it is published.
+        tokio::select! {
+            biased;
+            reply = waiting.reply(), if settings.expects_reply => return reply.map(Reply::message),
+            published = timeout_at(publish_by, up.session.publish(message)) => match published {
+                Ok(published) => published?,
+                Err(_) => return Err(Error::UpstreamLost("the message was not taken in time".into())),
+            },
+            () = up.lost() => return Err(Error::UpstreamLost(link.down())),
+        }
+        if !settings.expects_reply {
+            return Ok(Reply::none());
+        }
+        tokio::select! {
+            biased;
+            reply = waiting.reply() => reply.map(Reply::message),
+            () = up.lost(), if !self.shared.transport.keeps_replies() => Err(Error::UpstreamLost(link.down())),
+            () = sleep_until(deadline) => Err(Error::TimedOut(settings.timeout)),
+        }
+    }
+}
+
+/// Longer than anybody waits, and short enough to be added to any time.
+const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
+
+impl<T: Transport> Shared<T> {
+    fn link(&self) -> &Link<T::Session> {
+        self.link
+            .get_or_init(|| Link::open(Arc::clone(&self.transport), self.inbox.clone()))
+    }
+}
+
+impl Settings {
+    fn topic(&self, req: &Request) -> Result<Cow<'_, str>> {
+        match &self.topic {
+            Topic::Fixed(topic) => Ok(Cow::Borrowed(topic)),
+            Topic::Of(topic) => {
+                let topic = topic(req);
+                match check_topic(&topic) {
+                    Ok(()) => Ok(Cow::Owned(topic)),
+                    Err(_) => Err(Error::bad_request("this goes to no topic")),
+                }
+            }
+        }
+    }
+
+    fn headers(&self, req: &Request) -> Result<Vec<(&'static str, String)>> {
+        let mut headers = Vec::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            let value = value(req);
+            if value.contains(['\r', '\n', '\0']) {
+                return Err(Error::bad_request("this does not fit into a header"));
+            }
+            headers.push((*name, value));
+        }
+        Ok(headers)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if let Topic::Fixed(topic) = &self.topic {
+            check_topic(topic).map_err(|mistake| format!("the topic {topic:?} {mistake}"))?;
+        }
+        for (name, _) in &self.headers {
+            let fits =
+                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+            if name.is_empty() || !name.bytes().all(fits) {
+                return Err(format!("`{name}` is not a header name"));
+            }
+            if RESERVED.contains(name) {
+                return Err(format!("the header `{name}` is in use already"));
+            }
+        }
+        for (name, zero) in [
+            ("timeout", self.timeout.is_zero()),
+            ("publish_timeout", self.publish_timeout.is_zero()),
+            ("max_pending", self.max_pending == 0),
+        ] {
+            if zero {
+                return Err(format!("with a `{name}` of 0 nothing can be sent"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_topic(topic: &str) -> Result<(), &'static str> {
+    if topic.is_empty() {
+        Err("is empty")
+    } else if topic.len() > 255 {
+        Err("is longer than 255 bytes")
+    } else if topic.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        Err("has white space or control characters")
+    } else {
+        Ok(())
+    }
+}
+
+impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
+    async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
+        let waiting = self.shared.inbox.register(self.settings.max_pending)?;
+        self.exchange(&req, waiting).await
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        visit(self);
+    }
+}
+
+impl<T: Transport> Lifecycle for Queue<T> {
+    fn check(&self) -> Result<(), String> {
+        let checked = self.settings.check();
+        let checked = checked.and_then(|()| self.shared.transport.check());
+        checked.map_err(|mistake| format!("`Queue`: {mistake}"))
+    }
+
+    fn connected(&self, _connection: &Connection) {
+        self.shared.link();
+    }
+}
+
+impl<T: Transport> Clone for Queue<T> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            settings: self.settings.clone(),
+        }
+    }
+}
+
+impl<T: Transport> fmt::Debug for Queue<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Queue");
+        if let Topic::Fixed(topic) = &self.settings.topic {
+            debug.field("topic", topic);
+        }
+        debug
+            .field("inbox", &self.shared.inbox)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,89 @@
+//! Queues whose messages are published by a function of the user's.
+
+use std::{fmt, future::pending, sync::Arc};
+
+use super::{CorrelationId, Inbox, Outgoing, Queue, Session, Transport};
+use crate::{BoxError, Error, Message, Request, Result};
+
+/// The transport of [`Queue::callback`]: a function publishes.
+pub struct Callback<F>(Arc<F>);
+
+impl<F, Fut, E> Queue<Callback<F>>
+where
+    F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    E: Into<Error>,
+{
+    /// A queue that hands each request to a function, together with the id that [`respond`](Queue::respond) wants with
+    /// the reply. What happens in between is up to you.
+    ///
+    /// The function may fail, which ends the request, and may respond before it returns. It has the
+    /// [`publish_timeout`](Queue::publish_timeout), the reply has the [`timeout`](Queue::timeout).
+    ///
+    /// ```
+    /// use tokio::sync::mpsc;
+    /// use wasabi::{BoxError, prelude::*};
+    ///
+    /// # fn example() {
+    /// let (jobs, mut inbox) = mpsc::channel(100);
+    /// let queue = Queue::callback(move |req: Request, id| {
+    ///     let jobs = jobs.clone();
+    ///     async move { jobs.send((id, req.message().clone())).await.map_err(BoxError::from) }
+    /// });
+    /// let replies = queue.inbox();
+    /// tokio::spawn(async move {
+    ///     while let Some((id, message)) = inbox.recv().await {
+    ///         replies.reply(id, message);
+    ///     }
+    /// });
+    /// let gateway = gateway!(channel("/", queue));
+    /// # drop(gateway);
+    /// # }
+    /// ```
+    pub fn callback(on_request: F) -> Self {
+        Self::new(Callback(Arc::new(on_request)), "callback")
+    }
+
+    /// Hands in the reply to a request. `false` if it was dropped: the request has a reply already, or has ended.
+    ///
+    /// The same as [`reply`](Inbox::reply) of the queue's [`inbox`](Queue::inbox).
+    pub fn respond(&self, id: impl AsRef<str>, message: impl Into<Message>) -> bool {
+        self.inbox().reply(id, message)
+    }
+}
+
+impl<F, Fut, E> Transport for Callback<F>
+where
+    F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    E: Into<Error>,
+{
+    type Session = Self;
+
+    async fn connect(&self, _inbox: Inbox) -> Result<Self, BoxError> {
+        Ok(Self(Arc::clone(&self.0)))
+    }
+}
+
+impl<F, Fut, E> Session for Callback<F>
+where
+    F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), E>> + Send,
+    E: Into<Error>,
+{
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        (self.0)(message.request.clone(), message.id)
+            .await
+            .map_err(Into::into)
+    }
+
+    async fn closed(&self) -> BoxError {
+        pending().await
+    }
+}
+
+impl<F> fmt::Debug for Callback<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Callback(..)")
+    }
+}

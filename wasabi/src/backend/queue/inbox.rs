@@ -1,0 +1,345 @@
+//! Replies, and the requests that wait for them.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use crate::{Error, Message, Result, Text};
+
+/// Ties a reply to its request: 48 hexadecimal digits.
+///
+/// The first 16 are random for each queue value, and tell the replies to this gateway from those to another one that
+/// shares the reply address. The other 32 are 128 bits from the operating system's random source for each request:
+/// they cannot be guessed, and are not used again after a restart or by a replica.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CorrelationId {
+    instance: u64,
+    request: u128,
+    text: [u8; LENGTH],
+}
+
+const LENGTH: usize = 48;
+const INSTANCE_DIGITS: usize = 16;
+
+impl CorrelationId {
+    fn new(instance: u64, request: u128) -> Self {
+        let mut text = [b'0'; LENGTH];
+        let (left, right) = text.split_at_mut(INSTANCE_DIGITS);
+        write_hex(left, u128::from(instance));
+        write_hex(right, request);
+        Self {
+            instance,
+            request,
+            text,
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() != LENGTH || !text.bytes().all(is_hex) {
+            return None;
+        }
+        let (instance, request) = text.split_at(INSTANCE_DIGITS);
+        let instance = u64::from_str_radix(instance, 16).ok()?;
+        let request = u128::from_str_radix(request, 16).ok()?;
+        Some(Self::new(instance, request))
+    }
+
+    /// The id as it is written on the wire.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text).unwrap_or_default()
+    }
+}
+
+fn write_hex(digits: &mut [u8], mut number: u128) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
+        number >>= 4;
+    }
+}
+
+impl AsRef<str> for CorrelationId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Debug for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for CorrelationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where the replies of a queue are handed in: a handle, cheap to clone.
+///
+/// A reply that nobody waits for is dropped and [counted](Self::dropped): the first reply to a request wins.
+///
+/// ```
+/// use wasabi::{Message, queue::Inbox};
+///
+/// /// Called by the client library of a broker, with what a worker has sent.
+/// fn on_reply(inbox: &Inbox, correlation_id: &str, payload: String) {
+///     inbox.reply(correlation_id, Message::text(payload));
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Inbox(Arc<Shared>);
+
+struct Shared {
+    instance: u64,
+    shards: [Mutex<Shard>; SHARDS],
+    waiting: AtomicUsize,
+    unmatched: AtomicU64,
+    foreign: AtomicU64,
+}
+
+/// Locks are held for one look-up; with this many, threads seldom meet.
+const SHARDS: usize = 16;
+
+type Shard = HashMap<u128, oneshot::Sender<Result<Message>>>;
+
+/// How many replies of a queue have been dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct DroppedReplies {
+    /// Nobody waits for them: the request has been answered already, has timed out, or its client has gone.
+    pub unmatched: u64,
+    /// They are not for this queue: the correlation id is another gateway's, or none.
+    pub foreign: u64,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            // Must be unique, need not be a secret.
+            instance: RandomState::new().build_hasher().finish(),
+            shards: Default::default(),
+            waiting: AtomicUsize::new(0),
+            unmatched: AtomicU64::new(0),
+            foreign: AtomicU64::new(0),
+        }))
+    }
+
+    /// Hands in the reply to a request. `false` if it was dropped.
+    pub fn reply(&self, id: impl AsRef<str>, message: impl Into<Message>) -> bool {
+        self.finish(id.as_ref(), Ok(message.into()))
+    }
+
+    /// Hands in a reply as it came over the wire. `kind` is `binary` or `text`; anything else, and none, is taken for
+    /// text. A text that is not UTF-8 ends the request with `upstream_invalid`.
+    pub fn reply_with(&self, id: impl AsRef<str>, kind: Option<&[u8]>, payload: Bytes) -> bool {
+        let reply = match kind {
+            Some(b"binary") => Ok(Message::Binary(payload)),
+            _ => Text::try_from(payload)
+                .map(Message::Text)
+                .map_err(|error| Error::UpstreamInvalid(error.into())),
+        };
+        self.finish(id.as_ref(), reply)
+    }
+
+    /// Ends a request with an error. `false` if nobody waits for it.
+    pub fn fail(&self, id: impl AsRef<str>, error: Error) -> bool {
+        self.finish(id.as_ref(), Err(error))
+    }
+
+    /// How many replies were dropped.
+    pub fn dropped(&self) -> DroppedReplies {
+        DroppedReplies {
+            unmatched: self.0.unmatched.load(Ordering::Relaxed),
+            foreign: self.0.foreign.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How many requests are under way: waiting for the broker, or for their reply.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Acquire)
+    }
+
+    /// The part of the correlation ids that all requests of this queue have in common, and no other queue has: good for
+    /// the name of a reply address.
+    pub fn instance(&self) -> String {
+        format!("{:016x}", self.0.instance)
+    }
+
+    fn finish(&self, id: &str, reply: Result<Message>) -> bool {
+        let Some(id) = CorrelationId::parse(id).filter(|id| id.instance == self.0.instance) else {
+            self.0.foreign.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(instance = self.0.instance, "foreign reply dropped");
+            return false;
+        };
+        let waiting = self.0.shard(id.request).remove(&id.request);
+        if waiting.is_some_and(|waiting| waiting.send(reply).is_ok()) {
+            return true;
+        }
+        self.0.unmatched.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%id, "late or duplicate reply dropped");
+        false
+    }
+
+    /// Makes room for one request, unless `limit` of them are under way.
+    pub(super) fn register(&self, limit: usize) -> Result<Waiting<'_>> {
+        let taken = |count| (count < limit).then_some(count + 1);
+        self.0
+            .waiting
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
+            .map_err(|_| Error::Overloaded)?;
+        let (sender, reply) = oneshot::channel();
+        let mut waiting = Waiting {
+            inbox: self,
+            id: CorrelationId::new(self.0.instance, 0),
+            reply,
+        };
+        let mut random = [0; 16];
+        getrandom::fill(&mut random).map_err(Error::internal)?;
+        let request = u128::from_ne_bytes(random);
+        waiting.id = CorrelationId::new(self.0.instance, request);
+        self.0.shard(request).insert(request, sender);
+        Ok(waiting)
+    }
+}
+
+impl Shared {
+    fn shard(&self, request: u128) -> MutexGuard<'_, Shard> {
+        let shard = &self.shards[(request % SHARDS as u128) as usize];
+        // Nothing panics while it is held; if it did, the map would be whole.
+        shard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inbox")
+            .field("waiting", &self.waiting())
+            .field("dropped", &self.dropped())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The place of one request among those that wait. Dropping it gives the place back.
+pub(super) struct Waiting<'a> {
+    inbox: &'a Inbox,
+    pub(super) id: CorrelationId,
+    reply: oneshot::Receiver<Result<Message>>,
+}
+
+impl Waiting<'_> {
+    /// The reply, once it is there.
+    pub(super) async fn reply(&mut self) -> Result<Message> {
+        match (&mut self.reply).await {
+            Ok(reply) => reply,
+            Err(_) => Err(Error::internal("a request was forgotten")),
+        }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let shared = &self.inbox.0;
+        shared.shard(self.id.request).remove(&self.id.request);
+        shared.waiting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn inbox() -> Inbox {
+        Inbox::new()
+    }
+
+    #[test]
+    fn correlation_ids_differ_between_requests_and_between_queues() {
+        let (one, other) = (inbox(), inbox());
+        let ids: HashSet<_> = (0..500)
+            .flat_map(|_| [one.register(9).unwrap().id, other.register(9).unwrap().id])
+            .map(|id| id.to_string())
+            .collect();
+        assert_eq!(ids.len(), 1000);
+        assert_ne!(one.instance(), other.instance());
+        for half in [0..16, 16..48] {
+            let halves: HashSet<_> = ids.iter().map(|id| id[half.clone()].to_owned()).collect();
+            assert_eq!(halves.len(), if half.end == 16 { 2 } else { 1000 });
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_reply_wins_and_the_others_are_counted() {
+        let inbox = inbox();
+        let mut waiting = inbox.register(1).unwrap();
+        assert!(inbox.reply(waiting.id, "first"));
+        assert!(!inbox.reply(waiting.id, "second"));
+        assert_eq!(waiting.reply().await.unwrap(), Message::text("first"));
+        let id = waiting.id;
+        drop(waiting);
+        assert!(!inbox.reply(id, "late"));
+        let dropped = inbox.dropped();
+        assert_eq!((dropped.unmatched, dropped.foreign), (2, 0));
+        assert_eq!(inbox.waiting(), 0);
+    }
+
+    #[test]
+    fn foreign_replies_are_counted() {
+        let (one, other) = (inbox(), inbox());
+        let waiting = one.register(1).unwrap();
+        assert!(!other.reply(waiting.id, "x"));
+        assert!(!other.reply("", "x"));
+        assert!(!other.reply("é".repeat(24), "x"));
+        assert!(!one.reply(waiting.id.as_str().to_uppercase() + "0", "x"));
+        assert_eq!(other.dropped().foreign, 3);
+        assert_eq!(one.dropped().foreign, 1);
+        assert_eq!(one.waiting(), 1);
+    }
+
+    #[test]
+    fn the_number_of_requests_is_limited_and_places_come_back() {
+        let inbox = inbox();
+        let places: Vec<_> = (0..3).map(|_| inbox.register(3).unwrap()).collect();
+        assert!(matches!(inbox.register(3), Err(Error::Overloaded)));
+        drop(places);
+        assert!(inbox.register(3).is_ok());
+        assert!(inbox.0.shards.iter().all(|s| s.lock().unwrap().is_empty()));
+    }
+
+    #[tokio::test]
+    async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
+        let inbox = inbox();
+        let mut waiting = inbox.register(1).unwrap();
+        inbox.reply_with(waiting.id, None, Bytes::from_static(b"\xff"));
+        let reply = waiting.reply().await;
+        assert!(matches!(reply, Err(Error::UpstreamInvalid(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_read_as_it_is_written(instance: u64, request: u128) {
+            let id = CorrelationId::new(instance, request);
+            prop_assert_eq!(CorrelationId::parse(id.as_str()), Some(id));
+            prop_assert_eq!(id.to_string(), format!("{instance:016x}{request:032x}"));
+        }
+
+        #[test]
+        fn no_id_from_outside_does_harm(text: String) {
+            let _ = inbox().reply(text, "x");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The session of a queue, opened again whenever it has ended.
+
+use std::{sync::Arc, time::Duration};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+
+use super::{Inbox, Session, Transport};
+use crate::{BoxError, Error};
+
+/// Keeps a session open for as long as it lives.
+pub(super) struct Link<S> {
+    state: watch::Receiver<State<S>>,
+    _keeper: AbortOnDropHandle<()>,
+}
+
+enum State<S> {
+    Up(Arc<Up<S>>),
+    /// There is none, and why.
+    Down(Arc<str>),
+}
+
+/// A session that was open when it was handed out.
+pub(super) struct Up<S> {
+    pub(super) session: S,
+    lost: CancellationToken,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const MIN_PAUSE: Duration = Duration::from_millis(50);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+impl<S: Session> Link<S> {
+    pub(super) fn open<T: Transport<Session = S>>(transport: Arc<T>, inbox: Inbox) -> Self {
+        let (sender, state) = watch::channel(State::Down("not connected yet".into()));
+        let keeper = tokio::spawn(keep(transport, inbox, sender));
+        Self {
+            state,
+            _keeper: AbortOnDropHandle::new(keeper),
+        }
+    }
+
+    /// The session, once there is one.
+    pub(super) async fn up(&self) -> Result<Arc<Up<S>>, Error> {
+        if let State::Up(up) = &*self.state.borrow() {
+            return Ok(Arc::clone(up));
+        }
+        let mut state = self.state.clone();
+        match state
+            .wait_for(|state| matches!(state, State::Up(_)))
+            .await
+            .as_deref()
+        {
+            Ok(State::Up(up)) => Ok(Arc::clone(up)),
+            Ok(State::Down(_)) | Err(_) => Err(Error::UpstreamUnreachable(self.down())),
+        }
+    }
+
+    /// Why there is no session.
+    pub(super) fn down(&self) -> BoxError {
+        match &*self.state.borrow() {
+            State::Up(_) => "the connection to the broker is another one".into(),
+            State::Down(reason) => reason.to_string().into(),
+        }
+    }
+}
+
+impl<S> Up<S> {
+    /// Waits for the end of the session.
+    pub(super) async fn lost(&self) {
+        self.lost.cancelled().await;
+    }
+}
+
+async fn keep<T: Transport>(
+    transport: Arc<T>,
+    inbox: Inbox,
+    state: watch::Sender<State<T::Session>>,
+) {
+    let mut pauses = pauses();
+    loop {
+        let error = match timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone())).await {
+            Ok(Ok(session)) => {
+                let up = Arc::new(Up {
+                    session,
+                    lost: CancellationToken::new(),
+                });
+                tracing::debug!("connected to the broker");
+                state.send_replace(State::Up(Arc::clone(&up)));
+                let opened = Instant::now();
+                let error = up.session.closed().await;
+                state.send_replace(State::Down(error.to_string().into()));
+                up.lost.cancel();
+                if opened.elapsed() > MAX_PAUSE {
+                    pauses = self::pauses();
+                }
+                error
+            }
+            Ok(Err(error)) => error,
+            Err(_) => "no connection in time".into(),
+        };
+        let pause = pauses.next().unwrap_or(MAX_PAUSE);
+        tracing::warn!(%error, ?pause, "no connection to the broker");
+        state.send_replace(State::Down(error.to_string().into()));
+        sleep(pause).await;
+    }
+}
+
+fn pauses() -> ExponentialBackoff {
+    ExponentialBuilder::new()
+        .with_min_delay(MIN_PAUSE)
+        .with_max_delay(MAX_PAUSE)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
