@@ -8,6 +8,7 @@ mod suite {
     mod connection;
     mod errors;
     mod extractors;
+    mod groups;
     mod handshake;
     mod hooks;
     mod http_backend;

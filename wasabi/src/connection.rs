@@ -28,7 +28,7 @@ use self::{
 };
 pub use self::{
     outbox::{SendError, TrySendError},
-    registry::Registry,
+    registry::{Broadcast, Group, Registry},
 };
 use crate::{
     Close, Error, Message, Result,

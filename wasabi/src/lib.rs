@@ -118,7 +118,7 @@ pub use crate::{
         NoRoute, Reconnect, WebSocket,
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
-    connection::{Connection, ConnectionId, Registry, SendError, TrySendError},
+    connection::{Broadcast, Connection, ConnectionId, Group, Registry, SendError, TrySendError},
     error::{BoxError, Error, Result, UpstreamFailure},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},

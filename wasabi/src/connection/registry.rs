@@ -1,5 +1,8 @@
 //! All live connections of a channel.
 
+mod broadcast;
+mod group;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -9,9 +12,12 @@ use std::{
     },
 };
 
+pub use self::{broadcast::Broadcast, group::Group};
+use self::{broadcast::broadcast, group::Groups};
 use super::{Connection, ConnectionId};
+use crate::Message;
 
-/// All live connections of a channel: how many there are, who they are.
+/// All live connections of a channel: how many there are, who they are, and the groups they have formed.
 ///
 /// A channel has one of its own. Make one yourself and hand it over with `registry = ..` to reach the
 /// connections from elsewhere; clones share the connections.
@@ -30,8 +36,15 @@ use super::{Connection, ConnectionId};
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    shards: [Mutex<HashMap<ConnectionId, Connection>>; SHARDS],
+    shards: [Mutex<HashMap<ConnectionId, Listed>>; SHARDS],
+    groups: Groups,
     admitted: AtomicUsize,
+}
+
+/// A live connection, and the groups it has joined.
+struct Listed {
+    connection: Connection,
+    groups: Vec<Arc<str>>,
 }
 
 /// Connections come and go on all cores at once.
@@ -41,6 +54,7 @@ impl Default for Inner {
     fn default() -> Self {
         Self {
             shards: Default::default(),
+            groups: Groups::default(),
             admitted: AtomicUsize::new(0),
         }
     }
@@ -64,16 +78,78 @@ impl Registry {
 
     /// The connection with this id, if it lives.
     pub fn lookup(&self, id: ConnectionId) -> Option<Connection> {
-        lock(self.shard(id)).get(&id).cloned()
+        let shard = lock(self.shard(id));
+        shard.get(&id).map(|listed| listed.connection.clone())
     }
 
     /// The live connections, in no particular order: those that there were at some moment during the call.
     pub fn connections(&self) -> Vec<Connection> {
         let mut all = Vec::with_capacity(self.0.admitted.load(Ordering::Relaxed));
         for shard in &self.0.shards {
-            all.extend(lock(shard).values().cloned());
+            let shard = lock(shard);
+            all.extend(shard.values().map(|listed| listed.connection.clone()));
         }
         all
+    }
+
+    /// Queues a message for every live connection, as [`Connection::try_send`] does: the payload is shared, and a slow
+    /// client holds nobody up. Tells whom it passed over.
+    pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
+        broadcast(self.connections(), message.into())
+    }
+
+    /// Makes a connection a member of the group of this name, until it [leaves](Self::leave) or has ended. `false`
+    /// when it is a member already or is not, or no longer, in this registry.
+    ///
+    /// Groups exist while they have members. There is no limit to the groups of a connection: where clients choose the
+    /// names, count them ([`groups_of`](Self::groups_of)).
+    pub fn join(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
+        let (group, id) = (group.as_ref(), connection.id());
+        // Held all the time, so that a connection that ends meanwhile leaves this group too.
+        let mut shard = lock(self.shard(id));
+        let Some(listed) = shard.get_mut(&id) else {
+            return false;
+        };
+        if listed.groups.iter().any(|joined| **joined == *group) {
+            return false;
+        }
+        let group = self.0.groups.join(group, &listed.connection);
+        listed.groups.push(group);
+        true
+    }
+
+    /// Ends the membership of a connection in the group of this name. `false` when it is no member.
+    pub fn leave(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
+        let (group, id) = (group.as_ref(), connection.id());
+        let mut shard = lock(self.shard(id));
+        let Some(listed) = shard.get_mut(&id) else {
+            return false;
+        };
+        let Some(position) = listed.groups.iter().position(|joined| **joined == *group) else {
+            return false;
+        };
+        listed.groups.swap_remove(position);
+        self.0.groups.leave(group, id);
+        true
+    }
+
+    /// The group of this name, whether it has members or not.
+    pub fn group(&self, name: impl Into<Arc<str>>) -> Group {
+        Group::new(self.clone(), name.into())
+    }
+
+    /// The names of the groups that a connection is a member of, in no particular order.
+    pub fn groups_of(&self, connection: &Connection) -> Vec<Arc<str>> {
+        let shard = lock(self.shard(connection.id()));
+        let listed = shard.get(&connection.id());
+        listed
+            .map(|listed| listed.groups.clone())
+            .unwrap_or_default()
+    }
+
+    /// The names of the groups that have members, in no particular order.
+    pub fn groups(&self) -> Vec<Arc<str>> {
+        self.0.groups.names()
     }
 
     /// Reserves a place, unless `limit` of them are taken. The place is free again when the permit is dropped.
@@ -91,7 +167,8 @@ impl Registry {
     /// Lists a connection until the entry is dropped.
     pub(crate) fn enter(&self, connection: Connection, permit: Permit) -> Entry {
         let id = connection.id();
-        lock(self.shard(id)).insert(id, connection);
+        let groups = Vec::new();
+        lock(self.shard(id)).insert(id, Listed { connection, groups });
         Entry {
             registry: self.clone(),
             id,
@@ -99,7 +176,7 @@ impl Registry {
         }
     }
 
-    fn shard(&self, id: ConnectionId) -> &Mutex<HashMap<ConnectionId, Connection>> {
+    fn shard(&self, id: ConnectionId) -> &Mutex<HashMap<ConnectionId, Listed>> {
         &self.0.shards[id.0 as usize % SHARDS]
     }
 }
@@ -134,6 +211,9 @@ pub(crate) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        lock(self.registry.shard(self.id)).remove(&self.id);
+        let left = lock(self.registry.shard(self.id)).remove(&self.id);
+        for group in left.iter().flat_map(|listed| &listed.groups) {
+            self.registry.0.groups.leave(group, self.id);
+        }
     }
 }

@@ -1,0 +1,181 @@
+//! Groups of connections, and messages to many.
+
+use std::{sync::Arc, time::Duration};
+
+use wasabi::prelude::*;
+use wasabi_tests::{SOON, TestServer, serve, until};
+
+/// `+room` joins, `-room` leaves, `room:text` goes to the others, anything else to all.
+async fn chat(
+    State(registry): State<Registry>,
+    text: Text,
+    connection: Connection,
+) -> Option<String> {
+    if let Some(room) = text.strip_prefix('+') {
+        return Some(registry.join(room, &connection).to_string());
+    }
+    if let Some(room) = text.strip_prefix('-') {
+        return Some(registry.leave(room, &connection).to_string());
+    }
+    let outcome = match text.split_once(':') {
+        Some((room, text)) => registry
+            .group(room)
+            .broadcast_except(&connection, text.to_owned()),
+        None => registry.broadcast(text),
+    };
+    assert!(outcome.skipped.is_empty());
+    None
+}
+
+async fn chat_server() -> (Registry, TestServer) {
+    let registry = Registry::new();
+    let server = serve(gateway!(
+        state = registry.clone(),
+        channel("/", registry = registry.clone(), chat)
+    ))
+    .await;
+    (registry, server)
+}
+
+#[tokio::test]
+async fn a_message_to_a_group_reaches_its_members_only() {
+    let (registry, server) = chat_server().await;
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(server.connect("/").await);
+    }
+    let [one, two, three] = &mut clients[..] else {
+        panic!("three");
+    };
+    assert_eq!(one.ask("+blue").await, "true");
+    assert_eq!(one.ask("+blue").await, "false");
+    assert_eq!(two.ask("+blue").await, "true");
+    assert_eq!(two.ask("+red").await, "true");
+    let blue = registry.group("blue");
+    assert_eq!((blue.len(), registry.group("red").len()), (2, 1));
+    assert_eq!(registry.groups().len(), 2);
+
+    one.send("blue:hello").await;
+    assert_eq!(two.text().await, "hello");
+    assert_eq!(three.ask("-blue").await, "false");
+    assert_eq!(two.ask("-blue").await, "true");
+    one.send("blue:anybody?").await;
+    one.send("all").await;
+    assert_eq!(one.text().await, "all");
+    assert_eq!(two.text().await, "all");
+    assert_eq!(three.text().await, "all");
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_leaves_its_groups() {
+    let (registry, server) = chat_server().await;
+    let (mut one, mut two) = (server.connect("/").await, server.connect("/").await);
+    for room in ["+blue", "+red"] {
+        one.ask(room).await;
+    }
+    two.ask("+blue").await;
+    let blue = registry.group("blue");
+    assert_eq!(blue.len(), 2);
+    let members = blue.connections();
+    let ended = members
+        .iter()
+        .find(|member| registry.groups_of(member).len() == 2);
+    let ended = ended.expect("the first").clone();
+    one.close(1000, "").await;
+    until("one has left", || blue.len() == 1).await;
+    assert_eq!(registry.groups(), [Arc::from("blue")]);
+    assert!(!blue.contains(&ended));
+    assert!(!registry.join("blue", &ended), "it has gone");
+    assert!(registry.groups_of(&ended).is_empty());
+    two.close(1000, "").await;
+    until("nothing is left", || registry.groups().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_another_registry_cannot_join() {
+    let (registry, server) = chat_server().await;
+    let _client = server.connect("/").await;
+    until("it is listed", || registry.len() == 1).await;
+    let connection = &registry.connections()[0];
+    assert!(!Registry::new().join("blue", connection));
+}
+
+#[tokio::test]
+async fn a_slow_member_is_skipped_and_does_not_hold_up_the_others() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        send_timeout = 60s,
+        send_buffer = 256KiB,
+        async |text: Text| text,
+    )))
+    .await;
+    let (slow, mut quick) = (server.connect("/").await, server.connect("/").await);
+    until("both are listed", || registry.len() == 2).await;
+    let group = registry.group("news");
+    for connection in registry.connections() {
+        assert!(registry.join("news", &connection));
+    }
+    let reading = tokio::spawn(async move {
+        let mut read = 0;
+        while quick.text().await != "end" {
+            read += 1;
+        }
+        read
+    });
+    let payload = Text::from("x".repeat(64 * 1024));
+    let start = std::time::Instant::now();
+    let (mut rounds, mut skipped) = (0, Vec::new());
+    while skipped.is_empty() {
+        assert!(start.elapsed() < SOON, "nobody was skipped");
+        let outcome = group.broadcast(payload.clone());
+        assert!(outcome.sent >= 1, "the quick one is never skipped");
+        skipped = outcome.skipped;
+        rounds += 1;
+        // The quick one has its turn.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(skipped.len(), 1);
+    while !group
+        .broadcast("end")
+        .skipped
+        .iter()
+        .all(|one| one.id() == skipped[0].id())
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(reading.await.expect("no panic"), rounds);
+    drop(slow);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn joining_while_connections_come_and_go_leaves_nothing_behind() {
+    let registry = Registry::new();
+    let rooms = registry.clone();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        move |connection: Connection| {
+            let rooms = rooms.clone();
+            async move {
+                // Elsewhere, so that the connection may end at any moment.
+                tokio::spawn(async move {
+                    for room in 0..100 {
+                        rooms.join(room.to_string(), &connection);
+                        tokio::task::yield_now().await;
+                    }
+                });
+            }
+        }
+    )))
+    .await;
+    for _ in 0..20 {
+        let mut client = server.connect("/").await;
+        client.send("go").await;
+        tokio::time::sleep(Duration::from_micros(200)).await;
+        drop(client);
+    }
+    until("all have gone", || registry.is_empty()).await;
+    until("all groups are empty", || registry.groups().is_empty()).await;
+}

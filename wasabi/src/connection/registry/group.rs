@@ -1,0 +1,153 @@
+//! Groups of connections: rooms, topics, whatever has a name.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex},
+};
+
+use super::{Broadcast, Registry, SHARDS, broadcast, lock};
+use crate::{Connection, ConnectionId, Message};
+
+/// The live connections that have [joined](Registry::join) the group of a name; found with [`Registry::group`].
+///
+/// A handle does not keep the group in being: it shows those that are members at the moment.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Line {
+///     room: String,
+///     text: String,
+/// }
+///
+/// async fn join(State(registry): State<Registry>, room: Text, connection: Connection) {
+///     registry.join(&*room, &connection);
+/// }
+///
+/// async fn say(State(registry): State<Registry>, Json(line): Json<Line>) {
+///     let outcome = registry.group(line.room).broadcast(line.text);
+///     for slow in outcome.skipped {
+///         slow.close(wasabi::CloseCode::POLICY);
+///     }
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Group {
+    registry: Registry,
+    name: Arc<str>,
+}
+
+impl Group {
+    pub(super) fn new(registry: Registry, name: Arc<str>) -> Self {
+        Self { registry, name }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of members.
+    pub fn len(&self) -> usize {
+        self.registry.0.groups.with(&self.name, HashMap::len)
+    }
+
+    /// Whether there is no member.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether a connection is a member.
+    pub fn contains(&self, connection: &Connection) -> bool {
+        let id = connection.id();
+        self.registry
+            .0
+            .groups
+            .with(&self.name, |members| members.contains_key(&id))
+    }
+
+    /// The members, in no particular order.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.registry
+            .0
+            .groups
+            .with(&self.name, |members| members.values().cloned().collect())
+    }
+
+    /// Queues a message for every member, as [`Connection::try_send`] does: the payload is shared, and a slow client
+    /// holds nobody up. Tells whom it passed over.
+    pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
+        broadcast(self.connections(), message.into())
+    }
+
+    /// [Broadcasts](Self::broadcast) to every member but this one, mostly the sender.
+    pub fn broadcast_except(&self, but: &Connection, message: impl Into<Message>) -> Broadcast {
+        let mut members = self.connections();
+        members.retain(|member| member.id() != but.id());
+        broadcast(members, message.into())
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group")
+            .field("name", &self.name)
+            .field("len", &self.len())
+            .finish()
+    }
+}
+
+type Members = HashMap<ConnectionId, Connection>;
+
+/// The groups of a registry. A registry's connections are always locked before its groups.
+#[derive(Default)]
+pub(super) struct Groups {
+    shards: [Mutex<HashMap<Arc<str>, Members>>; SHARDS],
+    hasher: RandomState,
+}
+
+impl Groups {
+    fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Members>> {
+        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
+    }
+
+    fn with<T: Default>(&self, name: &str, look: impl FnOnce(&Members) -> T) -> T {
+        lock(self.shard(name))
+            .get(name)
+            .map(look)
+            .unwrap_or_default()
+    }
+
+    /// Returns the name as the group keeps it.
+    pub(super) fn join(&self, name: &str, connection: &Connection) -> Arc<str> {
+        let mut shard = lock(self.shard(name));
+        let name = match shard.get_key_value(name) {
+            Some((name, _)) => Arc::clone(name),
+            None => Arc::from(name),
+        };
+        let members = shard.entry(Arc::clone(&name)).or_default();
+        members.insert(connection.id(), connection.clone());
+        name
+    }
+
+    pub(super) fn leave(&self, name: &str, id: ConnectionId) {
+        let mut shard = lock(self.shard(name));
+        if let Some(members) = shard.get_mut(name) {
+            members.remove(&id);
+            if members.is_empty() {
+                shard.remove(name);
+            }
+        }
+    }
+
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        let mut names = Vec::new();
+        for shard in &self.shards {
+            names.extend(lock(shard).keys().cloned());
+        }
+        names
+    }
+}
