@@ -7,4 +7,5 @@ mod handshake;
 mod order;
 mod passthrough;
 mod reconnecting;
+mod tls;
 mod upstream;

@@ -77,7 +77,7 @@
 //! | `retry` | [`Retry`](middleware::request::Retry) | yes |
 //! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit) | yes |
 //! | `cache` | `Cache`, a cache of replies | |
-//! | `tls` | `https` for [`Http`] | |
+//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`] | |
 
 #[doc(hidden)]
 #[path = "private.rs"]
@@ -107,6 +107,8 @@ pub use axum::{
 pub use bytes::Bytes;
 pub use http::{HeaderMap, Method, StatusCode};
 pub use reqwest;
+#[cfg(feature = "tls")]
+pub use rustls;
 #[doc(inline)]
 pub use wasabi_macros::{backend, gateway, middleware};
 

@@ -5,6 +5,8 @@ mod dial;
 mod forward;
 mod link;
 mod reconnect;
+#[cfg(feature = "tls")]
+mod tls;
 mod upstream;
 
 use std::{
@@ -87,11 +89,13 @@ struct Config {
     read_buffer_size: Option<usize>,
     reconnect: Option<Reconnect>,
     correlate: Option<IdAt>,
+    #[cfg(feature = "tls")]
+    tls: Option<Arc<rustls::ClientConfig>>,
     mistakes: Vec<String>,
 }
 
 impl WebSocket {
-    /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the feature `tls`.
+    /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the cargo feature `tls`.
     ///
     /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded.
     /// A URL that is none is an error when the gateway is served.
@@ -115,6 +119,8 @@ impl WebSocket {
                 read_buffer_size: None,
                 reconnect: None,
                 correlate: None,
+                #[cfg(feature = "tls")]
+                tls: None,
                 mistakes,
             }),
         }
@@ -327,6 +333,28 @@ impl WebSocket {
         self.change(|config| config.dialer = Dialer::custom(dial))
     }
 
+    /// The TLS configuration for `wss`: for certificates of one's own, or one for this client. If not set, the
+    /// system's certificates are trusted, whatever provider of cryptography the program has installed.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use wasabi::{WebSocket, rustls::{ClientConfig, RootCertStore, crypto::ring}};
+    ///
+    /// let roots = RootCertStore::empty(); // add the certificates of the house here
+    /// let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+    ///     .with_safe_default_protocol_versions()?
+    ///     .with_root_certificates(roots)
+    ///     .with_no_client_auth();
+    /// let backend = WebSocket::connect("wss://inside.example/").tls_config(config);
+    /// # drop(backend);
+    /// # Ok::<_, wasabi::rustls::Error>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_config(self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.change(|own| own.tls = Some(config.into()))
+    }
+
     fn link(&self, connection: &Connection) -> Arc<Link> {
         connection.state_of(self.id, || Arc::new(Link::new(Arc::clone(&self.config))))
     }
@@ -357,7 +385,7 @@ impl Lifecycle for WebSocket {
     fn check(&self) -> Result<(), String> {
         match self.config.mistakes.first() {
             Some(mistake) => Err(mistake.clone()),
-            None => Ok(()),
+            None => self.config.check_tls(),
         }
     }
 

@@ -97,15 +97,53 @@ impl Config {
         }
     }
 
+    /// Whether `wss` will work where it is wanted.
+    pub(super) fn check_tls(&self) -> Result<(), String> {
+        if !self.target.is_tls || matches!(self.dialer, Dialer::Custom(_)) {
+            return Ok(());
+        }
+        #[cfg(feature = "tls")]
+        return match &self.tls {
+            Some(_) => Ok(()),
+            None => super::tls::default_config().map(drop),
+        };
+        #[cfg(not(feature = "tls"))]
+        Err(format!(
+            "`{}` needs the cargo feature `tls` of wasabi",
+            self.target.uri
+        ))
+    }
+
     async fn connect_for(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
         let request = self.handshake(connection)?;
-        let io = self
-            .dialer
-            .dial(&self.target, &request)
-            .await
-            .map_err(DialError::Connect)?;
+        let io = self.stream(&request).await.map_err(DialError::Connect)?;
         let (io, read_already) = upgrade(io, request).await?;
         Ok(Socket::client(io, read_already, self.limits(connection)))
+    }
+
+    async fn stream(&self, request: &Request<()>) -> io::Result<Io> {
+        match &self.dialer {
+            Dialer::Custom(dial) => dial(request.clone()).await,
+            Dialer::Tcp => {
+                let stream = tcp(&self.target).await?;
+                if self.target.is_tls {
+                    self.encrypt(stream).await
+                } else {
+                    Ok(Io::Tcp(stream))
+                }
+            }
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    async fn encrypt(&self, stream: TcpStream) -> io::Result<Io> {
+        let stream = super::tls::connect(self.tls.as_ref(), &self.target.host, stream).await?;
+        Ok(Io::Tls(Box::new(stream)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    async fn encrypt(&self, _stream: TcpStream) -> io::Result<Io> {
+        Err(io::ErrorKind::Unsupported.into()) // `check_tls` has said so
     }
 
     fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {
@@ -241,17 +279,6 @@ impl Dialer {
             Box::pin(async move { Ok(Io::Custom(Box::new(dialing.await?))) })
         }))
     }
-
-    async fn dial(&self, target: &Target, request: &Request<()>) -> io::Result<Io> {
-        match self {
-            Self::Custom(dial) => dial(request.clone()).await,
-            Self::Tcp if target.is_tls => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "`wss` needs the feature `tls`",
-            )),
-            Self::Tcp => Ok(Io::Tcp(tcp(target).await?)),
-        }
-    }
 }
 
 impl fmt::Debug for Dialer {
@@ -272,6 +299,8 @@ async fn tcp(target: &Target) -> io::Result<TcpStream> {
 /// A stream to an upstream.
 pub(super) enum Io {
     Tcp(TcpStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
     Custom(Box<dyn Stream>),
 }
 
@@ -285,6 +314,8 @@ macro_rules! each {
     ($self:expr, $io:ident => $call:expr) => {
         match $self.get_mut() {
             Io::Tcp($io) => $call,
+            #[cfg(feature = "tls")]
+            Io::Tls($io) => $call,
             Io::Custom($io) => $call,
         }
     };
