@@ -5,9 +5,10 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
+use axum::{Router, routing::get};
 use serde_json::{Value, json};
-use tokio::sync::watch;
-use wasabi::prelude::*;
+use tokio::{net::TcpListener, sync::watch};
+use wasabi::{StatusCode, prelude::*, reqwest};
 use wasabi_tests::{serve, until};
 
 async fn done() -> Json<Value> {
@@ -127,4 +128,81 @@ async fn equal_requests_of_many_clients_are_one_call_also_when_the_first_client_
         }
     }
     assert_eq!(calls.load(Ordering::SeqCst), 2);
+}
+
+/// Two HTTP services; the second one fails so many times first. Counts the calls of the second.
+async fn services(failures: usize) -> (String, Arc<AtomicUsize>) {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let balance = async move |Path(user): Path<String>| match counted.fetch_add(1, Ordering::SeqCst)
+    {
+        nth if nth < failures => Err(StatusCode::INTERNAL_SERVER_ERROR),
+        _ => Ok(format!("{user} has 100")),
+    };
+    let router = Router::new()
+        .route("/user", get(async || "alice"))
+        .route("/balance/{user}", get(balance));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (format!("http://{addr}"), calls)
+}
+
+/// Asks one service with the answer of another.
+#[derive(Clone)]
+struct Services(Arc<str>, reqwest::Client);
+
+async fn balance_of_user(State(Services(base, client)): State<Services>) -> Result<String> {
+    let user = client.get(format!("{base}/user")).send().await?;
+    let user = user.error_for_status()?.text().await?;
+    let balance = client.get(format!("{base}/balance/{user}")).send().await?;
+    Ok(balance.error_for_status()?.text().await?)
+}
+
+fn banking(base: &str) -> Gateway {
+    gateway!(
+        state = Services(
+            base.into(),
+            Http::client_builder().build().expect("a client")
+        ),
+        channel(
+            "/",
+            parser = JsonKey::at("/action").id("/req_id"),
+            with(
+                [
+                    Retry::exponential(2, 1ms),
+                    CircuitBreaker::new(3, 1h),
+                    Timeout::new(1s),
+                ],
+                balance_of_user,
+            ),
+        ),
+    )
+}
+
+#[tokio::test]
+async fn a_composed_call_that_fails_twice_succeeds_with_the_second_retry() {
+    let (base, calls) = services(2).await;
+    let server = serve(banking(&base)).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask(r#"{"action":"x"}"#).await, "alice has 100");
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn a_composed_call_that_keeps_failing_is_one_error_reply_and_three_failures_for_the_breaker()
+{
+    let (base, calls) = services(usize::MAX).await;
+    let server = serve(banking(&base)).await;
+    let mut client = server.connect("/").await;
+    for (id, code) in [(1, "upstream_status"), (2, "breaker_open")] {
+        let reply = client.ask_json(json!({"action": "x", "req_id": id})).await;
+        assert_eq!(
+            (&reply["req_id"], &reply["error"]["code"]),
+            (&json!(id), &json!(code))
+        );
+        client.silent().await;
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 3);
 }

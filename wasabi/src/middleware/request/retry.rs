@@ -5,17 +5,17 @@ use std::{fmt, sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{Error, Middleware, Next, Reply, Request, Result};
+use crate::{Error, Middleware, Next, Reply, Request, Result, UpstreamFailure};
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
 /// The number is that of *retries*: 0 is one try and no retry, 3 are up to four tries. The last error is the one
 /// that goes on outwards, without a pause before it.
 ///
-/// * **What is retried:** failures of the upstream that may be gone the next time: it cannot be reached, does not
-///   answer in time, answers with a status from 500 to 599. Give a predicate with [`when`](Self::when) to decide
-///   otherwise. A request that failed on its way may have been carried out all the same: put a retry only around
-///   what can safely be done twice, or choose with the predicate.
+/// * **What is retried:** failures of the upstream that may be gone the next time
+///   ([`Error::is_transient`]): it cannot be reached, breaks off, does not answer in time, answers with a status from
+///   500 to 599. [`when`](Self::when) decides otherwise. The upstream may have done what it was asked to and failed
+///   after that: for what must not happen twice, such as an order, there is [`if_not_sent`](Self::if_not_sent).
 /// * **Pauses** are random, between half and all of the nominal delay, so that clients that failed together do not
 ///   come back together. The nominal delay of [`exponential`](Self::exponential) doubles with each retry up to
 ///   [`max_delay`](Self::max_delay), that of [`linear`](Self::linear) stays.
@@ -30,8 +30,9 @@ use crate::{Error, Middleware, Next, Reply, Request, Result};
 /// use wasabi::{Error, middleware::request::Retry};
 ///
 /// let patient = Retry::exponential(3, Duration::from_millis(100)).max_delay(Duration::from_secs(2));
-/// let careful = Retry::linear(1, Duration::from_millis(50))
-///     .when(|error: &Error| matches!(error, Error::UpstreamUnreachable(_)));
+/// let orders = Retry::linear(1, Duration::from_millis(50)).if_not_sent();
+/// let choosy = Retry::linear(1, Duration::from_millis(50))
+///     .when(|error: &Error| error.code() == "try_again");
 /// ```
 #[derive(Clone)]
 pub struct Retry<P = fn(&Error) -> bool> {
@@ -88,6 +89,13 @@ impl<P> Retry<P> {
         }
     }
 
+    /// Retries only when the upstream has not seen the request, since no connection to it came about: for requests
+    /// that must not be carried out twice.
+    #[must_use]
+    pub fn if_not_sent(self) -> Retry {
+        self.when(was_not_sent as fn(&Error) -> bool)
+    }
+
     /// How many retries there may be per request over the last 10 seconds, 0.2 if not set, beside 10 per second
     /// that are always allowed. Negative numbers count as 0, those over 1000 as 1000.
     #[must_use]
@@ -113,6 +121,11 @@ impl<P> Retry<P> {
             .with_jitter()
             .build()
     }
+}
+
+fn was_not_sent(error: &Error) -> bool {
+    let failure = error.upstream_failure();
+    failure.is_some_and(UpstreamFailure::was_not_sent)
 }
 
 fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
@@ -272,6 +285,23 @@ mod tests {
         let chain = Stack::new(retry, inner.clone());
         assert!(chain.call(request("k", ""), &()).await.is_err());
         assert_eq!(inner.count(), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_must_not_happen_twice_is_retried_only_if_it_was_not_sent() {
+        for (nth_error, tries) in [(0, 2), (1, 1), (2, 1), (3, 1)] {
+            let inner = backend(async |_, _| {
+                Err(match nth_error {
+                    0 => Error::UpstreamUnreachable("refused".into()),
+                    1 => Error::UpstreamLost("reset".into()),
+                    2 => Error::TimedOut(MS),
+                    _ => status(503),
+                })
+            });
+            let chain = Stack::new(Retry::linear(1, MS).if_not_sent(), inner.clone());
+            assert!(chain.call(request("k", ""), &()).await.is_err());
+            assert_eq!(inner.count(), tries, "error {nth_error}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
