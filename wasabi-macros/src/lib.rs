@@ -4,6 +4,8 @@
 //! first mistake and expansion always emits what the user wrote, so that one mistake gives one error and editors
 //! keep completing.
 
+#[cfg(test)]
+mod attribute_tests;
 mod backend;
 mod diagnostics;
 mod fragment;

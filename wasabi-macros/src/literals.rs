@@ -2,7 +2,7 @@
 
 use http::{HeaderName, Method, Uri, uri::Authority};
 use proc_macro2::TokenStream;
-use syn::{LitInt, LitStr};
+use syn::{LitByteStr, LitInt, LitStr};
 
 use crate::{
     diagnostics::{Diagnostics, distance, list},
@@ -30,23 +30,27 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
     ("Http", "put", 0, Rule::Url(HTTP)),
     ("Http", "patch", 0, Rule::Url(HTTP)),
     ("Http", "delete", 0, Rule::Url(HTTP)),
-    ("Http", "head", 0, Rule::Url(HTTP)),
-    ("Http", "options", 0, Rule::Url(HTTP)),
-    ("Http", "method", 0, Rule::Method),
     ("Http", "method", 1, Rule::Url(HTTP)),
+    ("HttpRequest", "get", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "post", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "put", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "patch", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "delete", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "method", 1, Rule::Url(HTTP)),
+    ("Method", "from_bytes", 0, Rule::Method),
     ("WebSocket", "connect", 0, Rule::Url(WEBSOCKET)),
     ("Timeout", "new", 0, Rule::NotZero),
     ("Retry", "exponential", 0, Rule::NotZero),
     ("Retry", "exponential", 1, Rule::NotZero),
     ("Retry", "linear", 0, Rule::NotZero),
     ("Retry", "linear", 1, Rule::NotZero),
-    ("Retry", "constant", 0, Rule::NotZero),
     ("Throttle", "new", 0, Rule::NotZero),
     ("RateLimit", "per_second", 0, Rule::NotZero),
     ("RateLimit", "per_minute", 0, Rule::NotZero),
     ("RateLimit", "per_hour", 0, Rule::NotZero),
-    ("Cache", "new", 0, Rule::NotZero),
     ("CircuitBreaker", "new", 0, Rule::NotZero),
+    ("CircuitBreaker", "new", 1, Rule::NotZero),
+    ("Cache", "new", 0, Rule::NotZero),
     ("ClientIp", "trusting", 0, Rule::Networks),
     ("ClientIp", "cloudflare", 0, Rule::Networks),
     ("ClientIp", "cloudfront", 0, Rule::Networks),
@@ -56,16 +60,17 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
 /// Methods with arguments that are checked. Without an owner they are checked on any value.
 const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (None, "header", 0, Rule::HeaderName),
-    (None, "forward_header", 0, Rule::HeaderName),
     (None, "forward_headers", 0, Rule::HeaderNames),
-    (Some("Http"), "method", 0, Rule::Method),
     (Some("Http"), "timeout", 0, Rule::NotZero),
-    (Some("Http"), "max_in_flight", 0, Rule::NotZero),
+    (Some("Http"), "concurrency", 0, Rule::NotZero),
     (Some("Http"), "max_response_size", 0, Rule::NotZero),
     (Some("WebSocket"), "timeout", 0, Rule::NotZero),
     (Some("Queue"), "timeout", 0, Rule::NotZero),
     (Some("Retry"), "max_delay", 0, Rule::NotZero),
     (Some("RateLimit"), "burst", 0, Rule::NotZero),
+    (Some("RateLimit"), "max_keys", 0, Rule::NotZero),
+    (Some("CircuitBreaker"), "out_of", 0, Rule::NotZero),
+    (Some("CircuitBreaker"), "probes", 0, Rule::NotZero),
 ];
 
 /// Checks the literal arguments of every known call in the tokens, at any depth.
@@ -104,7 +109,14 @@ fn check_argument(call: &Call, position: usize, rule: &Rule, diagnostics: &mut D
     };
     match rule {
         Rule::Url(schemes) => text(&|url| check_url(url, schemes)),
-        Rule::Method => text(&check_method),
+        Rule::Method => {
+            if let Ok(literal) = syn::parse2::<LitByteStr>(argument.clone()) {
+                let method = String::from_utf8_lossy(&literal.value()).into_owned();
+                if let Err(message) = check_method(&method) {
+                    diagnostics.error(literal, message);
+                }
+            }
+        }
         Rule::HeaderName => text(&check_header_name),
         Rule::HeaderNames => check_list(argument, check_header_name, diagnostics),
         Rule::Networks => check_list(argument, check_network, diagnostics),
@@ -419,14 +431,17 @@ mod tests {
             2
         );
         assert_eq!(
-            mistakes(quote!(Http::method("POTS", "http://a"))),
+            mistakes(quote!(Http::method(
+                Method::from_bytes(b"POTS")?,
+                "http://a"
+            ))),
             ["`POTS` is not an HTTP method; did you mean `POST`?"]
         );
         assert_eq!(
-            mistakes(quote!(Http::method("get", "http://a"))),
+            mistakes(quote!(Method::from_bytes(b"get"))),
             ["`get` is not an HTTP method; did you mean `GET`?"]
         );
-        assert!(mistakes(quote!(Http::method("PROPFIND", "http://a"))).is_empty());
+        assert!(mistakes(quote!(Method::from_bytes(b"PROPFIND"))).is_empty());
         for (code, is_one) in [
             (1000, true),
             (4999, true),

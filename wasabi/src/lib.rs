@@ -89,6 +89,7 @@ mod error;
 mod error_format;
 mod extract;
 mod gateway;
+mod macros;
 mod message;
 pub mod middleware;
 mod parser;
@@ -109,8 +110,6 @@ pub use http::{HeaderMap, Method, StatusCode};
 pub use reqwest;
 #[cfg(feature = "tls")]
 pub use rustls;
-#[doc(inline)]
-pub use wasabi_macros::{backend, gateway, middleware};
 
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
@@ -127,6 +126,7 @@ pub use crate::{
     gateway::{
         ChannelInfo, Description, EndpointInfo, Gateway, GatewayError, Mount, RouteInfo, TargetInfo,
     },
+    macros::{backend, gateway, middleware},
     message::{Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},

@@ -1,15 +1,7 @@
 use wasabi::prelude::*;
 
-struct Upstream;
-
-impl Upstream {
-    fn header(self, _name: &str, _value: &str) -> NoRoute {
-        NoRoute
-    }
-}
-
 fn main() {
     let _ = gateway!(
-        channel("/", Upstream.header("x trace", "1")),
+        channel("/", Http::post("http://localhost/").header("x trace", "1")),
     );
 }

@@ -1,19 +1,8 @@
-use wasabi::prelude::*;
+use wasabi::{Method, prelude::*};
 
-struct Http;
-
-impl Http {
-    fn post(_url: &str) -> NoRoute {
-        NoRoute
-    }
-
-    fn method(_method: &str, _url: &str) -> NoRoute {
-        NoRoute
-    }
-}
-
-fn main() {
+fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
     let _ = gateway!(
-        channel("/", Http::method("POTS", "http://localhost/orders")),
+        channel("/", Http::method(Method::from_bytes(b"POTS")?, "http://localhost/orders")),
     );
+    Ok(())
 }

@@ -90,7 +90,7 @@ fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
                 diagnostics.warning(around.span, "TIMEOUT_SHORTER_THAN_ITS_RETRIES", note);
             }
         }
-        (Some("Cache"), Some("RateLimit" | "Throttle")) => {
+        (Some("Cache"), Some("RateLimit")) => {
             let note = "replies from the cache are not counted by the limit inside it. Put the limit before the cache";
             diagnostics.warning(within.span, "RATE_LIMIT_INSIDE_A_CACHE", note);
         }

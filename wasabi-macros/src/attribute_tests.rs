@@ -1,0 +1,119 @@
+//! What the attributes expand to, and that no input makes them panic.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::{backend, middleware};
+
+fn pretty(expansion: TokenStream) -> String {
+    match syn::parse2(expansion.clone()) {
+        Ok(file) => prettyplease::unparse(&file),
+        Err(_) => expansion.to_string(),
+    }
+}
+
+#[test]
+fn a_backend_stays_and_gets_checks() {
+    let function = quote! {
+        /// Places an order.
+        #[cfg(unix)]
+        pub async fn place(State(db): State<Db>, Json(order): Json<Order>) -> Result<Json<Receipt>, Failure> {
+            db.place(order).await
+        }
+    };
+    insta::assert_snapshot!("backend", pretty(backend::expand(quote!(), function)));
+}
+
+#[test]
+fn a_backend_is_checked_against_its_state() {
+    let function = quote!(
+        async fn count(State(db): State<Db>) -> impl IntoReply {
+            db.count()
+        }
+    );
+    insta::assert_snapshot!(
+        "backend_with_state",
+        pretty(backend::expand(quote!(state = App), function))
+    );
+}
+
+#[test]
+fn a_middleware_becomes_a_struct() {
+    let function = quote! {
+        /// Writes a log.
+        #[tracing::instrument]
+        pub(crate) async fn audit(req: Request, next: impl Next) -> Result<Reply> {
+            next.run(req).await
+        }
+    };
+    insta::assert_snapshot!("middleware", pretty(middleware::expand(quote!(), function)));
+}
+
+#[test]
+fn arguments_before_the_request_become_fields() {
+    let function = quote! {
+        pub async fn require<N: Next>(role: Role, names: &Vec<String>, text: &'static str, req: Request, next: N) -> Result {
+            next.run(req).await
+        }
+    };
+    insta::assert_snapshot!(
+        "middleware_with_arguments",
+        pretty(middleware::expand(quote!(crate = a::b), function))
+    );
+}
+
+#[test]
+fn an_http_middleware_becomes_a_layer() {
+    let function = quote! {
+        async fn token(expected: &String, request: Request, next: Next) -> impl IntoResponse {
+            next.run(request).await
+        }
+    };
+    insta::assert_snapshot!(
+        "http_middleware",
+        pretty(middleware::expand(quote!(http), function))
+    );
+}
+
+#[test]
+fn no_input_makes_the_attributes_panic() {
+    let options = [
+        "",
+        ",",
+        "http",
+        "http,",
+        "state",
+        "state =",
+        "state = A",
+        "crate",
+        "crate = a::b",
+        "1",
+        "x y",
+    ];
+    let items = [
+        "",
+        "fn",
+        "fn f()",
+        "fn f() {}",
+        "async fn f(self) {}",
+        "async fn f(&self, a: A, b: B) {}",
+        "async fn f(a: &str, b: B, c: impl C) {}",
+        "async fn f(a: &mut A, b: B, c: impl C) {}",
+        "async fn f(_: _, (a, b): (A, B), [c]: [C; 1]) -> impl D {}",
+        "async fn f<const N: usize>(a: [u8; N], b: B, c: impl C) {}",
+        "async fn f<'a>(a: &'a A, b: B, c: impl C) -> &'a A {}",
+        "unsafe extern \"C\" fn f(a: A, ...) {}",
+        "struct S;",
+        "#[cfg(a)] #[doc = \"x\"] #[inline] async fn r#match(req: R, next: impl N) {}",
+        "'a",
+    ];
+    let parsed = |texts: &[&str]| -> Vec<TokenStream> {
+        texts.iter().filter_map(|text| text.parse().ok()).collect()
+    };
+    for option in parsed(&options) {
+        for item in parsed(&items) {
+            backend::expand(option.clone(), item.clone());
+            middleware::expand(option.clone(), item);
+        }
+    }
+}

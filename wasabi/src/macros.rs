@@ -1,0 +1,174 @@
+//! The macros, with their documentation.
+
+/// Declares a gateway: an expression whose value is a [`Gateway`](crate::Gateway).
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// #[middleware]
+/// async fn audit(req: Request, next: impl Next) -> Result<Reply> {
+///     let key = req.key().to_owned();
+///     let reply = next.run(req).await;
+///     tracing::info!(key, ok = reply.is_ok());
+///     reply
+/// }
+///
+/// /// Answers with the sum of the numbers.
+/// #[backend]
+/// async fn sum(Json(numbers): Json<Vec<i64>>) -> String {
+///     numbers.iter().sum::<i64>().to_string()
+/// }
+///
+/// let legacy = String::from("legacy.");
+/// let gateway = gateway!(
+///     get("/livez", || async { "ok" }),
+///     channel(
+///         "/v1/{tenant}",
+///         origins = ["https://*.example.com"],
+///         max_message_size = 64KiB,
+///         idle_timeout = 5min,
+///         parser = JsonKey::at("/action").id("/id"),
+///         middleware = [audit],
+///         match key {
+///             "sum" => with([Timeout::new(2s), Throttle::new(100)], sum),
+///             "quote" | "ticks" => Http::post("http://quotes:8080/"),
+///             "feed" => balance([(2, Http::post("http://a/")), (1, Http::post("http://b/"))]),
+///             key if key.starts_with(&legacy) => Http::post("http://legacy:9000/"),
+///             _ => NoRoute,
+///         },
+///     ),
+///     channel("/echo", async |message: Message| message),
+/// );
+/// assert!(gateway.check().is_ok());
+/// ```
+///
+/// # Sections
+///
+/// | section | what it declares |
+/// |---|---|
+/// | `name = value` | a setting of the gateway, or the default of one for all its channels |
+/// | `channel("/path", name = value, .., target)` | a WebSocket endpoint |
+/// | `get("/path", handler)`, `post`, `put`, `patch`, `delete`, `head`, `options`, `any` | an HTTP endpoint with an axum handler |
+/// | `mount("/path", service)` | another `Gateway`, or a tower service |
+///
+/// Paths are axum's: `{name}` is a parameter, `{*name}` takes what is left. `///` before a section or an arm becomes
+/// its documentation in [`Gateway::describe`](crate::Gateway::describe), and `#[cfg(..)]` works there as on items.
+///
+/// # Settings
+///
+/// `state` belongs to the gateway, `registry` to a channel. All others may stand in both: a channel's value replaces
+/// the gateway's, and a channel's lists `http` and `middleware` come after (inside) those of the gateway. They are the
+/// methods of [`Channel`](crate::Channel), where their defaults are. `errors` also takes the words `Silent`, `Text` and
+/// `Json`. Values are evaluated once, in the order of the text, when the gateway is made.
+///
+/// # Targets
+///
+/// * a [`Backend`](crate::Backend): `Http::post("..")`, a value of your own
+/// * an `async fn`, or an async closure that captures nothing, of up to ten extractors: see
+///   [`FromRequest`](crate::FromRequest)
+/// * `with([middleware, ..], target)`
+/// * `balance([(weight, target), ..])`, of targets of any kinds: see [`Balance`](crate::Balance)
+/// * `match key { pattern => target, .. }`. `key` is a `&str`, and the match is a real one, with guards. Match on
+///   `key.parse::<Action>()` and the compiler checks that all actions are routed.
+///
+/// # Units
+///
+/// `250us 100ms 2s 5min 1h` is a [`Duration`](std::time::Duration) and `512B 64KB 1MB 2GB 64KiB 1MiB 2GiB` a `usize` of
+/// bytes, anywhere inside the macro.
+///
+/// # What the compiler checks
+///
+/// Types, of course: what is no backend, no extractor, no reply, not `Send`, not provided by the state is an error at
+/// the place where it is written. Beside them: keys and paths that are there twice or match the same requests, arms
+/// that are never reached, keys without a route, unknown, repeated and misplaced settings, malformed paths, URLs,
+/// origins, header names, networks and close codes, zeros where they make no sense, wrong units. All mistakes are
+/// reported at once.
+///
+/// What is probably a mistake is a warning that `#[allow(deprecated)]` silences: a timeout around retries that take
+/// longer, a rate limit inside a cache, `origins = ["*"]` together with a login that browsers send by themselves.
+///
+/// # Under another name
+///
+/// A crate that re-exports this one says so first: `gateway!(crate = toolkit::wasabi, ..)`. The attributes take
+/// `crate = path` as an option.
+#[doc(inline)]
+pub use wasabi_macros::gateway;
+
+/// Checks a backend function where it is defined.
+///
+/// The function stays what it is, and could stand in a `gateway!` without the attribute. With it the errors are more
+/// precise: an argument that is no extractor, a return type that is no reply and a future that is not `Send` are
+/// reported in the signature.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// #[backend]
+/// async fn shout(text: Text) -> String {
+///     text.to_uppercase()
+/// }
+/// ```
+///
+/// Extractors that are implemented for one type of state only need to know it:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct App {
+///     greeting: &'static str,
+/// }
+///
+/// #[backend(state = App)]
+/// async fn greet(State(app): State<App>, text: Text) -> String {
+///     format!("{}, {text}", app.greeting)
+/// }
+/// ```
+///
+/// Options: `state = Type`, `crate = path`. It stands on functions outside of `impl` blocks; arguments of generic
+/// functions are checked where they are used.
+#[doc(inline)]
+pub use wasabi_macros::backend;
+
+/// Makes a middleware of a function: a struct of the function's name.
+///
+/// ```
+/// use wasabi::{Error, prelude::*};
+///
+/// /// Refuses long keys.
+/// #[middleware]
+/// async fn short_keys(longest: usize, req: Request, next: impl Next) -> Result<Reply> {
+///     if req.key().len() > longest {
+///         return Err(Error::bad_request("the key is too long"));
+///     }
+///     next.run(req).await
+/// }
+///
+/// let gateway = gateway!(channel("/", middleware = [short_keys(20)], async |text: Text| text));
+/// ```
+///
+/// The last two arguments are the request and the rest of the chain. Those before become arguments of the struct:
+/// each request gets a clone, or a reference where the function takes `&T`. Without them the name itself is the
+/// middleware.
+///
+/// # HTTP middleware
+///
+/// `#[middleware(http)]` makes a `tower::Layer` around the handshake in the same way:
+///
+/// ```
+/// use wasabi::{StatusCode, middleware::http, prelude::*};
+///
+/// #[middleware(http)]
+/// async fn token(expected: &'static str, request: http::Request, next: http::Next) -> impl http::IntoResponse {
+///     match request.headers().get("x-token") {
+///         Some(token) if token == expected => Ok(next.run(request).await),
+///         _ => Err(StatusCode::UNAUTHORIZED),
+///     }
+/// }
+///
+/// let gateway = gateway!(channel("/", http = [token("secret")], async |text: Text| text));
+/// ```
+///
+/// Options: `http`, `crate = path`.
+#[doc(inline)]
+pub use wasabi_macros::middleware;
