@@ -1,10 +1,19 @@
 //! Expressions of the user's, kept as written.
 
-use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+mod calls;
+mod text;
+
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Expr, Lit, LitStr, Token,
-    parse::{ParseStream, discouraged::Speculative},
+    parse::{Parse, ParseStream, discouraged::Speculative},
+};
+
+use self::calls::calls_of;
+pub(crate) use self::{
+    calls::{Call, calls},
+    text::text,
 };
 
 /// An expression of the user's, as written.
@@ -22,7 +31,7 @@ pub(crate) struct Fragment {
 impl Fragment {
     /// An expression if one parses, else whatever stands before the next comma.
     pub(crate) fn parse(input: ParseStream<'_>) -> Self {
-        Self::parse_with(input, Expr::parse_or_fail, |input| input.peek(Token![,]))
+        Self::parse_with(input, <Expr as Parse>::parse, |input| input.peek(Token![,]))
     }
 
     /// What stands between `match` and its arms.
@@ -34,7 +43,9 @@ impl Fragment {
 
     /// What stands between `if` and `=>`.
     pub(crate) fn parse_guard(input: ParseStream<'_>) -> Self {
-        Self::parse_with(input, Expr::parse_or_fail, |input| input.peek(Token![=>]))
+        Self::parse_with(input, <Expr as Parse>::parse, |input| {
+            input.peek(Token![=>])
+        })
     }
 
     fn parse_with(
@@ -139,16 +150,6 @@ impl ToTokens for Fragment {
     }
 }
 
-trait ParseOrFail: Sized {
-    fn parse_or_fail(input: ParseStream<'_>) -> syn::Result<Self>;
-}
-
-impl ParseOrFail for Expr {
-    fn parse_or_fail(input: ParseStream<'_>) -> syn::Result<Self> {
-        input.parse()
-    }
-}
-
 /// The string, if the tokens are a string literal and nothing else.
 pub(crate) fn string(tokens: &TokenStream) -> Option<LitStr> {
     syn::parse2(tokens.clone()).ok()
@@ -199,134 +200,6 @@ pub(crate) fn elements(tokens: &TokenStream) -> Option<Vec<TokenStream>> {
     }
 }
 
-/// A call as it can be recognised by its tokens: `Owner::name(args)`, or `.name(args)` somewhere behind one.
-pub(crate) struct Call {
-    /// `Http` of `Http::post(..)`, and of the methods called on its result.
-    pub(crate) owner: Option<String>,
-    pub(crate) name: Ident,
-    pub(crate) is_method: bool,
-    pub(crate) args: Vec<TokenStream>,
-    pub(crate) span: Span,
-}
-
-/// Every call in the tokens, at any depth, in the order of the text.
-pub(crate) fn calls(tokens: &TokenStream) -> Vec<Call> {
-    let mut found = Vec::new();
-    collect_calls(tokens, &mut found);
-    found
-}
-
-fn calls_of(tokens: &TokenStream, is: impl Fn(&Call) -> bool) -> Option<bool> {
-    calls(tokens).first().map(is)
-}
-
-fn collect_calls(tokens: &TokenStream, found: &mut Vec<Call>) {
-    let trees: Vec<TokenTree> = tokens.clone().into_iter().collect();
-    let punct = |at: Option<usize>, expected: char| {
-        at.and_then(|at| trees.get(at)).is_some_and(
-            |tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == expected),
-        )
-    };
-    let mut owner: Option<(String, Span)> = None;
-    for (at, tree) in trees.iter().enumerate() {
-        match tree {
-            TokenTree::Group(group) => collect_calls(&group.stream(), found),
-            TokenTree::Punct(punct) if !matches!(punct.as_char(), ':' | '.' | '?') => owner = None,
-            TokenTree::Punct(_) | TokenTree::Literal(_) => {}
-            TokenTree::Ident(name) => {
-                let is_method = punct(at.checked_sub(1), '.');
-                let is_path = punct(at.checked_sub(1), ':');
-                if let (true, Some(TokenTree::Ident(before))) = (
-                    is_path,
-                    at.checked_sub(3).and_then(|before| trees.get(before)),
-                ) {
-                    owner = Some((before.to_string(), before.span()));
-                } else if !is_method {
-                    owner = None;
-                }
-                let Some(args) = trees.get(at + 1).and_then(arguments) else {
-                    continue;
-                };
-                if is_method || owner.is_some() {
-                    found.push(Call {
-                        span: owner.as_ref().map_or(name.span(), |(_, span)| *span),
-                        owner: owner.as_ref().map(|(owner, _)| owner.clone()),
-                        name: name.clone(),
-                        is_method,
-                        args: split(&args.stream()),
-                    });
-                }
-            }
-        }
-    }
-}
-
-fn arguments(tree: &TokenTree) -> Option<&Group> {
-    match tree {
-        TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some(group),
-        _ => None,
-    }
-}
-
-/// The tokens as a person would have typed them, roughly; long ones are cut.
-pub(crate) fn text(tokens: &TokenStream) -> String {
-    const LONGEST: usize = 80;
-    let mut out = String::new();
-    write_text(tokens, &mut out);
-    if out.chars().count() > LONGEST {
-        out = out.chars().take(LONGEST - 2).chain("..".chars()).collect();
-    }
-    out
-}
-
-fn write_text(tokens: &TokenStream, out: &mut String) {
-    let mut previous: Option<TokenTree> = None;
-    for tree in tokens.clone() {
-        if previous
-            .as_ref()
-            .is_some_and(|previous| spaced(previous, &tree))
-        {
-            out.push(' ');
-        }
-        match &tree {
-            TokenTree::Group(group) => match group.delimiter() {
-                Delimiter::Parenthesis => wrapped(group, '(', ')', out),
-                Delimiter::Bracket => wrapped(group, '[', ']', out),
-                Delimiter::Brace => out.push_str("{..}"),
-                Delimiter::None => write_text(&group.stream(), out),
-            },
-            other => out.push_str(&other.to_string()),
-        }
-        previous = Some(tree);
-    }
-}
-
-fn wrapped(group: &Group, open: char, close: char, out: &mut String) {
-    out.push(open);
-    write_text(&group.stream(), out);
-    out.push(close);
-}
-
-fn spaced(previous: &TokenTree, next: &TokenTree) -> bool {
-    let is_word = |tree: &TokenTree| matches!(tree, TokenTree::Ident(_) | TokenTree::Literal(_));
-    let is_operator = |tree: &TokenTree| matches!(tree, TokenTree::Punct(punct) if "|=+*/<>".contains(punct.as_char()));
-    match (previous, next) {
-        (TokenTree::Punct(punct), _) if matches!(punct.as_char(), ',' | ';') => true,
-        (TokenTree::Punct(a), TokenTree::Punct(b))
-            if is_operator(previous) && is_operator(next) =>
-        {
-            a.spacing() == proc_macro2::Spacing::Alone && b.as_char() != '>'
-        }
-        (_, TokenTree::Group(group)) if group.delimiter() == Delimiter::Brace => true,
-        _ if is_word(previous) && is_word(next) => true,
-        _ => {
-            (is_operator(previous) && matches!(next, TokenTree::Literal(_) | TokenTree::Ident(_)))
-                || (is_operator(next)
-                    && matches!(previous, TokenTree::Literal(_) | TokenTree::Ident(_)))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use quote::quote;
@@ -365,26 +238,6 @@ mod tests {
         assert_eq!(
             name(quote!(tower_http::trace::TraceLayer::new_for_http())),
             "TraceLayer"
-        );
-    }
-
-    #[test]
-    fn calls_know_their_owner_also_along_a_chain() {
-        let found: Vec<_> = calls(&quote!(
-            with([wasabi::Timeout::new(2s)], Http::post("a").timeout(0s)),
-            key.len()
-        ))
-        .into_iter()
-        .map(|call| format!("{:?} {} {}", call.owner, call.name, call.is_method))
-        .collect();
-        assert_eq!(
-            found,
-            [
-                r#"Some("Timeout") new false"#,
-                r#"Some("Http") post false"#,
-                r#"Some("Http") timeout true"#,
-                "None len true",
-            ]
         );
     }
 

@@ -116,12 +116,10 @@ fn check(path: &str, who: &Who) -> Result<(), String> {
             list(names.iter().copied())
         ));
     }
-    if *who == Who::Mount {
-        if path.contains("{*") {
-            return Err(
-                "a mount takes all that is below its path anyway; leave the `{*..}` out".to_owned(),
-            );
-        }
+    if *who == Who::Mount && path.contains("{*") {
+        return Err(
+            "a mount takes all that is below its path anyway; leave the `{*..}` out".to_owned(),
+        );
     }
     Ok(())
 }

@@ -1,19 +1,20 @@
 //! Tokens to [`Gateway`]. Skips what it cannot read and reads on.
 
+mod target;
+
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::{
-    Attribute, Expr, Lit, Meta, Pat, Path, Token, braced, bracketed,
+    Attribute, Expr, Lit, Meta, Path, Token, bracketed,
     ext::IdentExt,
     parenthesized,
     parse::{ParseStream, Parser},
-    token::{Brace, Bracket, Paren},
+    token::{Bracket, Paren},
 };
 
+use self::target::target;
 use super::{
-    ast::{
-        Arm, Attrs, Channel, Gateway, Match, Node, Section, SectionKind, Setting, Target, Value,
-    },
+    ast::{Attrs, Channel, Gateway, Section, SectionKind, Setting, Target, Value},
     settings::{self, Kind, METHODS},
 };
 use crate::{
@@ -276,138 +277,6 @@ fn channel(input: ParseStream<'_>, end: Span, diagnostics: &mut Diagnostics) -> 
     channel
 }
 
-/// A backend: a form of the macro, or any other expression.
-fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Target {
-    let parsed = if input.peek(Token![match]) {
-        routes(input, diagnostics)
-    } else if is_form(input, "with") {
-        with(input, diagnostics)
-    } else if is_form(input, "balance") {
-        balance(input, diagnostics)
-    } else {
-        let expr = Fragment::parse(input);
-        if !expr.is_empty() {
-            return Target::Expr(expr);
-        }
-        let message = "expected a backend: a function, `Http::post(\"..\")`, `with([..], ..)`, `balance([..])` or `match key { .. }`";
-        Err(syn::Error::new(expr.span(), message))
-    };
-    parsed.unwrap_or_else(|error| {
-        diagnostics.push(error);
-        Target::Missing
-    })
-}
-
-fn is_form(input: ParseStream<'_>, name: &str) -> bool {
-    input.peek2(Paren)
-        && input
-            .fork()
-            .parse::<Ident>()
-            .is_ok_and(|ident| ident == name)
-}
-
-fn with(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
-    let keyword: Ident = input.parse()?;
-    let arguments;
-    parenthesized!(arguments in input);
-    let middleware = values(&arguments, "the first argument of `with`", diagnostics);
-    comma(&arguments, diagnostics);
-    let target = Box::new(target(&arguments, diagnostics));
-    comma(&arguments, diagnostics);
-    finish(&arguments, &keyword, diagnostics);
-    Ok(Target::With { middleware, target })
-}
-
-fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
-    const EXPECTED: &str =
-        "`balance` takes a list of weights and targets: write `balance([(2, a), (1, b)])`";
-    let keyword: Ident = input.parse()?;
-    let mut nodes = Vec::new();
-    let arguments;
-    parenthesized!(arguments in input);
-    if !arguments.peek(Bracket) {
-        let at = arguments.span();
-        drain(&arguments);
-        return Err(syn::Error::new(at, EXPECTED));
-    }
-    let list;
-    bracketed!(list in arguments);
-    while !list.is_empty() {
-        if list.peek(Paren) {
-            let node;
-            parenthesized!(node in list);
-            let weight = Fragment::parse(&node);
-            comma(&node, diagnostics);
-            let target = target(&node, diagnostics);
-            comma(&node, diagnostics);
-            finish(&node, &keyword, diagnostics);
-            nodes.push(Node { weight, target });
-        } else {
-            diagnostics.error_at(list.span(), "expected a node: `(weight, target)`");
-            Fragment::parse(&list);
-        }
-        comma(&list, diagnostics);
-    }
-    comma(&arguments, diagnostics);
-    finish(&arguments, &keyword, diagnostics);
-    Ok(Target::Balance {
-        keyword: keyword.span(),
-        nodes,
-    })
-}
-
-fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
-    let keyword: Token![match] = input.parse()?;
-    let scrutinee = Fragment::parse_scrutinee(input);
-    if scrutinee.is_empty() || !input.peek(Brace) {
-        return Err(syn::Error::new(input.span(), "expected `match key { .. }`"));
-    }
-    let mut arms = Vec::new();
-    let body;
-    braced!(body in input);
-    while !body.is_empty() {
-        match arm(&body, diagnostics) {
-            Ok(arm) => arms.push(arm),
-            Err(error) => {
-                diagnostics.push(error);
-                skip_past_comma(&body);
-            }
-        }
-    }
-    Ok(Target::Match(Match {
-        keyword: keyword.span,
-        scrutinee,
-        arms,
-    }))
-}
-
-fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm> {
-    let attrs = attrs(input, diagnostics)?;
-    let pattern = Pat::parse_multi_with_leading_vert(input)?;
-    let guard = match input.parse::<Option<Token![if]>>()? {
-        Some(_) => Some(Fragment::parse_guard(input)),
-        None => None,
-    };
-    input.parse::<Token![=>]>().map_err(|error| {
-        let pattern = crate::fragment::text(&pattern.to_token_stream());
-        syn::Error::new(
-            error.span(),
-            format!("expected `=>` and a backend after the pattern `{pattern}`"),
-        )
-    })?;
-    let may_omit_comma = input.peek(Brace) || input.peek(Token![match]) || input.peek(Token![if]);
-    let target = target(input, diagnostics);
-    if !(may_omit_comma && !input.peek(Token![,])) {
-        comma(input, diagnostics);
-    }
-    Ok(Arm {
-        attrs,
-        pattern,
-        guard,
-        target,
-    })
-}
-
 fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Attrs> {
     let mut attrs = Attrs::default();
     for attr in input.call(Attribute::parse_outer)? {
@@ -424,11 +293,11 @@ fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<A
                 }
                 attrs.docs.push_str(line.strip_prefix(' ').unwrap_or(&line));
             }
-        } else if !attr
+        } else if attr
             .path()
             .segments
             .first()
-            .is_some_and(|segment| segment.ident == "rustfmt")
+            .is_none_or(|segment| segment.ident != "rustfmt")
         {
             diagnostics.error(&attr, "only `///` and `#[cfg(..)]` may stand here");
         }

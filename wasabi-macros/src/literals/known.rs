@@ -1,0 +1,147 @@
+//! Calls whose literal arguments are checked.
+
+use proc_macro2::TokenStream;
+use syn::{LitByteStr, LitInt};
+
+use super::{
+    check_close_code, check_header_name, check_list, check_method, check_network, check_text,
+    check_url,
+};
+use crate::{
+    diagnostics::Diagnostics,
+    fragment::{Call, calls, is_zero, string},
+};
+
+/// What an argument must be, as far as a literal shows it.
+enum Rule {
+    Url(&'static [&'static str]),
+    NotZero,
+    Method,
+    HeaderName,
+    HeaderNames,
+    Networks,
+    CloseCode,
+}
+
+const HTTP: &[&str] = &["http", "https"];
+const WEBSOCKET: &[&str] = &["ws", "wss"];
+
+/// Functions with arguments that are checked: owner, function, position, rule.
+const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
+    ("Http", "get", 0, Rule::Url(HTTP)),
+    ("Http", "post", 0, Rule::Url(HTTP)),
+    ("Http", "put", 0, Rule::Url(HTTP)),
+    ("Http", "patch", 0, Rule::Url(HTTP)),
+    ("Http", "delete", 0, Rule::Url(HTTP)),
+    ("Http", "method", 1, Rule::Url(HTTP)),
+    ("HttpRequest", "get", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "post", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "put", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "patch", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "delete", 0, Rule::Url(HTTP)),
+    ("HttpRequest", "method", 1, Rule::Url(HTTP)),
+    ("Method", "from_bytes", 0, Rule::Method),
+    ("WebSocket", "connect", 0, Rule::Url(WEBSOCKET)),
+    ("Timeout", "new", 0, Rule::NotZero),
+    ("Retry", "exponential", 0, Rule::NotZero),
+    ("Retry", "exponential", 1, Rule::NotZero),
+    ("Retry", "linear", 0, Rule::NotZero),
+    ("Retry", "linear", 1, Rule::NotZero),
+    ("Throttle", "new", 0, Rule::NotZero),
+    ("RateLimit", "per_second", 0, Rule::NotZero),
+    ("RateLimit", "per_minute", 0, Rule::NotZero),
+    ("RateLimit", "per_hour", 0, Rule::NotZero),
+    ("CircuitBreaker", "new", 0, Rule::NotZero),
+    ("CircuitBreaker", "new", 1, Rule::NotZero),
+    ("Cache", "new", 0, Rule::NotZero),
+    ("ClientIp", "trusting", 0, Rule::Networks),
+    ("ClientIp", "cloudflare", 0, Rule::Networks),
+    ("ClientIp", "cloudfront", 0, Rule::Networks),
+    ("CloseCode", "new", 0, Rule::CloseCode),
+];
+
+/// Methods with arguments that are checked. Without an owner they are checked on any value.
+const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
+    (None, "header", 0, Rule::HeaderName),
+    (None, "forward_headers", 0, Rule::HeaderNames),
+    (Some("Http"), "timeout", 0, Rule::NotZero),
+    (Some("Http"), "concurrency", 0, Rule::NotZero),
+    (Some("Http"), "max_response_size", 0, Rule::NotZero),
+    (Some("WebSocket"), "timeout", 0, Rule::NotZero),
+    (Some("Queue"), "timeout", 0, Rule::NotZero),
+    (Some("Retry"), "max_delay", 0, Rule::NotZero),
+    (Some("RateLimit"), "burst", 0, Rule::NotZero),
+    (Some("RateLimit"), "max_keys", 0, Rule::NotZero),
+    (Some("CircuitBreaker"), "out_of", 0, Rule::NotZero),
+    (Some("CircuitBreaker"), "probes", 0, Rule::NotZero),
+];
+
+/// Checks the literal arguments of every known call in the tokens, at any depth.
+pub(crate) fn check_calls(tokens: &TokenStream, diagnostics: &mut Diagnostics) {
+    for call in calls(tokens) {
+        for (_, rule) in rules(&call) {
+            check_argument(&call, rule.0, rule.1, diagnostics);
+        }
+    }
+}
+
+fn rules(call: &Call) -> impl Iterator<Item = (&'static str, (usize, &'static Rule))> {
+    let (name, owner, is_method) = (call.name.to_string(), call.owner.clone(), call.is_method);
+    let methods = METHODS
+        .iter()
+        .map(|(owner, name, at, rule)| (true, *owner, *name, (*at, rule)));
+    let functions = FUNCTIONS
+        .iter()
+        .map(|(owner, name, at, rule)| (false, Some(*owner), *name, (*at, rule)));
+    methods
+        .chain(functions)
+        .filter(move |(method, of, known, _)| {
+            *method == is_method && *known == name && (of.is_none() || *of == owner.as_deref())
+        })
+        .map(|(_, _, name, rule)| (name, rule))
+}
+
+fn check_argument(call: &Call, position: usize, rule: &Rule, diagnostics: &mut Diagnostics) {
+    let Some(argument) = call.args.get(position) else {
+        return;
+    };
+    let mut text = |check: &dyn Fn(&str) -> Result<(), String>| {
+        if let Some(literal) = string(argument) {
+            check_text(&literal, check, diagnostics);
+        }
+    };
+    match rule {
+        Rule::Url(schemes) => text(&|url| check_url(url, schemes)),
+        Rule::Method => {
+            if let Ok(literal) = syn::parse2::<LitByteStr>(argument.clone()) {
+                let method = String::from_utf8_lossy(&literal.value()).into_owned();
+                if let Err(message) = check_method(&method) {
+                    diagnostics.error(literal, message);
+                }
+            }
+        }
+        Rule::HeaderName => text(&check_header_name),
+        Rule::HeaderNames => check_list(argument, check_header_name, diagnostics),
+        Rule::Networks => check_list(argument, check_network, diagnostics),
+        Rule::NotZero if is_zero(argument) => {
+            let (owner, name) = (call.owner.as_deref().unwrap_or_default(), &call.name);
+            let call = if call.is_method {
+                format!(".{name}(..)")
+            } else {
+                format!("{owner}::{name}(..)")
+            };
+            diagnostics.error(
+                argument,
+                format_args!("zero makes no sense in `{call}`; write a value above zero"),
+            );
+        }
+        Rule::CloseCode => {
+            if let Ok(code) = syn::parse2::<LitInt>(argument.clone())
+                && let Err(message) = check_close_code(&code)
+            {
+                diagnostics.error(code, message);
+            }
+        }
+        Rule::NotZero => {}
+    }
+}
