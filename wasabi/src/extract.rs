@@ -64,6 +64,7 @@ impl<S: Sync, T: FromState<S> + Send> FromRequest<S> for State<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         serde_json::from_slice(req.message().as_bytes())
@@ -72,18 +73,21 @@ impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Message {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.message().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Bytes {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.payload())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Text {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.message() {
@@ -103,6 +107,7 @@ impl From<Binary> for Message {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Binary {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.message() {
@@ -112,24 +117,28 @@ impl<S: Sync> FromRequest<S> for Binary {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Request {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Connection {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.connection().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Key {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.owned_key())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for RequestId {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.id()
@@ -138,24 +147,28 @@ impl<S: Sync> FromRequest<S> for RequestId {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for HeaderMap {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.connection().headers().clone())
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Query<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().query().map(Query)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: DeserializeOwned + Send> FromRequest<S> for Path<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().path().map(Path)
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.connection().extensions().get::<T>() {
@@ -169,6 +182,7 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for RemoteAddr {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.connection().remote_addr() {
@@ -196,6 +210,7 @@ impl<T> std::ops::Deref for Parsed<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: Any + Send + Sync> FromRequest<S> for Parsed<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.shared_value() {
@@ -207,6 +222,7 @@ impl<S: Sync, T: Any + Send + Sync> FromRequest<S> for Parsed<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: FromRequest<S> + Send> FromRequest<S> for Option<T> {
     async fn from_request(req: &Request, state: &S) -> Result<Self> {
         Ok(T::from_request(req, state).await.ok())

@@ -1,21 +1,4 @@
-use wasabi::prelude::*;
-
-#[derive(Clone)]
-struct ClientIp;
-
-impl ClientIp {
-    fn trusting(_networks: [&str; 1]) -> Self {
-        Self
-    }
-}
-
-impl<S> tower::Layer<S> for ClientIp {
-    type Service = S;
-
-    fn layer(&self, inner: S) -> S {
-        inner
-    }
-}
+use wasabi::{middleware::http::ClientIp, prelude::*};
 
 async fn echo(message: Message) -> Message {
     message
@@ -23,6 +6,7 @@ async fn echo(message: Message) -> Message {
 
 fn main() {
     let _ = gateway!(
-        channel("/", http = [ClientIp::trusting(["10.0.0.0/33"])], echo),
+        http = [ClientIp::trusting(["10.0.0.0/33", "10.0.0.0/8", "intranet"])],
+        channel("/", echo),
     );
 }

@@ -57,6 +57,8 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
     ("ClientIp", "trusting", 0, Rule::Networks),
     ("ClientIp", "cloudflare", 0, Rule::Networks),
     ("ClientIp", "cloudfront", 0, Rule::Networks),
+    ("ClientIp", "cloudflare", 0, Rule::Networks),
+    ("ClientIp", "cloudfront", 0, Rule::Networks),
     ("CloseCode", "new", 0, Rule::CloseCode),
 ];
 

@@ -91,7 +91,7 @@ impl<S, T> Mistake<IsMiddleware, S, T> {
     /// Asks for the bound.
     pub fn checked(&self) -> Absent
     where
-        T: Middleware,
+        T: RequestMiddleware,
     {
         Absent
     }
@@ -200,6 +200,15 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
         NoHook
     }
 }
+
+/// Never implemented: asked for when [`Middleware`] is not, whose own error would list everything that is one.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a request middleware",
+    label = "cannot stand in `middleware = [..]`",
+    note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
+    note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
+)]
+pub trait RequestMiddleware {}
 
 /// Never implemented: asked for when [`OnConnect`] is not, whose own error would not say what is expected.
 #[diagnostic::on_unimplemented(

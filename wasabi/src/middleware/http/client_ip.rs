@@ -88,6 +88,7 @@ impl fmt::Display for ClientIp {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for ClientIp {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         let ip = req.connection().client_ip();
