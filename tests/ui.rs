@@ -2,6 +2,9 @@
 //!
 //! One mistake a file, named after it. `TRYBUILD=overwrite cargo test -p wasabi-tests --test ui` writes the expected
 //! output anew: read the difference before it is committed.
+//!
+//! An extractor's `impl FromRequest` carries `#[diagnostic::do_not_recommend]`: without it, every error about a wrong
+//! extractor lists the new one, and its expected output changes.
 
 #[test]
 fn every_mistake_is_reported_at_its_place() {

@@ -80,6 +80,7 @@ impl<T> Deref for Identity<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         let identity = req.connection().extensions().get::<Self>();
