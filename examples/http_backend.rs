@@ -1,19 +1,27 @@
-//! Every message becomes an HTTP request, and the answer the reply.
+//! Every message becomes an HTTP request, and the answer the reply: the example of the Go package's README.
 //!
-//! `cargo run --example http_backend -- http://127.0.0.1:8081/`, then connect to `ws://127.0.0.1:8080/`.
+//! `cargo run --example http_backend`, with an HTTP service at `http://localhost:8081/` (or the URL that is given
+//! as an argument), then connect to `ws://127.0.0.1:8080/`.
 
-use wasabi::prelude::*;
-
-/// What one message asks of the service behind.
-fn forward(url: &str) -> impl Fn(&Request) -> Result<HttpRequest> + use<> {
-    let url = url.to_owned();
-    move |req| Ok(HttpRequest::get(&url).body(req.payload()))
-}
+use wasabi::{Error, prelude::*};
 
 #[tokio::main]
 async fn main() -> Result<(), ServeError> {
-    let upstream = std::env::args().nth(1);
-    let upstream = upstream.as_deref().unwrap_or("http://127.0.0.1:8081/");
-    let gateway = gateway!(channel("/", Http::with(forward(upstream))));
+    let url = std::env::args().nth(1);
+    let url = url.unwrap_or_else(|| "http://localhost:8081/".to_owned());
+
+    // Makes the HTTP request of a message.
+    let backend = Http::with(move |req| Ok(HttpRequest::get(&url).body(req.payload())));
+
+    // What a failed request is answered with.
+    let errors = ErrorHandler::new(|_: &Request, error: Error| {
+        format!("Failed to process request: {}", error.client_message())
+    });
+
+    let gateway = gateway!(channel(
+        "/",
+        middleware = [errors, Throttle::new(10)],
+        backend
+    ));
     Server::bind("127.0.0.1:8080").serve(gateway).await
 }
