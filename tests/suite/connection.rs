@@ -342,6 +342,53 @@ async fn a_client_that_never_reads_is_closed_with_1008_and_memory_stays_bounded(
 }
 
 #[tokio::test]
+async fn a_client_that_does_not_read_keeps_nothing_that_others_need() {
+    fn whole(message: &Message) -> Result<Option<Envelope<'_>>> {
+        Ok(Some(Envelope::new(message.as_text().unwrap_or_default())))
+    }
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let floods = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&floods);
+    let server = serve(gateway!(channel(
+        "/",
+        parser = whole,
+        match key {
+            "flood" => move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                async { vec![0_u8; 4 << 20] }
+            },
+            _ => with([Throttle::new(1)], move || {
+                let held = held.clone();
+                async move {
+                    held.pass().await;
+                    "done"
+                }
+            }),
+        },
+    )))
+    .await;
+    let mut stuck = server.connect("/").await;
+    stuck.send("throttled").await;
+    until("the only permit is taken", || gate.running() == 1).await;
+    for _ in 0..8 {
+        stuck.send("flood").await;
+    }
+    until("more than it takes was sent", || {
+        floods.load(Ordering::SeqCst) >= 2
+    })
+    .await;
+    gate.open.add_permits(2);
+    let mut other = server.connect("/").await;
+    let asking = async {
+        while other.ask("throttled").await != "done" {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(asking).await;
+}
+
+#[tokio::test]
 async fn a_server_side_close_has_its_code_and_reason_and_the_client_sees_what_was_sent_before() {
     let server = serve(gateway!(channel("/", async |connection: Connection| {
         connection.try_send("before").unwrap();

@@ -56,6 +56,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     call: C,
     in_flight: InFlight<F, InSlot>,
     pub(crate) companions: Companions,
+    /// Slots whose requests go on when the client takes more, in the order in which they came to that.
+    held: VecDeque<usize>,
     /// Read, but there was no free slot.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
@@ -97,8 +99,10 @@ enum Phase {
 struct InSlot {
     id: Option<RequestId>,
     route: &'static str,
-    /// The rest of a streaming reply.
-    stream: Option<ReplyStream>,
+    /// The reply, while the client takes none, or the rest of a streaming one.
+    reply: Option<Body>,
+    /// Whether it is among those that wait for the client.
+    is_held: bool,
 }
 
 /// When the client was heard, and what follows from that.
@@ -134,6 +138,7 @@ where
             call,
             in_flight: InFlight::new(settings.concurrency),
             companions: Companions::new(),
+            held: VecDeque::new(),
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
@@ -215,6 +220,7 @@ where
             }
             let mut progress = self.poll_woken()?;
             if !self.socket.is_blocked() {
+                progress |= self.send_held()?;
                 progress |= self.send_queued()?;
                 if let Turn::End = self.check_close()? {
                     return Ok(Turn::End);
@@ -271,17 +277,13 @@ where
 
     // Requests
 
-    /// Polls the requests that have been woken.
+    /// Polls the requests that have been woken, also while the client takes no replies: what they hold, others may
+    /// need.
     fn poll_woken(&mut self) -> Result<bool, Failure> {
         let mut progress = false;
         for word in 0..self.in_flight.words() {
             let mut woken = self.in_flight.take_woken(word);
             while woken != 0 {
-                // Replies wait in the send buffer; while it is full, so do the requests.
-                if self.socket.is_blocked() && self.unsent >= self.settings.send_buffer {
-                    self.in_flight.restore_woken(word, woken);
-                    return Ok(progress);
-                }
                 let bit = woken.trailing_zeros();
                 woken &= woken - 1;
                 progress = true;
@@ -289,6 +291,29 @@ where
             }
         }
         Ok(progress)
+    }
+
+    /// Goes on with the replies that had to wait.
+    fn send_held(&mut self) -> Result<bool, Failure> {
+        let count = self.held.len();
+        for _ in 0..count {
+            let Some(index) = self.held.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.in_flight.tag_mut(index) else {
+                continue;
+            };
+            slot.is_held = false;
+            if let Some(body) = slot.reply.take() {
+                self.reply(index, body)?;
+            }
+        }
+        Ok(count > self.held.len())
+    }
+
+    /// Whether a reply may be written: the client takes it, or there is room for it in the send buffer.
+    fn has_room(&self) -> bool {
+        !self.socket.is_blocked() || self.unsent < self.settings.send_buffer
     }
 
     fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
@@ -299,7 +324,8 @@ where
                 let slot = InSlot {
                     id: request.id().cloned(),
                     route: request.route(),
-                    stream: None,
+                    reply: None,
+                    is_held: false,
                 };
                 let index = self
                     .in_flight
@@ -316,12 +342,14 @@ where
 
     /// Polls the request in one slot.
     fn step(&mut self, index: usize) -> Result<(), Failure> {
-        if self
-            .in_flight
-            .tag_mut(index)
-            .is_some_and(|slot| slot.stream.is_some())
-        {
-            return self.step_stream(index);
+        match self.in_flight.tag_mut(index) {
+            None => return Ok(()), // woken too late
+            Some(slot) if slot.is_held => return Ok(()),
+            Some(slot) => {
+                if let Some(rest) = slot.reply.take() {
+                    return self.reply(index, rest);
+                }
+            }
         }
         let outcome = match self.in_flight.poll(index) {
             Polled::Pending => return Ok(()),
@@ -329,48 +357,54 @@ where
             Polled::Panicked => Err(panicked("the backend or a middleware")),
         };
         self.in_flight.finish(index);
-        match outcome.map(Reply::into_body) {
-            Ok(Body::Stream(stream)) => {
-                if let Some(slot) = self.in_flight.tag_mut(index) {
-                    slot.stream = Some(stream);
-                }
-                self.step_stream(index)
-            }
-            Ok(body) => {
-                self.in_flight.release(index);
-                self.write_body(body)
-            }
+        match outcome {
+            Ok(reply) => self.reply(index, reply.into_body()),
             Err(error) => self.fail_request(index, &error),
         }
     }
 
+    /// Sends the reply of the request in a slot, or keeps it there while the client takes none.
+    fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
+        match body {
+            Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
+            Body::None | Body::One(_) | Body::Many(_) if self.has_room() => {
+                self.in_flight.release(index);
+                self.write_body(body)
+            }
+            body => {
+                if let Some(slot) = self.in_flight.tag_mut(index) {
+                    slot.reply = Some(body);
+                    slot.is_held = true;
+                    self.held.push_back(index);
+                }
+                Ok(())
+            }
+        }
+    }
+
     fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
-        let Some(slot) = self.in_flight.release(index) else {
+        let Some(slot) = self.in_flight.tag_mut(index) else {
             return Ok(());
         };
         let reply = error_format::report(self.errors, error, slot.id.as_ref(), slot.route);
-        self.write_all(reply)
+        self.reply(index, reply.into_body())
     }
 
     /// Sends what a streaming reply has ready, as long as the client takes it.
-    fn step_stream(&mut self, index: usize) -> Result<(), Failure> {
+    fn step_stream(&mut self, index: usize, mut stream: ReplyStream) -> Result<(), Failure> {
+        let waker = self.in_flight.waker(index).clone();
         for _ in 0..BUDGET {
             if self.socket.is_blocked() {
-                break;
+                return self.reply(index, Body::Stream(stream));
             }
-            let waker = self.in_flight.waker(index).clone();
-            let Some(stream) = self
-                .in_flight
-                .tag_mut(index)
-                .and_then(|slot| slot.stream.as_mut())
-            else {
-                return Ok(());
-            };
             let polled = catch_unwind(AssertUnwindSafe(|| {
                 stream.as_mut().poll_next(&mut Context::from_waker(&waker))
             }));
             match polled {
-                Ok(Poll::Pending) => return Ok(()),
+                Ok(Poll::Pending) => {
+                    self.keep(index, stream);
+                    return Ok(());
+                }
                 Ok(Poll::Ready(Some(Ok(message)))) => self.write(message)?,
                 Ok(Poll::Ready(Some(Err(error)))) => return self.fail_request(index, &error),
                 Ok(Poll::Ready(None)) => {
@@ -381,8 +415,15 @@ where
             }
         }
         // There may be more: the slot has its turn again.
-        self.in_flight.waker(index).wake_by_ref();
+        self.keep(index, stream);
+        waker.wake();
         Ok(())
+    }
+
+    fn keep(&mut self, index: usize, stream: ReplyStream) {
+        if let Some(slot) = self.in_flight.tag_mut(index) {
+            slot.reply = Some(Body::Stream(stream));
+        }
     }
 
     fn cancel_requests(&mut self) {
@@ -394,6 +435,7 @@ where
             );
         }
         self.in_flight.clear();
+        self.held.clear();
         self.ahead.clear();
         self.ahead_bytes = 0;
     }

@@ -126,13 +126,6 @@ impl<F: Future, T> InFlight<F, T> {
         self.ready.as_ref().map_or(0, |ready| ready.take(word))
     }
 
-    /// Puts back what is not polled after all.
-    pub(crate) fn restore_woken(&self, word: usize, bits: u64) {
-        if let Some(ready) = &self.ready {
-            ready.bits[word].fetch_or(bits, Ordering::AcqRel);
-        }
-    }
-
     /// Drops everything that is in flight.
     pub(crate) fn clear(&mut self) {
         for index in 0..self.slots.len() {
