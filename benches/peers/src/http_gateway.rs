@@ -1,0 +1,177 @@
+//! WebSocket to HTTP, written by hand on axum.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Poll, ready},
+};
+
+use axum::{
+    Router,
+    extract::ws::{Message, WebSocket, WebSocketUpgrade},
+    routing::any,
+    serve::ListenerExt,
+};
+use bytes::Bytes;
+use futures_util::{SinkExt, Stream, StreamExt, stream::FuturesUnordered};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use reqwest::Url;
+
+use crate::{Args, Failure, axum_ws};
+
+/// Requests of one connection under way at the same time.
+const CONCURRENCY: usize = 25;
+
+trait Call: Clone + Send + Sync + 'static {
+    fn call(&self, body: Bytes) -> impl Future<Output = Result<Bytes, Failure>> + Send;
+}
+
+#[derive(Clone)]
+struct Reqwest(reqwest::Client, Url);
+
+impl Call for Reqwest {
+    async fn call(&self, body: Bytes) -> Result<Bytes, Failure> {
+        let response = self.0.post(self.1.clone()).body(body).send().await?;
+        Ok(response.bytes().await?)
+    }
+}
+
+#[derive(Clone)]
+struct HyperUtil(
+    hyper_util::client::legacy::Client<HttpConnector, Full<Bytes>>,
+    hyper::Uri,
+);
+
+impl Call for HyperUtil {
+    async fn call(&self, body: Bytes) -> Result<Bytes, Failure> {
+        let request = hyper::Request::post(self.1.clone()).body(Full::new(body))?;
+        let response = self.0.request(request).await?;
+        Ok(response.into_body().collect().await?.to_bytes())
+    }
+}
+
+pub(crate) async fn reqwest(args: Args) -> Result<(), Failure> {
+    let client = reqwest_client(&args)?;
+    let upgrade = async move |upgrade: WebSocketUpgrade| {
+        axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
+    };
+    serve(args, Router::new().route("/", any(upgrade))).await
+}
+
+pub(crate) async fn reqwest_spawning(args: Args) -> Result<(), Failure> {
+    let client = reqwest_client(&args)?;
+    let upgrade = async move |upgrade: WebSocketUpgrade| {
+        upgrade.on_upgrade(|socket| spawning(socket, client))
+    };
+    serve(args, Router::new().route("/", any(upgrade))).await
+}
+
+pub(crate) async fn hyper_util(args: Args) -> Result<(), Failure> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
+    let client = HyperUtil(client, args.upstream()?.parse()?);
+    let upgrade = async move |upgrade: WebSocketUpgrade| {
+        axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
+    };
+    serve(args, Router::new().route("/", any(upgrade))).await
+}
+
+fn reqwest_client(args: &Args) -> Result<Reqwest, Failure> {
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .tcp_nodelay(true)
+        .build()?;
+    Ok(Reqwest(client, args.upstream()?.parse()?))
+}
+
+async fn serve(args: Args, router: Router) -> Result<(), Failure> {
+    let listener = args.listen()?.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    Ok(axum::serve(listener, router).await?)
+}
+
+fn payload(message: Message) -> Option<Bytes> {
+    match message {
+        Message::Text(text) => Some(text.into()),
+        Message::Binary(data) => Some(data),
+        _ => None,
+    }
+}
+
+fn reply(answer: Result<Bytes, Failure>) -> Message {
+    match answer.map(|body| axum::extract::ws::Utf8Bytes::try_from(body)) {
+        Ok(Ok(text)) => Message::Text(text),
+        Ok(Err(error)) => Message::Text(error.to_string().into()),
+        Err(error) => Message::Text(error.to_string().into()),
+    }
+}
+
+/// The natural first version: a writer task, and a task for each message.
+async fn spawning(socket: WebSocket, client: impl Call) {
+    let (mut sink, mut stream) = socket.split();
+    let (replies, mut queue) = tokio::sync::mpsc::channel::<Message>(64);
+    tokio::spawn(async move {
+        while let Some(message) = queue.recv().await {
+            if sink.send(message).await.is_err() {
+                return;
+            }
+        }
+    });
+    while let Some(Ok(message)) = stream.next().await {
+        let Some(body) = payload(message) else {
+            continue;
+        };
+        let (client, replies) = (client.clone(), replies.clone());
+        tokio::spawn(async move {
+            let _ = replies.send(reply(client.call(body).await)).await;
+        });
+    }
+}
+
+/// Calls side by side in the connection's task; replies gathered, one flush when nothing is ready.
+async fn in_one_task(mut socket: WebSocket, client: impl Call) {
+    let client = Arc::new(client);
+    let mut calls = FuturesUnordered::new();
+    let mut is_dirty = false;
+    poll_fn(|cx| {
+        loop {
+            let mut progress = false;
+            if ready!(socket.poll_ready_unpin(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            if let Poll::Ready(Some(message)) = Pin::new(&mut calls).poll_next(cx) {
+                if socket.start_send_unpin(message).is_err() {
+                    return Poll::Ready(());
+                }
+                (is_dirty, progress) = (true, true);
+            }
+            if calls.len() < CONCURRENCY {
+                match socket.poll_next_unpin(cx) {
+                    Poll::Ready(Some(Ok(message))) => {
+                        progress = true;
+                        if let Some(body) = payload(message) {
+                            let client = Arc::clone(&client);
+                            calls.push(async move { reply(client.call(body).await) });
+                        }
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => {}
+                }
+            }
+            if !progress {
+                if is_dirty {
+                    if ready!(socket.poll_flush_unpin(cx)).is_err() {
+                        return Poll::Ready(());
+                    }
+                    is_dirty = false;
+                }
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}

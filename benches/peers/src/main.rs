@@ -1,0 +1,90 @@
+//! Servers that wasabi is compared with, each as small as it can be: `wasabi-bench-peers NAME --addr A [--upstream URL]`.
+
+mod axum_ws;
+mod echo;
+mod http_gateway;
+mod libraries;
+mod proxy;
+mod tungstenite;
+mod upstream;
+
+use std::{env, error::Error, net::SocketAddr};
+
+use tokio::net::TcpListener;
+
+pub(crate) type Failure = Box<dyn Error + Send + Sync>;
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub(crate) struct Args {
+    addr: SocketAddr,
+    upstream: Option<String>,
+}
+
+impl Args {
+    fn upstream(&self) -> Result<&str, Failure> {
+        self.upstream
+            .as_deref()
+            .ok_or_else(|| "`--upstream` is missing".into())
+    }
+
+    /// With a backlog as long as wasabi's.
+    fn listen(&self) -> Result<TcpListener, Failure> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(self.addr),
+            socket2::Type::STREAM,
+            None,
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&self.addr.into())?;
+        socket.listen(1024)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from_std(socket.into())?)
+    }
+}
+
+fn main() -> Result<(), Failure> {
+    let mut words = env::args().skip(1);
+    let name = words.next().ok_or("which server?")?;
+    let (mut addr, mut upstream) = (None, None);
+    while let Some(word) = words.next() {
+        let value = words
+            .next()
+            .ok_or_else(|| format!("{word} needs a value"))?;
+        match word.as_str() {
+            "--addr" => addr = Some(value.parse()?),
+            "--upstream" => upstream = Some(value),
+            _ => return Err(format!("{word} is not known").into()),
+        }
+    }
+    let args = Args {
+        addr: addr.ok_or("`--addr` is missing")?,
+        upstream,
+    };
+    match name.as_str() {
+        // It brings a runtime of its own.
+        "actix-ws" => libraries::actix_ws(&args),
+        "tungstenite" => run(tungstenite::serve(args)),
+        "axum" => run(axum_ws::as_people_write_it(args)),
+        "axum-tuned" => run(axum_ws::tuned(args)),
+        "axum-routed" => run(axum_ws::routed(args)),
+        "fastwebsockets" => run(libraries::fastwebsockets(args)),
+        "tokio-websockets" => run(libraries::tokio_websockets(args)),
+        "sockudo-ws" => run(libraries::sockudo_ws(args)),
+        "http-reqwest" => run(http_gateway::reqwest(args)),
+        "http-reqwest-spawn" => run(http_gateway::reqwest_spawning(args)),
+        "http-hyper" => run(http_gateway::hyper_util(args)),
+        "proxy" => run(proxy::one_task(args)),
+        "proxy-split" => run(proxy::two_tasks(args)),
+        "http-upstream" => run(upstream::http(args)),
+        _ => Err(format!("there is no server {name}").into()),
+    }
+}
+
+/// On a worker, as wasabi's gateway.
+fn run(server: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async { tokio::spawn(server).await })?
+}

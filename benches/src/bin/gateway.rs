@@ -1,0 +1,108 @@
+//! The gateways that are measured:
+//! `gateway echo|routed|http|passthrough --addr 127.0.0.1:9001 [--upstream URL] [--threads N]`.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::{Parser, ValueEnum};
+use wasabi::prelude::*;
+
+/// A gateway to be measured.
+#[derive(Debug, clap::Parser)]
+struct Args {
+    kind: Kind,
+    /// Where to listen.
+    #[arg(long, default_value = "127.0.0.1:9001")]
+    addr: SocketAddr,
+    /// What `http` and `passthrough` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
+    #[arg(long, required_if_eq_any([("kind", "http"), ("kind", "passthrough")]))]
+    upstream: Option<String>,
+    /// Worker threads; one for each core that the process may use, if not given.
+    #[arg(long)]
+    threads: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Kind {
+    /// One function for every message.
+    Echo,
+    /// JSON messages with the key at `/action`, 16 routes, a timeout and a throttle around them.
+    Routed,
+    /// Every message is POSTed to the upstream.
+    Http,
+    /// Every message is forwarded to a WebSocket server.
+    Passthrough,
+}
+
+/// Answers with the message.
+#[backend]
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn echoing() -> Gateway {
+    gateway!(channel("/", echo))
+}
+
+fn routed() -> Gateway {
+    gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action").id("/id"),
+        middleware = [Timeout::new(5s), Throttle::new(100_000)],
+        match key {
+            "route.00" => echo,
+            "route.01" => echo,
+            "route.02" => echo,
+            "route.03" => echo,
+            "route.04" => echo,
+            "route.05" => echo,
+            "route.06" => echo,
+            "route.07" => echo,
+            "route.08" => echo,
+            "route.09" => echo,
+            "route.10" => echo,
+            "route.11" => echo,
+            "route.12" => echo,
+            "route.13" => echo,
+            "route.14" => echo,
+            "route.15" => echo,
+            _ => NoRoute,
+        },
+    ))
+}
+
+fn http(upstream: &str) -> Gateway {
+    gateway!(channel("/", Http::post(upstream)))
+}
+
+fn passthrough(upstream: &str) -> Gateway {
+    gateway!(channel("/", WebSocket::connect(upstream)))
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let upstream = args.upstream.unwrap_or_default();
+    let gateway = match args.kind {
+        Kind::Echo => echoing(),
+        Kind::Routed => routed(),
+        Kind::Http => http(&upstream),
+        Kind::Passthrough => passthrough(&upstream),
+    };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = args.threads {
+        runtime.worker_threads(threads.max(1));
+    }
+    let server = Server::bind(args.addr)
+        .drain_timeout(Duration::from_secs(1))
+        .signals(false);
+    let served = runtime.enable_all().build().map(|runtime| {
+        // A worker serves; the main thread would have to be woken by another one for every connection.
+        runtime.block_on(async { tokio::spawn(server.serve(gateway)).await })
+    });
+    match served {
+        Ok(Ok(Ok(()))) => ExitCode::SUCCESS,
+        failed => {
+            eprintln!("{failed:?}");
+            ExitCode::FAILURE
+        }
+    }
+}

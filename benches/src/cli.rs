@@ -1,0 +1,121 @@
+//! The command line.
+
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    compare,
+    load::{self, Kind, Load, Outcome, Payload, Window},
+};
+
+/// Measures WebSocket servers.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Compares wasabi with other servers; builds what it needs.
+    Compare(compare::Args),
+    /// Puts load on one server.
+    Load(LoadArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
+    kind: LoadKind,
+    #[arg(long, default_value = "127.0.0.1:9001")]
+    addr: SocketAddr,
+    #[arg(long, default_value_t = 100)]
+    connections: usize,
+    /// Messages in flight on each connection.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    depth: u16,
+    /// Bytes of a message.
+    #[arg(long, default_value_t = 64)]
+    size: usize,
+    #[arg(long, default_value = "text")]
+    payload: Payload,
+    /// The process whose processor time and memory are reported.
+    #[arg(long)]
+    pid: Option<u32>,
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Seconds of load before anything is measured.
+    #[arg(long, default_value_t = 0.5)]
+    warmup: f64,
+    /// Stops after so many messages or handshakes, if that is earlier.
+    #[arg(long)]
+    count: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LoadKind {
+    Messages,
+    Handshakes,
+    Idle,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Compare(args) => compare::main(&args),
+        Command::Load(args) => drive(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn drive(args: &LoadArgs) -> Result<(), String> {
+    let load = Load {
+        connections: args.connections.max(1),
+        depth: usize::from(args.depth),
+        payload: args.payload,
+        size: args.size,
+        answer: None,
+    };
+    let window = Window {
+        warmup: seconds(args.warmup)?,
+        length: seconds(args.seconds)?,
+        limit: args.count,
+    };
+    let kind = match args.kind {
+        LoadKind::Messages => Kind::Messages,
+        LoadKind::Handshakes => Kind::Handshakes,
+        LoadKind::Idle => Kind::Idle,
+    };
+    let outcome = load::run(kind, &load, args.addr, args.pid, window)?;
+    println!("{}", line(kind, &outcome));
+    outcome.complaint().map_or(Ok(()), Err)
+}
+
+fn seconds(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn line(kind: Kind, outcome: &Outcome) -> String {
+    let mut line = match kind {
+        Kind::Idle => format!("{:.0} bytes for each connection", outcome.bytes_each()),
+        Kind::Messages | Kind::Handshakes => format!(
+            "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
+            outcome.per_second(),
+            outcome.cpu_us_each(),
+            outcome.own_cpu_us / outcome.count.max(1) as f64,
+        ),
+    };
+    if !outcome.latency.is_empty() {
+        line += &format!(
+            ", p50 {:.1} us, p99 {:.1} us",
+            outcome.latency.us(0.5),
+            outcome.latency.us(0.99)
+        );
+    }
+    line + &format!(", peak {:.1} MiB", outcome.peak_bytes as f64 / 1048576.0)
+}

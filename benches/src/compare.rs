@@ -1,0 +1,203 @@
+//! One server after the other under the same load, round after round.
+
+mod build;
+mod chart;
+mod plan;
+mod report;
+mod server;
+
+use std::{
+    fs,
+    io::Write,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use self::{
+    build::Built,
+    plan::{Contender, WORK, Work},
+    report::Results,
+    server::Server,
+};
+use crate::load::{self, Outcome, Window};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only the work whose name contains one of these.
+    work: Vec<String>,
+    /// Only servers whose name contains one of these.
+    #[arg(long, value_delimiter = ',')]
+    servers: Vec<String>,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Length of one measurement.
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// No more rounds are begun after so many minutes.
+    #[arg(long, default_value_t = 15)]
+    minutes: u64,
+    /// Where `results.md` and `results.svg` are written.
+    #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+    out: PathBuf,
+}
+
+pub(crate) fn main(args: &Args) -> Result<(), String> {
+    let length = Duration::try_from_secs_f64(args.seconds).map_err(|error| error.to_string())?;
+    let window = Window {
+        warmup: (length / 3).min(Duration::from_millis(500)),
+        length,
+        limit: None,
+    };
+    let built = build::all()?;
+    let cores = Cores::choose();
+    let pairs: Vec<(&Work, &Contender)> = WORK
+        .iter()
+        .filter(|work| matches(&args.work, work.name))
+        .flat_map(|work| {
+            work.contenders
+                .iter()
+                .map(move |contender| (work, contender))
+        })
+        .filter(|(_, contender)| matches(&args.servers, contender.name))
+        .filter(|(_, contender)| built.has(contender))
+        .collect();
+    let total = pairs.len() * args.rounds as usize;
+    let started = Instant::now();
+    let mut results = Results::default();
+    let mut done = 0;
+    for round in 0..args.rounds as usize {
+        if started.elapsed() > Duration::from_secs(60 * args.minutes) {
+            eprintln!(
+                "{} minutes are over: {round} rounds were measured",
+                args.minutes
+            );
+            break;
+        }
+        // Whoever comes after an idle moment has a faster processor: each round begins elsewhere.
+        let first = round * pairs.len() / args.rounds as usize;
+        for at in 0..pairs.len() {
+            let (work, contender) = pairs[(first + at) % pairs.len()];
+            if work.rounds.is_some_and(|rounds| round >= rounds) {
+                done += 1;
+                continue;
+            }
+            progress(done, total, started, work, contender);
+            match measure(&built, &cores, work, contender, window) {
+                Ok(outcome) => results.add(work, contender, outcome),
+                Err(why) => {
+                    eprintln!("\r\x1b[K{} under {}: {why}", contender.name, work.name);
+                    results.fail(work, contender, why);
+                }
+            }
+            done += 1;
+        }
+    }
+    eprint!("\r\x1b[K");
+    let report = report::markdown(&results, &cores, args.seconds);
+    println!("{report}");
+    let write = |name: &str, text: &str| {
+        let path = args.out.join(name);
+        fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()))?;
+        eprintln!("written: {}", path.display());
+        Ok::<(), String>(())
+    };
+    fs::create_dir_all(&args.out).map_err(|error| error.to_string())?;
+    write("results.md", &report)?;
+    write("results.svg", &chart::svg(&results))
+}
+
+fn matches(wanted: &[String], name: &str) -> bool {
+    wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
+}
+
+fn progress(done: usize, total: usize, started: Instant, work: &Work, contender: &Contender) {
+    let left = match done {
+        0 => String::new(),
+        _ => {
+            let each = started.elapsed().as_secs_f64() / done as f64;
+            format!(", {:.0} s left", each * (total - done) as f64)
+        }
+    };
+    let (work, name) = (work.name, contender.name);
+    eprint!("\r\x1b[K[{}/{total}{left}] {work}: {name}", done + 1);
+    let _ = std::io::stderr().flush();
+}
+
+fn measure(
+    built: &Built,
+    cores: &Cores,
+    work: &Work,
+    contender: &Contender,
+    window: Window,
+) -> Result<Outcome, String> {
+    cores.pin_load();
+    let upstream = match work.upstream {
+        Some((_, upstream)) => Some(Server::start(built, upstream, None)?),
+        None => None,
+    };
+    let url = work
+        .upstream
+        .zip(upstream.as_ref())
+        .map(|((scheme, _), server)| format!("{scheme}://{}/", server.addr));
+    // A child runs where its parent did when it was started.
+    cores.pin_server();
+    let server = Server::start(built, contender, url);
+    cores.pin_load();
+    let server = server?;
+    let outcome = load::run(
+        work.kind,
+        &work.load,
+        server.addr,
+        Some(server.pid()),
+        window,
+    )?;
+    match outcome.complaint() {
+        Some(why) => Err(why),
+        None => Ok(outcome),
+    }
+}
+
+/// Which core belongs to whom: the server has one, the load generator and upstreams another.
+struct Cores {
+    server: Option<usize>,
+    load: Option<usize>,
+}
+
+impl Cores {
+    fn choose() -> Self {
+        let mut allowed = Vec::new();
+        if let Ok(set) = sched_getaffinity(None) {
+            allowed = (0..CpuSet::MAX_CPU)
+                .filter(|cpu| set.is_set(*cpu))
+                .collect();
+        }
+        match allowed[..] {
+            [server, load, ..] => Self {
+                server: Some(server),
+                load: Some(load),
+            },
+            _ => Self {
+                server: None,
+                load: None,
+            },
+        }
+    }
+
+    fn pin_server(&self) {
+        pin(self.server);
+    }
+
+    fn pin_load(&self) {
+        pin(self.load);
+    }
+}
+
+fn pin(cpu: Option<usize>) {
+    if let Some(cpu) = cpu {
+        let mut set = CpuSet::new();
+        set.set(cpu);
+        let _ = sched_setaffinity(None, &set);
+    }
+}

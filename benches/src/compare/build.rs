@@ -1,0 +1,97 @@
+//! Builds the servers.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use super::plan::{Contender, Program};
+
+/// Where the programs are.
+pub(super) struct Built {
+    gateway: PathBuf,
+    peers: PathBuf,
+    /// The folder in which `ws` is installed.
+    node: Option<PathBuf>,
+}
+
+/// Builds the gateway and the peers, each with cargo and its progress, and installs `ws` where there is npm.
+pub(super) fn all() -> Result<Built, String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    // `target/release/wasabi-bench`, whatever the target directory is called.
+    let target = own
+        .ancestors()
+        .nth(2)
+        .ok_or("this program is not in a target directory")?;
+    let manifest = here.join("Cargo.toml");
+    cargo(&manifest, target, &["--bin", "gateway"])?;
+    let peers = target.join("peers");
+    cargo(&here.join("peers/Cargo.toml"), &peers, &["--locked"])?;
+    Ok(Built {
+        gateway: target.join("release/gateway"),
+        peers: peers.join("release/wasabi-bench-peers"),
+        node: node(&here.join("peers/ws"), &target.join("ws")),
+    })
+}
+
+fn cargo(manifest: &Path, target: &Path, more: &[&str]) -> Result<(), String> {
+    let status = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+        .args(["build", "--release", "--manifest-path"])
+        .arg(manifest)
+        .arg("--target-dir")
+        .arg(target)
+        .args(more)
+        .status()
+        .map_err(|error| format!("cargo cannot be started: {error}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{} cannot be built", manifest.display())),
+    }
+}
+
+/// Without Node.js, or without a registry, the comparison goes on without `ws`.
+fn node(source: &Path, target: &Path) -> Option<PathBuf> {
+    std::fs::create_dir_all(target).ok()?;
+    for file in ["package.json", "echo.js"] {
+        std::fs::copy(source.join(file), target.join(file)).ok()?;
+    }
+    let installed = target.join("node_modules/ws").exists()
+        || Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund", "--silent"])
+            .current_dir(target)
+            .stdin(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success());
+    if !installed {
+        eprintln!("`ws` cannot be installed with npm: it takes no part");
+    }
+    installed.then(|| target.to_owned())
+}
+
+impl Built {
+    pub(super) fn has(&self, contender: &Contender) -> bool {
+        contender.program != Program::Node || self.node.is_some()
+    }
+
+    pub(super) fn command(&self, contender: &Contender) -> Command {
+        match contender.program {
+            Program::Gateway(kind) => {
+                let mut command = Command::new(&self.gateway);
+                command.arg(kind);
+                command
+            }
+            Program::Peer(name) => {
+                let mut command = Command::new(&self.peers);
+                command.arg(name);
+                command
+            }
+            Program::Node => {
+                let mut command = Command::new("node");
+                command.arg(self.node.clone().unwrap_or_default().join("echo.js"));
+                command
+            }
+        }
+    }
+}

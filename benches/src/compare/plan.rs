@@ -1,0 +1,236 @@
+//! What is measured, and who takes part.
+
+use crate::load::{Kind, Load, Payload};
+
+/// A server that takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Contender {
+    pub(super) name: &'static str,
+    pub(super) program: Program,
+}
+
+/// How it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Program {
+    /// This package's gateway, of this kind.
+    Gateway(&'static str),
+    /// One of the servers in `peers`.
+    Peer(&'static str),
+    /// `ws` from npm.
+    Node,
+}
+
+pub(super) struct Work {
+    /// Short, without spaces.
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) kind: Kind,
+    pub(super) load: Load,
+    pub(super) contenders: &'static [Contender],
+    /// Scheme of its URL, and what it is.
+    pub(super) upstream: Option<(&'static str, &'static Contender)>,
+    /// Fewer rounds than were asked for.
+    pub(super) rounds: Option<usize>,
+}
+
+const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
+    Contender {
+        name,
+        program: Program::Gateway(kind),
+    }
+}
+
+const fn peer(name: &'static str, peer: &'static str) -> Contender {
+    Contender {
+        name,
+        program: Program::Peer(peer),
+    }
+}
+
+const ECHO: &[Contender] = &[
+    wasabi("wasabi", "echo"),
+    peer("tungstenite, driven directly", "tungstenite"),
+    peer("axum ws, as people write it", "axum"),
+    peer("axum ws, tuned", "axum-tuned"),
+    peer("fastwebsockets", "fastwebsockets"),
+    peer("tokio-websockets", "tokio-websockets"),
+    peer("sockudo-ws", "sockudo-ws"),
+    peer("actix-ws", "actix-ws"),
+    Contender {
+        name: "ws (Node.js)",
+        program: Program::Node,
+    },
+];
+
+const ROUTED: &[Contender] = &[
+    wasabi("wasabi, routed", "routed"),
+    wasabi("wasabi, echo", "echo"),
+    peer("axum ws tuned, serde_json::Value and match", "axum-routed"),
+];
+
+const HTTP: &[Contender] = &[
+    wasabi("wasabi", "http"),
+    peer("axum ws tuned, reqwest in one task", "http-reqwest"),
+    peer("axum ws tuned, hyper-util in one task", "http-hyper"),
+    peer(
+        "axum ws and reqwest, as people write it",
+        "http-reqwest-spawn",
+    ),
+];
+
+const PASSTHROUGH: &[Contender] = &[
+    wasabi("wasabi", "passthrough"),
+    peer("tokio-tungstenite, tuned, one task", "proxy"),
+    peer("tokio-tungstenite, as people write it", "proxy-split"),
+];
+
+const fn text(connections: usize, depth: usize, size: usize) -> Load {
+    Load {
+        connections,
+        depth,
+        payload: Payload::Text,
+        size,
+        answer: None,
+    }
+}
+
+const fn messages(
+    name: &'static str,
+    title: &'static str,
+    load: Load,
+    contenders: &'static [Contender],
+) -> Work {
+    Work {
+        name,
+        title,
+        kind: Kind::Messages,
+        load,
+        contenders,
+        upstream: None,
+        rounds: None,
+    }
+}
+
+pub(super) const WORK: &[Work] = &[
+    messages(
+        "echo-pipelined",
+        "Echo, 64 bytes, 100 connections, 32 messages in flight",
+        text(100, 32, 64),
+        ECHO,
+    ),
+    messages(
+        "echo-pingpong",
+        "Echo, 64 bytes, 100 connections, 1 message in flight",
+        text(100, 1, 64),
+        ECHO,
+    ),
+    messages(
+        "echo-large",
+        "Echo, 16 KiB binary, 50 connections, 4 messages in flight",
+        Load {
+            payload: Payload::Binary,
+            ..text(50, 4, 16 * 1024)
+        },
+        ECHO,
+    ),
+    messages(
+        "routed",
+        "Routing by JSON key, 128 bytes, 100 connections, 32 messages in flight",
+        Load {
+            payload: Payload::Json,
+            ..text(100, 32, 128)
+        },
+        ROUTED,
+    ),
+    Work {
+        upstream: Some(("http", &peer("HTTP upstream", "http-upstream"))),
+        ..messages(
+            "http",
+            "WebSocket to HTTP, 64 bytes, 100 connections, 8 messages in flight",
+            Load {
+                answer: Some(r#"{"status":"ok","id":1}"#),
+                ..text(100, 8, 64)
+            },
+            HTTP,
+        )
+    },
+    Work {
+        upstream: Some(("ws", &peer("WebSocket upstream", "tungstenite"))),
+        ..messages(
+            "passthrough",
+            "WebSocket to WebSocket, 64 bytes, 100 connections, 8 messages in flight",
+            text(100, 8, 64),
+            PASSTHROUGH,
+        )
+    },
+    Work {
+        kind: Kind::Handshakes,
+        ..messages(
+            "handshakes",
+            "Handshakes, 32 at a time",
+            text(32, 1, 64),
+            ECHO,
+        )
+    },
+    Work {
+        kind: Kind::Idle,
+        rounds: Some(2),
+        ..messages(
+            "idle",
+            "Memory, 10 000 connections after one message each",
+            text(10_000, 1, 64),
+            ECHO,
+        )
+    },
+];
+
+/// What must hold: the first at most so many times the second.
+pub(super) struct Bar {
+    pub(super) work: &'static str,
+    pub(super) contender: &'static str,
+    pub(super) than: Than,
+}
+
+pub(super) enum Than {
+    Times(f64, &'static str),
+    Bytes(f64),
+}
+
+pub(super) const BARS: &[Bar] = &[
+    bar(
+        "echo-pipelined",
+        "wasabi",
+        1.15,
+        "tungstenite, driven directly",
+    ),
+    bar("echo-pipelined", "wasabi", 1.0, "axum ws, tuned"),
+    bar(
+        "echo-pingpong",
+        "wasabi",
+        1.15,
+        "tungstenite, driven directly",
+    ),
+    bar("routed", "wasabi, routed", 2.0, "wasabi, echo"),
+    bar("echo-large", "wasabi", 1.05, "axum ws, tuned"),
+    Bar {
+        work: "idle",
+        contender: "wasabi",
+        than: Than::Bytes(6144.0),
+    },
+    bar("http", "wasabi", 1.05, "axum ws tuned, reqwest in one task"),
+    bar(
+        "passthrough",
+        "wasabi",
+        1.5,
+        "tokio-tungstenite, tuned, one task",
+    ),
+    bar("handshakes", "wasabi", 1.15, "axum ws, tuned"),
+];
+
+const fn bar(work: &'static str, contender: &'static str, times: f64, than: &'static str) -> Bar {
+    Bar {
+        work,
+        contender,
+        than: Than::Times(times, than),
+    }
+}

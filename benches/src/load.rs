@@ -1,0 +1,118 @@
+//! A load generator: one thread, plain epoll, frames that are made beforehand, so that it costs far less per message
+//! than any server it measures.
+
+mod connection;
+mod engine;
+mod frames;
+mod histogram;
+pub(crate) mod process;
+
+use std::{net::SocketAddr, time::Duration};
+
+pub(crate) use self::{engine::Engine, histogram::Histogram};
+
+/// What is sent, and what must come back.
+#[derive(Debug, Clone)]
+pub(crate) struct Load {
+    pub(crate) connections: usize,
+    /// Messages in flight on each connection.
+    pub(crate) depth: usize,
+    pub(crate) payload: Payload,
+    /// Bytes of one message.
+    pub(crate) size: usize,
+    /// The one answer to everything; the message itself if there is none.
+    pub(crate) answer: Option<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Payload {
+    Text,
+    Binary,
+    /// JSON objects whose `action` is one of `route.00` to `route.15`.
+    Json,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Messages on connections that are open.
+    Messages,
+    /// Opening connections, one after another.
+    Handshakes,
+    /// Memory of connections that are open and silent, after one message each.
+    Idle,
+}
+
+/// For how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Window {
+    pub(crate) warmup: Duration,
+    pub(crate) length: Duration,
+    /// Ends the window after so many messages or handshakes.
+    pub(crate) limit: Option<u64>,
+}
+
+/// What a run came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) seconds: f64,
+    /// Messages, handshakes or connections in the window.
+    pub(crate) count: u64,
+    /// User and system time of the server.
+    pub(crate) cpu_us: f64,
+    /// User and system time of this process.
+    pub(crate) own_cpu_us: f64,
+    pub(crate) peak_bytes: u64,
+    /// Growth of the server's resident memory.
+    pub(crate) grown_bytes: u64,
+    /// From writing a batch to the last of its replies.
+    pub(crate) latency: Histogram,
+    /// Replies that differ from what was expected: in kind, length, content or order.
+    pub(crate) wrong: u64,
+    /// Replies that did not come.
+    pub(crate) missing: u64,
+    /// Connections that the server closed.
+    pub(crate) closed: u64,
+}
+
+impl Outcome {
+    pub(crate) fn per_second(&self) -> f64 {
+        self.count as f64 / self.seconds.max(1e-9)
+    }
+
+    pub(crate) fn cpu_us_each(&self) -> f64 {
+        self.cpu_us / self.count.max(1) as f64
+    }
+
+    pub(crate) fn bytes_each(&self) -> f64 {
+        self.grown_bytes as f64 / self.count.max(1) as f64
+    }
+
+    /// What is wrong with the replies, if anything is.
+    pub(crate) fn complaint(&self) -> Option<String> {
+        let is_right = self.wrong + self.missing + self.closed == 0 && self.count > 0;
+        (!is_right).then(|| {
+            format!(
+                "{} replies, {} wrong, {} missing, {} connections closed",
+                self.count, self.wrong, self.missing, self.closed
+            )
+        })
+    }
+}
+
+/// Measures one server.
+pub(crate) fn run(
+    kind: Kind,
+    load: &Load,
+    addr: SocketAddr,
+    pid: Option<u32>,
+    window: Window,
+) -> Result<Outcome, String> {
+    let mut engine = Engine::new(load, addr, pid).map_err(|error| error.to_string())?;
+    match kind {
+        Kind::Messages => engine.messages(window),
+        Kind::Handshakes => engine.handshakes(window),
+        Kind::Idle => engine.idle(window),
+    }
+    .map_err(|error| error.to_string())
+}

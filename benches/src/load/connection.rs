@@ -1,0 +1,196 @@
+//! One connection of the load generator.
+
+use std::{
+    collections::VecDeque,
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{
+    Histogram, Load,
+    frames::{self, Check, Ring},
+};
+
+/// Key and accept value of the example in RFC 6455, section 1.3.
+pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Handshake,
+    Open,
+    Gone,
+}
+
+pub(super) struct Connection {
+    pub(super) stream: TcpStream,
+    pub(super) state: State,
+    /// The server's part of the handshake.
+    head: Vec<u8>,
+    ring: Ring,
+    check: Check,
+    /// Messages that are written as a whole.
+    sent: u64,
+    /// Messages to write as soon as the socket takes them.
+    owed: usize,
+    /// Bytes of the first of them that are written.
+    partial: usize,
+    /// Replies that are not turned into new messages yet.
+    credit: usize,
+    /// After how many replies a batch is answered, and when it was written.
+    batches: VecDeque<(u64, Instant)>,
+    pub(super) polls_write: bool,
+}
+
+impl Connection {
+    /// Starts to connect; sends nothing yet.
+    pub(super) fn open(
+        index: usize,
+        addr: SocketAddr,
+        messages: Option<&Load>,
+    ) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_nonblocking(true)?;
+        socket.set_tcp_nodelay(true)?;
+        // Closing resets: no port is left waiting.
+        socket.set_linger(Some(Duration::ZERO))?;
+        match socket.connect(&addr.into()) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error()) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self {
+            stream: socket.into(),
+            state: State::Handshake,
+            head: Vec::new(),
+            ring: messages.map_or_else(Ring::default, |load| Ring::new(index, load)),
+            check: Check::default(),
+            sent: 0,
+            owed: 0,
+            partial: 0,
+            credit: 0,
+            batches: VecDeque::new(),
+            polls_write: true,
+        })
+    }
+
+    /// Reads the server's part of the handshake.
+    pub(super) fn shake_hands(&mut self, data: &[u8]) -> io::Result<()> {
+        self.head.extend_from_slice(data);
+        let Some(end) = self.head.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+            return Ok(());
+        };
+        let head = String::from_utf8_lossy(&self.head[..end]);
+        if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
+            return Err(io::Error::other(format!("handshake refused: {head}")));
+        }
+        if self.head.len() > end + 4 {
+            return Err(io::Error::other("the server spoke first"));
+        }
+        self.head = Vec::new();
+        self.state = State::Open;
+        Ok(())
+    }
+
+    pub(super) fn owe(&mut self, messages: usize) {
+        self.owed += messages;
+    }
+
+    /// Writes what is owed; whether more is owed than the socket takes.
+    pub(super) fn write(&mut self) -> io::Result<bool> {
+        let before = self.sent;
+        while self.owed > 0 && self.state == State::Open {
+            let wire = self.ring.wire(self.sent, self.owed, self.partial);
+            match self.stream.write(wire) {
+                Ok(count) => {
+                    let written = self.partial + count;
+                    let frames = written / self.ring.frame_len;
+                    self.sent += frames as u64;
+                    self.owed -= frames;
+                    self.partial = written % self.ring.frame_len;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.sent > before {
+            self.batches.push_back((self.sent, Instant::now()));
+        }
+        Ok(self.owed > 0 && self.state == State::Open)
+    }
+
+    /// What there is to read; nothing if there is nothing for now.
+    pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
+        match self.stream.read(buffer) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(count) => Ok(Some(&buffer[..count])),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Checks replies; returns how many there are.
+    pub(super) fn replies(
+        &mut self,
+        data: &[u8],
+        load: &Load,
+        latency: &mut Histogram,
+    ) -> io::Result<u64> {
+        let before = self.check.received;
+        let (ring, opcode) = (&self.ring, frames::opcode(load.payload));
+        match load.answer {
+            Some(answer) => self.check.feed(data, opcode, |_| answer.as_bytes()),
+            None => self.check.feed(data, opcode, |number| ring.payload(number)),
+        }
+        .map_err(io::Error::other)?;
+        let received = self.check.received;
+        if self.check.closed {
+            self.state = State::Gone;
+        }
+        while let Some((last, at)) = self.batches.front()
+            && *last <= received
+        {
+            latency.record(at.elapsed());
+            self.batches.pop_front();
+        }
+        self.credit += (received - before) as usize;
+        Ok(received - before)
+    }
+
+    /// Turns replies into new messages when enough of them have come.
+    pub(super) fn refill(&mut self, at_least: usize) {
+        if self.credit >= at_least {
+            self.owed += std::mem::take(&mut self.credit);
+        }
+    }
+
+    pub(super) fn received(&self) -> u64 {
+        self.check.received
+    }
+
+    pub(super) fn wrong(&self) -> u64 {
+        self.check.wrong
+    }
+
+    /// Messages without a reply.
+    pub(super) fn open_messages(&self) -> u64 {
+        self.sent - self.check.received.min(self.sent)
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.owed == 0 && self.open_messages() == 0
+    }
+
+    /// Nothing more is written; whether a message has been cut in half stays as it is.
+    pub(super) fn stop(&mut self) {
+        if self.partial == 0 {
+            self.owed = 0;
+        } else {
+            self.owed = self.owed.min(1);
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The event loop.
+
+use std::{
+    io,
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+    process::{Resource, getrlimit, setrlimit},
+};
+
+use super::{
+    Histogram, Load, Outcome, Window,
+    connection::{Connection, KEY, State},
+    process::{self, Usage},
+};
+
+/// How long replies are waited for after the window.
+const DRAIN: Duration = Duration::from_secs(5);
+const OPEN_LIMIT: Duration = Duration::from_secs(60);
+/// Handshakes under way while connections are opened.
+const RAMP: usize = 64;
+
+pub(crate) struct Engine<'a> {
+    load: &'a Load,
+    addr: SocketAddr,
+    pid: Option<u32>,
+    epoll: OwnedFd,
+    connections: Vec<Connection>,
+    scratch: Vec<u8>,
+    request: Vec<u8>,
+    opened: u64,
+    opening: usize,
+    received: u64,
+    closed: u64,
+    /// Replies are answered with new messages.
+    sending: bool,
+    /// A connection that is open is replaced by a new one.
+    reopening: bool,
+    latency: Histogram,
+}
+
+struct Start {
+    at: Instant,
+    server: Usage,
+    own: Usage,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(load: &'a Load, addr: SocketAddr, pid: Option<u32>) -> io::Result<Self> {
+        raise_file_limit();
+        Ok(Self {
+            load,
+            addr,
+            pid,
+            epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
+            connections: Vec::with_capacity(load.connections),
+            scratch: vec![0; 256 * 1024],
+            request: format!(
+                "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+            )
+            .into_bytes(),
+            opened: 0,
+            opening: 0,
+            received: 0,
+            closed: 0,
+            sending: false,
+            reopening: false,
+            latency: Histogram::default(),
+        })
+    }
+
+    /// Keeps messages in flight on every connection.
+    pub(crate) fn messages(&mut self, window: Window) -> io::Result<Outcome> {
+        self.open_all()?;
+        self.sending = true;
+        for index in 0..self.connections.len() {
+            self.connections[index].owe(self.load.depth);
+            self.write(index)?;
+        }
+        self.run_for(window.warmup, |_| false)?;
+        self.latency = Histogram::default();
+        let (first, start) = (self.received, self.start());
+        let last = first + window.limit.unwrap_or(u64::MAX / 2);
+        self.run_for(window.length, |engine| engine.received >= last)?;
+        let mut outcome = self.end(&start);
+        outcome.count = self.received - first;
+        outcome.latency = std::mem::take(&mut self.latency);
+        self.sending = false;
+        self.connections.iter_mut().for_each(Connection::stop);
+        self.run_for(DRAIN, |engine| {
+            engine.closed > 0 || engine.connections.iter().all(Connection::is_settled)
+        })?;
+        self.verdict(&mut outcome);
+        Ok(outcome)
+    }
+
+    /// Opens connections, replacing each as soon as it is open.
+    pub(crate) fn handshakes(&mut self, window: Window) -> io::Result<Outcome> {
+        self.reopening = true;
+        for _ in 0..self.load.connections {
+            self.open(None)?;
+        }
+        self.run_for(window.warmup, |_| false)?;
+        let (first, start) = (self.opened, self.start());
+        let last = first + window.limit.unwrap_or(u64::MAX / 2);
+        self.run_for(window.length, |engine| engine.opened >= last)?;
+        let mut outcome = self.end(&start);
+        outcome.count = self.opened - first;
+        Ok(outcome)
+    }
+
+    /// Opens connections, sends one message over each, and looks at the server's memory.
+    pub(crate) fn idle(&mut self, window: Window) -> io::Result<Outcome> {
+        let start = self.start();
+        self.open_all()?;
+        for index in 0..self.connections.len() {
+            self.connections[index].owe(1);
+            self.write(index)?;
+        }
+        self.run_for(OPEN_LIMIT, |engine| {
+            engine.closed > 0 || engine.connections.iter().all(|c| c.received() == 1)
+        })?;
+        self.run_for(window.length, |_| false)?;
+        let mut outcome = self.end(&start);
+        outcome.count = self.connections.len() as u64;
+        self.verdict(&mut outcome);
+        Ok(outcome)
+    }
+
+    fn usage(&self) -> Usage {
+        self.pid.map(process::usage).unwrap_or_default()
+    }
+
+    fn start(&self) -> Start {
+        Start {
+            server: self.usage(),
+            own: process::usage(std::process::id()),
+            at: Instant::now(),
+        }
+    }
+
+    fn end(&self, start: &Start) -> Outcome {
+        let (seconds, server) = (start.at.elapsed().as_secs_f64(), self.usage());
+        Outcome {
+            seconds,
+            cpu_us: server.cpu_us - start.server.cpu_us,
+            own_cpu_us: process::usage(std::process::id()).cpu_us - start.own.cpu_us,
+            peak_bytes: server.peak_bytes,
+            grown_bytes: server
+                .resident_bytes
+                .saturating_sub(start.server.resident_bytes),
+            ..Outcome::default()
+        }
+    }
+
+    fn verdict(&self, outcome: &mut Outcome) {
+        outcome.wrong = self.connections.iter().map(Connection::wrong).sum();
+        outcome.missing = self.connections.iter().map(Connection::open_messages).sum();
+        outcome.closed = self.closed;
+    }
+
+    fn open_all(&mut self) -> io::Result<()> {
+        let total = self.load.connections as u64;
+        while self.opened < total {
+            while self.connections.len() < self.load.connections && self.opening < RAMP {
+                self.open(None)?;
+            }
+            let before = self.opened;
+            self.run_for(OPEN_LIMIT, |engine| engine.opened > before)?;
+            if self.opened == before {
+                return Err(io::Error::other(format!(
+                    "only {before} of {total} connections opened"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts a connection, in a slot of an earlier one or in a new one.
+    fn open(&mut self, slot: Option<usize>) -> io::Result<()> {
+        let index = slot.unwrap_or(self.connections.len());
+        let load = (!self.reopening).then_some(self.load);
+        let connection = Connection::open(index, self.addr, load)?;
+        epoll::add(
+            &self.epoll,
+            &connection.stream,
+            epoll::EventData::new_u64(index as u64),
+            epoll::EventFlags::IN | epoll::EventFlags::OUT,
+        )?;
+        match slot {
+            // Dropping the other one closes it, which takes it off the epoll.
+            Some(slot) => self.connections[slot] = connection,
+            None => self.connections.push(connection),
+        }
+        self.opening += 1;
+        Ok(())
+    }
+
+    fn run_for(&mut self, time: Duration, done: impl Fn(&Self) -> bool) -> io::Result<()> {
+        let deadline = Instant::now() + time;
+        let mut events = Vec::with_capacity(512);
+        while !done(self) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let timeout = Timespec::try_from(left.min(Duration::from_millis(100)))
+                .map_err(io::Error::other)?;
+            events.clear();
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            for event in &events {
+                let (flags, data) = (event.flags, event.data);
+                let index = data.u64() as usize;
+                if flags.contains(epoll::EventFlags::OUT) {
+                    self.writable(index)?;
+                }
+                if flags.intersects(!epoll::EventFlags::OUT) {
+                    self.readable(index)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn writable(&mut self, index: usize) -> io::Result<()> {
+        let connection = &mut self.connections[index];
+        if connection.state != State::Handshake {
+            return self.write(index);
+        }
+        let count = io::Write::write(&mut connection.stream, &self.request)?;
+        if count != self.request.len() {
+            return Err(io::Error::other("the request of the handshake was cut"));
+        }
+        self.poll_write(index, false)
+    }
+
+    fn poll_write(&mut self, index: usize, write: bool) -> io::Result<()> {
+        let connection = &mut self.connections[index];
+        if connection.polls_write == write {
+            return Ok(());
+        }
+        connection.polls_write = write;
+        let mut flags = epoll::EventFlags::IN;
+        flags.set(epoll::EventFlags::OUT, write);
+        let data = epoll::EventData::new_u64(index as u64);
+        Ok(epoll::modify(&self.epoll, &connection.stream, data, flags)?)
+    }
+
+    fn readable(&mut self, index: usize) -> io::Result<()> {
+        let connection = &mut self.connections[index];
+        let data = match connection.read(&mut self.scratch) {
+            Ok(Some(data)) => data,
+            Ok(None) => return Ok(()),
+            Err(error) if connection.state == State::Handshake => return Err(error),
+            Err(_) => return self.gone(index),
+        };
+        match connection.state {
+            State::Gone => Ok(()),
+            State::Handshake => {
+                connection.shake_hands(data)?;
+                if connection.state == State::Open {
+                    self.opened += 1;
+                    self.opening -= 1;
+                    if self.reopening {
+                        self.open(Some(index))?;
+                    }
+                }
+                Ok(())
+            }
+            State::Open => {
+                self.received += connection.replies(data, self.load, &mut self.latency)?;
+                if connection.state == State::Gone {
+                    return self.gone(index);
+                }
+                if self.sending {
+                    connection.refill((self.load.depth / 2).max(1));
+                    return self.write(index);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write(&mut self, index: usize) -> io::Result<()> {
+        match self.connections[index].write() {
+            Ok(is_full) => self.poll_write(index, is_full),
+            Err(_) => self.gone(index),
+        }
+    }
+
+    fn gone(&mut self, index: usize) -> io::Result<()> {
+        let connection = &mut self.connections[index];
+        connection.state = State::Gone;
+        self.closed += 1;
+        Ok(epoll::delete(&self.epoll, &connection.stream)?)
+    }
+}
+
+/// As many open files as the system allows.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    let _ = setrlimit(Resource::Nofile, limit);
+}
