@@ -8,6 +8,7 @@ mod suite {
     mod connection;
     mod errors;
     mod extractors;
+    mod fire;
     mod groups;
     mod handshake;
     mod hooks;

@@ -234,7 +234,7 @@ async fn breaking_the_protocol_closes_with_the_right_code() {
 }
 
 /// A client frame with this first byte.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
         short @ 0..=125 => frame.push(0x80 | short as u8),
@@ -249,7 +249,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 /// A WebSocket whose frames are written by hand.
-async fn open_raw(server: &wasabi_tests::TestServer) -> tokio::net::TcpStream {
+pub(super) async fn open_raw(server: &wasabi_tests::TestServer) -> tokio::net::TcpStream {
     let mut stream = server.tcp().await;
     let request = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -262,7 +262,7 @@ async fn open_raw(server: &wasabi_tests::TestServer) -> tokio::net::TcpStream {
 }
 
 /// The code of the close frame that comes next.
-async fn raw_close(stream: &mut tokio::net::TcpStream) -> u16 {
+pub(super) async fn raw_close(stream: &mut tokio::net::TcpStream) -> u16 {
     let mut head = [0; 4];
     soon(stream.read_exact(&mut head)).await.unwrap();
     assert_eq!(head[0], 0x88, "a close frame");

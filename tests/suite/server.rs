@@ -56,6 +56,7 @@ async fn at_the_drain_deadline_the_rest_is_cut() {
     let mut client = server.connect("/").await;
     client.send("for ever").await;
     server.drain().await.unwrap();
+    assert!(client.text().await.starts_with("closing: "));
     assert_eq!(client.closed().await.0, 1012);
 }
 
@@ -67,9 +68,15 @@ async fn a_stop_ends_everything_at_once() {
     .await;
     let mut client = server.connect("/").await;
     client.send("for ever").await;
+    // The ping's answer tells that the message before it has been read.
+    client
+        .send(tokio_tungstenite::tungstenite::Message::Ping("".into()))
+        .await;
+    client.next().await;
     server.handle.drain();
     server.handle.stop();
     soon(server.ended()).await.unwrap();
+    assert!(client.text().await.starts_with("closing: "));
     assert_eq!(client.closed().await.0, 1012);
 }
 

@@ -13,7 +13,10 @@ pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
 use self::{handshake::Endpoint, origin::Origins};
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
-    connection::{driver::Settings, socket::Limits},
+    connection::{
+        driver::{FOREVER, Settings},
+        socket::Limits,
+    },
     gateway::ChannelInfo,
     middleware::http::HttpMiddleware,
     private::{Absent, Scope},
@@ -84,7 +87,7 @@ impl<S> Channel<S, Absent> {
 
 impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// `max_message_size`: the most bytes a client's message may have, 32 KiB if not set. A larger one closes
-    /// the connection with 1009.
+    /// the connection with 1009; so does one whose fragments need more than twice as many bytes and 64 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.parts.settings.limits.max_message_size = bytes;
@@ -111,22 +114,23 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// long is closed with 1001; never if not set.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.settings.idle_timeout = Some(timeout);
+        self.parts.settings.idle_timeout = Some(timeout.min(FOREVER));
         self
     }
 
     /// `ping`: a client that has been silent for so long is pinged; never if not set. One that leaves the ping
-    /// unanswered for `pong_timeout` is dropped, unless it has requests in flight.
+    /// unanswered for `pong_timeout` is dropped, unless it has requests in flight. A client that sends more than
+    /// 100 pings and pongs in a second is closed with 1008, whether this is set or not.
     #[must_use]
     pub fn ping(mut self, interval: Duration) -> Self {
-        self.parts.settings.ping = Some(interval);
+        self.parts.settings.ping = Some(interval.min(FOREVER));
         self
     }
 
     /// `pong_timeout`: how long a client may take to answer a ping; the ping interval if not set.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.settings.pong_timeout = Some(timeout);
+        self.parts.settings.pong_timeout = Some(timeout.min(FOREVER));
         self
     }
 
@@ -134,16 +138,16 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// set.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.settings.send_timeout = timeout;
+        self.parts.settings.send_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, and then
-    /// again for the client's answer to the close frame; 10 s if not set. A drain of the server waits no longer
+    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, which are
+    /// answered `closing` after it, and then again for the client's answer to the close frame; 10 s if not set. A drain of the server waits no longer
     /// than its own deadline either.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.settings.close_timeout = timeout;
+        self.parts.settings.close_timeout = timeout.min(FOREVER);
         self
     }
 

@@ -1,6 +1,10 @@
 //! How errors are written to the client.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value, json, value::RawValue};
 
@@ -73,7 +77,9 @@ impl ErrorFormat {
             Self::Silent => Reply::none(),
             Self::Text => text(error, id),
             Self::Json(json) => Reply::message(json.write(error, id)),
-            Self::With(function) => function(error, id).unwrap_or_else(|error| text(&error, id)),
+            Self::With(function) => catch_unwind(AssertUnwindSafe(|| function(error, id)))
+                .unwrap_or_else(|_| Err(Error::internal("the error format panicked")))
+                .unwrap_or_else(|error| text(&error, id)),
         }
     }
 }

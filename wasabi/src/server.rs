@@ -1,6 +1,7 @@
 //! The server: listens, hands connections to the gateway, and drains.
 
 mod drain;
+mod patient;
 mod runtime;
 pub(crate) mod transport;
 
@@ -22,10 +23,13 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use self::drain::{Control, Phase};
 pub(crate) use self::runtime::{Runtime, SocketPermit};
 pub use self::{drain::ServerHandle, runtime::readiness};
-use crate::{Gateway, GatewayError};
+use self::{
+    drain::{Control, Phase},
+    patient::Patient,
+};
+use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 
 /// Listens on an address, serves a gateway, and drains when it is told to stop.
 ///
@@ -116,26 +120,27 @@ impl Server {
     /// How long a client may take to send the head of a request; 3 s if not set. Also an idle HTTP connection
     /// is closed after it.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
-        self.header_timeout = timeout;
+        self.header_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// How long an HTTP request, a handshake included, may take; 30 s if not set. Then it is answered 503.
+    /// How long an HTTP request, a handshake included, may take; 30 s if not set. Then it is answered 503. Also
+    /// a client that takes nothing of an answer for so long is cut.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.request_timeout = timeout;
+        self.request_timeout = timeout.min(FOREVER);
         self
     }
 
     /// How long a drain may take before the remaining connections are cut; 30 s if not set.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
-        self.drain_timeout = timeout;
+        self.drain_timeout = timeout.min(FOREVER);
         self
     }
 
     /// The window over which a drain spreads the closing of connections, so that clients do not all come back
     /// at the same moment; 2 s if not set.
     pub fn drain_spread(mut self, window: Duration) -> Self {
-        self.drain_spread = window;
+        self.drain_spread = window.min(FOREVER);
         self
     }
 
@@ -204,6 +209,8 @@ impl Server {
         accepting.abort();
         sockets.close();
         sockets.wait().await;
+        // A handshake may have overtaken the drain.
+        let _ = tokio::time::timeout(LAST_ANSWER, runtime.tasks().wait()).await;
         tracing::info!(%addr, "stopped");
         Ok(())
     }
@@ -211,6 +218,9 @@ impl Server {
 
 /// How long an HTTP request that is being answered when everything else has ended may take.
 const LAST_ANSWER: Duration = Duration::from_secs(1);
+
+/// The most bytes that the head of a request may have; a larger one is answered 431. A connection keeps its head.
+const MAX_HEAD: usize = 64 * 1024;
 
 /// The accept loop.
 struct Acceptor {
@@ -263,7 +273,7 @@ impl Acceptor {
                         (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
                     }
                 };
-                if runtime.is_draining() {
+                if runtime.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
@@ -273,7 +283,8 @@ impl Acceptor {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
-            .serve_connection(TokioIo::new(stream), service)
+            .max_header_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(Patient::new(stream, timeout)), service)
             .with_upgrades();
         let control = Arc::clone(&self.control);
         self.sockets.spawn(async move {

@@ -186,7 +186,15 @@ where
         let entry = self.registry.enter(connection.clone(), permit);
         let listed = runtime.list(&connection);
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
-        let (close, admitted, companions) = self.drive(&connection, transport, read_already).await;
+        let mut admitted = false;
+        let driven = self.drive(&connection, transport, read_already, &mut admitted);
+        let (close, companions) = match AssertUnwindSafe(driven).catch_unwind().await {
+            Ok(end) => end,
+            Err(_) => {
+                tracing::error!(connection = %connection.id(), "the connection's task panicked");
+                (CloseCode::ABNORMAL.into(), Companions::new())
+            }
+        };
         connection.end(close.clone());
         drop(entry);
         tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = %close.reason, "disconnected");
@@ -207,13 +215,14 @@ where
         drop(listed);
     }
 
-    /// Runs the connection until it ends; tells how, and whether `on_connect` had admitted it.
+    /// Runs the connection until it ends and tells how; `admitted` is whether `on_connect` had admitted it.
     async fn drive(
         &self,
         connection: &Connection,
         transport: Transport,
         read_already: Vec<u8>,
-    ) -> (Close, bool, Companions) {
+        admitted: &mut bool,
+    ) -> (Close, Companions) {
         let parse = |message| {
             let mut parsed = parser::parse(&self.parser, message, connection);
             if let Ok(parser::Parsed::Request(req)) = &mut parsed {
@@ -235,7 +244,6 @@ where
             parse,
             call,
         );
-        let mut admitted = false;
         let close = {
             let opening = async {
                 let admitted = self.on_connect.connected(connection.clone()).await;
@@ -252,7 +260,7 @@ where
                         tracing::error!("on_connect panicked");
                         Err(CloseCode::INTERNAL.into())
                     });
-                    admitted = result.is_ok();
+                    *admitted = result.is_ok();
                     driver.opened(result);
                 }
                 driver.poll(cx)
@@ -264,7 +272,7 @@ where
         if lingers {
             linger(io).await;
         }
-        (close, admitted, driver.companions)
+        (close, driver.companions)
     }
 
     async fn answer(&self, req: Request) -> Result<Reply> {
@@ -292,24 +300,57 @@ fn check(parts: &Parts) -> Result<HeaderValue, Refusal> {
             "a WebSocket handshake needs HTTP/1.1",
         ));
     }
-    if headers
-        .get(header::SEC_WEBSOCKET_VERSION)
-        .is_none_or(|version| version != "13")
+    if header_of(headers, header::HOST).is_none() {
+        return Err((StatusCode::BAD_REQUEST, "a request has one Host"));
+    }
+    // Its bytes would be taken for frames.
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || headers
+            .get_all(header::CONTENT_LENGTH)
+            .iter()
+            .any(|length| length != "0")
     {
+        return Err((StatusCode::BAD_REQUEST, "a handshake has no body"));
+    }
+    if headers
+        .get_all(header::SEC_WEBSOCKET_VERSION)
+        .iter()
+        .count()
+        > 1
+    {
+        return Err((
+            StatusCode::BAD_REQUEST,
+            "Sec-WebSocket-Version stands there more than once",
+        ));
+    }
+    if header_of(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
         return Err((
             StatusCode::UPGRADE_REQUIRED,
             "the WebSocket version must be 13",
         ));
     }
-    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
-    match (keys.next(), keys.next()) {
-        // 16 bytes in base64 (RFC 6455, section 4.1).
-        (Some(key), None) if key.len() == 24 && key.as_bytes().ends_with(b"==") => Ok(key.clone()),
+    match header_of(headers, header::SEC_WEBSOCKET_KEY) {
+        Some(key) if is_key(key.as_bytes()) => Ok(key.clone()),
         _ => Err((
             StatusCode::BAD_REQUEST,
             "Sec-WebSocket-Key must be 16 bytes in base64",
         )),
     }
+}
+
+/// The value of a header that stands there exactly once.
+fn header_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// 16 bytes in base64 (RFC 6455, section 4.1).
+fn is_key(key: &[u8]) -> bool {
+    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22
+        && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit)))
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {

@@ -40,6 +40,12 @@ pub(crate) struct Settings {
     pub(crate) send_buffer: usize,
 }
 
+/// Longer times would not fit into an `Instant`.
+pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// Pings and pongs that a client may send within a second. Answering them is work that nobody has asked for.
+const CONTROL_FRAMES: u32 = 100;
+
 /// Messages that one wake-up may read before other connections have their turn.
 const BUDGET: usize = 128;
 
@@ -68,7 +74,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     close: Option<Close>,
     /// Bytes handed to the socket since it last had sent everything.
     unsent: usize,
-    blocked_since: Option<Instant>,
+    blocked: Option<Blocked>,
     clock: Clock,
     timer: Option<Pin<Box<Sleep>>>,
     /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
@@ -105,12 +111,22 @@ struct InSlot {
     is_held: bool,
 }
 
+/// The client takes no more for now.
+struct Blocked {
+    /// When it last took something.
+    since: Instant,
+    /// Bytes that it had taken then.
+    written: u64,
+}
+
 /// When the client was heard, and what follows from that.
 struct Clock {
     heard: Instant,
     /// The last message in either direction.
     active: Instant,
     pinged: Option<Instant>,
+    /// Pings and pongs of the client since that moment.
+    control: (Instant, u32),
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
@@ -145,11 +161,12 @@ where
             phase: Phase::Opening,
             close: None,
             unsent: 0,
-            blocked_since: None,
+            blocked: None,
             clock: Clock {
                 heard: now,
                 active: now,
                 pinged: None,
+                control: (now, 0),
             },
             timer: None,
             lingers: false,
@@ -199,6 +216,7 @@ where
     }
 
     fn ended(&mut self) -> Close {
+        self.cancel_requests();
         self.close
             .take()
             .unwrap_or_else(|| CloseCode::ABNORMAL.into())
@@ -207,7 +225,7 @@ where
     /// Goes on until there is nothing to do but wait.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let mut budget = BUDGET;
-        let mut heard = false;
+        let received = self.socket.received();
         loop {
             if self.socket.is_blocked() {
                 let _ = self.flush()?;
@@ -221,14 +239,15 @@ where
             let mut progress = self.poll_woken()?;
             if !self.socket.is_blocked() {
                 progress |= self.send_held()?;
-                progress |= self.send_queued()?;
-                if let Turn::End = self.check_close()? {
+                let sent = self.send_queued()?;
+                progress |= sent;
+                // As long as there was something, there may be more.
+                if !sent && let Turn::End = self.check_close()? {
                     return Ok(Turn::End);
                 }
-                let read = self.read(cx)?;
-                heard |= read;
-                progress |= read;
+                progress |= self.read(cx)?;
             } else if self.connection.outbox().wants_stop() {
+                self.close = self.connection.outbox().requested_close();
                 return Ok(Turn::End);
             }
             if progress {
@@ -245,7 +264,8 @@ where
                 }
                 progress = true;
             }
-            if heard {
+            // A message that is still on its way is a sign of life, too: no pong gets past it.
+            if self.socket.received() != received {
                 self.hear();
             }
             let _ = self.flush()?;
@@ -265,11 +285,19 @@ where
             Poll::Ready(result) => {
                 result?;
                 self.unsent = 0;
-                self.blocked_since = None;
+                self.blocked = None;
                 Poll::Ready(())
             }
             Poll::Pending => {
-                self.blocked_since.get_or_insert_with(Instant::now);
+                let written = self.socket.written();
+                if self
+                    .blocked
+                    .as_ref()
+                    .is_none_or(|blocked| blocked.written != written)
+                {
+                    let since = Instant::now();
+                    self.blocked = Some(Blocked { since, written });
+                }
                 Poll::Pending
             }
         })
@@ -316,10 +344,13 @@ where
         !self.socket.is_blocked() || self.unsent < self.settings.send_buffer
     }
 
+    fn parse(&self, message: Message) -> Result<Parsed> {
+        catch_unwind(AssertUnwindSafe(|| (self.parse)(message)))
+            .unwrap_or_else(|_| Err(panicked("the request parser")))
+    }
+
     fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        let parsed = catch_unwind(AssertUnwindSafe(|| (self.parse)(message)))
-            .unwrap_or_else(|_| Err(panicked("the request parser")));
-        let (error, id) = match parsed {
+        let (error, id) = match self.parse(message) {
             Ok(Parsed::Request(request)) => {
                 let slot = InSlot {
                     id: request.id().cloned(),
@@ -368,7 +399,7 @@ where
         match body {
             Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
             Body::None | Body::One(_) | Body::Many(_) if self.has_room() => {
-                self.in_flight.release(index);
+                discard(self.in_flight.release(index));
                 self.write_body(body)
             }
             body => {
@@ -406,12 +437,19 @@ where
                     return Ok(());
                 }
                 Ok(Poll::Ready(Some(Ok(message)))) => self.write(message)?,
-                Ok(Poll::Ready(Some(Err(error)))) => return self.fail_request(index, &error),
+                Ok(Poll::Ready(Some(Err(error)))) => {
+                    discard(stream);
+                    return self.fail_request(index, &error);
+                }
                 Ok(Poll::Ready(None)) => {
+                    discard(stream);
                     self.in_flight.release(index);
                     return Ok(());
                 }
-                Err(_) => return self.fail_request(index, &panicked("the stream of a reply")),
+                Err(_) => {
+                    discard(stream);
+                    return self.fail_request(index, &panicked("the stream of a reply"));
+                }
             }
         }
         // There may be more: the slot has its turn again.
@@ -424,6 +462,35 @@ where
         if let Some(slot) = self.in_flight.tag_mut(index) {
             slot.reply = Some(Body::Stream(stream));
         }
+    }
+
+    /// Answers every request that has no answer yet with an error, as long as the client takes it.
+    fn give_up_requests(&mut self) -> Result<(), Failure> {
+        for index in 0..self.in_flight.slots() {
+            if self.in_flight.tag_mut(index).is_some() && !self.socket.is_blocked() {
+                self.in_flight.finish(index);
+                self.fail_request(index, &Error::Closing)?;
+            }
+        }
+        while !self.socket.is_blocked()
+            && let Some(message) = self.ahead.pop_front()
+        {
+            self.refuse(message)?;
+        }
+        self.cancel_requests();
+        Ok(())
+    }
+
+    /// Answers a message that comes too late.
+    fn refuse(&mut self, message: Message) -> Result<(), Failure> {
+        let id = match self.parse(message) {
+            Ok(Parsed::Request(request)) => request.id().cloned(),
+            Ok(Parsed::Invalid(_, id)) => id,
+            Ok(Parsed::Dropped) => return Ok(()),
+            Err(_) => None,
+        };
+        let reply = error_format::report(self.errors, &Error::Closing, id.as_ref(), "");
+        self.write_all(reply)
     }
 
     fn cancel_requests(&mut self) {
@@ -477,8 +544,10 @@ where
                 Requested::Close => {}
                 Requested::Stop => {
                     self.close = outbox.requested_close().or(self.close.take());
-                    self.cancel_requests();
                     self.batch.clear();
+                    if !matches!(self.phase, Phase::Closing { .. }) {
+                        self.give_up_requests()?;
+                    }
                     if let Some(close) = &self.close {
                         self.socket.close(close)?;
                     }
@@ -506,6 +575,10 @@ where
     // Closing
 
     fn drain(&mut self) {
+        // Nothing is queued from now on: what was queued before goes out.
+        if let Some(close) = &self.close {
+            self.connection.outbox().close(close.clone());
+        }
         self.phase = Phase::Draining {
             until: Instant::now() + self.settings.close_timeout,
         };
@@ -590,7 +663,7 @@ where
             Poll::Pending => return Ok(false),
             Poll::Ready(incoming) => match incoming? {
                 Incoming::Message(message) => self.receive(message, cx)?,
-                Incoming::Ping | Incoming::Pong => {}
+                Incoming::Ping | Incoming::Pong => self.count_control_frame()?,
                 Incoming::Close(close) => {
                     self.cancel_requests();
                     self.connection.outbox().shut();
@@ -606,6 +679,20 @@ where
         Ok(true)
     }
 
+    fn count_control_frame(&mut self) -> Result<(), Failure> {
+        let (since, count) = &mut self.clock.control;
+        *count += 1;
+        if *count > CONTROL_FRAMES {
+            let now = Instant::now();
+            if now - *since < Duration::from_secs(1) {
+                let close = Close::new(CloseCode::POLICY, "too many pings");
+                return Err(Failure::Rule(close));
+            }
+            (*since, *count) = (now, 1);
+        }
+        Ok(())
+    }
+
     fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
@@ -619,16 +706,7 @@ where
                 self.ahead.push_back(message);
                 Ok(())
             }
-            Phase::Draining { .. } => {
-                let id = match (self.parse)(message) {
-                    Ok(Parsed::Request(request)) => request.id().cloned(),
-                    Ok(Parsed::Invalid(_, id)) => id,
-                    Ok(Parsed::Dropped) => return Ok(()),
-                    Err(_) => None,
-                };
-                let reply = error_format::report(self.errors, &Error::Closing, id.as_ref(), "");
-                self.write_all(reply)
-            }
+            Phase::Draining { .. } => self.refuse(message),
             // After the close frame nothing counts any more (RFC 6455, section 5.5.1).
             Phase::Opening | Phase::Closing { .. } | Phase::Flushing { .. } => Ok(()),
         }
@@ -639,8 +717,9 @@ where
     /// When something is to be done although nothing happens.
     fn deadline(&self) -> Option<Instant> {
         let sending = self
-            .blocked_since
-            .map(|since| since + self.settings.send_timeout);
+            .blocked
+            .as_ref()
+            .map(|blocked| blocked.since + self.settings.send_timeout);
         let phase = match self.phase {
             Phase::Opening => None,
             Phase::Open => {
@@ -693,7 +772,7 @@ where
     /// Does what the deadline was for.
     fn expired(&mut self) -> Poll<()> {
         let now = Instant::now();
-        if let Some(since) = self.blocked_since
+        if let Some(Blocked { since, .. }) = self.blocked
             && now >= since + self.settings.send_timeout
         {
             tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
@@ -705,9 +784,8 @@ where
         }
         match self.phase {
             Phase::Draining { until } if now >= until => {
-                self.cancel_requests();
                 self.batch.clear();
-                match self.start_closing() {
+                match self.give_up_requests().and_then(|()| self.start_closing()) {
                     Ok(Turn::End) | Err(_) => return Poll::Ready(()),
                     Ok(_) => {}
                 }
@@ -753,6 +831,11 @@ enum Turn {
     Wait,
     Yield,
     End,
+}
+
+/// Drops what is the user's: its destructor may panic.
+pub(super) fn discard<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 fn panicked(who: &str) -> Error {

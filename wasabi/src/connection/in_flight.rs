@@ -12,6 +12,8 @@ use std::{
 
 use atomic_waker::AtomicWaker;
 
+use super::driver::discard;
+
 /// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
 ///
 /// A slot is allocated when it is first needed. After that a message costs no allocation.
@@ -131,9 +133,14 @@ impl<F: Future, T> InFlight<F, T> {
         for index in 0..self.slots.len() {
             if self.slots[index].tag.is_some() {
                 self.finish(index);
-                self.release(index);
+                discard(self.release(index));
             }
         }
+    }
+
+    /// How many slots there are, taken or free.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots.len()
     }
 
     fn grow(&mut self, task: &Waker) -> usize {

@@ -40,6 +40,10 @@ pub(crate) enum Incoming {
     Close(Close),
 }
 
+/// Bytes that the frames of one message may have beside twice the largest message: a message in many small
+/// fragments, or in endless empty ones, is too big although its payload is not.
+const FRAGMENT_HEADS: u64 = 64 * 1024;
+
 /// The end of the connection.
 #[derive(Debug)]
 pub(crate) enum Failure {
@@ -76,6 +80,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             waker: Waker::noop().clone(),
             blocked: false,
             written: 0,
+            received: 0,
+            counted: 0,
+            limit: (limits.max_message_size as u64)
+                .saturating_mul(2)
+                .saturating_add(FRAGMENT_HEADS),
         };
         Self {
             ws: WebSocket::from_partially_read(adapter, read_already, role, Some(config)),
@@ -101,9 +110,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.ws.get_ref().written
     }
 
+    /// Bytes that have been received so far.
+    pub(crate) fn received(&self) -> u64 {
+        self.ws.get_ref().received
+    }
+
     /// Reads the next message. Pings and closes are answered along the way.
     pub(crate) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
-        match self.ws.read() {
+        let read = self.ws.read();
+        let adapter = self.ws.get_mut();
+        match &read {
+            Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_)) => {
+                adapter.counted = adapter.received;
+            }
+            // Between the fragments of a message, and no part of it.
+            Ok(tungstenite::Message::Ping(data) | tungstenite::Message::Pong(data)) => {
+                adapter.counted += CONTROL_HEAD + data.len() as u64;
+            }
+            _ => {}
+        }
+        match read {
             Ok(tungstenite::Message::Text(text)) => {
                 Poll::Ready(Ok(Incoming::Message(Message::Text(Text::from_wire(text)))))
             }
@@ -182,6 +208,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 }
 
+/// Bytes of the head of a control frame; of one from a server they are 4 fewer, which does not matter.
+const CONTROL_HEAD: u64 = 6;
+
 fn from_frame(frame: Option<CloseFrame>) -> Close {
     match frame {
         Some(frame) => Close::new(
@@ -196,7 +225,15 @@ fn pending_or(error: WsError) -> Poll<Failure> {
     let rule = |code, reason: String| Failure::Rule(Close::new(code, Utf8Text(reason)));
     Poll::Ready(match error {
         WsError::Io(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+        WsError::Io(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+            rule(CloseCode::TOO_BIG, "too many fragments".to_owned())
+        }
         WsError::Io(error) => Failure::Broken(error),
+        // The first bit of a length must be 0 (RFC 6455, section 5.2).
+        WsError::Capacity(CapacityError::MessageTooLong { size, .. }) if size > LONGEST => rule(
+            CloseCode::PROTOCOL_ERROR,
+            "not a length of a frame".to_owned(),
+        ),
         WsError::ConnectionClosed | WsError::AlreadyClosed => Failure::Closed,
         WsError::Capacity(CapacityError::MessageTooLong { max_size, .. }) => rule(
             CloseCode::TOO_BIG,
@@ -209,6 +246,8 @@ fn pending_or(error: WsError) -> Poll<Failure> {
         error => rule(CloseCode::PROTOCOL_ERROR, error.to_string()),
     })
 }
+
+const LONGEST: usize = usize::MAX >> 1;
 
 struct Utf8Text(String);
 
@@ -225,14 +264,26 @@ struct Adapter<T> {
     /// The last write found no room.
     blocked: bool,
     written: u64,
+    received: u64,
+    /// Of these, the bytes before the message that is being read.
+    counted: u64,
+    /// The most bytes that a message may come in.
+    limit: u64,
 }
 
 impl<T: AsyncRead + Unpin> Read for Adapter<T> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.received.saturating_sub(self.counted) > self.limit {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut buffer = ReadBuf::new(buffer);
         let mut cx = Context::from_waker(&self.waker);
         match Pin::new(&mut self.io).poll_read(&mut cx, &mut buffer) {
-            Poll::Ready(result) => result.map(|()| buffer.filled().len()),
+            Poll::Ready(result) => {
+                let read = buffer.filled().len();
+                self.received += read as u64;
+                result.map(|()| read)
+            }
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
     }

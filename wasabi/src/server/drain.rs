@@ -84,7 +84,7 @@ impl ServerHandle {
         self.0.set(Phase::Draining);
     }
 
-    /// Stops at once: requests in flight are cancelled. Returns at once.
+    /// Stops at once: requests in flight are cancelled and answered `closing`. Returns at once.
     pub fn stop(&self) {
         self.0.set(Phase::Stopped);
     }

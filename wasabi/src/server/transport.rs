@@ -13,6 +13,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use super::patient::Patient;
+
 /// The stream of an upgraded connection: the socket itself where it can be had back, which saves an indirection
 /// and a buffer for each connection.
 pub(crate) enum Transport {
@@ -23,11 +25,11 @@ pub(crate) enum Transport {
 impl Transport {
     /// The stream, and what has been read from it already.
     pub(crate) fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        match upgraded.downcast::<TokioIo<TcpStream>>() {
+        match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
             Ok(parts) => {
                 // Kept as it is, the buffer would cost 8 KiB for each connection.
                 let read_already = parts.read_buf.to_vec();
-                (Self::Tcp(parts.io.into_inner()), read_already)
+                (Self::Tcp(parts.io.into_inner().into_inner()), read_already)
             }
             Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()),
         }
