@@ -1,4 +1,4 @@
-//! The quickstart, as a program of its own, asked by WebSocket clients that others wrote.
+//! The examples, as programs of their own; the quickstart also asked by WebSocket clients that others wrote.
 
 use std::{
     path::PathBuf,
@@ -109,4 +109,84 @@ fn a_wrong_option_is_an_error_and_not_ignored() {
     let mut command = Example::command("quickstart");
     let status = command.arg("--adr").stderr(Stdio::null()).status();
     assert_eq!(status.expect("it runs").code(), Some(2));
+}
+
+/// Sends a text message to an example and returns the text that comes back.
+async fn ask<S>(socket: &mut tokio_tungstenite::WebSocketStream<S>, text: &str) -> String
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    socket.send(text.into()).await.expect("send");
+    let reply = soon(socket.next()).await.expect("a reply");
+    reply
+        .expect("a reply")
+        .into_text()
+        .expect("text")
+        .to_string()
+}
+
+#[tokio::test]
+async fn the_passthrough_example_passes_everything_through() {
+    let example = Example::start("passthrough", &["127.0.0.1:0"]);
+    let url = format!("{}/?name=me", example.url());
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(url))
+        .await
+        .expect("handshake");
+    let greeting = soon(socket.next())
+        .await
+        .expect("a greeting")
+        .expect("a greeting");
+    assert_eq!(greeting.into_text().expect("text"), "hello, name=me");
+    assert_eq!(ask(&mut socket, "loud").await, "LOUD");
+}
+
+#[tokio::test]
+async fn the_load_balance_example_leaves_the_broken_node_out() {
+    let example = Example::start("load_balance", &["127.0.0.1:0"]);
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(example.url()))
+        .await
+        .expect("handshake");
+    let mut big = 0;
+    for _ in 0..100 {
+        match &*ask(&mut socket, "who?").await {
+            "big" => big += 1,
+            "small" => {}
+            other => panic!("{other}"),
+        }
+    }
+    assert!((60..90).contains(&big), "3 of 4 should be {big} of 100");
+}
+
+#[tokio::test]
+async fn the_bff_example_composes_calls_beside_a_passthrough() {
+    let example = Example::start("bff", &["127.0.0.1:0"]);
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(example.url()))
+        .await
+        .expect("handshake");
+    let request = r#"{"method":"aggregate","params":{"user":3},"req_id":7,"passthrough":{"k":1}}"#;
+    let reply: serde_json::Value =
+        serde_json::from_str(&ask(&mut socket, request).await).expect("JSON");
+    assert_eq!(
+        reply,
+        serde_json::json!({"req_id": 7, "balance": 307, "passthrough": {"k": 1}})
+    );
+    for unchanged in [r#"{"ping":"1"}"#, "not JSON"] {
+        assert_eq!(ask(&mut socket, unchanged).await, unchanged);
+    }
+    socket
+        .send(Message::binary(vec![0, 1, 255]))
+        .await
+        .expect("send");
+    let reply = soon(socket.next())
+        .await
+        .expect("a reply")
+        .expect("a reply");
+    assert_eq!(reply, Message::binary(vec![0, 1, 255]));
+    let wrong = r#"{"method":"aggregate","params":{},"req_id":8}"#;
+    let reply: serde_json::Value =
+        serde_json::from_str(&ask(&mut socket, wrong).await).expect("JSON");
+    assert_eq!(
+        (&reply["req_id"], &reply["error"]["code"]),
+        (&8.into(), &"bad_request".into())
+    );
 }

@@ -1,0 +1,128 @@
+//! A backend for a frontend: one method is composed of two HTTP calls, everything else goes to the WebSocket server
+//! behind as it is.
+//!
+//! `cargo run --example bff`; an address as argument is where to listen.
+
+use axum::{Router, extract::Path as UrlPath, routing::get};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+use wasabi::{Error, prelude::*};
+
+/// What the composed calls need.
+#[derive(Clone)]
+struct Api {
+    http: reqwest::Client,
+    url: String,
+}
+
+impl Api {
+    async fn get(&self, path: &str) -> Result<Value, Error> {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
+    }
+}
+
+#[derive(Deserialize)]
+struct Ask {
+    params: Params,
+    req_id: Value,
+    passthrough: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    user: u32,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    req_id: Value,
+    balance: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passthrough: Option<Value>,
+}
+
+/// Finds a user, then the account of the user.
+#[backend]
+async fn aggregate(State(api): State<Api>, Json(ask): Json<Ask>) -> Result<Json<Answer>, Error> {
+    let user = api.get(&format!("/users/{}", ask.params.user)).await?;
+    let account = api.get(&format!("/accounts/{}", user["account"])).await?;
+    Ok(Json(Answer {
+        req_id: ask.req_id,
+        balance: account["balance"].clone(),
+        passthrough: ask.passthrough,
+    }))
+}
+
+/// The key is the method of a message that has one; others are not ours to understand.
+fn method(message: &Message) -> Result<Option<Envelope<'_>>> {
+    #[derive(Deserialize)]
+    struct Head<'m> {
+        method: &'m str,
+        #[serde(borrow)]
+        req_id: Option<&'m RawValue>,
+    }
+    let Ok(head) = serde_json::from_slice::<Head<'_>>(message.as_bytes()) else {
+        return Ok(Some(Envelope::from_static("")));
+    };
+    let envelope = Envelope::new(head.method);
+    Ok(Some(match head.req_id {
+        Some(id) => envelope.id(RequestId::new(id.get().to_owned())),
+        None => envelope,
+    }))
+}
+
+fn gateway(api: Api, upstream: &str) -> Gateway {
+    gateway!(
+        state = api,
+        channel(
+            "/",
+            parser = method,
+            errors = ErrorFormat::json_id_at("/req_id"),
+            match key {
+                "aggregate" => with([Timeout::new(5s)], aggregate),
+                _ => WebSocket::connect(upstream),
+            },
+        ),
+    )
+}
+
+/// Plays the HTTP service: users and their accounts.
+fn service() -> Router {
+    let user = async |UrlPath(id): UrlPath<u32>| axum::Json(json!({ "account": id * 100 }));
+    let account = async |UrlPath(id): UrlPath<u32>| axum::Json(json!({ "balance": id + 7 }));
+    Router::new()
+        .route("/users/{id}", get(user))
+        .route("/accounts/{id}", get(account))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let api = Api {
+        http: Http::client_builder().build()?,
+        url: format!("http://{}", listener.local_addr()?),
+    };
+    tokio::spawn(async { axum::serve(listener, service()).await });
+
+    // The WebSocket server behind sends everything back.
+    let upstream = Server::bind("127.0.0.1:0").signals(false);
+    let handle = upstream.handle();
+    tokio::spawn(upstream.serve(gateway!(channel("/", async |message: Message| message))));
+    let upstream = format!("ws://{}/", handle.addr().await);
+
+    let address = std::env::args().nth(1);
+    let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    let handle = server.handle();
+    tokio::spawn(async move {
+        let addr = handle.addr().await;
+        println!("listening on ws://{addr}");
+        println!("try it: npx wscat -c ws://{addr}/, then");
+        println!(
+            r#"  {{"method":"aggregate","params":{{"user":3}},"req_id":7,"passthrough":{{"k":1}}}}"#
+        );
+        println!(r#"  {{"ping":"1"}}"#);
+    });
+    server.serve(gateway(api, &upstream)).await?;
+    Ok(())
+}

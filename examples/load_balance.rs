@@ -1,0 +1,43 @@
+//! Three HTTP services share the messages by weight; one that fails is left out for a while.
+//!
+//! `cargo run --example load_balance`; an address as argument is where to listen.
+
+use axum::{Router, http::StatusCode, routing::post};
+use wasabi::prelude::*;
+
+/// A service that answers with its name, or not at all well.
+async fn service(name: &'static str, status: StatusCode) -> std::io::Result<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/", listener.local_addr()?);
+    let app = Router::new().route("/", post(async move || (status, name)));
+    tokio::spawn(async { axum::serve(listener, app).await });
+    Ok(url)
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let big = service("big", StatusCode::OK).await?;
+    let small = service("small", StatusCode::OK).await?;
+    let broken = service("broken", StatusCode::BAD_GATEWAY).await?;
+
+    let gateway = gateway!(channel(
+        "/",
+        // A try that fails goes to another node.
+        middleware = [Retry::linear(2, 10ms)],
+        balance([
+            (3, Http::post(big)),
+            (1, Http::post(small)),
+            (1, Http::post(broken)),
+        ]),
+    ));
+    let address = std::env::args().nth(1);
+    let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    let handle = server.handle();
+    tokio::spawn(async move {
+        let addr = handle.addr().await;
+        println!("listening on ws://{addr}");
+        println!("try it: npx wscat -c ws://{addr}/, then press return a few times");
+    });
+    server.serve(gateway).await?;
+    Ok(())
+}
