@@ -25,7 +25,9 @@ pub struct Probe<K, S, T> {
 
 /// A value that is none.
 #[derive(Debug)]
-pub struct Mistake<K, S, T>(PhantomData<fn() -> (K, S, T)>);
+pub struct Mistake<K, S, T>(PhantomData<Parameters<K, S, T>>);
+
+type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {

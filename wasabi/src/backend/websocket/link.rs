@@ -46,6 +46,10 @@ struct State {
     is_woken: bool,
 }
 
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each client, and it is open most of the time"
+)]
 enum Phase {
     /// The next message dials.
     Idle,
