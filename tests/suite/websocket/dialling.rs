@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
 use wasabi::{Close, GatewayError, prelude::*};
 use wasabi_tests::{serve, serve_with, soon};
 
@@ -237,4 +240,43 @@ async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_dra
     assert_eq!(client.closed().await.0, 1012);
     server.ended().await.expect("drained");
     drop(silent);
+}
+
+/// Answers every handshake with these bytes.
+async fn answering(answer: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("ws://{}/", listener.local_addr().expect("address"));
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 1024]).await;
+            // In pieces, as a network may deliver it.
+            for piece in answer.chunks(40) {
+                let _ = stream.write_all(piece).await;
+                tokio::task::yield_now().await;
+            }
+            let _ = stream.shutdown().await;
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_handshake_is_refused() {
+    let endless = &*format!("HTTP/1.1 101 OK\r\nx: {}", "y".repeat(200_000)).leak();
+    for answer in [
+        &b""[..],
+        b"HTTP/1.1 200 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+          sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n",
+        b"HTTP/1.1 101",
+        b"\x81\x05hello",
+        endless.as_bytes(),
+    ] {
+        let url = answering(answer).await;
+        let server = serve(gateway!(channel("/", WebSocket::connect(url)))).await;
+        let mut client = server.connect("/").await;
+        let reply = client.ask("hello").await;
+        assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+    }
 }

@@ -2,26 +2,23 @@
 
 use std::{
     fmt, io,
-    pin::{Pin, pin},
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::{
-    FutureExt,
-    future::{self, BoxFuture, Either},
-};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
-use http_body_util::Empty;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
 };
-use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
+use tokio_tungstenite::tungstenite::handshake::{
+    client::{Response as HandshakeResponse, generate_key},
+    derive_accept_key,
+    machine::TryParse,
+};
 
 use super::Config;
 use crate::{Connection, connection::socket::Socket};
@@ -47,7 +44,7 @@ pub(super) enum DialError {
     #[error("the answer to the handshake is invalid: {0}")]
     Invalid(&'static str),
     #[error("the handshake failed: {0}")]
-    Http(#[from] hyper::Error),
+    Broken(#[from] io::Error),
     #[error("the handshake cannot be built: {0}")]
     Request(#[from] http::Error),
 }
@@ -116,8 +113,8 @@ impl Config {
 
     async fn connect_for(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
         let request = self.handshake(connection)?;
-        let io = self.stream(&request).await.map_err(DialError::Connect)?;
-        let (io, read_already) = upgrade(io, request).await?;
+        let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
+        let read_already = upgrade(&mut io, &request).await?;
         Ok(Socket::client(io, read_already, self.limits(connection)))
     }
 
@@ -175,47 +172,64 @@ impl Config {
     }
 }
 
-/// Does the handshake over a stream; returns it with what came after the handshake.
-async fn upgrade(io: Io, request: Request<()>) -> Result<(Io, Vec<u8>), DialError> {
-    let (mut parts, ()) = request.into_parts();
-    let (key, subprotocol) = (
-        parts.headers.get(header::SEC_WEBSOCKET_KEY).cloned(),
-        parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL).cloned(),
-    );
-    let target = parts.uri.path_and_query().cloned();
-    parts.uri = target.map(Uri::from).unwrap_or_default();
-    let request = Request::from_parts(parts, Empty::<Bytes>::new());
-
-    let (mut sender, http) = http1::Builder::new()
-        .max_buf_size(MAX_ANSWER)
-        .handshake(TokioIo::new(io))
-        .await?;
-    let mut http = pin!(http.with_upgrades().fuse());
-    let response = match future::select(pin!(sender.send_request(request)), http.as_mut()).await {
-        Either::Left((response, _)) => response?,
-        // The end of the stream: it is told to the request too.
-        Either::Right((_, response)) => response.await?,
-    };
-    check(&response, key.as_ref(), subprotocol.as_ref())?;
-    let upgrading = pin!(hyper::upgrade::on(response));
-    let upgraded = match future::select(upgrading, http).await {
-        Either::Left((upgraded, _)) => upgraded?,
-        Either::Right((_, upgrading)) => upgrading.await?,
-    };
-    match upgraded.downcast::<TokioIo<Io>>() {
-        Ok(parts) => Ok((parts.io.into_inner(), parts.read_buf.to_vec())),
-        Err(_) => Err(DialError::Invalid("it was upgraded to something else")),
+/// Does the handshake over a stream; returns what came after it.
+async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8>, DialError> {
+    io.write_all(&head_of(request)).await?;
+    io.flush().await?;
+    let mut answer = Vec::with_capacity(1024);
+    loop {
+        if io.read_buf(&mut answer).await? == 0 {
+            return Err(DialError::Invalid("it ends too early"));
+        }
+        let parsed = HandshakeResponse::try_parse(&answer)
+            .map_err(|_| DialError::Invalid("it is no HTTP/1.1"))?;
+        if let Some((length, response)) = parsed {
+            check(&response, request.headers())?;
+            return Ok(answer.split_off(length));
+        }
+        if answer.len() > MAX_ANSWER {
+            return Err(DialError::Invalid("it is too long"));
+        }
     }
 }
 
 /// The most bytes that the head of the answer may have.
 const MAX_ANSWER: usize = 64 * 1024;
 
-fn check<B>(
-    response: &Response<B>,
-    key: Option<&HeaderValue>,
-    subprotocol: Option<&HeaderValue>,
-) -> Result<(), DialError> {
+fn head_of(request: &Request<()>) -> Vec<u8> {
+    let mut head = Vec::with_capacity(512);
+    head.extend_from_slice(b"GET ");
+    let target = request.uri().path_and_query();
+    head.extend_from_slice(target.map_or("/", |target| target.as_str()).as_bytes());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    for (name, value) in request.headers() {
+        // Names have no case, but there are servers that expect the usual one.
+        let name = name.as_str();
+        let rest = match name.strip_prefix("sec-websocket-") {
+            Some(rest) => {
+                head.extend_from_slice(b"Sec-WebSocket-");
+                rest
+            }
+            None => name,
+        };
+        let mut is_start = true;
+        for byte in rest.bytes() {
+            head.push(if is_start {
+                byte.to_ascii_uppercase()
+            } else {
+                byte
+            });
+            is_start = byte == b'-';
+        }
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(DialError::Refused(response.status()));
     }
@@ -224,7 +238,9 @@ fn check<B>(
         let value = headers.get(name).and_then(|value| value.to_str().ok());
         value.is_some_and(|value| value.eq_ignore_ascii_case(token))
     };
-    let expected = key.map(|key| derive_accept_key(key.as_bytes()));
+    let expected = request
+        .get(header::SEC_WEBSOCKET_KEY)
+        .map(|key| derive_accept_key(key.as_bytes()));
     if !is(header::UPGRADE, "websocket") {
         return Err(DialError::Invalid("it upgrades to something else"));
     }
@@ -238,7 +254,7 @@ fn check<B>(
     if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
         return Err(DialError::Invalid("it uses an extension"));
     }
-    if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != subprotocol {
+    if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != request.get(header::SEC_WEBSOCKET_PROTOCOL) {
         return Err(DialError::Invalid("it has another subprotocol"));
     }
     Ok(())
@@ -352,6 +368,17 @@ impl AsyncWrite for Io {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn header_names_are_written_as_servers_expect_them() {
+        let request = Request::get("ws://up/a?b")
+            .header("sec-websocket-key", "k")
+            .header("x-client-ip", HeaderValue::from_bytes(b"\xe4").unwrap())
+            .body(())
+            .unwrap();
+        let expected = b"GET /a?b HTTP/1.1\r\nSec-WebSocket-Key: k\r\nX-Client-Ip: \xe4\r\n\r\n";
+        assert_eq!(head_of(&request), expected);
+    }
 
     #[test]
     fn a_url_names_host_and_port() {
