@@ -13,11 +13,13 @@ mod suite {
     mod handshake;
     mod hooks;
     mod http_backend;
+    mod listeners;
     mod queue;
     mod registry;
     mod replies;
     mod request_middleware;
     mod routing;
     mod server;
+    mod tls;
     mod websocket;
 }

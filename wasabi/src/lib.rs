@@ -113,6 +113,8 @@ pub use rustls;
 
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
+#[cfg(feature = "tls")]
+pub use crate::server::{Tls, TlsError};
 pub use crate::{
     backend::{
         Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,

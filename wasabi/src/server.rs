@@ -1,33 +1,30 @@
 //! The server: listens, hands connections to the gateway, and drains.
 
+mod acceptor;
 mod drain;
+mod listener;
 mod patient;
 mod runtime;
+#[cfg(feature = "tls")]
+mod tls;
 pub(crate) mod transport;
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use axum::{
-    Router,
-    body::Body,
-    extract::ConnectInfo,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, StatusCode, header};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-pub(crate) use self::runtime::{Runtime, SocketPermit};
-pub use self::{drain::ServerHandle, runtime::readiness};
+#[cfg(feature = "tls")]
+pub use self::tls::{Tls, TlsError};
 use self::{
+    acceptor::{Acceptor, LAST_ANSWER},
     drain::{Control, Phase},
-    patient::Patient,
+    listener::Listener,
+};
+pub use self::{drain::ServerHandle, runtime::readiness};
+pub(crate) use self::{
+    listener::UnixPeer,
+    runtime::{Runtime, SocketPermit},
 };
 use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 
@@ -53,7 +50,9 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
-    source: Source,
+    sources: Vec<Source>,
+    #[cfg(feature = "tls")]
+    tls: Option<Tls>,
     header_timeout: Duration,
     request_timeout: Duration,
     drain_timeout: Duration,
@@ -66,7 +65,31 @@ pub struct Server {
 #[derive(Debug)]
 enum Source {
     Address(String),
+    Plain(String),
     Listener(io::Result<TcpListener>),
+}
+
+impl Source {
+    fn open(listener: std::net::TcpListener) -> Self {
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener));
+        Self::Listener(listener)
+    }
+
+    async fn listen(self) -> Result<Listener, ServeError> {
+        let (address, listener) = match self {
+            Self::Address(address) | Self::Plain(address) => {
+                let listener = Listener::bind(&address).await;
+                (address, listener)
+            }
+            Self::Listener(listener) => {
+                let name = "the given listener".to_owned();
+                (name, listener.map(Listener::Tcp))
+            }
+        };
+        listener.map_err(|source| ServeError::Bind { address, source })
+    }
 }
 
 /// Why a server could not serve.
@@ -90,23 +113,25 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// A server that will listen on `address`, such as `127.0.0.1:8080` or `[::]:8080`. With port 0 the system
-    /// chooses one; [`ServerHandle::addr`] tells which.
+    /// A server that will listen on `address`, such as `127.0.0.1:8080` or `[::]:8080`, or on a Unix socket,
+    /// `unix:/run/gateway.sock`. With port 0 the system chooses one; [`ServerHandle::addr`] tells which.
+    ///
+    /// The file of a Unix socket is removed at the end, and before the beginning if nobody listens on it. Who may
+    /// connect is a matter of the folder's permissions.
     pub fn bind(address: impl ToString) -> Self {
         Self::new(Source::Address(address.to_string()))
     }
 
     /// A server on a listener that is open already.
     pub fn on(listener: std::net::TcpListener) -> Self {
-        let listener = listener
-            .set_nonblocking(true)
-            .and_then(|()| TcpListener::from_std(listener));
-        Self::new(Source::Listener(listener))
+        Self::new(Source::open(listener))
     }
 
     fn new(source: Source) -> Self {
         Self {
-            source,
+            sources: vec![source],
+            #[cfg(feature = "tls")]
+            tls: None,
             header_timeout: Duration::from_secs(3),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
@@ -115,6 +140,33 @@ impl Server {
             signals: true,
             control: Arc::new(Control::new()),
         }
+    }
+
+    /// Listens on this address as well; written as for [`bind`](Self::bind).
+    pub fn also_bind(mut self, address: impl ToString) -> Self {
+        self.sources.push(Source::Address(address.to_string()));
+        self
+    }
+
+    /// Listens on this address as well, without TLS even if the others have it.
+    pub fn also_bind_plain(mut self, address: impl ToString) -> Self {
+        self.sources.push(Source::Plain(address.to_string()));
+        self
+    }
+
+    /// Listens on a listener that is open already as well.
+    pub fn also_on(mut self, listener: std::net::TcpListener) -> Self {
+        self.sources.push(Source::open(listener));
+        self
+    }
+
+    /// Speaks TLS on every address, except on Unix sockets and where it is
+    /// [left out](Self::also_bind_plain). A client that speaks something else, or takes too long for the handshake, is
+    /// cut off.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
     }
 
     /// How long a client may take to send the head of a request; 3 s if not set. Also an idle HTTP connection
@@ -166,37 +218,41 @@ impl Server {
     /// Serves the gateway until the server has drained or was stopped.
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
         gateway.check().map_err(ServeError::Gateway)?;
-        let router = gateway.into_router();
-        let (name, listener) = match self.source {
-            Source::Address(address) => {
-                let listener = TcpListener::bind(&address).await;
-                (address, listener)
-            }
-            Source::Listener(listener) => ("the given listener".to_owned(), listener),
-        };
-        let failed = |source| ServeError::Bind {
-            address: name.clone(),
-            source,
-        };
-        let listener = listener.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        if self.signals {
-            drain::on_signals(Arc::clone(&self.control)).map_err(ServeError::Signals)?;
-        }
         let runtime = Runtime::default();
         let sockets = TaskTracker::new();
         let acceptor = Acceptor {
-            router,
+            router: gateway.into_router(),
             runtime: runtime.clone(),
             sockets: sockets.clone(),
             permits: Arc::new(Semaphore::new(self.max_sockets)),
             header_timeout: self.header_timeout,
             request_timeout: self.request_timeout,
             control: Arc::clone(&self.control),
+            #[cfg(feature = "tls")]
+            tls: self.tls,
         };
-        tracing::info!(%addr, "listening");
-        self.control.bound(addr);
-        let accepting = tokio::spawn(acceptor.run(listener));
+        let mut listening = Vec::new();
+        for source in self.sources {
+            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
+            let mut acceptor = acceptor.clone();
+            #[cfg(feature = "tls")]
+            if matches!(source, Source::Plain(_)) {
+                acceptor.tls = None;
+            }
+            listening.push((source.listen().await?, acceptor));
+        }
+        if self.signals {
+            drain::on_signals(Arc::clone(&self.control)).map_err(ServeError::Signals)?;
+        }
+        let mut accepting = JoinSet::new();
+        let mut addrs = Vec::new();
+        for (listener, acceptor) in listening {
+            tracing::info!(on = %listener, "listening");
+            addrs.extend(listener.local_addr());
+            accepting.spawn(acceptor.run(listener));
+        }
+        drop(acceptor);
+        self.control.bound(addrs);
         self.control.wait_for(Phase::Draining).await;
         drain::drain(
             &self.control,
@@ -206,112 +262,12 @@ impl Server {
         )
         .await;
         self.control.set(Phase::Stopped);
-        accepting.abort();
+        accepting.shutdown().await;
         sockets.close();
         sockets.wait().await;
         // A handshake may have overtaken the drain.
         let _ = tokio::time::timeout(LAST_ANSWER, runtime.tasks().wait()).await;
-        tracing::info!(%addr, "stopped");
+        tracing::info!("stopped");
         Ok(())
     }
-}
-
-/// How long an HTTP request that is being answered when everything else has ended may take.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
-
-/// The most bytes that the head of a request may have; a larger one is answered 431. A connection keeps its head.
-const MAX_HEAD: usize = 64 * 1024;
-
-/// The accept loop.
-struct Acceptor {
-    router: Router,
-    runtime: Runtime,
-    sockets: TaskTracker,
-    permits: Arc<Semaphore>,
-    header_timeout: Duration,
-    request_timeout: Duration,
-    control: Arc<Control>,
-}
-
-impl Acceptor {
-    async fn run(self, listener: TcpListener) {
-        loop {
-            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else {
-                return; // never closed
-            };
-            match listener.accept().await {
-                Ok((stream, addr)) => self.serve(stream, addr, SocketPermit::new(permit)),
-                Err(error) if is_of_one_connection(&error) => {}
-                Err(error) => {
-                    // Out of file descriptors, for instance: others must end first.
-                    tracing::warn!(%error, "cannot accept");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
-    fn serve(&self, stream: TcpStream, addr: SocketAddr, permit: SocketPermit) {
-        tracing::trace!(%addr, "accepted");
-        let _ = stream.set_nodelay(true);
-        let (router, runtime, timeout) = (
-            self.router.clone(),
-            self.runtime.clone(),
-            self.request_timeout,
-        );
-        let service = service_fn(move |mut req: Request<Incoming>| {
-            let extensions = req.extensions_mut();
-            extensions.insert(ConnectInfo(addr));
-            extensions.insert(runtime.clone());
-            extensions.insert(permit.clone());
-            let answer = router.clone().oneshot(req.map(Body::new));
-            let runtime = runtime.clone();
-            async move {
-                let mut response = match tokio::time::timeout(timeout, answer).await {
-                    Ok(Ok(response)) => response,
-                    Err(_) => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
-                    }
-                };
-                if runtime.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-                    let close = HeaderValue::from_static("close");
-                    response.headers_mut().insert(header::CONNECTION, close);
-                }
-                Ok::<Response, Infallible>(response)
-            }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
-            .max_header_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Patient::new(stream, timeout)), service)
-            .with_upgrades();
-        let control = Arc::clone(&self.control);
-        self.sockets.spawn(async move {
-            tokio::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = control.wait_for(Phase::Stopped) => {
-                    connection.as_mut().graceful_shutdown();
-                    match tokio::time::timeout(LAST_ANSWER, connection).await {
-                        Ok(ended) => ended,
-                        Err(_) => return,
-                    }
-                }
-            };
-            if let Err(error) = ended {
-                tracing::trace!(%addr, %error, "HTTP connection failed");
-            }
-        });
-    }
-}
-
-/// Errors of `accept` that say something about one client only.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::ConnectionReset
-    )
 }

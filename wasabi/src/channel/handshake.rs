@@ -268,9 +268,11 @@ where
             .await
         };
         let lingers = driver.lingers;
-        let io = driver.socket.into_io();
+        let mut io = driver.socket.into_io();
         if lingers {
             linger(io).await;
+        } else {
+            let _ = tokio::time::timeout(LINGER, io.finish()).await;
         }
         (close, driver.companions)
     }

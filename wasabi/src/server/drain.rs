@@ -22,19 +22,20 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Control {
     phase: watch::Sender<Phase>,
-    addr: watch::Sender<Option<SocketAddr>>,
+    /// Of TCP listeners, once the server listens.
+    addrs: watch::Sender<Option<Vec<SocketAddr>>>,
 }
 
 impl Control {
     pub(super) fn new() -> Self {
         Self {
             phase: watch::Sender::new(Phase::Serving),
-            addr: watch::Sender::new(None),
+            addrs: watch::Sender::new(None),
         }
     }
 
-    pub(super) fn bound(&self, addr: SocketAddr) {
-        self.addr.send_replace(Some(addr));
+    pub(super) fn bound(&self, addrs: Vec<SocketAddr>) {
+        self.addrs.send_replace(Some(addrs));
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -67,15 +68,25 @@ impl ServerHandle {
         Self(control)
     }
 
-    /// Waits until the server listens, and tells where. Never returns when it fails to.
+    /// Waits until the server listens, and tells where: the first address that is not a Unix socket. Never returns
+    /// when the server fails to listen, or has no such address.
     pub async fn addr(&self) -> SocketAddr {
-        let mut addr = self.0.addr.subscribe();
+        match self.addrs().await.first() {
+            Some(addr) => *addr,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits until the server listens, and tells on which addresses, Unix sockets left out, in the order in which they
+    /// were given. Never returns when the server fails to listen.
+    pub async fn addrs(&self) -> Vec<SocketAddr> {
+        let mut addrs = self.0.addrs.subscribe();
         loop {
-            if let Some(addr) = *addr.borrow_and_update() {
-                return addr;
+            if let Some(addrs) = &*addrs.borrow_and_update() {
+                return addrs.clone();
             }
             // The sender lives in `self`.
-            let _ = addr.changed().await;
+            let _ = addrs.changed().await;
         }
     }
 

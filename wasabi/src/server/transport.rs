@@ -1,39 +1,71 @@
 //! The byte streams that connections run on.
 
 use std::{
-    io,
+    io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
 };
 
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 
 use super::patient::Patient;
 
-/// The stream of an upgraded connection: the socket itself where it can be had back, which saves an indirection
-/// and a buffer for each connection.
+/// The stream of a connection, before and after the upgrade: had back from hyper after it, which saves an
+/// indirection and a buffer for each connection.
 pub(crate) enum Transport {
     Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+    /// Boxed: the state of TLS is many times as large as a socket.
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream<TcpStream>>),
+    /// Of another server.
     Upgraded(TokioIo<Upgraded>),
 }
 
 impl Transport {
     /// The stream, and what has been read from it already.
     pub(crate) fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        match upgraded.downcast::<TokioIo<Patient<TcpStream>>>() {
+        match upgraded.downcast::<TokioIo<Patient<Self>>>() {
             Ok(parts) => {
                 // Kept as it is, the buffer would cost 8 KiB for each connection.
                 let read_already = parts.read_buf.to_vec();
-                (Self::Tcp(parts.io.into_inner().into_inner()), read_already)
+                (parts.io.into_inner().into_inner(), read_already)
             }
             Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()),
         }
     }
+
+    /// Tells the peer that nothing was cut off, where the transport has a way to.
+    pub(crate) async fn finish(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Self::Tls(io) = self {
+            let _ = tokio::io::AsyncWriteExt::shutdown(io).await;
+        }
+    }
+}
+
+/// Does the same with whichever stream it is.
+macro_rules! each {
+    ($transport:expr, $io:ident => $call:expr) => {
+        match $transport {
+            Transport::Tcp($io) => $call,
+            #[cfg(unix)]
+            Transport::Unix($io) => $call,
+            #[cfg(feature = "tls")]
+            Transport::Tls($io) => $call,
+            Transport::Upgraded($io) => $call,
+        }
+    };
 }
 
 impl AsyncRead for Transport {
@@ -42,10 +74,7 @@ impl AsyncRead for Transport {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_read(cx, buffer),
-            Self::Upgraded(io) => Pin::new(io).poll_read(cx, buffer),
-        }
+        each!(self.get_mut(), io => Pin::new(io).poll_read(cx, buffer))
     }
 }
 
@@ -55,23 +84,26 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_write(cx, data),
-            Self::Upgraded(io) => Pin::new(io).poll_write(cx, data),
-        }
+        each!(self.get_mut(), io => Pin::new(io).poll_write(cx, data))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        each!(self.get_mut(), io => Pin::new(io).poll_write_vectored(cx, data))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        each!(self, io => io.is_write_vectored())
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_flush(cx),
-            Self::Upgraded(io) => Pin::new(io).poll_flush(cx),
-        }
+        each!(self.get_mut(), io => Pin::new(io).poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(io) => Pin::new(io).poll_shutdown(cx),
-            Self::Upgraded(io) => Pin::new(io).poll_shutdown(cx),
-        }
+        each!(self.get_mut(), io => Pin::new(io).poll_shutdown(cx))
     }
 }

@@ -14,7 +14,7 @@ use http::{HeaderMap, StatusCode, request::Parts};
 use ipnet::IpNet;
 use tower::{Layer, Service};
 
-use crate::{Error, FromRequest, Request, Result};
+use crate::{Error, FromRequest, Request, Result, server::UnixPeer};
 
 /// The address of the client: as an extractor the address itself, and the names of the HTTP middleware that finds
 /// it out.
@@ -54,7 +54,7 @@ impl ClientIp {
     /// Behind proxies with addresses in these networks, each of which adds the address of its peer to
     /// `X-Forwarded-For`: the rightmost address that is not one of theirs.
     ///
-    /// A network is written `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`. One that is not a network trusts nobody, and keeps
+    /// A network is written `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`; `unix:` stands for the peers of Unix sockets. One that is not a network trusts nobody, and keeps
     /// the gateway from being served.
     ///
     /// Where a proxy along the way names no address, or one that cannot be read, nothing to the left of it is believed
@@ -114,6 +114,7 @@ pub struct ClientIpLayer(Arc<Rules>);
 struct Rules {
     source: Source,
     trusted: Vec<IpNet>,
+    trusts_unix: bool,
     mistakes: Vec<String>,
 }
 
@@ -132,10 +133,15 @@ impl ClientIpLayer {
         let mut rules = Rules {
             source,
             trusted: Vec::new(),
+            trusts_unix: false,
             mistakes: Vec::new(),
         };
         for network in networks {
-            let network = network.as_ref();
+            let network = network.as_ref().trim();
+            if network == "unix:" {
+                rules.trusts_unix = true;
+                continue;
+            }
             match parse_network(network) {
                 Some(network) => rules.trusted.push(network),
                 None => {
@@ -171,7 +177,6 @@ impl ClientIpLayer {
 }
 
 fn parse_network(network: &str) -> Option<IpNet> {
-    let network = network.trim();
     let single = || network.parse::<IpAddr>().ok().map(IpNet::from);
     network.parse().ok().or_else(single)
 }
@@ -209,6 +214,7 @@ impl Rules {
     fn trusts(&self, peer: Peer) -> bool {
         match peer {
             Peer::Ip(ip) => self.trusted.iter().any(|network| network.contains(&ip)),
+            Peer::Unix => self.trusts_unix,
             Peer::Unknown => false,
         }
     }
@@ -218,6 +224,7 @@ impl Rules {
 #[derive(Debug, Clone, Copy)]
 enum Peer {
     Ip(IpAddr),
+    Unix,
     Unknown,
 }
 
@@ -226,6 +233,7 @@ impl Peer {
         match extensions.get::<ConnectInfo<SocketAddr>>() {
             // A socket that listens for both kinds of addresses shows IPv4 clients in an IPv6 disguise.
             Some(ConnectInfo(addr)) => Self::Ip(addr.ip().to_canonical()),
+            None if extensions.get::<UnixPeer>().is_some() => Self::Unix,
             None => Self::Unknown,
         }
     }
@@ -233,7 +241,7 @@ impl Peer {
     fn ip(self) -> Option<IpAddr> {
         match self {
             Self::Ip(ip) => Some(ip),
-            Self::Unknown => None,
+            Self::Unix | Self::Unknown => None,
         }
     }
 }

@@ -1,0 +1,130 @@
+//! Several addresses for one server.
+
+use std::{collections::HashSet, net::TcpListener};
+
+use wasabi::{ServeError, prelude::*};
+use wasabi_tests::{serve_with, soon};
+
+#[tokio::test]
+async fn a_server_listens_on_several_addresses() {
+    let registry = Registry::new();
+    let given = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = given.local_addr().expect("an address").port();
+    let gateway = gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        async |text: Text| text
+    ));
+    let server = serve_with(gateway, |server| {
+        server
+            .also_bind("127.0.0.1:0")
+            .also_bind_plain("127.0.0.1:0")
+            .also_on(given)
+    })
+    .await;
+    let addrs = server.handle.addrs().await;
+    assert_eq!(addrs[0], server.addr);
+    assert_eq!(addrs[3].port(), port);
+    assert_eq!(addrs.iter().collect::<HashSet<_>>().len(), 4);
+    let mut clients = Vec::new();
+    for addr in addrs {
+        let client = soon(tokio_tungstenite::connect_async(format!("ws://{addr}/"))).await;
+        clients.push(client.expect("handshake"));
+    }
+    assert_eq!(registry.len(), 4);
+    drop(clients);
+    server.drain().await.expect("drained");
+}
+
+#[tokio::test]
+async fn one_address_that_is_taken_keeps_the_server_from_starting() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken
+        .local_addr()
+        .map(|addr| (taken, addr))
+        .expect("an address");
+    let gateway = gateway!(channel("/", async |text: Text| text));
+    let server = Server::bind("127.0.0.1:0")
+        .also_bind(taken.1)
+        .signals(false);
+    let error = soon(server.serve(gateway)).await.expect_err("it is taken");
+    assert!(matches!(error, ServeError::Bind { address, .. } if address == taken.1.to_string()));
+}
+
+#[cfg(unix)]
+mod unix {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio::net::UnixStream;
+    use tokio_tungstenite::{client_async, tungstenite::client::IntoClientRequest};
+    use wasabi::prelude::*;
+    use wasabi_tests::{serve_with, soon};
+
+    fn path(name: &str) -> String {
+        let file = format!("wasabi-{name}-{}.sock", std::process::id());
+        let path = std::env::temp_dir().join(file);
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    async fn whoami(ip: Option<ClientIp>, connection: Connection) -> String {
+        assert_eq!(connection.remote_addr(), None);
+        ip.map_or("nobody".to_owned(), |ip| ip.to_string())
+    }
+
+    async fn ask(path: &str, url: &str) -> String {
+        let stream = soon(UnixStream::connect(path))
+            .await
+            .expect("a Unix socket");
+        let mut request = url.into_client_request().expect("a URL");
+        let forwarded = "1.1.1.1".parse().expect("a header value");
+        request.headers_mut().insert("x-forwarded-for", forwarded);
+        let (mut socket, _) = soon(client_async(request, stream))
+            .await
+            .expect("handshake");
+        socket.send("".into()).await.expect("send");
+        let answer = soon(socket.next()).await.expect("an answer");
+        answer.expect("an answer").to_string()
+    }
+
+    #[tokio::test]
+    async fn a_server_listens_on_a_unix_socket_whose_peers_may_be_trusted() {
+        let path = path("trusted");
+        let gateway = gateway!(
+            channel("/trusting", http = [ClientIp::trusting(["unix:"])], whoami),
+            channel("/", http = [ClientIp::trusting(["10.0.0.0/8"])], whoami),
+        );
+        let server = serve_with(gateway, |server| server.also_bind(format!("unix:{path}"))).await;
+        assert_eq!(ask(&path, "ws://localhost/trusting").await, "1.1.1.1");
+        assert_eq!(ask(&path, "ws://localhost/").await, "nobody");
+        server.drain().await.expect("drained");
+        assert!(
+            !std::fs::exists(&path).expect("a folder"),
+            "the file is removed"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_socket_file_that_was_left_behind_is_replaced_and_a_live_one_is_not() {
+        let path = path("stale");
+        drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+        assert!(std::fs::exists(&path).expect("a folder"));
+        let gateway = || gateway!(channel("/", async |text: Text| text));
+        let address = format!("unix:{path}");
+        let server = serve_with(gateway(), |server| server.also_bind(&address)).await;
+        let second = Server::bind(&address).signals(false);
+        let error = soon(second.serve(gateway()))
+            .await
+            .expect_err("it is taken");
+        assert!(
+            error
+                .to_string()
+                .starts_with(&format!("cannot listen on {address}: "))
+        );
+        assert!(soon(UnixStream::connect(&path)).await.is_ok());
+        server.drain().await.expect("drained");
+        std::fs::write(&path, "not a socket").expect("write");
+        let third = Server::bind(&address).signals(false);
+        assert!(soon(third.serve(gateway())).await.is_err());
+        assert_eq!(std::fs::read(&path).expect("kept"), b"not a socket");
+        let _ = std::fs::remove_file(&path);
+    }
+}

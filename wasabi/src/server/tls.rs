@@ -1,0 +1,195 @@
+//! TLS, with certificates that can be changed while the server runs.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use rustls::{
+    ServerConfig,
+    crypto::ring,
+    pki_types::{
+        CertificateDer, PrivateKeyDer,
+        pem::{self, PemObject},
+    },
+};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use super::transport::Transport;
+use crate::connection::driver::FOREVER;
+
+/// What a [`Server`](crate::Server) needs for TLS: a certificate with its key, or a configuration of rustls.
+///
+/// Clones share it, so that a clone that is kept changes the certificate of a running server. Connections that are
+/// open already go on with the old one.
+///
+/// TLS 1.2 and 1.3 are spoken, by ring, and `http/1.1` is what ALPN agrees on.
+///
+/// ```no_run
+/// use wasabi::{Tls, prelude::*};
+///
+/// # async fn run(gateway: Gateway) -> Result<(), Box<dyn std::error::Error>> {
+/// let tls = Tls::from_pem("cert.pem", "key.pem")?;
+/// let renewed = tls.clone();
+/// tokio::spawn(async move {
+///     // When the files have changed:
+///     if let Err(error) = renewed.reload() {
+///         tracing::error!(%error, "the old certificate stays");
+///     }
+/// });
+/// Server::bind("0.0.0.0:443").tls(tls).serve(gateway).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Tls {
+    shared: Arc<Shared>,
+    handshake_timeout: Duration,
+}
+
+struct Shared {
+    config: RwLock<Arc<ServerConfig>>,
+    files: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a certificate cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// There is no certificate or no private key in what should be PEM, or it is damaged.
+    #[error("no {what}: {source}")]
+    Pem {
+        /// What is missing.
+        what: &'static str,
+        /// What is wrong.
+        source: pem::Error,
+    },
+    /// Certificate and key do not make a configuration; they may not belong together.
+    #[error("certificate and key cannot be used: {0}")]
+    Unusable(rustls::Error),
+    /// This was not made from files.
+    #[error("there are no files to read again")]
+    NoFiles,
+}
+
+impl Tls {
+    /// Reads a certificate, followed by those that vouch for it, and its private key from PEM files.
+    /// [`reload`](Self::reload) reads them again.
+    pub fn from_pem(
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Result<Self, TlsError> {
+        let files = (certificate.into(), key.into());
+        let config = read(&files.0, &files.1)?;
+        Ok(Self::new(config, Some(files)))
+    }
+
+    /// As [`from_pem`](Self::from_pem), from what would be in the files.
+    pub fn from_pem_bytes(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        Ok(Self::new(parse(certificate, key)?, None))
+    }
+
+    /// A configuration of one's own, with the rustls that is [`wasabi::rustls`](crate::rustls): for certificates of
+    /// clients, several names, other algorithms. Its ALPN protocols become `http/1.1`.
+    pub fn from_config(config: impl Into<Arc<ServerConfig>>) -> Self {
+        Self::new(config.into(), None)
+    }
+
+    fn new(config: impl Into<Arc<ServerConfig>>, files: Option<(PathBuf, PathBuf)>) -> Self {
+        let shared = Shared {
+            config: RwLock::new(speaking_http(config.into())),
+            files,
+        };
+        Self {
+            shared: Arc::new(shared),
+            handshake_timeout: Duration::from_secs(3),
+        }
+    }
+
+    /// How long a client may take for the TLS handshake; 3 s if not set.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout.min(FOREVER);
+        self
+    }
+
+    /// Reads the files again, for the handshakes to come. On an error everything stays as it is. Reads on the thread
+    /// of the caller.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        let (certificate, key) = self.shared.files.as_ref().ok_or(TlsError::NoFiles)?;
+        self.replace(read(certificate, key)?);
+        tracing::info!(certificate = %certificate.display(), "certificate reloaded");
+        Ok(())
+    }
+
+    /// Uses another configuration for the handshakes to come.
+    pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
+        let config = speaking_http(config.into());
+        let current = self.shared.config.write();
+        *current.unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    fn config(&self) -> Arc<ServerConfig> {
+        let config = self.shared.config.read();
+        Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Transport> {
+        let handshake = TlsAcceptor::from(self.config()).accept(stream);
+        let stream = tokio::time::timeout(self.handshake_timeout, handshake).await??;
+        Ok(Transport::Tls(Box::new(stream)))
+    }
+}
+
+fn speaking_http(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    const HTTP_1: &[u8] = b"http/1.1";
+    if config.alpn_protocols != [HTTP_1] {
+        Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1.to_vec()];
+    }
+    config
+}
+
+fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|source| TlsError::Read {
+            path: path.to_owned(),
+            source,
+        })
+    };
+    parse(&read(certificate)?, &read(key)?)
+}
+
+fn parse(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
+    let pem = |what| move |source| TlsError::Pem { what, source };
+    let chain = CertificateDer::pem_slice_iter(certificate)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(pem("certificate"))?;
+    if chain.is_empty() {
+        return Err(pem("certificate")(pem::Error::NoItemsFound));
+    }
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(pem("private key"))?;
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
+        .map_err(TlsError::Unusable)
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls")
+            .field("files", &self.shared.files)
+            .field("handshake_timeout", &self.handshake_timeout)
+            .finish_non_exhaustive()
+    }
+}
