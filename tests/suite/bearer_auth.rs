@@ -143,3 +143,55 @@ async fn a_client_that_sends_a_new_token_in_time_may_stay() {
     assert_eq!(bad.closed().await.0, 4401);
     assert_eq!(good.ask("abc").await, "stay");
 }
+
+mod jwt {
+    use std::time::{SystemTime, UNIX_EPOCH};
+
+    use serde_json::json;
+    use wasabi::{
+        jsonwebtoken::{DecodingKey, EncodingKey, Header, Validation, encode},
+        middleware::http::Jwt,
+        prelude::*,
+    };
+    use wasabi_tests::serve;
+
+    #[derive(Clone, serde::Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+
+    const SECRET: &[u8] = b"a secret of at least 32 random bytes";
+
+    fn token(seconds: f64) -> String {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .expect("after 1970");
+        let claims = json!({"sub": "alice", "exp": now.as_secs_f64() + seconds});
+        encode(
+            &Header::default(),
+            &claims,
+            &EncodingKey::from_secret(SECRET),
+        )
+        .expect("a token")
+    }
+
+    #[tokio::test]
+    async fn the_claims_of_a_token_are_the_identity_and_end_with_it() {
+        let mut validation = Validation::default();
+        validation.leeway = 0;
+        let jwt = Jwt::<Claims>::new(DecodingKey::from_secret(SECRET), validation);
+        let server = serve(gateway!(channel(
+            "/",
+            http = [jwt.auth().query_parameter("token")],
+            async |claims: Identity<Claims>| claims.into_inner().sub,
+        )))
+        .await;
+        let mut client = server.connect(&format!("/?token={}", token(2.0))).await;
+        assert_eq!(client.ask("").await, "alice");
+        assert_eq!(client.closed().await.0, 4401);
+        let late = server
+            .connect_with(&format!("/?token={}", token(-2.0)), &[])
+            .await;
+        assert_eq!(late.err().expect("a refusal").status(), 401);
+    }
+}

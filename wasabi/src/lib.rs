@@ -107,6 +107,8 @@ pub use axum::{
 };
 pub use bytes::Bytes;
 pub use http::{HeaderMap, Method, StatusCode};
+#[cfg(feature = "jwt")]
+pub use jsonwebtoken;
 pub use reqwest;
 #[cfg(feature = "tls")]
 pub use rustls;

@@ -4,6 +4,8 @@ mod auth;
 mod basic_auth;
 mod bearer_auth;
 mod client_ip;
+#[cfg(feature = "jwt")]
+mod jwt;
 
 use std::{any::Any, convert::Infallible};
 
@@ -17,6 +19,8 @@ use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
 
 pub(crate) use self::auth::Expires;
+#[cfg(feature = "jwt")]
+pub use self::jwt::Jwt;
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},

@@ -66,6 +66,11 @@ impl<T> Identity<T> {
         self
     }
 
+    /// When the identity ends; `None` if never.
+    pub fn expiry(&self) -> Option<SystemTime> {
+        self.expires
+    }
+
     /// The value itself.
     pub fn into_inner(self) -> T {
         self.value

@@ -1,0 +1,294 @@
+//! Clients with a JSON Web Token.
+
+use std::{
+    fmt,
+    future::{Ready, ready},
+    marker::PhantomData,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use serde::de::DeserializeOwned;
+
+use super::{BearerAuth, Denied, Identity};
+use crate::Result;
+
+/// Verifies JSON Web Tokens (RFC 7519) whose claims are a `C`.
+///
+/// [`auth`](Self::auth) is the HTTP middleware, a [`BearerAuth`]; backend functions take the claims as
+/// `Identity<C>`. A token must have an `exp` claim; when it is reached, and 60 s for clocks that differ have passed, the
+/// connection is closed with 4401.
+///
+/// ```
+/// use wasabi::{middleware::http::Jwt, prelude::*};
+///
+/// #[derive(Clone, serde::Deserialize)]
+/// struct Claims {
+///     sub: String,
+/// }
+///
+/// let jwt = Jwt::<Claims>::hs256("a secret of at least 32 random bytes");
+/// let gateway = gateway!(channel(
+///     "/",
+///     http = [jwt.auth()],
+///     async |claims: Identity<Claims>| claims.into_inner().sub,
+/// ));
+/// # drop(gateway);
+/// ```
+///
+/// It verifies tokens that come in messages as well, so that a client can stay with a new one:
+///
+/// ```
+/// use wasabi::{Error, middleware::http::Jwt, prelude::*};
+///
+/// # #[derive(Clone, serde::Deserialize)]
+/// # struct Claims { sub: String }
+/// async fn refresh(State(jwt): State<Jwt<Claims>>, token: Text, connection: Connection) -> Result<()> {
+///     let Ok(identity) = jwt.verify(&token) else {
+///         return Err(Error::new("unauthorized", "the token is not valid"));
+///     };
+///     connection.expire_at(identity.expiry());
+///     Ok(())
+/// }
+/// ```
+pub struct Jwt<C> {
+    shared: Arc<Shared>,
+    claims: PhantomData<fn() -> C>,
+}
+
+#[derive(Clone)]
+struct Shared {
+    /// `None` verifies nothing.
+    key: Option<DecodingKey>,
+    validation: Validation,
+}
+
+impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
+    /// Tokens that are signed with HMAC and SHA-256 by this secret. RFC 7518 asks for 32 bytes at least. An empty
+    /// secret is logged as an error, and nobody gets in.
+    pub fn hs256(secret: impl AsRef<[u8]>) -> Self {
+        let secret = secret.as_ref();
+        if secret.is_empty() {
+            tracing::error!("the secret for JSON Web Tokens is empty, nobody gets in");
+        }
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_nbf = true;
+        Self::made(
+            (!secret.is_empty()).then(|| DecodingKey::from_secret(secret)),
+            validation,
+        )
+    }
+
+    /// Tokens of any other kind: with a public key, more algorithms, claims that are checked. The types are those of
+    /// [`wasabi::jsonwebtoken`](crate::jsonwebtoken).
+    pub fn new(key: DecodingKey, validation: Validation) -> Self {
+        Self::made(Some(key), validation)
+    }
+
+    fn made(key: Option<DecodingKey>, validation: Validation) -> Self {
+        Self {
+            shared: Arc::new(Shared { key, validation }),
+            claims: PhantomData,
+        }
+    }
+
+    /// The `aud` claim must name one of these. Without them a token that names an audience is not valid.
+    #[must_use]
+    pub fn audience<A: ToString>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
+        let audience: Vec<A> = audience.into_iter().collect();
+        let validation = &mut Arc::make_mut(&mut self.shared).validation;
+        validation.set_audience(&audience);
+        validation.required_spec_claims.insert("aud".to_owned());
+        self
+    }
+
+    /// The `iss` claim must be one of these; it is not looked at if not set.
+    #[must_use]
+    pub fn issuer<I: ToString>(mut self, issuer: impl IntoIterator<Item = I>) -> Self {
+        let issuer: Vec<I> = issuer.into_iter().collect();
+        let validation = &mut Arc::make_mut(&mut self.shared).validation;
+        validation.set_issuer(&issuer);
+        validation.required_spec_claims.insert("iss".to_owned());
+        self
+    }
+
+    /// The HTTP middleware that lets clients with such a token in.
+    pub fn auth(
+        &self,
+    ) -> BearerAuth<impl Fn(String) -> Ready<Result<Identity<C>, Denied>> + Clone + use<C>> {
+        let jwt = self.clone();
+        BearerAuth::new(move |token: String| ready(jwt.verify(&token)))
+    }
+
+    /// The claims of a token, which expire with it.
+    pub fn verify(&self, token: &str) -> Result<Identity<C>, Denied> {
+        let Shared { key, validation } = &*self.shared;
+        let key = key.as_ref().ok_or(Denied::Unavailable)?;
+        let invalid = |error: &dyn fmt::Display| {
+            tracing::debug!(%error, "token refused");
+            Denied::Invalid
+        };
+        let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
+            .map_err(|error| invalid(&error))?;
+        let exp = decoded
+            .claims
+            .get("exp")
+            .and_then(serde_json::Value::as_f64);
+        let claims = C::deserialize(decoded.claims).map_err(|error| invalid(&error))?;
+        let identity = Identity::new(claims);
+        Ok(match exp.and_then(from_unix) {
+            Some(exp) if validation.validate_exp => {
+                identity.expires_at(exp + Duration::from_secs(validation.leeway))
+            }
+            _ => identity,
+        })
+    }
+}
+
+/// A time for ever away is no time.
+fn from_unix(seconds: f64) -> Option<SystemTime> {
+    const FAR: f64 = 1e11;
+    let seconds = Duration::try_from_secs_f64(seconds.min(FAR)).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(seconds)
+}
+
+impl<C> Clone for Jwt<C> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            claims: PhantomData,
+        }
+    }
+}
+
+impl<C> fmt::Debug for Jwt<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwt")
+            .field("algorithms", &self.shared.validation.algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::{EncodingKey, Header, encode};
+    use proptest::prelude::*;
+    use serde::{Deserialize, Serialize};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    struct Claims {
+        sub: String,
+    }
+
+    const SECRET: &str = "a secret of at least 32 random bytes";
+
+    fn token(claims: Value, secret: &str) -> String {
+        let key = EncodingKey::from_secret(secret.as_bytes());
+        encode(&Header::default(), &claims, &key).expect("a token")
+    }
+
+    fn jwt() -> Jwt<Claims> {
+        Jwt::hs256(SECRET)
+    }
+
+    fn now() -> u64 {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.expect("after 1970").as_secs()
+    }
+
+    #[test]
+    fn a_token_is_good_until_it_expires_and_a_minute_more() {
+        let exp = now() + 3600;
+        let identity = jwt().verify(&token(json!({"sub": "alice", "exp": exp}), SECRET));
+        let identity = identity.expect("valid");
+        assert_eq!(identity.sub, "alice");
+        let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(exp + 60);
+        assert_eq!(identity.expiry(), Some(expiry));
+        let late = token(json!({"sub": "alice", "exp": now() - 61}), SECRET);
+        assert_eq!(jwt().verify(&late), Err(Denied::Invalid));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_token_keeps_its_client_out() {
+        let exp = now() + 3600;
+        let good = || json!({"sub": "alice", "exp": exp});
+        let none = r#"{"alg":"none","typ":"JWT"}"#;
+        let unsigned = {
+            use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+            format!(
+                "{}.{}.",
+                BASE64.encode(none),
+                BASE64.encode(good().to_string())
+            )
+        };
+        for (bad, token) in [
+            ("of another secret", token(good(), "another secret")),
+            ("without expiry", token(json!({"sub": "alice"}), SECRET)),
+            ("without the claims", token(json!({"exp": exp}), SECRET)),
+            (
+                "not yet",
+                token(json!({"sub": "a", "exp": exp, "nbf": exp}), SECRET),
+            ),
+            (
+                "for others",
+                token(json!({"sub": "a", "exp": exp, "aud": "x"}), SECRET),
+            ),
+            ("unsigned", unsigned),
+            ("nonsense", "a.b.c".to_owned()),
+        ] {
+            assert_eq!(jwt().verify(&token), Err(Denied::Invalid), "{bad}");
+        }
+        let empty = Jwt::<Claims>::hs256("");
+        assert_eq!(empty.verify(&token(good(), "")), Err(Denied::Unavailable));
+    }
+
+    #[test]
+    fn audience_and_issuer_must_be_right_and_there() {
+        let jwt = jwt()
+            .audience(["gateway"])
+            .issuer(["https://id.example.com"]);
+        let exp = now() + 3600;
+        let with = |aud: Value, iss: Value| {
+            let claims = json!({"sub": "alice", "exp": exp, "aud": aud, "iss": iss});
+            jwt.verify(&token(claims, SECRET)).is_ok()
+        };
+        assert!(with("gateway".into(), "https://id.example.com".into()));
+        assert!(with(
+            json!(["other", "gateway"]),
+            "https://id.example.com".into()
+        ));
+        assert!(!with("other".into(), "https://id.example.com".into()));
+        assert!(!with("gateway".into(), "https://evil.example.com".into()));
+        assert!(!with(Value::Null, "https://id.example.com".into()));
+        assert!(
+            !jwt.verify(&token(json!({"sub": "alice", "exp": exp}), SECRET))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn an_expiry_that_no_clock_can_show_is_far_away() {
+        for exp in [json!(1e300), json!(u64::MAX)] {
+            let verified = jwt().verify(&token(json!({"sub": "alice", "exp": exp}), SECRET));
+            if let Ok(identity) = verified {
+                assert!(
+                    identity
+                        .expiry()
+                        .is_none_or(|time| time > SystemTime::now())
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_and_never_a_panic(text: String, parts in prop::collection::vec("[A-Za-z0-9_-]{0,40}", 0..5)) {
+            prop_assert!(jwt().verify(&text).is_err());
+            prop_assert!(jwt().verify(&parts.join(".")).is_err());
+        }
+    }
+}
