@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
-use wasabi_tests::{example::Example, soon};
+use wasabi_tests::{example::Example, serve, soon};
 
 fn tools() -> PathBuf {
     let tools = std::env::var_os("WASABI_TEST_TOOLS");
@@ -47,6 +47,48 @@ fn the_quickstart_keeps_its_contract_with_npms_ws() {
     node.arg(clients().join("contract.mjs"))
         .arg(quickstart.url());
     assert_ok(node);
+}
+
+/// Autobahn's cases but for compression (12, 13).
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs kosoku: run tests/run"]
+async fn every_case_of_the_autobahn_suite_passes() {
+    let gateway = wasabi::gateway!(channel(
+        "/",
+        max_message_size = 16MiB,
+        async |message: wasabi::Message| message,
+    ));
+    let server = serve(gateway).await;
+    let reports = tools().join("kosoku-reports");
+    let mut kosoku = Command::new(tools().join("python/bin/kosoku"));
+    kosoku.args(["-m", "fuzzingclient", "-p", "4"]);
+    for group in ["1", "2", "3", "4", "5", "6", "7", "9", "10"] {
+        kosoku.args(["-i", &format!("{group}.*")]);
+    }
+    kosoku.arg("-o").arg(&reports).arg(server.url("/"));
+    let run = tokio::task::spawn_blocking(move || kosoku.output());
+    let output = run.await.expect("it runs").expect("kosoku is installed");
+    let index = std::fs::read(reports.join("index.json"))
+        .unwrap_or_else(|_| panic!("no report: {}", String::from_utf8_lossy(&output.stderr)));
+    let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
+    let agents = index.as_object().expect("agents");
+    let cases: Vec<_> = agents
+        .values()
+        .flat_map(|agent| agent.as_object().expect("cases"))
+        .collect();
+    let failed: Vec<_> = cases
+        .iter()
+        .filter(|(_, case)| {
+            let good = |what: &str, also: &[&str]| {
+                let verdict = case[what].as_str().unwrap_or_default();
+                verdict == "OK" || also.contains(&verdict)
+            };
+            !good("behavior", &["NON-STRICT", "INFORMATIONAL"])
+                || !good("behaviorClose", &["INFORMATIONAL"])
+        })
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(cases.len() >= 301, "only {} cases ran", cases.len());
 }
 
 #[tokio::test]
