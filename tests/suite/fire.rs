@@ -131,6 +131,23 @@ async fn a_drain_that_overtakes_a_handshake_leaves_its_answer_whole() {
     }
 }
 
+/// The kernel's own probes; a client without `ping` would otherwise stay for ever when its machine is gone.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_probes_clients_that_are_silent() {
+    let server = serve(echo()).await;
+    let client = open_raw(&server).await;
+    let ports = [server.addr.port(), client.local_addr().unwrap().port()];
+    let [local, remote] = ports.map(|port| format!("0100007F:{port:04X}"));
+    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let socket = sockets
+        .lines()
+        .find(|line| line.contains(&format!("{local} {remote}")))
+        .expect("the server's socket");
+    let timer = socket.split_whitespace().nth(5).unwrap();
+    assert!(timer.starts_with("02:"), "no keep-alive timer: {timer}");
+}
+
 // Plain HTTP endpoints
 
 #[tokio::test]
@@ -304,6 +321,55 @@ async fn a_panic_in_a_destructor_does_not_keep_the_hook_from_running() {
     client.next().await;
     drop(client);
     assert_eq!(soon(told.recv()).await, Some(1006));
+}
+
+#[tokio::test]
+async fn a_place_is_free_again_whatever_panicked() {
+    let server = serve(gateway!(channel(
+        "/{what}",
+        max_connections = 1,
+        on_connect = async |connection: Connection| {
+            assert!(connection.uri().path() != "/connect", "on purpose");
+        },
+        on_disconnect = async |connection: Connection, _: Close| {
+            assert!(connection.uri().path() != "/disconnect", "on purpose");
+        },
+        async |text: Text| -> Result<Text> {
+            match &*text {
+                "panic" => panic!("on purpose"),
+                "bomb" => {
+                    let _bomb = Bomb;
+                    std::future::pending().await
+                }
+                _ => Ok(text),
+            }
+        },
+    )))
+    .await;
+    for path in ["/connect", "/disconnect", "/panic", "/bomb"] {
+        let mut client = place(&server, path).await;
+        client.send(&path[1..]).await;
+        if path == "/panic" {
+            assert_eq!(client.text().await, "internal: internal error");
+        }
+        client.close(1000, "").await;
+    }
+    let mut last = place(&server, "/fine").await;
+    assert_eq!(last.ask("fine").await, "fine");
+    let refused = server.connect_with("/fine", &[]).await.err().unwrap();
+    assert_eq!(refused.status(), 503);
+}
+
+/// A connection, as soon as there is a place for it.
+async fn place(server: &TestServer, path: &str) -> wasabi_tests::Client {
+    let asking = async {
+        loop {
+            if let Ok(client) = server.connect_with(path, &[]).await {
+                return client;
+            }
+        }
+    };
+    soon(asking).await
 }
 
 /// An `on_disconnect` hook that tells the codes.
@@ -569,6 +635,38 @@ async fn pings_now_and_then_are_welcome_for_ever() {
         soon(stream.read_exact(&mut answer)).await.unwrap();
         assert_eq!(&answer, b"\x8a\x04ping");
         sleep(Duration::from_millis(15)).await;
+    }
+}
+
+#[tokio::test]
+async fn close_codes_that_may_not_be_sent_are_answered_with_1002_and_never_repeated() {
+    let server = serve(echo()).await;
+    for code in [
+        0_u16,
+        999,
+        1004,
+        1005,
+        1006,
+        1015,
+        1016,
+        2999,
+        5000,
+        u16::MAX,
+    ] {
+        let mut stream = open_raw(&server).await;
+        stream
+            .write_all(&frame(0x88, &code.to_be_bytes()))
+            .await
+            .unwrap();
+        assert_eq!(raw_close(&mut stream).await, 1002, "{code}");
+    }
+    for code in [1000_u16, 1003, 1007, 1011, 1013, 3000, 4999] {
+        let mut stream = open_raw(&server).await;
+        stream
+            .write_all(&frame(0x88, &code.to_be_bytes()))
+            .await
+            .unwrap();
+        assert_eq!(raw_close(&mut stream).await, code);
     }
 }
 

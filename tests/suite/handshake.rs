@@ -178,11 +178,15 @@ async fn a_limit_of_n_admits_exactly_n_of_many_at_once() {
         async |message: Message| message,
     )))
     .await;
-    for _round in 0..5 {
+    for _round in 0..100 {
         let attempts = (0..60).map(|_| server.connect_with("/echo", &[]));
         let outcomes = futures_util::future::join_all(attempts).await;
         let admitted = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
         assert_eq!(admitted, 10);
+        for refused in outcomes.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            assert_eq!(refused.status(), 503);
+            assert!(refused.headers().contains_key("retry-after"));
+        }
         drop(outcomes);
         until("all have gone", || registry.is_empty()).await;
     }

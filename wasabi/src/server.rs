@@ -40,6 +40,12 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 /// }
 /// ```
 ///
+/// # Clients that are gone
+///
+/// A client whose machine or network is gone says nothing. The system probes connections that have been silent for
+/// a minute (TCP keep-alive) and ends those that leave the probes unanswered for another one or two. The channel
+/// setting `ping` does so sooner, and through proxies.
+///
 /// # Stopping
 ///
 /// SIGTERM and SIGINT (Ctrl-C) start a drain, unless [`signals(false)`](Self::signals); so does
@@ -247,6 +253,7 @@ impl Server {
         let mut accepting = JoinSet::new();
         let mut addrs = Vec::new();
         for (listener, acceptor) in listening {
+            listener.keep_alive();
             tracing::info!(on = %listener, "listening");
             addrs.extend(listener.local_addr());
             accepting.spawn(acceptor.run(listener));

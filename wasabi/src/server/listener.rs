@@ -1,9 +1,10 @@
 //! What a server listens on.
 
-use std::{fmt, io, net::SocketAddr};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 #[cfg(unix)]
 use std::{os::unix::fs::FileTypeExt, path::PathBuf};
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
@@ -51,6 +52,18 @@ impl Listener {
             Self::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(_) => None,
+        }
+    }
+
+    /// Has the system probe clients that are silent: what is accepted inherits it.
+    pub(super) fn keep_alive(&self) {
+        let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
+        #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
+        let probes = probes.with_interval(Duration::from_secs(10));
+        if let Self::Tcp(listener) = self
+            && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&probes)
+        {
+            tracing::debug!(%error, "no TCP keep-alive");
         }
     }
 
