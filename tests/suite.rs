@@ -7,6 +7,7 @@ mod suite {
     mod client_ip;
     mod connection;
     mod errors;
+    mod events;
     mod extractors;
     mod fire;
     mod groups;

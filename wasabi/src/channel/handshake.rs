@@ -85,7 +85,7 @@ where
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
         let refused = |(status, message): Refusal| {
-            tracing::debug!(path = parts.uri.path(), %status, message, "handshake refused");
+            tracing::debug!(path = parts.uri.path(), %status, why = message, "handshake refused");
             refusal(status, message)
         };
         let key = match check(&parts) {

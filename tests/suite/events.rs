@@ -1,0 +1,111 @@
+//! What the log says: one event for each step in the life of a server and its connections.
+
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex},
+};
+
+use tracing::{
+    Event, Level, Metadata, Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use wasabi::{Error, prelude::*};
+use wasabi_tests::serve;
+
+/// Collects level, message and fields of the events of wasabi.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.0.insert_str(0, &format!("{value:?}")),
+            name => self.0.push_str(&format!(" {name}={value:?}")),
+        }
+    }
+}
+
+impl Subscriber for Events {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("wasabi")
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        let level = *event.metadata().level();
+        self.0.lock().unwrap().push(format!("{level} {}", line.0));
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+impl Events {
+    fn has(&self, level: Level, start: &str, fields: &[&str]) {
+        let events = self.0.lock().unwrap();
+        let start = format!("{level} {start}");
+        let found = events.iter().any(|event| {
+            event.starts_with(&start) && fields.iter().all(|field| event.contains(field))
+        });
+        assert!(found, "no {start:?} with {fields:?} in {events:#?}");
+    }
+}
+
+#[tokio::test]
+async fn every_step_in_the_life_of_a_connection_is_an_event() {
+    let events = Events::default();
+    let _guard = tracing::subscriber::set_default(events.clone());
+    let server = serve(gateway!(channel("/", async |text: Text| match &*text {
+        "inside" => Err::<(), _>(Error::internal("the cause")),
+        "upstream" => Err(Error::UpstreamUnreachable("no way there".into())),
+        _ => Err(Error::new("refused", "no")),
+    },)))
+    .await;
+    let mut client = server.connect("/").await;
+    for failure in ["inside", "upstream", "other"] {
+        client.ask(failure).await;
+    }
+    let refused = server
+        .connect_with("/", &[("origin", "https://evil.example")])
+        .await;
+    assert!(refused.is_err());
+    client.close(4000, "enough").await;
+    server.drain().await.unwrap();
+
+    events.has(Level::INFO, "listening", &["127.0.0.1:"]);
+    events.has(Level::TRACE, "accepted", &["127.0.0.1:"]);
+    events.has(
+        Level::DEBUG,
+        "handshake refused",
+        &["403", "why=\"this origin may not connect\""],
+    );
+    events.has(Level::DEBUG, "connected", &["connection="]);
+    events.has(Level::ERROR, "request failed", &["the cause", "route="]);
+    events.has(
+        Level::WARN,
+        "request failed",
+        &["upstream_unreachable", "no way there"],
+    );
+    events.has(Level::DEBUG, "request failed", &["refused"]);
+    events.has(
+        Level::DEBUG,
+        "disconnected",
+        &["code=4000", "reason=enough"],
+    );
+    events.has(Level::INFO, "draining", &["connections=0"]);
+    events.has(Level::INFO, "drained", &["elapsed="]);
+    events.has(Level::INFO, "stopped", &[]);
+}
