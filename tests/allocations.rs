@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpListener;
 use wasabi::{Parser, prelude::*};
 
 /// Counts the allocations of each thread.
@@ -100,7 +101,7 @@ async fn count() -> String {
     ALLOCATIONS.get().to_string()
 }
 
-fn gateway() -> Gateway {
+fn gateway(upstream: &str) -> Gateway {
     gateway!(channel(
         "/",
         parser = JsonKey::at("/action").id("/id"),
@@ -122,6 +123,8 @@ fn gateway() -> Gateway {
                 ],
                 balance([(1, echo), (2, patient)]),
             ),
+            "forwarded" => WebSocket::connect(upstream),
+            "correlated" => WebSocket::connect(upstream).correlate("/id"),
             "a1" => echo,
             "a2" => echo,
             "a3" => echo,
@@ -141,7 +144,7 @@ fn gateway() -> Gateway {
 }
 
 /// A gateway on a thread of its own, so that what the client allocates is not counted.
-fn serve_on_a_thread() -> SocketAddr {
+fn serve_on_a_thread(upstream: String) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -149,7 +152,7 @@ fn serve_on_a_thread() -> SocketAddr {
             .build()
             .expect("a runtime");
         runtime.block_on(async {
-            tell.send(wasabi_tests::serve(gateway()).await.addr)
+            tell.send(wasabi_tests::serve(gateway(&upstream)).await.addr)
                 .expect("somebody waits");
             std::future::pending::<()>().await;
         });
@@ -157,10 +160,29 @@ fn serve_on_a_thread() -> SocketAddr {
     told.recv().expect("the server listens")
 }
 
+/// A WebSocket server that answers with what it gets.
+async fn upstream() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("ws://{}/", listener.local_addr().expect("an address"));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let mut socket = tokio_tungstenite::accept_async(stream)
+                .await
+                .expect("handshake");
+            tokio::spawn(async move {
+                while let Some(Ok(message)) = socket.next().await {
+                    socket.send(message).await.expect("send");
+                }
+            });
+        }
+    });
+    url
+}
+
 /// The allocations of the server while `rounds` times `batch` messages with this action are answered, from the
 /// socket to the socket.
 async fn allocations_on_the_wire(action: &str, batch: usize, rounds: usize) -> usize {
-    let url = format!("ws://{}/", serve_on_a_thread());
+    let url = format!("ws://{}/", serve_on_a_thread(upstream().await));
     let (mut socket, _) = tokio_tungstenite::connect_async(url)
         .await
         .expect("handshake");
@@ -208,4 +230,15 @@ async fn sixteen_requests_in_flight_allocate_nothing_after_the_first_round() {
 #[tokio::test]
 async fn limits_measuring_and_balancing_allocate_nothing() {
     assert_eq!(allocations_on_the_wire("limited", 16, 100).await, 0);
+}
+
+#[tokio::test]
+async fn forwarding_to_a_websocket_server_and_back_allocates_nothing() {
+    assert_eq!(allocations_on_the_wire("forwarded", 1, 1000).await, 0);
+    assert_eq!(allocations_on_the_wire("forwarded", 16, 100).await, 0);
+}
+
+#[tokio::test]
+async fn matching_answers_of_a_websocket_server_by_id_allocates_nothing() {
+    assert_eq!(allocations_on_the_wire("correlated", 1, 1000).await, 0);
 }
