@@ -1,6 +1,7 @@
 //! Tests over real sockets, by concept.
 
 mod suite {
+    mod admin;
     mod balance;
     mod basic_auth;
     mod bearer_auth;

@@ -116,7 +116,7 @@ pub use rustls;
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
 #[cfg(feature = "tls")]
-pub use crate::server::{Tls, TlsError};
+pub use crate::server::{Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
         Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,
@@ -136,7 +136,7 @@ pub use crate::{
     parser::{Envelope, JsonKey, Parser, Raw},
     reply::{IntoReply, Replies, Reply},
     request::{Key, Request, RequestId},
-    server::{ServeError, Server, ServerHandle, readiness},
+    server::{Admin, ServeError, Server, ServerConfig, ServerHandle, readiness},
 };
 
 /// What most gateways need.

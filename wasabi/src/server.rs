@@ -1,6 +1,8 @@
 //! The server: listens, hands connections to the gateway, and drains.
 
 mod acceptor;
+mod admin;
+mod config;
 mod drain;
 mod listener;
 mod patient;
@@ -14,14 +16,17 @@ use std::{io, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 use tokio_util::task::TaskTracker;
 
-#[cfg(feature = "tls")]
-pub use self::tls::{Tls, TlsError};
 use self::{
     acceptor::{Acceptor, LAST_ANSWER},
     drain::{Control, Phase},
     listener::Listener,
 };
-pub use self::{drain::ServerHandle, runtime::readiness};
+pub use self::{admin::Admin, config::ServerConfig, drain::ServerHandle, runtime::readiness};
+#[cfg(feature = "tls")]
+pub use self::{
+    config::TlsFiles,
+    tls::{Tls, TlsError},
+};
 pub(crate) use self::{
     listener::UnixPeer,
     runtime::{Runtime, SocketPermit},
@@ -57,6 +62,7 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
     sources: Vec<Source>,
+    admin: Option<Admin>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     header_timeout: Duration,
@@ -74,6 +80,9 @@ enum Source {
     Plain(String),
     Listener(io::Result<TcpListener>),
 }
+
+/// Sockets of operators that are open at the same time.
+const ADMIN_SOCKETS: usize = 64;
 
 impl Source {
     fn open(listener: std::net::TcpListener) -> Self {
@@ -113,6 +122,10 @@ pub enum ServeError {
     /// The gateway has mistakes that could not be seen at compile time.
     #[error("the gateway has mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
     Gateway(Vec<GatewayError>),
+    /// The certificate cannot be used.
+    #[cfg(feature = "tls")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The signal handlers cannot be installed.
     #[error("cannot listen for signals: {0}")]
     Signals(io::Error),
@@ -133,9 +146,15 @@ impl Server {
         Self::new(Source::open(listener))
     }
 
+    /// A server as a configuration says, which can be changed further. Reads the certificate.
+    pub fn configured(config: &ServerConfig) -> Result<Self, ServeError> {
+        config.server()
+    }
+
     fn new(source: Source) -> Self {
         Self {
             sources: vec![source],
+            admin: None,
             #[cfg(feature = "tls")]
             tls: None,
             header_timeout: Duration::from_secs(3),
@@ -172,6 +191,14 @@ impl Server {
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
+        self
+    }
+
+    /// Answers what operators ask, such as probes, on an address apart from the public ones: an [`Admin`] or just its
+    /// address. It goes on until the server has drained, and its few sockets do not count as
+    /// [`max_sockets`](Self::max_sockets).
+    pub fn admin(mut self, admin: impl Into<Admin>) -> Self {
+        self.admin = Some(admin.into());
         self
     }
 
@@ -237,6 +264,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls: self.tls,
         };
+        let mut accepting = JoinSet::new();
         let mut listening = Vec::new();
         for source in self.sources {
             #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
@@ -247,10 +275,23 @@ impl Server {
             }
             listening.push((source.listen().await?, acceptor));
         }
+        let mut admin_addr = None;
+        if let Some(admin) = self.admin {
+            let listener = Source::Plain(admin.address.clone()).listen().await?;
+            admin_addr = listener.local_addr();
+            let mut acceptor = acceptor.clone();
+            acceptor.router = admin.into_router();
+            acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
+            #[cfg(feature = "tls")]
+            {
+                acceptor.tls = None;
+            }
+            tracing::info!(on = %listener, "listening for operators");
+            accepting.spawn(acceptor.run(listener));
+        }
         if self.signals {
             drain::on_signals(Arc::clone(&self.control)).map_err(ServeError::Signals)?;
         }
-        let mut accepting = JoinSet::new();
         let mut addrs = Vec::new();
         for (listener, acceptor) in listening {
             listener.keep_alive();
@@ -259,7 +300,7 @@ impl Server {
             accepting.spawn(acceptor.run(listener));
         }
         drop(acceptor);
-        self.control.bound(addrs);
+        self.control.bound(addrs, admin_addr);
         self.control.wait_for(Phase::Draining).await;
         drain::drain(
             &self.control,

@@ -23,7 +23,13 @@ pub(super) enum Phase {
 pub(super) struct Control {
     phase: watch::Sender<Phase>,
     /// Of TCP listeners, once the server listens.
-    addrs: watch::Sender<Option<Vec<SocketAddr>>>,
+    addrs: watch::Sender<Option<Addrs>>,
+}
+
+#[derive(Debug, Clone)]
+struct Addrs {
+    public: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 impl Control {
@@ -34,8 +40,8 @@ impl Control {
         }
     }
 
-    pub(super) fn bound(&self, addrs: Vec<SocketAddr>) {
-        self.addrs.send_replace(Some(addrs));
+    pub(super) fn bound(&self, public: Vec<SocketAddr>, admin: Option<SocketAddr>) {
+        self.addrs.send_replace(Some(Addrs { public, admin }));
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -80,6 +86,16 @@ impl ServerHandle {
     /// Waits until the server listens, and tells on which addresses, Unix sockets left out, in the order in which they
     /// were given. Never returns when the server fails to listen.
     pub async fn addrs(&self) -> Vec<SocketAddr> {
+        self.bound().await.public
+    }
+
+    /// Waits until the server listens, and tells where it answers operators; `None` without [`Admin`](crate::Admin), or
+    /// when that is a Unix socket. Never returns when the server fails to listen.
+    pub async fn admin_addr(&self) -> Option<SocketAddr> {
+        self.bound().await.admin
+    }
+
+    async fn bound(&self) -> Addrs {
         let mut addrs = self.0.addrs.subscribe();
         loop {
             if let Some(addrs) = &*addrs.borrow_and_update() {

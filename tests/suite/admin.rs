@@ -1,0 +1,108 @@
+//! The admin listener, and servers from a configuration.
+
+use std::net::SocketAddr;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use wasabi::{Admin, ServeError, ServerConfig, prelude::*};
+use wasabi_tests::{serve_with, soon};
+
+async fn get(addr: SocketAddr, path: &str) -> String {
+    let mut stream = soon(TcpStream::connect(addr))
+        .await
+        .expect("TCP connection");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer");
+    answer
+}
+
+fn gateway() -> Gateway {
+    gateway!(channel("/", async |text: Text| text))
+}
+
+#[tokio::test]
+async fn operators_have_an_address_of_their_own_and_the_public_one_shows_them_nothing() {
+    let debug = axum::Router::new().route("/heap", axum::routing::get(async || "heap"));
+    let admin = Admin::bind("127.0.0.1:0")
+        .metrics(|| "connections 7\n".to_owned())
+        .nest("/debug", debug);
+    let server = serve_with(gateway(), |server| server.admin(admin)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    assert_ne!(addr, server.addr);
+    assert_eq!(server.handle.addrs().await, [server.addr]);
+    let metrics = get(addr, "/metrics").await;
+    assert!(
+        metrics.contains("content-type: text/plain; version=0.0.4"),
+        "{metrics}"
+    );
+    assert!(metrics.ends_with("\r\n\r\nconnections 7\n"), "{metrics}");
+    for path in ["/livez", "/readyz", "/metrics", "/debug/heap"] {
+        assert!(get(addr, path).await.starts_with("HTTP/1.1 200"), "{path}");
+        assert_eq!(server.get(path).await, 404, "{path}");
+    }
+    assert!(
+        get(addr, "/").await.starts_with("HTTP/1.1 404"),
+        "no channel is there"
+    );
+}
+
+#[tokio::test]
+async fn without_metrics_there_is_no_such_path() {
+    let server = serve_with(gateway(), |server| server.admin("127.0.0.1:0")).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    assert!(get(addr, "/metrics").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn readiness_ends_with_the_drain_and_operators_are_answered_although_the_server_is_full() {
+    let gateway = gateway!(channel("/", async |_: Text| std::future::pending::<()>().await));
+    let server = serve_with(gateway, |server| server.admin("127.0.0.1:0").max_sockets(1)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    let mut client = server.connect("/").await;
+    client.send("for ever").await;
+    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 200"));
+    server.handle.drain();
+    assert!(get(addr, "/readyz").await.starts_with("HTTP/1.1 503"));
+    assert!(get(addr, "/livez").await.starts_with("HTTP/1.1 200"));
+    server.handle.stop();
+    server.ended().await.expect("stopped");
+    assert!(soon(TcpStream::connect(addr)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_configuration_makes_a_server() {
+    let config = serde_json::json!({
+        "listen": ["127.0.0.1:0", "127.0.0.1:0"],
+        "listen_plain": ["127.0.0.1:0"],
+        "admin": "127.0.0.1:0",
+        "header_timeout": "1s",
+        "drain_timeout": "2s",
+        "drain_spread": "0s",
+        "max_sockets": 10,
+        "signals": false,
+    });
+    let config: ServerConfig = serde_json::from_value(config).expect("a configuration");
+    let server = Server::configured(&config).expect("a server");
+    let handle = server.handle();
+    let serving = tokio::spawn(server.serve(gateway()));
+    assert_eq!(soon(handle.addrs()).await.len(), 3);
+    assert!(soon(handle.admin_addr()).await.is_some());
+    handle.drain();
+    soon(serving).await.expect("no panic").expect("drained");
+
+    let missing = serde_json::json!({
+        "listen": ["127.0.0.1:0"],
+        "tls": {"certificate": "no/such/file", "key": "nor/this"},
+    });
+    let config: ServerConfig = serde_json::from_value(missing).expect("a configuration");
+    assert!(matches!(
+        Server::configured(&config),
+        Err(ServeError::Tls(_))
+    ));
+}

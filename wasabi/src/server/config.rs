@@ -1,0 +1,210 @@
+//! A server's settings in a file.
+
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+#[cfg(feature = "tls")]
+use super::Tls;
+use super::{Admin, ServeError, Server};
+
+/// The settings of a [`Server`](crate::Server) as a type that serde reads, from whatever format: each has the name and
+/// the default of the method. Unknown names are errors. [`Server::configured`](crate::Server::configured) takes it.
+///
+/// Durations are strings with the units of `gateway!`: `250us`, `100ms`, `2s`, `5min`, `1h`.
+///
+/// ```
+/// use wasabi::{Server, ServerConfig};
+///
+/// let config: ServerConfig = serde_json::from_str(r#"{
+///     "listen": ["127.0.0.1:8080", "unix:/run/gateway.sock"],
+///     "admin": "127.0.0.1:9090",
+///     "drain_timeout": "1min",
+///     "max_sockets": 50000
+/// }"#)?;
+/// let server = Server::configured(&config)?;
+/// # drop(server);
+/// # Ok::<_, Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// Where to listen: see [`Server::bind`](crate::Server::bind). At least one address.
+    #[serde(deserialize_with = "not_empty")]
+    pub listen: Vec<String>,
+    /// Where to listen without TLS: see [`Server::also_bind_plain`](crate::Server::also_bind_plain).
+    #[serde(default)]
+    pub listen_plain: Vec<String>,
+    /// Where to answer operators: see [`Server::admin`](crate::Server::admin).
+    #[serde(default)]
+    pub admin: Option<String>,
+    /// See [`Server::tls`](crate::Server::tls).
+    #[cfg(feature = "tls")]
+    #[serde(default)]
+    pub tls: Option<TlsFiles>,
+    /// See [`Server::header_timeout`](crate::Server::header_timeout).
+    #[serde(default, deserialize_with = "duration")]
+    pub header_timeout: Option<Duration>,
+    /// See [`Server::request_timeout`](crate::Server::request_timeout).
+    #[serde(default, deserialize_with = "duration")]
+    pub request_timeout: Option<Duration>,
+    /// See [`Server::drain_timeout`](crate::Server::drain_timeout).
+    #[serde(default, deserialize_with = "duration")]
+    pub drain_timeout: Option<Duration>,
+    /// See [`Server::drain_spread`](crate::Server::drain_spread).
+    #[serde(default, deserialize_with = "duration")]
+    pub drain_spread: Option<Duration>,
+    /// See [`Server::max_sockets`](crate::Server::max_sockets).
+    #[serde(default)]
+    pub max_sockets: Option<usize>,
+    /// See [`Server::signals`](crate::Server::signals).
+    #[serde(default)]
+    pub signals: Option<bool>,
+}
+
+/// The files of a certificate.
+#[cfg(feature = "tls")]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct TlsFiles {
+    /// The certificate and those that vouch for it, in PEM.
+    pub certificate: PathBuf,
+    /// Its private key, in PEM.
+    pub key: PathBuf,
+    /// See [`Tls::handshake_timeout`](crate::Tls::handshake_timeout).
+    #[serde(default, deserialize_with = "duration")]
+    pub handshake_timeout: Option<Duration>,
+}
+
+#[cfg(feature = "tls")]
+impl TlsFiles {
+    /// Reads the files.
+    pub fn load(&self) -> Result<Tls, crate::TlsError> {
+        let tls = Tls::from_pem(&self.certificate, &self.key)?;
+        Ok(match self.handshake_timeout {
+            Some(timeout) => tls.handshake_timeout(timeout),
+            None => tls,
+        })
+    }
+}
+
+impl ServerConfig {
+    pub(super) fn server(&self) -> Result<Server, ServeError> {
+        let mut addresses = self.listen.iter();
+        let mut server = Server::bind(addresses.next().map_or("", String::as_str));
+        server = addresses.fold(server, Server::also_bind);
+        server = self
+            .listen_plain
+            .iter()
+            .fold(server, Server::also_bind_plain);
+        if let Some(address) = &self.admin {
+            server = server.admin(Admin::bind(address));
+        }
+        #[cfg(feature = "tls")]
+        if let Some(files) = &self.tls {
+            server = server.tls(files.load()?);
+        }
+        let durations: [(_, fn(Server, Duration) -> Server); 4] = [
+            (self.header_timeout, Server::header_timeout),
+            (self.request_timeout, Server::request_timeout),
+            (self.drain_timeout, Server::drain_timeout),
+            (self.drain_spread, Server::drain_spread),
+        ];
+        for (duration, set) in durations {
+            if let Some(duration) = duration {
+                server = set(server, duration);
+            }
+        }
+        if let Some(sockets) = self.max_sockets {
+            server = server.max_sockets(sockets);
+        }
+        if let Some(signals) = self.signals {
+            server = server.signals(signals);
+        }
+        Ok(server)
+    }
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let list = Vec::deserialize(deserializer)?;
+    if list.is_empty() {
+        return Err(D::Error::custom("there must be an address to listen on"));
+    }
+    Ok(list)
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let duration = parse_duration(&text).ok_or_else(|| {
+        D::Error::custom(format_args!(
+            "`{text}` is not a duration; write it like `250us`, `100ms`, `2s`, `5min` or `1h`"
+        ))
+    })?;
+    Ok(Some(duration))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    Some(match unit {
+        "us" => Duration::from_micros(number),
+        "ms" => Duration::from_millis(number),
+        "s" => Duration::from_secs(number),
+        "min" => Duration::from_secs(number.checked_mul(60)?),
+        "h" => Duration::from_secs(number.checked_mul(3600)?),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_the_units_of_the_macro() {
+        let cases = [
+            ("250us", Some(Duration::from_micros(250))),
+            ("100ms", Some(Duration::from_millis(100))),
+            ("2s", Some(Duration::from_secs(2))),
+            ("5min", Some(Duration::from_secs(300))),
+            ("1h", Some(Duration::from_secs(3600))),
+            ("5", None),
+            ("s", None),
+            ("", None),
+            ("5m", None),
+            ("-5s", None),
+            ("5 s", None),
+            ("99999999999999999999s", None),
+            ("18446744073709551615h", None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parse_duration(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_in_a_configuration_are_told() {
+        let cases = [
+            (r#"{}"#, "missing field `listen`"),
+            (r#"{"listen":[]}"#, "there must be an address to listen on"),
+            (r#"{"listen":["a"],"drain":"1s"}"#, "unknown field `drain`"),
+            (
+                r#"{"listen":["a"],"drain_timeout":"soon"}"#,
+                "`soon` is not a duration",
+            ),
+            (
+                r#"{"listen":["a"],"drain_timeout":30}"#,
+                "expected a string",
+            ),
+        ];
+        for (text, expected) in cases {
+            let error = serde_json::from_str::<ServerConfig>(text).expect_err(text);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
