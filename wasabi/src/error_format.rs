@@ -48,6 +48,8 @@ impl ErrorFormat {
     }
 
     /// JSON errors with the id at this JSON pointer (RFC 6901).
+    ///
+    /// It cannot be the whole document, nor a part of the error: then the id stands at `/id`.
     pub fn json_id_at(pointer: impl Into<Arc<str>>) -> Self {
         Self::Json(JsonErrors {
             id_at: Some(pointer.into()),
@@ -128,7 +130,8 @@ impl JsonErrors {
             Ok(raw) => raw.get().to_owned(),
             Err(_) => Value::from(id.as_str()).to_string(),
         };
-        let pointer = self.id_at.as_deref().unwrap_or("/id");
+        let is_free = |at: &&str| at.len() > 1 && *at != "/error" && !at.starts_with("/error/");
+        let pointer = self.id_at.as_deref().filter(is_free).unwrap_or("/id");
         let nested =
             pointer
                 .rsplit('/')
@@ -161,4 +164,30 @@ pub(crate) fn report(
         _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),
     }
     format.write(error, id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written_at(pointer: &str) -> Value {
+        let format = ErrorFormat::json_id_at(pointer);
+        let reply = format.write(&Error::NoRoute, Some(&RequestId::new("7")));
+        let text = reply.as_messages()[0]
+            .as_text()
+            .unwrap_or_default()
+            .to_owned();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    #[test]
+    fn an_error_is_json_wherever_the_id_is_to_stand() {
+        assert_eq!(written_at("/req_id")["req_id"], 7);
+        assert_eq!(written_at("/a/b~1c")["a"]["b/c"], 7);
+        for taken in ["", "/", "/error", "/error/id"] {
+            let written = written_at(taken);
+            assert_eq!(written["id"], 7, "{taken}");
+            assert_eq!(written["error"]["code"], "no_route", "{taken}");
+        }
+    }
 }
