@@ -232,3 +232,65 @@ async fn the_bff_example_composes_calls_beside_a_passthrough() {
         (&8.into(), &"bad_request".into())
     );
 }
+
+#[tokio::test]
+async fn the_auth_example_gives_out_tokens_and_takes_them() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+
+    let example = Example::start("auth", &["127.0.0.1:0"]);
+    let login = format!("{}/login", example.url());
+    let mut request = login.as_str().into_client_request().expect("a URL");
+    let alice = "Basic YWxpY2U6d29uZGVybGFuZA==".parse().expect("a value");
+    request.headers_mut().insert("authorization", alice);
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(request))
+        .await
+        .expect("handshake");
+    let (token, other) = (ask(&mut socket, "me").await, ask(&mut socket, "me").await);
+
+    let with_token = format!("{}/?token={token}", example.url());
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(&with_token))
+        .await
+        .expect("handshake");
+    assert_eq!(ask(&mut socket, "hi").await, "hello, alice");
+    let stay = ask(&mut socket, &format!("refresh {other}")).await;
+    assert_eq!(stay, "you may stay");
+    let refused = ask(&mut socket, "refresh nonsense").await;
+    assert!(refused.starts_with("unauthorized"), "{refused}");
+
+    for refused in [login, format!("{with_token}x")] {
+        let answer = soon(tokio_tungstenite::connect_async(&refused)).await;
+        let Err(tokio_tungstenite::tungstenite::Error::Http(answer)) = answer else {
+            panic!("{refused}: {answer:?}");
+        };
+        assert_eq!(answer.status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn the_chat_example_tells_a_room_what_is_said_in_it() {
+    let example = Example::start("chat", &["127.0.0.1:0"]);
+    let enter = async |name: &str, room: &str| {
+        let url = format!("{}/chat?name={name}", example.url());
+        let (mut socket, _) = soon(tokio_tungstenite::connect_async(url))
+            .await
+            .expect("handshake");
+        let join = serde_json::json!({"action": "join", "room": room});
+        let line = ask(&mut socket, &join.to_string()).await;
+        let expected = format!(r#"{{"room":"{room}","from":"{name}","text":"has come in"}}"#);
+        assert_eq!(line, expected);
+        socket
+    };
+    let mut alice = enter("alice", "blue").await;
+    let mut bob = enter("bob", "red").await;
+    let mut eve = enter("eve", "blue").await;
+    soon(alice.next()).await.expect("eve").expect("eve");
+
+    let say = r#"{"action":"say","room":"blue","text":"<b>hello</b>"}"#;
+    let line = r#"{"room":"blue","from":"eve","text":"<b>hello</b>"}"#;
+    assert_eq!(ask(&mut eve, say).await, line);
+    let heard = soon(alice.next()).await.expect("eve").expect("eve");
+    assert_eq!(heard.into_text().expect("text"), line);
+    assert!(ask(&mut bob, say).await.contains("not_in_room"));
+    let unknown = ask(&mut bob, r#"{"action":"shout"}"#).await;
+    assert!(unknown.contains("no_route"), "{unknown}");
+}

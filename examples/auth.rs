@@ -1,0 +1,109 @@
+//! Clients that say who they are: users with passwords on one channel, short-lived tokens on another.
+//!
+//! `cargo run --example auth`; an address as argument is where to listen.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use wasabi::{Error, prelude::*};
+
+/// Tokens that have been given out, to whom, and until when. A real one would be signed, or kept in a database.
+#[derive(Clone, Default)]
+struct Tokens {
+    given: Arc<Mutex<HashMap<String, (String, SystemTime)>>>,
+    count: Arc<AtomicU64>,
+}
+
+/// How long a token is good.
+const GOOD_FOR: Duration = Duration::from_secs(30);
+
+impl Tokens {
+    fn give(&self, user: &str) -> String {
+        // Enough for an example; a token that protects something is random.
+        let token = format!("token-{}", self.count.fetch_add(1, Ordering::Relaxed));
+        let expiry = SystemTime::now() + GOOD_FOR;
+        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.retain(|_, (_, expiry)| *expiry > SystemTime::now());
+        given.insert(token.clone(), (user.to_owned(), expiry));
+        token
+    }
+
+    async fn verify(self, token: String) -> Option<Identity<String>> {
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let (user, expiry) = given.get(&token)?.clone();
+        (expiry > SystemTime::now()).then(|| Identity::new(user).expires_at(expiry))
+    }
+}
+
+/// Gives a user who has come with a password a token to come back with.
+async fn token(State(tokens): State<Tokens>, user: Identity<String>) -> String {
+    tokens.give(&user)
+}
+
+/// Lets a client stay that sends a new token in time.
+async fn refresh(
+    State(tokens): State<Tokens>,
+    token: Text,
+    user: Identity<String>,
+    connection: Connection,
+) -> Result<String> {
+    let new = token.trim_start_matches("refresh ").to_owned();
+    match tokens.verify(new).await {
+        Some(identity) if *identity == *user => {
+            connection.expire_at(identity.expiry());
+            Ok("you may stay".to_owned())
+        }
+        _ => Err(Error::new("unauthorized", "this token is not good")),
+    }
+}
+
+/// The first word of a message is its key.
+fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
+    let text = message.as_text().unwrap_or_default();
+    let word = text.split(' ').next().unwrap_or_default();
+    Ok(Some(Envelope::new(word)))
+}
+
+fn gateway() -> Gateway {
+    let tokens = Tokens::default();
+    let users = BasicAuth::users("examples", [("alice", "wonderland"), ("bob", "builder")]);
+    let verify = {
+        let tokens = tokens.clone();
+        move |token| tokens.clone().verify(token)
+    };
+    gateway!(
+        state = tokens,
+        // `alice:wonderland` in the header `Authorization`; any message is answered with a token.
+        channel("/login", http = [users], token),
+        // The token in the header, or as browsers must, in the query.
+        channel(
+            "/",
+            http = [BearerAuth::new(verify).query_parameter("token")],
+            parser = first_word,
+            match key {
+                "refresh" => refresh,
+                _ => async |user: Identity<String>| format!("hello, {}", *user),
+            },
+        ),
+    )
+}
+
+#[tokio::main]
+async fn main() -> Result<(), ServeError> {
+    let address = std::env::args().nth(1);
+    let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    let handle = server.handle();
+    tokio::spawn(async move {
+        let addr = handle.addr().await;
+        println!("listening on ws://{addr}");
+        println!("get a token: npx wscat --auth alice:wonderland -c ws://{addr}/login -x me");
+        println!("come with it: npx wscat -c 'ws://{addr}/?token=token-0' -x hi");
+    });
+    server.serve(gateway()).await
+}

@@ -1,0 +1,127 @@
+//! A chat: rooms are groups of connections, and what somebody says goes to everybody in the room.
+//!
+//! `cargo run --example chat`, then open the page that it names in two tabs; an address as argument is where to
+//! listen.
+
+use axum::response::Html;
+use serde::{Deserialize, Serialize};
+use wasabi::{CloseCode, Error, prelude::*};
+
+/// What a client says.
+#[derive(Deserialize)]
+struct Said {
+    room: String,
+    text: String,
+}
+
+#[derive(Deserialize)]
+struct Room {
+    room: String,
+}
+
+/// What the others read.
+#[derive(Serialize)]
+struct Line<'a> {
+    room: &'a str,
+    from: &'a str,
+    text: &'a str,
+}
+
+#[derive(Deserialize)]
+struct Guest {
+    name: Option<String>,
+}
+
+impl Guest {
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or("somebody")
+    }
+}
+
+/// Rooms that one client may be in, so that nobody fills the memory with names.
+const MAX_ROOMS: usize = 10;
+
+fn tell(registry: &Registry, room: &str, from: &str, text: &str) -> Result<()> {
+    let line = serde_json::to_string(&Line { room, from, text })?;
+    // Who does not read what the room says is no use to it.
+    for slow in registry.group(room).broadcast(line).skipped {
+        slow.close(CloseCode::POLICY);
+    }
+    Ok(())
+}
+
+async fn join(
+    State(registry): State<Registry>,
+    Json(Room { room }): Json<Room>,
+    Query(guest): Query<Guest>,
+    connection: Connection,
+) -> Result<()> {
+    if registry.groups_of(&connection).len() >= MAX_ROOMS {
+        return Err(Error::new("too_many_rooms", "leave a room first"));
+    }
+    if registry.join(&room, &connection) {
+        tell(&registry, &room, guest.name(), "has come in")?;
+    }
+    Ok(())
+}
+
+async fn leave(
+    State(registry): State<Registry>,
+    Json(Room { room }): Json<Room>,
+    Query(guest): Query<Guest>,
+    connection: Connection,
+) -> Result<()> {
+    if registry.leave(&room, &connection) {
+        tell(&registry, &room, guest.name(), "has left")?;
+    }
+    Ok(())
+}
+
+async fn say(
+    State(registry): State<Registry>,
+    Json(said): Json<Said>,
+    Query(guest): Query<Guest>,
+    connection: Connection,
+) -> Result<()> {
+    if !registry.group(&*said.room).contains(&connection) {
+        return Err(Error::new("not_in_room", "join the room first"));
+    }
+    tell(&registry, &said.room, guest.name(), &said.text)
+}
+
+fn gateway() -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        get("/", async || Html(include_str!("chat/page.html"))),
+        channel(
+            "/chat",
+            registry = registry,
+            max_message_size = 4KiB,
+            ping = 20s,
+            parser = JsonKey::at("/action"),
+            match key {
+                "join" => join,
+                "leave" => leave,
+                "say" => with(
+                    [RateLimit::per_second(5).by(|req| req.connection().id())],
+                    say
+                ),
+                _ => NoRoute,
+            },
+        ),
+    )
+}
+
+#[tokio::main]
+async fn main() -> Result<(), ServeError> {
+    let address = std::env::args().nth(1);
+    let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    let handle = server.handle();
+    tokio::spawn(async move {
+        let addr = handle.addr().await;
+        println!("listening on ws://{addr}");
+        println!("try it: open http://{addr}/ in two tabs");
+    });
+    server.serve(gateway()).await
+}
