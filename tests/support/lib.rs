@@ -1,5 +1,6 @@
 //! What the tests share: a gateway on a free port, and a client that does not wait for ever.
 
+pub mod broker;
 pub mod example;
 
 use std::{

@@ -1,9 +1,24 @@
 //! Message queues: a request goes to a broker, the reply of a worker comes back.
 
+#[cfg(feature = "amqp")]
+mod amqp;
 mod callback;
 mod inbox;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod link;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(
+    feature = "amqp",
+    feature = "kafka",
+    feature = "nats",
+    feature = "redis"
+))]
+mod session_task;
 mod transport;
 
 use std::{
@@ -15,6 +30,14 @@ use std::{
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+#[cfg(feature = "amqp")]
+pub use self::amqp::{Amqp, AmqpSession};
+#[cfg(feature = "kafka")]
+pub use self::kafka::{Kafka, KafkaSession};
+#[cfg(feature = "nats")]
+pub use self::nats::{Nats, NatsSession};
+#[cfg(feature = "redis")]
+pub use self::redis::{Redis, RedisSession};
 pub use self::{
     callback::Callback,
     inbox::{CorrelationId, DroppedReplies, Inbox},

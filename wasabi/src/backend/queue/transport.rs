@@ -113,3 +113,11 @@ impl<'a> Outgoing<'a> {
 pub(super) fn kind(message: &Message) -> &'static str {
     if message.is_text() { "text" } else { "binary" }
 }
+
+/// When something expires, in milliseconds since 1970.
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
+pub(super) fn expires_at(expires_in: Duration) -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let at = now.unwrap_or_default().saturating_add(expires_in);
+    at.as_millis().try_into().unwrap_or(u64::MAX)
+}

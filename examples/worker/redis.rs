@@ -1,0 +1,69 @@
+//! A worker over Redis streams, with the client library of Redis alone.
+
+use std::collections::HashMap;
+
+use redis::{AsyncConnectionConfig, Client, RedisResult};
+
+use super::{Answer, Error};
+
+type Fields = HashMap<String, Vec<u8>>;
+type Streams = Vec<(String, Vec<(String, Fields)>)>;
+
+/// Answers requests until the connection breaks.
+pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), Error> {
+    let client = Client::open(url)?;
+    // One connection waits for requests, without a limit; the other one answers.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let mut requests = client
+        .get_multiplexed_async_connection_with_config(&patient)
+        .await?;
+    let mut replies = client.get_multiplexed_async_connection().await?;
+
+    let created: RedisResult<()> = redis::cmd("XGROUP")
+        .arg(&["CREATE", topic, "workers", "0", "MKSTREAM"])
+        .query_async(&mut replies)
+        .await;
+    match created {
+        Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
+        _ => {}
+    }
+    // First what this worker has taken before and not acknowledged, then what is new.
+    let mut from = "0";
+    loop {
+        let streams: Option<Streams> = redis::cmd("XREADGROUP")
+            .arg(&["GROUP", "workers", "worker-1", "COUNT", "64"])
+            .arg(&["BLOCK", "0", "STREAMS", topic, from])
+            .query_async(&mut requests)
+            .await?;
+        let entries = streams
+            .into_iter()
+            .flatten()
+            .flat_map(|(_, entries)| entries);
+        let mut commands = redis::pipe();
+        let mut any = false;
+        for (entry, fields) in entries {
+            any = true;
+            if let Some(reply_to) = fields.get("reply_to") {
+                commands
+                    .cmd("XADD")
+                    .arg(reply_to)
+                    .arg(&["MAXLEN", "~", "10000", "*"])
+                    .arg("id")
+                    .arg(fields.get("id"))
+                    .arg("kind")
+                    .arg(fields.get("kind"))
+                    .arg("payload")
+                    .arg(answer(fields.get("payload").map_or(&[], Vec::as_slice)))
+                    .cmd("EXPIRE")
+                    .arg(reply_to)
+                    .arg(300);
+            }
+            commands.cmd("XACK").arg(&[topic, "workers", &entry]);
+        }
+        if any {
+            commands.exec_async(&mut replies).await?;
+        } else {
+            from = ">";
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Real message brokers, as processes of their own that can be killed and started again.
+
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A broker on a private port, with its data in a temporary directory. It is stopped when this is dropped.
+pub struct Broker {
+    kind: Kind,
+    port: u16,
+    dir: PathBuf,
+    process: Option<Child>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Redis,
+    RabbitMq,
+    Nats,
+    Kafka,
+}
+
+impl Broker {
+    /// Redis, which keeps its data in a file.
+    pub fn redis() -> Self {
+        Self::new(Kind::Redis)
+    }
+
+    /// RabbitMQ: the one that `tests/run` has started, or else a new one.
+    pub fn rabbitmq() -> Self {
+        Self::new(Kind::RabbitMq)
+    }
+
+    /// NATS.
+    pub fn nats() -> Self {
+        Self::new(Kind::Nats)
+    }
+
+    /// Tansu, which speaks the protocol of Kafka and keeps its data in memory.
+    pub fn kafka() -> Self {
+        Self::new(Kind::Kafka)
+    }
+
+    fn new(kind: Kind) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let nth = COUNT.fetch_add(1, Ordering::SeqCst);
+        let name = format!("wasabi-broker-{}-{nth}", std::process::id());
+        let mut broker = Self {
+            kind,
+            port: free_port(),
+            dir: std::env::temp_dir().join(name),
+            process: None,
+        };
+        match std::env::var_os("WASABI_TEST_RABBITMQ") {
+            // It is listening, or about to.
+            Some(dir) if kind == Kind::RabbitMq => {
+                broker.dir = dir.into();
+                broker.wait_for_rabbitmq();
+            }
+            _ => {
+                fs::create_dir_all(&broker.dir).expect("a temporary directory");
+                broker.start();
+            }
+        }
+        broker
+    }
+
+    /// Where it listens, in the form that its clients want.
+    pub fn url(&self) -> String {
+        let Self { kind, port, .. } = self;
+        match kind {
+            Kind::Redis => format!("redis://127.0.0.1:{port}/"),
+            Kind::RabbitMq => format!("amqp://guest:guest@127.0.0.1:{port}/%2f"),
+            Kind::Nats => format!("nats://127.0.0.1:{port}"),
+            Kind::Kafka => format!("127.0.0.1:{port}"),
+        }
+    }
+
+    /// Starts it, again after [`kill`](Self::kill), and returns when it answers.
+    pub fn start(&mut self) {
+        let port = self.port.to_string();
+        let mut command = match self.kind {
+            Kind::RabbitMq => {
+                assert!(rabbitmq("start", &self.dir), "RabbitMQ starts");
+                self.wait_for_rabbitmq();
+                return;
+            }
+            Kind::Redis => {
+                let mut redis = Command::new("redis-server");
+                redis.args([
+                    "--port",
+                    &port,
+                    "--bind",
+                    "127.0.0.1",
+                    "--appendonly",
+                    "yes",
+                ]);
+                redis
+            }
+            Kind::Nats => {
+                let mut nats = Command::new(tools().join("python/bin/nats-server"));
+                nats.args(["-a", "127.0.0.1", "-p", &port]);
+                nats
+            }
+            Kind::Kafka => {
+                let url = format!("tcp://127.0.0.1:{port}");
+                let mut tansu = Command::new(tools().join("tansu"));
+                tansu.args(["broker", "--storage-engine", "memory://tansu/"]);
+                tansu.args(["--listener-url", &url, "--advertised-listener-url", &url]);
+                tansu
+            }
+        };
+        let output = fs::File::create(self.dir.join("output")).expect("a file");
+        let process = command
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .stderr(output.try_clone().expect("a file"))
+            .stdout(output)
+            .spawn();
+        self.process = Some(process.expect("the broker is installed: run tests/run"));
+        self.wait();
+    }
+
+    /// Kills it, as a crash does.
+    pub fn kill(&mut self) {
+        if self.kind == Kind::RabbitMq {
+            assert!(rabbitmq("kill", &self.dir), "RabbitMQ is killed");
+        } else if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !self.answers() {
+            assert!(Instant::now() < deadline, "the broker does not start");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)) else {
+            return false;
+        };
+        if self.kind != Kind::Redis {
+            return true;
+        }
+        // While it loads its data, it answers with an error.
+        let mut pong = [0; 5];
+        stream.write_all(b"PING\r\n").is_ok()
+            && stream.read_exact(&mut pong).is_ok()
+            && &pong == b"+PONG"
+    }
+
+    fn wait_for_rabbitmq(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let port = fs::read_to_string(self.dir.join("port")).unwrap_or_default();
+            if let Ok(port) = port.trim().parse() {
+                self.port = port;
+                if self.answers() {
+                    return;
+                }
+            }
+            assert!(Instant::now() < deadline, "RabbitMQ does not start");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if self.kind == Kind::RabbitMq {
+            if std::env::var_os("WASABI_TEST_RABBITMQ").is_some() {
+                return;
+            }
+            rabbitmq("kill", &self.dir);
+        }
+        if let Some(mut process) = self.process.take() {
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn rabbitmq(command: &str, dir: &Path) -> bool {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("brokers/rabbitmq");
+    let status = Command::new(script).arg(command).arg(dir).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn tools() -> PathBuf {
+    let tools = std::env::var_os("WASABI_TEST_TOOLS");
+    PathBuf::from(tools.expect("WASABI_TEST_TOOLS is set by tests/run"))
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    listener.local_addr().expect("an address").port()
+}

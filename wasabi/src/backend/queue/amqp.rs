@@ -1,0 +1,252 @@
+//! RabbitMQ, by AMQP 0-9-1, as the broker of a queue: direct reply-to.
+
+use std::{borrow::Cow, fmt};
+
+use bytes::Bytes;
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use lapin::{
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
+    options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions},
+    types::{AMQPValue, FieldTable, ShortString},
+    uri::AMQPUri,
+};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Inbox, Outgoing, Queue, Session, Transport,
+    session_task::{Ending, SessionTask},
+};
+use crate::{BoxError, Error, Result};
+
+/// RabbitMQ as the transport of a queue.
+///
+/// ```
+/// use wasabi::Queue;
+///
+/// let queue = Queue::amqp("amqp://guest:guest@127.0.0.1:5672/%2f", "orders");
+/// # drop(queue);
+/// ```
+///
+/// # For workers
+///
+/// A request goes through the default exchange to the queue that is named by the topic. The worker declares that
+/// queue; while it does not exist, requests fail at once with `upstream_unreachable`. Properties of a request:
+///
+/// | property | value |
+/// |---|---|
+/// | `correlation_id` | the correlation id |
+/// | `reply_to` | where the reply goes; absent when no reply is expected |
+/// | `type` | `text` or `binary` |
+/// | `expiration` | RabbitMQ drops the request when nobody waits any more; absent when no reply is expected |
+/// | `headers` | the headers of the queue |
+///
+/// The reply is published through the default exchange with the routing key `reply_to`, the same `correlation_id`, and
+/// `type` (text if absent).
+///
+/// # Limits
+///
+/// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
+/// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
+/// `upstream_unreachable`. `amqps` URLs are not supported.
+pub struct Amqp {
+    uri: Result<AMQPUri, String>,
+}
+
+/// Messages that wait to be written to the connection.
+const WRITE_QUEUE: usize = 64;
+/// Messages that RabbitMQ has not confirmed yet; further ones wait.
+const UNCONFIRMED: usize = 1024;
+
+impl Amqp {
+    /// RabbitMQ at an `amqp://` URL.
+    pub fn new(url: impl AsRef<str>) -> Self {
+        Self {
+            uri: url.as_ref().parse(),
+        }
+    }
+}
+
+impl Queue<Amqp> {
+    /// A queue over [`Amqp`], at an `amqp://` URL. The topic is the name of a RabbitMQ queue.
+    pub fn amqp(url: impl AsRef<str>, queue: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Amqp::new(url), queue)
+    }
+}
+
+impl Transport for Amqp {
+    type Session = AmqpSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<AmqpSession, BoxError> {
+        let uri = self.uri.as_ref().map_err(|mistake| mistake.as_str())?;
+        let properties = ConnectionProperties::default().with_connection_name("wasabi".into());
+        let connection = Connection::connect_uri(uri.clone(), properties).await?;
+        let channel = connection.create_channel().await?;
+        channel
+            .confirm_select(ConfirmSelectOptions::default())
+            .await?;
+        // Requests have to be published on the channel that receives their replies.
+        let replies = channel
+            .basic_consume(
+                REPLY_TO.into(),
+                "".into(),
+                BasicConsumeOptions {
+                    no_ack: true,
+                    ..Default::default()
+                },
+                FieldTable::default(),
+            )
+            .await?;
+        let (publisher, messages) = mpsc::channel(WRITE_QUEUE);
+        let task = async move {
+            let events = connection.events_listener();
+            tokio::select! {
+                error = broken(events) => error,
+                error = read(replies, inbox) => error,
+                error = write(channel, messages) => error,
+            }
+        };
+        Ok(AmqpSession {
+            publisher,
+            task: SessionTask::spawn(Ending::new(), task),
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match &self.uri {
+            Ok(_) => Ok(()),
+            Err(mistake) => Err(format!("this is no URL of RabbitMQ: {mistake}")),
+        }
+    }
+}
+
+const REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
+async fn broken(events: impl futures_util::Stream<Item = Event>) -> BoxError {
+    let mut events = std::pin::pin!(events);
+    while let Some(event) = events.next().await {
+        if let Event::Error(error) = event {
+            return error.into();
+        }
+    }
+    "the connection has ended".into()
+}
+
+/// Reads replies until the connection breaks.
+async fn read(mut replies: Consumer, inbox: Inbox) -> BoxError {
+    while let Some(delivery) = replies.next().await {
+        let delivery = match delivery {
+            Ok(delivery) => delivery,
+            Err(error) => return error.into(),
+        };
+        let id = delivery.properties.correlation_id().as_ref();
+        let kind = delivery.properties.kind().as_ref();
+        inbox.reply_with(
+            id.map_or("", ShortString::as_str),
+            kind.map(|kind| kind.as_str().as_bytes()),
+            Bytes::from(delivery.data),
+        );
+    }
+    "the consumer has ended".into()
+}
+
+/// Writes messages and waits for their confirmations until the connection breaks. It does not depend on whether
+/// somebody still waits for them.
+async fn write(channel: Channel, mut messages: mpsc::Receiver<Publish>) -> BoxError {
+    let mut unconfirmed = FuturesUnordered::new();
+    loop {
+        let Publish {
+            topic,
+            payload,
+            properties,
+            done,
+        } = tokio::select! {
+            message = messages.recv(), if unconfirmed.len() < UNCONFIRMED => match message {
+                Some(message) => message,
+                None => return "the session is dropped".into(),
+            },
+            Some(()) = unconfirmed.next() => continue,
+        };
+        let options = BasicPublishOptions {
+            mandatory: true,
+            ..Default::default()
+        };
+        let written = channel.basic_publish("".into(), topic, options, &payload, properties);
+        match written.await {
+            Ok(confirm) => unconfirmed.push(confirm.map(|confirmed| {
+                let _ = done.send(match confirmed {
+                    Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(()),
+                    Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(_)) => {
+                        Err(Error::UpstreamUnreachable("there is no such queue".into()))
+                    }
+                    Err(error) => Err(Error::UpstreamLost(error.into())),
+                });
+            })),
+            Err(error) => {
+                let reason: BoxError = error.to_string().into();
+                let _ = done.send(Err(Error::UpstreamLost(error.into())));
+                return reason;
+            }
+        }
+    }
+}
+
+struct Publish {
+    topic: ShortString,
+    payload: Bytes,
+    properties: BasicProperties,
+    done: oneshot::Sender<Result<()>>,
+}
+
+/// A connection to [`Amqp`].
+pub struct AmqpSession {
+    publisher: mpsc::Sender<Publish>,
+    task: SessionTask,
+}
+
+impl Session for AmqpSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        let mut properties = BasicProperties::default()
+            .with_correlation_id(message.id.as_str().into())
+            .with_type(message.kind().into());
+        if message.expects_reply {
+            // Rounded up: an expiration of 0 would drop what no worker waits for.
+            let millis = message.expires_in.as_millis() + 1;
+            properties = properties
+                .with_reply_to(REPLY_TO.into())
+                .with_expiration(millis.to_string().into());
+        }
+        if !message.headers.is_empty() {
+            let mut headers = FieldTable::default();
+            for (name, value) in message.headers {
+                headers.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
+            }
+            properties = properties.with_headers(headers);
+        }
+        let (done, published) = oneshot::channel();
+        let lost = || Error::UpstreamLost("the connection broke".into());
+        let message = Publish {
+            topic: message.topic.into(),
+            payload: message.request.payload(),
+            properties,
+            done,
+        };
+        self.publisher.send(message).await.map_err(|_| lost())?;
+        published.await.unwrap_or_else(|_| Err(lost()))
+    }
+
+    async fn closed(&self) -> BoxError {
+        self.task.ended().await
+    }
+}
+
+impl fmt::Debug for Amqp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Amqp(..)")
+    }
+}
+
+impl fmt::Debug for AmqpSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AmqpSession(..)")
+    }
+}

@@ -1,0 +1,300 @@
+//! Kafka, or what speaks its protocol, as the broker of a queue: a topic for requests, another for replies.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use rdkafka::{
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{Consumer, StreamConsumer},
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, Headers, OwnedHeaders},
+    producer::{FutureProducer, FutureRecord},
+};
+use tokio::{runtime::Handle, sync::oneshot};
+
+use super::{
+    Inbox, Outgoing, Queue, Session, Transport,
+    session_task::{Ending, SessionTask},
+    transport::expires_at,
+};
+use crate::{BoxError, Error, Result};
+
+/// Kafka as the transport of a queue.
+///
+/// ```
+/// use wasabi::{Queue, queue::Kafka};
+///
+/// let queue = Queue::kafka("127.0.0.1:9092", "orders", "orders.replies");
+/// let with_settings = Queue::new(
+///     Kafka::new("127.0.0.1:9092", "orders.replies").set("client.id", "gateway-1"),
+///     "orders",
+/// );
+/// # drop((queue, with_settings));
+/// ```
+///
+/// # For workers
+///
+/// A request is a record of the queue's topic, a reply one of the reply topic. Both topics must exist. The value is the
+/// message; headers of a request:
+///
+/// | header | value |
+/// |---|---|
+/// | `id` | the correlation id |
+/// | `reply_to` | the topic that the reply goes to; absent when no reply is expected |
+/// | `kind` | `text` or `binary` |
+/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | others | the headers of the queue |
+///
+/// The reply goes to the topic `reply_to` with the same `id`, and `kind` (text if absent).
+///
+/// # Limits
+///
+/// Every gateway reads all partitions of its reply topic, from where they ended when it started. Gateways that share a
+/// reply topic see, count and drop each other's replies: give each of them its own, with few partitions and a short
+/// retention. Replies are kept in Kafka while the gateway reconnects. TLS and SASL are not compiled in.
+pub struct Kafka {
+    config: ClientConfig,
+    replies: String,
+    /// Where to go on reading, by partition.
+    offsets: Offsets,
+}
+
+type Offsets = Arc<Mutex<HashMap<i32, i64>>>;
+
+/// For what asks the broker while connecting.
+const ASK_TIMEOUT: Duration = Duration::from_secs(3);
+
+impl Kafka {
+    /// Kafka at a broker, or at several separated by commas, with the topic that replies come by.
+    pub fn new(brokers: impl AsRef<str>, replies: impl Into<String>) -> Self {
+        let brokers = brokers.as_ref();
+        let mut config = ClientConfig::new();
+        config
+            .set(
+                "bootstrap.servers",
+                brokers.strip_prefix("kafka://").unwrap_or(brokers),
+            )
+            .set("client.id", "wasabi")
+            .set("socket.keepalive.enable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000");
+        Self {
+            config,
+            replies: replies.into(),
+            offsets: Offsets::default(),
+        }
+    }
+
+    /// A setting of librdkafka, such as `security.protocol`.
+    #[must_use]
+    pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.config.set(name, value);
+        self
+    }
+}
+
+impl Queue<Kafka> {
+    /// A queue over [`Kafka`], at one or more brokers (`host:port`, separated by commas), with the topics of requests
+    /// and of replies.
+    pub fn kafka(
+        brokers: impl AsRef<str>,
+        topic: impl Into<Cow<'static, str>>,
+        replies: impl Into<String>,
+    ) -> Self {
+        Self::new(Kafka::new(brokers, replies), topic)
+    }
+}
+
+impl Transport for Kafka {
+    type Session = KafkaSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<KafkaSession, BoxError> {
+        let config = self.config.clone();
+        let (topic, offsets) = (self.replies.clone(), Arc::clone(&self.offsets));
+        // librdkafka's questions block, and a runtime that shuts down would wait for its own threads.
+        let (done, opened) = oneshot::channel();
+        let runtime = Handle::current();
+        thread::Builder::new()
+            .name("wasabi-kafka".into())
+            .spawn(move || {
+                let _runtime = runtime.enter();
+                let _ = done.send(open(&config, &topic, &offsets));
+            })?;
+        let (producer, consumer) = opened.await??;
+        let read = read(consumer, inbox, Arc::clone(&self.offsets));
+        Ok(KafkaSession {
+            producer,
+            replies: self.replies.clone(),
+            task: SessionTask::spawn(Ending::new(), read),
+        })
+    }
+
+    fn keeps_replies(&self) -> bool {
+        true
+    }
+}
+
+fn open(
+    config: &ClientConfig,
+    topic: &str,
+    offsets: &Mutex<HashMap<i32, i64>>,
+) -> Result<(Elsewhere<FutureProducer>, Elsewhere<StreamConsumer>), BoxError> {
+    let consumer: StreamConsumer = config
+        .clone()
+        // Required, and not used: partitions are assigned, and nothing is committed.
+        .set("group.id", "wasabi")
+        .set("enable.auto.commit", "false")
+        .set("auto.offset.reset", "latest")
+        .set("fetch.wait.max.ms", "10")
+        .create()?;
+    let metadata = consumer.fetch_metadata(Some(topic), ASK_TIMEOUT)?;
+    let partitions = metadata
+        .topics()
+        .first()
+        .map_or(&[][..], |topic| topic.partitions());
+    if partitions.is_empty() {
+        return Err(format!("there is no topic {topic}").into());
+    }
+    let mut assignment = TopicPartitionList::new();
+    for partition in partitions {
+        let (low, high) = consumer.fetch_watermarks(topic, partition.id(), ASK_TIMEOUT)?;
+        let mut offsets = lock(offsets);
+        let next = offsets.entry(partition.id()).or_insert(high);
+        // A broker that has forgotten everything counts from 0 again.
+        if *next > high || *next < low {
+            *next = low;
+        }
+        assignment.add_partition_offset(topic, partition.id(), Offset::Offset(*next))?;
+    }
+    consumer.assign(&assignment)?;
+    let producer = config
+        .clone()
+        .set("linger.ms", "0")
+        .set("message.timeout.ms", "5000")
+        .set("queue.buffering.max.messages", "10000")
+        .create()?;
+    Ok((Elsewhere(Some(producer)), Elsewhere(Some(consumer))))
+}
+
+/// A client of librdkafka. Dropping one waits for its threads, so that happens in a thread of its own.
+struct Elsewhere<T: Send + 'static>(Option<T>);
+
+impl<T: Send> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        let client = self.0.take();
+        thread::spawn(move || drop(client));
+    }
+}
+
+fn lock(offsets: &Mutex<HashMap<i32, i64>>) -> MutexGuard<'_, HashMap<i32, i64>> {
+    offsets.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Reads replies until no broker can be reached.
+async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offsets) -> BoxError {
+    let Some(consumer) = &consumer.0 else {
+        return "there is no consumer".into();
+    };
+    loop {
+        let record = match consumer.recv().await {
+            Ok(record) => record,
+            Err(error) => match error.rdkafka_error_code() {
+                // librdkafka goes on by itself.
+                Some(RDKafkaErrorCode::PartitionEOF) => continue,
+                _ => return error.into(),
+            },
+        };
+        lock(&offsets).insert(record.partition(), record.offset() + 1);
+        let header = |name| {
+            let mut headers = record.headers().into_iter().flat_map(Headers::iter);
+            headers.find(|header| header.key == name)?.value
+        };
+        let id = header("id").and_then(|id| std::str::from_utf8(id).ok());
+        let payload = Bytes::copy_from_slice(record.payload().unwrap_or_default());
+        inbox.reply_with(id.unwrap_or_default(), header("kind"), payload);
+    }
+}
+
+/// A connection to [`Kafka`].
+pub struct KafkaSession {
+    producer: Elsewhere<FutureProducer>,
+    replies: String,
+    task: SessionTask,
+}
+
+impl Session for KafkaSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        let Some(producer) = &self.producer.0 else {
+            return Err(Error::UpstreamUnreachable("the session is over".into()));
+        };
+        let expires_at = expires_at(message.expires_in).to_string();
+        let mut headers = OwnedHeaders::new()
+            .insert(header("id", message.id.as_str()))
+            .insert(header("kind", message.kind()));
+        if message.expects_reply {
+            headers = headers
+                .insert(header("reply_to", &self.replies))
+                .insert(header("expires_at", &expires_at));
+        }
+        for (name, value) in message.headers {
+            headers = headers.insert(header(name, value));
+        }
+        let record = FutureRecord::<(), _>::to(message.topic)
+            .payload(message.message().as_bytes())
+            .headers(headers);
+        match producer.send(record, Duration::ZERO).await {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(not_published(error)),
+        }
+    }
+
+    async fn closed(&self) -> BoxError {
+        self.task.ended().await
+    }
+}
+
+fn header<'a>(key: &'a str, value: &'a str) -> Header<'a, &'a str> {
+    Header {
+        key,
+        value: Some(value),
+    }
+}
+
+fn not_published(error: KafkaError) -> Error {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
+            Error::bad_request("the message is too large")
+        }
+        Some(RDKafkaErrorCode::InvalidTopic) => Error::bad_request("this goes to no topic"),
+        Some(
+            RDKafkaErrorCode::QueueFull
+            | RDKafkaErrorCode::UnknownTopic
+            | RDKafkaErrorCode::UnknownTopicOrPartition
+            | RDKafkaErrorCode::UnknownPartition,
+        ) => Error::UpstreamUnreachable(error.into()),
+        _ => Error::UpstreamLost(error.into()),
+    }
+}
+
+impl fmt::Debug for Kafka {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kafka")
+            .field("replies", &self.replies)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for KafkaSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaSession")
+            .field("replies", &self.replies)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,192 @@
+//! NATS as the broker of a queue: its own request and reply.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use async_nats::{
+    Client, ConnectOptions, Event, HeaderMap, HeaderName, HeaderValue, ServerAddr, StatusCode,
+    Subscriber,
+};
+use futures_util::StreamExt;
+
+use super::{
+    Inbox, Outgoing, Queue, Session, Transport,
+    session_task::{Ending, SessionTask},
+    transport::expires_at,
+};
+use crate::{BoxError, Error, Result};
+
+/// NATS as the transport of a queue. Version 2.2 or newer, which has headers.
+///
+/// ```
+/// use wasabi::Queue;
+///
+/// let queue = Queue::nats("nats://127.0.0.1:4222", "orders");
+/// # drop(queue);
+/// ```
+///
+/// # For workers
+///
+/// A worker is any NATS responder: it subscribes to the subject (with a queue group, where there are several) and
+/// publishes the reply to the message's reply subject. Headers of a request:
+///
+/// | header | value |
+/// |---|---|
+/// | `id` | the correlation id, which is the end of the reply subject as well |
+/// | `kind` | `text` or `binary` |
+/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | others | the headers of the queue |
+///
+/// The reply may have the header `kind`; without it the reply is text.
+///
+/// # Limits
+///
+/// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
+/// in flight when the connection breaks fails too. Subjects with the wildcards `*` and `>` are the error `bad_request`.
+/// A URL with the scheme `tls` is encrypted.
+pub struct Nats {
+    servers: Result<Vec<ServerAddr>, String>,
+}
+
+impl Nats {
+    /// NATS at a URL, or at one of several, separated by commas.
+    pub fn new(urls: impl AsRef<str>) -> Self {
+        let servers: std::result::Result<Vec<ServerAddr>, _> =
+            urls.as_ref().split(',').map(str::parse).collect();
+        Self {
+            servers: servers.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+impl Queue<Nats> {
+    /// A queue over [`Nats`], at one or more `nats://` URLs separated by commas. The topic is a subject.
+    pub fn nats(urls: impl AsRef<str>, subject: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Nats::new(urls), subject)
+    }
+}
+
+impl Transport for Nats {
+    type Session = NatsSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<NatsSession, BoxError> {
+        let servers = self.servers.as_ref().map_err(|mistake| mistake.as_str())?;
+        let ending = Ending::new();
+        let at_end = ending.clone();
+        let client = ConnectOptions::new()
+            .name("wasabi")
+            .connection_timeout(Duration::from_secs(5))
+            .ping_interval(Duration::from_secs(10))
+            // The queue connects anew itself.
+            .max_reconnects(1)
+            .event_callback(move |event| {
+                if let Event::Disconnected | Event::Closed = event {
+                    at_end.end(&event);
+                }
+                std::future::ready(())
+            })
+            .connect(servers.as_slice())
+            .await?;
+        let prefix = format!("_INBOX.{}.", inbox.instance());
+        let replies = client.subscribe(format!("{prefix}*")).await?;
+        client.flush().await?;
+        let read = read(replies, inbox, prefix.len());
+        Ok(NatsSession {
+            client,
+            prefix,
+            task: SessionTask::spawn(ending, read),
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match &self.servers {
+            Ok(_) => Ok(()),
+            Err(mistake) => Err(format!("this is no URL of NATS: {mistake}")),
+        }
+    }
+}
+
+/// Reads replies until the connection breaks.
+async fn read(mut replies: Subscriber, inbox: Inbox, prefix: usize) -> BoxError {
+    while let Some(message) = replies.next().await {
+        let id = message.subject.get(prefix..).unwrap_or_default();
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            inbox.fail(id, Error::UpstreamUnreachable("no worker listens".into()));
+            continue;
+        }
+        let headers = message.headers.as_ref();
+        let kind = headers.and_then(|headers| headers.get("kind"));
+        let kind = kind.map(|kind| kind.as_str().as_bytes());
+        inbox.reply_with(id, kind, message.payload);
+    }
+    "the subscription has ended".into()
+}
+
+/// A connection to [`Nats`].
+pub struct NatsSession {
+    client: Client,
+    prefix: String,
+    task: SessionTask,
+}
+
+impl Session for NatsSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        if message.topic.contains(['*', '>']) {
+            return Err(Error::bad_request("this goes to no topic"));
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("id", message.id.as_str());
+        headers.insert("kind", message.kind());
+        if message.expects_reply {
+            headers.insert("expires_at", expires_at(message.expires_in).to_string());
+        }
+        for (name, value) in message.headers {
+            let name: HeaderName = name.parse().map_err(Error::internal)?;
+            let value: HeaderValue = value.parse().map_err(Error::internal)?;
+            headers.insert(name, value);
+        }
+        let (topic, payload) = (message.topic.to_owned(), message.request.payload());
+        if message.expects_reply {
+            let reply = format!("{}{}", self.prefix, message.id);
+            self.client
+                .publish_with_reply_and_headers(topic, reply, headers, payload)
+                .await
+                .map_err(not_published)
+        } else {
+            let published = self.client.publish_with_headers(topic, headers, payload);
+            published.await.map_err(not_published)?;
+            // Nobody would notice if it was lost between here and the socket.
+            let flushed = self.client.flush().await;
+            flushed.map_err(|error| Error::UpstreamLost(error.into()))
+        }
+    }
+
+    async fn closed(&self) -> BoxError {
+        self.task.ended().await
+    }
+}
+
+fn not_published(error: async_nats::PublishError) -> Error {
+    match error.kind() {
+        async_nats::client::PublishErrorKind::InvalidSubject => {
+            Error::bad_request("this goes to no topic")
+        }
+        async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
+            Error::bad_request("the message is too large")
+        }
+        _ => Error::UpstreamUnreachable(error.into()),
+    }
+}
+
+impl fmt::Debug for Nats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nats(..)")
+    }
+}
+
+impl fmt::Debug for NatsSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsSession")
+            .field("replies", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

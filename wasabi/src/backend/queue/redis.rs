@@ -1,0 +1,251 @@
+//! Redis, or what speaks its protocol, as the broker of a queue: streams in both directions.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+
+use super::{
+    Inbox, Outgoing, Queue, Session, Transport,
+    session_task::{Ending, SessionTask},
+    transport::expires_at,
+};
+use crate::{BoxError, Error, Result};
+
+/// Redis streams as the transport of a queue. Redis 6.2 or newer, Valkey too.
+///
+/// ```
+/// use wasabi::{Queue, queue::Redis};
+///
+/// let queue = Queue::redis("redis://127.0.0.1:6379/", "orders");
+/// let short = Queue::new(Redis::new("redis://127.0.0.1:6379/").max_len(1_000), "orders");
+/// # drop((queue, short));
+/// ```
+///
+/// # For workers
+///
+/// A request is an entry of the stream that is the queue's topic. Its fields:
+///
+/// | field | value |
+/// |---|---|
+/// | `id` | the correlation id |
+/// | `reply_to` | the stream that the reply goes to; absent when no reply is expected |
+/// | `kind` | `text` or `binary` |
+/// | `payload` | the message |
+/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | others | the headers of the queue |
+///
+/// The reply is an entry of the stream `reply_to` with `id`, `kind` (text if absent) and `payload`. Limit that stream,
+/// and let it expire for the case that the gateway has gone:
+///
+/// ```text
+/// XGROUP CREATE orders workers $ MKSTREAM                      once; BUSYGROUP means that it is there
+/// XREADGROUP GROUP workers w1 COUNT 10 BLOCK 0 STREAMS orders >
+/// XADD <reply_to> MAXLEN ~ 10000 * id <id> kind text payload <payload>
+/// EXPIRE <reply_to> 300
+/// XACK orders workers <entry>
+/// ```
+///
+/// # Limits
+///
+/// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so that it does not grow
+/// when there are no workers: the oldest requests go, and time out. Replies are kept in Redis while the gateway
+/// reconnects. `rediss` URLs and clusters are not supported.
+pub struct Redis {
+    client: Result<Client, String>,
+    max_len: usize,
+    /// The last reply that has been read; the next session goes on after it.
+    last: Arc<Mutex<String>>,
+}
+
+const START: &str = "0-0";
+const BLOCK: Duration = Duration::from_secs(5);
+/// How long replies are kept for a gateway that does not read them.
+const KEEP: Duration = Duration::from_secs(300);
+const BATCH: usize = 256;
+
+impl Redis {
+    /// Redis at a `redis://` URL.
+    pub fn new(url: impl AsRef<str>) -> Self {
+        Self {
+            client: Client::open(url.as_ref()).map_err(|error| error.to_string()),
+            max_len: 100_000,
+            last: Arc::new(Mutex::new(START.to_owned())),
+        }
+    }
+
+    /// About how many requests a topic's stream holds at most, 100 000 if not set.
+    #[must_use]
+    pub fn max_len(mut self, entries: usize) -> Self {
+        self.max_len = entries;
+        self
+    }
+}
+
+impl Queue<Redis> {
+    /// A queue over [`Redis`] streams, at a `redis://` URL. The topic is the key of a stream.
+    pub fn redis(url: impl AsRef<str>, topic: impl Into<std::borrow::Cow<'static, str>>) -> Self {
+        Self::new(Redis::new(url), topic)
+    }
+}
+
+impl Transport for Redis {
+    type Session = RedisSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<RedisSession, BoxError> {
+        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(5)))
+            // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
+            .set_response_timeout(Some(BLOCK * 2));
+        let connect = || client.get_multiplexed_async_connection_with_config(&config);
+        let publisher = connect().await?;
+        // Reading blocks a connection, so it has its own.
+        let mut reader = connect().await?;
+        let replies = format!("wasabi:replies:{}", inbox.instance());
+
+        // A server that has forgotten everything may also count from an earlier time.
+        let exists: bool = redis::cmd("EXISTS")
+            .arg(&replies)
+            .query_async(&mut reader)
+            .await?;
+        if !exists {
+            START.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let read = read(reader, inbox, replies.clone(), Arc::clone(&self.last));
+        Ok(RedisSession {
+            publisher,
+            replies,
+            max_len: self.max_len,
+            task: SessionTask::spawn(Ending::new(), read),
+        })
+    }
+
+    fn keeps_replies(&self) -> bool {
+        true
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match &self.client {
+            Ok(_) => Ok(()),
+            Err(mistake) => Err(format!("this is no URL of Redis: {mistake}")),
+        }
+    }
+}
+
+/// Reads replies until the connection breaks.
+async fn read(
+    mut connection: MultiplexedConnection,
+    inbox: Inbox,
+    replies: String,
+    last: Arc<Mutex<String>>,
+) -> BoxError {
+    loop {
+        let after = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut commands = redis::pipe();
+        commands
+            .cmd("XTRIM")
+            .arg(&replies)
+            .arg("MINID")
+            .arg(&after)
+            .ignore()
+            .cmd("EXPIRE")
+            .arg(&replies)
+            .arg(KEEP.as_secs())
+            .ignore()
+            .cmd("XREAD")
+            .arg("COUNT")
+            .arg(BATCH)
+            .arg("BLOCK")
+            .arg(BLOCK.as_millis() as u64)
+            .arg("STREAMS")
+            .arg(&replies)
+            .arg(&after);
+        let (streams,): (Option<Streams>,) = match commands.query_async(&mut connection).await {
+            Ok(read) => read,
+            Err(error) => return error.into(),
+        };
+        for (_, entries) in streams.into_iter().flatten() {
+            for (entry, mut fields) in entries {
+                let id = fields.remove("id").unwrap_or_default();
+                let kind = fields.remove("kind");
+                let payload = fields.remove("payload").unwrap_or_default();
+                inbox.reply_with(
+                    std::str::from_utf8(&id).unwrap_or_default(),
+                    kind.as_deref(),
+                    payload,
+                );
+                *last.lock().unwrap_or_else(PoisonError::into_inner) = entry;
+            }
+        }
+    }
+}
+
+/// Entries by stream: their ids and fields.
+type Streams = Vec<(String, Vec<(String, HashMap<String, Bytes>)>)>;
+
+/// A connection to [`Redis`].
+pub struct RedisSession {
+    publisher: MultiplexedConnection,
+    replies: String,
+    max_len: usize,
+    task: SessionTask,
+}
+
+impl Session for RedisSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        let mut add = redis::cmd("XADD");
+        add.arg(message.topic)
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(self.max_len)
+            .arg("*")
+            .arg("id")
+            .arg(message.id.as_str())
+            .arg("kind")
+            .arg(message.kind())
+            .arg("payload")
+            .arg(message.message().as_bytes());
+        if message.expects_reply {
+            add.arg("reply_to").arg(&self.replies);
+            add.arg("expires_at").arg(expires_at(message.expires_in));
+        }
+        for (name, value) in message.headers {
+            add.arg(*name).arg(value);
+        }
+        match add.exec_async(&mut self.publisher.clone()).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
+                self.task.end(&error);
+                Err(Error::UpstreamLost(error.into()))
+            }
+            // Redis has refused it.
+            Err(error) => Err(Error::UpstreamUnreachable(error.into())),
+        }
+    }
+
+    async fn closed(&self) -> BoxError {
+        self.task.ended().await
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redis")
+            .field("max_len", &self.max_len)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RedisSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSession")
+            .field("replies", &self.replies)
+            .finish_non_exhaustive()
+    }
+}

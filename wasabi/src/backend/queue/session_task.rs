@@ -1,0 +1,62 @@
+//! The task that receives for a session.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::BoxError;
+
+/// A task of a session, and what the session ended with. Dropping it ends the task.
+pub(super) struct SessionTask {
+    ended: Ending,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// Ends a session from elsewhere.
+#[derive(Clone)]
+pub(super) struct Ending(watch::Sender<Option<Arc<str>>>);
+
+impl Ending {
+    pub(super) fn new() -> Self {
+        Self(watch::Sender::new(None))
+    }
+
+    /// The session is at its end; the first reason stays.
+    pub(super) fn end(&self, error: &dyn std::fmt::Display) {
+        self.0.send_if_modified(|ended| {
+            let first = ended.is_none();
+            ended.get_or_insert_with(|| error.to_string().into());
+            first
+        });
+    }
+}
+
+impl SessionTask {
+    /// Runs the task; the session ends when the task does, or when somebody says so.
+    pub(super) fn spawn(
+        ended: Ending,
+        task: impl Future<Output = BoxError> + Send + 'static,
+    ) -> Self {
+        let at_end = ended.clone();
+        let task = tokio::spawn(async move { at_end.end(&task.await) });
+        Self {
+            ended,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    pub(super) fn end(&self, error: &dyn std::fmt::Display) {
+        self.ended.end(error);
+    }
+
+    /// Waits for the end of the session.
+    pub(super) async fn ended(&self) -> BoxError {
+        let mut ended = self.ended.0.subscribe();
+        match ended.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(reason)) => reason.to_string().into(),
+            // The sender is in `self`.
+            Ok(None) | Err(_) => "the session is over".into(),
+        }
+    }
+}
