@@ -177,8 +177,10 @@ mod jwt {
 
     #[tokio::test]
     async fn the_claims_of_a_token_are_the_identity_and_end_with_it() {
-        let mut validation = Validation::default();
-        validation.leeway = 0;
+        let validation = Validation {
+            leeway: 0,
+            ..Validation::default()
+        };
         let jwt = Jwt::<Claims>::new(DecodingKey::from_secret(SECRET), validation);
         let server = serve(gateway!(channel(
             "/",

@@ -108,7 +108,8 @@ impl ServerConfig {
         if let Some(files) = &self.tls {
             server = server.tls(files.load()?);
         }
-        let durations: [(_, fn(Server, Duration) -> Server); 4] = [
+        type Set = fn(Server, Duration) -> Server;
+        let durations: [(_, Set); 4] = [
             (self.header_timeout, Server::header_timeout),
             (self.request_timeout, Server::request_timeout),
             (self.drain_timeout, Server::drain_timeout),
