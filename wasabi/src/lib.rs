@@ -77,7 +77,12 @@
 //! | `retry` | [`Retry`](middleware::request::Retry) | yes |
 //! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit) | yes |
 //! | `cache` | `Cache`, a cache of replies | |
-//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`] | |
+//! | `queue` | [`Queue`], with a broker inside the process | yes |
+//! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
+//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] | |
+//! | `argon2` | hashed passwords in `BasicAuth` | |
+//! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
+//! | `metrics` | `Measure::metrics`, the process's metrics | |
 
 #[doc(hidden)]
 #[path = "private.rs"]

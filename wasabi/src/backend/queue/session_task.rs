@@ -46,6 +46,8 @@ impl SessionTask {
         }
     }
 
+    /// Ends the session from outside of its task.
+    #[cfg(feature = "redis")]
     pub(super) fn end(&self, error: &dyn std::fmt::Display) {
         self.ended.end(error);
     }
