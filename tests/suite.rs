@@ -15,6 +15,7 @@ mod suite {
     mod handshake;
     mod hooks;
     mod http_backend;
+    mod intercept;
     mod listeners;
     mod queue;
     mod registry;
@@ -22,6 +23,7 @@ mod suite {
     mod request_middleware;
     mod routing;
     mod server;
+    mod stash;
     mod tls;
     mod websocket;
 }

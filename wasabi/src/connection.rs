@@ -4,6 +4,7 @@ pub(crate) mod attached;
 pub(crate) mod companions;
 pub(crate) mod driver;
 pub(crate) mod in_flight;
+mod intercept;
 pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;
@@ -23,16 +24,18 @@ use serde::de::DeserializeOwned;
 
 use self::{
     attached::{Attached, Companion},
+    intercept::Intercepted,
     outbox::Outbox,
     socket::Limits,
 };
 pub use self::{
+    intercept::Intercept,
     outbox::{SendError, TrySendError},
     registry::{Broadcast, Group, Registry},
 };
 use crate::{
     Close, Error, Message, Result,
-    middleware::http::{ClientIp, Identity},
+    middleware::http::{ClientIp, Identity, Stash},
 };
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
@@ -51,7 +54,7 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Connection(Arc<Inner>);
+pub struct Connection(Arc<Inner>, Option<Arc<Intercepted>>);
 
 struct Inner {
     id: ConnectionId,
@@ -87,13 +90,14 @@ impl Connection {
         outbox: Outbox,
         limits: Limits,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Inner {
             id,
             handshake,
             outbox,
             limits,
             attached: Attached::default(),
-        }))
+        };
+        Self(Arc::new(inner), None)
     }
 
     /// The id of the connection.
@@ -108,19 +112,51 @@ impl Connection {
     /// is alone in the queue. A client that takes nothing for the channel's `send_timeout` is closed with 1008,
     /// which ends the waiting.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        self.0.outbox.send(message.into()).await
+        match self.outgoing(message.into()) {
+            Some(message) => self.0.outbox.send(message).await,
+            None => Ok(()),
+        }
     }
 
     /// Queues a message, or gives it back when the queue is full or the connection closed. Never waits.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        self.0.outbox.try_send(message.into())
+        match self.outgoing(message.into()) {
+            Some(message) => self.0.outbox.try_send(message),
+            None => Ok(()),
+        }
+    }
+
+    fn outgoing(&self, message: Message) -> Option<Message> {
+        match &self.1 {
+            Some(intercepted) => intercepted.send(message),
+            None => Some(message),
+        }
     }
 
     /// Closes the connection: what is queued and what is in flight goes out first, up to the channel's
     /// `close_timeout`, then the close frame. Returns at once; the first call decides code and reason.
     /// New messages of the client are answered with the error `closing` meanwhile.
     pub fn close(&self, close: impl Into<Close>) {
-        self.0.outbox.close(close.into());
+        let close = close.into();
+        let close = match &self.1 {
+            Some(intercepted) => intercepted.close(close),
+            None => Some(close),
+        };
+        if let Some(close) = close {
+            self.0.outbox.close(close);
+        }
+    }
+
+    /// A handle to the same connection through which messages and closes go by way of `by`. This handle and all
+    /// others are as before; so are replies, which do not go through handles. A middleware gives it to what is behind
+    /// it with [`Request::with_connection`](crate::Request::with_connection).
+    #[must_use]
+    pub fn intercept(&self, by: impl Intercept) -> Self {
+        let intercepted = Intercepted {
+            by: Box::new(by),
+            inner: self.1.clone(),
+        };
+        Self(Arc::clone(&self.0), Some(Arc::new(intercepted)))
     }
 
     /// Closes the connection with 4401 ([`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED)) at this time, in the way of
@@ -177,6 +213,11 @@ impl Connection {
         self.extensions()
             .get::<Identity<T>>()
             .map(|identity| &**identity)
+    }
+
+    /// The value of this type that a [`Stash`] has made for the connection; `None` after its end.
+    pub fn stash<T: Send + Sync + 'static>(&self) -> Option<Stash<T>> {
+        Stash::of(self.extensions())
     }
 
     /// The URI of the handshake.

@@ -128,7 +128,9 @@ pub use crate::{
         NoRoute, Reconnect, WebSocket,
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
-    connection::{Broadcast, Connection, ConnectionId, Group, Registry, SendError, TrySendError},
+    connection::{
+        Broadcast, Connection, ConnectionId, Group, Intercept, Registry, SendError, TrySendError,
+    },
     error::{BoxError, Error, Result, UpstreamFailure},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
@@ -149,7 +151,7 @@ pub mod prelude {
     #[cfg(feature = "queue")]
     pub use crate::Queue;
     #[doc(no_inline)]
-    pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity};
+    pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
         Gateway, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message, Middleware, Next,

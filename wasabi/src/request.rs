@@ -79,6 +79,16 @@ impl Request {
         &self.connection
     }
 
+    /// The same request with another handle to its connection, one that [intercepts](Connection::intercept). A handle to
+    /// any other connection is ignored.
+    #[must_use]
+    pub fn with_connection(mut self, connection: Connection) -> Self {
+        if connection.id() == self.connection.id() {
+            self.connection = connection;
+        }
+        self
+    }
+
     /// The route that answers this request, as it is written in the declaration: the pattern of its arm, or
     /// the target of a channel without `match`. It is known before the first middleware runs.
     pub fn route(&self) -> &'static str {

@@ -1,7 +1,12 @@
 //! The opening handshake (RFC 6455, section 4.2), and the task that follows it.
 
 use std::{
-    future::poll_fn, net::SocketAddr, panic::AssertUnwindSafe, pin::pin, sync::Arc, task::Poll,
+    future::poll_fn,
+    net::SocketAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -29,7 +34,7 @@ use crate::{
         registry::Permit,
         socket::Socket,
     },
-    middleware::http::Expires,
+    middleware::http::{Expires, free},
     parser,
     request::Route,
     server::{Runtime, SocketPermit, transport::Transport},
@@ -211,6 +216,9 @@ where
         .await;
         if hook.is_err() {
             tracing::error!("on_disconnect panicked");
+        }
+        if catch_unwind(AssertUnwindSafe(|| free(connection.extensions()))).is_err() {
+            tracing::error!("the destructor of a stashed value panicked");
         }
         drop(listed);
     }

@@ -6,6 +6,7 @@ mod bearer_auth;
 mod client_ip;
 #[cfg(feature = "jwt")]
 mod jwt;
+mod stash;
 
 use std::{any::Any, convert::Infallible};
 
@@ -18,14 +19,15 @@ pub use axum::{
 use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
 
-pub(crate) use self::auth::Expires;
 #[cfg(feature = "jwt")]
 pub use self::jwt::Jwt;
+pub(crate) use self::{auth::Expires, stash::free};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},
     bearer_auth::BearerAuth,
     client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+    stash::{Stash, StashLayer, StashService},
 };
 
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with

@@ -1,0 +1,80 @@
+//! Handles that intercept what is sent and closed.
+
+use wasabi::{Close, CloseCode, Intercept, prelude::*};
+use wasabi_tests::serve;
+
+struct Tagged(&'static str);
+
+impl Intercept for Tagged {
+    fn send(&self, message: Message) -> Option<Message> {
+        let text = message.as_text()?;
+        (text != "secret").then(|| format!("{}({text})", self.0).into())
+    }
+
+    fn close(&self, close: Close) -> Option<Close> {
+        (close.code != CloseCode::NORMAL).then(|| Close::new(CloseCode::GOING_AWAY, self.0))
+    }
+}
+
+#[middleware]
+async fn tag(name: &'static str, req: Request, next: impl Next) -> Result<Reply> {
+    let connection = req.connection().intercept(Tagged(name));
+    next.run(req.with_connection(connection)).await
+}
+
+#[tokio::test]
+async fn what_is_sent_and_closed_through_the_handle_goes_by_the_interceptors() {
+    let server = serve(gateway!(channel(
+        "/",
+        middleware = [tag("outer"), tag("inner")],
+        async |text: Text, connection: Connection| {
+            for message in ["secret", "open"] {
+                connection.send(message).await.unwrap();
+                connection.try_send(message).unwrap();
+            }
+            connection.close(CloseCode::NORMAL);
+            if text == *"close" {
+                connection.close(CloseCode::new(4000));
+            }
+            text
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("hi").await;
+    let mut texts = Vec::new();
+    for _ in 0..3 {
+        texts.push(client.text().await);
+    }
+    texts.sort();
+    assert_eq!(texts, ["hi", "outer(inner(open))", "outer(inner(open))"]);
+    client.send("close").await;
+    for _ in 0..3 {
+        client.text().await;
+    }
+    assert_eq!(client.closed().await, (1001, "outer".to_owned()));
+}
+
+#[tokio::test]
+async fn a_handle_of_another_connection_does_not_replace_that_of_a_request() {
+    #[middleware]
+    async fn confuse(registry: Registry, req: Request, next: impl Next) -> Result<Reply> {
+        let others = registry.connections();
+        let id = req.connection().id();
+        let other = others.into_iter().find(|other| other.id() != id);
+        next.run(req.with_connection(other.expect("another one")))
+            .await
+    }
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        middleware = [confuse(registry)],
+        async |connection: Connection| connection.uri().to_string(),
+    )))
+    .await;
+    let mut one = server.connect("/?one").await;
+    let mut two = server.connect("/?two").await;
+    assert_eq!(two.ask("").await, "/?two");
+    assert_eq!(one.ask("").await, "/?one");
+}
