@@ -68,7 +68,7 @@ impl<S> Channel<S, Absent> {
                 max_connections: None,
                 settings: Settings {
                     limits: Limits {
-                        read_buffer_size: 4 * 1024,
+                        read_buffer_size: 1024,
                         max_message_size: 32 * 1024,
                     },
                     concurrency: 25,
@@ -167,9 +167,10 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `read_buffer_size`: bytes of a connection's read buffer, 4 KiB if not set. Larger messages work with any
-    /// size; a larger buffer costs memory for each connection and processor time for each small message, and
-    /// saves system calls for large ones.
+    /// `read_buffer_size`: bytes of a connection's own read buffer, 1 KiB if not set. Larger messages work with any
+    /// size, and sockets are read 16 KiB at a time with any size: what is read goes through a buffer that the
+    /// connections of a thread share. A larger buffer costs memory for each connection, and saves an allocation
+    /// now and then where many requests of a connection are in flight at the same time.
     #[must_use]
     pub fn read_buffer_size(mut self, bytes: usize) -> Self {
         self.parts.settings.limits.read_buffer_size = bytes;

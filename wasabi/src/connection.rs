@@ -3,6 +3,7 @@
 pub(crate) mod attached;
 pub(crate) mod companions;
 pub(crate) mod driver;
+mod handshake;
 pub(crate) mod in_flight;
 mod intercept;
 pub(crate) mod outbox;
@@ -22,6 +23,7 @@ use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, Uri};
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::handshake::Handshake;
 use self::{
     attached::{Attached, Companion},
     intercept::Intercepted,
@@ -62,15 +64,6 @@ struct Inner {
     outbox: Outbox,
     limits: Limits,
     attached: Attached,
-}
-
-/// What is kept of the handshake.
-pub(crate) struct Handshake {
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
-    pub(crate) extensions: Extensions,
-    pub(crate) subprotocol: Option<String>,
-    pub(crate) remote_addr: Option<SocketAddr>,
 }
 
 /// Identifies a connection: unique within the process, never used again.

@@ -71,10 +71,13 @@ macro_rules! handler_fn {
             R: IntoReply,
             $($arg: FromRequest<S> + Send,)*
         {
-            async fn call(&self, req: Request, state: &S) -> Result<Reply> {
-                $(let $arg = $arg::from_request(&req, state).await?;)*
-                drop(req);
-                (self.function)($($arg,)*).await.into_reply()
+            // Not an `async fn`: its future would have room for the request twice.
+            fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
+                async move {
+                    $(let $arg = $arg::from_request(&req, state).await?;)*
+                    drop(req);
+                    (self.function)($($arg,)*).await.into_reply()
+                }
             }
         }
     };

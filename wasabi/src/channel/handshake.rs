@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::{OnConnect, OnDisconnect, origin::Origins};
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry, Reply, Request, Result,
+    Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry, Result,
     connection::{
         Handshake,
         companions::Companions,
@@ -130,7 +130,7 @@ where
         let id = runtime.next_id();
         tracing::debug!(connection = %id, path = parts.uri.path(), "handshake accepted");
         let socket = parts.extensions.remove::<SocketPermit>();
-        let handshake = Handshake {
+        let mut handshake = Handshake {
             remote_addr: parts
                 .extensions
                 .remove::<ConnectInfo<SocketAddr>>()
@@ -140,6 +140,7 @@ where
             extensions: parts.extensions,
             subprotocol,
         };
+        handshake.detach();
         let expires = handshake.extensions.get().map(|Expires(time)| *time);
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
@@ -147,11 +148,8 @@ where
         if expires.is_some() {
             connection.expire_at(expires);
         }
-        let task = Arc::clone(self).run(connection, permit, upgrade, runtime.clone());
-        runtime.spawn(async {
-            task.await;
-            drop(socket);
-        });
+        // Not wrapped into another future, which would have room for it twice.
+        runtime.spawn(Arc::clone(self).run(connection, permit, socket, upgrade, runtime.clone()));
         response
     }
 
@@ -168,11 +166,13 @@ where
         self.subprotocols.iter().find(|name| offers(name)).cloned()
     }
 
-    /// The task of a connection.
+    /// The task of a connection. Its size is memory of every idle connection: what is needed only at the end has a
+    /// box of its own.
     async fn run(
         self: Arc<Self>,
         connection: Connection,
         permit: Permit,
+        _socket: Option<SocketPermit>,
         upgrade: OnUpgrade,
         runtime: Runtime,
     ) {
@@ -203,6 +203,18 @@ where
         connection.end(close.clone());
         drop(entry);
         tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = %close.reason, "disconnected");
+        Box::pin(self.ended(connection, close, admitted, companions)).await;
+        drop(listed);
+    }
+
+    /// Lets the hook and the companions of a connection come to their end.
+    async fn ended(
+        &self,
+        connection: Connection,
+        close: Close,
+        admitted: bool,
+        companions: Companions,
+    ) {
         let hook = async {
             if admitted {
                 let disconnected = self.on_disconnect.disconnected(connection.clone(), close);
@@ -220,7 +232,6 @@ where
         if catch_unwind(AssertUnwindSafe(|| free(connection.extensions()))).is_err() {
             tracing::error!("the destructor of a stashed value panicked");
         }
-        drop(listed);
     }
 
     /// Runs the connection until it ends and tells how; `admitted` is whether `on_connect` had admitted it.
@@ -242,7 +253,7 @@ where
             }
             parsed
         };
-        let call = |req| self.answer(req);
+        let call = |req| self.backend.call(req, &self.state);
         let socket = Socket::server(transport, read_already, self.settings.limits);
         let mut driver = Driver::new(
             socket,
@@ -278,15 +289,11 @@ where
         let lingers = driver.lingers;
         let mut io = driver.socket.into_io();
         if lingers {
-            linger(io).await;
+            Box::pin(linger(io)).await;
         } else {
-            let _ = tokio::time::timeout(LINGER, io.finish()).await;
+            let _ = Box::pin(tokio::time::timeout(LINGER, io.finish())).await;
         }
         (close, driver.companions)
-    }
-
-    async fn answer(&self, req: Request) -> Result<Reply> {
-        self.backend.call(req, &self.state).await
     }
 }
 

@@ -61,7 +61,6 @@ impl Companions {
             Polled::Ready(()) => {}
             Polled::Panicked => tracing::error!("a companion of a connection panicked"),
         }
-        self.0.finish(index);
         self.0.release(index);
     }
 

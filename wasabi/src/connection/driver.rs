@@ -49,6 +49,9 @@ const CONTROL_FRAMES: u32 = 100;
 /// Messages that one wake-up may read before other connections have their turn.
 const BUDGET: usize = 128;
 
+/// Messages that are read before woken requests and queued messages have their turn.
+const READ_AT_ONCE: usize = 16;
+
 /// Messages that are read ahead while every slot is busy, so that pings and closes behind them are seen.
 /// Together they have at most the bytes of one message of the largest size, or are one message.
 const READ_AHEAD: usize = 16;
@@ -245,7 +248,9 @@ where
                 if !sent && let Turn::End = self.check_close()? {
                     return Ok(Turn::End);
                 }
-                progress |= self.read(cx)?;
+                let count = self.read_some(cx, budget)?;
+                progress |= count > 0;
+                budget -= count.saturating_sub(1);
             } else if self.connection.outbox().wants_stop() {
                 self.close = self.connection.outbox().requested_close();
                 return Ok(Turn::End);
@@ -350,28 +355,36 @@ where
     }
 
     fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        let (error, id) = match self.parse(message) {
+        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
+        let mut is_parsed = false;
+        // From the parser to the slot in one go: what is large is moved once.
+        let started = catch_unwind(AssertUnwindSafe(|| match parse(message) {
             Ok(Parsed::Request(request)) => {
+                is_parsed = true;
                 let slot = InSlot {
                     id: request.id().cloned(),
                     route: request.route(),
                     reply: None,
                     is_held: false,
                 };
-                let index = self
-                    .in_flight
-                    .insert((self.call)(request), slot, cx.waker());
-                return self.step(index);
+                Started::Slot(in_flight.insert(call(request), slot, cx.waker()))
             }
-            Ok(Parsed::Dropped) => return Ok(()),
-            Ok(Parsed::Invalid(error, id)) => (error, id),
-            Err(error) => (error, None),
+            Ok(Parsed::Dropped) => Started::Dropped,
+            Ok(Parsed::Invalid(error, id)) => Started::Invalid(error, id),
+            Err(error) => Started::Invalid(error, None),
+        }));
+        let (error, id) = match started {
+            Ok(Started::Slot(index)) => return self.run(index),
+            Ok(Started::Dropped) => return Ok(()),
+            Ok(Started::Invalid(error, id)) => (error, id),
+            Err(_) if is_parsed => (panicked("the backend"), None),
+            Err(_) => (panicked("the request parser"), None),
         };
         let reply = error_format::report(self.errors, &error, id.as_ref(), "");
         self.write_all(reply)
     }
 
-    /// Polls the request in one slot.
+    /// Goes on with the request in a slot that has been woken.
     fn step(&mut self, index: usize) -> Result<(), Failure> {
         match self.in_flight.tag_mut(index) {
             None => return Ok(()), // woken too late
@@ -382,15 +395,16 @@ where
                 }
             }
         }
-        let outcome = match self.in_flight.poll(index) {
-            Polled::Pending => return Ok(()),
-            Polled::Ready(outcome) => outcome,
-            Polled::Panicked => Err(panicked("the backend or a middleware")),
-        };
-        self.in_flight.finish(index);
-        match outcome {
-            Ok(reply) => self.reply(index, reply.into_body()),
-            Err(error) => self.fail_request(index, &error),
+        self.run(index)
+    }
+
+    /// Polls the request in a slot.
+    fn run(&mut self, index: usize) -> Result<(), Failure> {
+        match self.in_flight.poll(index) {
+            Polled::Pending => Ok(()),
+            Polled::Ready(Ok(reply)) => self.reply(index, reply.into_body()),
+            Polled::Ready(Err(error)) => self.fail_request(index, &error),
+            Polled::Panicked => self.fail_request(index, &panicked("the backend or a middleware")),
         }
     }
 
@@ -399,7 +413,10 @@ where
         match body {
             Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
             Body::None | Body::One(_) | Body::Many(_) if self.has_room() => {
-                discard(self.in_flight.release(index));
+                match self.in_flight.release(index) {
+                    Some(slot) if slot.reply.is_some() => discard(slot),
+                    _ => {}
+                }
                 self.write_body(body)
             }
             body => {
@@ -642,6 +659,17 @@ where
 
     // Reading
 
+    /// Reads messages for as long as nothing else can have come up; returns how many.
+    fn read_some(&mut self, cx: &Context<'_>, budget: usize) -> Result<usize, Failure> {
+        for count in 0..budget.min(READ_AT_ONCE) {
+            let goes_on = count == 0 || self.phase == Phase::Open && !self.socket.is_blocked();
+            if !goes_on || !self.read(cx)? {
+                return Ok(count);
+            }
+        }
+        Ok(budget.min(READ_AT_ONCE))
+    }
+
     /// Reads one message, or takes one that was read before. `false` when there is none for now.
     fn read(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
         if self.phase == Phase::Opening {
@@ -825,6 +853,14 @@ where
         }
         Poll::Pending
     }
+}
+
+/// What became of a message.
+enum Started {
+    /// It is a request, and in this slot.
+    Slot(usize),
+    Dropped,
+    Invalid(Error, Option<RequestId>),
 }
 
 enum Turn {

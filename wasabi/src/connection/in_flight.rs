@@ -71,19 +71,33 @@ impl<F: Future, T> InFlight<F, T> {
         index
     }
 
-    /// Polls one slot. A panic ends the future like a result does; the slot stays taken until [`release`](Self::release).
+    /// Polls one slot. A future that has ended, by a panic too, is dropped; the slot stays taken until
+    /// [`release`](Self::release).
     pub(crate) fn poll(&mut self, index: usize) -> Polled<F::Output> {
-        let slot = &mut self.slots[index];
-        let Some(future) = slot.future.as_mut().as_pin_mut() else {
-            return Polled::Pending;
-        };
+        let Slot { future, waker, .. } = &mut self.slots[index];
+        let mut output = None;
         let polled = catch_unwind(AssertUnwindSafe(|| {
-            future.poll(&mut Context::from_waker(&slot.waker))
+            let mut cx = Context::from_waker(waker);
+            match future
+                .as_mut()
+                .as_pin_mut()
+                .map(|future| future.poll(&mut cx))
+            {
+                Some(Poll::Ready(ready)) => {
+                    output = Some(ready);
+                    // A destructor of the user's may panic; the slot is empty and there is a reply all the same.
+                    future.set(None);
+                }
+                Some(Poll::Pending) | None => {}
+            }
         }));
-        match polled {
-            Ok(Poll::Pending) => Polled::Pending,
-            Ok(Poll::Ready(output)) => Polled::Ready(output),
-            Err(_panic) => Polled::Panicked,
+        match (polled, output) {
+            (_, Some(output)) => Polled::Ready(output),
+            (Ok(_), None) => Polled::Pending,
+            (Err(_panic), None) => {
+                self.finish(index);
+                Polled::Panicked
+            }
         }
     }
 
@@ -95,7 +109,7 @@ impl<F: Future, T> InFlight<F, T> {
         self.slots[index].tag.as_mut()
     }
 
-    /// Drops the finished future, but keeps the slot taken.
+    /// Drops a future, but keeps the slot taken.
     pub(crate) fn finish(&mut self, index: usize) {
         let future = self.slots[index].future.as_mut();
         // A destructor of the user's may panic too; the slot is empty all the same.
@@ -151,6 +165,10 @@ impl<F: Future, T> InFlight<F, T> {
             Arc::new(ready)
         });
         let index = self.slots.len();
+        // Most connections have one request at a time: no room for four.
+        if index == self.slots.capacity() {
+            self.slots.reserve_exact(index.max(1));
+        }
         self.slots.push(Slot {
             future: Box::pin(None),
             tag: None,
@@ -160,7 +178,7 @@ impl<F: Future, T> InFlight<F, T> {
             })),
         });
         // Releasing a slot must not allocate.
-        self.free.reserve(self.slots.len());
+        self.free.reserve_exact(self.slots.capacity());
         index
     }
 }

@@ -5,7 +5,7 @@ use std::{
     mem,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::Waker,
     time::Duration,
@@ -19,6 +19,9 @@ use crate::{Close, Message};
 /// A bounded queue of messages; the connection's task takes them out.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
+    /// There may be something in the queue that its task has not seen: it looks here for every message, and at the
+    /// queue only then.
+    fresh: AtomicBool,
     max_messages: usize,
     max_bytes: usize,
     /// The connection's task.
@@ -68,6 +71,7 @@ impl Outbox {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Self {
         Self {
             queue: Mutex::default(),
+            fresh: AtomicBool::new(false),
             max_messages,
             max_bytes,
             owner: AtomicWaker::new(),
@@ -97,6 +101,7 @@ impl Outbox {
         queue.bytes = bytes;
         let first = queue.messages.is_empty();
         queue.messages.push_back(message);
+        self.fresh.store(true, Ordering::Release);
         drop(queue);
         if first {
             self.owner.wake();
@@ -120,7 +125,10 @@ impl Outbox {
     }
 
     pub(crate) fn close(&self, close: Close) {
-        self.lock().close.get_or_insert(close);
+        let mut queue = self.lock();
+        queue.close.get_or_insert(close);
+        self.fresh.store(true, Ordering::Release);
+        drop(queue);
         self.owner.wake();
         self.room.notify_waiters();
     }
@@ -130,6 +138,7 @@ impl Outbox {
         let mut queue = self.lock();
         queue.stop = true;
         queue.close.get_or_insert(close);
+        self.fresh.store(true, Ordering::Release);
         drop(queue);
         self.owner.wake();
         self.room.notify_waiters();
@@ -176,9 +185,13 @@ impl Outbox {
         }
     }
 
-    /// Moves everything that waits into `batch`, which must be empty.
+    /// Moves everything that waits into `batch`, which must be empty, and tells once what is wanted.
     pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Requested {
+        if !self.fresh.load(Ordering::Acquire) {
+            return Requested::Nothing;
+        }
         let mut queue = self.lock();
+        self.fresh.store(false, Ordering::Relaxed);
         mem::swap(&mut queue.messages, batch);
         if queue.stop {
             Requested::Stop

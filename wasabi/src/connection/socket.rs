@@ -1,7 +1,9 @@
 //! The protocol engine: tungstenite, driven directly by polling. Nothing outside this file knows it.
 
 use std::{
+    cell::Cell,
     io::{self, Read, Write},
+    mem,
     pin::Pin,
     task::{Context, Poll, Waker},
 };
@@ -85,6 +87,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             limit: (limits.max_message_size as u64)
                 .saturating_mul(2)
                 .saturating_add(FRAGMENT_HEADS),
+            surplus: None,
         };
         Self {
             ws: WebSocket::from_partially_read(adapter, read_already, role, Some(config)),
@@ -264,28 +267,91 @@ struct Adapter<T> {
     /// The last write found no room.
     blocked: bool,
     written: u64,
+    /// Bytes that the engine has got.
     received: u64,
     /// Of these, the bytes before the message that is being read.
     counted: u64,
     /// The most bytes that a message may come in.
     limit: u64,
+    /// Read from the stream, but more than the engine has asked for.
+    surplus: Option<Shared>,
 }
 
 impl<T: AsyncRead + Unpin> Read for Adapter<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    fn read(&mut self, target: &mut [u8]) -> io::Result<usize> {
         if self.received.saturating_sub(self.counted) > self.limit {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
-        let mut buffer = ReadBuf::new(buffer);
-        let mut cx = Context::from_waker(&self.waker);
-        match Pin::new(&mut self.io).poll_read(&mut cx, &mut buffer) {
-            Poll::Ready(result) => {
-                let read = buffer.filled().len();
-                self.received += read as u64;
-                result.map(|()| read)
+        if let Some(surplus) = &mut self.surplus {
+            let count = surplus.copy(target);
+            self.received += count as u64;
+            if surplus.is_empty() {
+                self.surplus = None;
             }
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+            return Ok(count);
         }
+        let mut buffer = Shared::take();
+        let mut filled = ReadBuf::new(&mut buffer.bytes);
+        let mut cx = Context::from_waker(&self.waker);
+        match Pin::new(&mut self.io).poll_read(&mut cx, &mut filled) {
+            Poll::Ready(result) => result?,
+            Poll::Pending => return Err(io::ErrorKind::WouldBlock.into()),
+        }
+        buffer.end = filled.filled().len();
+        let count = buffer.copy(target);
+        self.received += count as u64;
+        if !buffer.is_empty() {
+            self.surplus = Some(buffer);
+        }
+        Ok(count)
+    }
+}
+
+/// Bytes that are taken from a stream at once.
+const READ: usize = 16 * 1024;
+
+thread_local! {
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// The buffer that the connections of a thread read into, one after the other. A connection keeps it only while it
+/// may not go on with what it has read.
+struct Shared {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Shared {
+    fn take() -> Self {
+        let mut bytes = BUFFER.take();
+        if bytes.is_empty() {
+            bytes = vec![0; READ];
+        }
+        Self {
+            bytes,
+            start: 0,
+            end: 0,
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    fn copy(&mut self, target: &mut [u8]) -> usize {
+        let count = target.len().min(self.end - self.start);
+        target[..count].copy_from_slice(&self.bytes[self.start..][..count]);
+        self.start += count;
+        count
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let bytes = mem::take(&mut self.bytes);
+        // At the end of a thread there is no such buffer any more.
+        let _ = BUFFER.try_with(|buffer| buffer.set(bytes));
     }
 }
 

@@ -45,8 +45,13 @@ impl Expansion<'_> {
                 K: #p::Fn(&#p::str) -> #p::usize + #p::Send + #p::Sync,
                 #(#types: #p::Backend<S>,)*
             {
-                async fn call(&self, req: #p::Request, state: &S) -> #p::Result<#p::Reply, #p::Error> {
-                    match #index { #(#calls)* }
+                // Not an `async fn`: its future would have room for the request twice.
+                fn call(
+                    &self,
+                    req: #p::Request,
+                    state: &S,
+                ) -> impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send {
+                    async move { match #index { #(#calls)* } }
                 }
                 #route
                 fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
