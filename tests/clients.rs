@@ -294,3 +294,34 @@ async fn the_chat_example_tells_a_room_what_is_said_in_it() {
     let unknown = ask(&mut bob, r#"{"action":"shout"}"#).await;
     assert!(unknown.contains("no_route"), "{unknown}");
 }
+
+#[tokio::test]
+async fn the_queue_example_hands_orders_to_a_worker() {
+    let example = Example::start("queue", &["--addr", "127.0.0.1:0"]);
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(example.url()))
+        .await
+        .expect("handshake");
+    let view = r#"{"action":"order.view","item":"coffee"}"#;
+    socket.send(view.into()).await.expect("send");
+    let place = r#"{"action":"order.place","id":7,"item":"tea"}"#;
+    assert_eq!(ask(&mut socket, place).await, r#"{"id":7,"placed":"tea"}"#);
+    let unknown = ask(&mut socket, r#"{"action":"order.eat"}"#).await;
+    assert!(unknown.contains("no_route"), "{unknown}");
+    drop(socket);
+    let output = example.stop_and_read();
+    for part in ["wscat", "coffee", "order.place"] {
+        assert!(output.contains(part), "no {part:?} in\n{output}");
+    }
+}
+
+#[test]
+fn the_queue_example_runs_a_worker_alone_only_beside_a_real_broker() {
+    for args in [
+        &["--only", "worker"][..],
+        &["--redis", "redis://a/", "--nats", "nats://b"],
+    ] {
+        let mut command = Example::command("queue");
+        let status = command.args(args).stderr(Stdio::null()).status();
+        assert_eq!(status.expect("it runs").code(), Some(2), "{args:?}");
+    }
+}

@@ -27,6 +27,7 @@ pub(crate) async fn serve(url: &str, queue: &str, answer: Answer) -> Result<(), 
         .await?;
     while let Some(request) = requests.next().await {
         let request = request?;
+        let reply = answer(&request.data);
         if let Some(reply_to) = request.properties.reply_to() {
             let mut properties = BasicProperties::default();
             if let Some(id) = request.properties.correlation_id() {
@@ -36,7 +37,6 @@ pub(crate) async fn serve(url: &str, queue: &str, answer: Answer) -> Result<(), 
                 properties = properties.with_type(kind.clone());
             }
             let options = BasicPublishOptions::default();
-            let reply = answer(&request.data);
             channel
                 .basic_publish("".into(), reply_to.clone(), options, &reply, properties)
                 .await?;

@@ -48,6 +48,7 @@ pub(crate) async fn serve(brokers: &str, topic: &str, answer: Answer) -> Result<
     requests.subscribe(&[topic])?;
     loop {
         let request = requests.recv().await?;
+        let reply = answer(request.payload().unwrap_or_default());
         let header = |name| {
             let mut headers = request.headers().into_iter().flat_map(Headers::iter);
             headers.find(|header| header.key == name)?.value
@@ -61,7 +62,6 @@ pub(crate) async fn serve(brokers: &str, topic: &str, answer: Answer) -> Result<
             let value = header(key);
             headers = headers.insert(Header { key, value });
         }
-        let reply = answer(request.payload().unwrap_or_default());
         let record = FutureRecord::<(), _>::to(reply_to)
             .payload(&reply)
             .headers(headers);

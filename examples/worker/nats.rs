@@ -11,6 +11,7 @@ pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), 
     let group = "workers".to_owned();
     let mut requests = client.queue_subscribe(topic.to_owned(), group).await?;
     while let Some(request) = requests.next().await {
+        let reply = answer(&request.payload);
         let Some(reply_to) = request.reply else {
             continue;
         };
@@ -18,9 +19,8 @@ pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), 
         if let Some(kind) = request.headers.as_ref().and_then(|it| it.get("kind")) {
             headers.insert("kind", kind.as_str());
         }
-        let reply = answer(&request.payload).into();
         client
-            .publish_with_headers(reply_to, headers, reply)
+            .publish_with_headers(reply_to, headers, reply.into())
             .await?;
     }
     Ok(())

@@ -43,6 +43,7 @@ pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), 
         let mut any = false;
         for (entry, fields) in entries {
             any = true;
+            let reply = answer(fields.get("payload").map_or(&[], Vec::as_slice));
             if let Some(reply_to) = fields.get("reply_to") {
                 commands
                     .cmd("XADD")
@@ -53,7 +54,7 @@ pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), 
                     .arg("kind")
                     .arg(fields.get("kind"))
                     .arg("payload")
-                    .arg(answer(fields.get("payload").map_or(&[], Vec::as_slice)))
+                    .arg(reply)
                     .cmd("EXPIRE")
                     .arg(reply_to)
                     .arg(300);

@@ -11,12 +11,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// A broker on a private port, with its data in a temporary directory. It is stopped when this is dropped.
 pub struct Broker {
     kind: Kind,
     port: u16,
     dir: PathBuf,
     process: Option<Child>,
+    /// RabbitMQ is one for all tests, and each kills it when it likes.
+    _turn: Option<SemaphorePermit<'static>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,9 +37,13 @@ impl Broker {
         Self::new(Kind::Redis)
     }
 
-    /// RabbitMQ: the one that `tests/run` has started, or else a new one.
-    pub fn rabbitmq() -> Self {
-        Self::new(Kind::RabbitMq)
+    /// RabbitMQ: the one that `tests/run` has started, or else a new one. Waits for its turn.
+    pub async fn rabbitmq() -> Self {
+        static TURNS: Semaphore = Semaphore::const_new(1);
+        let turn = TURNS.acquire().await.expect("never closed");
+        let mut broker = Self::new(Kind::RabbitMq);
+        broker._turn = Some(turn);
+        broker
     }
 
     /// NATS.
@@ -57,6 +65,7 @@ impl Broker {
             port: free_port(),
             dir: std::env::temp_dir().join(name),
             process: None,
+            _turn: None,
         };
         match std::env::var_os("WASABI_TEST_RABBITMQ") {
             // It is listening, or about to.

@@ -18,6 +18,11 @@ pub struct Example {
 impl Example {
     /// Starts an example and waits until it prints where it listens, as a `ws://` URL.
     pub fn start(name: &str, args: &[&str]) -> Self {
+        Self::start_until("ws://", name, args)
+    }
+
+    /// Starts an example and waits until it prints a word that begins so.
+    pub fn start_until(word: &str, name: &str, args: &[&str]) -> Self {
         let mut child = Self::command(name)
             .args(args)
             .stdout(Stdio::piped())
@@ -29,8 +34,8 @@ impl Example {
             let start = printed.len();
             let read = stdout.read_line(&mut printed).expect("text");
             assert!(read > 0, "{name} ended, and said\n{printed}");
-            let words = printed[start..].split_whitespace();
-            if let Some(url) = words.into_iter().find(|word| word.starts_with("ws://")) {
+            let mut words = printed[start..].split_whitespace();
+            if let Some(url) = words.find(|found| found.starts_with(word)) {
                 break url.trim_end_matches('/').to_owned();
             }
         };

@@ -74,7 +74,7 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result};
 /// ```
 ///
 /// A queue is a handle: clones share the connection to the broker and the count of requests, and may have other
-/// settings.
+/// settings. What a worker has to do is on the page of each transport; the program `examples/queue.rs` has one for each.
 ///
 /// # Errors
 ///
