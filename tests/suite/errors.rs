@@ -157,6 +157,21 @@ async fn a_panic_in_the_parser_or_a_middleware_is_answered_internal() {
 }
 
 #[tokio::test]
+async fn a_panic_in_what_makes_the_future_of_a_reply_is_answered_with_the_id() {
+    struct Eager;
+    impl<S: Sync> Backend<S> for Eager {
+        fn call(&self, req: Request, _: &S) -> impl Future<Output = Result<Reply>> + Send {
+            assert!(req.key() != "panic", "on purpose");
+            std::future::ready(Ok(Reply::message("fine")))
+        }
+    }
+    let server = serve(gateway!(channel("/", parser = id_first, Eager))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("7 panic").await, "7 internal: internal error");
+    assert_eq!(client.ask("8 x").await, "fine");
+}
+
+#[tokio::test]
 async fn a_parser_may_drop_a_message_on_purpose() {
     fn no_comments(message: &Message) -> Result<Option<Envelope<'_>>> {
         let text = message.as_text().unwrap_or_default();

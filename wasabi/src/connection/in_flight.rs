@@ -60,15 +60,24 @@ impl<F: Future, T> InFlight<F, T> {
         self.len() < self.capacity
     }
 
-    /// Puts a future into a free slot and returns the slot; it has not been polled yet.
-    /// There must be room.
+    /// Puts a future into a free slot and returns the slot. It has not been polled yet. There must be room.
     pub(crate) fn insert(&mut self, future: F, tag: T, task: &Waker) -> usize {
+        let index = self.reserve(tag, task);
+        self.start(index, future);
+        index
+    }
+
+    /// Takes a free slot for a future that is still to be made. There must be room.
+    pub(crate) fn reserve(&mut self, tag: T, task: &Waker) -> usize {
         debug_assert!(self.has_room());
         let index = self.free.pop().unwrap_or_else(|| self.grow(task));
-        let slot = &mut self.slots[index];
-        slot.future.set(Some(future));
-        slot.tag = Some(tag);
+        self.slots[index].tag = Some(tag);
         index
+    }
+
+    /// Puts a future into a slot that has been reserved.
+    pub(crate) fn start(&mut self, index: usize, future: F) {
+        self.slots[index].future.set(Some(future));
     }
 
     /// Polls one slot. A future that has ended, by a panic too, is dropped; the slot stays taken until

@@ -1,0 +1,87 @@
+//! How a connection ends.
+
+use std::task::Poll;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Driver, Phase, Turn};
+use crate::{
+    CloseCode, Message, Reply, Request, Result, connection::socket::Failure, parser::Parsed,
+};
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    pub(super) fn drain(&mut self) {
+        // Nothing is queued from now on: what was queued before goes out.
+        if let Some(close) = &self.close {
+            self.connection.outbox().close(close.clone());
+        }
+        self.phase = Phase::Draining {
+            until: Instant::now() + self.settings.close_timeout,
+        };
+    }
+
+    /// Sends the close frame when everything before it has been written.
+    pub(super) fn check_close(&mut self) -> Result<Turn, Failure> {
+        let Phase::Draining { .. } = self.phase else {
+            return Ok(Turn::Wait);
+        };
+        if !self.in_flight.is_empty() || !self.ahead.is_empty() || !self.batch.is_empty() {
+            return Ok(Turn::Wait);
+        }
+        self.start_closing()
+    }
+
+    pub(super) fn start_closing(&mut self) -> Result<Turn, Failure> {
+        let close = self.close.get_or_insert_with(|| CloseCode::NORMAL.into());
+        if close.code == CloseCode::ABNORMAL {
+            return Ok(Turn::End);
+        }
+        self.connection.outbox().shut();
+        self.phase = Phase::Closing {
+            until: Instant::now() + self.settings.close_timeout,
+        };
+        self.socket.close(close)?;
+        Ok(Turn::Wait)
+    }
+
+    /// Decides what an error of the socket means.
+    pub(super) fn failed(&mut self, failure: Failure) -> Poll<()> {
+        match failure {
+            Failure::Closed => Poll::Ready(()),
+            Failure::Broken(error) => {
+                tracing::debug!(connection = %self.connection.id(), %error, "connection broken");
+                // After its own close frame the server knows better how this ended.
+                if !matches!(self.phase, Phase::Closing { .. } | Phase::Flushing { .. }) {
+                    self.close = Some(CloseCode::ABNORMAL.into());
+                }
+                Poll::Ready(())
+            }
+            Failure::Rule(close) => {
+                if let Phase::Closing { .. } | Phase::Flushing { .. } = self.phase {
+                    return Poll::Ready(());
+                }
+                tracing::debug!(connection = %self.connection.id(), %close, "client broke a rule");
+                self.cancel_requests();
+                let sent = self.socket.close(&close);
+                self.close = Some(close);
+                self.lingers = true;
+                self.phase = Phase::Flushing {
+                    until: Instant::now() + self.settings.close_timeout,
+                };
+                match sent {
+                    Ok(()) => Poll::Pending,
+                    Err(_) => Poll::Ready(()),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! What comes from the client.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Driver, Phase};
+use crate::{
+    Close, CloseCode, Message, Reply, Request, Result,
+    connection::socket::{Failure, Incoming},
+    parser::Parsed,
+};
+
+/// Pings and pongs that a client may send within a second. Answering them is work that nobody has asked for.
+const CONTROL_FRAMES: u32 = 100;
+
+/// Messages that are read before woken requests and queued messages have their turn.
+const READ_AT_ONCE: usize = 16;
+
+/// Messages that are read ahead while every slot is busy, so that pings and closes behind them are seen.
+/// Together they have at most the bytes of one message of the largest size, or are one message.
+const READ_AHEAD: usize = 16;
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    /// Reads messages for as long as nothing else can have come up; returns how many.
+    pub(super) fn read_some(&mut self, cx: &Context<'_>, budget: usize) -> Result<usize, Failure> {
+        for count in 0..budget.min(READ_AT_ONCE) {
+            let goes_on = count == 0 || self.phase == Phase::Open && !self.socket.is_blocked();
+            if !goes_on || !self.read(cx)? {
+                return Ok(count);
+            }
+        }
+        Ok(budget.min(READ_AT_ONCE))
+    }
+
+    /// Reads one message, or takes one that was read before. `false` when there is none for now.
+    pub(super) fn read(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+        if self.phase == Phase::Opening {
+            return Ok(false);
+        }
+        if self.in_flight.has_room()
+            && let Some(message) = self.ahead.pop_front()
+        {
+            self.ahead_bytes -= message.len();
+            self.start(message, cx)?;
+            return Ok(true);
+        }
+        let full = self.ahead.len() >= READ_AHEAD
+            || self.ahead_bytes >= self.settings.limits.max_message_size;
+        if full {
+            return Ok(false);
+        }
+        match self.socket.poll_read() {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(incoming) => match incoming? {
+                Incoming::Message(message) => self.receive(message, cx)?,
+                Incoming::Ping | Incoming::Pong => self.count_control_frame()?,
+                Incoming::Close(close) => {
+                    self.cancel_requests();
+                    self.connection.outbox().shut();
+                    if !matches!(self.phase, Phase::Closing { .. }) {
+                        self.close = Some(close);
+                    }
+                    self.phase = Phase::Flushing {
+                        until: Instant::now() + self.settings.close_timeout,
+                    };
+                }
+            },
+        }
+        Ok(true)
+    }
+
+    pub(super) fn count_control_frame(&mut self) -> Result<(), Failure> {
+        let (since, count) = &mut self.clock.control;
+        *count += 1;
+        if *count > CONTROL_FRAMES {
+            let now = Instant::now();
+            if now - *since < Duration::from_secs(1) {
+                let close = Close::new(CloseCode::POLICY, "too many pings");
+                return Err(Failure::Rule(close));
+            }
+            (*since, *count) = (now, 1);
+        }
+        Ok(())
+    }
+
+    pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        if self.settings.idle_timeout.is_some() {
+            self.clock.active = Instant::now();
+        }
+        match self.phase {
+            Phase::Open if self.ahead.is_empty() && self.in_flight.has_room() => {
+                self.start(message, cx)
+            }
+            Phase::Open => {
+                self.ahead_bytes += message.len();
+                self.ahead.push_back(message);
+                Ok(())
+            }
+            Phase::Draining { .. } => self.refuse(message),
+            // After the close frame nothing counts any more (RFC 6455, section 5.5.1).
+            Phase::Opening | Phase::Closing { .. } | Phase::Flushing { .. } => Ok(()),
+        }
+    }
+}

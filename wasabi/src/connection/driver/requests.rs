@@ -1,0 +1,252 @@
+//! Requests on their way from a message to a reply.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    task::{Context, Poll},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{BUDGET, Driver, InSlot, discard};
+use crate::{
+    Error, Message, Reply, Request, RequestId, Result,
+    connection::{in_flight::Polled, socket::Failure},
+    error_format,
+    parser::Parsed,
+    reply::{Body, ReplyStream},
+};
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    /// Polls the requests that have been woken, also while the client takes no replies: what they hold, others may
+    /// need.
+    pub(super) fn poll_woken(&mut self) -> Result<bool, Failure> {
+        let mut progress = false;
+        for word in 0..self.in_flight.words() {
+            let mut woken = self.in_flight.take_woken(word);
+            while woken != 0 {
+                let bit = woken.trailing_zeros();
+                woken &= woken - 1;
+                progress = true;
+                self.step(word * 64 + bit as usize)?;
+            }
+        }
+        Ok(progress)
+    }
+
+    /// Goes on with the replies that had to wait.
+    pub(super) fn send_held(&mut self) -> Result<bool, Failure> {
+        let count = self.held.len();
+        for _ in 0..count {
+            let Some(index) = self.held.pop_front() else {
+                break;
+            };
+            let Some(slot) = self.in_flight.tag_mut(index) else {
+                continue;
+            };
+            slot.is_held = false;
+            if let Some(body) = slot.reply.take() {
+                self.reply(index, body)?;
+            }
+        }
+        Ok(count > self.held.len())
+    }
+
+    /// Whether a reply may be written: the client takes it, or there is room for it in the send buffer.
+    pub(super) fn has_room(&self) -> bool {
+        !self.socket.is_blocked() || self.unsent < self.settings.send_buffer
+    }
+
+    pub(super) fn parse(&self, message: Message) -> Result<Parsed> {
+        catch_unwind(AssertUnwindSafe(|| (self.parse)(message)))
+            .unwrap_or_else(|_| Err(panicked("the request parser")))
+    }
+
+    pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
+        let mut slot = None;
+        // From the parser to the slot in one go: what is large is moved once.
+        let started = catch_unwind(AssertUnwindSafe(|| match parse(message) {
+            Ok(Parsed::Request(request)) => {
+                let index = *slot.insert(in_flight.reserve(InSlot::new(&request), cx.waker()));
+                in_flight.start(index, call(request));
+                Started::Slot(index)
+            }
+            Ok(Parsed::Dropped) => Started::Dropped,
+            Ok(Parsed::Invalid(error, id)) => Started::Invalid(error, id),
+            Err(error) => Started::Invalid(error, None),
+        }));
+        let (error, id) = match (started, slot) {
+            (Ok(Started::Slot(index)), _) => return self.run(index),
+            (Ok(Started::Dropped), _) => return Ok(()),
+            (Ok(Started::Invalid(error, id)), _) => (error, id),
+            (Err(_), Some(index)) => {
+                return self.fail_request(index, &panicked("the backend or a middleware"));
+            }
+            (Err(_), None) => (panicked("the request parser"), None),
+        };
+        let reply = error_format::report(self.errors, &error, id.as_ref(), "");
+        self.write_all(reply)
+    }
+
+    /// Goes on with the request in a slot that has been woken.
+    pub(super) fn step(&mut self, index: usize) -> Result<(), Failure> {
+        match self.in_flight.tag_mut(index) {
+            None => return Ok(()), // woken too late
+            Some(slot) if slot.is_held => return Ok(()),
+            Some(slot) => {
+                if let Some(rest) = slot.reply.take() {
+                    return self.reply(index, rest);
+                }
+            }
+        }
+        self.run(index)
+    }
+
+    /// Polls the request in a slot.
+    pub(super) fn run(&mut self, index: usize) -> Result<(), Failure> {
+        match self.in_flight.poll(index) {
+            Polled::Pending => Ok(()),
+            Polled::Ready(Ok(reply)) => self.reply(index, reply.into_body()),
+            Polled::Ready(Err(error)) => self.fail_request(index, &error),
+            Polled::Panicked => self.fail_request(index, &panicked("the backend or a middleware")),
+        }
+    }
+
+    /// Sends the reply of the request in a slot, or keeps it there while the client takes none.
+    pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
+        match body {
+            Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
+            Body::None | Body::One(_) | Body::Many(_) if self.has_room() => {
+                match self.in_flight.release(index) {
+                    Some(slot) if slot.reply.is_some() => discard(slot),
+                    _ => {}
+                }
+                self.write_body(body)
+            }
+            body => {
+                if let Some(slot) = self.in_flight.tag_mut(index) {
+                    slot.reply = Some(body);
+                    slot.is_held = true;
+                    self.held.push_back(index);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
+        let Some(slot) = self.in_flight.tag_mut(index) else {
+            return Ok(());
+        };
+        let reply = error_format::report(self.errors, error, slot.id.as_ref(), slot.route);
+        self.reply(index, reply.into_body())
+    }
+
+    /// Sends what a streaming reply has ready, as long as the client takes it.
+    pub(super) fn step_stream(
+        &mut self,
+        index: usize,
+        mut stream: ReplyStream,
+    ) -> Result<(), Failure> {
+        let waker = self.in_flight.waker(index).clone();
+        for _ in 0..BUDGET {
+            if self.socket.is_blocked() {
+                return self.reply(index, Body::Stream(stream));
+            }
+            let polled = catch_unwind(AssertUnwindSafe(|| {
+                stream.as_mut().poll_next(&mut Context::from_waker(&waker))
+            }));
+            match polled {
+                Ok(Poll::Pending) => {
+                    self.keep(index, stream);
+                    return Ok(());
+                }
+                Ok(Poll::Ready(Some(Ok(message)))) => self.write(message)?,
+                Ok(Poll::Ready(Some(Err(error)))) => {
+                    discard(stream);
+                    return self.fail_request(index, &error);
+                }
+                Ok(Poll::Ready(None)) => {
+                    discard(stream);
+                    self.in_flight.release(index);
+                    return Ok(());
+                }
+                Err(_) => {
+                    discard(stream);
+                    return self.fail_request(index, &panicked("the stream of a reply"));
+                }
+            }
+        }
+        // There may be more: the slot has its turn again.
+        self.keep(index, stream);
+        waker.wake();
+        Ok(())
+    }
+
+    pub(super) fn keep(&mut self, index: usize, stream: ReplyStream) {
+        if let Some(slot) = self.in_flight.tag_mut(index) {
+            slot.reply = Some(Body::Stream(stream));
+        }
+    }
+
+    /// Answers every request that has no answer yet with an error, as long as the client takes it.
+    pub(super) fn give_up_requests(&mut self) -> Result<(), Failure> {
+        for index in 0..self.in_flight.slots() {
+            if self.in_flight.tag_mut(index).is_some() && !self.socket.is_blocked() {
+                self.in_flight.finish(index);
+                self.fail_request(index, &Error::Closing)?;
+            }
+        }
+        while !self.socket.is_blocked()
+            && let Some(message) = self.ahead.pop_front()
+        {
+            self.refuse(message)?;
+        }
+        self.cancel_requests();
+        Ok(())
+    }
+
+    /// Answers a message that comes too late.
+    pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
+        let id = match self.parse(message) {
+            Ok(Parsed::Request(request)) => request.id().cloned(),
+            Ok(Parsed::Invalid(_, id)) => id,
+            Ok(Parsed::Dropped) => return Ok(()),
+            Err(_) => None,
+        };
+        let reply = error_format::report(self.errors, &Error::Closing, id.as_ref(), "");
+        self.write_all(reply)
+    }
+
+    pub(super) fn cancel_requests(&mut self) {
+        if !self.in_flight.is_empty() {
+            tracing::debug!(
+                connection = %self.connection.id(),
+                requests = self.in_flight.len() + self.ahead.len(),
+                "requests in flight are cancelled"
+            );
+        }
+        self.in_flight.clear();
+        self.held.clear();
+        self.ahead.clear();
+        self.ahead_bytes = 0;
+    }
+}
+
+/// What became of a message.
+enum Started {
+    /// It is a request, and in this slot.
+    Slot(usize),
+    Dropped,
+    Invalid(Error, Option<RequestId>),
+}
+
+fn panicked(who: &str) -> Error {
+    Error::internal(format!("{who} panicked"))
+}

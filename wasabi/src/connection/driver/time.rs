@@ -1,0 +1,138 @@
+//! What is to be done although nothing happens: heartbeats and deadlines.
+
+use std::task::{Context, Poll, ready};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
+
+use super::{Blocked, Driver, Phase, Turn};
+use crate::{Close, CloseCode, Message, Reply, Request, Result, parser::Parsed};
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    /// When something is to be done although nothing happens.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let sending = self
+            .blocked
+            .as_ref()
+            .map(|blocked| blocked.since + self.settings.send_timeout);
+        let phase = match self.phase {
+            Phase::Opening => None,
+            Phase::Open => {
+                let expires = self.connection.outbox().expires();
+                return [sending, self.ping_at(), self.idle_at(), expires]
+                    .into_iter()
+                    .flatten()
+                    .min();
+            }
+            Phase::Draining { until } | Phase::Closing { until } | Phase::Flushing { until } => {
+                Some(until)
+            }
+        };
+        [sending, phase].into_iter().flatten().min()
+    }
+
+    pub(super) fn ping_at(&self) -> Option<Instant> {
+        let interval = self.settings.ping?;
+        Some(match self.clock.pinged {
+            None => self.clock.heard + interval,
+            Some(pinged) => pinged + self.settings.pong_timeout.unwrap_or(interval),
+        })
+    }
+
+    pub(super) fn idle_at(&self) -> Option<Instant> {
+        Some(self.clock.active + self.settings.idle_timeout?)
+    }
+
+    /// Ready when the deadline has come.
+    pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.deadline() else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        // A timer that fires too early costs one wake-up; moving it for every message would cost more.
+        if timer.deadline() > deadline || timer.is_elapsed() {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+    }
+
+    /// Does what the deadline was for.
+    pub(super) fn expired(&mut self) -> Poll<()> {
+        let now = Instant::now();
+        if let Some(Blocked { since, .. }) = self.blocked
+            && now >= since + self.settings.send_timeout
+        {
+            tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
+            let close = Close::new(CloseCode::POLICY, "slow consumer");
+            // It will hardly get through, but it may.
+            let _ = self.socket.close(&close);
+            self.close = Some(close);
+            return Poll::Ready(());
+        }
+        match self.phase {
+            Phase::Draining { until } if now >= until => {
+                self.batch.clear();
+                match self.give_up_requests().and_then(|()| self.start_closing()) {
+                    Ok(Turn::End) | Err(_) => return Poll::Ready(()),
+                    Ok(_) => {}
+                }
+            }
+            Phase::Closing { until } | Phase::Flushing { until } if now >= until => {
+                return Poll::Ready(());
+            }
+            Phase::Open => return self.watch(now),
+            _ => {}
+        }
+        Poll::Pending
+    }
+
+    /// Heartbeat and idle timeout. Work in flight counts as activity.
+    pub(super) fn watch(&mut self, now: Instant) -> Poll<()> {
+        if !self.in_flight.is_empty() {
+            (self.clock.heard, self.clock.active) = (now, now);
+            self.clock.pinged = None;
+        }
+        let expires = self.connection.outbox().expires();
+        if expires.is_some_and(|at| now >= at) {
+            self.close = Some(Close::new(CloseCode::EXPIRED, "credentials have expired"));
+            self.drain();
+        } else if self.idle_at().is_some_and(|at| now >= at) {
+            self.close = Some(Close::new(CloseCode::GOING_AWAY, "idle"));
+            self.drain();
+        } else if self.ping_at().is_some_and(|at| now >= at) {
+            if self.clock.pinged.is_some() {
+                tracing::debug!(connection = %self.connection.id(), "ping not answered");
+                self.close = Some(CloseCode::ABNORMAL.into());
+                return Poll::Ready(());
+            }
+            self.clock.pinged = Some(now);
+            if self.socket.write_ping().is_err() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    pub(super) fn hear(&mut self) {
+        if self.settings.ping.is_some() || self.settings.idle_timeout.is_some() {
+            self.clock.heard = Instant::now();
+            self.clock.pinged = None;
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What goes to the client.
+
+use std::task::Poll;
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
+
+use super::{Blocked, Driver, Phase};
+use crate::{
+    Message, Reply, Request, Result,
+    connection::{outbox::Requested, socket::Failure},
+    parser::Parsed,
+    reply::Body,
+};
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    pub(super) fn write_all(&mut self, reply: Reply) -> Result<(), Failure> {
+        self.write_body(reply.into_body())
+    }
+
+    pub(super) fn write_body(&mut self, body: Body) -> Result<(), Failure> {
+        match body {
+            Body::One(message) => self.write(message),
+            Body::Many(messages) => messages
+                .into_iter()
+                .try_for_each(|message| self.write(message)),
+            Body::None | Body::Stream(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn write(&mut self, message: Message) -> Result<(), Failure> {
+        self.unsent += message.len();
+        if self.settings.idle_timeout.is_some() {
+            self.clock.active = Instant::now();
+        }
+        self.socket.write(message)
+    }
+
+    /// Writes what other tasks have queued.
+    pub(super) fn send_queued(&mut self) -> Result<bool, Failure> {
+        let outbox = self.connection.outbox();
+        if self.batch.is_empty() {
+            match outbox.take(&mut self.batch) {
+                Requested::Nothing => {}
+                Requested::Close if matches!(self.phase, Phase::Open | Phase::Opening) => {
+                    self.close = outbox.requested_close();
+                    self.drain();
+                }
+                Requested::Close => {}
+                Requested::Stop => {
+                    self.close = outbox.requested_close().or(self.close.take());
+                    self.batch.clear();
+                    if !matches!(self.phase, Phase::Closing { .. }) {
+                        self.give_up_requests()?;
+                    }
+                    if let Some(close) = &self.close {
+                        self.socket.close(close)?;
+                    }
+                    self.phase = Phase::Flushing {
+                        until: Instant::now(),
+                    };
+                    return Ok(true);
+                }
+            }
+        }
+        let (mut count, mut bytes) = (0, 0);
+        let mut result = Ok(());
+        while !self.socket.is_blocked() && result.is_ok() {
+            let Some(message) = self.batch.pop_front() else {
+                break;
+            };
+            count += 1;
+            bytes += message.len();
+            result = self.write(message);
+        }
+        self.connection.outbox().release(count, bytes);
+        result.map(|()| count > 0)
+    }
+
+    pub(super) fn flush(&mut self) -> Result<Poll<()>, Failure> {
+        Ok(match self.socket.poll_flush() {
+            Poll::Ready(result) => {
+                result?;
+                self.unsent = 0;
+                self.blocked = None;
+                Poll::Ready(())
+            }
+            Poll::Pending => {
+                let written = self.socket.written();
+                if self
+                    .blocked
+                    .as_ref()
+                    .is_none_or(|blocked| blocked.written != written)
+                {
+                    let since = Instant::now();
+                    self.blocked = Some(Blocked { since, written });
+                }
+                Poll::Pending
+            }
+        })
+    }
+}
