@@ -68,7 +68,6 @@ impl<S> Channel<S, Absent> {
                 max_connections: None,
                 settings: Settings {
                     limits: Limits {
-                        read_buffer_size: 1024,
                         max_message_size: 32 * 1024,
                     },
                     concurrency: 25,
@@ -164,16 +163,6 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.parts.settings.send_buffer = bytes;
-        self
-    }
-
-    /// `read_buffer_size`: bytes of a connection's own read buffer, 1 KiB if not set. Larger messages work with any
-    /// size, and sockets are read 16 KiB at a time with any size: what is read goes through a buffer that the
-    /// connections of a thread share. A larger buffer costs memory for each connection, and saves an allocation
-    /// now and then where many requests of a connection are in flight at the same time.
-    #[must_use]
-    pub fn read_buffer_size(mut self, bytes: usize) -> Self {
-        self.parts.settings.limits.read_buffer_size = bytes;
         self
     }
 

@@ -140,14 +140,6 @@ impl Text {
         bytes.advance(range.start);
         Self::try_from(bytes).ok()
     }
-
-    pub(crate) fn from_wire(text: Utf8Bytes) -> Self {
-        Self(text)
-    }
-
-    pub(crate) fn into_wire(self) -> Utf8Bytes {
-        self.0
-    }
 }
 
 impl Deref for Text {
@@ -307,10 +299,6 @@ impl CloseCode {
     /// The number of the code.
     pub const fn as_u16(self) -> u16 {
         self.0
-    }
-
-    pub(crate) fn from_wire(code: u16) -> Self {
-        Self(code)
     }
 }
 

@@ -22,7 +22,6 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
         remote_addr: None,
     };
     let limits = Limits {
-        read_buffer_size: 4 * 1024,
         max_message_size: 32 * 1024,
     };
     Connection::new(ConnectionId(id), handshake, Outbox::new(16, 1024), limits)

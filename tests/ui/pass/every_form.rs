@@ -97,7 +97,6 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         max_connections = 10_000,
         concurrency = 16,
         max_message_size = 1MiB,
-        read_buffer_size = 8KiB,
         send_queue = 64,
         send_buffer = 512KB,
         idle_timeout = 1h,

@@ -46,7 +46,6 @@ const SETTINGS: &[Known] = &[
     known("max_connections", Kind::NotZero, BOTH),
     known("concurrency", Kind::NotZero, BOTH),
     known("max_message_size", Kind::NotZero, BOTH),
-    known("read_buffer_size", Kind::NotZero, BOTH),
     known("send_queue", Kind::NotZero, BOTH),
     known("send_buffer", Kind::NotZero, BOTH),
     known("idle_timeout", Kind::NotZero, BOTH),

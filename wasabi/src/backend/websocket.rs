@@ -86,7 +86,6 @@ struct Config {
     connect_timeout: Duration,
     send_timeout: Duration,
     max_message_size: Option<usize>,
-    read_buffer_size: Option<usize>,
     reconnect: Option<Reconnect>,
     correlate: Option<IdAt>,
     #[cfg(feature = "tls")]
@@ -116,7 +115,6 @@ impl WebSocket {
                 connect_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
                 max_message_size: None,
-                read_buffer_size: None,
                 reconnect: None,
                 correlate: None,
                 #[cfg(feature = "tls")]
@@ -236,12 +234,6 @@ impl WebSocket {
     #[must_use]
     pub fn max_message_size(self, bytes: usize) -> Self {
         self.change(|config| config.max_message_size = Some(bytes))
-    }
-
-    /// Bytes of the read buffer of an upstream connection; that of the channel if not set.
-    #[must_use]
-    pub fn read_buffer_size(self, bytes: usize) -> Self {
-        self.change(|config| config.read_buffer_size = Some(bytes))
     }
 
     /// Closes the client with 1014 when the upstream cannot be reached.
@@ -365,7 +357,6 @@ impl Config {
         let channel = connection.limits();
         Limits {
             max_message_size: self.max_message_size.unwrap_or(channel.max_message_size),
-            read_buffer_size: self.read_buffer_size.unwrap_or(channel.read_buffer_size),
         }
     }
 }

@@ -1,0 +1,474 @@
+//! From bytes to messages: the receiving half of RFC 6455, without a socket.
+
+use bytes::{Bytes, BytesMut};
+
+use super::{
+    buffers::shared,
+    frame::{Head, MAX_HEAD, Opcode, Role, apply_mask, broken},
+};
+use crate::{Close, CloseCode, Message, Text};
+
+/// Bytes that the frames of one message may have beside twice the largest message: a message in many small
+/// fragments, or in endless empty ones, is too big although its payload is not.
+const FRAGMENT_HEADS: u64 = 64 * 1024;
+
+/// What a peer has sent.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    Message(Message),
+    Ping(Bytes),
+    Pong,
+    Close(Close),
+}
+
+/// Reads frames that come in pieces of any size.
+///
+/// It never holds more than twice the bytes that it has got of a message.
+pub(super) struct Reader {
+    role: Role,
+    max_message_size: usize,
+    /// The first bytes of a head of which some are missing.
+    head: [u8; MAX_HEAD],
+    head_len: u8,
+    /// The frame whose payload is being read.
+    frame: Option<Frame>,
+    /// The message that is being read, when it came in more than one piece.
+    message: Option<Box<Partial>>,
+    /// The payload of a control frame that came in more than one piece.
+    control: BytesMut,
+}
+
+#[derive(Clone, Copy)]
+struct Frame {
+    opcode: Opcode,
+    is_final: bool,
+    mask: [u8; 4],
+    /// Bytes of the payload that are still to come.
+    missing: usize,
+}
+
+/// A message of which something is missing.
+struct Partial {
+    is_text: bool,
+    payload: BytesMut,
+    /// So much of a text is known to be UTF-8.
+    checked: usize,
+    /// The bytes that it has come in.
+    received: u64,
+}
+
+impl Reader {
+    pub(super) fn new(role: Role, max_message_size: usize) -> Self {
+        Self {
+            role,
+            max_message_size,
+            head: [0; MAX_HEAD],
+            head_len: 0,
+            frame: None,
+            message: None,
+            control: BytesMut::new(),
+        }
+    }
+
+    /// Reads the next event, and tells how many bytes it took. Without an event it has taken them all.
+    pub(super) fn read(&mut self, input: &mut [u8]) -> Result<(Option<Event>, usize), Close> {
+        let mut used = 0;
+        loop {
+            let frame = match self.frame.take() {
+                Some(frame) => frame,
+                None => match self.read_head(&input[used..])? {
+                    (Some(frame), count) => {
+                        used += count;
+                        frame
+                    }
+                    (None, count) => return Ok((None, used + count)),
+                },
+            };
+            let rest = &mut input[used..];
+            let count = rest.len().min(frame.missing);
+            let piece = &mut rest[..count];
+            apply_mask(piece, frame.mask);
+            used += count;
+            let event = if frame.opcode.is_control() {
+                self.read_control(frame, piece)?
+            } else {
+                self.read_data(frame, piece)?
+            };
+            if count < frame.missing {
+                let mut mask = frame.mask;
+                mask.rotate_left(count % 4);
+                self.frame = Some(Frame {
+                    mask,
+                    missing: frame.missing - count,
+                    ..frame
+                });
+                return Ok((None, used));
+            }
+            if event.is_some() {
+                return Ok((event, used));
+            }
+        }
+    }
+
+    /// Reads the head of a frame, and tells how many bytes of the input it took.
+    #[inline]
+    fn read_head(&mut self, input: &[u8]) -> Result<(Option<Frame>, usize), Close> {
+        if self.head_len == 0 {
+            if let Some((head, size)) = Head::parse(input, self.role)? {
+                return Ok((Some(self.start_frame(head, size)?), size));
+            }
+            if input.is_empty() {
+                return Ok((None, 0));
+            }
+        }
+        self.complete_head(input)
+    }
+
+    /// Goes on with a head of which some bytes were missing.
+    #[cold]
+    fn complete_head(&mut self, input: &[u8]) -> Result<(Option<Frame>, usize), Close> {
+        let before = usize::from(self.head_len);
+        let count = input.len().min(MAX_HEAD - before);
+        self.head[before..][..count].copy_from_slice(&input[..count]);
+        let known = before + count;
+        let Some((head, size)) = Head::parse(&self.head[..known], self.role)? else {
+            self.head_len = known as u8;
+            return Ok((None, count));
+        };
+        self.head_len = 0;
+        Ok((Some(self.start_frame(head, size)?), size - before))
+    }
+
+    /// Decides whether a frame may come now.
+    #[inline]
+    fn start_frame(&mut self, head: Head, size: usize) -> Result<Frame, Close> {
+        let too_big = || {
+            let max = self.max_message_size;
+            Close::new(
+                CloseCode::TOO_BIG,
+                format!("a message may have {max} bytes"),
+            )
+        };
+        let len = usize::try_from(head.len).map_err(|_| too_big())?;
+        match (&mut self.message, head.opcode) {
+            (_, opcode) if opcode.is_control() => {}
+            (None, Opcode::Continuation) => return Err(broken("nothing to be continued")),
+            (None, _) => {
+                if len > self.max_message_size {
+                    return Err(too_big());
+                }
+            }
+            (Some(message), Opcode::Continuation) => {
+                if len > self.max_message_size - message.payload.len() {
+                    return Err(too_big());
+                }
+                message.received += (size + len) as u64;
+                if message.received > self.max_message_size as u64 * 2 + FRAGMENT_HEADS {
+                    return Err(Close::new(CloseCode::TOO_BIG, "too many fragments"));
+                }
+            }
+            (Some(_), _) => return Err(broken("the message before is not complete")),
+        }
+        Ok(Frame {
+            opcode: head.opcode,
+            is_final: head.is_final,
+            mask: head.mask,
+            missing: len,
+        })
+    }
+
+    /// Takes a piece of a control frame; the last one completes it.
+    #[inline]
+    fn read_control(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
+        let is_last = piece.len() == frame.missing;
+        let payload = if is_last && self.control.is_empty() {
+            shared(piece)
+        } else {
+            self.control.extend_from_slice(piece);
+            if !is_last {
+                return Ok(None);
+            }
+            std::mem::take(&mut self.control).freeze()
+        };
+        Ok(Some(match frame.opcode {
+            Opcode::Ping => Event::Ping(payload),
+            Opcode::Close => Event::Close(read_close(payload)?),
+            _ => Event::Pong,
+        }))
+    }
+
+    /// Takes a piece of a message; the last one completes it.
+    #[inline]
+    fn read_data(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
+        let is_last = frame.is_final && piece.len() == frame.missing;
+        if is_last && self.message.is_none() {
+            return message(frame.opcode == Opcode::Text, shared(piece)).map(Some);
+        }
+        self.gather(frame, piece, is_last)
+    }
+
+    #[inline(never)]
+    fn gather(
+        &mut self,
+        frame: Frame,
+        piece: &[u8],
+        is_last: bool,
+    ) -> Result<Option<Event>, Close> {
+        let partial = self.message.get_or_insert_with(|| {
+            Box::new(Partial {
+                is_text: frame.opcode == Opcode::Text,
+                payload: BytesMut::new(),
+                checked: 0,
+                received: frame.missing as u64,
+            })
+        });
+        let payload = &mut partial.payload;
+        if payload.capacity() - payload.len() < piece.len() {
+            // A length that was only announced reserves nothing.
+            payload.reserve((payload.len() + 2 * piece.len()).min(frame.missing));
+        }
+        payload.extend_from_slice(piece);
+        if partial.is_text {
+            partial.checked += valid(&payload[partial.checked..])?;
+        }
+        if !is_last {
+            return Ok(None);
+        }
+        match self.message.take() {
+            Some(partial) => message(partial.is_text, partial.payload.freeze()).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+#[inline]
+fn message(is_text: bool, payload: Bytes) -> Result<Event, Close> {
+    Ok(Event::Message(if is_text {
+        Message::Text(Text::try_from(payload).map_err(|_| not_text())?)
+    } else {
+        Message::Binary(payload)
+    }))
+}
+
+/// How many of these bytes are UTF-8, when the last character may not be complete yet.
+fn valid(bytes: &[u8]) -> Result<usize, Close> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Ok(text.len()),
+        Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
+        Err(_) => Err(not_text()),
+    }
+}
+
+fn not_text() -> Close {
+    Close::new(CloseCode::INVALID_PAYLOAD, "text must be UTF-8")
+}
+
+/// The payload of a close frame (RFC 6455, section 5.5.1).
+fn read_close(payload: Bytes) -> Result<Close, Close> {
+    match payload.split_first_chunk() {
+        None if payload.is_empty() => Ok(CloseCode::NO_STATUS.into()),
+        None => Err(broken("half a close code")),
+        Some((code, _)) => {
+            let code = CloseCode::try_from(u16::from_be_bytes(*code))
+                .map_err(|_| broken("not a close code"))?;
+            let reason = Text::try_from(payload.slice(2..)).map_err(|_| not_text())?;
+            Ok(Close::new(code, reason))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const MASK: [u8; 4] = [7, 0, 255, 99];
+
+    /// A frame of a client.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Head::write(&mut bytes, Opcode::Binary, payload.len(), Some(MASK));
+        bytes[0] = first;
+        let start = bytes.len();
+        bytes.extend_from_slice(payload);
+        apply_mask(&mut bytes[start..], MASK);
+        bytes
+    }
+
+    fn reader() -> Reader {
+        Reader::new(Role::Server, 1024)
+    }
+
+    fn events(reader: &mut Reader, input: &mut [u8]) -> Result<Vec<Event>, Close> {
+        let mut events = Vec::new();
+        let mut start = 0;
+        loop {
+            let (event, used) = reader.read(&mut input[start..])?;
+            start += used;
+            match event {
+                Some(event) => events.push(event),
+                None => {
+                    assert_eq!(start, input.len());
+                    return Ok(events);
+                }
+            }
+        }
+    }
+
+    fn code(bytes: &[u8]) -> u16 {
+        let close = events(&mut reader(), &mut bytes.to_vec()).expect_err("a broken rule");
+        close.code.as_u16()
+    }
+
+    #[test]
+    fn each_broken_rule_has_its_code() {
+        for (what, bytes, expected) in [
+            ("a reserved bit", frame(0xc1, b"x"), 1002),
+            ("an unknown data frame", frame(0x83, b"x"), 1002),
+            ("an unknown control frame", frame(0x8b, b"x"), 1002),
+            ("a ping in fragments", frame(0x09, b"x"), 1002),
+            ("a long ping", frame(0x89, &[0; 126]), 1002),
+            ("nothing to be continued", frame(0x80, b"x"), 1002),
+            ("no mask", vec![0x81, 1, b'x'], 1002),
+            ("half a close code", frame(0x88, &[3]), 1002),
+            ("a code that is none", frame(0x88, &[3, 0xed]), 1002),
+            (
+                "a reason that is no text",
+                frame(0x88, &[3, 0xe8, 0xff]),
+                1007,
+            ),
+            ("a text that is none", frame(0x81, &[0xff]), 1007),
+            ("half a character", frame(0x81, &[0xc3]), 1007),
+            ("a large message", frame(0x82, &[0; 1025]), 1009),
+            (
+                "an endless length",
+                vec![0x82, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0],
+                1002,
+            ),
+            (
+                "a length near the end",
+                vec![
+                    0x82, 0xff, 0x7f, 255, 255, 255, 255, 255, 255, 255, 0, 0, 0, 0,
+                ],
+                1009,
+            ),
+        ] {
+            assert_eq!(code(&bytes), expected, "{what}");
+        }
+        let twice = [frame(0x01, b"x"), frame(0x01, b"x")].concat();
+        assert_eq!(code(&twice), 1002);
+        let large = [frame(0x02, &[0; 1000]), frame(0x80, &[0; 25])].concat();
+        assert_eq!(code(&large), 1009);
+    }
+
+    #[test]
+    fn a_text_that_cannot_become_one_is_refused_before_its_end() {
+        let mut bytes = frame(0x81, &[0xff; 100]);
+        bytes.truncate(20);
+        assert_eq!(code(&bytes), 1007);
+        // Cut within a character that may still become one.
+        let bytes = [frame(0x01, &[0xe2, 0x82]), frame(0x00, &[0xac])].concat();
+        assert_eq!(events(&mut reader(), &mut bytes.clone()), Ok(vec![]));
+        assert_eq!(code(&[bytes, frame(0x80, &[0xac])].concat()), 1007);
+    }
+
+    #[test]
+    fn a_length_that_is_only_announced_reserves_nothing() {
+        let mut reader = Reader::new(Role::Server, usize::MAX >> 1);
+        let mut head = vec![0x82, 0xff, 0, 0, 0, 16, 0, 0, 0, 0];
+        head.extend_from_slice(&MASK);
+        head.push(0);
+        assert_eq!(events(&mut reader, &mut head), Ok(vec![]));
+        let partial = reader.message.expect("a message has begun");
+        assert!(partial.payload.capacity() < 100);
+    }
+
+    #[test]
+    fn a_message_that_is_kept_stays_as_it_is() {
+        let mut reader = Reader::new(Role::Server, 1024 * 1024);
+        let kept = events(&mut reader, &mut frame(0x82, b"kept")).expect("a message");
+        for _ in 0..100 {
+            events(&mut reader, &mut frame(0x82, &[1; 8000])).expect("a message");
+        }
+        assert_eq!(kept, [Event::Message(Message::Binary("kept".into()))]);
+    }
+
+    /// A message or a ping, and where its frames begin.
+    #[derive(Debug, Clone)]
+    enum Sent {
+        Text(String, Vec<prop::sample::Index>),
+        Binary(Vec<u8>, Vec<prop::sample::Index>),
+        Ping(Vec<u8>),
+    }
+
+    fn sent() -> impl Strategy<Value = Sent> {
+        let cuts = || prop::collection::vec(any::<prop::sample::Index>(), 0..4);
+        prop_oneof![
+            ("\\PC{0,200}", cuts()).prop_map(|(text, cuts)| Sent::Text(text, cuts)),
+            (prop::collection::vec(any::<u8>(), 0..900), cuts())
+                .prop_map(|(data, cuts)| Sent::Binary(data, cuts)),
+            prop::collection::vec(any::<u8>(), 0..125).prop_map(Sent::Ping),
+        ]
+    }
+
+    fn fragments(opcode: u8, payload: &[u8], cuts: &[prop::sample::Index]) -> Vec<u8> {
+        let mut ends: Vec<_> = cuts
+            .iter()
+            .map(|cut| cut.index(payload.len() + 1))
+            .collect();
+        ends.sort_unstable();
+        ends.push(payload.len());
+        let (mut bytes, mut start) = (Vec::new(), 0);
+        for (index, end) in ends.iter().copied().enumerate() {
+            let is_final = if index + 1 == ends.len() { 0x80 } else { 0 };
+            let opcode = if index == 0 { opcode } else { 0 };
+            bytes.extend(frame(is_final | opcode, &payload[start..end]));
+            if is_final == 0 {
+                bytes.extend(frame(0x8a, b"a pong between"));
+            }
+            start = end;
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn messages_arrive_whole_however_they_are_cut(
+            all in prop::collection::vec(sent(), 1..8),
+            sizes in prop::collection::vec(1..300_usize, 1..20),
+        ) {
+            let mut bytes = Vec::new();
+            let mut expected = Vec::new();
+            for sent in all {
+                expected.push(match sent {
+                    Sent::Text(text, cuts) => {
+                        bytes.extend(fragments(1, text.as_bytes(), &cuts));
+                        Event::Message(Message::Text(text.into()))
+                    }
+                    Sent::Binary(data, cuts) => {
+                        bytes.extend(fragments(2, &data, &cuts));
+                        Event::Message(Message::Binary(data.into()))
+                    }
+                    Sent::Ping(data) => {
+                        bytes.extend(frame(0x89, &data));
+                        Event::Ping(data.into())
+                    }
+                });
+            }
+            let mut reader = reader();
+            let mut got = Vec::new();
+            let mut rest = &mut bytes[..];
+            for size in sizes.into_iter().cycle() {
+                let piece;
+                (piece, rest) = rest.split_at_mut(size.min(rest.len()));
+                got.extend(events(&mut reader, piece).expect("no broken rule"));
+                if rest.is_empty() {
+                    break;
+                }
+            }
+            got.retain(|event| *event != Event::Pong);
+            prop_assert_eq!(got, expected);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! From messages to bytes: the sending half of RFC 6455, without a socket.
+
+use std::{cell::RefCell, io, mem};
+
+use super::{
+    buffers::{give_output, take_output},
+    frame::{Head, Opcode, Role, apply_mask},
+};
+
+/// Gathers frames until they can be sent.
+pub(super) struct Writer {
+    role: Role,
+    /// From a thread's spare buffers while there is something in it.
+    buffer: Vec<u8>,
+    /// So much of it has been sent.
+    sent: usize,
+}
+
+impl Writer {
+    pub(super) fn new(role: Role) -> Self {
+        Self {
+            role,
+            buffer: Vec::new(),
+            sent: 0,
+        }
+    }
+
+    /// Adds a frame that is a whole message, or a control frame.
+    pub(super) fn write(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        let mask = match self.role {
+            Role::Server => None,
+            Role::Client => Some(random_mask()?),
+        };
+        if self.buffer.capacity() == 0 {
+            self.buffer = take_output();
+        } else if self.sent > self.buffer.len() / 2 {
+            self.buffer.drain(..mem::take(&mut self.sent));
+        }
+        Head::write(&mut self.buffer, opcode, payload.len(), mask);
+        let start = self.buffer.len();
+        self.buffer.extend_from_slice(payload);
+        if let Some(mask) = mask {
+            apply_mask(&mut self.buffer[start..], mask);
+        }
+        Ok(())
+    }
+
+    /// What is to be sent. Whoever sends some of it says what was [`sent`](Self::sent).
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.buffer[self.sent..]
+    }
+
+    pub(super) fn sent(&mut self, count: usize) {
+        self.sent += count;
+        if self.sent == self.buffer.len() {
+            self.sent = 0;
+            give_output(mem::take(&mut self.buffer));
+        }
+    }
+}
+
+/// Masks must not be foreseen (RFC 6455, section 5.3); the system is asked for many at once.
+fn random_mask() -> io::Result<[u8; 4]> {
+    const MASKS: usize = 128;
+    thread_local! {
+        static SPARE: RefCell<([[u8; 4]; MASKS], usize)> = const { RefCell::new(([[0; 4]; MASKS], 0)) };
+    }
+    SPARE.with_borrow_mut(|(masks, left)| {
+        if *left == 0 {
+            getrandom::fill(masks.as_flattened_mut()).map_err(io::Error::other)?;
+            *left = MASKS;
+        }
+        *left -= 1;
+        Ok(masks[*left])
+    })
+}
