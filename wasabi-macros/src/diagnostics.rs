@@ -54,18 +54,44 @@ impl ToTokens for Diagnostics {
     }
 }
 
-/// The name that was probably meant: the nearest one, if it is near enough to be a slip.
+/// The name that was probably meant: the nearest one, if it is near enough to be a slip, or else the only one that has
+/// the most words in common with it.
 pub(crate) fn did_you_mean<'a>(
     found: &str,
     names: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
+    let (found, names) = (found.to_lowercase(), Vec::from_iter(names));
     let limit = found.chars().count().div_ceil(3);
-    names
-        .into_iter()
-        .map(|name| (distance(&found.to_lowercase(), &name.to_lowercase()), name))
+    let slip = names
+        .iter()
+        .map(|name| (distance(&found, &name.to_lowercase()), *name))
         .filter(|(distance, _)| *distance <= limit)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
+        .min_by_key(|(distance, _)| *distance);
+    slip.map(|(_, name)| name)
+        .or_else(|| in_common(&found, &names))
+}
+
+/// `ping` for `ping_interval`, `max_message_size` for `message_size`; nothing for `timeout`, which is a part of several.
+fn in_common<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
+    let words = |name: &str| {
+        let words = name.split('_').filter(|word| word.len() > 2);
+        words
+            .map(|word| word.trim_end_matches('s').to_owned())
+            .collect::<Vec<_>>()
+    };
+    let found = words(found);
+    let shared = |name: &&str| {
+        words(name)
+            .iter()
+            .filter(|word| found.contains(word))
+            .count()
+    };
+    let most = names.iter().map(shared).max().filter(|most| *most > 0)?;
+    let mut nearest = names.iter().filter(|name| shared(name) == most);
+    match (nearest.next(), nearest.next()) {
+        (Some(name), None) => Some(name),
+        _ => None,
+    }
 }
 
 /// `a`, `b`, `c`.
@@ -105,6 +131,17 @@ mod tests {
         assert_eq!(did_you_mean("pign", names), Some("ping"));
         assert_eq!(did_you_mean("PING", names), Some("ping"));
         assert_eq!(did_you_mean("route", names), None);
+    }
+
+    #[test]
+    fn a_name_is_recognised_by_the_words_it_has_in_common_with_one() {
+        let names = ["idle_timeout", "send_timeout", "ping", "max_message_size"];
+        let meant = |found| did_you_mean(found, names);
+        assert_eq!(meant("ping_interval"), Some("ping"));
+        assert_eq!(meant("message_limit"), Some("max_message_size"));
+        assert_eq!(meant("timeout_when_idle"), Some("idle_timeout"));
+        assert_eq!(meant("timeout"), None);
+        assert_eq!(meant("on_open"), None);
     }
 
     #[test]

@@ -232,6 +232,19 @@ mod tests {
             ["`99999` is not a port"]
         );
         assert_eq!(mistakes(quote!(Http::get("http://a b/"))).len(), 1);
+        assert!(mistakes(quote!(Queue::nats("nats://a:4222,tls://b", "jobs"))).is_empty());
+        assert_eq!(
+            mistakes(quote!(Queue::new(Nats::new("nats://a,b:4222"), "jobs"))),
+            ["`b:4222` is not a whole URL; it starts with `nats://` or `tls://`"]
+        );
+        assert_eq!(
+            mistakes(quote!(Queue::amqp("http://a/", "jobs"))),
+            ["`http://` does not suit this backend; write `amqp://` or `amqps://`"]
+        );
+        assert_eq!(
+            mistakes(quote!(Queue::redis("localhost", "jobs"))),
+            ["`localhost` is not a whole URL; it starts with `redis://`"]
+        );
         assert_eq!(mistakes(quote!(Http::get("http:///a"))).len(), 1);
     }
 

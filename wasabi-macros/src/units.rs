@@ -282,6 +282,12 @@ fn value(unit: &Unit, amount: u64, private: &TokenStream, span: Span) -> TokenSt
             let constructor = proc_macro2::Ident::new(constructor, span);
             let mut amount = Literal::u64_unsuffixed(amount);
             amount.set_span(span);
+            // A mistake in the type is underlined from the first of these tokens to the last.
+            let private = private.clone().into_iter().map(|mut tree| {
+                tree.set_span(tree.span().located_at(span));
+                tree
+            });
+            let private: TokenStream = private.collect();
             quote_spanned!(span=> #private::Duration::#constructor(#amount))
         }
         Unit::Bytes(_) => {

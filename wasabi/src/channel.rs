@@ -49,9 +49,9 @@ type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
 
 impl<S> Channel<S, Absent> {
     /// A channel with the defaults, and no target yet.
-    pub fn new(scope: &Scope<S>, path: impl Into<String>, info: ChannelInfo) -> Self {
+    pub fn new(scope: &Scope<S>, path: impl AsRef<str>, info: ChannelInfo) -> Self {
         Self {
-            path: path.into(),
+            path: path.as_ref().to_owned(),
             info,
             layers: Vec::new(),
             mistakes: Vec::new(),

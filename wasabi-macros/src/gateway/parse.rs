@@ -79,7 +79,7 @@ fn section(
     let section = match call.as_str() {
         "channel" => {
             let path = argument(&arguments, &name, "its path, such as `\"/\"`", diagnostics);
-            let channel = channel(&arguments, end, diagnostics);
+            let (path, channel) = channel(path, &arguments, end, diagnostics);
             Section {
                 attrs,
                 path,
@@ -153,23 +153,42 @@ fn argument(
     what: &str,
     diagnostics: &mut Diagnostics,
 ) -> Fragment {
+    let expected = || format!("expected {what}, in `{section}(..)`");
+    if is_setting(input) {
+        let at = input.span();
+        if !is_named(input, &["path"]) {
+            diagnostics.error_at(at, expected());
+            return Fragment::empty(at);
+        }
+        let message = "the path has no name: it is the first argument, without `path =`";
+        diagnostics.error_at(at, message);
+        skip_name(input);
+    }
     let argument = Fragment::parse(input);
     if argument.is_empty() {
-        diagnostics.error_at(
-            argument.span(),
-            format_args!("expected {what}, in `{section}(..)`"),
-        );
+        diagnostics.error_at(argument.span(), expected());
     }
     comma(input, diagnostics);
     argument
 }
 
-/// Whether `name =` stands next.
+/// Whether `name =` stands next, or `name:`, which is a slip.
 fn is_setting(input: ParseStream<'_>) -> bool {
-    input.peek(syn::Ident::peek_any)
-        && input.peek2(Token![=])
-        && !input.peek2(Token![==])
-        && !input.peek2(Token![=>])
+    let is_equals = input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>]);
+    let is_colon = input.peek2(Token![:]) && !input.peek2(Token![::]);
+    input.peek(syn::Ident::peek_any) && (is_equals || is_colon)
+}
+
+fn is_named(input: ParseStream<'_>, names: &[&str]) -> bool {
+    let name = input.fork().call(Ident::parse_any);
+    name.is_ok_and(|name| names.contains(&&*name.to_string()))
+}
+
+/// Reads on behind the `name =` of something that has none.
+fn skip_name(input: ParseStream<'_>) {
+    for _ in 0..2 {
+        let _ = input.parse::<TokenTree>();
+    }
 }
 
 fn setting(
@@ -178,14 +197,19 @@ fn setting(
     diagnostics: &mut Diagnostics,
 ) -> syn::Result<Setting> {
     let name = input.call(Ident::parse_any)?;
-    let equals: Token![=] = input.parse()?;
+    let equals = input.span();
+    if input.parse::<Option<Token![:]>>()?.is_some() {
+        diagnostics.error_at(equals, format_args!("expected `=`: write `{name} = ..`"));
+    } else {
+        input.parse::<Token![=]>()?;
+    }
     let is_list = settings::find(&name.to_string()).is_some_and(|known| known.kind == Kind::List);
     let value = if is_list {
         Value::List(values(input, &format!("`{name}`"), diagnostics))
     } else {
         let value = Fragment::parse(input);
         if value.is_empty() {
-            diagnostics.error(
+            diagnostics.error_at(
                 equals,
                 format_args!("expected a value for `{name}` after `=`"),
             );
@@ -231,7 +255,23 @@ fn is_last(input: ParseStream<'_>) -> bool {
     ahead.parse::<TokenTree>().is_ok() && ahead.is_empty()
 }
 
-fn channel(input: ParseStream<'_>, end: Span, diagnostics: &mut Diagnostics) -> Channel {
+/// A channel behind its path, and the path again.
+fn channel(
+    path: Fragment,
+    input: ParseStream<'_>,
+    end: Span,
+    diagnostics: &mut Diagnostics,
+) -> (Fragment, Channel) {
+    if input.is_empty() && !path.is_empty() && path.string().is_none() {
+        let message = format!(
+            "a channel has a path and a target, and here is one argument: write `channel(\"/path\", {})`",
+            path.text()
+        );
+        diagnostics.error(&path, message);
+        let target = Target::Missing;
+        let settings = Vec::new();
+        return (Fragment::empty(end), Channel { settings, target });
+    }
     let mut channel = Channel {
         settings: Vec::new(),
         target: Target::Missing,
@@ -240,7 +280,11 @@ fn channel(input: ParseStream<'_>, end: Span, diagnostics: &mut Diagnostics) -> 
     while !input.is_empty() {
         let at = input.span();
         let parsed = attrs(input, diagnostics).and_then(|attrs| {
-            if is_setting(input) {
+            if is_setting(input) && is_named(input, &["target"]) {
+                let message = "the target has no name: it is the last argument, without `target =`";
+                diagnostics.error_at(at, message);
+                skip_name(input);
+            } else if is_setting(input) {
                 let setting = setting(input, attrs, diagnostics)?;
                 if has_target {
                     let message = format!("`{}` stands behind the target; settings come before it", setting.name);
@@ -274,7 +318,7 @@ fn channel(input: ParseStream<'_>, end: Span, diagnostics: &mut Diagnostics) -> 
             "the channel has no target; its last argument is a backend, or `match key { .. }`";
         diagnostics.error_at(end, message);
     }
-    channel
+    (path, channel)
 }
 
 fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Attrs> {

@@ -138,6 +138,10 @@ pub(crate) fn is_no_weight(weight: &Fragment) -> bool {
 }
 
 fn check_routes(routes: &Match, diagnostics: &mut Diagnostics) {
+    if routes.key().is_none_or(|key| key != "key") {
+        let message = "requests are routed by their `key`: write `match key { .. }`, or match on something made of it, such as `key.parse::<Action>()`";
+        diagnostics.error(&routes.scrutinee, message);
+    }
     let mut keys: HashMap<String, &LitStr> = HashMap::new();
     let mut catch_all = None;
     for arm in &routes.arms {

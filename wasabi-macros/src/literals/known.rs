@@ -15,6 +15,8 @@ use crate::{
 /// What an argument must be, as far as a literal shows it.
 enum Rule {
     Url(&'static [&'static str]),
+    /// Several, separated by commas.
+    Urls(&'static [&'static str]),
     NotZero,
     Method,
     HeaderName,
@@ -25,6 +27,9 @@ enum Rule {
 
 const HTTP: &[&str] = &["http", "https"];
 const WEBSOCKET: &[&str] = &["ws", "wss"];
+const REDIS: &[&str] = &["redis"];
+const AMQP: &[&str] = &["amqp", "amqps"];
+const NATS: &[&str] = &["nats", "tls"];
 
 /// Functions with arguments that are checked: owner, function, position, rule.
 const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
@@ -54,9 +59,16 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
     ("CircuitBreaker", "new", 0, Rule::NotZero),
     ("CircuitBreaker", "new", 1, Rule::NotZero),
     ("Cache", "new", 0, Rule::NotZero),
+    ("Reconnect", "exponential", 0, Rule::NotZero),
+    ("Reconnect", "exponential", 1, Rule::NotZero),
+    ("Reconnect", "constant", 0, Rule::NotZero),
+    ("Queue", "redis", 0, Rule::Url(REDIS)),
+    ("Redis", "new", 0, Rule::Url(REDIS)),
+    ("Queue", "amqp", 0, Rule::Url(AMQP)),
+    ("Amqp", "new", 0, Rule::Url(AMQP)),
+    ("Queue", "nats", 0, Rule::Urls(NATS)),
+    ("Nats", "new", 0, Rule::Urls(NATS)),
     ("ClientIp", "trusting", 0, Rule::Networks),
-    ("ClientIp", "cloudflare", 0, Rule::Networks),
-    ("ClientIp", "cloudfront", 0, Rule::Networks),
     ("ClientIp", "cloudflare", 0, Rule::Networks),
     ("ClientIp", "cloudfront", 0, Rule::Networks),
     ("CloseCode", "new", 0, Rule::CloseCode),
@@ -70,7 +82,19 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("Http"), "concurrency", 0, Rule::NotZero),
     (Some("Http"), "max_response_size", 0, Rule::NotZero),
     (Some("WebSocket"), "timeout", 0, Rule::NotZero),
+    (Some("WebSocket"), "connect_timeout", 0, Rule::NotZero),
+    (Some("WebSocket"), "send_timeout", 0, Rule::NotZero),
+    (Some("WebSocket"), "max_message_size", 0, Rule::NotZero),
+    (Some("WebSocket"), "read_buffer_size", 0, Rule::NotZero),
+    (Some("Reconnect"), "attempts", 0, Rule::NotZero),
     (Some("Queue"), "timeout", 0, Rule::NotZero),
+    (Some("Queue"), "publish_timeout", 0, Rule::NotZero),
+    (Some("Queue"), "max_pending", 0, Rule::NotZero),
+    (Some("Redis"), "max_len", 0, Rule::NotZero),
+    (Some("Cache"), "max_entries", 0, Rule::NotZero),
+    (Some("Cache"), "max_bytes", 0, Rule::NotZero),
+    (Some("Balance"), "failures", 0, Rule::NotZero),
+    (Some("Balance"), "pause", 0, Rule::NotZero),
     (Some("Retry"), "max_delay", 0, Rule::NotZero),
     (Some("RateLimit"), "burst", 0, Rule::NotZero),
     (Some("RateLimit"), "max_keys", 0, Rule::NotZero),
@@ -114,6 +138,9 @@ fn check_argument(call: &Call, position: usize, rule: &Rule, diagnostics: &mut D
     };
     match rule {
         Rule::Url(schemes) => text(&|url| check_url(url, schemes)),
+        Rule::Urls(schemes) => {
+            text(&|urls| urls.split(',').try_for_each(|url| check_url(url, schemes)));
+        }
         Rule::Method => {
             if let Ok(literal) = syn::parse2::<LitByteStr>(argument.clone()) {
                 let method = String::from_utf8_lossy(&literal.value()).into_owned();

@@ -48,6 +48,32 @@ impl<F, Args> std::fmt::Debug for HandlerFn<F, Args> {
     }
 }
 
+/// What a backend function returns when it is called: any future.
+#[diagnostic::on_unimplemented(
+    message = "a backend function is `async`, and this one is not",
+    label = "returns `{Self}`, which is no future",
+    note = "write `async fn`, or `async |..|` for a closure"
+)]
+pub trait Answer {
+    /// What the future ends with.
+    type Reply;
+    /// The future.
+    type Future: Future<Output = Self::Reply>;
+
+    /// The future itself.
+    fn future(self) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> Answer for F {
+    type Reply = F::Output;
+    type Future = F;
+
+    fn future(self) -> F {
+        self
+    }
+}
+
 macro_rules! handler_fn {
     ($($arg:ident),*) => {
         #[diagnostic::do_not_recommend]
@@ -63,12 +89,11 @@ macro_rules! handler_fn {
         }
 
         #[allow(non_snake_case, unused_variables)]
-        impl<S, F, Fut, R, $($arg,)*> Backend<S> for HandlerFn<F, ($($arg,)*)>
+        impl<S, F, Fut, $($arg,)*> Backend<S> for HandlerFn<F, ($($arg,)*)>
         where
             S: Sync,
             F: Fn($($arg,)*) -> Fut + Send + Sync,
-            Fut: Future<Output = R> + Send,
-            R: IntoReply,
+            Fut: Answer<Reply: IntoReply, Future: Send> + Send,
             $($arg: FromRequest<S> + Send,)*
         {
             // Not an `async fn`: its future would have room for the request twice.
@@ -76,7 +101,7 @@ macro_rules! handler_fn {
                 async move {
                     $(let $arg = $arg::from_request(&req, state).await?;)*
                     drop(req);
-                    (self.function)($($arg,)*).await.into_reply()
+                    (self.function)($($arg,)*).future().await.into_reply()
                 }
             }
         }

@@ -1,0 +1,12 @@
+use wasabi::prelude::*;
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel(echo),
+        channel(ping = 20s, echo),
+    );
+}
