@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use wasabi::{Error, prelude::*};
+use wasabi::prelude::*;
 
 /// Tokens that have been given out, to whom, and until when. A real one would be signed, or kept in a database.
 #[derive(Clone, Default)]
@@ -46,21 +46,10 @@ async fn token(State(tokens): State<Tokens>, user: Identity<String>) -> String {
     tokens.give(&user)
 }
 
-/// Lets a client stay that sends a new token in time.
-async fn refresh(
-    State(tokens): State<Tokens>,
-    token: Text,
-    user: Identity<String>,
-    connection: Connection,
-) -> Result<String> {
-    let new = token.trim_start_matches("refresh ").to_owned();
-    match tokens.verify(new).await {
-        Some(identity) if *identity == *user => {
-            connection.expire_at(identity.expiry());
-            Ok("you may stay".to_owned())
-        }
-        _ => Err(Error::new("unauthorized", "this token is not good")),
-    }
+/// The token in a message such as `refresh token-1`.
+fn new_token(req: &Request) -> Result<String> {
+    let text = req.message().as_text().unwrap_or_default();
+    Ok(text.trim_start_matches("refresh ").to_owned())
 }
 
 /// The first word of a message is its key.
@@ -77,6 +66,12 @@ fn gateway() -> Gateway {
         let tokens = tokens.clone();
         move |token| tokens.clone().verify(token)
     };
+    let auth = BearerAuth::new(verify).query_parameter("token");
+    // Lets a client stay that sends a new token in time.
+    let refresh = auth
+        .refresh(new_token)
+        .same(|old, new| old == new)
+        .reply(|_, _| "you may stay");
     gateway!(
         state = tokens,
         // `alice:wonderland` in the header `Authorization`; any message is answered with a token.
@@ -84,7 +79,7 @@ fn gateway() -> Gateway {
         // The token in the header, or as browsers must, in the query.
         channel(
             "/",
-            http = [BearerAuth::new(verify).query_parameter("token")],
+            http = [auth],
             parser = first_word,
             match key {
                 "refresh" => refresh,

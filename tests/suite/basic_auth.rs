@@ -13,7 +13,7 @@ const WRONG: &str = "Basic YWxpY2U6dW5kZXJncm91bmQ=";
 const UNKNOWN: &str = "Basic bWFsbG9yeTp3b25kZXJsYW5k";
 
 async fn whoami(user: Identity<String>, connection: Connection) -> String {
-    assert_eq!(connection.identity::<String>(), Some(&*user));
+    assert_eq!(connection.identity::<String>(), Some(user.clone()));
     user.into_inner()
 }
 

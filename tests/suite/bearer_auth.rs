@@ -119,29 +119,107 @@ async fn when_the_token_expires_the_connection_is_closed_with_4401() {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_sends_a_new_token_in_time_may_stay() {
-    async fn refresh(token: Text, connection: Connection) -> Result<&'static str> {
-        let Ok(identity) = verify(token.to_string()).await else {
-            return Err(Error::new("unauthorized", "the token is not valid"));
-        };
-        connection.expire_at(None);
-        drop(identity);
-        Ok("stay")
+mod refreshing {
+    use tokio::sync::mpsc;
+    use wasabi::Close;
+
+    use super::*;
+
+    const SHORT: Duration = Duration::from_secs(1);
+
+    /// Tokens such as `alice:short`.
+    async fn verify(token: String) -> Result<Identity<User>, Denied> {
+        let (user, kind) = token.split_once(':').ok_or(Denied::Invalid)?;
+        let identity = Identity::new(User(user.to_owned()));
+        match kind {
+            "for-ever" => Ok(identity),
+            "short" => Ok(identity.expires_in(SHORT)),
+            "down" => Err(Denied::Unavailable),
+            _ => Err(Denied::Invalid),
+        }
     }
-    let server = serve(gateway!(channel(
-        "/",
-        http = [BearerAuth::new(verify)],
-        refresh
-    )))
-    .await;
-    let headers = [("authorization", "Bearer brief")];
-    let client = async || server.connect_with("/", &headers).await.expect("handshake");
-    let (mut good, mut bad) = (client().await, client().await);
-    assert_eq!(good.ask("abc").await, "stay");
-    assert!(bad.ask("bad").await.starts_with("unauthorized"));
-    assert_eq!(bad.closed().await.0, 4401);
-    assert_eq!(good.ask("abc").await, "stay");
+
+    fn new_token(req: &Request) -> Result<String> {
+        let text = req.message().as_text().unwrap_or_default();
+        let token = text.strip_prefix("refresh ");
+        Ok(token.ok_or(Error::bad_request("no token"))?.to_owned())
+    }
+
+    fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
+        let text = message.as_text().unwrap_or_default();
+        Ok(Some(Envelope::new(text.split(' ').next().unwrap_or(text))))
+    }
+
+    async fn server() -> (TestServer, mpsc::UnboundedReceiver<(String, Close)>) {
+        let (gone, ended) = mpsc::unbounded_channel();
+        let auth = BearerAuth::new(verify).query_parameter("token");
+        let refresh = auth
+            .refresh(new_token)
+            .same(|old, new| old.0.to_lowercase() == new.0.to_lowercase())
+            .reply(|_, identity| format!("welcome, {}", identity.0));
+        let gateway = gateway!(channel(
+            "/",
+            http = [auth],
+            parser = first_word,
+            on_disconnect = move |connection: Connection, close: Close| {
+                let user = connection.identity::<User>().expect("an identity");
+                let _ = gone.send((user.into_inner().0, close));
+                std::future::ready(())
+            },
+            match key {
+                "refresh" => refresh,
+                _ => async |user: Identity<User>| user.into_inner().0,
+            },
+        ));
+        (serve(gateway).await, ended)
+    }
+
+    #[tokio::test]
+    async fn a_new_token_replaces_the_identity_and_the_time_of_its_end() {
+        let (server, mut ended) = server().await;
+        let mut client = server.connect("/?token=alice:short").await;
+        // Opened later, it ends later than `client` would have.
+        let mut other = server.connect("/?token=bob:short").await;
+        assert_eq!(client.ask("who").await, "alice");
+        assert_eq!(client.ask("refresh ALICE:for-ever").await, "welcome, ALICE");
+        assert_eq!(client.ask("who").await, "ALICE");
+        assert_eq!(other.closed().await.0, 4401);
+        assert_eq!(ended.recv().await.expect("an end").0, "bob");
+        assert_eq!(client.ask("who").await, "ALICE");
+
+        assert_eq!(client.ask("refresh alice:short").await, "welcome, alice");
+        assert_eq!(client.closed().await.0, 4401);
+        let (user, close) = ended.recv().await.expect("an end");
+        assert_eq!((user.as_str(), close.code.as_u16()), ("alice", 4401));
+    }
+
+    #[tokio::test]
+    async fn a_bad_token_is_answered_and_closes_the_connection_with_4401() {
+        let (server, _ended) = server().await;
+        for bad in [
+            "alice:bad",
+            "nonsense",
+            "",
+            "bob:for-ever",
+            "alice:for ever",
+        ] {
+            let mut client = server.connect("/?token=alice:for-ever").await;
+            let answer = client.ask(&format!("refresh {bad}")).await;
+            assert!(answer.starts_with("unauthorized"), "{bad:?}: {answer}");
+            assert_eq!(client.closed().await.0, 4401, "{bad:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_verdict_leaves_everything_as_it_is() {
+        let (server, _ended) = server().await;
+        let mut client = server.connect("/?token=alice:for-ever").await;
+        let answer = client.ask("refresh alice:down").await;
+        assert!(answer.starts_with("unavailable"), "{answer}");
+        let answer = client.ask("refresh").await;
+        assert!(answer.starts_with("bad_request"), "{answer}");
+        assert_eq!(client.ask("who").await, "alice");
+    }
 }
 
 mod jwt {

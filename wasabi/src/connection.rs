@@ -155,22 +155,7 @@ impl Connection {
     /// Closes the connection with 4401 ([`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED)) at this time, in the way of
     /// [`close`](Self::close), unless the time is moved meanwhile. With `None` it stays open.
     ///
-    /// HTTP middleware sets the time from the expiry of an [`Identity`]. So that a client may stay, let it send new
-    /// credentials in a message and move the time when they are good:
-    ///
-    /// ```
-    /// use std::time::{Duration, SystemTime};
-    /// use wasabi::{Error, prelude::*};
-    ///
-    /// # async fn verify(token: &str) -> bool { true }
-    /// async fn refresh(token: Text, connection: Connection) -> Result<()> {
-    ///     if !verify(&token).await {
-    ///         return Err(Error::new("unauthorized", "the token is not valid"));
-    ///     }
-    ///     connection.expire_at(SystemTime::now() + Duration::from_secs(3600));
-    ///     Ok(())
-    /// }
-    /// ```
+    /// HTTP middleware sets the time from the expiry of an [`Identity`], and [`renew`](Self::renew) moves it.
     pub fn expire_at(&self, time: impl Into<Option<SystemTime>>) {
         let time = time.into();
         // What is past already has no time left.
@@ -201,11 +186,39 @@ impl Connection {
         found.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
     }
 
-    /// Who the client is, where HTTP middleware that authenticates it has left an [`Identity`] of this type.
-    pub fn identity<T: Send + Sync + 'static>(&self) -> Option<&T> {
-        self.extensions()
-            .get::<Identity<T>>()
-            .map(|identity| &**identity)
+    /// Who the client is: what it was [renewed](Self::renew) to, or what HTTP middleware that authenticates it has left.
+    /// `None` where there is no [`Identity`] of this type.
+    pub fn identity<T: Clone + Send + Sync + 'static>(&self) -> Option<Identity<T>> {
+        match self.0.attached.renewed::<Identity<T>>() {
+            Some(renewed) => Some((*renewed).clone()),
+            None => self.extensions().get::<Identity<T>>().cloned(),
+        }
+    }
+
+    /// Gives the client this identity, for requests that come from now on, and closes the connection when it expires,
+    /// as [`expire_at`](Self::expire_at) does.
+    ///
+    /// [`BearerAuth::refresh`](crate::middleware::http::BearerAuth::refresh) is a route that verifies a new token and
+    /// does this. Credentials of other kinds are looked at by a function:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasabi::{Error, prelude::*};
+    ///
+    /// # #[derive(Clone)] struct User;
+    /// # async fn user_of(ticket: &str) -> Option<User> { None }
+    /// async fn refresh(ticket: Text, connection: Connection) -> Result<()> {
+    ///     let Some(user) = user_of(&ticket).await else {
+    ///         return Err(Error::new("unauthorized", "the ticket is not valid"));
+    ///     };
+    ///     connection.renew(Identity::new(user).expires_in(Duration::from_secs(3600)));
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn renew<T: Clone + Send + Sync + 'static>(&self, identity: Identity<T>) {
+        let expiry = identity.expiry();
+        self.0.attached.renew(identity);
+        self.expire_at(expiry);
     }
 
     /// The value of this type that a [`Stash`] has made for the connection; `None` after its end.

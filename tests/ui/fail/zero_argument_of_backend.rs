@@ -7,6 +7,6 @@ async fn echo(message: Message) -> Message {
 fn main() {
     let _ = gateway!(
         channel("/", WebSocket::connect("ws://localhost/").connect_timeout(0s)),
-        channel("/queue", Queue::new(wasabi::backend::queue::Memory::new(), "jobs").max_pending(0)),
+        channel("/queue", Queue::new(wasabi::queue::Memory::new(), "jobs").max_pending(0)),
     );
 }

@@ -21,6 +21,8 @@ pub(crate) struct Attached {
     inner: Mutex<Inner>,
     /// There are companions that the connection's task has not taken yet.
     fresh: AtomicBool,
+    /// There are identities that have replaced those of the handshake.
+    renewed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -28,6 +30,8 @@ struct Inner {
     /// A few at most: one for each backend that keeps something.
     values: Vec<(u64, Value)>,
     companions: Vec<Companion>,
+    /// At most one of each type; they stay until the last handle goes, as the handshake's do.
+    identities: Vec<Value>,
     ended: bool,
 }
 
@@ -53,6 +57,28 @@ impl Attached {
             inner.values.push((id, Arc::clone(&value) as Value));
         }
         value
+    }
+
+    /// Puts an identity in the place of the last one of its type.
+    pub(crate) fn renew<T: Any + Send + Sync>(&self, identity: T) {
+        let mut inner = self.lock();
+        let same = inner.identities.iter().position(|known| known.is::<T>());
+        let replaced = same.map(|at| inner.identities.swap_remove(at));
+        inner.identities.push(Arc::new(identity));
+        self.renewed.store(true, Ordering::Release);
+        // Its destructor may come back here.
+        drop(inner);
+        drop(replaced);
+    }
+
+    /// The identity of this type, if it has been renewed.
+    pub(crate) fn renewed<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        if !self.renewed.load(Ordering::Acquire) {
+            return None;
+        }
+        let inner = self.lock();
+        let known = inner.identities.iter().find(|known| known.is::<T>())?;
+        Arc::clone(known).downcast().ok()
     }
 
     /// Adds a future; `false`, and it is dropped, when the connection has ended.

@@ -6,6 +6,7 @@ mod bearer_auth;
 mod client_ip;
 #[cfg(feature = "jwt")]
 mod jwt;
+mod refresh;
 mod stash;
 
 use std::{any::Any, convert::Infallible};
@@ -27,6 +28,7 @@ pub use self::{
     basic_auth::{BasicAuth, Users},
     bearer_auth::BearerAuth,
     client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+    refresh::Refresh,
     stash::{Stash, StashLayer, StashService},
 };
 

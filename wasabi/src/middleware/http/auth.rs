@@ -88,10 +88,8 @@ impl<T> Deref for Identity<T> {
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        let identity = req.connection().extensions().get::<Self>();
-        identity
-            .cloned()
-            .ok_or_else(|| Error::internal(unknown::<T>()))
+        let identity = req.connection().identity();
+        identity.ok_or_else(|| Error::internal(unknown::<T>()))
     }
 }
 

@@ -9,16 +9,17 @@ use http::{
 };
 use tower::Layer;
 
-use super::auth::{
-    AuthService, Authenticate, Denied, Identity, Refused, Verdict, credentials, quoted,
+use super::{
+    Refresh,
+    auth::{AuthService, Authenticate, Denied, Identity, Refused, Verdict, credentials, quoted},
 };
-use crate::Result;
+use crate::{Request, Result};
 
 /// Lets clients in that send a token (RFC 6750) which a function knows, and answers others 401.
 ///
 /// The function is an `async fn(token: String)` that returns `Option<Identity<T>>` or `Result<Identity<T>, Denied>`.
 /// Backend functions take the [`Identity`]. When it [expires](Identity::expires_at) the connection is closed with
-/// 4401; [`Connection::expire_at`](crate::Connection::expire_at) shows how a client can stay with a new token.
+/// 4401, unless the client sends a new token before: see [`refresh`](Self::refresh).
 ///
 /// It is a `tower::Layer`, for `http = [..]` and for axum routers.
 ///
@@ -86,6 +87,68 @@ impl<V: Clone> BearerAuth<V> {
 }
 
 impl<V> BearerAuth<V> {
+    /// The target of a route on which clients send new tokens, so that they stay connected when the old one expires.
+    /// `token` takes the token from a request. [`Refresh`] says what happens then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasabi::{Error, prelude::*};
+    ///
+    /// # #[derive(Clone)]
+    /// # struct User { name: String }
+    /// # async fn verify(token: String) -> Option<Identity<User>> { None }
+    /// #[derive(serde::Deserialize)]
+    /// struct NewToken {
+    ///     token: String,
+    /// }
+    ///
+    /// fn new_token(req: &Request) -> Result<String> {
+    ///     match serde_json::from_slice::<NewToken>(req.message().as_bytes()) {
+    ///         Ok(message) => Ok(message.token),
+    ///         Err(error) => Err(Error::bad_request(error.to_string())),
+    ///     }
+    /// }
+    ///
+    /// let auth = BearerAuth::new(verify);
+    /// let refresh = auth
+    ///     .refresh(new_token)
+    ///     .same(|old, new| old.name == new.name)
+    ///     .reply(|_, _| r#"{"action":"refreshed"}"#);
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     http = [auth],
+    ///     parser = JsonKey::at("/action"),
+    ///     match key {
+    ///         "refresh" => refresh,
+    ///         _ => async |user: Identity<User>| user.into_inner().name,
+    ///     },
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    pub fn refresh<F, Fut>(&self, token: F) -> Refresh<V, F, <Fut::Output as Verdict>::Identity>
+    where
+        V: Fn(String) -> Fut,
+        Fut: Future<Output: Verdict>,
+        F: Fn(&Request) -> Result<String> + Send + Sync,
+    {
+        Refresh::new(self.clone(), token)
+    }
+
+    /// Who has this token.
+    pub(super) async fn verify<Fut>(
+        &self,
+        token: String,
+    ) -> Result<Identity<<Fut::Output as Verdict>::Identity>, Denied>
+    where
+        V: Fn(String) -> Fut,
+        Fut: Future<Output: Verdict>,
+    {
+        if !is_token(&token) {
+            return Err(Denied::Invalid);
+        }
+        (self.0.verify)(token).await.into_result()
+    }
+
     fn token(&self, head: &mut Parts) -> Result<String, Refused> {
         let mut in_query = Vec::new();
         if let Some(name) = &self.0.parameter {
@@ -101,12 +164,15 @@ impl<V> BearerAuth<V> {
             (None, None) => return Err(Refused::Missing),
             (Some(_), Some(_)) => return Err(Refused::Malformed),
         };
-        let malformed = token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic());
-        if malformed || !in_query.is_empty() {
-            return Err(Refused::Malformed);
+        match is_token(&token) && in_query.is_empty() {
+            true => Ok(token),
+            false => Err(Refused::Malformed),
         }
-        Ok(token)
     }
+}
+
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 impl<V, Fut> Authenticate for BearerAuth<V>
@@ -118,7 +184,7 @@ where
 
     async fn authenticate(&self, head: &mut Parts) -> Result<Identity<Self::Identity>, Refused> {
         let token = self.token(head)?;
-        Ok((self.0.verify)(token).await.into_result()?)
+        Ok(self.verify(token).await?)
     }
 
     fn challenge(&self, refused: Refused) -> HeaderValue {

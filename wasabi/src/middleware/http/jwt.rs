@@ -37,21 +37,7 @@ use crate::Result;
 /// # drop(gateway);
 /// ```
 ///
-/// It verifies tokens that come in messages as well, so that a client can stay with a new one:
-///
-/// ```
-/// use wasabi::{Error, middleware::http::Jwt, prelude::*};
-///
-/// # #[derive(Clone, serde::Deserialize)]
-/// # struct Claims { sub: String }
-/// async fn refresh(State(jwt): State<Jwt<Claims>>, token: Text, connection: Connection) -> Result<()> {
-///     let Ok(identity) = jwt.verify(&token) else {
-///         return Err(Error::new("unauthorized", "the token is not valid"));
-///     };
-///     connection.expire_at(identity.expiry());
-///     Ok(())
-/// }
-/// ```
+/// So that a client can stay with a new token, put [`jwt.auth().refresh(..)`](BearerAuth::refresh) on a route.
 pub struct Jwt<C> {
     shared: Arc<Shared>,
     claims: PhantomData<fn() -> C>,

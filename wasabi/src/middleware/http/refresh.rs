@@ -1,0 +1,108 @@
+//! A route that takes new tokens.
+
+use std::{fmt, future::Future, sync::Arc};
+
+use super::{
+    auth::{Denied, Identity, Verdict},
+    bearer_auth::BearerAuth,
+};
+use crate::{Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result};
+
+/// The target of a route on which a client sends a new token before the old one expires: what
+/// [`BearerAuth::refresh`] makes.
+///
+/// The token goes to the same function as at the handshake. One that is good replaces the connection's
+/// [`Identity`], for the requests that come after it, and its expiry. One that is not is answered `unauthorized` and
+/// closes the connection with 4401 (after the error reply). When nobody can tell ([`Denied::Unavailable`]), the answer
+/// is `unavailable`, and everything stays as it is; so it does when the message has no token. The time goes on while
+/// the function works: a client should send a token some seconds ahead.
+pub struct Refresh<V, F, I, A = fn(&Request, &Identity<I>)> {
+    auth: BearerAuth<V>,
+    token: F,
+    same: Same<I>,
+    answer: A,
+}
+
+type Same<I> = Arc<dyn Fn(&I, &I) -> bool + Send + Sync>;
+
+impl<V, F, I> Refresh<V, F, I> {
+    pub(super) fn new(auth: BearerAuth<V>, token: F) -> Self {
+        Self {
+            auth,
+            token,
+            same: Arc::new(|_, _| true),
+            answer: |_, _| {},
+        }
+    }
+}
+
+impl<V, F, I, A> Refresh<V, F, I, A> {
+    /// Asks whether the old identity and the new one are the same client. If not, the token counts as bad; without this
+    /// a client may become another one, in whatever groups it has joined meanwhile.
+    #[must_use]
+    pub fn same(mut self, same: impl Fn(&I, &I) -> bool + Send + Sync + 'static) -> Self {
+        self.same = Arc::new(same);
+        self
+    }
+
+    /// Answers a good token with what this function makes of the request and the new identity; with nothing if not set.
+    #[must_use]
+    pub fn reply<R, B>(self, answer: B) -> Refresh<V, F, I, B>
+    where
+        B: Fn(&Request, &Identity<I>) -> R + Send + Sync,
+        R: IntoReply,
+    {
+        Refresh {
+            auth: self.auth,
+            token: self.token,
+            same: self.same,
+            answer,
+        }
+    }
+}
+
+impl<S, V, Fut, F, I, A, R> Backend<S> for Refresh<V, F, I, A>
+where
+    S: Sync,
+    V: Fn(String) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output: Verdict<Identity = I>> + Send,
+    F: Fn(&Request) -> Result<String> + Send + Sync,
+    I: Clone + Send + Sync + 'static,
+    A: Fn(&Request, &Identity<I>) -> R + Send + Sync,
+    R: IntoReply,
+{
+    async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
+        let token = (self.token)(&req)?;
+        let connection = req.connection();
+        let verdict = self.auth.verify(token).await.into_result();
+        let verdict = verdict.and_then(|new| match connection.identity::<I>() {
+            Some(old) if !(self.same)(&old, &new) => Err(Denied::Invalid),
+            _ => Ok(new),
+        });
+        match verdict {
+            Ok(identity) => {
+                connection.renew(identity.clone());
+                (self.answer)(&req, &identity).into_reply()
+            }
+            Err(Denied::Unavailable) => {
+                let message = "credentials cannot be verified for now";
+                Err(Error::new("unavailable", message))
+            }
+            Err(denied) => {
+                tracing::debug!(connection = %connection.id(), %denied, "token refused");
+                // Not by way of an interceptor, which might keep it back.
+                let close = Close::new(CloseCode::EXPIRED, denied.to_string());
+                connection.outbox().close(close);
+                Err(Error::new("unauthorized", denied.to_string()))
+            }
+        }
+    }
+}
+
+impl<V, F, I, A> fmt::Debug for Refresh<V, F, I, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Refresh")
+            .field("auth", &self.auth)
+            .finish_non_exhaustive()
+    }
+}
