@@ -215,3 +215,29 @@ async fn an_extractor_of_ones_own() {
     let server = serve(gateway!(channel("/", async |Shouted(text): Shouted| text))).await;
     assert_eq!(server.connect("/").await.ask("hey").await, "HEY");
 }
+
+#[tokio::test]
+async fn the_last_argument_takes_what_the_others_have_seen() {
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action"),
+        match key {
+            "twice" => async |first: Text, key: Key, second: Text| {
+                assert_eq!(first, second);
+                format!("{key} {}", second.len())
+            },
+            "payload" => async |message: Message, payload: Bytes| {
+                assert_eq!(message.into_bytes(), payload);
+                "both"
+            },
+            _ => async |connection: Connection, message: Message| {
+                format!("{} {}", connection.uri(), message.len())
+            },
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask(r#"{"action":"twice"}"#).await, "twice 18");
+    assert_eq!(client.ask(r#"{"action":"payload"}"#).await, "both");
+    assert_eq!(client.ask(r#"{"action":"x"}"#).await, "/ 14");
+}

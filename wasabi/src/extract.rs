@@ -39,6 +39,13 @@ use crate::{Connection, Error, Key, Message, Request, RequestId, Result, Text};
 pub trait FromRequest<S>: Sized {
     /// Takes the value from a request.
     fn from_request(req: &Request, state: &S) -> impl Future<Output = Result<Self>> + Send;
+
+    /// Takes the value from a request that nobody looks at any more: the last argument of a function is made like
+    /// this, and may have what others would have to copy. The same as [`from_request`](Self::from_request) if it is
+    /// not written.
+    fn from_last(req: &mut Request, state: &S) -> impl Future<Output = Result<Self>> + Send {
+        Self::from_request(req, state)
+    }
 }
 
 /// A part of the gateway's state: implemented by way of [`FromRef`].
@@ -79,6 +86,10 @@ impl<S: Sync> FromRequest<S> for Message {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.message().clone())
     }
+
+    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
+        Ok(req.take_message())
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -86,15 +97,34 @@ impl<S: Sync> FromRequest<S> for Bytes {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.payload())
     }
+
+    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
+        Ok(req.take_message().into_bytes())
+    }
+}
+
+fn text(message: Message) -> Result<Text> {
+    match message {
+        Message::Text(text) => Ok(text),
+        Message::Binary(_) => Err(Error::bad_request("expected a text message")),
+    }
+}
+
+fn binary(message: Message) -> Result<Binary> {
+    match message {
+        Message::Binary(data) => Ok(Binary(data)),
+        Message::Text(_) => Err(Error::bad_request("expected a binary message")),
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Text {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        match req.message() {
-            Message::Text(text) => Ok(text.clone()),
-            Message::Binary(_) => Err(Error::bad_request("expected a text message")),
-        }
+        text(req.message().clone())
+    }
+
+    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
+        text(req.take_message())
     }
 }
 
@@ -111,10 +141,11 @@ impl From<Binary> for Message {
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Binary {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        match req.message() {
-            Message::Binary(data) => Ok(Self(data.clone())),
-            Message::Text(_) => Err(Error::bad_request("expected a binary message")),
-        }
+        binary(req.message().clone())
+    }
+
+    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
+        binary(req.take_message())
     }
 }
 

@@ -71,6 +71,7 @@ pub(crate) enum Parsed {
     Invalid(Error, Option<RequestId>),
 }
 
+#[inline(always)]
 pub(crate) fn parse(
     parser: &impl Parser,
     message: Message,
@@ -156,6 +157,7 @@ impl<'m> Envelope<'m> {
         (self.key.into_owned(), self.id, self.invalid)
     }
 
+    #[inline(always)]
     pub(crate) fn into_parts(self, message: &Message) -> Parts {
         Parts {
             key: match self.is_static {

@@ -1,6 +1,6 @@
 //! One inbound message with its routing key.
 
-use std::{any::Any, fmt, ops::Range, sync::Arc};
+use std::{any::Any, fmt, mem, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
@@ -22,6 +22,7 @@ pub struct Request {
 }
 
 impl Request {
+    #[inline(always)]
     pub(crate) fn new(
         message: Message,
         envelope: crate::parser::Parts,
@@ -114,6 +115,11 @@ impl Request {
             }
             (KeyRepr::Slice(_), Message::Binary(_)) => Key(KeySource::Shared(self.key().into())),
         }
+    }
+
+    /// Leaves an empty message behind.
+    pub(crate) fn take_message(&mut self) -> Message {
+        mem::replace(&mut self.message, Message::Binary(Bytes::new()))
     }
 
     pub(crate) fn set_route(&mut self, route: Route) {

@@ -75,47 +75,49 @@ impl<F: Future> Answer for F {
 }
 
 macro_rules! handler_fn {
-    ($($arg:ident),*) => {
+    ($($arg:ident),*; $($last:ident)?) => {
         #[diagnostic::do_not_recommend]
-        impl<S, F, Fut, $($arg,)*> IntoBackend<S, ($($arg,)*)> for F
+        impl<S, F, Fut, $($arg,)* $($last)?> IntoBackend<S, ($($arg,)* $($last,)?)> for F
         where
-            F: Fn($($arg,)*) -> Fut,
+            F: Fn($($arg,)* $($last,)?) -> Fut,
         {
-            type Backend = HandlerFn<F, ($($arg,)*)>;
+            type Backend = HandlerFn<F, ($($arg,)* $($last,)?)>;
 
             fn into_backend(self) -> Self::Backend {
                 HandlerFn { function: self, args: PhantomData }
             }
         }
 
-        #[allow(non_snake_case, unused_variables)]
-        impl<S, F, Fut, $($arg,)*> Backend<S> for HandlerFn<F, ($($arg,)*)>
+        #[allow(non_snake_case, unused_variables, unused_mut)]
+        impl<S, F, Fut, $($arg,)* $($last)?> Backend<S> for HandlerFn<F, ($($arg,)* $($last,)?)>
         where
             S: Sync,
-            F: Fn($($arg,)*) -> Fut + Send + Sync,
+            F: Fn($($arg,)* $($last,)?) -> Fut + Send + Sync,
             Fut: Answer<Reply: IntoReply, Future: Send> + Send,
             $($arg: FromRequest<S> + Send,)*
+            $($last: FromRequest<S> + Send,)?
         {
             // Not an `async fn`: its future would have room for the request twice.
-            fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
+            fn call(&self, mut req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
                 async move {
                     $(let $arg = $arg::from_request(&req, state).await?;)*
+                    $(let $last = $last::from_last(&mut req, state).await?;)?
                     drop(req);
-                    (self.function)($($arg,)*).future().await.into_reply()
+                    (self.function)($($arg,)* $($last,)?).future().await.into_reply()
                 }
             }
         }
     };
 }
 
-handler_fn!();
-handler_fn!(A1);
-handler_fn!(A1, A2);
-handler_fn!(A1, A2, A3);
-handler_fn!(A1, A2, A3, A4);
-handler_fn!(A1, A2, A3, A4, A5);
-handler_fn!(A1, A2, A3, A4, A5, A6);
-handler_fn!(A1, A2, A3, A4, A5, A6, A7);
-handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8);
-handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9);
-handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10);
+handler_fn!(;);
+handler_fn!(; A1);
+handler_fn!(A1; A2);
+handler_fn!(A1, A2; A3);
+handler_fn!(A1, A2, A3; A4);
+handler_fn!(A1, A2, A3, A4; A5);
+handler_fn!(A1, A2, A3, A4, A5; A6);
+handler_fn!(A1, A2, A3, A4, A5, A6; A7);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7; A8);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8; A9);
+handler_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9; A10);

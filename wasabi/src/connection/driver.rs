@@ -109,6 +109,7 @@ struct InSlot {
 }
 
 impl InSlot {
+    #[inline(always)]
     fn new(request: &Request) -> Self {
         Self {
             id: request.id().cloned(),

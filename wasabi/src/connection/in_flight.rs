@@ -62,26 +62,29 @@ impl<F: Future, T> InFlight<F, T> {
 
     /// Puts a future into a free slot and returns the slot. It has not been polled yet. There must be room.
     pub(crate) fn insert(&mut self, future: F, tag: T, task: &Waker) -> usize {
-        let index = self.reserve(tag, task);
+        let index = self.reserve(|| tag, task);
         self.start(index, future);
         index
     }
 
     /// Takes a free slot for a future that is still to be made. There must be room.
-    pub(crate) fn reserve(&mut self, tag: T, task: &Waker) -> usize {
+    #[inline(always)]
+    pub(crate) fn reserve(&mut self, tag: impl FnOnce() -> T, task: &Waker) -> usize {
         debug_assert!(self.has_room());
         let index = self.free.pop().unwrap_or_else(|| self.grow(task));
-        self.slots[index].tag = Some(tag);
+        self.slots[index].tag = Some(tag());
         index
     }
 
     /// Puts a future into a slot that has been reserved.
+    #[inline(always)]
     pub(crate) fn start(&mut self, index: usize, future: F) {
         self.slots[index].future.set(Some(future));
     }
 
     /// Polls one slot. A future that has ended, by a panic too, is dropped; the slot stays taken until
     /// [`release`](Self::release).
+    #[inline(always)]
     pub(crate) fn poll(&mut self, index: usize) -> Polled<F::Output> {
         let Slot { future, waker, .. } = &mut self.slots[index];
         let mut output = None;

@@ -129,6 +129,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Reads the next message. Pings and closes are answered along the way.
+    #[inline(always)]
     pub(crate) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
         loop {
             if self.state == State::Closed && self.role == Role::Server {
@@ -154,7 +155,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn incoming(&mut self, event: Event) -> Result<Incoming, Failure> {
         Ok(match event {
             Event::Message(message) => Incoming::Message(message),

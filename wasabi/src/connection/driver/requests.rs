@@ -73,7 +73,7 @@ where
         // From the parser to the slot in one go: what is large is moved once.
         let started = catch_unwind(AssertUnwindSafe(|| match parse(message) {
             Ok(Parsed::Request(request)) => {
-                let index = *slot.insert(in_flight.reserve(InSlot::new(&request), cx.waker()));
+                let index = *slot.insert(in_flight.reserve(|| InSlot::new(&request), cx.waker()));
                 in_flight.start(index, call(request));
                 Started::Slot(index)
             }
@@ -109,6 +109,7 @@ where
     }
 
     /// Polls the request in a slot.
+    #[inline(always)]
     pub(super) fn run(&mut self, index: usize) -> Result<(), Failure> {
         match self.in_flight.poll(index) {
             Polled::Pending => Ok(()),
@@ -119,6 +120,7 @@ where
     }
 
     /// Sends the reply of the request in a slot, or keeps it there while the client takes none.
+    #[inline]
     pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
         match body {
             Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),

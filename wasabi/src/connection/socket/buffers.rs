@@ -4,6 +4,8 @@ use std::{cell::RefCell, mem};
 
 use bytes::{Bytes, BytesMut};
 
+use super::frame::apply_mask;
+
 /// Bytes that are taken from a stream at once.
 const READ: usize = 16 * 1024;
 
@@ -65,8 +67,8 @@ impl Input {
     }
 
     /// What is left. Whoever looks at it says what was [`used`](Self::used).
-    pub(super) fn rest(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.start..self.end]
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
     }
 
     pub(super) fn used(&mut self, count: usize) {
@@ -109,16 +111,21 @@ pub(super) fn rewind() {
     PAYLOADS.with_borrow_mut(|piece| piece.try_reclaim(ARENA));
 }
 
-/// A payload in shared memory.
-pub(super) fn shared(payload: &[u8]) -> Bytes {
+/// A payload, without its mask, in shared memory.
+#[inline(always)]
+pub(super) fn unmasked(payload: &[u8], mask: [u8; 4]) -> Bytes {
     if payload.len() > SMALL {
-        return Bytes::copy_from_slice(payload);
+        let mut own = BytesMut::from(payload);
+        apply_mask(&mut own, mask);
+        return own.freeze();
     }
     PAYLOADS.with_borrow_mut(|piece| {
         if piece.capacity() < payload.len() && !piece.try_reclaim(ARENA) {
             *piece = BytesMut::with_capacity(ARENA);
         }
+        // Copied first: a wide load of what has just been masked in narrower steps would have to wait for it.
         piece.extend_from_slice(payload);
+        apply_mask(piece, mask);
         piece.split().freeze()
     })
 }

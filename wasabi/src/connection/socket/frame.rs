@@ -59,6 +59,7 @@ pub(super) struct Head {
 impl Head {
     /// Reads a head as a peer of this `role` has to write it, and tells how many bytes it has. `None` when some of
     /// them are missing.
+    #[inline(always)]
     pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, Close> {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);

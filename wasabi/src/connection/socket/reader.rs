@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    buffers::shared,
+    buffers::unmasked,
     frame::{Head, MAX_HEAD, Opcode, Role, apply_mask, broken},
 };
 use crate::{Close, CloseCode, Message, Text};
@@ -71,7 +71,8 @@ impl Reader {
     }
 
     /// Reads the next event, and tells how many bytes it took. Without an event it has taken them all.
-    pub(super) fn read(&mut self, input: &mut [u8]) -> Result<(Option<Event>, usize), Close> {
+    #[inline(always)]
+    pub(super) fn read(&mut self, input: &[u8]) -> Result<(Option<Event>, usize), Close> {
         let mut used = 0;
         loop {
             let frame = match self.frame.take() {
@@ -84,10 +85,9 @@ impl Reader {
                     (None, count) => return Ok((None, used + count)),
                 },
             };
-            let rest = &mut input[used..];
+            let rest = &input[used..];
             let count = rest.len().min(frame.missing);
-            let piece = &mut rest[..count];
-            apply_mask(piece, frame.mask);
+            let piece = &rest[..count];
             used += count;
             let event = if frame.opcode.is_control() {
                 self.read_control(frame, piece)?
@@ -111,7 +111,7 @@ impl Reader {
     }
 
     /// Reads the head of a frame, and tells how many bytes of the input it took.
-    #[inline]
+    #[inline(always)]
     fn read_head(&mut self, input: &[u8]) -> Result<(Option<Frame>, usize), Close> {
         if self.head_len == 0 {
             if let Some((head, size)) = Head::parse(input, self.role)? {
@@ -140,7 +140,7 @@ impl Reader {
     }
 
     /// Decides whether a frame may come now.
-    #[inline]
+    #[inline(always)]
     fn start_frame(&mut self, head: Head, size: usize) -> Result<Frame, Close> {
         let too_big = || {
             let max = self.max_message_size;
@@ -178,13 +178,13 @@ impl Reader {
     }
 
     /// Takes a piece of a control frame; the last one completes it.
-    #[inline]
+    #[inline(never)]
     fn read_control(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
         let is_last = piece.len() == frame.missing;
         let payload = if is_last && self.control.is_empty() {
-            shared(piece)
+            unmasked(piece, frame.mask)
         } else {
-            self.control.extend_from_slice(piece);
+            append(&mut self.control, piece, frame.mask);
             if !is_last {
                 return Ok(None);
             }
@@ -198,11 +198,11 @@ impl Reader {
     }
 
     /// Takes a piece of a message; the last one completes it.
-    #[inline]
+    #[inline(always)]
     fn read_data(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
         let is_last = frame.is_final && piece.len() == frame.missing;
         if is_last && self.message.is_none() {
-            return message(frame.opcode == Opcode::Text, shared(piece)).map(Some);
+            return message(frame.opcode == Opcode::Text, unmasked(piece, frame.mask)).map(Some);
         }
         self.gather(frame, piece, is_last)
     }
@@ -227,7 +227,7 @@ impl Reader {
             // A length that was only announced reserves nothing.
             payload.reserve((payload.len() + 2 * piece.len()).min(frame.missing));
         }
-        payload.extend_from_slice(piece);
+        append(payload, piece, frame.mask);
         if partial.is_text {
             partial.checked += valid(&payload[partial.checked..])?;
         }
@@ -241,7 +241,13 @@ impl Reader {
     }
 }
 
-#[inline]
+fn append(payload: &mut BytesMut, piece: &[u8], mask: [u8; 4]) {
+    let start = payload.len();
+    payload.extend_from_slice(piece);
+    apply_mask(&mut payload[start..], mask);
+}
+
+#[inline(always)]
 fn message(is_text: bool, payload: Bytes) -> Result<Event, Close> {
     Ok(Event::Message(if is_text {
         Message::Text(Text::try_from(payload).map_err(|_| not_text())?)
@@ -300,11 +306,11 @@ mod tests {
         Reader::new(Role::Server, 1024)
     }
 
-    fn events(reader: &mut Reader, input: &mut [u8]) -> Result<Vec<Event>, Close> {
+    fn events(reader: &mut Reader, input: &[u8]) -> Result<Vec<Event>, Close> {
         let mut events = Vec::new();
         let mut start = 0;
         loop {
-            let (event, used) = reader.read(&mut input[start..])?;
+            let (event, used) = reader.read(&input[start..])?;
             start += used;
             match event {
                 Some(event) => events.push(event),
@@ -317,7 +323,7 @@ mod tests {
     }
 
     fn code(bytes: &[u8]) -> u16 {
-        let close = events(&mut reader(), &mut bytes.to_vec()).expect_err("a broken rule");
+        let close = events(&mut reader(), bytes).expect_err("a broken rule");
         close.code.as_u16()
     }
 
@@ -369,7 +375,7 @@ mod tests {
         assert_eq!(code(&bytes), 1007);
         // Cut within a character that may still become one.
         let bytes = [frame(0x01, &[0xe2, 0x82]), frame(0x00, &[0xac])].concat();
-        assert_eq!(events(&mut reader(), &mut bytes.clone()), Ok(vec![]));
+        assert_eq!(events(&mut reader(), &bytes), Ok(vec![]));
         assert_eq!(code(&[bytes, frame(0x80, &[0xac])].concat()), 1007);
     }
 
@@ -379,7 +385,7 @@ mod tests {
         let mut head = vec![0x82, 0xff, 0, 0, 0, 16, 0, 0, 0, 0];
         head.extend_from_slice(&MASK);
         head.push(0);
-        assert_eq!(events(&mut reader, &mut head), Ok(vec![]));
+        assert_eq!(events(&mut reader, &head), Ok(vec![]));
         let partial = reader.message.expect("a message has begun");
         assert!(partial.payload.capacity() < 100);
     }
@@ -387,9 +393,9 @@ mod tests {
     #[test]
     fn a_message_that_is_kept_stays_as_it_is() {
         let mut reader = Reader::new(Role::Server, 1024 * 1024);
-        let kept = events(&mut reader, &mut frame(0x82, b"kept")).expect("a message");
+        let kept = events(&mut reader, &frame(0x82, b"kept")).expect("a message");
         for _ in 0..100 {
-            events(&mut reader, &mut frame(0x82, &[1; 8000])).expect("a message");
+            events(&mut reader, &frame(0x82, &[1; 8000])).expect("a message");
         }
         assert_eq!(kept, [Event::Message(Message::Binary("kept".into()))]);
     }
@@ -458,10 +464,10 @@ mod tests {
             }
             let mut reader = reader();
             let mut got = Vec::new();
-            let mut rest = &mut bytes[..];
+            let mut rest = &bytes[..];
             for size in sizes.into_iter().cycle() {
                 let piece;
-                (piece, rest) = rest.split_at_mut(size.min(rest.len()));
+                (piece, rest) = rest.split_at(size.min(rest.len()));
                 got.extend(events(&mut reader, piece).expect("no broken rule"));
                 if rest.is_empty() {
                     break;
