@@ -8,7 +8,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
-use wasabi_tests::{example::Example, serve, soon};
+use wasabi_tests::{example::Example, serve, serve_with, soon};
 
 fn tools() -> PathBuf {
     let tools = std::env::var_os("WASABI_TEST_TOOLS");
@@ -47,6 +47,39 @@ fn the_quickstart_keeps_its_contract_with_npms_ws() {
     node.arg(clients().join("contract.mjs"))
         .arg(quickstart.url());
     assert_ok(node);
+}
+
+/// WebSockets over streams, without TLS and with it.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs node: run tests/run"]
+async fn nodes_http2_opens_websockets_on_streams() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
+    let rcgen::CertifiedKey { cert, signing_key } = made.expect("a certificate");
+    let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
+    let tls = wasabi::Tls::from_pem_bytes(certificate.as_bytes(), key.as_bytes()).expect("TLS");
+    for (scheme, tls) in [("http", None), ("https", Some(tls))] {
+        let gateway = wasabi::gateway!(
+            get("/livez", async || "alive"),
+            channel(
+                "/echo",
+                max_message_size = 64KiB,
+                async |message: wasabi::Message| message
+            ),
+        );
+        let server = serve_with(gateway, |server| {
+            let server = server.http2_streams(100);
+            match tls {
+                Some(tls) => server.tls(tls),
+                None => server,
+            }
+        })
+        .await;
+        let url = format!("{scheme}://localhost:{}", server.addr.port());
+        let mut node = Command::new("node");
+        node.arg(clients().join("http2.mjs")).arg(url);
+        let run = tokio::task::spawn_blocking(move || assert_ok(node));
+        run.await.expect("the client succeeds");
+    }
 }
 
 /// Autobahn's cases but for compression (12, 13).

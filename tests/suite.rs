@@ -14,6 +14,7 @@ mod suite {
     mod groups;
     mod handshake;
     mod hooks;
+    mod http2;
     mod http_backend;
     mod intercept;
     mod listeners;
@@ -26,4 +27,5 @@ mod suite {
     mod stash;
     mod tls;
     mod websocket;
+    mod withstands;
 }

@@ -101,6 +101,49 @@ async fn messages_go_over_tls_1_2_and_1_3_and_alpn_agrees_on_http_1_1() {
 }
 
 #[tokio::test]
+async fn where_http_2_is_spoken_alpn_agrees_on_it_with_those_who_can() {
+    let identity = identity();
+    let server = serve_with(
+        gateway!(
+            get("/", async |req: axum::extract::Request| format!(
+                "{:?}",
+                req.version()
+            )),
+            channel("/echo", async |text: Text| text)
+        ),
+        |server| server.tls(tls(&identity)).http2_streams(100),
+    )
+    .await;
+    let stream = connect(&server, &identity, &[&TLS13], &[b"h2", b"http/1.1"]).await;
+    let stream = stream.expect("TLS");
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(stream);
+    let (mut requests, connection) = soon(hyper::client::conn::http2::handshake(executor, io))
+        .await
+        .expect("HTTP/2");
+    tokio::spawn(connection);
+    let request = http::Request::get("https://localhost/").body(axum::body::Body::empty());
+    let answer = soon(requests.send_request(request.expect("a request")))
+        .await
+        .expect("an answer");
+    assert_eq!(
+        (answer.status().as_u16(), answer.version()),
+        (200, http::Version::HTTP_2)
+    );
+
+    for alpn in [&[&b"http/1.1"[..]][..], &[]] {
+        let stream = connect(&server, &identity, &[&TLS12], alpn)
+            .await
+            .expect("TLS");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), alpn.first().copied());
+        let handshake = client_async("wss://localhost/echo", stream);
+        let mut socket = soon(handshake).await.expect("handshake").0;
+        assert_eq!(ask(&mut socket, "hello").await, "hello");
+    }
+}
+
+#[tokio::test]
 async fn a_client_without_tls_is_cut_off() {
     let server = echo(tls(&identity())).await;
     let answer = server.raw("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;

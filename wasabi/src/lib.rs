@@ -80,6 +80,7 @@
 //! | `queue` | [`Queue`], with a broker inside the process | yes |
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
 //! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] | |
+//! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
 //! | `metrics` | `Measure::metrics`, the process's metrics | |

@@ -4,6 +4,8 @@ mod acceptor;
 mod admin;
 mod config;
 mod drain;
+#[cfg(feature = "http2")]
+mod http2;
 mod listener;
 mod patient;
 mod runtime;
@@ -70,6 +72,8 @@ pub struct Server {
     drain_timeout: Duration,
     drain_spread: Duration,
     max_sockets: usize,
+    #[cfg(feature = "http2")]
+    http2_streams: u32,
     signals: bool,
     control: Arc<Control>,
 }
@@ -162,6 +166,8 @@ impl Server {
             drain_timeout: Duration::from_secs(30),
             drain_spread: Duration::from_secs(2),
             max_sockets: Semaphore::MAX_PERMITS,
+            #[cfg(feature = "http2")]
+            http2_streams: 0,
             signals: true,
             control: Arc::new(Control::new()),
         }
@@ -236,6 +242,25 @@ impl Server {
         self
     }
 
+    /// Speaks HTTP/2 as well, with so many streams on a socket at the same time; 0, HTTP/1.1 only, if not set. 100 is
+    /// what clients expect at least (RFC 9113, section 6.5.2).
+    ///
+    /// A stream may be a request or a WebSocket (RFC 8441), so that browsers open theirs on the connection that they
+    /// have already. Over TLS the protocol is agreed on by ALPN; without TLS the first bytes tell, as proxies send
+    /// them that know beforehand what they talk to. There is no upgrade from HTTP/1.1.
+    ///
+    /// It is not the default because one socket then stands for many connections: limits by socket at a proxy or a
+    /// firewall no longer limit them. Here they do: each WebSocket takes a place of [`max_sockets`](Self::max_sockets)
+    /// beside that of its socket, and is answered 503 when there is none. A socket without streams is closed after the
+    /// [`header_timeout`](Self::header_timeout), one that resets more than 100 streams in a second at once. A client
+    /// may be ahead of what is read from a stream by 64 KiB, and of what is read from a socket by 1 MiB: WebSockets
+    /// whose requests all wait can hold up others of the same socket, and only those.
+    #[cfg(feature = "http2")]
+    pub fn http2_streams(mut self, streams: u32) -> Self {
+        self.http2_streams = streams;
+        self
+    }
+
     /// Whether SIGTERM and SIGINT drain the server; `true` if not set. The handlers stay for the rest of the
     /// process.
     pub fn signals(mut self, signals: bool) -> Self {
@@ -261,6 +286,8 @@ impl Server {
             header_timeout: self.header_timeout,
             request_timeout: self.request_timeout,
             control: Arc::clone(&self.control),
+            #[cfg(feature = "http2")]
+            http2: (self.http2_streams > 0).then_some(self.http2_streams),
             #[cfg(feature = "tls")]
             tls: self.tls,
         };
@@ -282,6 +309,10 @@ impl Server {
             let mut acceptor = acceptor.clone();
             acceptor.router = admin.into_router();
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
+            #[cfg(feature = "http2")]
+            {
+                acceptor.http2 = None;
+            }
             #[cfg(feature = "tls")]
             {
                 acceptor.tls = None;

@@ -1,4 +1,6 @@
-//! The opening handshake (RFC 6455, section 4.2), and the task that follows it.
+//! The opening handshake, and the task that follows it.
+
+mod answer;
 
 use std::{
     future::poll_fn,
@@ -11,21 +13,20 @@ use std::{
 };
 
 use axum::{
-    body::Body,
     extract::{ConnectInfo, Request as HttpRequest},
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, future};
-use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts, uri::Authority,
-};
+use http::{HeaderMap, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+#[cfg(feature = "http2")]
+use self::answer::Asked;
+use self::answer::Refusal;
 use super::{OnConnect, OnDisconnect, origin::Origins};
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry, Result,
+    Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
     connection::{
         Handshake,
         companions::Companions,
@@ -57,9 +58,6 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) target: &'static str,
 }
 
-/// Why a handshake is refused.
-type Refusal = (StatusCode, &'static str);
-
 /// How long hyper may take to hand the stream over after the response.
 const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -89,16 +87,23 @@ where
     fn handshake(self: &Arc<Self>, req: HttpRequest) -> Response {
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
-        let refused = |(status, message): Refusal| {
-            tracing::debug!(path = parts.uri.path(), %status, why = message, "handshake refused");
-            refusal(status, message)
+        let refused = |refusal: Refusal| {
+            let Refusal { status, why } = refusal;
+            tracing::debug!(path = parts.uri.path(), %status, why, "handshake refused");
+            refusal.answer()
         };
-        let key = match check(&parts) {
-            Ok(key) => key,
-            Err(why) => return refused(why),
+        let asked = match answer::check(&parts) {
+            Ok(asked) => asked,
+            Err(refusal) => return refused(refusal),
         };
-        if !self.origins.allow(&parts.headers, host(&parts).as_ref()) {
-            return refused((StatusCode::FORBIDDEN, "this origin may not connect"));
+        if !self
+            .origins
+            .allow(&parts.headers, answer::host(&parts).as_ref())
+        {
+            return refused(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "this origin may not connect",
+            ));
         }
         let mut admitted = Ok(());
         self.backend.lifecycle(&mut |part| {
@@ -111,25 +116,32 @@ where
             return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
         }
         if runtime.is_draining() {
-            return refused((
+            return refused(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "the server is shutting down",
             ));
         }
         let Some(permit) = self.registry.admit(self.max_connections) else {
-            return refused((StatusCode::SERVICE_UNAVAILABLE, "too many connections"));
+            return refused(Refusal::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many connections",
+            ));
         };
         let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-            return refused((
+            return refused(Refusal::new(
                 StatusCode::UPGRADE_REQUIRED,
                 "the connection cannot be upgraded",
             ));
         };
         let subprotocol = self.choose_subprotocol(&parts.headers);
-        let response = switching(&key, subprotocol.as_deref());
+        let response = asked.accepted(subprotocol.as_deref());
         let id = runtime.next_id();
         tracing::debug!(connection = %id, path = parts.uri.path(), "handshake accepted");
         let socket = parts.extensions.remove::<SocketPermit>();
+        #[cfg(feature = "http2")]
+        if matches!(asked, Asked::Stream) {
+            answer::as_upgrade(&mut parts);
+        }
         let mut handshake = Handshake {
             remote_addr: parts
                 .extensions
@@ -295,134 +307,6 @@ where
         }
         (close, driver.companions)
     }
-}
-
-/// Checks what the client sent and returns its key.
-fn check(parts: &Parts) -> Result<HeaderValue, Refusal> {
-    let headers = &parts.headers;
-    if !has_token(headers, header::CONNECTION, "upgrade")
-        || !has_token(headers, header::UPGRADE, "websocket")
-    {
-        return Err((StatusCode::UPGRADE_REQUIRED, "this is a WebSocket endpoint"));
-    }
-    if parts.method != Method::GET {
-        return Err((
-            StatusCode::METHOD_NOT_ALLOWED,
-            "a WebSocket handshake is a GET",
-        ));
-    }
-    if parts.version != Version::HTTP_11 {
-        return Err((
-            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "a WebSocket handshake needs HTTP/1.1",
-        ));
-    }
-    if header_of(headers, header::HOST).is_none() {
-        return Err((StatusCode::BAD_REQUEST, "a request has one Host"));
-    }
-    // Its bytes would be taken for frames.
-    if headers.contains_key(header::TRANSFER_ENCODING)
-        || headers
-            .get_all(header::CONTENT_LENGTH)
-            .iter()
-            .any(|length| length != "0")
-    {
-        return Err((StatusCode::BAD_REQUEST, "a handshake has no body"));
-    }
-    if headers
-        .get_all(header::SEC_WEBSOCKET_VERSION)
-        .iter()
-        .count()
-        > 1
-    {
-        return Err((
-            StatusCode::BAD_REQUEST,
-            "Sec-WebSocket-Version stands there more than once",
-        ));
-    }
-    if header_of(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err((
-            StatusCode::UPGRADE_REQUIRED,
-            "the WebSocket version must be 13",
-        ));
-    }
-    match header_of(headers, header::SEC_WEBSOCKET_KEY) {
-        Some(key) if is_key(key.as_bytes()) => Ok(key.clone()),
-        _ => Err((
-            StatusCode::BAD_REQUEST,
-            "Sec-WebSocket-Key must be 16 bytes in base64",
-        )),
-    }
-}
-
-/// The value of a header that stands there exactly once.
-fn header_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Some(value),
-        _ => None,
-    }
-}
-
-/// 16 bytes in base64 (RFC 6455, section 4.1).
-fn is_key(key: &[u8]) -> bool {
-    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22
-        && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit)))
-}
-
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
-}
-
-/// The host that the client believes to talk to.
-fn host(parts: &Parts) -> Option<Authority> {
-    match parts.uri.authority() {
-        Some(authority) => Some(authority.clone()),
-        None => parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
-    }
-}
-
-fn refusal(status: StatusCode, message: &'static str) -> Response {
-    let mut response = (status, message).into_response();
-    let headers = response.headers_mut();
-    match status {
-        StatusCode::UPGRADE_REQUIRED => {
-            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-            headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(
-                header::SEC_WEBSOCKET_VERSION,
-                HeaderValue::from_static("13"),
-            );
-        }
-        StatusCode::METHOD_NOT_ALLOWED => {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
-        }
-        StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        _ => {}
-    }
-    response
-}
-
-fn switching(key: &HeaderValue, subprotocol: Option<&str>) -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
-        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    }
-    if let Some(Ok(subprotocol)) = subprotocol.map(HeaderValue::from_str) {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-    }
-    response
 }
 
 /// Lets the close frame arrive: a socket that is closed over unread bytes resets the connection.

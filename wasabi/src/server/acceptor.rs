@@ -15,6 +15,8 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+#[cfg(feature = "http2")]
+use super::http2;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use super::{
@@ -29,7 +31,7 @@ use super::{
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// The most bytes that the head of a request may have; a larger one is answered 431. A connection keeps its head.
-const MAX_HEAD: usize = 64 * 1024;
+pub(super) const MAX_HEAD: usize = 64 * 1024;
 
 /// What the accept loops of a server do with sockets.
 #[derive(Clone)]
@@ -41,6 +43,9 @@ pub(super) struct Acceptor {
     pub(super) header_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) control: Arc<Control>,
+    /// Streams of HTTP/2 on one socket, where that is spoken.
+    #[cfg(feature = "http2")]
+    pub(super) http2: Option<u32>,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<Tls>,
 }
@@ -49,11 +54,13 @@ impl Acceptor {
     pub(super) async fn run(self, listener: Listener) {
         let acceptor = Arc::new(self);
         loop {
-            let Ok(permit) = Arc::clone(&acceptor.permits).acquire_owned().await else {
-                return; // never closed
-            };
+            // Not kept while nobody comes: what else wants a place may need it.
+            drop(acceptor.permits.acquire().await);
             match listener.accept().await {
-                Ok(accepted) => acceptor.serve(accepted, SocketPermit::new(permit)),
+                Ok(accepted) => match Arc::clone(&acceptor.permits).acquire_owned().await {
+                    Ok(permit) => acceptor.serve(accepted, SocketPermit::new(permit)),
+                    Err(_) => return, // never closed
+                },
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, for instance: others must end first.
@@ -74,7 +81,7 @@ impl Acceptor {
                 () = acceptor.control.wait_for(Phase::Stopped) => return,
             };
             let ended = match transport {
-                Ok(transport) => acceptor.talk(transport, addr, permit).await,
+                Ok(transport) => acceptor.talk(transport, Peer { addr, permit }).await,
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = ended {
@@ -89,36 +96,56 @@ impl Acceptor {
             && let Accepted::Tcp(stream, _) = accepted
         {
             // Boxed, so that sockets without TLS do not pay for the size of its handshake.
-            return Box::pin(tls.accept(stream)).await;
+            return Box::pin(tls.accept(stream, self.speaks_http2())).await;
         }
         Ok(accepted.into())
     }
 
-    async fn talk(
+    #[cfg(feature = "tls")]
+    fn speaks_http2(&self) -> bool {
+        #[cfg(feature = "http2")]
+        return self.http2.is_some();
+        #[cfg(not(feature = "http2"))]
+        false
+    }
+
+    #[cfg(feature = "http2")]
+    async fn talk(&self, mut transport: Transport, peer: Peer) -> Result<(), crate::BoxError> {
+        let Some(streams) = self.http2 else {
+            return self.talk_http1(transport, Vec::new(), peer).await;
+        };
+        let mut ahead = Vec::new();
+        let reading = http2::preface(&mut transport, &mut ahead);
+        if tokio::time::timeout(self.header_timeout, reading).await?? {
+            let talking = http2::Talk {
+                acceptor: self,
+                streams,
+                peer,
+            };
+            Box::pin(talking.run(transport, ahead)).await
+        } else {
+            self.talk_http1(transport, ahead, peer).await
+        }
+    }
+
+    #[cfg(not(feature = "http2"))]
+    async fn talk(&self, transport: Transport, peer: Peer) -> Result<(), crate::BoxError> {
+        self.talk_http1(transport, Vec::new(), peer).await
+    }
+
+    async fn talk_http1(
         &self,
         transport: Transport,
-        addr: Option<SocketAddr>,
-        permit: SocketPermit,
+        ahead: Vec<u8>,
+        peer: Peer,
     ) -> Result<(), crate::BoxError> {
-        let (router, runtime) = (self.router.clone(), self.runtime.clone());
-        let timeout = self.request_timeout;
-        let service = service_fn(move |mut req: Request<Incoming>| {
-            let extensions = req.extensions_mut();
-            match addr {
-                Some(addr) => extensions.insert(ConnectInfo(addr)).map(drop),
-                None => extensions.insert(UnixPeer).map(drop),
-            };
-            extensions.insert(runtime.clone());
-            extensions.insert(permit.clone());
-            let answer = router.clone().oneshot(req.map(Body::new));
+        let answers = self.answers(peer);
+        let runtime = self.runtime.clone();
+        let service = service_fn(move |req: Request<Incoming>| {
+            let answer = answers.to(req.map(Body::new));
             let runtime = runtime.clone();
             async move {
-                let mut response = match tokio::time::timeout(timeout, answer).await {
-                    Ok(Ok(response)) => response,
-                    Err(_) => {
-                        (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
-                    }
-                };
+                let mut response = answer.await;
                 if runtime.is_draining() && response.status() != StatusCode::SWITCHING_PROTOCOLS {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
@@ -126,11 +153,12 @@ impl Acceptor {
                 Ok::<Response, Infallible>(response)
             }
         });
+        let io = Patient::new(transport, ahead, self.request_timeout);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
             .max_header_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(Patient::new(transport, timeout)), service)
+            .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         tokio::pin!(connection);
         tokio::select! {
@@ -141,6 +169,54 @@ impl Acceptor {
         match tokio::time::timeout(LAST_ANSWER, connection).await {
             Ok(ended) => Ok(ended?),
             Err(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn answers(&self, peer: Peer) -> Answers {
+        Answers {
+            router: self.router.clone(),
+            runtime: self.runtime.clone(),
+            timeout: self.request_timeout,
+            peer,
+        }
+    }
+}
+
+/// Who is at the other end of a socket.
+#[derive(Clone)]
+pub(super) struct Peer {
+    addr: Option<SocketAddr>,
+    pub(super) permit: SocketPermit,
+}
+
+/// What answers the requests of one socket.
+pub(super) struct Answers {
+    router: Router,
+    runtime: Runtime,
+    timeout: Duration,
+    peer: Peer,
+}
+
+impl Answers {
+    pub(super) fn to(
+        &self,
+        mut req: Request<Body>,
+    ) -> impl Future<Output = Response> + Send + use<> {
+        let extensions = req.extensions_mut();
+        match self.peer.addr {
+            Some(addr) => extensions.insert(ConnectInfo(addr)).map(drop),
+            None => extensions.insert(UnixPeer).map(drop),
+        };
+        extensions.insert(self.runtime.clone());
+        if extensions.get::<SocketPermit>().is_none() {
+            extensions.insert(self.peer.permit.clone());
+        }
+        let answer = tokio::time::timeout(self.timeout, self.router.clone().oneshot(req));
+        async {
+            match answer.await {
+                Ok(Ok(response)) => response,
+                Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response(),
+            }
         }
     }
 }

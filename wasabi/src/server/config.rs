@@ -60,6 +60,10 @@ pub struct ServerConfig {
     /// See [`Server::max_sockets`](crate::Server::max_sockets).
     #[serde(default)]
     pub max_sockets: Option<usize>,
+    /// See [`Server::http2_streams`](crate::Server::http2_streams).
+    #[cfg(feature = "http2")]
+    #[serde(default)]
+    pub http2_streams: Option<u32>,
     /// See [`Server::signals`](crate::Server::signals).
     #[serde(default)]
     pub signals: Option<bool>,
@@ -122,6 +126,10 @@ impl ServerConfig {
         }
         if let Some(sockets) = self.max_sockets {
             server = server.max_sockets(sockets);
+        }
+        #[cfg(feature = "http2")]
+        if let Some(streams) = self.http2_streams {
+            server = server.http2_streams(streams);
         }
         if let Some(signals) = self.signals {
             server = server.signals(signals);

@@ -1,9 +1,9 @@
 //! A stream whose peer has only so long to take what is sent to it.
 
 use std::{
-    io::{self, IoSlice},
+    io::{self, Cursor, IoSlice},
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -12,19 +12,21 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// Fails with `TimedOut` when the peer has taken nothing for the limit although there was something to send:
-/// hyper itself would wait for ever.
+/// Reads what was read ahead first. Fails with `TimedOut` when the peer has taken nothing for the limit although there
+/// was something to send: hyper itself would wait for ever.
 pub(super) struct Patient<T> {
     io: T,
+    ahead: Cursor<Vec<u8>>,
     limit: Duration,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl<T> Patient<T> {
-    pub(super) fn new(io: T, limit: Duration) -> Self {
+    pub(super) fn new(io: T, ahead: Vec<u8>, limit: Duration) -> Self {
         Self {
             io,
+            ahead: Cursor::new(ahead),
             limit,
             waiting: None,
         }
@@ -58,7 +60,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buffer)
+        let this = self.get_mut();
+        let left = buffer.remaining();
+        ready!(Pin::new(&mut this.ahead).poll_read(cx, buffer))?;
+        if buffer.remaining() < left {
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut this.io).poll_read(cx, buffer)
     }
 }
 

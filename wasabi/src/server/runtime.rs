@@ -72,11 +72,31 @@ pub(super) fn restart() -> Close {
 
 /// A place among the sockets of the server; kept for as long as the socket is open.
 #[derive(Clone)]
-pub(crate) struct SocketPermit(#[expect(dead_code)] Arc<OwnedSemaphorePermit>);
+pub(crate) struct SocketPermit {
+    _place: Arc<OwnedSemaphorePermit>,
+    /// The stream of HTTP/2 that the place was given to.
+    #[cfg(feature = "http2")]
+    _stream: Option<Arc<super::http2::Stream>>,
+}
 
 impl SocketPermit {
-    pub(super) fn new(permit: OwnedSemaphorePermit) -> Self {
-        Self(Arc::new(permit))
+    pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
+        Self {
+            _place: Arc::new(place),
+            #[cfg(feature = "http2")]
+            _stream: None,
+        }
+    }
+
+    #[cfg(feature = "http2")]
+    pub(super) fn of_stream(
+        place: OwnedSemaphorePermit,
+        stream: Arc<super::http2::Stream>,
+    ) -> Self {
+        Self {
+            _stream: Some(stream),
+            ..Self::new(place)
+        }
     }
 }
 

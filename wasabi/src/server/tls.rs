@@ -26,7 +26,7 @@ use crate::connection::driver::FOREVER;
 /// Clones share it, so that a clone that is kept changes the certificate of a running server. Connections that are
 /// open already go on with the old one.
 ///
-/// TLS 1.2 and 1.3 are spoken, by ring, and `http/1.1` is what ALPN agrees on.
+/// TLS 1.2 and 1.3 are spoken, by ring. ALPN agrees on `http/1.1`, or on `h2` where the server speaks HTTP/2.
 ///
 /// ```no_run
 /// use wasabi::{Tls, prelude::*};
@@ -51,7 +51,7 @@ pub struct Tls {
 }
 
 struct Shared {
-    config: RwLock<Arc<ServerConfig>>,
+    config: RwLock<Configs>,
     files: Option<(PathBuf, PathBuf)>,
 }
 
@@ -101,14 +101,14 @@ impl Tls {
     }
 
     /// A configuration of one's own, with the rustls that is [`wasabi::rustls`](crate::rustls): for certificates of
-    /// clients, several names, other algorithms. Its ALPN protocols become `http/1.1`.
+    /// clients, several names, other algorithms. Its ALPN protocols become those of the server.
     pub fn from_config(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self::new(config.into(), None)
     }
 
     fn new(config: impl Into<Arc<ServerConfig>>, files: Option<(PathBuf, PathBuf)>) -> Self {
         let shared = Shared {
-            config: RwLock::new(speaking_http(config.into())),
+            config: RwLock::new(Configs::new(config.into())),
             files,
         };
         Self {
@@ -135,29 +135,45 @@ impl Tls {
 
     /// Uses another configuration for the handshakes to come.
     pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
-        let config = speaking_http(config.into());
+        let config = Configs::new(config.into());
         let current = self.shared.config.write();
         *current.unwrap_or_else(PoisonError::into_inner) = config;
     }
 
-    fn config(&self) -> Arc<ServerConfig> {
+    fn config(&self, http2: bool) -> Arc<ServerConfig> {
         let config = self.shared.config.read();
-        Arc::clone(&config.unwrap_or_else(PoisonError::into_inner))
+        let config = config.unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(if http2 { &config.http2 } else { &config.http1 })
     }
 
-    pub(super) async fn accept(&self, stream: TcpStream) -> io::Result<Transport> {
-        let handshake = TlsAcceptor::from(self.config()).accept(stream);
+    pub(super) async fn accept(&self, stream: TcpStream, http2: bool) -> io::Result<Transport> {
+        let handshake = TlsAcceptor::from(self.config(http2)).accept(stream);
         let stream = tokio::time::timeout(self.handshake_timeout, handshake).await??;
         Ok(Transport::Tls(Box::new(stream)))
     }
 }
 
-fn speaking_http(mut config: Arc<ServerConfig>) -> Arc<ServerConfig> {
-    const HTTP_1: &[u8] = b"http/1.1";
-    if config.alpn_protocols != [HTTP_1] {
-        Arc::make_mut(&mut config).alpn_protocols = vec![HTTP_1.to_vec()];
+/// One configuration for each set of protocols that a server may speak.
+struct Configs {
+    http1: Arc<ServerConfig>,
+    http2: Arc<ServerConfig>,
+}
+
+impl Configs {
+    fn new(config: Arc<ServerConfig>) -> Self {
+        let speaking = |protocols: &[&[u8]]| {
+            let mut config = Arc::clone(&config);
+            if config.alpn_protocols != protocols {
+                let protocols = protocols.iter().map(|name| name.to_vec());
+                Arc::make_mut(&mut config).alpn_protocols = protocols.collect();
+            }
+            config
+        };
+        Self {
+            http1: speaking(&[b"http/1.1"]),
+            http2: speaking(&[b"h2", b"http/1.1"]),
+        }
     }
-    config
 }
 
 fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {

@@ -28,9 +28,12 @@ pub(crate) enum Transport {
     /// Boxed: the state of TLS is many times as large as a socket.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
-    /// Of another server.
+    /// A stream of HTTP/2, or of another server.
     Upgraded(TokioIo<Upgraded>),
 }
+
+/// The most bytes that are written to a stream of HTTP/2 at once.
+const UPGRADED_WRITE: usize = 16 * 1024;
 
 impl Transport {
     /// The stream, and what has been read from it already.
@@ -47,9 +50,16 @@ impl Transport {
 
     /// Tells the peer that nothing was cut off, where the transport has a way to.
     pub(crate) async fn finish(&mut self) {
-        #[cfg(feature = "tls")]
-        if let Self::Tls(io) = self {
-            let _ = tokio::io::AsyncWriteExt::shutdown(io).await;
+        let has_way = match self {
+            Self::Tcp(_) => false,
+            #[cfg(unix)]
+            Self::Unix(_) => false,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => true,
+            Self::Upgraded(_) => true,
+        };
+        if has_way {
+            let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
         }
     }
 }
@@ -84,6 +94,11 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
+        // Streams of HTTP/2 copy all they are given, however little the client takes.
+        let data = match &*self {
+            Self::Upgraded(_) => &data[..data.len().min(UPGRADED_WRITE)],
+            _ => data,
+        };
         each!(self.get_mut(), io => Pin::new(io).poll_write(cx, data))
     }
 

@@ -1,0 +1,318 @@
+//! WebSockets over streams of HTTP/2 (RFC 8441), and other requests beside them.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::{
+    body::Incoming,
+    client::conn::http2::{SendRequest, handshake},
+    ext::Protocol,
+    upgrade::Upgraded,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message as WsMessage, protocol::Role},
+};
+use wasabi::{Close, prelude::*};
+use wasabi_tests::{TestServer, serve_with, soon, until};
+
+type Body = axum::body::Body;
+type Stream = WebSocketStream<TokioIo<Upgraded>>;
+
+async fn serve(gateway: Gateway) -> TestServer {
+    serve_with(gateway, |server| server.http2_streams(100)).await
+}
+
+/// One socket with HTTP/2 on it.
+struct Http2 {
+    requests: SendRequest<Body>,
+    authority: String,
+}
+
+impl Http2 {
+    async fn connect(server: &TestServer) -> Self {
+        let io = TcpStream::connect(server.addr).await.unwrap();
+        let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(io))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let mut this = Self {
+            requests,
+            authority: server.addr.to_string(),
+        };
+        // The server's settings have come with the answer.
+        assert_eq!(this.get("/livez").await.status(), 200);
+        this
+    }
+
+    fn request(&self, method: Method, path: &str) -> Request<Body> {
+        let uri = format!("http://{}{path}", self.authority);
+        let request = Request::builder().method(method).uri(uri);
+        request.body(Body::empty()).unwrap()
+    }
+
+    async fn get(&mut self, path: &str) -> Response<Incoming> {
+        let request = self.request(Method::GET, path);
+        soon(self.requests.send_request(request)).await.unwrap()
+    }
+
+    async fn ask(&mut self, path: &str, headers: &[(&'static str, &str)]) -> Response<Incoming> {
+        let mut request = self.request(Method::CONNECT, path);
+        let websocket = Protocol::from_static("websocket");
+        request.extensions_mut().insert(websocket);
+        let own = request.headers_mut();
+        own.insert("sec-websocket-version", "13".parse().unwrap());
+        for (name, value) in headers {
+            own.insert(*name, value.parse().unwrap());
+        }
+        soon(self.requests.send_request(request)).await.unwrap()
+    }
+
+    async fn open(&mut self, path: &str) -> Stream {
+        let response = self.ask(path, &[]).await;
+        assert_eq!(response.status(), 200);
+        upgraded(response).await
+    }
+}
+
+async fn upgraded(response: Response<Incoming>) -> Stream {
+    let upgraded = soon(hyper::upgrade::on(response)).await.unwrap();
+    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
+}
+
+async fn next(stream: &mut Stream) -> WsMessage {
+    soon(stream.next()).await.unwrap().unwrap()
+}
+
+async fn echo(stream: &mut Stream, text: &str) {
+    soon(stream.send(text.into())).await.unwrap();
+    assert_eq!(next(stream).await, WsMessage::text(text));
+}
+
+fn gateway() -> Gateway {
+    gateway!(
+        get("/livez", async || "alive"),
+        channel(
+            "/echo",
+            max_message_size = 4MiB,
+            async |message: Message| message
+        ),
+    )
+}
+
+#[tokio::test]
+async fn many_websockets_share_a_socket() {
+    let server = serve(gateway()).await;
+    let mut http2 = Http2::connect(&server).await;
+    let mut streams = Vec::new();
+    for _ in 0..50 {
+        streams.push(http2.open("/echo").await);
+    }
+    for (n, stream) in streams.iter_mut().enumerate() {
+        echo(stream, &n.to_string()).await;
+    }
+    let large = Bytes::from(vec![7; 3 << 20]);
+    soon(streams[0].send(large.clone().into())).await.unwrap();
+    assert_eq!(next(&mut streams[0]).await, WsMessage::Binary(large));
+    assert_eq!(http2.get("/livez").await.status(), 200);
+}
+
+#[tokio::test]
+async fn http_1_is_spoken_on_the_same_address() {
+    let server = serve(gateway()).await;
+    let mut client = server.connect("/echo").await;
+    assert_eq!(client.ask("hello").await, "hello");
+    assert_eq!(server.get("/livez").await, 200);
+    // Begins as the preface does.
+    let answer = server
+        .raw("PRI / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer}");
+}
+
+#[tokio::test]
+async fn without_the_setting_http_2_is_not_spoken() {
+    let server = wasabi_tests::serve(gateway()).await;
+    let answer = server.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+    assert!(
+        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn hooks_and_backends_see_what_they_would_see_over_http_1() {
+    let server = serve(gateway!(
+        get("/livez", async || "alive"),
+        channel(
+            "/v1/{tenant}",
+            subprotocols = ["chat.v2", "chat.v1"],
+            async |connection: Connection| {
+                let header = |name: &str| {
+                    let value = connection.headers().get(name);
+                    value
+                        .map_or("-", |value| value.to_str().unwrap())
+                        .to_owned()
+                };
+                format!(
+                    "{} {} {} {} {} {}",
+                    connection.uri(),
+                    connection.path::<String>().unwrap(),
+                    header("host"),
+                    header("x-app"),
+                    connection.subprotocol().unwrap_or("-"),
+                    connection.remote_addr().is_some(),
+                )
+            }
+        )
+    ))
+    .await;
+    let mut http2 = Http2::connect(&server).await;
+    let headers = [("x-app", "7"), ("sec-websocket-protocol", "chat.v1")];
+    let response = http2.ask("/v1/acme?a=b", &headers).await;
+    assert_eq!(response.headers()["sec-websocket-protocol"], "chat.v1");
+    let mut stream = upgraded(response).await;
+    soon(stream.send("?".into())).await.unwrap();
+    let expected = format!("/v1/acme?a=b acme {} 7 chat.v1 true", server.addr);
+    assert_eq!(next(&mut stream).await, WsMessage::text(expected));
+}
+
+#[tokio::test]
+async fn a_handshake_that_is_none_is_refused() {
+    let server = serve(gateway()).await;
+    let mut http2 = Http2::connect(&server).await;
+    let status = async |http2: &mut Http2, protocol: Option<&'static str>, version: &str| {
+        let mut request = http2.request(Method::CONNECT, "/echo");
+        if let Some(protocol) = protocol {
+            let protocol = Protocol::from_static(protocol);
+            request.extensions_mut().insert(protocol);
+        }
+        let headers: &mut HeaderMap = request.headers_mut();
+        headers.insert("sec-websocket-version", version.parse().unwrap());
+        soon(http2.requests.send_request(request))
+            .await
+            .map(|response| response.status().as_u16())
+    };
+    assert_eq!(
+        status(&mut http2, Some("websocket"), "8").await.unwrap(),
+        400
+    );
+    assert_eq!(
+        status(&mut http2, Some("connect-udp"), "13").await.unwrap(),
+        501
+    );
+    assert_eq!(http2.get("/echo").await.status(), 400);
+    // A tunnel to a host, which has no path.
+    assert_eq!(status(&mut http2, None, "13").await.unwrap(), 404);
+    let forbidden = http2
+        .ask("/echo", &[("origin", "https://evil.example")])
+        .await;
+    assert_eq!(forbidden.status(), 403);
+    let own = format!("http://{}", server.addr);
+    let allowed = http2.ask("/echo", &[("origin", &own)]).await;
+    assert_eq!(allowed.status(), 200);
+}
+
+#[tokio::test]
+async fn a_close_ends_the_stream_and_leaves_the_socket_open() {
+    let registry = Registry::new();
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let server = serve(gateway!(
+        get("/livez", async || "alive"),
+        channel(
+            "/",
+            registry = registry.clone(),
+            on_disconnect = move |_: Connection, close: Close| {
+                let _ = tell.send((close.code.as_u16(), close.reason.to_string()));
+                std::future::ready(())
+            },
+            async |connection: Connection, text: Text| {
+                connection.close(wasabi::Close::new(wasabi::CloseCode::new(4000), "server"));
+                text
+            }
+        )
+    ))
+    .await;
+    let mut http2 = Http2::connect(&server).await;
+
+    let mut stream = http2.open("/").await;
+    echo(&mut stream, "close").await;
+    match next(&mut stream).await {
+        WsMessage::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 4000),
+        other => panic!("expected a close frame, got {other:?}"),
+    }
+    assert!(soon(stream.next()).await.is_none());
+    assert_eq!(soon(told.recv()).await, Some((4000, "server".into())));
+
+    // A stream that is reset is a connection that is lost.
+    drop(http2.open("/").await);
+    assert_eq!(soon(told.recv()).await.unwrap().0, 1006);
+    until("the registry is empty", || registry.is_empty()).await;
+    assert_eq!(http2.get("/livez").await.status(), 200);
+}
+
+#[tokio::test]
+async fn limits_count_streams_and_not_sockets() {
+    let server = serve_with(
+        gateway!(
+            get("/livez", async || "alive"),
+            channel("/few", max_connections = 2, async |text: Text| text),
+            channel("/many", async |text: Text| text),
+        ),
+        // One for the socket itself.
+        |server| server.http2_streams(100).max_sockets(4),
+    )
+    .await;
+    let mut http2 = Http2::connect(&server).await;
+    let first = http2.open("/few").await;
+    let _second = http2.open("/few").await;
+    let refused = http2.ask("/few", &[]).await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (http::StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
+    let _third = http2.open("/many").await;
+    let refused = http2.ask("/many", &[]).await;
+    assert_eq!(
+        (refused.status(), &refused.headers()["retry-after"]),
+        (http::StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
+    // Requests that end soon are not limited by it.
+    assert_eq!(http2.get("/livez").await.status(), 200);
+    drop(first);
+    let asking = async { while http2.ask("/few", &[]).await.status() != 200 {} };
+    soon(asking).await;
+}
+
+#[tokio::test]
+async fn a_drain_answers_what_is_in_flight_closes_with_1012_and_ends_the_socket() {
+    let server = serve(gateway!(
+        get("/livez", async || "alive"),
+        channel("/", async |text: Text| {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+            text
+        })
+    ))
+    .await;
+    let mut http2 = Http2::connect(&server).await;
+    let mut stream = http2.open("/").await;
+    let mut idle = http2.open("/").await;
+    soon(stream.send("in flight".into())).await.unwrap();
+    soon(stream.send(WsMessage::Ping(Bytes::new())))
+        .await
+        .unwrap();
+    assert!(next(&mut stream).await.is_pong());
+    server.handle.drain();
+    assert_eq!(next(&mut stream).await, WsMessage::text("in flight"));
+    for stream in [&mut stream, &mut idle] {
+        match next(stream).await {
+            WsMessage::Close(Some(frame)) => assert_eq!(u16::from(frame.code), 1012),
+            other => panic!("expected a close frame, got {other:?}"),
+        }
+        assert!(soon(stream.next()).await.is_none());
+    }
+    server.ended().await.unwrap();
+    until("the socket is closed", || http2.requests.is_closed()).await;
+}

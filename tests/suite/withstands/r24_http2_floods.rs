@@ -1,0 +1,313 @@
+//! R24: floods of streams and of resets over HTTP/2 are capped, and a socket cannot be kept without a stream on it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use wasabi::prelude::*;
+use wasabi_tests::{TestServer, serve_with, soon};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// `GET / http` to the host `test`, in HPACK.
+const GET: &[u8] = b"\x82\x86\x84\x41\x04test";
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+fn get(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_STREAM | END_HEADERS, stream, GET)
+}
+
+fn reset(stream: u32) -> Vec<u8> {
+    frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
+}
+
+/// The next frame: its kind, flags, stream and payload; `None` at the end.
+async fn read(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.ok()?;
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |all, byte| all << 8 | u32::from(*byte))
+    };
+    let mut payload = vec![0; number(&head[..3]) as usize];
+    stream.read_exact(&mut payload).await.ok()?;
+    Some((head[3], head[4], number(&head[5..]), payload))
+}
+
+/// A socket on which both sides have sent their settings.
+async fn open(server: &TestServer) -> TcpStream {
+    let mut stream = server.tcp().await;
+    stream.write_all(PREFACE).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    let (kind, ..) = soon(read(&mut stream)).await.unwrap();
+    assert_eq!(kind, SETTINGS);
+    stream
+}
+
+/// Calls of an endpoint that never answers.
+#[derive(Default)]
+struct Calls {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    all: AtomicUsize,
+}
+
+struct Call(Arc<Calls>);
+
+impl Call {
+    fn new(calls: &Arc<Calls>) -> Self {
+        let now = calls.now.fetch_add(1, Ordering::SeqCst) + 1;
+        calls.most.fetch_max(now, Ordering::SeqCst);
+        calls.all.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.0.now.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn pending(streams: u32) -> (TestServer, Arc<Calls>) {
+    let calls = Arc::new(Calls::default());
+    let counted = Arc::clone(&calls);
+    let gateway = gateway!(get("/", async move || {
+        let _call = Call::new(&counted);
+        std::future::pending::<()>().await;
+    }));
+    let server = serve_with(gateway, |server| server.http2_streams(streams)).await;
+    (server, calls)
+}
+
+#[tokio::test]
+async fn streams_over_the_limit_are_refused() {
+    let (server, calls) = pending(10).await;
+    let mut stream = open(&server).await;
+    for n in 0..50 {
+        stream.write_all(&get(2 * n + 1)).await.unwrap();
+    }
+    for _ in 0..40 {
+        loop {
+            let (kind, _, _, payload) = soon(read(&mut stream)).await.unwrap();
+            if kind == RST_STREAM {
+                // REFUSED_STREAM: it may be sent again.
+                assert_eq!(payload, 7_u32.to_be_bytes());
+                break;
+            }
+        }
+    }
+    assert_eq!(calls.most.load(Ordering::SeqCst), 10);
+}
+
+#[tokio::test]
+async fn a_flood_of_streams_that_are_reset_at_once_ends_the_socket() {
+    let (server, calls) = pending(100).await;
+    let mut stream = open(&server).await;
+    let (mut reader, mut writer) = stream.split();
+    let flood = async {
+        for n in 0..100_000 {
+            let id = 2 * n + 1;
+            if writer
+                .write_all(&[get(id), reset(id)].concat())
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+        panic!("100 000 streams were taken");
+    };
+    let mut rest = Vec::new();
+    let reading = async {
+        let _ = reader.read_to_end(&mut rest).await;
+    };
+    soon(futures_util::future::join(flood, reading)).await;
+    assert!(calls.most.load(Ordering::SeqCst) <= 100);
+    wasabi_tests::until("no call is left", || calls.now.load(Ordering::SeqCst) == 0).await;
+}
+
+/// Slow enough for each stream to be looked at, which hyper's own limit does not see.
+#[tokio::test]
+async fn a_flood_of_streams_that_are_reset_a_little_later_ends_the_socket() {
+    let (server, calls) = pending(100).await;
+    let mut stream = open(&server).await;
+    let mut taken = 0;
+    let flood = async {
+        for n in 0..100_000 {
+            let id = 2 * n + 1;
+            if stream.write_all(&get(id)).await.is_err() {
+                return;
+            }
+            let start = Instant::now();
+            while calls.all.load(Ordering::SeqCst) <= taken {
+                if start.elapsed() > Duration::from_millis(500) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_micros(100)).await;
+            }
+            if stream.write_all(&reset(id)).await.is_err() {
+                return;
+            }
+            taken += 1;
+        }
+    };
+    wasabi_tests::soon(flood).await;
+    assert!((100..1000).contains(&taken), "{taken} streams were taken");
+}
+
+#[tokio::test]
+async fn a_flood_of_one_socket_does_not_starve_the_others() {
+    let gateway = gateway!(
+        get("/", async || "hello"),
+        channel("/echo", async |text: Text| text)
+    );
+    let server = serve_with(gateway, |server| server.http2_streams(100)).await;
+    let mut calm = server.connect("/echo").await;
+    let mut stream = open(&server).await;
+    let (mut reader, mut writer) = stream.split();
+    let ping = frame(PING, 0, 0, &[7; 8]).repeat(1000);
+    let settings = frame(SETTINGS, 0, 0, &[]).repeat(1000);
+    let flood = async {
+        while writer.write_all(&ping).await.is_ok() && writer.write_all(&settings).await.is_ok() {}
+        std::future::pending::<()>().await;
+    };
+    let mut sink = vec![0; 1 << 16];
+    let reading = async {
+        while matches!(reader.read(&mut sink).await, Ok(1..)) {}
+        std::future::pending::<()>().await;
+    };
+    let asking = async {
+        let mut slowest = Duration::ZERO;
+        for n in 0..50 {
+            let start = Instant::now();
+            assert_eq!(calm.ask(&n.to_string()).await, n.to_string());
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    };
+    let slowest = tokio::select! {
+        slowest = asking => slowest,
+        _ = futures_util::future::join(flood, reading) => unreachable!(),
+    };
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn headers_without_end_are_refused() {
+    let (server, calls) = pending(100).await;
+    let mut stream = open(&server).await;
+    stream
+        .write_all(&frame(HEADERS, END_STREAM, 1, GET))
+        .await
+        .unwrap();
+    // Literal headers, 8 KiB each.
+    let mut header = b"\x00\x01x\x7f\x81\x3f".to_vec();
+    header.extend(vec![b'x'; 8192]);
+    let (mut reader, mut writer) = stream.split();
+    let flood = async {
+        for _ in 0..10_000 {
+            if writer
+                .write_all(&frame(CONTINUATION, 0, 1, &header))
+                .await
+                .is_err()
+            {
+                return;
+            }
+        }
+        panic!("80 MB of headers were taken");
+    };
+    let mut rest = Vec::new();
+    let reading = async {
+        let _ = reader.read_to_end(&mut rest).await;
+    };
+    soon(futures_util::future::join(flood, reading)).await;
+    assert_eq!(calls.most.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
+    let gateway = gateway!(
+        get("/", async || "hello"),
+        channel("/echo", async |text: Text| text)
+    );
+    let server = serve_with(gateway, |server| {
+        server
+            .http2_streams(100)
+            .header_timeout(Duration::from_millis(300))
+    })
+    .await;
+    let stalls: [(&str, Vec<u8>); 6] = [
+        ("nothing", Vec::new()),
+        ("half a preface", PREFACE[..10].to_vec()),
+        ("a preface", PREFACE.to_vec()),
+        ("settings", [PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()),
+        (
+            "half of the headers",
+            [
+                PREFACE,
+                &frame(SETTINGS, 0, 0, &[]),
+                &frame(HEADERS, END_STREAM, 1, GET),
+            ]
+            .concat(),
+        ),
+        (
+            "a request, and then nothing",
+            [PREFACE, &frame(SETTINGS, 0, 0, &[]), &get(1)].concat(),
+        ),
+    ];
+    let waits = stalls.map(async |(what, bytes)| {
+        let mut stream = server.tcp().await;
+        stream.write_all(&bytes).await.unwrap();
+        let start = Instant::now();
+        let mut told = false;
+        if what.contains("preface") || what == "nothing" {
+            let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+        } else {
+            let mut answered = false;
+            while let Some((kind, _, id, _)) = soon(read(&mut stream)).await {
+                answered |= kind == DATA && id == 1;
+                told |= kind == GOAWAY;
+                if answered && told {
+                    // Nothing is owed any more. The rest is waiting for the client to close.
+                    break;
+                }
+            }
+            assert!(told, "{what}");
+            assert_eq!(answered, what.contains("request"), "{what}");
+        }
+        let took = start.elapsed();
+        assert!(took > Duration::from_millis(250), "{what}: {took:?}");
+        assert!(
+            took < Duration::from_millis(300 + 1000 + 500),
+            "{what}: {took:?}"
+        );
+    });
+    let mut calm = server.connect("/echo").await;
+    let asking = async { assert_eq!(calm.ask("hello").await, "hello") };
+    futures_util::future::join(futures_util::future::join_all(waits), asking).await;
+}

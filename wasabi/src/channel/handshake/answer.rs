@@ -1,0 +1,239 @@
+//! What a handshake must have, and how it is answered: over HTTP/1.1 (RFC 6455, section 4.2) and over a stream of
+//! HTTP/2 (RFC 8441).
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{
+    HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts, uri::Authority,
+};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// Why a handshake is refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) why: &'static str,
+}
+
+/// What a handshake asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// To upgrade an HTTP/1.1 connection, with this key.
+    Upgrade(HeaderValue),
+    /// To make a stream of HTTP/2 a WebSocket.
+    #[cfg(feature = "http2")]
+    Stream,
+}
+
+impl Refusal {
+    pub(super) fn new(status: StatusCode, why: &'static str) -> Self {
+        Self { status, why }
+    }
+
+    pub(super) fn answer(&self) -> Response {
+        let mut response = (self.status, self.why).into_response();
+        let headers = response.headers_mut();
+        match self.status {
+            StatusCode::UPGRADE_REQUIRED => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                headers.insert(
+                    header::SEC_WEBSOCKET_VERSION,
+                    HeaderValue::from_static("13"),
+                );
+            }
+            StatusCode::METHOD_NOT_ALLOWED => {
+                headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+/// Checks what the client sent.
+pub(super) fn check(parts: &Parts) -> Result<Asked, Refusal> {
+    #[cfg(feature = "http2")]
+    if parts.version == Version::HTTP_2 {
+        return check_stream(parts).map(|()| Asked::Stream);
+    }
+    check_upgrade(parts).map(Asked::Upgrade)
+}
+
+/// RFC 8441, section 5: an extended CONNECT instead of an upgrade, and no key.
+#[cfg(feature = "http2")]
+fn check_stream(parts: &Parts) -> Result<(), Refusal> {
+    let protocol = parts.extensions.get::<hyper::ext::Protocol>();
+    if parts.method != Method::CONNECT || protocol.is_none() {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "this is a WebSocket endpoint",
+        ));
+    }
+    if protocol.is_none_or(|protocol| !protocol.as_str().eq_ignore_ascii_case("websocket")) {
+        return Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "only WebSocket is spoken here",
+        ));
+    }
+    if header_of(&parts.headers, header::SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "the WebSocket version must be 13",
+        ));
+    }
+    match parts.uri.authority() {
+        Some(_) => Ok(()),
+        None => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a request has one Host",
+        )),
+    }
+}
+
+fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
+    let headers = &parts.headers;
+    if !has_token(headers, header::CONNECTION, "upgrade")
+        || !has_token(headers, header::UPGRADE, "websocket")
+    {
+        return Err(Refusal::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is a WebSocket endpoint",
+        ));
+    }
+    if parts.method != Method::GET {
+        return Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "a WebSocket handshake is a GET",
+        ));
+    }
+    if parts.version != Version::HTTP_11 {
+        return Err(Refusal::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "a WebSocket handshake needs HTTP/1.1",
+        ));
+    }
+    if header_of(headers, header::HOST).is_none() {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a request has one Host",
+        ));
+    }
+    // Its bytes would be taken for frames.
+    if headers.contains_key(header::TRANSFER_ENCODING)
+        || headers
+            .get_all(header::CONTENT_LENGTH)
+            .iter()
+            .any(|length| length != "0")
+    {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "a handshake has no body",
+        ));
+    }
+    if headers
+        .get_all(header::SEC_WEBSOCKET_VERSION)
+        .iter()
+        .count()
+        > 1
+    {
+        return Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "Sec-WebSocket-Version stands there more than once",
+        ));
+    }
+    if header_of(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(Refusal::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "the WebSocket version must be 13",
+        ));
+    }
+    match header_of(headers, header::SEC_WEBSOCKET_KEY) {
+        Some(key) if is_key(key.as_bytes()) => Ok(key.clone()),
+        _ => Err(Refusal::new(
+            StatusCode::BAD_REQUEST,
+            "Sec-WebSocket-Key must be 16 bytes in base64",
+        )),
+    }
+}
+
+/// The value of a header that stands there exactly once.
+fn header_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+/// 16 bytes in base64 (RFC 6455, section 4.1).
+fn is_key(key: &[u8]) -> bool {
+    matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22
+        && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit)))
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
+}
+
+/// The host that the client believes to talk to.
+pub(super) fn host(parts: &Parts) -> Option<Authority> {
+    match parts.uri.authority() {
+        Some(authority) => Some(authority.clone()),
+        None => parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
+    }
+}
+
+impl Asked {
+    /// The answer to a handshake that is accepted.
+    pub(super) fn accepted(&self, subprotocol: Option<&str>) -> Response {
+        let mut response = Response::new(Body::empty());
+        match self {
+            Self::Upgrade(key) => {
+                *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+                let headers = response.headers_mut();
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+                headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+                if let Ok(accept) = HeaderValue::try_from(derive_accept_key(key.as_bytes())) {
+                    headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+                }
+            }
+            #[cfg(feature = "http2")]
+            Self::Stream => {}
+        }
+        if let Some(Ok(subprotocol)) = subprotocol.map(HeaderValue::from_str) {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        response
+    }
+}
+
+/// Writes what was asked for over HTTP/2 as HTTP/1.1 would, so that hooks and backends need not know the difference:
+/// the host is a header, and the URI has only path and query.
+#[cfg(feature = "http2")]
+pub(super) fn as_upgrade(parts: &mut Parts) {
+    let uri = std::mem::take(&mut parts.uri).into_parts();
+    if let Some(Ok(host)) = uri
+        .authority
+        .map(|host| HeaderValue::try_from(host.as_str()))
+    {
+        parts.headers.insert(header::HOST, host);
+    }
+    if let Some(path) = uri.path_and_query {
+        parts.uri = path.into();
+    }
+}
