@@ -10,6 +10,7 @@ mod suite {
     mod errors;
     mod events;
     mod extractors;
+    mod faults;
     mod fire;
     mod groups;
     mod handshake;

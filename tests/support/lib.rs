@@ -1,6 +1,7 @@
 //! What the tests share: a gateway on a free port, and a client that does not wait for ever.
 
 pub mod broker;
+pub mod chaos;
 pub mod example;
 
 use std::{

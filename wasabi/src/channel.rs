@@ -117,9 +117,11 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `ping`: a client that has been silent for so long is pinged; never if not set. One that leaves the ping
-    /// unanswered for `pong_timeout` is dropped, unless it has requests in flight. A client that sends more than
-    /// 100 pings and pongs in a second is closed with 1008, whether this is set or not.
+    /// `ping`: a client that has been silent for so long is pinged; never if not set, and then only TCP's keep-alive
+    /// finds out that a client has gone without a word. One that leaves the ping unanswered for `pong_timeout` is
+    /// dropped, also when it has requests in flight; but nothing is expected of it while it is not read, because it
+    /// takes no replies, or because `concurrency` requests are in flight and more have been read ahead. A client that
+    /// sends more than 100 pings and pongs in a second is closed with 1008, whether this is set or not.
     #[must_use]
     pub fn ping(mut self, interval: Duration) -> Self {
         self.parts.settings.ping = Some(interval.min(FOREVER));

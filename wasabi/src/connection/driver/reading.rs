@@ -57,9 +57,7 @@ where
             self.start(message, cx)?;
             return Ok(true);
         }
-        let full = self.ahead.len() >= READ_AHEAD
-            || self.ahead_bytes >= self.settings.limits.max_message_size;
-        if full {
+        if self.is_full() {
             return Ok(false);
         }
         match self.socket.poll_read() {
@@ -80,6 +78,11 @@ where
             },
         }
         Ok(true)
+    }
+
+    /// Whether nothing more is read until a request ends.
+    pub(super) fn is_full(&self) -> bool {
+        self.ahead.len() >= READ_AHEAD || self.ahead_bytes >= self.settings.limits.max_message_size
     }
 
     pub(super) fn count_control_frame(&mut self) -> Result<(), Failure> {

@@ -102,10 +102,14 @@ where
         Poll::Pending
     }
 
-    /// Heartbeat and idle timeout. Work in flight counts as activity.
+    /// Heartbeat and idle timeout. Work in flight counts as activity, but is no sign of life.
     pub(super) fn watch(&mut self, now: Instant) -> Poll<()> {
         if !self.in_flight.is_empty() {
-            (self.clock.heard, self.clock.active) = (now, now);
+            self.clock.active = now;
+        }
+        // A pong may be among what is not read now.
+        if self.is_full() || self.socket.is_blocked() {
+            self.clock.heard = now;
             self.clock.pinged = None;
         }
         let expires = self.connection.outbox().expires();

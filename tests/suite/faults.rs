@@ -1,0 +1,427 @@
+//! Networks that fail: between the client and the gateway, and between the gateway and what it forwards to. Every
+//! message ends in one reply or one error reply, or its connection ends and both sides learn of it; and everything
+//! works again when the network does.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, routing::post};
+use futures_util::{SinkExt, StreamExt};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+    time::{Instant, sleep, timeout},
+};
+use tokio_tungstenite::{connect_async, tungstenite::Message as Frame};
+use wasabi::{Close, prelude::*};
+use wasabi_tests::{Client, TestServer, chaos::Chaos, serve, soon, until};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// An HTTP service that takes a moment for each request.
+async fn slow_service() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let router = Router::new().route(
+        "/",
+        post(async |body: String| {
+            sleep(5 * MS).await;
+            body
+        }),
+    );
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    addr
+}
+
+/// A WebSocket server that sends back what it gets, after a moment.
+async fn slow_echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
+                    return;
+                };
+                while let Some(Ok(message)) = socket.next().await {
+                    sleep(5 * MS).await;
+                    if socket.send(message).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    addr
+}
+
+/// A client on the other side of the proxy.
+async fn client(proxy: &Chaos, path: &str) -> Client {
+    let url = format!("ws://{}{path}", proxy.addr);
+    let (socket, response) = soon(connect_async(url)).await.expect("handshake");
+    Client { socket, response }
+}
+
+/// Sends requests one after the other and lets `fault` happen when a part of them is answered. Each has one outcome:
+/// the number of replies and of error replies.
+async fn one_outcome_each(
+    client: &mut Client,
+    requests: usize,
+    fault: impl FnOnce(),
+) -> (usize, usize) {
+    for id in 0..requests {
+        client.send(json!({"do": "x", "id": id}).to_string()).await;
+    }
+    let mut fault = Some(fault);
+    let mut outcomes = vec![0; requests];
+    let (mut replies, mut errors) = (0, 0);
+    for count in 0..requests {
+        if count == requests / 4
+            && let Some(fault) = fault.take()
+        {
+            fault();
+        }
+        let reply = client.json().await;
+        let id = reply["id"].as_u64().expect("the id of a request");
+        outcomes[id as usize] += 1;
+        if reply["error"].is_null() {
+            replies += 1;
+        } else {
+            errors += 1;
+        }
+    }
+    assert_eq!(outcomes, vec![1; requests]);
+    client.silent().await;
+    (replies, errors)
+}
+
+/// Asks until there is a reply that is no error.
+async fn works(client: &mut Client) {
+    let question = json!({"do": "x", "id": "works?"});
+    let works = async {
+        loop {
+            let answer = client.ask_json(question.clone()).await;
+            if answer == question {
+                return;
+            }
+            assert!(!answer["error"].is_null(), "{answer}");
+        }
+    };
+    soon(works).await;
+}
+
+/// A fault, with its name.
+type Fault = (&'static str, fn(&Chaos));
+
+const FAULTS: [Fault; 4] = [
+    ("cut", Chaos::cut),
+    ("reset", Chaos::reset),
+    ("half open", Chaos::half_open),
+    ("refuse", |proxy| {
+        proxy.refuse();
+        proxy.reset();
+    }),
+];
+
+// Between the gateway and its upstreams
+
+#[tokio::test]
+async fn requests_to_an_http_service_over_a_line_that_fails_have_one_outcome_each() {
+    let proxy = Chaos::to(slow_service().await).await;
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/do").id("/id"),
+        Http::post(format!("http://{}/", proxy.addr)).timeout(300ms),
+    )))
+    .await;
+    for (name, fault) in FAULTS {
+        let mut client = server.connect("/").await;
+        let (replies, errors) = one_outcome_each(&mut client, 100, || fault(&proxy)).await;
+        assert!(replies >= 25 && errors > 0, "{name}: {replies}, {errors}");
+        proxy.calm();
+        works(&mut client).await;
+    }
+}
+
+#[tokio::test]
+async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_each() {
+    let proxy = Chaos::to(slow_echo().await).await;
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/do").id("/id"),
+        middleware = [Timeout::new(400ms)],
+        WebSocket::connect(format!("ws://{}/", proxy.addr))
+            .correlate("/id")
+            .connect_timeout(200ms)
+            .reconnect(Reconnect::constant(10ms)),
+    )))
+    .await;
+    for (name, fault) in FAULTS {
+        let mut client = server.connect("/").await;
+        let (replies, errors) = one_outcome_each(&mut client, 100, || fault(&proxy)).await;
+        assert!(replies >= 25 && errors > 0, "{name}: {replies}, {errors}");
+        proxy.calm();
+        if name == "half open" {
+            // Nobody has been told yet that this line is dead.
+            proxy.reset();
+        }
+        works(&mut client).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_whose_upstream_is_lost_for_good_learns_of_it() {
+    for fault in [Chaos::cut, Chaos::reset] {
+        let proxy = Chaos::to(slow_echo().await).await;
+        let server = serve(gateway!(channel(
+            "/",
+            WebSocket::connect(format!("ws://{}/", proxy.addr)),
+        )))
+        .await;
+        let mut client = server.connect("/").await;
+        assert_eq!(client.ask("hello").await, "hello");
+        fault(&proxy);
+        assert_eq!(client.closed().await.0, 1011);
+    }
+}
+
+#[tokio::test]
+async fn a_slow_line_to_the_upstreams_loses_and_reorders_nothing() {
+    let proxies = (
+        Chaos::to(slow_service().await).await,
+        Chaos::to(slow_echo().await).await,
+    );
+    let server = serve(gateway!(
+        channel(
+            "/http",
+            concurrency = 1,
+            Http::post(format!("http://{}/", proxies.0.addr))
+        ),
+        channel(
+            "/ws",
+            WebSocket::connect(format!("ws://{}/", proxies.1.addr))
+        ),
+    ))
+    .await;
+    for (path, proxy) in [("/http", &proxies.0), ("/ws", &proxies.1)] {
+        proxy.delay(2 * MS);
+        proxy.throttle(700);
+        let mut client = server.connect(path).await;
+        for n in 0..30 {
+            client.send(format!("{n} {}", "x".repeat(n * 50))).await;
+        }
+        for n in 0..30 {
+            assert_eq!(client.text().await, format!("{n} {}", "x".repeat(n * 50)));
+        }
+    }
+}
+
+/// A service that answers each connection with these bytes, after a moment, and then does nothing or closes it.
+async fn liar(answer: &'static [u8], pause: Duration, closes: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let _ = socket.read(&mut [0; 1024]).await;
+                sleep(pause).await;
+                let _ = socket.write_all(answer).await;
+                if !closes {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    format!("http://{addr}/")
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
+    let short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort";
+    let long = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nlonger than it said";
+    let none = b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n";
+    let late = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate";
+    let bytes = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n\xc3\x28";
+    let chunk = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nx";
+    let now = Duration::ZERO;
+    for (what, upstream, code) in [
+        ("hangs", liar(b"", now, false).await, "timed_out"),
+        ("closes", liar(b"", now, true).await, "upstream_unreachable"),
+        (
+            "less than announced",
+            liar(short, now, true).await,
+            "upstream_unreachable",
+        ),
+        (
+            "less, and waits",
+            liar(short, now, false).await,
+            "timed_out",
+        ),
+        ("no length", liar(none, now, true).await, "upstream_invalid"),
+        (
+            "an endless chunk",
+            liar(chunk, now, true).await,
+            "upstream_unreachable",
+        ),
+        ("no text", liar(bytes, now, true).await, "upstream_invalid"),
+        ("late", liar(late, 400 * MS, true).await, "timed_out"),
+    ] {
+        let server = serve(gateway!(channel(
+            "/",
+            parser = JsonKey::at("/do").id("/id"),
+            Http::post(upstream).timeout(200ms),
+        )))
+        .await;
+        let mut client = server.connect("/").await;
+        let reply = client.ask_json(json!({"do": "x", "id": 1})).await;
+        assert_eq!(
+            (&reply["id"], &reply["error"]["code"]),
+            (&json!(1), &json!(code)),
+            "{what}: {reply}"
+        );
+        // The late answer is nobody's.
+        sleep(if what == "late" { 300 * MS } else { now }).await;
+        client.silent().await;
+    }
+    // What is behind the announced length is not an answer to the next request.
+    let server = serve(gateway!(channel(
+        "/",
+        Http::post(liar(long, now, false).await)
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("1").await, "lo");
+    assert_eq!(client.ask("2").await, "lo");
+}
+
+// Between the client and the gateway
+
+/// A gateway that counts the requests that it has begun and those whose futures are gone.
+async fn counting() -> (
+    TestServer,
+    Registry,
+    Arc<[AtomicUsize; 2]>,
+    mpsc::UnboundedReceiver<u16>,
+) {
+    struct Gone(Arc<[AtomicUsize; 2]>);
+    impl Drop for Gone {
+        fn drop(&mut self) {
+            self.0[1].fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (tell, told) = mpsc::unbounded_channel();
+    let registry = Registry::new();
+    let counts = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let (channels, counted) = (registry.clone(), Arc::clone(&counts));
+    let server = serve(gateway!(channel(
+        "/",
+        registry = channels,
+        ping = 100ms,
+        on_disconnect = move |_: Connection, close: Close| {
+            let tell = tell.clone();
+            async move {
+                let _ = tell.send(close.code.as_u16());
+            }
+        },
+        move |text: Text| {
+            let counted = Arc::clone(&counted);
+            async move {
+                counted[0].fetch_add(1, Ordering::SeqCst);
+                let _gone = Gone(counted);
+                if &*text == "wait" {
+                    std::future::pending::<()>().await;
+                }
+                text
+            }
+        },
+    )))
+    .await;
+    (server, registry, counts, told)
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_is_noticed_and_everything_of_it_is_freed() {
+    let (server, registry, counts, mut told) = counting().await;
+    for (name, fault) in [FAULTS[0], FAULTS[1], FAULTS[2]] {
+        let proxy = Chaos::to(server.addr).await;
+        let mut client = client(&proxy, "/").await;
+        assert_eq!(client.ask("hello").await, "hello");
+        let begun = counts[0].load(Ordering::SeqCst);
+        client.send("wait").await;
+        until("the request has begun", || {
+            counts[0].load(Ordering::SeqCst) > begun
+        })
+        .await;
+        assert_eq!(registry.len(), 1);
+        fault(&proxy);
+        assert_eq!(soon(told.recv()).await, Some(1006), "{name}");
+        until("the registry is empty", || registry.is_empty()).await;
+        assert_eq!(
+            counts[0].load(Ordering::SeqCst),
+            counts[1].load(Ordering::SeqCst),
+            "{name}"
+        );
+    }
+    assert_eq!(server.connect("/").await.ask("hello").await, "hello");
+}
+
+#[tokio::test]
+async fn a_client_on_a_slow_line_gets_every_reply_in_order() {
+    let (server, ..) = counting().await;
+    let proxy = Chaos::to(server.addr).await;
+    proxy.delay(5 * MS);
+    proxy.throttle(500);
+    let client = client(&proxy, "/").await;
+    let (mut writer, mut reader) = client.socket.split();
+    let sending = async {
+        for n in 0..200 {
+            writer
+                .send(Frame::text(format!("{n} {}", "x".repeat(100))))
+                .await
+                .expect("send");
+        }
+    };
+    let receiving = async {
+        let mut n = 0;
+        while n < 200 {
+            let message = soon(reader.next())
+                .await
+                .expect("a reply")
+                .expect("a reply");
+            if let Frame::Text(text) = message {
+                assert!(text.starts_with(&format!("{n} ")), "{n}: {text}");
+                n += 1;
+            }
+        }
+    };
+    tokio::join!(sending, receiving);
+}
+
+#[tokio::test]
+async fn a_line_that_comes_back_in_time_costs_nothing() {
+    let server = serve(gateway!(channel(
+        "/",
+        ping = 1s,
+        async |message: Message| message
+    )))
+    .await;
+    let proxy = Chaos::to(server.addr).await;
+    let mut client = client(&proxy, "/").await;
+    assert_eq!(client.ask("before").await, "before");
+    proxy.half_open();
+    client.send("while it was away").await;
+    let start = Instant::now();
+    assert!(timeout(300 * MS, client.socket.next()).await.is_err());
+    proxy.calm();
+    assert_eq!(client.text().await, "while it was away");
+    assert!(start.elapsed() < 2000 * MS);
+    assert_eq!(client.ask("after").await, "after");
+}
