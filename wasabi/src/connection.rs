@@ -6,6 +6,8 @@ pub(crate) mod driver;
 mod handshake;
 pub(crate) mod in_flight;
 mod intercept;
+#[cfg(all(test, wasabi_loom))]
+mod models;
 pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;

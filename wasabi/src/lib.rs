@@ -102,6 +102,7 @@ mod parser;
 mod reply;
 mod request;
 mod server;
+mod sync;
 #[cfg(test)]
 mod testing;
 

@@ -7,6 +7,8 @@ mod drain;
 #[cfg(feature = "http2")]
 mod http2;
 mod listener;
+#[cfg(all(test, wasabi_loom))]
+mod models;
 mod patient;
 mod runtime;
 #[cfg(feature = "tls")]

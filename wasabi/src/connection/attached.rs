@@ -4,11 +4,10 @@ use std::{
     any::Any,
     mem,
     pin::Pin,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
+
+use crate::sync::{AtomicBool, Mutex, MutexGuard};
 
 /// A future that runs in the task of a connection, beside its requests.
 pub(crate) type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -3,16 +3,12 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
 };
 
-use atomic_waker::AtomicWaker;
-
 use super::driver::discard;
+use crate::sync::{AtomicU64, AtomicWaker};
 
 /// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
 ///

@@ -3,18 +3,17 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{OnceLock, PoisonError, atomic::Ordering},
     task::Waker,
     time::Duration,
 };
 
-use atomic_waker::AtomicWaker;
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{Close, Message};
+use crate::{
+    Close, Message,
+    sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard},
+};
 
 /// A bounded queue of messages; the connection's task takes them out.
 pub(crate) struct Outbox {

@@ -6,16 +6,16 @@ mod group;
 use std::{
     collections::HashMap,
     fmt,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, PoisonError, atomic::Ordering},
 };
 
 pub use self::{broadcast::Broadcast, group::Group};
 use self::{broadcast::broadcast, group::Groups};
 use super::{Connection, ConnectionId};
-use crate::Message;
+use crate::{
+    Message,
+    sync::{AtomicUsize, Mutex, MutexGuard},
+};
 
 /// All live connections of a channel: how many there are, who they are, and the groups they have formed.
 ///
@@ -181,7 +181,7 @@ impl Registry {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use http::StatusCode;
@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Close, CloseCode, Connection, Registry,
     connection::{ConnectionId, registry::Entry},
+    sync::AtomicBool,
 };
 
 /// Travels in the extensions of every HTTP request. A gateway that is served by something else than

@@ -4,11 +4,11 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
 use super::{Broadcast, Registry, SHARDS, broadcast, lock};
-use crate::{Connection, ConnectionId, Message};
+use crate::{Connection, ConnectionId, Message, sync::Mutex};
 
 /// The live connections that have [joined](Registry::join) the group of a name; found with [`Registry::group`].
 ///

@@ -1,0 +1,318 @@
+//! What a connection's task and others do to each other, in every order: models for loom.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    ops::ControlFlow,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Waker},
+};
+
+use loom::{future::block_on, thread};
+
+use super::{
+    Connection, Registry,
+    companions::Companions,
+    outbox::{Outbox, Requested},
+};
+use crate::{
+    Close, CloseCode, Message,
+    sync::{AtomicBool, AtomicUsize, AtomicWaker},
+    testing,
+};
+
+/// The part of a connection's task that looks after its outbox: hands over what was taken until it is enough.
+fn take(outbox: &Outbox, mut look: impl FnMut(Requested, &[Message]) -> ControlFlow<()>) {
+    let mut batch = VecDeque::new();
+    block_on(poll_fn(|cx| {
+        outbox.register(cx.waker());
+        loop {
+            let requested = outbox.take(&mut batch);
+            let messages: Vec<_> = batch.drain(..).collect();
+            outbox.release(messages.len(), messages.iter().map(Message::len).sum());
+            if look(requested, &messages).is_break() {
+                return Poll::Ready(());
+            }
+            if messages.is_empty() {
+                return Poll::Pending;
+            }
+        }
+    }));
+}
+
+fn enough(is_enough: bool) -> ControlFlow<()> {
+    match is_enough {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    }
+}
+
+#[test]
+fn a_message_that_is_queued_while_others_are_taken_is_seen() {
+    loom::model(|| {
+        let outbox = Arc::new(Outbox::new(16, 1024));
+        let senders = ["a", "b"].map(|text| {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || outbox.try_send(text.into()).expect("room"))
+        });
+        let mut seen = 0;
+        take(&outbox, |_, messages| {
+            seen += messages.len();
+            enough(seen == 2)
+        });
+        let _ = senders.map(|sender| sender.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_close_is_told_once_and_after_what_was_queued_before_it() {
+    loom::model(|| {
+        let outbox = Arc::new(Outbox::new(16, 1024));
+        let closes = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || {
+                outbox.try_send("last".into()).expect("room");
+                outbox.close(CloseCode::NORMAL.into());
+                assert!(outbox.try_send("too late".into()).is_err());
+            })
+        };
+        let mut seen = 0;
+        take(&outbox, |requested, messages| {
+            seen += messages.len();
+            enough(requested == Requested::Close)
+        });
+        assert_eq!(seen, 1);
+        closes.join().expect("no panic");
+        assert_eq!(outbox.take(&mut VecDeque::new()), Requested::Nothing);
+    });
+}
+
+#[test]
+fn a_stop_gets_past_a_close_and_the_first_of_them_decides_the_code() {
+    loom::model(|| {
+        let outbox = Arc::new(Outbox::new(16, 1024));
+        let closes = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || outbox.close(CloseCode::NORMAL.into()))
+        };
+        let stops = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || outbox.stop(CloseCode::SERVICE_RESTART.into()))
+        };
+        let mut first = None;
+        take(&outbox, |requested, _| {
+            let close: Option<Close> = outbox.requested_close();
+            if first.is_some() {
+                assert_eq!(first, close);
+            }
+            first = close;
+            enough(requested == Requested::Stop)
+        });
+        assert!(first.is_some() && outbox.wants_stop());
+        closes.join().expect("no panic");
+        stops.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_gets_it() {
+    loom::model(|| {
+        let outbox = Arc::new(Outbox::new(1, 1024));
+        let sender = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || {
+                for text in ["a", "b"] {
+                    block_on(outbox.send(text.into())).expect("open");
+                }
+            })
+        };
+        let mut seen = 0;
+        take(&outbox, |_, messages| {
+            seen += messages.len();
+            enough(seen == 2)
+        });
+        sender.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_sender_that_waits_for_room_learns_of_the_end() {
+    loom::model(|| {
+        let outbox = Arc::new(Outbox::new(1, 1024));
+        outbox.try_send("a".into()).expect("room");
+        let sender = {
+            let outbox = Arc::clone(&outbox);
+            thread::spawn(move || block_on(outbox.send("b".into())).is_err())
+        };
+        outbox.end(CloseCode::NORMAL.into());
+        assert!(sender.join().expect("no panic"));
+    });
+}
+
+/// What somebody else answers: ready once `is_ready` is set, whoever wakes it before.
+struct Call(Arc<Shared>);
+
+struct Shared {
+    is_ready: AtomicBool,
+    waker: AtomicWaker,
+    answered: AtomicBool,
+}
+
+impl Call {
+    fn new() -> (Self, Arc<Shared>) {
+        let shared = Arc::new(Shared {
+            is_ready: AtomicBool::new(false),
+            waker: AtomicWaker::new(),
+            answered: AtomicBool::new(false),
+        });
+        (Self(Arc::clone(&shared)), shared)
+    }
+}
+
+impl Shared {
+    fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    fn answer(&self) {
+        self.is_ready.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+}
+
+impl Future for Call {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let shared = &self.0;
+        assert!(!shared.is_answered(), "polled after its end");
+        shared.waker.register(cx.waker());
+        if !shared.is_ready.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        shared.answered.store(true, Ordering::Relaxed);
+        Poll::Ready(())
+    }
+}
+
+/// The part of a connection's task that looks after its companions, which live in slots as its requests do.
+fn run(connection: &Connection, companions: &mut Companions, mut is_done: impl FnMut() -> bool) {
+    block_on(poll_fn(|cx| {
+        companions.register(cx.waker());
+        connection.outbox().register(cx.waker());
+        while companions.poll(connection, cx) {}
+        match is_done() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }));
+}
+
+#[test]
+fn no_wake_up_of_futures_side_by_side_is_lost() {
+    loom::model(|| {
+        let connection = testing::connection(0, "/");
+        let mut companions = Companions::new();
+        let calls = [(); 2].map(|()| {
+            let (call, shared) = Call::new();
+            assert!(connection.accompany(Box::pin(call)));
+            shared
+        });
+        let answers = calls
+            .clone()
+            .map(|call| thread::spawn(move || call.answer()));
+        run(&connection, &mut companions, || {
+            calls.iter().all(|call| call.is_answered())
+        });
+        let _ = answers.map(|answers| answers.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_late_wake_up_for_an_earlier_future_does_no_harm_to_the_next_one_in_its_slot() {
+    loom::model(|| {
+        let connection = testing::connection(0, "/");
+        let mut companions = Companions::new();
+        let ((first, one), (second, two)) = (Call::new(), Call::new());
+        // The one who answers keeps the waker of the first future and uses it late.
+        let late = Arc::new(loom::sync::Mutex::new(None::<Waker>));
+        let (kept, mut first) = (Arc::clone(&late), Box::pin(first));
+        assert!(connection.accompany(Box::pin(poll_fn(move |cx| {
+            *kept.lock().expect("no panic") = Some(cx.waker().clone());
+            first.as_mut().poll(cx)
+        }))));
+        let answers = {
+            let (one, two) = (Arc::clone(&one), Arc::clone(&two));
+            thread::spawn(move || {
+                one.answer();
+                if let Some(waker) = &*late.lock().expect("no panic") {
+                    waker.wake_by_ref();
+                }
+                two.answer();
+            })
+        };
+        run(&connection, &mut companions, || one.is_answered());
+        assert!(connection.accompany(Box::pin(second)));
+        run(&connection, &mut companions, || two.is_answered());
+        answers.join().expect("no panic");
+    });
+}
+
+#[test]
+fn a_companion_that_is_added_is_run() {
+    loom::model(|| {
+        let connection = testing::connection(0, "/");
+        let adds = [(); 2].map(|()| {
+            let connection = connection.clone();
+            thread::spawn(move || assert!(connection.accompany(Box::pin(async {}))))
+        });
+        let mut taken = 0;
+        block_on(poll_fn(|cx| {
+            connection.outbox().register(cx.waker());
+            taken += connection.take_companions().len();
+            match taken {
+                2 => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }));
+        let _ = adds.map(|adds| adds.join().expect("no panic"));
+    });
+}
+
+#[test]
+fn a_limit_of_one_connection_admits_one_at_a_time() {
+    loom::model(|| {
+        let registry = Registry::new();
+        let inside = Arc::new(AtomicUsize::new(0));
+        let clients = [(); 2].map(|()| {
+            let (registry, inside) = (registry.clone(), Arc::clone(&inside));
+            thread::spawn(move || {
+                let Some(permit) = registry.admit(Some(1)) else {
+                    return false;
+                };
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0);
+                inside.fetch_sub(1, Ordering::Relaxed);
+                drop(permit);
+                true
+            })
+        });
+        let admitted = clients.map(|client| client.join().expect("no panic"));
+        assert!(admitted.contains(&true));
+        assert!(registry.admit(Some(1)).is_some(), "the place is free again");
+    });
+}
+
+#[test]
+fn a_connection_that_ends_while_it_joins_a_group_is_no_member() {
+    loom::model(|| {
+        let registry = Registry::new();
+        let connection = testing::connection(1, "/");
+        let permit = registry.admit(None).expect("no limit");
+        let entry = registry.enter(connection.clone(), permit);
+        let ends = thread::spawn(move || drop(entry));
+        registry.join("room", &connection);
+        ends.join().expect("no panic");
+        assert!(registry.is_empty() && registry.groups().is_empty());
+    });
+}
