@@ -1,6 +1,13 @@
 //! The admin listener, and servers from a configuration.
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -10,13 +17,17 @@ use wasabi::{Admin, ServeError, ServerConfig, prelude::*};
 use wasabi_tests::{serve_with, soon};
 
 async fn get(addr: SocketAddr, path: &str) -> String {
+    String::from_utf8(get_bytes(addr, path).await).expect("text")
+}
+
+async fn get_bytes(addr: SocketAddr, path: &str) -> Vec<u8> {
     let mut stream = soon(TcpStream::connect(addr))
         .await
         .expect("TCP connection");
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("write");
-    let mut answer = String::new();
-    soon(stream.read_to_string(&mut answer))
+    let mut answer = Vec::new();
+    soon(stream.read_to_end(&mut answer))
         .await
         .expect("an answer");
     answer
@@ -73,6 +84,50 @@ async fn readiness_ends_with_the_drain_and_operators_are_answered_although_the_s
     server.handle.stop();
     server.ended().await.expect("stopped");
     assert!(soon(TcpStream::connect(addr)).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_profile_is_taken_while_the_server_works_if_it_was_asked_for() {
+    let server = serve_with(gateway(), |server| server.admin("127.0.0.1:0")).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    let path = "/debug/pprof/profile?seconds=1";
+    assert!(get(addr, path).await.starts_with("HTTP/1.1 404"));
+
+    let admin = Admin::bind("127.0.0.1:0").profiles();
+    let server = serve_with(gateway(), |server| {
+        server
+            .admin(admin)
+            .request_timeout(Duration::from_millis(500))
+    })
+    .await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    let done = Arc::new(AtomicBool::new(false));
+    let until = Arc::clone(&done);
+    let busy = std::thread::spawn(move || busy_with_what_is_profiled(&until));
+    let (one, other) = tokio::join!(get_bytes(addr, path), get_bytes(addr, path));
+    done.store(true, Ordering::Relaxed);
+    busy.join().expect("no panic");
+    let (taken, refused) = match one.starts_with(b"HTTP/1.1 200") {
+        true => (one, other),
+        false => (other, one),
+    };
+    assert!(refused.starts_with(b"HTTP/1.1 409"));
+    assert!(taken.starts_with(b"HTTP/1.1 200"));
+    let name = b"busy_with_what_is_profiled";
+    assert!(taken.windows(name.len()).any(|found| found == name));
+    for seconds in ["0", "61", "-1", "x"] {
+        let path = format!("/debug/pprof/profile?seconds={seconds}");
+        assert!(get(addr, &path).await.starts_with("HTTP/1.1 400"), "{path}");
+    }
+    assert_eq!(server.get(path).await, 404);
+}
+
+/// Allocates, since a sample that is taken meanwhile must not do the same.
+#[inline(never)]
+fn busy_with_what_is_profiled(done: &AtomicBool) {
+    while !done.load(Ordering::Relaxed) {
+        std::hint::black_box(vec![0u8; 64]);
+    }
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
 //! | `metrics` | `Measure::metrics`, the process's metrics | |
+//! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
 #[doc(hidden)]
 #[path = "private.rs"]

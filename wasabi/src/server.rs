@@ -10,6 +10,8 @@ mod listener;
 #[cfg(all(test, wasabi_loom))]
 mod models;
 mod patient;
+#[cfg(all(feature = "profiling", unix))]
+mod profile;
 mod runtime;
 #[cfg(feature = "tls")]
 mod tls;
@@ -89,6 +91,9 @@ enum Source {
 
 /// Sockets of operators that are open at the same time.
 const ADMIN_SOCKETS: usize = 64;
+
+/// How long a request of theirs may take: longer than a profile.
+const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
 
 impl Source {
     fn open(listener: std::net::TcpListener) -> Self {
@@ -203,8 +208,8 @@ impl Server {
     }
 
     /// Answers what operators ask, such as probes, on an address apart from the public ones: an [`Admin`] or just its
-    /// address. It goes on until the server has drained, and its few sockets do not count as
-    /// [`max_sockets`](Self::max_sockets).
+    /// address. It goes on until the server has drained; its few sockets do not count as
+    /// [`max_sockets`](Self::max_sockets), and a request there may take 90 s.
     pub fn admin(mut self, admin: impl Into<Admin>) -> Self {
         self.admin = Some(admin.into());
         self
@@ -311,6 +316,7 @@ impl Server {
             let mut acceptor = acceptor.clone();
             acceptor.router = admin.into_router();
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
+            acceptor.request_timeout = ADMIN_TIMEOUT;
             #[cfg(feature = "http2")]
             {
                 acceptor.http2 = None;

@@ -10,6 +10,8 @@ use super::readiness;
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` where there are metrics to show,
 /// and whatever else is added. None of it can be reached through the public addresses.
 ///
+/// With [`profiles`](Self::profiles), of the feature `profiling`, there are CPU profiles as well.
+///
 /// There is no authentication and no TLS: listen on a loopback address, a Unix socket or a private network.
 ///
 /// ```no_run
@@ -44,6 +46,30 @@ impl Admin {
     /// Shows at `/metrics` what this function returns, in the text format of Prometheus. The last function counts.
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Arc::new(render));
+        self
+    }
+
+    /// Shows at `/debug/pprof/profile?seconds=10` where the process has spent its CPU time meanwhile, in the format of
+    /// `go tool pprof` and of profilers that collect it. 10 s if not said otherwise, 60 s at most; 99 samples for each
+    /// second of CPU time. One profile is taken at a time: a second one is answered 409.
+    ///
+    /// Functions have names where the program keeps its symbols (`strip = false`), and lines where it has debug
+    /// information. On Linux and macOS, x86-64 and arm64.
+    ///
+    /// ```no_run
+    /// # fn run() {
+    /// use wasabi::Admin;
+    ///
+    /// let admin = Admin::bind("127.0.0.1:9090").profiles();
+    /// // go tool pprof -top http://127.0.0.1:9090/debug/pprof/profile?seconds=10
+    /// # drop(admin);
+    /// # }
+    /// ```
+    #[cfg(all(feature = "profiling", unix))]
+    pub fn profiles(mut self) -> Self {
+        use super::profile::{PATH, profile};
+
+        self.router = self.router.route(PATH, get(profile));
         self
     }
 
