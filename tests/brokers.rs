@@ -27,7 +27,9 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{prelude::*, queue::Transport};
-use wasabi_tests::{Client, TestServer, broker::Broker, example::Example, serve, soon};
+use wasabi_tests::{
+    Client, TestServer, broker::Broker, chaos::Chaos, example::Example, serve, soon, until,
+};
 
 /// The workers are those of the example `queue`.
 #[path = "../examples/worker"]
@@ -176,6 +178,39 @@ async fn outlives<T: Transport>(mut broker: Broker, queue: Queue<T>) {
     drop(broker);
 }
 
+/// Requests over a line to the broker that is cut, reset, dead or closed in the middle: each of them has exactly one
+/// outcome, and the gateway works again when the line does. Kafka is not among these: its brokers tell clients
+/// where to connect, which is past the proxy.
+async fn outlives_its_line<T: Transport>(proxy: &Chaos, queue: Queue<T>) {
+    let queue = queue
+        .timeout(Duration::from_secs(1))
+        .publish_timeout(Duration::from_millis(500));
+    let server = gateway(queue.clone()).await;
+    for (name, fault) in [
+        ("cut", Chaos::cut as fn(&Chaos)),
+        ("reset", Chaos::reset),
+        ("half open", Chaos::half_open),
+        ("refuse", Chaos::refuse),
+    ] {
+        works(&server).await;
+        let counts = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+        let [answered, failed] = &counts;
+        let client = server.connect("/").await;
+        let asking = tokio::spawn(ask_all(client, Arc::clone(answered), Arc::clone(failed)));
+        reaches(answered, REQUESTS / 4).await;
+        fault(proxy);
+        if name == "refuse" {
+            proxy.reset();
+        }
+        sleep(Duration::from_millis(200)).await;
+        proxy.calm();
+        assert_eq!(asking.await.expect("no panic"), REQUESTS, "{name}");
+        eprintln!("{name}: {answered:?} replies, {failed:?} error replies");
+        until("nothing is pending", || queue.pending() == 0).await;
+    }
+    works(&server).await;
+}
+
 /// Sends requests, a few at the same time, and returns how many had one outcome.
 async fn ask_all(
     mut client: Client,
@@ -310,6 +345,54 @@ async fn a_queue_outlives_kafka() {
         });
         fire_and_forget(queue.clone()).await;
         outlives(broker, queue).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: run tests/run"]
+async fn a_queue_outlives_a_failing_line_to_redis() {
+    built_with!("redis", {
+        let broker = Broker::redis();
+        let proxy = Chaos::to(broker.addr()).await;
+        let (url, topic) = (broker.url(), name("redis-line"));
+        let queue = Queue::redis(broker.url_through(&proxy), topic.clone());
+        employ(move || {
+            let (url, topic) = (url.clone(), topic.clone());
+            async move { worker::redis::serve(&url, &topic, echo).await }
+        });
+        outlives_its_line(&proxy, queue).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn a_queue_outlives_a_failing_line_to_nats() {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        let proxy = Chaos::to(broker.addr()).await;
+        let (url, topic) = (broker.url(), name("nats-line"));
+        let queue = Queue::nats(broker.url_through(&proxy), topic.clone());
+        employ(move || {
+            let (url, topic) = (url.clone(), topic.clone());
+            async move { worker::nats::serve(&url, &topic, echo).await }
+        });
+        outlives_its_line(&proxy, queue).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ: run tests/run"]
+async fn a_queue_outlives_a_failing_line_to_rabbitmq() {
+    built_with!("amqp", {
+        let broker = Broker::rabbitmq().await;
+        let proxy = Chaos::to(broker.addr()).await;
+        let (url, topic) = (broker.url(), name("amqp-line"));
+        let queue = Queue::amqp(broker.url_through(&proxy), topic.clone());
+        employ(move || {
+            let (url, topic) = (url.clone(), topic.clone());
+            async move { worker::amqp::serve(&url, &topic, echo).await }
+        });
+        outlives_its_line(&proxy, queue).await;
     });
 }
 

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::atomic::{AtomicUsize, Ordering},
@@ -12,6 +12,8 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::chaos::Chaos;
 
 /// A broker on a private port, with its data in a temporary directory. It is stopped when this is dropped.
 pub struct Broker {
@@ -90,6 +92,17 @@ impl Broker {
             Kind::Nats => format!("nats://127.0.0.1:{port}"),
             Kind::Kafka => format!("127.0.0.1:{port}"),
         }
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The URL of the broker behind a proxy.
+    pub fn url_through(&self, proxy: &Chaos) -> String {
+        self.url()
+            .replace(&self.addr().to_string(), &proxy.addr.to_string())
     }
 
     /// Starts it, again after [`kill`](Self::kill), and returns when it answers.
