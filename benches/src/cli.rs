@@ -55,6 +55,7 @@ struct LoadArgs {
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LoadKind {
     Messages,
+    Broadcasts,
     Handshakes,
     Idle,
 }
@@ -74,6 +75,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn drive(args: &LoadArgs) -> Result<(), String> {
+    load::raise_file_limit();
     let load = Load {
         connections: args.connections.max(1),
         depth: usize::from(args.depth),
@@ -88,6 +90,7 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
     };
     let kind = match args.kind {
         LoadKind::Messages => Kind::Messages,
+        LoadKind::Broadcasts => Kind::Broadcasts,
         LoadKind::Handshakes => Kind::Handshakes,
         LoadKind::Idle => Kind::Idle,
     };
@@ -103,7 +106,7 @@ fn seconds(seconds: f64) -> Result<Duration, String> {
 fn line(kind: Kind, outcome: &Outcome) -> String {
     let mut line = match kind {
         Kind::Idle => format!("{:.0} bytes for each connection", outcome.bytes_each()),
-        Kind::Messages | Kind::Handshakes => format!(
+        Kind::Messages | Kind::Broadcasts | Kind::Handshakes => format!(
             "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
             outcome.per_second(),
             outcome.cpu_us_each(),

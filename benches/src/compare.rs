@@ -50,6 +50,8 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         length,
         limit: None,
     };
+    // What servers inherit as well.
+    load::raise_file_limit();
     let built = build::all()?;
     let cores = Cores::choose();
     let pairs: Vec<(&Work, &Contender)> = WORK
@@ -132,7 +134,7 @@ fn measure(
     contender: &Contender,
     window: Window,
 ) -> Result<Outcome, String> {
-    cores.pin_load();
+    cores.pin_load(contender.threads);
     let upstream = match work.upstream {
         Some((_, upstream)) => Some(Server::start(built, upstream, None)?),
         None => None,
@@ -142,9 +144,9 @@ fn measure(
         .zip(upstream.as_ref())
         .map(|((scheme, _), server)| format!("{scheme}://{}/", server.addr));
     // A child runs where its parent did when it was started.
-    cores.pin_server();
+    cores.pin_server(contender.threads);
     let server = Server::start(built, contender, url);
-    cores.pin_load();
+    cores.pin_load(contender.threads);
     let server = server?;
     let outcome = load::run(
         work.kind,
@@ -159,11 +161,8 @@ fn measure(
     }
 }
 
-/// Which core belongs to whom: the server has one, the load generator and upstreams another.
-struct Cores {
-    server: Option<usize>,
-    load: Option<usize>,
-}
+/// Which core belongs to whom: the first ones to the server, the last one to the load generator and to upstreams.
+struct Cores(Vec<usize>);
 
 impl Cores {
     fn choose() -> Self {
@@ -173,31 +172,25 @@ impl Cores {
                 .filter(|cpu| set.is_set(*cpu))
                 .collect();
         }
-        match allowed[..] {
-            [server, load, ..] => Self {
-                server: Some(server),
-                load: Some(load),
-            },
-            _ => Self {
-                server: None,
-                load: None,
-            },
+        Self(allowed)
+    }
+
+    fn pin_server(&self, threads: usize) {
+        pin(&self.0[..threads.min(self.0.len())]);
+    }
+
+    fn pin_load(&self, threads: usize) {
+        match self.0[..] {
+            [.., last] if self.0.len() > threads => pin(&[last]),
+            _ => pin(&self.0),
         }
-    }
-
-    fn pin_server(&self) {
-        pin(self.server);
-    }
-
-    fn pin_load(&self) {
-        pin(self.load);
     }
 }
 
-fn pin(cpu: Option<usize>) {
-    if let Some(cpu) = cpu {
-        let mut set = CpuSet::new();
-        set.set(cpu);
+fn pin(cores: &[usize]) {
+    let mut set = CpuSet::new();
+    cores.iter().for_each(|core| set.set(*core));
+    if !cores.is_empty() {
         let _ = sched_setaffinity(None, &set);
     }
 }

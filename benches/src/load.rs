@@ -9,7 +9,8 @@ pub(crate) mod process;
 
 use std::{net::SocketAddr, time::Duration};
 
-pub(crate) use self::{engine::Engine, histogram::Histogram};
+use self::engine::Engine;
+pub(crate) use self::{engine::raise_file_limit, histogram::Histogram};
 
 /// What is sent, and what must come back.
 #[derive(Debug, Clone)]
@@ -37,6 +38,8 @@ pub(crate) enum Payload {
 pub(crate) enum Kind {
     /// Messages on connections that are open.
     Messages,
+    /// Messages of one connection that all of them receive; each receipt counts.
+    Broadcasts,
     /// Opening connections, one after another.
     Handshakes,
     /// Memory of connections that are open and silent, after one message each.
@@ -111,6 +114,7 @@ pub(crate) fn run(
     let mut engine = Engine::new(load, addr, pid).map_err(|error| error.to_string())?;
     match kind {
         Kind::Messages => engine.messages(window),
+        Kind::Broadcasts => engine.broadcasts(window),
         Kind::Handshakes => engine.handshakes(window),
         Kind::Idle => engine.idle(window),
     }

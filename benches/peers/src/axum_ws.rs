@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{Args, Failure, echo};
 
-async fn serve(args: Args, router: Router) -> Result<(), Failure> {
+pub(crate) async fn serve(args: Args, router: Router) -> Result<(), Failure> {
     let listener = args.listen()?.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });

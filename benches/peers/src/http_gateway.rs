@@ -11,7 +11,6 @@ use axum::{
     Router,
     extract::ws::{Message, WebSocket, WebSocketUpgrade},
     routing::any,
-    serve::ListenerExt,
 };
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt, stream::FuturesUnordered};
@@ -57,7 +56,7 @@ pub(crate) async fn reqwest(args: Args) -> Result<(), Failure> {
     let upgrade = async move |upgrade: WebSocketUpgrade| {
         axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
     };
-    serve(args, Router::new().route("/", any(upgrade))).await
+    axum_ws::serve(args, Router::new().route("/", any(upgrade))).await
 }
 
 pub(crate) async fn reqwest_spawning(args: Args) -> Result<(), Failure> {
@@ -65,7 +64,7 @@ pub(crate) async fn reqwest_spawning(args: Args) -> Result<(), Failure> {
     let upgrade = async move |upgrade: WebSocketUpgrade| {
         upgrade.on_upgrade(|socket| spawning(socket, client))
     };
-    serve(args, Router::new().route("/", any(upgrade))).await
+    axum_ws::serve(args, Router::new().route("/", any(upgrade))).await
 }
 
 pub(crate) async fn hyper_util(args: Args) -> Result<(), Failure> {
@@ -76,7 +75,7 @@ pub(crate) async fn hyper_util(args: Args) -> Result<(), Failure> {
     let upgrade = async move |upgrade: WebSocketUpgrade| {
         axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
     };
-    serve(args, Router::new().route("/", any(upgrade))).await
+    axum_ws::serve(args, Router::new().route("/", any(upgrade))).await
 }
 
 fn reqwest_client(args: &Args) -> Result<Reqwest, Failure> {
@@ -85,13 +84,6 @@ fn reqwest_client(args: &Args) -> Result<Reqwest, Failure> {
         .tcp_nodelay(true)
         .build()?;
     Ok(Reqwest(client, args.upstream()?.parse()?))
-}
-
-async fn serve(args: Args, router: Router) -> Result<(), Failure> {
-    let listener = args.listen()?.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    Ok(axum::serve(listener, router).await?)
 }
 
 fn payload(message: Message) -> Option<Bytes> {

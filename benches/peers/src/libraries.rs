@@ -124,10 +124,10 @@ pub(crate) fn actix_ws(args: &Args) -> Result<(), Failure> {
         });
         Ok(response)
     }
-    let addr = args.addr;
+    let (addr, threads) = (args.addr, args.threads);
     Ok(actix_web::rt::System::new().block_on(async move {
         HttpServer::new(|| App::new().route("/", web::get().to(upgrade)))
-            .workers(1)
+            .workers(threads)
             .backlog(1024)
             .bind(addr)?
             .run()

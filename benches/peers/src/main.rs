@@ -1,6 +1,7 @@
-//! Servers that wasabi is compared with, each as small as it can be: `wasabi-bench-peers NAME --addr A [--upstream URL]`.
+//! Servers that wasabi is compared with, each as small as it can be: `wasabi-bench-peers NAME --addr A [--upstream URL] [--threads N]`.
 
 mod axum_ws;
+mod broadcast;
 mod echo;
 mod http_gateway;
 mod libraries;
@@ -19,6 +20,7 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) struct Args {
     addr: SocketAddr,
     upstream: Option<String>,
+    threads: usize,
 }
 
 impl Args {
@@ -46,7 +48,7 @@ impl Args {
 fn main() -> Result<(), Failure> {
     let mut words = env::args().skip(1);
     let name = words.next().ok_or("which server?")?;
-    let (mut addr, mut upstream) = (None, None);
+    let (mut addr, mut upstream, mut threads) = (None, None, 1);
     while let Some(word) = words.next() {
         let value = words
             .next()
@@ -54,36 +56,44 @@ fn main() -> Result<(), Failure> {
         match word.as_str() {
             "--addr" => addr = Some(value.parse()?),
             "--upstream" => upstream = Some(value),
+            "--threads" => threads = value.parse()?,
             _ => return Err(format!("{word} is not known").into()),
         }
     }
     let args = Args {
         addr: addr.ok_or("`--addr` is missing")?,
         upstream,
+        threads,
     };
     match name.as_str() {
         // It brings a runtime of its own.
         "actix-ws" => libraries::actix_ws(&args),
-        "tungstenite" => run(tungstenite::serve(args)),
-        "axum" => run(axum_ws::as_people_write_it(args)),
-        "axum-tuned" => run(axum_ws::tuned(args)),
-        "axum-routed" => run(axum_ws::routed(args)),
-        "fastwebsockets" => run(libraries::fastwebsockets(args)),
-        "tokio-websockets" => run(libraries::tokio_websockets(args)),
-        "sockudo-ws" => run(libraries::sockudo_ws(args)),
-        "http-reqwest" => run(http_gateway::reqwest(args)),
-        "http-reqwest-spawn" => run(http_gateway::reqwest_spawning(args)),
-        "http-hyper" => run(http_gateway::hyper_util(args)),
-        "proxy" => run(proxy::one_task(args)),
-        "proxy-split" => run(proxy::two_tasks(args)),
-        "http-upstream" => run(upstream::http(args)),
+        "tungstenite" => run(threads, tungstenite::serve(args)),
+        "axum" => run(threads, axum_ws::as_people_write_it(args)),
+        "axum-tuned" => run(threads, axum_ws::tuned(args)),
+        "axum-routed" => run(threads, axum_ws::routed(args)),
+        "fastwebsockets" => run(threads, libraries::fastwebsockets(args)),
+        "tokio-websockets" => run(threads, libraries::tokio_websockets(args)),
+        "sockudo-ws" => run(threads, libraries::sockudo_ws(args)),
+        "http-reqwest" => run(threads, http_gateway::reqwest(args)),
+        "http-reqwest-spawn" => run(threads, http_gateway::reqwest_spawning(args)),
+        "http-hyper" => run(threads, http_gateway::hyper_util(args)),
+        "proxy" => run(threads, proxy::one_task(args)),
+        "proxy-split" => run(threads, proxy::two_tasks(args)),
+        "broadcast-raw" => run(threads, broadcast::raw(args)),
+        "broadcast-axum" => run(threads, broadcast::axum(args)),
+        "http-upstream" => run(threads, upstream::http(args)),
         _ => Err(format!("there is no server {name}").into()),
     }
 }
 
 /// On a worker, as wasabi's gateway.
-fn run(server: impl Future<Output = Result<(), Failure>> + Send + 'static) -> Result<(), Failure> {
+fn run(
+    threads: usize,
+    server: impl Future<Output = Result<(), Failure>> + Send + 'static,
+) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
         .enable_all()
         .build()?;
     runtime.block_on(async { tokio::spawn(server).await })?

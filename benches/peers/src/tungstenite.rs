@@ -106,7 +106,7 @@ async fn connection(mut stream: TcpStream) -> Result<(), Failure> {
 }
 
 /// No more of HTTP than the load generator needs.
-async fn shake_hands(stream: &mut TcpStream) -> Result<(), Failure> {
+pub(crate) async fn shake_hands(stream: &mut TcpStream) -> Result<(), Failure> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut request).await? == 0 {

@@ -31,6 +31,8 @@ enum Kind {
     Http,
     /// Every message is forwarded to a WebSocket server.
     Passthrough,
+    /// Every message goes to all connections.
+    Broadcast,
 }
 
 /// Answers with the message.
@@ -78,6 +80,20 @@ fn passthrough(upstream: &str) -> Gateway {
     gateway!(channel("/", WebSocket::connect(upstream)))
 }
 
+fn broadcasting() -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        channel(
+            "/",
+            registry = registry,
+            async |State(registry): State<Registry>, message: Message| {
+                registry.broadcast(message);
+            }
+        ),
+    )
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let upstream = args.upstream.unwrap_or_default();
@@ -86,6 +102,7 @@ fn main() -> ExitCode {
         Kind::Routed => routed(),
         Kind::Http => http(&upstream),
         Kind::Passthrough => passthrough(&upstream),
+        Kind::Broadcast => broadcasting(),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.threads {

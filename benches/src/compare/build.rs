@@ -76,15 +76,16 @@ impl Built {
     }
 
     pub(super) fn command(&self, contender: &Contender) -> Command {
+        let threads = contender.threads.to_string();
         match contender.program {
             Program::Gateway(kind) => {
                 let mut command = Command::new(&self.gateway);
-                command.arg(kind);
+                command.arg(kind).arg("--threads").arg(threads);
                 command
             }
             Program::Peer(name) => {
                 let mut command = Command::new(&self.peers);
-                command.arg(name);
+                command.arg(name).arg("--threads").arg(threads);
                 command
             }
             Program::Node => {

@@ -25,6 +25,7 @@ pub(super) fn svg(results: &Results) -> String {
         };
         let unit = match work.kind {
             Kind::Messages => "µs of processor time a message",
+            Kind::Broadcasts => "µs of processor time a receipt",
             Kind::Handshakes => "µs of processor time a handshake",
             Kind::Idle => "bytes a connection",
         };

@@ -7,6 +7,7 @@ use crate::load::{Kind, Load, Payload};
 pub(super) struct Contender {
     pub(super) name: &'static str,
     pub(super) program: Program,
+    pub(super) threads: usize,
 }
 
 /// How it is started.
@@ -37,6 +38,7 @@ const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
     Contender {
         name,
         program: Program::Gateway(kind),
+        threads: 1,
     }
 }
 
@@ -44,6 +46,7 @@ const fn peer(name: &'static str, peer: &'static str) -> Contender {
     Contender {
         name,
         program: Program::Peer(peer),
+        threads: 1,
     }
 }
 
@@ -59,6 +62,7 @@ const ECHO: &[Contender] = &[
     Contender {
         name: "ws (Node.js)",
         program: Program::Node,
+        threads: 1,
     },
 ];
 
@@ -82,6 +86,25 @@ const PASSTHROUGH: &[Contender] = &[
     wasabi("wasabi", "passthrough"),
     peer("tokio-tungstenite, tuned, one task", "proxy"),
     peer("tokio-tungstenite, as people write it", "proxy-split"),
+];
+
+const THREADS: &[Contender] = &[
+    wasabi("wasabi, 1 thread", "echo"),
+    Contender {
+        threads: 2,
+        ..wasabi("wasabi, 2 threads", "echo")
+    },
+    peer("tungstenite, 1 thread", "tungstenite"),
+    Contender {
+        threads: 2,
+        ..peer("tungstenite, 2 threads", "tungstenite")
+    },
+];
+
+const BROADCAST: &[Contender] = &[
+    wasabi("wasabi", "broadcast"),
+    peer("writes to one socket after the other", "broadcast-raw"),
+    peer("axum ws and tokio's broadcast channel", "broadcast-axum"),
 ];
 
 const fn text(connections: usize, depth: usize, size: usize) -> Load {
@@ -163,6 +186,21 @@ pub(super) const WORK: &[Work] = &[
             PASSTHROUGH,
         )
     },
+    messages(
+        "threads",
+        "Echo, 64 bytes, 100 connections, 32 messages in flight, on one and on two cores",
+        text(100, 32, 64),
+        THREADS,
+    ),
+    Work {
+        kind: Kind::Broadcasts,
+        ..messages(
+            "broadcast",
+            "Broadcast, 128 bytes, 10 000 connections",
+            text(10_000, 4, 128),
+            BROADCAST,
+        )
+    },
     Work {
         kind: Kind::Handshakes,
         ..messages(
@@ -223,6 +261,19 @@ pub(super) const BARS: &[Bar] = &[
         "wasabi",
         1.5,
         "tokio-tungstenite, tuned, one task",
+    ),
+    bar(
+        "broadcast",
+        "wasabi",
+        1.5,
+        "writes to one socket after the other",
+    ),
+    // With as many cores as it takes: 1.7 times the messages.
+    bar(
+        "threads",
+        "wasabi, 2 threads",
+        2.0 / 1.7,
+        "wasabi, 1 thread",
     ),
     bar("handshakes", "wasabi", 1.15, "axum ws, tuned"),
 ];

@@ -96,18 +96,22 @@ impl Row<'_> {
     pub(super) fn cost(&self, kind: Kind) -> Option<f64> {
         match kind {
             Kind::Idle => self.median(Outcome::bytes_each),
-            Kind::Messages | Kind::Handshakes => self.median(Outcome::cpu_us_each),
+            Kind::Messages | Kind::Broadcasts | Kind::Handshakes => {
+                self.median(Outcome::cpu_us_each)
+            }
         }
     }
 }
 
 pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String {
     let mut text = String::from("# Measured\n\n");
-    let place = match (cores.server, cores.load) {
-        (Some(server), Some(load)) => format!(
-            "The server on core {server}, the load generator and upstreams on core {load}. "
-        ),
-        _ => "Everything on one core. ".to_owned(),
+    let place = match cores.0.len() {
+        0 | 1 => "Everything on one core. ",
+        2 => {
+            "The server on one core, the load generator and upstreams on the other; where the server has two, they \
+             share them. "
+        }
+        _ => "The server on cores of its own, the load generator and upstreams on another. ",
     };
     let _ = writeln!(
         text,
@@ -133,10 +137,10 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String
 }
 
 fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
-    let each = if kind == Kind::Messages {
-        "message"
-    } else {
-        "handshake"
+    let each = match kind {
+        Kind::Broadcasts => "receipt",
+        Kind::Handshakes => "handshake",
+        Kind::Messages | Kind::Idle => "message",
     };
     let _ = writeln!(
         text,
@@ -152,7 +156,7 @@ fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
             .least(Outcome::cpu_us_each)
             .map_or(String::new(), |least| format!("{least:.3}"));
         let latency = |quantile| match kind {
-            Kind::Messages => cell(&|outcome| outcome.latency.us(quantile), 0),
+            Kind::Messages | Kind::Broadcasts => cell(&|outcome| outcome.latency.us(quantile), 0),
             _ => "–".to_owned(),
         };
         let _ = writeln!(
@@ -223,7 +227,7 @@ fn bars(text: &mut String, results: &Results) {
         let (figure, limit, what) = match bar.than {
             Than::Bytes(limit) => (own, limit, format!("{limit} bytes a connection")),
             Than::Times(limit, other) => match cost(other) {
-                Some(other_cost) => (own / other_cost, limit, format!("{limit} x {other}")),
+                Some(other_cost) => (own / other_cost, limit, format!("{limit:.2} x {other}")),
                 None => continue,
             },
         };

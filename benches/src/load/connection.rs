@@ -138,7 +138,7 @@ impl Connection {
         &mut self,
         data: &[u8],
         load: &Load,
-        latency: &mut Histogram,
+        mut latency: Option<&mut Histogram>,
     ) -> io::Result<u64> {
         let before = self.check.received;
         let (ring, opcode) = (&self.ring, frames::opcode(load.payload));
@@ -154,7 +154,9 @@ impl Connection {
         while let Some((last, at)) = self.batches.front()
             && *last <= received
         {
-            latency.record(at.elapsed());
+            if let Some(latency) = &mut latency {
+                latency.record(at.elapsed());
+            }
             self.batches.pop_front();
         }
         self.credit += (received - before) as usize;
@@ -166,6 +168,10 @@ impl Connection {
         if self.credit >= at_least {
             self.owed += std::mem::take(&mut self.credit);
         }
+    }
+
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     pub(super) fn received(&self) -> u64 {

@@ -41,6 +41,8 @@ pub(crate) struct Engine<'a> {
     sending: bool,
     /// A connection that is open is replaced by a new one.
     reopening: bool,
+    /// Every connection receives what the first one sends.
+    shares_messages: bool,
     latency: Histogram,
 }
 
@@ -52,7 +54,6 @@ struct Start {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(load: &'a Load, addr: SocketAddr, pid: Option<u32>) -> io::Result<Self> {
-        raise_file_limit();
         Ok(Self {
             load,
             addr,
@@ -71,6 +72,7 @@ impl<'a> Engine<'a> {
             closed: 0,
             sending: false,
             reopening: false,
+            shares_messages: false,
             latency: Histogram::default(),
         })
     }
@@ -98,6 +100,42 @@ impl<'a> Engine<'a> {
         })?;
         self.verdict(&mut outcome);
         Ok(outcome)
+    }
+
+    /// The first connection sends; when everybody has received that, again.
+    pub(crate) fn broadcasts(&mut self, window: Window) -> io::Result<Outcome> {
+        self.shares_messages = true;
+        self.open_all()?;
+        self.broadcast()?;
+        let (first, start) = (self.received, self.start());
+        while start.at.elapsed() < window.length {
+            let at = Instant::now();
+            if !self.broadcast()? {
+                break;
+            }
+            self.latency.record(at.elapsed());
+        }
+        let mut outcome = self.end(&start);
+        outcome.count = self.received - first;
+        outcome.latency = std::mem::take(&mut self.latency);
+        self.verdict(&mut outcome);
+        outcome.missing = self.expected() - self.received.min(self.expected());
+        Ok(outcome)
+    }
+
+    /// Whether everybody has received it.
+    fn broadcast(&mut self) -> io::Result<bool> {
+        self.connections[0].owe(1);
+        self.write(0)?;
+        self.run_for(DRAIN, |engine| {
+            engine.closed > 0 || engine.received >= engine.expected()
+        })?;
+        Ok(self.closed == 0 && self.received >= self.expected())
+    }
+
+    /// All that there is to receive of what the first connection has sent.
+    fn expected(&self) -> u64 {
+        self.connections[0].sent() * self.connections.len() as u64
     }
 
     /// Opens connections, replacing each as soon as it is open.
@@ -186,7 +224,8 @@ impl<'a> Engine<'a> {
     fn open(&mut self, slot: Option<usize>) -> io::Result<()> {
         let index = slot.unwrap_or(self.connections.len());
         let load = (!self.reopening).then_some(self.load);
-        let connection = Connection::open(index, self.addr, load)?;
+        let ring = if self.shares_messages { 0 } else { index };
+        let connection = Connection::open(ring, self.addr, load)?;
         epoll::add(
             &self.epoll,
             &connection.stream,
@@ -277,7 +316,8 @@ impl<'a> Engine<'a> {
                 Ok(())
             }
             State::Open => {
-                self.received += connection.replies(data, self.load, &mut self.latency)?;
+                let timed = (!self.shares_messages).then_some(&mut self.latency);
+                self.received += connection.replies(data, self.load, timed)?;
                 if connection.state == State::Gone {
                     return self.gone(index);
                 }
@@ -306,7 +346,7 @@ impl<'a> Engine<'a> {
 }
 
 /// As many open files as the system allows.
-fn raise_file_limit() {
+pub(crate) fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
