@@ -124,7 +124,7 @@ pub use rustls;
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
 #[cfg(feature = "tls")]
-pub use crate::server::{Tls, TlsError, TlsFiles};
+pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
         Backend, Balance, BalanceError, HandshakeError, Http, HttpRequest, IntoBackend, Lifecycle,

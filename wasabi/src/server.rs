@@ -31,7 +31,7 @@ pub use self::{admin::Admin, config::ServerConfig, drain::ServerHandle, runtime:
 #[cfg(feature = "tls")]
 pub use self::{
     config::TlsFiles,
-    tls::{Tls, TlsError},
+    tls::{ClientAuth, PeerCertificates, Tls, TlsError},
 };
 pub(crate) use self::{
     listener::UnixPeer,

@@ -18,7 +18,7 @@ use tower::ServiceExt;
 #[cfg(feature = "http2")]
 use super::http2;
 #[cfg(feature = "tls")]
-use super::tls::Tls;
+use super::tls::{PeerCertificates, Tls};
 use super::{
     drain::{Control, Phase},
     listener::{Accepted, Listener, UnixPeer},
@@ -81,7 +81,15 @@ impl Acceptor {
                 () = acceptor.control.wait_for(Phase::Stopped) => return,
             };
             let ended = match transport {
-                Ok(transport) => acceptor.talk(transport, Peer { addr, permit }).await,
+                Ok(transport) => {
+                    let peer = Peer {
+                        addr,
+                        permit,
+                        #[cfg(feature = "tls")]
+                        certificates: transport.peer_certificates(),
+                    };
+                    acceptor.talk(transport, peer).await
+                }
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = ended {
@@ -187,6 +195,8 @@ impl Acceptor {
 pub(super) struct Peer {
     addr: Option<SocketAddr>,
     pub(super) permit: SocketPermit,
+    #[cfg(feature = "tls")]
+    certificates: Option<PeerCertificates>,
 }
 
 /// What answers the requests of one socket.
@@ -207,6 +217,10 @@ impl Answers {
             Some(addr) => extensions.insert(ConnectInfo(addr)).map(drop),
             None => extensions.insert(UnixPeer).map(drop),
         };
+        #[cfg(feature = "tls")]
+        if let Some(certificates) = &self.peer.certificates {
+            extensions.insert(certificates.clone());
+        }
         extensions.insert(self.runtime.clone());
         if extensions.get::<SocketPermit>().is_none() {
             extensions.insert(self.peer.permit.clone());

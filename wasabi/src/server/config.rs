@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-#[cfg(feature = "tls")]
-use super::Tls;
 use super::{Admin, ServeError, Server};
+#[cfg(feature = "tls")]
+use super::{ClientAuth, Tls};
 
 /// The settings of a [`Server`](crate::Server) as a type that serde reads, from whatever format: each has the name and
 /// the default of the method. Unknown names are errors. [`Server::configured`](crate::Server::configured) takes it.
@@ -79,6 +79,12 @@ pub struct TlsFiles {
     pub certificate: PathBuf,
     /// Its private key, in PEM.
     pub key: PathBuf,
+    /// The authorities that vouch for clients, in PEM: see [`ClientAuth::from_pem`](crate::ClientAuth::from_pem).
+    #[serde(default)]
+    pub client_authorities: Option<PathBuf>,
+    /// Whether clients may have no certificate: see [`ClientAuth::optional`](crate::ClientAuth::optional).
+    #[serde(default)]
+    pub clients_optional: bool,
     /// See [`Tls::handshake_timeout`](crate::Tls::handshake_timeout).
     #[serde(default, deserialize_with = "duration")]
     pub handshake_timeout: Option<Duration>,
@@ -88,7 +94,14 @@ pub struct TlsFiles {
 impl TlsFiles {
     /// Reads the files.
     pub fn load(&self) -> Result<Tls, crate::TlsError> {
-        let tls = Tls::from_pem(&self.certificate, &self.key)?;
+        let mut tls = Tls::from_pem(&self.certificate, &self.key)?;
+        if let Some(authorities) = &self.client_authorities {
+            let clients = ClientAuth::from_pem(authorities);
+            tls = tls.client_auth(match self.clients_optional {
+                true => clients.optional(),
+                false => clients,
+            })?;
+        }
         Ok(match self.handshake_timeout {
             Some(timeout) => tls.handshake_timeout(timeout),
             None => tls,

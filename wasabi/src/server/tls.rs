@@ -1,8 +1,11 @@
 //! TLS, with certificates that can be changed while the server runs.
 
+mod clients;
+
 use std::{
+    borrow::Cow,
     fmt, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -18,6 +21,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+pub use self::clients::{ClientAuth, PeerCertificates};
 use super::transport::Transport;
 use crate::connection::driver::FOREVER;
 
@@ -52,7 +56,22 @@ pub struct Tls {
 
 struct Shared {
     config: RwLock<Configs>,
-    files: Option<(PathBuf, PathBuf)>,
+    /// What the configuration was made of, if it was made here.
+    parts: Option<Parts>,
+}
+
+#[derive(Clone)]
+struct Parts {
+    certificate: Pem,
+    key: Pem,
+    clients: Option<ClientAuth>,
+}
+
+/// Where PEM comes from.
+#[derive(Clone)]
+enum Pem {
+    File(PathBuf),
+    Bytes(Arc<[u8]>),
 }
 
 /// Why a certificate cannot be used.
@@ -78,6 +97,9 @@ pub enum TlsError {
     /// Certificate and key do not make a configuration; they may not belong together.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(rustls::Error),
+    /// These authorities cannot vouch for clients.
+    #[error("clients cannot be verified: {0}")]
+    Clients(crate::BoxError),
     /// This was not made from files.
     #[error("there are no files to read again")]
     NoFiles,
@@ -90,26 +112,51 @@ impl Tls {
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsError> {
-        let files = (certificate.into(), key.into());
-        let config = read(&files.0, &files.1)?;
-        Ok(Self::new(config, Some(files)))
+        Self::of_parts(Parts {
+            certificate: Pem::File(certificate.into()),
+            key: Pem::File(key.into()),
+            clients: None,
+        })
     }
 
     /// As [`from_pem`](Self::from_pem), from what would be in the files.
     pub fn from_pem_bytes(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Ok(Self::new(parse(certificate, key)?, None))
+        Self::of_parts(Parts {
+            certificate: Pem::Bytes(certificate.into()),
+            key: Pem::Bytes(key.into()),
+            clients: None,
+        })
     }
 
-    /// A configuration of one's own, with the rustls that is [`wasabi::rustls`](crate::rustls): for certificates of
-    /// clients, several names, other algorithms. Its ALPN protocols become those of the server.
+    /// A configuration of one's own, with the rustls that is [`wasabi::rustls`](crate::rustls): for several names, other
+    /// algorithms, another way to verify clients. Its ALPN protocols become those of the server.
     pub fn from_config(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self::new(config.into(), None)
     }
 
-    fn new(config: impl Into<Arc<ServerConfig>>, files: Option<(PathBuf, PathBuf)>) -> Self {
+    /// Asks clients for certificates: see [`ClientAuth`]. Clones that were made before do not.
+    ///
+    /// A configuration [of one's own](Self::from_config) says itself what it asks for, and is an error here.
+    pub fn client_auth(self, clients: ClientAuth) -> Result<Self, TlsError> {
+        let Some(parts) = &self.shared.parts else {
+            let message = "a configuration of one's own has a verifier of its own";
+            return Err(TlsError::Clients(message.into()));
+        };
+        let made = Self::of_parts(Parts {
+            clients: Some(clients),
+            ..parts.clone()
+        })?;
+        Ok(made.handshake_timeout(self.handshake_timeout))
+    }
+
+    fn of_parts(parts: Parts) -> Result<Self, TlsError> {
+        Ok(Self::new(parts.config()?, Some(parts)))
+    }
+
+    fn new(config: impl Into<Arc<ServerConfig>>, parts: Option<Parts>) -> Self {
         let shared = Shared {
             config: RwLock::new(Configs::new(config.into())),
-            files,
+            parts,
         };
         Self {
             shared: Arc::new(shared),
@@ -127,8 +174,11 @@ impl Tls {
     /// Reads the files again, for the handshakes to come. On an error everything stays as it is. Reads on the thread
     /// of the caller.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let (certificate, key) = self.shared.files.as_ref().ok_or(TlsError::NoFiles)?;
-        self.replace(read(certificate, key)?);
+        let parts = self.shared.parts.as_ref().ok_or(TlsError::NoFiles)?;
+        let Pem::File(certificate) = &parts.certificate else {
+            return Err(TlsError::NoFiles);
+        };
+        self.replace(parts.config()?);
         tracing::info!(certificate = %certificate.display(), "certificate reloaded");
         Ok(())
     }
@@ -176,35 +226,73 @@ impl Configs {
     }
 }
 
-fn read(certificate: &Path, key: &Path) -> Result<ServerConfig, TlsError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|source| TlsError::Read {
-            path: path.to_owned(),
+impl Parts {
+    fn config(&self) -> Result<ServerConfig, TlsError> {
+        let chain = self.certificate.certificates("certificate")?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key.read()?);
+        let key = key.map_err(|source| TlsError::Pem {
+            what: "private key",
             source,
-        })
-    };
-    parse(&read(certificate)?, &read(key)?)
+        })?;
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map_err(TlsError::Unusable)?;
+        let builder = match &self.clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier(provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        builder
+            .with_single_cert(chain, key)
+            .map_err(TlsError::Unusable)
+    }
 }
 
-fn parse(certificate: &[u8], key: &[u8]) -> Result<ServerConfig, TlsError> {
-    let pem = |what| move |source| TlsError::Pem { what, source };
-    let chain = CertificateDer::pem_slice_iter(certificate)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(pem("certificate"))?;
-    if chain.is_empty() {
-        return Err(pem("certificate")(pem::Error::NoItemsFound));
+impl Pem {
+    fn read(&self) -> Result<Cow<'_, [u8]>, TlsError> {
+        match self {
+            Self::File(path) => match std::fs::read(path) {
+                Ok(bytes) => Ok(Cow::Owned(bytes)),
+                Err(source) => Err(TlsError::Read {
+                    path: path.clone(),
+                    source,
+                }),
+            },
+            Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+        }
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(pem("private key"))?;
-    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, key))
-        .map_err(TlsError::Unusable)
+
+    /// One certificate at least.
+    fn certificates(&self, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+        let bytes = self.read()?;
+        let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
+        match certificates {
+            Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+            Ok(_) => Err(TlsError::Pem {
+                what,
+                source: pem::Error::NoItemsFound,
+            }),
+            Err(source) => Err(TlsError::Pem { what, source }),
+        }
+    }
+}
+
+/// Never the bytes: one of them is a key.
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.fmt(f),
+            Self::Bytes(_) => f.write_str("[..]"),
+        }
+    }
 }
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = self.shared.parts.as_ref();
         f.debug_struct("Tls")
-            .field("files", &self.shared.files)
+            .field("certificate", &parts.map(|parts| &parts.certificate))
+            .field("clients", &parts.map(|parts| &parts.clients))
             .field("handshake_timeout", &self.handshake_timeout)
             .finish_non_exhaustive()
     }

@@ -18,6 +18,8 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::patient::Patient;
+#[cfg(feature = "tls")]
+use super::tls::PeerCertificates;
 
 /// The stream of a connection, before and after the upgrade: had back from hyper after it, which saves an
 /// indirection and a buffer for each connection.
@@ -45,6 +47,15 @@ impl Transport {
                 (parts.io.into_inner().into_inner(), read_already)
             }
             Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()),
+        }
+    }
+
+    /// What the client has shown in the TLS handshake.
+    #[cfg(feature = "tls")]
+    pub(super) fn peer_certificates(&self) -> Option<PeerCertificates> {
+        match self {
+            Self::Tls(io) => PeerCertificates::of(io.get_ref().1.peer_certificates()),
+            _ => None,
         }
     }
 

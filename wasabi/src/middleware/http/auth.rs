@@ -13,7 +13,7 @@ use axum::{
     extract::FromRequestParts,
     response::{IntoResponse, Response},
 };
-use http::{HeaderValue, StatusCode, header, request::Parts};
+use http::{Extensions, HeaderValue, StatusCode, header, request::Parts};
 use tower::Service;
 
 use crate::{Error, FromRequest, Request, Result};
@@ -64,6 +64,35 @@ impl<T> Identity<T> {
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires = SystemTime::now().checked_add(time);
         self
+    }
+
+    /// Leaves the identity in the extensions of a handshake, for the connection to come, which is closed when it expires:
+    /// what HTTP middleware of one's own does with a client that it knows.
+    ///
+    /// ```
+    /// use wasabi::{
+    ///     middleware::http::{Next, Request, Response},
+    ///     prelude::*,
+    /// };
+    ///
+    /// # fn user_of(cookie: &str) -> Option<String> { None }
+    /// #[middleware(http)]
+    /// async fn login(mut request: Request, next: Next) -> Response {
+    ///     let cookie = request.headers().get("cookie");
+    ///     if let Some(user) = cookie.and_then(|cookie| user_of(cookie.to_str().ok()?)) {
+    ///         Identity::new(user).insert_into(request.extensions_mut());
+    ///     }
+    ///     next.run(request).await
+    /// }
+    /// ```
+    pub fn insert_into(self, extensions: &mut Extensions)
+    where
+        T: Clone + Send + Sync + 'static,
+    {
+        if let Some(time) = self.expires {
+            extensions.insert(Expires(time));
+        }
+        extensions.insert(self);
     }
 
     /// When the identity ends; `None` if never.
@@ -226,10 +255,7 @@ where
             let (mut head, body) = req.into_parts();
             match auth.authenticate(&mut head).await {
                 Ok(identity) => {
-                    if let Some(time) = identity.expires {
-                        head.extensions.insert(Expires(time));
-                    }
-                    head.extensions.insert(identity);
+                    identity.insert_into(&mut head.extensions);
                     let response = inner.call(http::Request::from_parts(head, body)).await;
                     response.map(IntoResponse::into_response)
                 }
