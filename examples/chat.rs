@@ -1,7 +1,7 @@
 //! A chat: rooms are groups of connections, and what somebody says goes to everybody in the room.
 //!
 //! `cargo run --example chat`, then open the page that it names in two tabs; an address as argument is where to
-//! listen.
+//! listen. When the server restarts, the page comes back by itself.
 
 use axum::response::Html;
 use serde::{Deserialize, Serialize};

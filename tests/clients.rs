@@ -328,6 +328,15 @@ async fn the_chat_example_tells_a_room_what_is_said_in_it() {
     assert!(unknown.contains("no_route"), "{unknown}");
 }
 
+#[test]
+#[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
+fn the_chats_page_talks_between_two_tabs_and_comes_back_after_a_restart() {
+    let mut node = Command::new("node");
+    node.arg(clients().join("chat.mjs"))
+        .arg(Example::command("chat").get_program());
+    assert_ok(node);
+}
+
 #[tokio::test]
 async fn the_queue_example_hands_orders_to_a_worker() {
     let example = Example::start("queue", &["--addr", "127.0.0.1:0"]);
