@@ -21,12 +21,13 @@ mod suite {
     mod listeners;
     mod queue;
     mod registry;
+    mod regressions;
     mod replies;
     mod request_middleware;
     mod routing;
     mod server;
     mod stash;
     mod tls;
-    mod websocket;
+    pub(crate) mod websocket;
     mod withstands;
 }

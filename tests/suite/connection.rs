@@ -426,30 +426,6 @@ async fn a_request_to_a_closing_connection_is_answered_closing() {
 }
 
 #[tokio::test]
-async fn a_graceful_close_ends_although_the_client_keeps_sending() {
-    let registry = Registry::new();
-    let server = serve(gateway!(channel(
-        "/",
-        registry = registry.clone(),
-        close_timeout = 200ms,
-        async |message: Message| message,
-    )))
-    .await;
-    let mut client = server.connect("/").await;
-    client.ask("hello").await;
-    registry.connections()[0].close(CloseCode::GOING_AWAY);
-    use futures_util::SinkExt;
-    while client.socket.send(WsMessage::text("more")).await.is_ok() {
-        if registry.is_empty() {
-            break;
-        }
-        tokio::task::yield_now().await;
-    }
-    drop(client);
-    until("the connection is gone", || registry.is_empty()).await;
-}
-
-#[tokio::test]
 async fn the_clients_close_code_is_answered_and_known_to_who_waits_for_the_end() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = serve(gateway!(channel("/", move |connection: Connection| {

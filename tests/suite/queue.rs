@@ -1,9 +1,8 @@
 //! Message queues, over the broker inside the process and over transports of the tests' own.
 
 use std::{
-    collections::HashSet,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -70,21 +69,6 @@ async fn replies_come_in_any_order() {
 }
 
 #[tokio::test]
-async fn a_duplicate_queue_reply_is_dropped_and_counted() {
-    let (queue, mut worker) = orders();
-    let server = serve(gateway!(channel("/", queue.clone()))).await;
-    let mut client = server.connect("/").await;
-    client.send("x").await;
-    let job = next(&mut worker).await;
-    assert!(job.reply("first"));
-    assert!(!job.reply("second"));
-    assert_eq!(client.text().await, "first");
-    client.silent().await;
-    assert_eq!(queue.dropped().unmatched, 1);
-    assert_eq!(queue.dropped().foreign, 0);
-}
-
-#[tokio::test]
 async fn a_late_queue_reply_is_dropped_and_counted() {
     let (queue, mut worker) = orders();
     let server = serve(gateway!(channel(
@@ -123,42 +107,6 @@ async fn foreign_and_invented_queue_replies_are_dropped_and_counted() {
     assert!(foreign.reply("theirs"));
     assert_eq!(client.text().await, "mine");
     assert_eq!(stranger.text().await, "theirs");
-}
-
-#[tokio::test]
-async fn queue_ids_do_not_collide_between_replicas() {
-    let broker = Memory::new();
-    let mut worker = broker.worker("orders");
-    let mut ids = HashSet::new();
-    for _ in 0..3 {
-        let queue = Queue::new(broker.clone(), "orders");
-        let server = serve(gateway!(channel("/", queue))).await;
-        let mut client = server.connect("/").await;
-        for _ in 0..20 {
-            client.send("x").await;
-            let job = next(&mut worker).await;
-            assert!(ids.insert(job.id().to_string()), "{} twice", job.id());
-            job.reply("y");
-            client.text().await;
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_synchronous_queue_reply_does_not_deadlock() {
-    let replies: Arc<OnceLock<Inbox>> = Arc::default();
-    let queue = Queue::callback({
-        let replies = Arc::clone(&replies);
-        move |req: Request, id| {
-            let inbox = replies.get().expect("set below");
-            assert!(inbox.reply(id, req.message().clone()));
-            async { Ok::<_, Error>(()) }
-        }
-    });
-    let _ = replies.set(queue.inbox());
-    let server = serve(gateway!(channel("/", queue))).await;
-    let mut client = server.connect("/").await;
-    assert_eq!(client.ask("now").await, "now");
 }
 
 #[tokio::test]

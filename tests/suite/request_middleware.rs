@@ -9,7 +9,7 @@ use axum::{Router, routing::get};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
 use wasabi::{StatusCode, prelude::*, reqwest};
-use wasabi_tests::{serve, until};
+use wasabi_tests::serve;
 
 async fn done() -> Json<Value> {
     Json(json!("done"))
@@ -90,44 +90,6 @@ async fn a_request_over_the_throttle_is_refused_with_its_own_id() {
     assert_eq!(client.text().await, "done");
     assert_eq!(client.text().await, "done");
     assert_eq!(client.ask(r#"{"action":"x"}"#).await, "done");
-}
-
-#[tokio::test]
-async fn equal_requests_of_many_clients_are_one_call_also_when_the_first_client_leaves() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let (open, gate) = watch::channel(false);
-    let counted = {
-        let calls = Arc::clone(&calls);
-        move || {
-            calls.fetch_add(1, Ordering::SeqCst);
-            let mut gate = gate.clone();
-            async move {
-                let _ = gate.wait_for(|open| *open).await;
-                "done"
-            }
-        }
-    };
-    let server = serve(gateway!(channel("/", with([Cache::new(1h)], counted)))).await;
-    let mut first = server.connect("/").await;
-    first.send("x").await;
-    until("the first call", || calls.load(Ordering::SeqCst) == 1).await;
-    let mut others = Vec::new();
-    for _ in 0..10 {
-        let mut client = server.connect("/").await;
-        for _ in 0..10 {
-            client.send("x").await;
-        }
-        others.push(client);
-    }
-    drop(first);
-    until("somebody takes over", || calls.load(Ordering::SeqCst) == 2).await;
-    open.send_replace(true);
-    for client in &mut others {
-        for _ in 0..10 {
-            assert_eq!(client.text().await, "done");
-        }
-    }
-    assert_eq!(calls.load(Ordering::SeqCst), 2);
 }
 
 /// Two HTTP services; the second one fails so many times first. Counts the calls of the second.

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::sync::Notify;
-use wasabi::{GatewayError, prelude::*};
+use wasabi::prelude::*;
 use wasabi_tests::{serve, serve_with, soon, until};
 
 #[tokio::test]
@@ -144,27 +144,6 @@ async fn a_slow_endpoint_is_answered_503() {
     )
     .await;
     assert_eq!(server.get("/slow").await, 503);
-}
-
-#[tokio::test]
-async fn paths_of_run_time_that_conflict_are_reported_together_and_nothing_panics() {
-    let (one, two, bad) = ("/{a}".to_owned(), "/{b}".to_owned(), "no-slash".to_owned());
-    let gateway = gateway!(
-        channel(one, async |text: Text| text),
-        channel(two, async |text: Text| text),
-        channel(bad, async |text: Text| text),
-    );
-    let mistakes = gateway.check().unwrap_err();
-    assert_eq!(mistakes.len(), 2, "{mistakes:?}");
-    assert!(
-        matches!(&mistakes[0], GatewayError::Conflict { path, other } if path == "/{b}" && other == "/{a}")
-    );
-    assert!(matches!(&mistakes[1], GatewayError::Path { path, .. } if path == "no-slash"));
-    let error = Server::bind("127.0.0.1:0")
-        .serve(gateway)
-        .await
-        .unwrap_err();
-    assert!(error.to_string().contains("no-slash"), "{error}");
 }
 
 #[tokio::test]

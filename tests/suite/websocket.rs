@@ -8,4 +8,4 @@ mod order;
 mod passthrough;
 mod reconnecting;
 mod tls;
-mod upstream;
+pub(crate) mod upstream;

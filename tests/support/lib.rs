@@ -13,7 +13,7 @@ use futures_util::{SinkExt, StreamExt};
 use http::HeaderValue;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpSocket, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
     time::timeout,
 };
@@ -45,6 +45,14 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
         }
     };
     assert!(timeout(SOON, waiting).await.is_ok(), "never: {what}");
+}
+
+/// An HTTP service on a free port of the loopback interface; the base of its URLs.
+pub async fn http_service(router: axum::Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{addr}")
 }
 
 /// A gateway that listens on a free port of the loopback interface.

@@ -229,8 +229,8 @@ impl WebSocket {
         self.change(|config| config.send_timeout = timeout)
     }
 
-    /// The most bytes that a message of the upstream may have; that of the channel if not set. The upstream is
-    /// lost with a larger one.
+    /// The most bytes that a message of the upstream may have; 1 MiB if not set, or that of the channel if it is more.
+    /// The upstream is lost with a larger one.
     #[must_use]
     pub fn max_message_size(self, bytes: usize) -> Self {
         self.change(|config| config.max_message_size = Some(bytes))
@@ -356,7 +356,9 @@ impl Config {
     fn limits(&self, connection: &Connection) -> Limits {
         let channel = connection.limits();
         Limits {
-            max_message_size: self.max_message_size.unwrap_or(channel.max_message_size),
+            max_message_size: self
+                .max_message_size
+                .unwrap_or(channel.max_message_size.max(1024 * 1024)),
         }
     }
 }
