@@ -110,6 +110,32 @@ async fn foreign_and_invented_queue_replies_are_dropped_and_counted() {
 }
 
 #[tokio::test]
+async fn a_queue_reply_that_is_too_large_is_an_error_reply_for_its_request() {
+    let (queue, mut worker) = orders();
+    let server = serve(gateway!(
+        channel("/", errors = Json, queue.clone()),
+        channel("/small", errors = Json, queue.clone().max_reply_size(1KiB)),
+    ))
+    .await;
+    let mut client = server.connect("/small").await;
+    for (size, fits) in [(1024, true), (1025, false), (1024, true)] {
+        client.send("x").await;
+        assert_eq!(next(&mut worker).await.reply("y".repeat(size)), fits);
+        let reply = client.text().await;
+        assert_eq!(reply.contains("upstream_invalid"), !fits, "{reply}");
+    }
+    let mut client = server.connect("/").await;
+    for (size, fits) in [(1024 * 1024, true), (1024 * 1024 + 1, false)] {
+        client.send("x").await;
+        assert_eq!(next(&mut worker).await.reply("y".repeat(size)), fits);
+        let reply = client.text().await;
+        assert_eq!(reply.contains("upstream_invalid"), !fits);
+    }
+    assert_eq!(queue.dropped().too_large, 2);
+    assert_eq!(queue.pending(), 0);
+}
+
+#[tokio::test]
 async fn a_callback_publishes_and_respond_answers() {
     let (sender, mut sent) = mpsc::channel::<(CorrelationId, String)>(1);
     let queue = Queue::callback(move |req: Request, id| {
@@ -224,6 +250,7 @@ async fn senseless_settings_are_mistakes_when_the_gateway_is_checked() {
         (queue().timeout(zero), "timeout"),
         (queue().publish_timeout(zero), "publish_timeout"),
         (queue().max_pending(0), "max_pending"),
+        (queue().max_reply_size(0), "max_reply_size"),
         (queue().header("reply_to", |_| String::new()), "in use"),
         (queue().header("a b", |_| String::new()), "header name"),
     ] {

@@ -85,13 +85,19 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result};
 ///   this is not known.
 /// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
 /// * `bad_request`: the topic or a header made of the request cannot be sent.
-/// * `upstream_invalid`: the reply is a text that is not UTF-8.
+/// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size).
 ///
 /// # Connection
 ///
 /// The broker is connected to when the first client connects. A connection that breaks is opened again, after pauses
 /// that grow from 50 ms to 5 s. Requests wait for it meanwhile, as long as their `publish_timeout` allows; there are at
 /// most `max_pending` of them, so that nothing grows while the broker is away.
+///
+/// # Memory
+///
+/// A queue holds no more than `max_pending` requests, and as many replies of up to `max_reply_size`. A reply is checked
+/// when all of it is there; until then the transport's client library holds it, so that brokers must be as trusted as
+/// any part of the backend.
 #[must_use = "a backend does nothing until it is a target"]
 pub struct Queue<T: Transport> {
     shared: Arc<Shared<T>>,
@@ -111,6 +117,7 @@ struct Settings {
     timeout: Duration,
     publish_timeout: Duration,
     max_pending: usize,
+    max_reply_size: usize,
     expects_reply: bool,
 }
 
@@ -140,6 +147,7 @@ impl<T: Transport> Queue<T> {
                 timeout: Duration::from_secs(30),
                 publish_timeout: Duration::from_secs(5),
                 max_pending: 10_000,
+                max_reply_size: 1024 * 1024,
                 expects_reply: true,
             },
         }
@@ -205,13 +213,20 @@ impl<T: Transport> Queue<T> {
         self
     }
 
+    /// The most bytes that a reply may have, 1 MiB if not set. A longer one is dropped and
+    /// [counted](DroppedReplies::too_large), and its request is answered `upstream_invalid`.
+    pub fn max_reply_size(mut self, bytes: usize) -> Self {
+        self.settings.max_reply_size = bytes;
+        self
+    }
+
     /// Messages are published and that is all: nothing goes back to the client, unless publishing fails.
     pub fn no_reply(mut self) -> Self {
         self.settings.expects_reply = false;
         self
     }
 
-    /// How many replies nobody has waited for, since the start.
+    /// How many replies have been dropped since the start, and why.
     pub fn dropped(&self) -> DroppedReplies {
         self.shared.inbox.dropped()
     }
@@ -323,9 +338,10 @@ impl Settings {
             ("timeout", self.timeout.is_zero()),
             ("publish_timeout", self.publish_timeout.is_zero()),
             ("max_pending", self.max_pending == 0),
+            ("max_reply_size", self.max_reply_size == 0),
         ] {
             if zero {
-                return Err(format!("with a `{name}` of 0 nothing can be sent"));
+                return Err(format!("with a `{name}` of 0 nothing can be answered"));
             }
         }
         Ok(())
@@ -346,7 +362,9 @@ fn check_topic(topic: &str) -> Result<(), &'static str> {
 
 impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
-        let waiting = self.shared.inbox.register(self.settings.max_pending)?;
+        let settings = &self.settings;
+        let inbox = &self.shared.inbox;
+        let waiting = inbox.register(settings.max_pending, settings.max_reply_size)?;
         self.exchange(&req, waiting).await
     }
 

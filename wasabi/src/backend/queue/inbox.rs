@@ -106,12 +106,18 @@ struct Shared {
     waiting: AtomicUsize,
     unmatched: AtomicU64,
     foreign: AtomicU64,
+    too_large: AtomicU64,
 }
 
 /// Locks are held for one look-up; with this many, threads seldom meet.
 const SHARDS: usize = 16;
 
-type Shard = HashMap<u128, oneshot::Sender<Result<Message>>>;
+type Shard = HashMap<u128, Entry>;
+
+struct Entry {
+    reply: oneshot::Sender<Result<Message>>,
+    max_size: usize,
+}
 
 /// How many replies of a queue have been dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -121,6 +127,8 @@ pub struct DroppedReplies {
     pub unmatched: u64,
     /// They are not for this queue: the correlation id is another gateway's, or none.
     pub foreign: u64,
+    /// They are longer than the [`max_reply_size`](super::Queue::max_reply_size). Their requests have failed.
+    pub too_large: u64,
 }
 
 impl Inbox {
@@ -132,29 +140,30 @@ impl Inbox {
             waiting: AtomicUsize::new(0),
             unmatched: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
+            too_large: AtomicU64::new(0),
         }))
     }
 
     /// Hands in the reply to a request. `false` if it was dropped.
     pub fn reply(&self, id: impl AsRef<str>, message: impl Into<Message>) -> bool {
-        self.finish(id.as_ref(), Ok(message.into()))
+        let message = message.into();
+        self.finish(id.as_ref(), message.len(), || Ok(message))
     }
 
     /// Hands in a reply as it came over the wire. `kind` is `binary` or `text`; anything else, and none, is taken for
     /// text. A text that is not UTF-8 ends the request with `upstream_invalid`.
     pub fn reply_with(&self, id: impl AsRef<str>, kind: Option<&[u8]>, payload: Bytes) -> bool {
-        let reply = match kind {
+        self.finish(id.as_ref(), payload.len(), || match kind {
             Some(b"binary") => Ok(Message::Binary(payload)),
             _ => Text::try_from(payload)
                 .map(Message::Text)
                 .map_err(|error| Error::UpstreamInvalid(error.into())),
-        };
-        self.finish(id.as_ref(), reply)
+        })
     }
 
     /// Ends a request with an error. `false` if nobody waits for it.
     pub fn fail(&self, id: impl AsRef<str>, error: Error) -> bool {
-        self.finish(id.as_ref(), Err(error))
+        self.finish(id.as_ref(), 0, || Err(error))
     }
 
     /// How many replies were dropped.
@@ -162,6 +171,7 @@ impl Inbox {
         DroppedReplies {
             unmatched: self.0.unmatched.load(Ordering::Relaxed),
             foreign: self.0.foreign.load(Ordering::Relaxed),
+            too_large: self.0.too_large.load(Ordering::Relaxed),
         }
     }
 
@@ -176,29 +186,46 @@ impl Inbox {
         format!("{:016x}", self.0.instance)
     }
 
-    fn finish(&self, id: &str, reply: Result<Message>) -> bool {
+    fn finish(&self, id: &str, size: usize, reply: impl FnOnce() -> Result<Message>) -> bool {
         let Some(id) = CorrelationId::parse(id).filter(|id| id.instance == self.0.instance) else {
             self.0.foreign.fetch_add(1, Ordering::Relaxed);
             tracing::debug!(instance = self.0.instance, "foreign reply dropped");
             return false;
         };
-        let waiting = self.0.shard(id.request).remove(&id.request);
-        if waiting.is_some_and(|waiting| waiting.send(reply).is_ok()) {
-            return true;
+        let entry = self.0.shard(id.request).remove(&id.request);
+        if let Some(Entry {
+            reply: waiting,
+            max_size,
+        }) = entry
+        {
+            if size > max_size {
+                self.0.too_large.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%id, size, max_size, "reply dropped, it is too large");
+                let error = format!("a reply of {size} bytes, of {max_size} at most");
+                let _ = waiting.send(Err(Error::UpstreamInvalid(error.into())));
+                return false;
+            }
+            if waiting.send(reply()).is_ok() {
+                return true;
+            }
         }
         self.0.unmatched.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%id, "late or duplicate reply dropped");
         false
     }
 
-    /// Makes room for one request, unless `limit` of them are under way.
-    pub(super) fn register(&self, limit: usize) -> Result<Waiting<'_>> {
+    /// Makes room for one request with a reply of at most `max_size` bytes, unless `limit` of them are under way.
+    pub(super) fn register(&self, limit: usize, max_size: usize) -> Result<Waiting<'_>> {
         let taken = |count| (count < limit).then_some(count + 1);
         self.0
             .waiting
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
             .map_err(|_| Error::Overloaded)?;
         let (sender, reply) = oneshot::channel();
+        let entry = Entry {
+            reply: sender,
+            max_size,
+        };
         let mut waiting = Waiting {
             inbox: self,
             id: CorrelationId::new(self.0.instance, 0),
@@ -208,7 +235,7 @@ impl Inbox {
         getrandom::fill(&mut random).map_err(Error::internal)?;
         let request = u128::from_ne_bytes(random);
         waiting.id = CorrelationId::new(self.0.instance, request);
-        self.0.shard(request).insert(request, sender);
+        self.0.shard(request).insert(request, entry);
         Ok(waiting)
     }
 }
@@ -271,7 +298,12 @@ mod tests {
     fn correlation_ids_differ_between_requests_and_between_queues() {
         let (one, other) = (inbox(), inbox());
         let ids: HashSet<_> = (0..500)
-            .flat_map(|_| [one.register(9).unwrap().id, other.register(9).unwrap().id])
+            .flat_map(|_| {
+                [
+                    one.register(9, 64).unwrap().id,
+                    other.register(9, 64).unwrap().id,
+                ]
+            })
             .map(|id| id.to_string())
             .collect();
         assert_eq!(ids.len(), 1000);
@@ -285,7 +317,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_reply_wins_and_the_others_are_counted() {
         let inbox = inbox();
-        let mut waiting = inbox.register(1).unwrap();
+        let mut waiting = inbox.register(1, 64).unwrap();
         assert!(inbox.reply(waiting.id, "first"));
         assert!(!inbox.reply(waiting.id, "second"));
         assert_eq!(waiting.reply().await.unwrap(), Message::text("first"));
@@ -300,7 +332,7 @@ mod tests {
     #[test]
     fn foreign_replies_are_counted() {
         let (one, other) = (inbox(), inbox());
-        let waiting = one.register(1).unwrap();
+        let waiting = one.register(1, 64).unwrap();
         assert!(!other.reply(waiting.id, "x"));
         assert!(!other.reply("", "x"));
         assert!(!other.reply("é".repeat(24), "x"));
@@ -313,20 +345,41 @@ mod tests {
     #[test]
     fn the_number_of_requests_is_limited_and_places_come_back() {
         let inbox = inbox();
-        let places: Vec<_> = (0..3).map(|_| inbox.register(3).unwrap()).collect();
-        assert!(matches!(inbox.register(3), Err(Error::Overloaded)));
+        let places: Vec<_> = (0..3).map(|_| inbox.register(3, 64).unwrap()).collect();
+        assert!(matches!(inbox.register(3, 64), Err(Error::Overloaded)));
         drop(places);
-        assert!(inbox.register(3).is_ok());
+        assert!(inbox.register(3, 64).is_ok());
         assert!(inbox.0.shards.iter().all(|s| s.lock().unwrap().is_empty()));
     }
 
     #[tokio::test]
     async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
         let inbox = inbox();
-        let mut waiting = inbox.register(1).unwrap();
+        let mut waiting = inbox.register(1, 64).unwrap();
         inbox.reply_with(waiting.id, None, Bytes::from_static(b"\xff"));
         let reply = waiting.reply().await;
         assert!(matches!(reply, Err(Error::UpstreamInvalid(_))));
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_is_too_large_is_an_error_and_counted() {
+        let inbox = inbox();
+        for reply in ["x".repeat(64), "x".repeat(65)] {
+            let (mut plain, mut wire) = (
+                inbox.register(2, 64).unwrap(),
+                inbox.register(2, 64).unwrap(),
+            );
+            let fits = reply.len() <= 64;
+            assert_eq!(inbox.reply(plain.id, &*reply), fits);
+            // Too large comes before anything that looks at the bytes.
+            assert_eq!(inbox.reply_with(wire.id, None, reply.into()), fits);
+            for reply in [plain.reply().await, wire.reply().await] {
+                assert_eq!(matches!(reply, Err(Error::UpstreamInvalid(_))), !fits);
+            }
+            assert!(!inbox.reply(wire.id, "late"));
+        }
+        let dropped = inbox.dropped();
+        assert_eq!((dropped.too_large, dropped.unmatched), (2, 2));
     }
 
     proptest! {
