@@ -144,7 +144,7 @@ impl Connection {
 
     /// A handle to the same connection through which messages and closes go by way of `by`. This handle and all
     /// others are as before; so are replies, which do not go through handles. A middleware gives it to what is behind
-    /// it with [`Request::with_connection`](crate::Request::with_connection).
+    /// it with [`Request::with_connection`](crate::Request::with_connection); [`Intercept`] has an example.
     #[must_use]
     pub fn intercept(&self, by: impl Intercept) -> Self {
         let intercepted = Intercepted {

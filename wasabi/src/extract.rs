@@ -23,6 +23,7 @@ use crate::{Connection, Error, Key, Message, Request, RequestId, Result, Text};
 /// | [`Connection`], [`RemoteAddr`] | the connection, the peer's address | |
 /// | [`ClientIp`](crate::middleware::http::ClientIp) | the client's address, also behind proxies | `internal` when it is not known |
 /// | [`Identity<T>`](crate::middleware::http::Identity) | who the client is | `internal` when no HTTP middleware authenticates a `T` |
+/// | `PeerCertificates` | the client's TLS certificates | `unauthorized` without any; `Option` |
 /// | [`Stash<T>`](crate::middleware::http::Stash) | a value of the connection's own | `internal` when no HTTP middleware makes a `T` |
 /// | [`Key`], [`RequestId`] | the routing key, the client's id | `bad_request` without an id; `Option` |
 /// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request` |
@@ -52,7 +53,7 @@ pub trait FromRequest<S>: Sized {
 #[diagnostic::on_unimplemented(
     message = "the gateway's state `{S}` does not provide `{Self}`",
     label = "not a part of the state",
-    note = "set `state = ..` to a `{Self}`, or derive `FromRef` on `{S}`, or implement `FromRef<{S}>` for `{Self}`"
+    note = "set `state = ..` to a `{Self}`, or implement `FromRef<{S}>` for `{Self}`"
 )]
 pub trait FromState<S> {
     /// Takes this part out of the state.

@@ -58,7 +58,7 @@
 //! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with the library.
 //!    **HTTP middleware** runs around the handshake: any tower layer.
 //! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists those of a
-//!    channel.
+//!    channel, and the [groups](Group) that they form, for broadcasts.
 //! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.
 //! 8. A **[`Server`]** listens and drains.
 //!

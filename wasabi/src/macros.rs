@@ -61,6 +61,46 @@
 /// methods of [`Channel`](crate::Channel), where their defaults are. `errors` also takes the words `Silent`, `Text` and
 /// `Json`. Values are evaluated once, in the order of the text, when the gateway is made.
 ///
+/// # State
+///
+/// `state = ..` is one value for all channels and HTTP endpoints, and what is mounted has its own. Functions take it, or a
+/// part of it, as [`State<T>`](crate::State): parts are what [`FromRef`](crate::FromRef) takes out. That there is such a
+/// part is checked at compile time.
+///
+/// ```
+/// use wasabi::{FromRef, prelude::*};
+///
+/// #[derive(Clone)]
+/// struct Prices;
+///
+/// #[derive(Clone)]
+/// struct App {
+///     prices: Prices,
+///     registry: Registry,
+/// }
+///
+/// impl FromRef<App> for Prices {
+///     fn from_ref(app: &App) -> Self {
+///         app.prices.clone()
+///     }
+/// }
+///
+/// async fn quote(State(prices): State<Prices>) -> &'static str {
+///     "1.25"
+/// }
+///
+/// let app = App { prices: Prices, registry: Registry::new() };
+/// let gateway = gateway!(
+///     state = app.clone(),
+///     get("/connections", async |State(app): State<App>| app.registry.len().to_string()),
+///     channel("/quotes", registry = app.registry.clone(), quote),
+///     channel("/news", async |State(app): State<App>, news: Text| {
+///         app.registry.broadcast(news);
+///     }),
+/// );
+/// assert!(gateway.check().is_ok());
+/// ```
+///
 /// # Targets
 ///
 /// * a [`Backend`](crate::Backend): `Http::post("..")`, a value of your own

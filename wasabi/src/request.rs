@@ -82,6 +82,26 @@ impl Request {
 
     /// The same request with another handle to its connection, one that [intercepts](Connection::intercept). A handle to
     /// any other connection is ignored.
+    ///
+    /// ```
+    /// use wasabi::{Intercept, prelude::*};
+    ///
+    /// /// Counts what a backend pushes.
+    /// struct Counted;
+    ///
+    /// impl Intercept for Counted {
+    ///     fn send(&self, message: Message) -> Option<Message> {
+    ///         tracing::info!(bytes = message.len(), "pushed");
+    ///         Some(message)
+    ///     }
+    /// }
+    ///
+    /// #[middleware]
+    /// async fn counted(req: Request, next: impl Next) -> Result<Reply> {
+    ///     let connection = req.connection().intercept(Counted);
+    ///     next.run(req.with_connection(connection)).await
+    /// }
+    /// ```
     #[must_use]
     pub fn with_connection(mut self, connection: Connection) -> Self {
         if connection.id() == self.connection.id() {
