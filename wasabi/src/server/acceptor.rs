@@ -1,6 +1,8 @@
 //! The accept loop of one listener.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use axum::{
     Router,
@@ -8,6 +10,7 @@ use axum::{
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -227,9 +230,15 @@ impl Answers {
         }
         let answer = tokio::time::timeout(self.timeout, self.router.clone().oneshot(req));
         async {
-            match answer.await {
-                Ok(Ok(response)) => response,
-                Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response(),
+            match AssertUnwindSafe(answer).catch_unwind().await {
+                Ok(Ok(Ok(response))) => response,
+                Ok(Err(_)) => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
+                }
+                Err(_) => {
+                    tracing::error!("an HTTP endpoint or middleware panicked");
+                    (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
+                }
             }
         }
     }
