@@ -1,4 +1,4 @@
-//! What clients that read nothing cost. A program of its own: it measures the memory of its process.
+//! What clients that read nothing cost (R3, R4), and lengths that are only announced (R6). A program of its own: it measures the memory of its process.
 
 use std::{
     fs,
@@ -11,25 +11,26 @@ use std::{
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    sync::mpsc,
     time::timeout,
 };
-use wasabi::{Close, prelude::*};
-use wasabi_tests::{TestServer, serve, soon};
+use wasabi::prelude::*;
+use wasabi_tests::{raw, serve, soon, told};
 
 const MIB: usize = 1 << 20;
 
-/// Resident bytes of this process.
-fn resident() -> usize {
+/// Bytes of this process: those it has asked for, and those of them that are in memory.
+fn size() -> (usize, usize) {
     let pages = fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: usize = pages
-        .split(' ')
-        .nth(1)
-        .expect("pages")
-        .parse()
-        .expect("a number");
-    pages * 4096
+    let mut pages = pages.split(' ').map(|pages| {
+        let pages: usize = pages.parse().expect("a number");
+        pages * 4096
+    });
+    let mut next = || pages.next().expect("pages");
+    (next(), next())
+}
+
+fn resident() -> usize {
+    size().1
 }
 
 /// Awaits something and tells how much the process had grown at most meanwhile.
@@ -46,41 +47,10 @@ async fn growth(future: impl Future) -> usize {
     most.max(resident()) - start
 }
 
-async fn open(server: &TestServer, path: &str) -> TcpStream {
-    let mut stream = server.tcp().await;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).await.expect("write");
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(soon(stream.read_u8()).await.expect("an answer"));
-    }
-    stream
-}
-
-/// A client's frame.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first, 0x80 | payload.len() as u8, 0, 0, 0, 0];
-    frame.extend(payload);
-    frame
-}
-
-/// Writes this many bytes of one frame after the other, or as many as the server takes.
-async fn flood(stream: &mut TcpStream, frame: &[u8], bytes: usize) {
-    let many = frame.repeat(MIB / frame.len());
-    for _ in 0..bytes.div_ceil(many.len()) {
-        if stream.write_all(&many).await.is_err() {
-            return;
-        }
-    }
-}
-
 /// One test, for the measurements of two would mix.
 #[tokio::test]
 async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008() {
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (hook, mut told) = told();
     let pushed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pushed);
     let server = serve(gateway!(
@@ -88,10 +58,12 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
         channel(
             "/flood",
             send_timeout = 1s,
-            on_disconnect = move |_: Connection, close: Close| {
-                let _ = tell.send(close.code.as_u16());
-                std::future::ready(())
-            },
+            on_disconnect = hook,
+            async |message: Message| message,
+        ),
+        channel(
+            "/large",
+            max_message_size = 16MiB,
             async |message: Message| message,
         ),
         channel("/push", send_timeout = 1s, move |connection: Connection| {
@@ -113,23 +85,54 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
     let mut calm = server.connect("/echo").await;
     // What is allocated once.
     for _ in 0..2 {
-        let mut stream = open(&server, "/flood").await;
-        flood(&mut stream, &frame(0x89, &[7; 125]), MIB).await;
+        let mut stream = raw::open_at(&server, "/flood").await;
+        raw::flood(&mut stream, &raw::frame(0x89, &[7; 125]), MIB).await;
         assert_eq!(soon(told.recv()).await, Some(1008));
     }
 
-    let mut stream = open(&server, "/flood").await;
-    let pings = growth(flood(&mut stream, &frame(0x89, &[7; 125]), 300 * MIB)).await;
+    let mut stream = raw::open_at(&server, "/flood").await;
+    let pings = growth(raw::flood(
+        &mut stream,
+        &raw::frame(0x89, &[7; 125]),
+        300 * MIB,
+    ))
+    .await;
     assert_eq!(soon(told.recv()).await, Some(1008));
     assert!(pings < 8 * MIB, "300 MiB of pings cost {pings} bytes");
 
-    let mut stream = open(&server, "/flood").await;
-    let echoes = growth(flood(&mut stream, &frame(0x82, &[7; 125]), 300 * MIB)).await;
+    let mut stream = raw::open_at(&server, "/flood").await;
+    let echoes = growth(raw::flood(
+        &mut stream,
+        &raw::frame(0x82, &[7; 125]),
+        300 * MIB,
+    ))
+    .await;
     assert_eq!(soon(told.recv()).await, Some(1008));
     assert!(echoes < 8 * MIB, "300 MiB of messages cost {echoes} bytes");
 
-    let mut stream = open(&server, "/push").await;
-    stream.write_all(&frame(0x81, b"go")).await.expect("write");
+    let mut announcing = Vec::new();
+    for _ in 0..100 {
+        announcing.push(raw::open_at(&server, "/large").await);
+    }
+    let (before, _) = size();
+    for stream in &mut announcing {
+        // A message of 16 MiB, of which one byte comes.
+        let head = [0x82, 0xff, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        stream.write_all(&head).await.expect("write");
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let announced = size().0.saturating_sub(before);
+    drop(announcing);
+    assert!(
+        announced < 16 * MIB,
+        "1600 MiB that were only announced cost {announced} bytes"
+    );
+
+    let mut stream = raw::open_at(&server, "/push").await;
+    stream
+        .write_all(&raw::frame(0x81, b"go"))
+        .await
+        .expect("write");
     let start = Instant::now();
     let mut slowest = Duration::ZERO;
     let pushes = growth(async {
@@ -155,5 +158,7 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
     let mut rest = vec![0; MIB];
     let read = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
     soon(read).await;
-    println!("grown by: pings {pings}, messages {echoes}, pushes {pushes}; slowest {slowest:?}");
+    println!(
+        "grown by: pings {pings}, messages {echoes}, lengths {announced}, pushes {pushes}; slowest {slowest:?}"
+    );
 }

@@ -11,7 +11,6 @@ mod suite {
     mod events;
     mod extractors;
     mod faults;
-    mod fire;
     mod groups;
     mod handshake;
     mod hooks;

@@ -1,20 +1,14 @@
 //! A connection: messages, limits, back-pressure, heartbeats, closing.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::{Notify, Semaphore, mpsc},
+    io::AsyncWriteExt,
+    sync::{Notify, mpsc},
 };
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Close, CloseCode, SendError, TrySendError, prelude::*};
-use wasabi_tests::{serve, soon, until};
+use wasabi_tests::{Gate, raw, serve, serve_with, soon, until};
 
 #[tokio::test]
 async fn every_message_comes_back_unchanged() {
@@ -79,38 +73,6 @@ async fn a_slow_request_does_not_hold_up_the_next() {
     assert_eq!(client.text().await, "slow");
 }
 
-/// Counts how many requests run at the same time and holds them until it is told otherwise.
-#[derive(Clone)]
-struct Gate {
-    running: Arc<AtomicUsize>,
-    open: Arc<Semaphore>,
-}
-
-impl Gate {
-    fn closed() -> Self {
-        Self {
-            running: Arc::default(),
-            open: Arc::new(Semaphore::new(0)),
-        }
-    }
-
-    async fn pass(&self) {
-        struct Running<'a>(&'a AtomicUsize);
-        impl Drop for Running<'_> {
-            fn drop(&mut self) {
-                self.0.fetch_sub(1, Ordering::SeqCst);
-            }
-        }
-        self.running.fetch_add(1, Ordering::SeqCst);
-        let _running = Running(&self.running);
-        self.open.acquire().await.unwrap().forget();
-    }
-
-    fn running(&self) -> usize {
-        self.running.load(Ordering::SeqCst)
-    }
-}
-
 #[tokio::test]
 async fn the_eleventh_request_of_ten_waits_without_error() {
     let gate = Gate::closed();
@@ -144,42 +106,6 @@ async fn the_eleventh_request_of_ten_waits_without_error() {
 }
 
 #[tokio::test]
-async fn a_ping_is_answered_while_every_slot_is_busy() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let server = serve(gateway!(channel("/", concurrency = 2, move |_: Text| {
-        let held = held.clone();
-        async move { held.pass().await }
-    },)))
-    .await;
-    let mut client = server.connect("/").await;
-    for _ in 0..10 {
-        client.send("x").await;
-    }
-    until("both slots are busy", || gate.running() == 2).await;
-    client.send(WsMessage::Ping("still there?".into())).await;
-    assert_eq!(client.next().await, WsMessage::Pong("still there?".into()));
-}
-
-#[tokio::test]
-async fn a_close_of_the_client_cancels_its_requests_while_every_slot_is_busy() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let server = serve(gateway!(channel("/", concurrency = 2, move |_: Text| {
-        let held = held.clone();
-        async move { held.pass().await }
-    },)))
-    .await;
-    let mut client = server.connect("/").await;
-    for _ in 0..5 {
-        client.send("x").await;
-    }
-    until("both slots are busy", || gate.running() == 2).await;
-    client.close(1000, "never mind").await;
-    until("the requests are cancelled", || gate.running() == 0).await;
-}
-
-#[tokio::test]
 async fn a_message_over_the_limit_closes_with_1009() {
     let server = serve(gateway!(channel(
         "/",
@@ -194,79 +120,29 @@ async fn a_message_over_the_limit_closes_with_1009() {
 }
 
 #[tokio::test]
-async fn a_message_in_fragments_over_the_limit_closes_with_1009() {
-    let server = serve(gateway!(channel(
-        "/",
-        max_message_size = 1KiB,
-        async |message: Message| message,
-    )))
-    .await;
-    let mut stream = open_raw(&server).await;
-    stream.write_all(&frame(0x01, &[b'x'; 600])).await.unwrap();
-    stream.write_all(&frame(0x80, &[b'x'; 600])).await.unwrap();
-    assert_eq!(raw_close(&mut stream).await, 1009);
-}
-
-#[tokio::test]
 async fn breaking_the_protocol_closes_with_the_right_code() {
     let server = serve(gateway!(channel("/", async |message: Message| message))).await;
     let huge = [
         0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0,
     ];
     for (what, bytes, code) in [
-        ("bad UTF-8", frame(0x81, &[0xff, 0xfe]), 1007),
-        ("a reserved bit", frame(0xc1, b"x"), 1002),
-        ("a reserved opcode", frame(0x83, b"x"), 1002),
+        ("bad UTF-8", raw::frame(0x81, &[0xff, 0xfe]), 1007),
+        ("a reserved bit", raw::frame(0xc1, b"x"), 1002),
+        ("a reserved opcode", raw::frame(0x83, b"x"), 1002),
         ("no mask", vec![0x81, 1, b'x'], 1002),
-        ("a continuation of nothing", frame(0x80, b"x"), 1002),
-        ("a fragmented ping", frame(0x09, b"x"), 1002),
+        ("a continuation of nothing", raw::frame(0x80, b"x"), 1002),
+        ("a fragmented ping", raw::frame(0x09, b"x"), 1002),
         ("a length of 2^63-1", huge.to_vec(), 1009),
         (
             "a bad close code",
-            frame(0x88, &1005_u16.to_be_bytes()),
+            raw::frame(0x88, &1005_u16.to_be_bytes()),
             1002,
         ),
     ] {
-        let mut stream = open_raw(&server).await;
+        let mut stream = raw::open(&server).await;
         stream.write_all(&bytes).await.unwrap();
-        assert_eq!(raw_close(&mut stream).await, code, "{what}");
+        assert_eq!(raw::close_code(&mut stream).await, code, "{what}");
     }
-}
-
-/// A client frame with this first byte.
-pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        short @ 0..=125 => frame.push(0x80 | short as u8),
-        long => {
-            frame.push(0x80 | 126);
-            frame.extend((long as u16).to_be_bytes());
-        }
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
-}
-
-/// A WebSocket whose frames are written by hand.
-pub(super) async fn open_raw(server: &wasabi_tests::TestServer) -> tokio::net::TcpStream {
-    let mut stream = server.tcp().await;
-    let request = "GET / HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
-        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(soon(stream.read_u8()).await.unwrap());
-    }
-    stream
-}
-
-/// The code of the close frame that comes next.
-pub(super) async fn raw_close(stream: &mut tokio::net::TcpStream) -> u16 {
-    let mut head = [0; 4];
-    soon(stream.read_exact(&mut head)).await.unwrap();
-    assert_eq!(head[0], 0x88, "a close frame");
-    u16::from_be_bytes([head[2], head[3]])
 }
 
 #[tokio::test]
@@ -313,76 +189,6 @@ async fn try_send_gives_the_message_back_when_the_queue_is_full() {
         assert_eq!(client.text().await, "x");
     }
     client.silent().await;
-}
-
-#[tokio::test]
-async fn a_client_that_never_reads_is_closed_with_1008_and_memory_stays_bounded() {
-    let (tell, mut told) = mpsc::unbounded_channel();
-    let server = serve(gateway!(channel(
-        "/",
-        send_timeout = 300ms,
-        on_disconnect = move |_: Connection, close: Close| {
-            let tell = tell.clone();
-            async move { tell.send(close.code).unwrap() }
-        },
-        async |connection: Connection| {
-            tokio::spawn(async move {
-                let mut sent = 0_usize;
-                while connection.send(vec![0; 64 * 1024]).await.is_ok() {
-                    sent += 64 * 1024;
-                }
-                sent
-            });
-        },
-    )))
-    .await;
-    let mut client = server.connect("/").await;
-    client.send("go").await;
-    assert_eq!(soon(told.recv()).await, Some(CloseCode::POLICY));
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_keeps_nothing_that_others_need() {
-    fn whole(message: &Message) -> Result<Option<Envelope<'_>>> {
-        Ok(Some(Envelope::new(message.as_text().unwrap_or_default())))
-    }
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let floods = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&floods);
-    let server = serve(gateway!(channel(
-        "/",
-        parser = whole,
-        match key {
-            "flood" => move || {
-                counted.fetch_add(1, Ordering::SeqCst);
-                async { vec![0_u8; 4 << 20] }
-            },
-            _ => with([Throttle::new(1)], move || {
-                let held = held.clone();
-                async move {
-                    held.pass().await;
-                    "done"
-                }
-            }),
-        },
-    )))
-    .await;
-    let mut stuck = server.connect("/").await;
-    stuck.send("throttled").await;
-    until("the only permit is taken", || gate.running() == 1).await;
-    for _ in 0..8 {
-        stuck.send("flood").await;
-    }
-    until("it takes no more", || floods.load(Ordering::SeqCst) >= 1).await;
-    gate.open.add_permits(2);
-    let mut other = server.connect("/").await;
-    let asking = async {
-        while other.ask("throttled").await != "done" {
-            tokio::task::yield_now().await;
-        }
-    };
-    soon(asking).await;
 }
 
 #[tokio::test]
@@ -497,24 +303,6 @@ async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
 }
 
 #[tokio::test]
-async fn a_client_behind_a_cut_wire_is_dropped_after_ping_and_timeout() {
-    let registry = Registry::new();
-    let server = serve(gateway!(channel(
-        "/",
-        ping = 50ms,
-        pong_timeout = 50ms,
-        registry = registry.clone(),
-        async |message: Message| message,
-    )))
-    .await;
-    let stream = open_raw(&server).await;
-    until("the connection is listed", || registry.len() == 1).await;
-    // It does not answer pings, and does not close either.
-    until("the connection is dropped", || registry.is_empty()).await;
-    drop(stream);
-}
-
-#[tokio::test]
 async fn a_panic_costs_one_error_reply_and_the_connection_lives() {
     let server = serve(gateway!(channel("/", async |text: Text| {
         assert!(text != "panic", "on purpose");
@@ -540,4 +328,33 @@ async fn requests_are_cancelled_when_the_client_is_gone() {
     until("it is running", || gate.running() == 1).await;
     drop(client);
     until("it is cancelled", || gate.running() == 0).await;
+}
+
+#[tokio::test]
+async fn a_time_without_end_is_no_mistake() {
+    let server = serve_with(
+        gateway!(channel(
+            "/",
+            ping = Duration::MAX,
+            pong_timeout = Duration::MAX,
+            idle_timeout = Duration::MAX,
+            send_timeout = Duration::MAX,
+            close_timeout = Duration::MAX,
+            async |connection: Connection, text: Text| {
+                connection.close(CloseCode::NORMAL);
+                text
+            },
+        )),
+        |server| {
+            server
+                .header_timeout(Duration::MAX)
+                .request_timeout(Duration::MAX)
+                .drain_timeout(Duration::MAX)
+        },
+    )
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("fine").await, "fine");
+    assert_eq!(client.closed().await.0, 1000);
+    server.drain().await.unwrap();
 }

@@ -1,10 +1,11 @@
 //! The opening handshake.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasabi::prelude::*;
-use wasabi_tests::{SOON, serve, serve_with, soon, until};
+use wasabi_tests::{
+    raw::{self, HANDSHAKE},
+    serve, soon,
+};
 
 fn echo() -> Gateway {
     gateway!(channel("/echo", async |message: Message| message))
@@ -20,7 +21,9 @@ fn request(lines: &[&str]) -> String {
 }
 
 const UPGRADE: [&str; 2] = ["connection: keep-alive, Upgrade", "upgrade: websocket"];
+
 const VERSION: &str = "sec-websocket-version: 13";
+
 const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
 
 async fn status(server: &wasabi_tests::TestServer, lines: &[&str]) -> String {
@@ -95,20 +98,6 @@ async fn an_unknown_path_gets_404() {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_gets_in() {
-    let server = serve(gateway!(channel(
-        "/echo",
-        origins = ["https://*.example.com"],
-        async |message: Message| message,
-    )))
-    .await;
-    let app = [("origin", "https://app.example.com")];
-    assert!(server.connect_with("/echo", &app).await.is_ok());
-    let evil = [("origin", "https://example.com.evil.com")];
-    assert!(server.connect_with("/echo", &evil).await.is_err());
-}
-
-#[tokio::test]
 async fn the_server_chooses_among_the_offered_subprotocols() {
     let server = serve(gateway!(channel(
         "/echo",
@@ -130,44 +119,6 @@ async fn the_server_chooses_among_the_offered_subprotocols() {
             .contains_key("sec-websocket-protocol")
     );
     assert_eq!(client.ask("").await, "none");
-}
-
-#[tokio::test]
-async fn a_full_channel_answers_503_until_a_place_is_free() {
-    let registry = Registry::new();
-    let server = serve(gateway!(channel(
-        "/echo",
-        max_connections = 1,
-        registry = registry.clone(),
-        async |message: Message| message,
-    )))
-    .await;
-    let client = server.connect("/echo").await;
-    let refused = server.connect_with("/echo", &[]).await.err().unwrap();
-    assert_eq!(refused.status(), 503);
-    assert!(refused.headers().contains_key("retry-after"));
-    client.close(1000, "").await;
-    until("the place is free", || registry.is_empty()).await;
-    server.connect("/echo").await;
-}
-
-#[tokio::test]
-async fn a_stalled_handshake_is_cut_after_the_header_timeout() {
-    let quick = Duration::from_millis(200);
-    let server = serve_with(echo(), |server| server.header_timeout(quick)).await;
-    for sent in [
-        "",
-        "G",
-        "GET /echo HTTP/1.1\r\nhost: te",
-        "PRI * HTTP/2.0\r\n\r\n",
-    ] {
-        let mut stream = server.tcp().await;
-        stream.write_all(sent.as_bytes()).await.unwrap();
-        let mut rest = Vec::new();
-        let ended = tokio::time::timeout(SOON, stream.read_to_end(&mut rest)).await;
-        assert!(ended.is_ok(), "still open after {sent:?}");
-    }
-    server.connect("/echo").await;
 }
 
 #[tokio::test]
@@ -225,4 +176,62 @@ async fn a_tower_layer_is_http_middleware() {
     )))
     .await;
     assert_eq!(server.connect("/").await.ask("").await, "42");
+}
+
+#[tokio::test]
+async fn a_handshake_with_a_body_gets_400() {
+    let server = serve(echo()).await;
+    for body in [
+        "content-length: 4\r\n\r\nabcd",
+        "content-length: 100000\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    ] {
+        let request = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}{body}");
+        let status = raw::status(&server, request.as_bytes()).await;
+        assert_eq!(status, "HTTP/1.1 400", "{body:?}");
+    }
+    let request =
+        format!("GET /echo HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}content-length: 0\r\n\r\n");
+    assert_eq!(
+        raw::status(&server, request.as_bytes()).await,
+        "HTTP/1.1 101"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_or_repeated_header_that_is_needed_once_gets_400() {
+    let server = serve(echo()).await;
+    for more in [
+        "",
+        "host: a\r\nhost: b\r\n",
+        "host: a\r\nsec-websocket-version: 8\r\n",
+    ] {
+        let request = format!("GET /echo HTTP/1.1\r\n{more}{HANDSHAKE}\r\n");
+        let status = raw::status(&server, request.as_bytes()).await;
+        assert_eq!(status, "HTTP/1.1 400", "{more:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_base64_gets_400() {
+    let server = serve(echo()).await;
+    let handshake = HANDSHAKE.replace("dGhlIHNh", "d\u{7e}hlI.Nh");
+    let request = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{handshake}\r\n");
+    assert_eq!(
+        raw::status(&server, request.as_bytes()).await,
+        "HTTP/1.1 400"
+    );
+}
+
+#[tokio::test]
+async fn frames_right_behind_the_handshake_are_read() {
+    let server = serve(echo()).await;
+    let mut stream = server.tcp().await;
+    let mut bytes = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n").into_bytes();
+    bytes.extend(raw::frame(0x81, b"early"));
+    stream.write_all(&bytes).await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\x81\x05early") {
+        answer.push(soon(stream.read_u8()).await.unwrap());
+    }
 }

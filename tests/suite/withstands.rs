@@ -1,5 +1,27 @@
 //! What the gateway withstands, in the order of the threats: from the first byte of a client to what operators see.
 //!
-//! The figures of memory are in `tests/memory.rs`, which counts allocations.
+//! What clients cost in memory is measured in `tests/memory.rs`. Threats without a file here have their tests with what
+//! they belong to: R11, data of clients in headers and URLs, in `http_backend.rs`, `websocket/handshake.rs` and
+//! `queue.rs`; R12, forwarded addresses, in `client_ip.rs`; R13, wrong names and passwords, in `regressions/clients.rs`;
+//! R16, replies of queues, in `queue.rs`; R17 and R18, equal requests at once and retries, in
+//! `regressions/middleware.rs` and beside the middleware; R25, weights, in `balance.rs` and `regressions/backends.rs`;
+//! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27, what operators see, in `admin.rs`.
 
+mod r01_origins;
+mod r02_stalls;
+mod r03_clients_that_never_read;
+mod r04_pings;
+mod r05_fragments;
+mod r06_lengths;
+mod r07_reserved_bits;
+mod r08_text;
+mod r09_close_codes;
+mod r10_admission;
+mod r14_authorization;
+mod r15_panics;
+mod r19_partitions;
+mod r20_stops;
+mod r21_tls;
+mod r22_drains_of_many;
+mod r23_busy;
 mod r24_http2_floods;

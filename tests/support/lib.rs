@@ -3,6 +3,8 @@
 pub mod broker;
 pub mod chaos;
 pub mod example;
+mod gate;
+pub mod raw;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,6 +16,7 @@ use http::HeaderValue;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::mpsc,
     task::JoinHandle,
     time::timeout,
 };
@@ -25,7 +28,9 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
-use wasabi::{Gateway, ServeError, Server, ServerHandle};
+use wasabi::{Close, Connection, Gateway, ServeError, Server, ServerHandle};
+
+pub use self::gate::Gate;
 
 /// How long anything may take that is expected to happen.
 pub const SOON: Duration = Duration::from_secs(5);
@@ -53,6 +58,19 @@ pub async fn http_service(router: axum::Router) -> String {
     let addr = listener.local_addr().expect("an address");
     tokio::spawn(async move { axum::serve(listener, router).await });
     format!("http://{addr}")
+}
+
+/// An `on_disconnect` hook that tells the codes.
+pub fn told() -> (
+    impl Fn(Connection, Close) -> std::future::Ready<()> + Send + Sync + 'static,
+    mpsc::UnboundedReceiver<u16>,
+) {
+    let (tell, told) = mpsc::unbounded_channel();
+    let hook = move |_: Connection, close: Close| {
+        let _ = tell.send(close.code.as_u16());
+        std::future::ready(())
+    };
+    (hook, told)
 }
 
 /// A gateway that listens on a free port of the loopback interface.

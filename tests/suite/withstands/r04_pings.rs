@@ -1,0 +1,77 @@
+//! R4: a flood of control frames is closed with 1008, and a flood of anything does not starve others. What 300 MB of
+//! unread pings cost is measured in `memory.rs`.
+
+use std::time::{Duration, Instant};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::sleep,
+};
+use wasabi::prelude::*;
+use wasabi_tests::{raw, serve, soon};
+
+fn echo() -> Gateway {
+    gateway!(channel("/", async |message: Message| message))
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_or_pongs_is_closed_with_1008() {
+    let server = serve(echo()).await;
+    for opcode in [0x89, 0x8a] {
+        let mut stream = raw::open(&server).await;
+        stream
+            .write_all(&raw::frame(opcode, b"").repeat(1000))
+            .await
+            .unwrap();
+        let mut answer = [0; 4];
+        loop {
+            soon(stream.read_exact(&mut answer[..2])).await.unwrap();
+            if answer[0] == 0x88 {
+                break;
+            }
+        }
+        soon(stream.read_exact(&mut answer[2..])).await.unwrap();
+        assert_eq!(u16::from_be_bytes([answer[2], answer[3]]), 1008);
+    }
+}
+
+#[tokio::test]
+async fn pings_now_and_then_are_welcome_for_ever() {
+    let server = serve(echo()).await;
+    let mut stream = raw::open(&server).await;
+    let mut answer = [0; 6];
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(2500) {
+        stream.write_all(&raw::frame(0x89, b"ping")).await.unwrap();
+        soon(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer, b"\x8a\x04ping");
+        sleep(Duration::from_millis(15)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_one_client_does_not_starve_the_others() {
+    let server = serve(echo()).await;
+    let mut flood: TcpStream = raw::open(&server).await;
+    let mut calm = server.connect("/").await;
+    let (mut reader, mut writer) = flood.split();
+    let messages = raw::frame(0x82, &[7; 10]).repeat(1000);
+    let write = async { while writer.write_all(&messages).await.is_ok() {} };
+    let mut sink = vec![0; 1 << 16];
+    let read = async { while matches!(reader.read(&mut sink).await, Ok(1..)) {} };
+    let ask = async {
+        let mut slowest = Duration::ZERO;
+        for n in 0..50 {
+            let start = Instant::now();
+            assert_eq!(calm.ask(&n.to_string()).await, n.to_string());
+            slowest = slowest.max(start.elapsed());
+        }
+        slowest
+    };
+    let slowest = tokio::select! {
+        slowest = ask => slowest,
+        _ = futures_util::future::join(write, read) => panic!("the flood ended"),
+    };
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}

@@ -1,0 +1,53 @@
+//! R9: close codes that may not be sent are protocol errors and never sent on; a lost upstream is 1011 or 1014.
+//!
+//! What an upstream closes with is in `websocket/closing.rs`.
+
+use tokio::io::AsyncWriteExt;
+use wasabi::prelude::*;
+use wasabi_tests::{raw, serve};
+
+fn echo() -> Gateway {
+    gateway!(channel("/", async |message: Message| message))
+}
+
+#[tokio::test]
+async fn close_codes_that_may_not_be_sent_are_answered_with_1002_and_never_repeated() {
+    let server = serve(echo()).await;
+    for code in [
+        0_u16,
+        999,
+        1004,
+        1005,
+        1006,
+        1015,
+        1016,
+        2999,
+        5000,
+        u16::MAX,
+    ] {
+        let mut stream = raw::open(&server).await;
+        stream
+            .write_all(&raw::frame(0x88, &code.to_be_bytes()))
+            .await
+            .unwrap();
+        assert_eq!(raw::close_code(&mut stream).await, 1002, "{code}");
+    }
+    for code in [1000_u16, 1003, 1007, 1011, 1013, 3000, 4999] {
+        let mut stream = raw::open(&server).await;
+        stream
+            .write_all(&raw::frame(0x88, &code.to_be_bytes()))
+            .await
+            .unwrap();
+        assert_eq!(raw::close_code(&mut stream).await, code);
+    }
+}
+
+#[tokio::test]
+async fn half_a_close_code_is_answered_with_1002_and_a_reason_that_is_no_text_with_1007() {
+    let server = serve(echo()).await;
+    for (payload, code) in [(&[3][..], 1002), (&[0x03, 0xe8, 0xff], 1007)] {
+        let mut stream = raw::open(&server).await;
+        stream.write_all(&raw::frame(0x88, payload)).await.unwrap();
+        assert_eq!(raw::close_code(&mut stream).await, code, "{payload:?}");
+    }
+}

@@ -1,0 +1,145 @@
+//! R20: a stop answers what is in flight before the close 1012, whatever clients do meanwhile.
+//!
+//! Of each kind of backend: `server.rs`, `websocket/correlation.rs`, `queue.rs`.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Notify,
+    time::timeout,
+};
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use wasabi::{CloseCode, prelude::*};
+use wasabi_tests::{raw, serve, serve_with, soon, told};
+
+#[tokio::test]
+async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_all_it_was_owed_arrives() {
+    let registry = Registry::new();
+    let (hook, mut told) = told();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        on_disconnect = hook,
+        async |text: Text| text,
+    )))
+    .await;
+    let client = server.connect("/").await;
+    let (mut sender, mut receiver) = client.socket.split();
+    let sending = tokio::spawn(async move {
+        let mut sent = 0_usize;
+        while sender.send(WsMessage::text(sent.to_string())).await.is_ok() {
+            sent += 1;
+        }
+    });
+    let mut answers = 0;
+    let close = loop {
+        match soon(receiver.next()).await {
+            // In order: answers first, then refusals, then the close frame.
+            Some(Ok(WsMessage::Text(text))) if text == answers.to_string() => answers += 1,
+            Some(Ok(WsMessage::Text(text))) => assert!(text.starts_with("closing: "), "{text}"),
+            Some(Ok(WsMessage::Close(close))) => break close,
+            other => panic!("expected a message or a close frame, got {other:?}"),
+        }
+        if answers == 100 {
+            server.handle.drain();
+        }
+    };
+    assert_eq!(close.map(|close| close.code.into()), Some(1012_u16));
+    drop(receiver);
+    let _ = timeout(Duration::from_secs(5), sending).await;
+    server.ended().await.unwrap();
+    assert_eq!(told.recv().await, Some(1012));
+    assert!(told.recv().await.is_none(), "the hook runs once");
+    assert!(registry.is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_that_overtakes_a_handshake_leaves_its_answer_whole() {
+    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (tell, held) = (Arc::clone(&entered), Arc::clone(&gate));
+    let slow = axum::middleware::from_fn(
+        move |req: axum::extract::Request, next: axum::middleware::Next| {
+            let (tell, held) = (tell.clone(), held.clone());
+            async move {
+                let response = next.run(req).await;
+                tell.notify_one();
+                held.notified().await;
+                response
+            }
+        },
+    );
+    let server = serve(gateway!(
+        get("/readyz", readiness),
+        channel("/", http = [slow], async |message: Message| message),
+    ))
+    .await;
+    let url = server.url("/");
+    let client = tokio::spawn(tokio_tungstenite::connect_async(url));
+    soon(entered.notified()).await;
+    server.handle.drain();
+    while soon(server.get("/readyz")).await == 200 {}
+    gate.notify_one();
+    let (mut socket, _) = soon(client).await.unwrap().expect("a whole answer");
+    match soon(socket.next()).await {
+        Some(Ok(WsMessage::Close(Some(close)))) => assert_eq!(u16::from(close.code), 1012),
+        other => panic!("expected a close frame, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn requests_that_are_cut_at_the_close_timeout_are_answered_closing() {
+    let server = serve(gateway!(channel(
+        "/",
+        concurrency = 2,
+        close_timeout = 200ms,
+        async |connection: Connection, text: Text| {
+            if text == "close" {
+                connection.close(CloseCode::new(4000));
+            }
+            std::future::pending::<()>().await;
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for text in ["one", "two", "waits"] {
+        client.send(text).await;
+    }
+    client.send(WsMessage::Ping("".into())).await;
+    client.next().await;
+    let mut other = server.connect("/").await;
+    other.send("close").await;
+    for (client, requests) in [(&mut other, 1)] {
+        for _ in 0..requests {
+            let answer = client.text().await;
+            assert!(answer.starts_with("closing: "), "{answer}");
+        }
+        assert_eq!(client.closed().await.0, 4000);
+    }
+    // Of the server's drain, too: those in flight, and the one that waits for a slot.
+    server.handle.drain();
+    for _ in 0..3 {
+        let answer = client.text().await;
+        assert!(answer.starts_with("closing: "), "{answer}");
+    }
+    assert_eq!(client.closed().await.0, 1012);
+}
+
+#[tokio::test]
+async fn a_stop_tells_its_code_also_for_a_client_that_takes_nothing() {
+    let (hook, mut told) = told();
+    let server = serve_with(
+        gateway!(channel("/", on_disconnect = hook, async |_: Text| {
+            vec![7_u8; 24 << 20]
+        },)),
+        |server| server.drain_timeout(Duration::from_millis(200)),
+    )
+    .await;
+    let mut stream = raw::open(&server).await;
+    stream.write_all(&raw::frame(0x81, b"go")).await.unwrap();
+    // The reply is on its way.
+    soon(stream.read_u8()).await.unwrap();
+    server.drain().await.unwrap();
+    assert_eq!(told.recv().await, Some(1012));
+}

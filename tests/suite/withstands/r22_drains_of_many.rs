@@ -1,0 +1,37 @@
+//! R22: a drain of many connections spreads its closes over the window, so that their clients do not all come back at
+//! the same moment.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use wasabi::prelude::*;
+use wasabi_tests::serve_with;
+
+#[tokio::test]
+async fn the_closes_of_a_drain_are_spread_over_the_window() {
+    let gateway = gateway!(channel("/", async |text: Text| text));
+    let server = serve_with(gateway, |server| {
+        server.drain_spread(Duration::from_millis(1000))
+    })
+    .await;
+    let clients = (0..200).map(|_| server.connect("/"));
+    let mut clients = join_all(clients).await;
+    for client in &mut clients {
+        assert_eq!(client.ask("hello").await, "hello");
+    }
+    let start = Instant::now();
+    server.handle.drain();
+    let ends = clients.iter_mut().map(async |client| {
+        assert_eq!(client.closed().await.0, 1012);
+        start.elapsed().as_millis()
+    });
+    let ends = join_all(ends).await;
+    for quarter in 0..4 {
+        let closes = ends.iter().filter(|&&end| end / 250 == quarter).count();
+        assert!(
+            (20..=100).contains(&closes),
+            "quarter {quarter}: {closes} of 200"
+        );
+    }
+    server.ended().await.unwrap();
+}
