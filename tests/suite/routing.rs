@@ -1,10 +1,14 @@
 //! From the routing key to the backend, through the chain.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
+use proptest::{collection::vec, prelude::*};
 use wasabi::prelude::*;
 use wasabi_tests::serve;
 
@@ -45,6 +49,54 @@ async fn patterns_alternatives_guards_and_the_rest() {
         ("", "no_route: nothing answers this key"),
     ] {
         assert_eq!(client.ask(key).await, reply, "{key}");
+    }
+}
+
+fn key() -> impl Strategy<Value = String> {
+    prop_oneof![
+        prop::sample::select(vec![
+            "", "a", "b", "c", "a.b", "a.", "A", "\u{e4}", "_", "key"
+        ])
+        .prop_map(String::from),
+        "[abc.\u{e4}]{0,3}",
+        "\\PC{0,8}",
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn a_key_goes_where_the_first_pattern_leads_that_matches_it(keys in vec(key(), 1..60), closed: bool) {
+        // The pattern before it wins over `"a.b"`; so does the guard over `"c"` while it holds.
+        let gateway = gateway!(channel(
+            "/",
+            parser = whole,
+            match key {
+                "c" if closed => async || "closed",
+                "a" => one,
+                "b" | "c" => two,
+                "" | "\u{e4}" => async || "odd",
+                key if key.starts_with("a.") => async || "prefix",
+                "a.b" => async || "never",
+                _ => async || "rest",
+            },
+        ));
+        let literals = HashMap::from([("a", "one"), ("b", "two"), ("c", "two"), ("", "odd"), ("\u{e4}", "odd")]);
+        let expected = |key: &str| match literals.get(key) {
+            Some(_) if key == "c" && closed => "closed",
+            Some(route) => route,
+            None if key.starts_with("a.") => "prefix",
+            None => "rest",
+        };
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let server = serve(gateway).await;
+            let mut client = server.connect("/").await;
+            for key in &keys {
+                assert_eq!(client.ask(key).await, expected(key), "{key:?}");
+            }
+        });
     }
 }
 

@@ -337,6 +337,7 @@ impl fmt::Debug for Picked<'_> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*};
     use tokio::time::advance;
 
     use super::*;
@@ -482,5 +483,45 @@ mod tests {
         assert!(zero.check().is_err());
         assert_eq!(ok(&zero), 0, "and no panic");
         assert!(Balancer::new([1, u32::MAX]).check().is_ok());
+    }
+
+    fn of(weights: &[u32]) -> Balancer {
+        Balancer::of(weights.iter().copied())
+    }
+
+    proptest! {
+        #[test]
+        fn each_round_of_requests_in_sequence_gives_every_node_its_weight(weights in vec(1_u32..20, 2..6), rounds in 1..4) {
+            let balancer = of(&weights);
+            for _ in 0..rounds {
+                let mut counts = vec![0; weights.len()];
+                for _ in 0..weights.iter().sum() {
+                    counts[ok(&balancer)] += 1;
+                }
+                prop_assert_eq!(&counts, &weights);
+            }
+        }
+
+        #[test]
+        fn no_request_goes_to_a_node_that_has_its_share(
+            weights in vec(prop_oneof![1_u32..10, Just(u32::MAX)], 2..6),
+            ends in vec(any::<Option<prop::sample::Index>>(), 1..200),
+        ) {
+            let balancer = of(&weights);
+            let sum: f64 = weights.iter().copied().map(f64::from).sum();
+            let mut picks: Vec<Picked<'_>> = Vec::new();
+            for end in ends {
+                if let Some(end) = end && !picks.is_empty() {
+                    picks.swap_remove(end.index(picks.len())).finish(&Ok(Reply::none()));
+                    continue;
+                }
+                let picked = balancer.pick();
+                let index = picked.index();
+                let before = picks.iter().filter(|other| other.index() == index).count();
+                picks.push(picked);
+                let share = picks.len() as f64 * f64::from(weights[index]) / sum;
+                prop_assert!((before as f64) < share, "{before} of {share} at {index}");
+            }
+        }
     }
 }

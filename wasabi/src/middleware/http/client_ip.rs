@@ -285,6 +285,8 @@ where
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn client(layer: &ClientIpLayer, peer: &str, headers: &[(&'static str, &str)]) -> String {
@@ -473,5 +475,58 @@ mod tests {
             );
         }
         assert_eq!(ClientIp::trusting(["10.1.2.3/8", "::1"]).check(), Ok(()));
+    }
+
+    /// Addresses that are near each other, so that some are in one network.
+    fn address() -> impl Strategy<Value = IpAddr> {
+        prop_oneof![
+            any::<u32>().prop_map(|bits| IpAddr::from((bits & 0x8000_00ff).to_be_bytes())),
+            any::<u32>().prop_map(|bits| IpAddr::from(bits.to_be_bytes())),
+            (any::<u16>(), any::<u8>()).prop_map(|(high, low)| {
+                let bits = u128::from(high) << 112 | u128::from(low);
+                IpAddr::from(bits.to_be_bytes())
+            }),
+        ]
+    }
+
+    fn bits(ip: IpAddr) -> Vec<bool> {
+        let octets = match ip {
+            IpAddr::V4(ip) => ip.octets().to_vec(),
+            IpAddr::V6(ip) => ip.octets().to_vec(),
+        };
+        let bits = |octet: u8| (0..8).map(move |bit| octet << bit & 0x80 != 0);
+        octets.into_iter().flat_map(bits).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_network_is_the_addresses_that_begin_with_its_bits(base in address(), prefix in 0_usize..=128, peer in address()) {
+            let (base_bits, peer_bits) = (bits(base), bits(peer.to_canonical()));
+            let layer = ClientIp::trusting([format!("{base}/{prefix}")]);
+            let is_network = prefix <= base_bits.len();
+            prop_assert_eq!(layer.check().is_ok(), is_network);
+            let is_inside = is_network
+                && base_bits.len() == peer_bits.len()
+                && base_bits[..prefix] == peer_bits[..prefix];
+            prop_assert_eq!(layer.0.trusts(Peer::Ip(peer.to_canonical())), is_inside);
+        }
+
+        #[test]
+        fn an_address_is_read_in_every_way_that_proxies_write_it(ip in address(), port: u16) {
+            let client_ip = Some(ip.to_canonical());
+            let addr = SocketAddr::new(ip, port);
+            prop_assert_eq!(hops::address(&ip.to_string()), client_ip);
+            prop_assert_eq!(hops::address(&format!(" {addr}\t")), client_ip);
+            prop_assert_eq!(hops::address_then_port(&addr.to_string()), client_ip);
+            prop_assert_eq!(hops::address_then_port(&format!("{ip}:{port}")), client_ip);
+            if ip.is_ipv6() {
+                prop_assert_eq!(hops::address(&format!("[{ip}]")), client_ip);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_reading_an_address_panic(text in "[0-9a-f:.\\[\\] %]{0,24}|\\PC*") {
+            let _ = (hops::address(&text), hops::address_then_port(&text));
+        }
     }
 }
