@@ -15,22 +15,45 @@ mod middleware;
 mod paths;
 mod units;
 
+#[cfg(not(fuzzing))]
 use proc_macro::TokenStream;
 
 /// Declares a gateway; documented as `wasabi::gateway!`.
+#[cfg(not(fuzzing))]
 #[proc_macro]
 pub fn gateway(input: TokenStream) -> TokenStream {
     gateway::expand(input.into()).into()
 }
 
 /// Checks a backend function where it is defined; documented as `#[wasabi::backend]`.
+#[cfg(not(fuzzing))]
 #[proc_macro_attribute]
 pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {
     backend::expand(options.into(), item.into()).into()
 }
 
 /// Makes a middleware of a function; documented as `#[wasabi::middleware]`.
+#[cfg(not(fuzzing))]
 #[proc_macro_attribute]
 pub fn middleware(options: TokenStream, item: TokenStream) -> TokenStream {
     middleware::expand(options.into(), item.into()).into()
+}
+
+/// The macros for fuzz targets, which cannot link a crate of procedural macros.
+#[cfg(fuzzing)]
+#[allow(missing_docs)]
+pub mod fuzzing {
+    use proc_macro2::TokenStream;
+
+    pub fn gateway(input: TokenStream) -> TokenStream {
+        crate::gateway::expand(input)
+    }
+
+    pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {
+        crate::backend::expand(options, item)
+    }
+
+    pub fn middleware(options: TokenStream, item: TokenStream) -> TokenStream {
+        crate::middleware::expand(options, item)
+    }
 }

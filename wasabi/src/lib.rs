@@ -95,6 +95,9 @@ mod connection;
 mod error;
 mod error_format;
 mod extract;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod macros;
 mod message;

@@ -152,7 +152,7 @@ impl<'m> Envelope<'m> {
         self
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn into_test_parts(self) -> (String, Option<RequestId>, Option<Error>) {
         (self.key.into_owned(), self.id, self.invalid)
     }
