@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
-    compare,
+    compare, compile,
     load::{self, Kind, Load, Outcome, Payload, Window},
 };
 
@@ -20,6 +20,8 @@ struct Args {
 enum Command {
     /// Compares wasabi with other servers; builds what it needs.
     Compare(compare::Args),
+    /// Compares what a declaration costs to compile with the same written by hand.
+    Compile(compile::Args),
     /// Puts load on one server.
     Load(LoadArgs),
 }
@@ -63,6 +65,7 @@ enum LoadKind {
 pub(crate) fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Compare(args) => compare::main(&args),
+        Command::Compile(args) => compile::main(&args),
         Command::Load(args) => drive(&args),
     };
     match done {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --release -p wasabi-bench -- compare
+//! cargo run --release -p wasabi-bench -- compile
 //! cargo run --release -p wasabi-bench -- load messages --addr 127.0.0.1:9001 --connections 100 --depth 32
 //! ```
 
@@ -9,6 +10,8 @@
 mod cli;
 #[cfg(target_os = "linux")]
 mod compare;
+#[cfg(target_os = "linux")]
+mod compile;
 #[cfg(target_os = "linux")]
 mod load;
 

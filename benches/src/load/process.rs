@@ -20,14 +20,24 @@ pub(crate) fn usage(pid: u32) -> Usage {
     }
 }
 
-/// Fields 14 and 15 of `stat`, in clock ticks.
+/// User and system time of this process's children that have ended.
+pub(crate) fn children_cpu_us() -> f64 {
+    ticks_us(std::process::id(), 13).unwrap_or_default()
+}
+
 fn cpu_us(pid: u32) -> Option<f64> {
+    ticks_us(pid, 11)
+}
+
+/// Two fields of `stat` in clock ticks, counted from the state of the process on: 11 and 12 are its user and system
+/// time, 13 and 14 those of its children.
+fn ticks_us(pid: u32, first: usize) -> Option<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the command, in parentheses, may contain anything.
     let (_, fields) = stat.rsplit_once(')')?;
     let ticks: u64 = fields
         .split_ascii_whitespace()
-        .skip(11)
+        .skip(first)
         .take(2)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();

@@ -1,0 +1,183 @@
+//! What it costs to compile a declaration: `cargo check` of 200 routes with four middlewares, declared with
+//! `gateway!`, and the same as nested functions around a `match`.
+
+use std::{
+    env,
+    fmt::Write,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use crate::load::process;
+
+const ROUTES: usize = 200;
+/// What the declaration may cost, in times of what is written by hand.
+const BAR: f64 = 2.0;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+}
+
+pub(crate) fn main(args: &Args) -> Result<(), String> {
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    let target = own
+        .ancestors()
+        .nth(2)
+        .ok_or("this program is not in a target directory")?
+        .join("compile");
+    let projects = [
+        Project::new(&target, "declared", &declared())?,
+        Project::new(&target, "by-hand", &by_hand())?,
+    ];
+    for project in &projects {
+        project.check()?;
+    }
+    let mut seconds = [Vec::new(), Vec::new()];
+    for round in 1..=args.rounds {
+        for (project, seconds) in projects.iter().zip(&mut seconds) {
+            eprintln!("round {round} of {}: {}", args.rounds, project.name);
+            seconds.push(project.check()?);
+        }
+    }
+    let [declared, by_hand] = seconds.map(median);
+    let ratio = declared / by_hand;
+    let verdict = if ratio <= BAR { "met" } else { "missed" };
+    println!(
+        "## `cargo check` of {ROUTES} routes with four middlewares\n\n\
+         Processor time without dependencies, median of {} interleaved rounds.\n\n\
+         | | seconds | |\n|---|---|---|\n\
+         | declared with `gateway!` | {declared:.2} | |\n\
+         | nested functions and a `match` | {by_hand:.2} | |\n\
+         | ratio, at most {BAR} | {ratio:.2} | {verdict} |\n",
+        args.rounds
+    );
+    Ok(())
+}
+
+fn median(mut seconds: Vec<f64>) -> f64 {
+    seconds.sort_by(f64::total_cmp);
+    seconds[seconds.len() / 2]
+}
+
+struct Project {
+    name: &'static str,
+    root: PathBuf,
+    target: PathBuf,
+}
+
+impl Project {
+    fn new(target: &Path, name: &'static str, code: &str) -> Result<Self, String> {
+        let root = target.join(name);
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = format!(
+            "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+             [dependencies]\nwasabi = {{ path = {:?} }}\n\n[workspace]\n",
+            workspace.join("wasabi")
+        );
+        let write = || {
+            fs::create_dir_all(root.join("src"))?;
+            fs::write(root.join("Cargo.toml"), manifest)?;
+            fs::copy(workspace.join("Cargo.lock"), root.join("Cargo.lock"))?;
+            fs::write(root.join("src/lib.rs"), code)
+        };
+        write().map_err(|error| format!("{}: {error}", root.display()))?;
+        Ok(Self {
+            name,
+            root,
+            target: target.join("target"),
+        })
+    }
+
+    /// Checks it, and everything that it depends on the first time; returns the seconds of processor time.
+    fn check(&self) -> Result<f64, String> {
+        let source = self.root.join("src/lib.rs");
+        let touched = fs::read(&source).and_then(|code| fs::write(&source, code));
+        touched.map_err(|error| format!("{}: {error}", source.display()))?;
+        let before = process::children_cpu_us();
+        let status = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+            .args(["check", "--quiet", "--manifest-path"])
+            .arg(self.root.join("Cargo.toml"))
+            .env("CARGO_TARGET_DIR", &self.target)
+            // What the first check costs, not one after a small change.
+            .env("CARGO_INCREMENTAL", "0")
+            .stdin(Stdio::null())
+            .status()
+            .map_err(|error| format!("cargo cannot be started: {error}"))?;
+        match status.success() {
+            true => Ok((process::children_cpu_us() - before) / 1e6),
+            false => Err(format!("{} does not compile", self.name)),
+        }
+    }
+}
+
+/// The functions behind the routes, the same in both.
+fn functions() -> String {
+    let mut code = String::from(
+        "use wasabi::{Error, prelude::*};\n\npub struct Order(pub String);\n\n\
+         impl Order {\n    fn answer(&self, route: u32) -> String {\n        format!(\"{route}: {}\", self.0)\n    }\n}\n\n",
+    );
+    for route in 0..ROUTES {
+        let _ = writeln!(
+            code,
+            "async fn route_{route:03}(text: Text) -> Text {{\n    Order(text.to_string()).answer({route}).into()\n}}\n"
+        );
+    }
+    code
+}
+
+fn declared() -> String {
+    let mut code = functions();
+    for layer in 0..4 {
+        let _ = writeln!(
+            code,
+            "#[middleware]\nasync fn layer_{layer}(req: Request, next: impl Next) -> Result<Reply> {{\n    \
+             if req.key().is_empty() {{\n        return Err(Error::new(\"no_key\", \"a key is needed\"));\n    }}\n    \
+             next.run(req).await\n}}\n"
+        );
+    }
+    code += "pub fn gateway() -> Gateway {\n    gateway!(channel(\n        \"/\",\n        \
+             parser = JsonKey::at(\"/action\"),\n        middleware = [layer_0, layer_1, layer_2, layer_3],\n        \
+             match key {\n";
+    for route in 0..ROUTES {
+        let _ = writeln!(
+            code,
+            "            \"route.{route:03}\" => route_{route:03},"
+        );
+    }
+    code + "            _ => NoRoute,\n        },\n    ))\n}\n"
+}
+
+fn by_hand() -> String {
+    let mut code = functions();
+    for layer in 0..4 {
+        let next = match layer {
+            3 => "route".to_owned(),
+            _ => format!("layer_{}", layer + 1),
+        };
+        let _ = writeln!(
+            code,
+            "async fn layer_{layer}(req: Request) -> Result<Reply> {{\n    \
+             if req.key().is_empty() {{\n        return Err(Error::new(\"no_key\", \"a key is needed\"));\n    }}\n    \
+             {next}(req).await\n}}\n"
+        );
+    }
+    code += "fn text(req: &Request) -> Result<Text> {\n    match req.message() {\n        \
+             Message::Text(text) => Ok(text.clone()),\n        \
+             _ => Err(Error::new(\"bad_request\", \"a text is needed\")),\n    }\n}\n\n\
+             async fn route(req: Request) -> Result<Reply> {\n    match req.key() {\n";
+    for route in 0..ROUTES {
+        let _ = writeln!(
+            code,
+            "        \"route.{route:03}\" => Ok(Reply::message(route_{route:03}(text(&req)?).await)),"
+        );
+    }
+    code + "        _ => Err(Error::new(\"unknown_route\", \"no such route\")),\n    }\n}\n\n\
+            struct Routes;\n\n\
+            impl<S: Sync> Backend<S> for Routes {\n    \
+            async fn call(&self, req: Request, _state: &S) -> Result<Reply> {\n        layer_0(req).await\n    }\n}\n\n\
+            pub fn gateway() -> Gateway {\n    \
+            gateway!(channel(\"/\", parser = JsonKey::at(\"/action\"), Routes))\n}\n"
+}
