@@ -8,7 +8,7 @@ mod server;
 
 use std::{
     fs,
-    io::Write,
+    io::{IsTerminal, Write},
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// Length of one measurement.
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
+    /// Three short rounds, for a first look.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
+    quick: bool,
     /// No more rounds are begun after so many minutes.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
@@ -44,7 +47,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<(), String> {
-    let length = Duration::try_from_secs_f64(args.seconds).map_err(|error| error.to_string())?;
+    let (rounds, seconds) = match args.quick {
+        true => (3, 0.3),
+        false => (args.rounds as usize, args.seconds),
+    };
+    let length = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
     let window = Window {
         warmup: (length / 3).min(Duration::from_millis(500)),
         length,
@@ -65,11 +72,11 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         .filter(|(_, contender)| matches(&args.servers, contender.name))
         .filter(|(_, contender)| built.has(contender))
         .collect();
-    let total = pairs.len() * args.rounds as usize;
+    let total = pairs.len() * rounds;
     let started = Instant::now();
     let mut results = Results::default();
     let mut done = 0;
-    for round in 0..args.rounds as usize {
+    for round in 0..rounds {
         if started.elapsed() > Duration::from_secs(60 * args.minutes) {
             eprintln!(
                 "{} minutes are over: {round} rounds were measured",
@@ -78,7 +85,7 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
             break;
         }
         // Whoever comes after an idle moment has a faster processor: each round begins elsewhere.
-        let first = round * pairs.len() / args.rounds as usize;
+        let first = round * pairs.len() / rounds;
         for at in 0..pairs.len() {
             let (work, contender) = pairs[(first + at) % pairs.len()];
             if work.rounds.is_some_and(|rounds| round >= rounds) {
@@ -89,15 +96,16 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
             match measure(&built, &cores, work, contender, window) {
                 Ok(outcome) => results.add(work, contender, outcome),
                 Err(why) => {
-                    eprintln!("\r\x1b[K{} under {}: {why}", contender.name, work.name);
+                    clear();
+                    eprintln!("{} under {}: {why}", contender.name, work.name);
                     results.fail(work, contender, why);
                 }
             }
             done += 1;
         }
     }
-    eprint!("\r\x1b[K");
-    let report = report::markdown(&results, &cores, args.seconds);
+    clear();
+    let report = report::markdown(&results, &cores, seconds);
     println!("{report}");
     let write = |name: &str, text: &str| {
         let path = args.out.join(name);
@@ -114,6 +122,13 @@ fn matches(wanted: &[String], name: &str) -> bool {
     wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
 }
 
+/// On a terminal the line of the progress is written over and over.
+fn clear() {
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K");
+    }
+}
+
 fn progress(done: usize, total: usize, started: Instant, work: &Work, contender: &Contender) {
     let left = match done {
         0 => String::new(),
@@ -123,7 +138,11 @@ fn progress(done: usize, total: usize, started: Instant, work: &Work, contender:
         }
     };
     let (work, name) = (work.name, contender.name);
-    eprint!("\r\x1b[K[{}/{total}{left}] {work}: {name}", done + 1);
+    let line = format!("[{}/{total}{left}] {work}: {name}", done + 1);
+    match std::io::stderr().is_terminal() {
+        true => eprint!("\r\x1b[K{line}"),
+        false => eprintln!("{line}"),
+    }
     let _ = std::io::stderr().flush();
 }
 

@@ -115,11 +115,14 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String
     };
     let _ = writeln!(
         text,
-        "{}. {place}Rounds of {seconds} s, interleaved; every byte of every reply is compared.\n\
+        "{}, {} cores; Linux {}; {}. {place}Rounds of {seconds} s, interleaved; every byte of every reply is compared.\n\
          Processor time is user and system time of the server for each message: median of the rounds, then the \
          least.\nLatency runs from writing a batch of messages to the last of its replies. \
          In parentheses: how many times the first row.\n",
-        processor()
+        processor(),
+        cores.0.len(),
+        kernel(),
+        compiler(),
     );
     for work in WORK {
         let rows = results.rows(work);
@@ -243,6 +246,25 @@ fn bars(text: &mut String, results: &Results) {
         text.push_str(&lines.join("\n"));
         text.push('\n');
     }
+}
+
+/// As much of the kernel's version as matters.
+fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    release.split('.').take(2).collect::<Vec<_>>().join(".")
+}
+
+fn compiler() -> String {
+    let output = std::process::Command::new("rustc")
+        .arg("--version")
+        .output();
+    let version = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let words = version.unwrap_or_default();
+    words
+        .split_whitespace()
+        .take(2)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn processor() -> String {
