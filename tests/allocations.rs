@@ -9,8 +9,12 @@ use std::{
     net::SocketAddr,
 };
 
+use flate2::{Compress, FlushCompress};
 use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpListener;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
 use wasabi::{Parser, prelude::*};
 
 /// Counts the allocations of each thread.
@@ -102,45 +106,56 @@ async fn count() -> String {
 }
 
 fn gateway(upstream: &str) -> Gateway {
-    gateway!(channel(
-        "/",
-        parser = JsonKey::at("/action").id("/id"),
-        middleware = [Timeout::new(5s), outer, inner],
-        match key {
-            "count" => count,
-            "patient" => patient,
-            "limited" => with(
-                [
-                    Trace::new(),
-                    Measure::new(|measured| assert_eq!(measured.outcome.code(), "ok")),
-                    Measure::metrics(),
-                    Throttle::new(100),
-                    Throttle::new(100).per_connection(),
-                    RateLimit::per_second(1_000_000),
-                    RateLimit::per_second(1_000_000).by(|req| req.connection().id()),
-                    Retry::exponential(3, 100ms),
-                    CircuitBreaker::new(5, 10s),
-                ],
-                balance([(1, echo), (2, patient)]),
-            ),
-            "forwarded" => WebSocket::connect(upstream),
-            "correlated" => WebSocket::connect(upstream).correlate("/id"),
-            "a1" => echo,
-            "a2" => echo,
-            "a3" => echo,
-            "a4" => echo,
-            "a5" => echo,
-            "a6" => echo,
-            "a7" => echo,
-            "a8" => echo,
-            "a9" => echo,
-            "a10" => echo,
-            "a11" => echo,
-            "a12" => echo,
-            "a13" => echo,
-            _ => echo,
-        },
-    ))
+    gateway!(
+        channel(
+            "/deflate",
+            compression = Compression::deflate().threshold(32B),
+            parser = JsonKey::at("/action"),
+            match key {
+                "count" => count,
+                _ => echo,
+            },
+        ),
+        channel(
+            "/",
+            parser = JsonKey::at("/action").id("/id"),
+            middleware = [Timeout::new(5s), outer, inner],
+            match key {
+                "count" => count,
+                "patient" => patient,
+                "limited" => with(
+                    [
+                        Trace::new(),
+                        Measure::new(|measured| assert_eq!(measured.outcome.code(), "ok")),
+                        Measure::metrics(),
+                        Throttle::new(100),
+                        Throttle::new(100).per_connection(),
+                        RateLimit::per_second(1_000_000),
+                        RateLimit::per_second(1_000_000).by(|req| req.connection().id()),
+                        Retry::exponential(3, 100ms),
+                        CircuitBreaker::new(5, 10s),
+                    ],
+                    balance([(1, echo), (2, patient)]),
+                ),
+                "forwarded" => WebSocket::connect(upstream),
+                "correlated" => WebSocket::connect(upstream).correlate("/id"),
+                "a1" => echo,
+                "a2" => echo,
+                "a3" => echo,
+                "a4" => echo,
+                "a5" => echo,
+                "a6" => echo,
+                "a7" => echo,
+                "a8" => echo,
+                "a9" => echo,
+                "a10" => echo,
+                "a11" => echo,
+                "a12" => echo,
+                "a13" => echo,
+                _ => echo,
+            },
+        ),
+    )
 }
 
 /// A gateway on a thread of its own, so that what the client allocates is not counted.
@@ -241,4 +256,65 @@ async fn forwarding_to_a_websocket_server_and_back_allocates_nothing() {
 #[tokio::test]
 async fn matching_answers_of_a_websocket_server_by_id_allocates_nothing() {
     assert_eq!(allocations_on_the_wire("correlated", 1, 1000).await, 0);
+}
+
+/// A WebSocket whose frames are written by hand, for tungstenite does not compress.
+async fn open_compressed(addr: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(addr).await.expect("TCP connection");
+    let request = "GET /deflate HTTP/1.1\r\nhost: test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+        sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        sec-websocket-extensions: permessage-deflate\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("an answer"));
+    }
+    let head = String::from_utf8_lossy(&head);
+    assert!(head.contains("permessage-deflate"), "{head}");
+    stream
+}
+
+/// Sends a frame and returns the first byte and the payload of the one that comes back.
+async fn ask_frame(stream: &mut TcpStream, first: u8, payload: &[u8]) -> (u8, Vec<u8>) {
+    let mut frame = vec![first, 0x80 | 126];
+    frame.extend((payload.len() as u16).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    stream.write_all(&frame).await.expect("write");
+    let first = stream.read_u8().await.expect("a frame");
+    let len = match stream.read_u8().await.expect("a length") {
+        126 => usize::from(stream.read_u16().await.expect("a length")),
+        short => usize::from(short),
+    };
+    let mut payload = vec![0; len];
+    stream.read_exact(&mut payload).await.expect("a payload");
+    (first, payload)
+}
+
+#[tokio::test]
+async fn inflating_a_message_and_compressing_its_reply_allocates_nothing() {
+    let mut stream = open_compressed(serve_on_a_thread(upstream().await)).await;
+    let text = format!(
+        r#"{{"action":"a","text":"{}"}}"#,
+        "some more of it ".repeat(200)
+    );
+    let mut payload = Vec::with_capacity(10_000);
+    let mut compress = Compress::new(flate2::Compression::best(), false);
+    compress
+        .compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync)
+        .expect("it compresses");
+    payload.truncate(payload.len() - 4);
+    let mut counts = Vec::new();
+    for rounds in [10, 1000, 0] {
+        for _ in 0..rounds {
+            let (first, reply) = ask_frame(&mut stream, 0xc1, &payload).await;
+            assert!(first == 0xc1 && reply.len() < text.len() / 5);
+        }
+        let (first, count) = ask_frame(&mut stream, 0x81, br#"{"action":"count"}"#).await;
+        assert_eq!(first, 0x81);
+        let count = String::from_utf8(count).expect("text");
+        counts.push(count.parse::<usize>().expect("a number"));
+    }
+    let asking = counts[2] - counts[1];
+    assert_eq!(counts[1] - counts[0] - asking, 0);
 }

@@ -82,23 +82,15 @@ async fn nodes_http2_opens_websockets_on_streams() {
     }
 }
 
-/// Autobahn's cases but for compression (12, 13).
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs kosoku: run tests/run"]
-async fn every_case_of_the_autobahn_suite_passes() {
-    let gateway = wasabi::gateway!(channel(
-        "/",
-        max_message_size = 16MiB,
-        async |message: wasabi::Message| message,
-    ));
-    let server = serve(gateway).await;
-    let reports = tools().join("kosoku-reports");
+/// Runs groups of Autobahn's cases, and tells how many there were. Each run has a `name` of its own.
+async fn autobahn(name: &str, url: String, groups: &[&str]) -> usize {
+    let reports = tools().join("kosoku-reports").join(name);
     let mut kosoku = Command::new(tools().join("python/bin/kosoku"));
     kosoku.args(["-m", "fuzzingclient", "-p", "4"]);
-    for group in ["1", "2", "3", "4", "5", "6", "7", "9", "10"] {
+    for group in groups {
         kosoku.args(["-i", &format!("{group}.*")]);
     }
-    kosoku.arg("-o").arg(&reports).arg(server.url("/"));
+    kosoku.arg("-o").arg(&reports).arg(url);
     let run = tokio::task::spawn_blocking(move || kosoku.output());
     let output = run.await.expect("it runs").expect("kosoku is installed");
     let index = std::fs::read(reports.join("index.json"))
@@ -121,7 +113,87 @@ async fn every_case_of_the_autobahn_suite_passes() {
         })
         .collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    assert!(cases.len() >= 301, "only {} cases ran", cases.len());
+    cases.len()
+}
+
+const BASE: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "9", "10"];
+const COMPRESSION: [&str; 2] = ["12", "13"];
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs kosoku: run tests/run"]
+async fn every_case_of_the_autobahn_suite_passes() {
+    let server = serve(wasabi::gateway!(channel(
+        "/",
+        max_message_size = 16MiB,
+        async |message: wasabi::Message| message,
+    )))
+    .await;
+    let count = autobahn("plain", server.url("/"), &BASE).await;
+    assert!(count >= 301, "only {count} cases ran");
+}
+
+/// A channel whose messages are compressed each for itself, and one where they refer to earlier ones.
+fn compressing(threshold: usize) -> wasabi::Gateway {
+    use wasabi::Compression;
+
+    let deflate = Compression::deflate().threshold(threshold);
+    wasabi::gateway!(
+        max_message_size = 16MiB,
+        compression = deflate.clone(),
+        channel("/", async |message: wasabi::Message| message),
+        channel(
+            "/kept",
+            compression = deflate.clone().context_takeover(15),
+            async |message: wasabi::Message| message,
+        ),
+        channel(
+            "/small",
+            compression = deflate.context_takeover(9),
+            async |message: wasabi::Message| message,
+        ),
+    )
+}
+
+/// kosoku does not understand replies that are not compressed: the threshold is 0.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs kosoku: run tests/run"]
+async fn every_case_of_the_autobahn_suite_passes_where_messages_are_compressed() {
+    let server = serve(compressing(0)).await;
+    let count = autobahn("deflate", server.url("/"), &COMPRESSION).await;
+    assert!(count >= 216, "only {count} cases ran");
+    // Text, a small window, several offers.
+    let some = ["12.1", "13.3", "13.7"];
+    let count = autobahn("deflate-kept", server.url("/kept"), &some).await;
+    assert!(count >= 54, "only {count} cases ran");
+    let count = autobahn("deflate-base", server.url("/"), &BASE).await;
+    assert!(count >= 301, "only {count} cases ran");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Python's websockets: run tests/run"]
+async fn pythons_websockets_compresses_and_inflates() {
+    let server = serve(compressing(1024)).await;
+    for path in ["/", "/kept", "/small"] {
+        let mut python = Command::new(tools().join("python/bin/python"));
+        python
+            .arg(clients().join("compression.py"))
+            .arg(server.url(path));
+        let run = tokio::task::spawn_blocking(move || assert_ok(python));
+        run.await.expect("the client succeeds");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm's ws: run tests/run"]
+async fn npms_ws_compresses_and_inflates() {
+    let server = serve(compressing(1024)).await;
+    for path in ["/", "/kept", "/small"] {
+        let mut node = Command::new("node");
+        node.arg(clients().join("compression.mjs"))
+            .arg(server.url(path));
+        let run = tokio::task::spawn_blocking(move || assert_ok(node));
+        run.await.expect("the client succeeds");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What clients that read nothing cost (R3, R4), and lengths that are only announced (R6). A program of its own: it measures the memory of its process.
+//! What clients cost that read nothing (R3, R4), announce much (R6), or send what becomes large. A program of its own: it
+//! measures the memory of its process.
 
 use std::{
     fs,
@@ -9,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flate2::{Compress, FlushCompress};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -17,6 +19,8 @@ use wasabi::prelude::*;
 use wasabi_tests::{raw, serve, soon, told};
 
 const MIB: usize = 1 << 20;
+
+const OFFER: &str = "sec-websocket-extensions: permessage-deflate\r\n";
 
 /// Bytes of this process: those it has asked for, and those of them that are in memory.
 fn size() -> (usize, usize) {
@@ -47,9 +51,31 @@ async fn growth(future: impl Future) -> usize {
     most.max(resident()) - start
 }
 
+/// A message that may be sent, but becomes 900 times as long.
+fn bomb() -> Vec<u8> {
+    let mut payload = Vec::with_capacity(MIB);
+    let mut compress = Compress::new(flate2::Compression::best(), false);
+    let zeros = vec![0; MIB];
+    for _ in 0..900 {
+        compress
+            .compress_vec(&zeros, &mut payload, FlushCompress::None)
+            .expect("it compresses");
+    }
+    compress
+        .compress_vec(&[], &mut payload, FlushCompress::Sync)
+        .expect("it compresses");
+    payload.truncate(payload.len() - 4);
+    assert!(payload.len() < MIB);
+    let mut frame = vec![0xc2, 0x80 | 127];
+    frame.extend((payload.len() as u64).to_be_bytes());
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
 /// One test, for the measurements of two would mix.
 #[tokio::test]
-async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008() {
+async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_are_closed() {
     let (hook, mut told) = told();
     let pushed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pushed);
@@ -64,6 +90,12 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
         channel(
             "/large",
             max_message_size = 16MiB,
+            async |message: Message| message,
+        ),
+        channel(
+            "/inflate",
+            compression = Compression::deflate(),
+            max_message_size = 1MiB,
             async |message: Message| message,
         ),
         channel("/push", send_timeout = 1s, move |connection: Connection| {
@@ -128,6 +160,23 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
         "1600 MiB that were only announced cost {announced} bytes"
     );
 
+    let bomb = bomb();
+    let mut stream = raw::open_with(&server, "/inflate", OFFER).await;
+    stream.write_all(&bomb).await.expect("write");
+    let mut close = Vec::new();
+    soon(stream.read_to_end(&mut close)).await.expect("the end");
+    let bombs = growth(async {
+        for _ in 0..50 {
+            let mut stream = raw::open_with(&server, "/inflate", OFFER).await;
+            stream.write_all(&bomb).await.expect("write");
+            let mut close = Vec::new();
+            soon(stream.read_to_end(&mut close)).await.expect("the end");
+            assert_eq!(&close[..4], &[0x88, close[1], 0x03, 0xf1], "1009");
+        }
+    })
+    .await;
+    assert!(bombs < 4 * MIB, "50 bombs of 900 MB cost {bombs} bytes");
+
     let mut stream = raw::open_at(&server, "/push").await;
     stream
         .write_all(&raw::frame(0x81, b"go"))
@@ -159,6 +208,6 @@ async fn clients_that_read_nothing_cost_what_their_queues_hold_and_end_with_1008
     let read = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
     soon(read).await;
     println!(
-        "grown by: pings {pings}, messages {echoes}, lengths {announced}, pushes {pushes}; slowest {slowest:?}"
+        "grown by: pings {pings}, messages {echoes}, lengths {announced}, bombs {bombs}, pushes {pushes}; slowest {slowest:?}"
     );
 }

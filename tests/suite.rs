@@ -6,6 +6,7 @@ mod suite {
     mod basic_auth;
     mod bearer_auth;
     mod client_ip;
+    mod compression;
     mod connection;
     mod errors;
     mod events;

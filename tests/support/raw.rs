@@ -18,8 +18,13 @@ pub async fn open(server: &TestServer) -> TcpStream {
 
 /// A WebSocket at this path.
 pub async fn open_at(server: &TestServer, path: &str) -> TcpStream {
+    open_with(server, path, "").await
+}
+
+/// A WebSocket at this path, asked for with more lines of headers.
+pub async fn open_with(server: &TestServer, path: &str, headers: &str) -> TcpStream {
     let mut stream = server.tcp().await;
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}{headers}\r\n");
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,13 +1,19 @@
 //! A channel: one WebSocket endpoint of a gateway.
 
+#[cfg(feature = "deflate")]
+mod compression;
 mod handshake;
 mod hooks;
 mod origin;
 
+#[cfg(not(feature = "deflate"))]
+use std::convert::Infallible as Compression;
 use std::{sync::Arc, time::Duration};
 
 use axum::routing::{MethodRouter, any};
 
+#[cfg(feature = "deflate")]
+pub use self::compression::Compression;
 pub(crate) use self::hooks::NoHook;
 pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
 use self::{handshake::Endpoint, origin::Origins};
@@ -42,6 +48,7 @@ struct Parts<S, B, P, C, D> {
     origins: Origins,
     subprotocols: Vec<String>,
     max_connections: Option<usize>,
+    compression: Option<Compression>,
     settings: Settings,
 }
 
@@ -66,6 +73,7 @@ impl<S> Channel<S, Absent> {
                 origins: Origins::default(),
                 subprotocols: Vec::new(),
                 max_connections: None,
+                compression: None,
                 settings: Settings {
                     limits: Limits {
                         max_message_size: 32 * 1024,
@@ -185,6 +193,15 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
+    /// `compression`: how messages are compressed, with the clients that offer it; not at all if not set. It needs the
+    /// cargo feature `deflate`.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.parts.compression = Some(compression);
+        self
+    }
+
     /// `errors`: how error replies are written; as the parser's messages are if not set.
     #[must_use]
     pub fn errors(mut self, format: impl Into<ErrorFormat>) -> Self {
@@ -222,6 +239,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
+            compression: parts.compression,
             settings: parts.settings,
         })
     }
@@ -240,6 +258,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
+            compression: parts.compression,
             settings: parts.settings,
         })
     }
@@ -259,6 +278,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
+            compression: parts.compression,
             settings: parts.settings,
         })
     }
@@ -278,6 +298,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
+            compression: parts.compression,
             settings: parts.settings,
         })
     }
@@ -327,6 +348,7 @@ where
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
+            compression: parts.compression,
             settings: parts.settings,
             target: self.info.target.name(),
         });

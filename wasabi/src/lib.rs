@@ -80,6 +80,7 @@
 //! | `queue` | [`Queue`], with a broker inside the process | yes |
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
 //! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] | |
+//! | `deflate` | `Compression`, permessage-deflate for [`Channel`] | |
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
@@ -126,6 +127,8 @@ pub use rustls;
 
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
+#[cfg(feature = "deflate")]
+pub use crate::channel::Compression;
 #[cfg(feature = "tls")]
 pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
@@ -154,6 +157,8 @@ pub use crate::{
 
 /// What most gateways need.
 pub mod prelude {
+    #[cfg(feature = "deflate")]
+    pub use crate::Compression;
     #[cfg(feature = "queue")]
     pub use crate::Queue;
     #[doc(no_inline)]

@@ -90,6 +90,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         middleware = [audit],
         origins = ["https://*.example.com", "http://localhost:3000"],
         subprotocols = ["v2", "v1"],
+        compression = Compression::deflate().threshold(512B).level(6).context_takeover(12),
         parser = first_word,
         errors = Text,
         on_connect = greet,
@@ -130,6 +131,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         channel(
             format!("/{}", "echo"),
             errors = ErrorFormat::Silent,
+            compression = Compression::none(),
             async |message: Message| message,
         ),
         channel("/silent", errors = Silent, {

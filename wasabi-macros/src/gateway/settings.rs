@@ -38,6 +38,7 @@ const SETTINGS: &[Known] = &[
     known("middleware", Kind::List, BOTH),
     known("origins", Kind::Value, BOTH),
     known("subprotocols", Kind::Value, BOTH),
+    known("compression", Kind::Value, BOTH),
     known("parser", Kind::Value, BOTH),
     known("errors", Kind::Value, BOTH),
     known("on_connect", Kind::Value, BOTH),

@@ -18,6 +18,8 @@ enum Rule {
     /// Several, separated by commas.
     Urls(&'static [&'static str]),
     NotZero,
+    /// A number from the first to the second.
+    Between(u8, u8),
     Method,
     HeaderName,
     HeaderNames,
@@ -100,6 +102,13 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("RateLimit"), "max_keys", 0, Rule::NotZero),
     (Some("CircuitBreaker"), "out_of", 0, Rule::NotZero),
     (Some("CircuitBreaker"), "probes", 0, Rule::NotZero),
+    (Some("Compression"), "level", 0, Rule::Between(1, 9)),
+    (
+        Some("Compression"),
+        "context_takeover",
+        0,
+        Rule::Between(9, 15),
+    ),
 ];
 
 /// Checks the literal arguments of every known call in the tokens, at any depth.
@@ -163,6 +172,19 @@ fn check_argument(call: &Call, position: usize, rule: &Rule, diagnostics: &mut D
                 argument,
                 format_args!("zero makes no sense in `{call}`; write a value above zero"),
             );
+        }
+        Rule::Between(least, most) => {
+            if let Ok(number) = syn::parse2::<LitInt>(argument.clone())
+                && !number
+                    .base10_parse::<u8>()
+                    .is_ok_and(|number| (*least..=*most).contains(&number))
+            {
+                let name = &call.name;
+                diagnostics.error(
+                    number,
+                    format_args!("`.{name}(..)` takes a number from {least} to {most}"),
+                );
+            }
         }
         Rule::CloseCode => {
             if let Ok(code) = syn::parse2::<LitInt>(argument.clone())

@@ -54,7 +54,8 @@ use crate::{
 /// * The upstream connection is made with the first message, or with the client's connection when it is
 ///   [`eager`](Self::eager). Messages that come meanwhile wait in their order; each keeps its place among the
 ///   channel's `concurrency`.
-/// * Payload and kind pass unchanged in both directions, in order. Nothing goes back for a forwarded message by
+/// * Payload and kind pass unchanged in both directions, in order; between gateway and upstream without compression.
+///   Nothing goes back for a forwarded message by
 ///   itself: what the upstream sends reaches the client as a message of its own. See
 ///   [`correlate`](Self::correlate).
 /// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is

@@ -17,14 +17,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{FutureExt, future};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[cfg(feature = "http2")]
 use self::answer::Asked;
 use self::answer::Refusal;
-use super::{OnConnect, OnDisconnect, origin::Origins};
+use super::{Compression, OnConnect, OnDisconnect, origin::Origins};
 use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
     connection::{
@@ -33,7 +33,7 @@ use crate::{
         driver::{Driver, Settings},
         outbox::Outbox,
         registry::Permit,
-        socket::Socket,
+        socket::{Socket, deflate::Agreed},
     },
     middleware::http::{Expires, free},
     parser,
@@ -53,6 +53,7 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) origins: Origins,
     pub(super) subprotocols: Vec<String>,
     pub(super) max_connections: Option<usize>,
+    pub(super) compression: Option<Compression>,
     pub(super) settings: Settings,
     /// Name of the route when the target does not route by key.
     pub(super) target: &'static str,
@@ -134,7 +135,8 @@ where
             ));
         };
         let subprotocol = self.choose_subprotocol(&parts.headers);
-        let response = asked.accepted(subprotocol.as_deref());
+        let (agreed, extensions) = self.choose_compression(&parts.headers).unzip();
+        let response = asked.accepted(subprotocol.as_deref(), extensions);
         let id = runtime.next_id();
         tracing::debug!(connection = %id, path = parts.uri.path(), "handshake accepted");
         let socket = parts.extensions.remove::<SocketPermit>();
@@ -161,7 +163,8 @@ where
             connection.expire_at(expires);
         }
         // Not wrapped into another future, which would have room for it twice.
-        runtime.spawn(Arc::clone(self).run(connection, permit, socket, upgrade, runtime.clone()));
+        let task = Arc::clone(self);
+        runtime.spawn(task.run(connection, permit, socket, upgrade, agreed, runtime.clone()));
         response
     }
 
@@ -178,6 +181,17 @@ where
         self.subprotocols.iter().find(|name| offers(name)).cloned()
     }
 
+    /// What is agreed upon with the client, and the header that tells it.
+    #[cfg(feature = "deflate")]
+    fn choose_compression(&self, headers: &HeaderMap) -> Option<(Agreed, HeaderValue)> {
+        self.compression.as_ref()?.negotiate(headers)
+    }
+
+    #[cfg(not(feature = "deflate"))]
+    fn choose_compression(&self, _headers: &HeaderMap) -> Option<(Agreed, HeaderValue)> {
+        self.compression.map(|never| match never {})
+    }
+
     /// The task of a connection. Its size is memory of every idle connection: what is needed only at the end has a
     /// box of its own.
     async fn run(
@@ -186,6 +200,7 @@ where
         permit: Permit,
         _socket: Option<SocketPermit>,
         upgrade: OnUpgrade,
+        agreed: Option<Agreed>,
         runtime: Runtime,
     ) {
         let upgraded = match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
@@ -204,7 +219,7 @@ where
         let listed = runtime.list(&connection);
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
         let mut admitted = false;
-        let driven = self.drive(&connection, transport, read_already, &mut admitted);
+        let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
         let (close, companions) = match AssertUnwindSafe(driven).catch_unwind().await {
             Ok(end) => end,
             Err(_) => {
@@ -252,6 +267,7 @@ where
         connection: &Connection,
         transport: Transport,
         read_already: Vec<u8>,
+        agreed: Option<Agreed>,
         admitted: &mut bool,
     ) -> (Close, Companions) {
         let parse = |message| {
@@ -266,7 +282,7 @@ where
             parsed
         };
         let call = |req| self.backend.call(req, &self.state);
-        let socket = Socket::server(transport, read_already, self.settings.limits);
+        let socket = Socket::server(transport, read_already, self.settings.limits, agreed);
         let mut driver = Driver::new(
             socket,
             connection,

@@ -5,6 +5,12 @@ mod frame;
 mod reader;
 mod writer;
 
+#[cfg(feature = "deflate")]
+pub(crate) mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "socket/deflate_absent.rs"]
+pub(crate) mod deflate;
+
 use std::{
     io,
     pin::Pin,
@@ -16,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::{
     buffers::{Input, rewind},
+    deflate::{Agreed, Deflater, Inflater},
     frame::{MAX_CONTROL, Opcode, Role},
     reader::{Event, Reader},
     writer::Writer,
@@ -79,23 +86,34 @@ pub(crate) enum Failure {
 const WRITE_BUFFER: usize = 16 * 1024;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
-    /// The server's side: of a client.
-    pub(crate) fn server(io: T, read_already: Vec<u8>, limits: Limits) -> Self {
-        Self::new(io, read_already, limits, Role::Server)
+    /// The server's side: of a client with whom this is agreed upon.
+    pub(crate) fn server(
+        io: T,
+        read_already: Vec<u8>,
+        limits: Limits,
+        agreed: Option<Agreed>,
+    ) -> Self {
+        Self::new(io, read_already, limits, agreed, Role::Server)
     }
 
     /// The client's side: of an upstream.
     pub(crate) fn client(io: T, read_already: Vec<u8>, limits: Limits) -> Self {
-        Self::new(io, read_already, limits, Role::Client)
+        Self::new(io, read_already, limits, None, Role::Client)
     }
 
-    fn new(io: T, read_already: Vec<u8>, limits: Limits, role: Role) -> Self {
+    fn new(
+        io: T,
+        read_already: Vec<u8>,
+        limits: Limits,
+        agreed: Option<Agreed>,
+        role: Role,
+    ) -> Self {
         Self {
             io,
             role,
             state: State::Open,
-            reader: Reader::new(role, limits.max_message_size),
-            writer: Writer::new(role),
+            reader: Reader::new(role, limits.max_message_size, agreed.map(Inflater::new)),
+            writer: Writer::new(role, agreed.map(Deflater::new)),
             received: read_already.len() as u64,
             input: (!read_already.is_empty()).then(|| Input::of(read_already)),
             pong: None,
@@ -216,10 +234,24 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         if self.state != State::Open {
             return Err(Failure::Closed);
         }
-        match message {
-            Message::Text(text) => self.write_frame(Opcode::Text, text.as_bytes()),
-            Message::Binary(data) => self.write_frame(Opcode::Binary, &data),
+        let written = match message {
+            Message::Text(text) => self.writer.write_message(Opcode::Text, text.as_bytes()),
+            Message::Binary(data) => self.writer.write_message(Opcode::Binary, &data),
+        };
+        self.gathered(written)
+    }
+
+    /// The same for a message that other connections may get as well.
+    pub(crate) fn write_shared(&mut self, message: Message) -> Result<(), Failure> {
+        if self.state != State::Open {
+            return Err(Failure::Closed);
         }
+        let opcode = match message {
+            Message::Text(_) => Opcode::Text,
+            Message::Binary(_) => Opcode::Binary,
+        };
+        let written = self.writer.write_shared(opcode, &message.into_bytes());
+        self.gathered(written)
     }
 
     pub(crate) fn write_ping(&mut self) -> Result<(), Failure> {
@@ -230,10 +262,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
+        let written = self.writer.write(opcode, payload);
+        self.gathered(written)
+    }
+
+    /// Something was written, and perhaps so much that it is sent.
+    #[inline]
+    fn gathered(&mut self, written: io::Result<()>) -> Result<(), Failure> {
         self.dirty = true;
-        self.writer
-            .write(opcode, payload)
-            .map_err(Failure::Broken)?;
+        written.map_err(Failure::Broken)?;
         if self.writer.rest().len() >= WRITE_BUFFER && !self.blocked {
             let _ = self.poll_send()?;
         }

@@ -370,7 +370,7 @@ mod tests {
                 inbox.register(2, 64).unwrap(),
             );
             let fits = reply.len() <= 64;
-            assert_eq!(inbox.reply(plain.id, &*reply), fits);
+            assert_eq!(inbox.reply(plain.id, reply.clone()), fits);
             // Too large comes before anything that looks at the bytes.
             assert_eq!(inbox.reply_with(wire.id, None, reply.into()), fits);
             for reply in [plain.reply().await, wire.reply().await] {

@@ -198,7 +198,11 @@ pub(super) fn host(parts: &Parts) -> Option<Authority> {
 
 impl Asked {
     /// The answer to a handshake that is accepted.
-    pub(super) fn accepted(&self, subprotocol: Option<&str>) -> Response {
+    pub(super) fn accepted(
+        &self,
+        subprotocol: Option<&str>,
+        extensions: Option<HeaderValue>,
+    ) -> Response {
         let mut response = Response::new(Body::empty());
         match self {
             Self::Upgrade(key) => {
@@ -217,6 +221,11 @@ impl Asked {
             response
                 .headers_mut()
                 .insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        if let Some(extensions) = extensions {
+            response
+                .headers_mut()
+                .insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
         }
         response
     }

@@ -37,11 +37,15 @@ where
     }
 
     pub(super) fn write(&mut self, message: Message) -> Result<(), Failure> {
+        self.note(&message);
+        self.socket.write(message)
+    }
+
+    fn note(&mut self, message: &Message) {
         self.unsent += message.len();
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
         }
-        self.socket.write(message)
     }
 
     /// Writes what other tasks have queued.
@@ -79,7 +83,8 @@ where
             };
             count += 1;
             bytes += message.len();
-            result = self.write(message);
+            self.note(&message);
+            result = self.socket.write_shared(message);
         }
         self.connection.outbox().release(count, bytes);
         result.map(|()| count > 0)

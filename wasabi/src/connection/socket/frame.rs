@@ -19,6 +19,9 @@ pub(super) enum Opcode {
     Close = 8,
     Ping = 9,
     Pong = 10,
+    /// The first frame of a compressed message: with RSV1 (RFC 7692, section 6).
+    CompressedText = 0x41,
+    CompressedBinary = 0x42,
 }
 
 impl Opcode {
@@ -30,12 +33,31 @@ impl Opcode {
             8 => Self::Close,
             9 => Self::Ping,
             10 => Self::Pong,
+            0x41 => Self::CompressedText,
+            0x42 => Self::CompressedBinary,
             _ => return None,
         })
     }
 
     pub(super) fn is_control(self) -> bool {
         self as u8 & 8 != 0
+    }
+
+    pub(super) fn is_compressed(self) -> bool {
+        self as u8 & 0x40 != 0
+    }
+
+    pub(super) fn is_text(self) -> bool {
+        matches!(self, Self::Text | Self::CompressedText)
+    }
+
+    /// Of the same message when it is compressed.
+    pub(super) fn compressed(self) -> Self {
+        match self {
+            Self::Text => Self::CompressedText,
+            Self::Binary => Self::CompressedBinary,
+            other => other,
+        }
     }
 }
 
@@ -44,6 +66,8 @@ pub(super) const MAX_HEAD: usize = 14;
 
 /// The most bytes that the payload of a control frame has.
 pub(super) const MAX_CONTROL: usize = 125;
+
+pub(super) const RESERVED: &str = "reserved bits are set";
 
 /// What comes before the payload of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +88,10 @@ impl Head {
         let [first, second, rest @ ..] = bytes else {
             return Ok(None);
         };
-        if first & 0x70 != 0 {
-            return Err(broken("reserved bits are set"));
-        }
-        let opcode = Opcode::parse(first & 0x0f).ok_or_else(|| broken("unknown opcode"))?;
+        let opcode = Opcode::parse(first & 0x7f).ok_or_else(|| match first & 0x70 {
+            0 => broken("unknown opcode"),
+            _ => broken(RESERVED),
+        })?;
         let is_final = first & 0x80 != 0;
         let short_len = second & 0x7f;
         if opcode.is_control() && !is_final {

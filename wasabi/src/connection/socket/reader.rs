@@ -4,7 +4,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::{
     buffers::unmasked,
-    frame::{Head, MAX_HEAD, Opcode, Role, apply_mask, broken},
+    deflate::Inflater,
+    frame::{Head, MAX_HEAD, Opcode, RESERVED, Role, apply_mask, broken},
 };
 use crate::{Close, CloseCode, Message, Text};
 
@@ -36,6 +37,8 @@ pub(super) struct Reader {
     message: Option<Box<Partial>>,
     /// The payload of a control frame that came in more than one piece.
     control: BytesMut,
+    /// When the peer may compress.
+    inflater: Option<Inflater>,
 }
 
 #[derive(Clone, Copy)]
@@ -49,7 +52,7 @@ struct Frame {
 
 /// A message of which something is missing.
 struct Partial {
-    is_text: bool,
+    opcode: Opcode,
     payload: BytesMut,
     /// So much of a text is known to be UTF-8.
     checked: usize,
@@ -58,7 +61,7 @@ struct Partial {
 }
 
 impl Reader {
-    pub(super) fn new(role: Role, max_message_size: usize) -> Self {
+    pub(super) fn new(role: Role, max_message_size: usize, inflater: Option<Inflater>) -> Self {
         Self {
             role,
             max_message_size,
@@ -67,6 +70,7 @@ impl Reader {
             frame: None,
             message: None,
             control: BytesMut::new(),
+            inflater,
         }
     }
 
@@ -142,24 +146,22 @@ impl Reader {
     /// Decides whether a frame may come now.
     #[inline(always)]
     fn start_frame(&mut self, head: Head, size: usize) -> Result<Frame, Close> {
-        let too_big = || {
-            let max = self.max_message_size;
-            Close::new(
-                CloseCode::TOO_BIG,
-                format!("a message may have {max} bytes"),
-            )
-        };
+        let too_big = || too_big(self.max_message_size);
         let len = usize::try_from(head.len).map_err(|_| too_big())?;
         match (&mut self.message, head.opcode) {
             (_, opcode) if opcode.is_control() => {}
             (None, Opcode::Continuation) => return Err(broken("nothing to be continued")),
-            (None, _) => {
-                if len > self.max_message_size {
+            (None, opcode) => {
+                if opcode.is_compressed() && self.inflater.is_none() {
+                    return Err(broken(RESERVED));
+                }
+                if len > max_payload(opcode, self.max_message_size) {
                     return Err(too_big());
                 }
             }
             (Some(message), Opcode::Continuation) => {
-                if len > self.max_message_size - message.payload.len() {
+                let max = max_payload(message.opcode, self.max_message_size);
+                if len > max - message.payload.len() {
                     return Err(too_big());
                 }
                 message.received += (size + len) as u64;
@@ -202,7 +204,12 @@ impl Reader {
     fn read_data(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
         let is_last = frame.is_final && piece.len() == frame.missing;
         if is_last && self.message.is_none() {
-            return message(frame.opcode == Opcode::Text, unmasked(piece, frame.mask)).map(Some);
+            let payload = unmasked(piece, frame.mask);
+            return match frame.opcode.is_compressed() {
+                false => message(frame.opcode == Opcode::Text, payload),
+                true => self.inflate(frame.opcode, &payload),
+            }
+            .map(Some);
         }
         self.gather(frame, piece, is_last)
     }
@@ -216,7 +223,7 @@ impl Reader {
     ) -> Result<Option<Event>, Close> {
         let partial = self.message.get_or_insert_with(|| {
             Box::new(Partial {
-                is_text: frame.opcode == Opcode::Text,
+                opcode: frame.opcode,
                 payload: BytesMut::new(),
                 checked: 0,
                 received: frame.missing as u64,
@@ -228,16 +235,40 @@ impl Reader {
             payload.reserve((payload.len() + 2 * piece.len()).min(frame.missing));
         }
         append(payload, piece, frame.mask);
-        if partial.is_text {
+        if partial.opcode == Opcode::Text {
             partial.checked += valid(&payload[partial.checked..])?;
         }
         if !is_last {
             return Ok(None);
         }
         match self.message.take() {
-            Some(partial) => message(partial.is_text, partial.payload.freeze()).map(Some),
+            Some(partial) if partial.opcode.is_compressed() => {
+                self.inflate(partial.opcode, &partial.payload).map(Some)
+            }
+            Some(partial) => message(partial.opcode.is_text(), partial.payload.freeze()).map(Some),
             None => Ok(None),
         }
+    }
+
+    #[inline(never)]
+    fn inflate(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Event, Close> {
+        match &mut self.inflater {
+            Some(inflater) => {
+                let payload = inflater.inflate(payload, self.max_message_size)?;
+                message(opcode.is_text(), payload)
+            }
+            None => Err(broken(RESERVED)),
+        }
+    }
+}
+
+/// The most bytes that the payload of a message may have. What cannot be compressed becomes longer by it, with the
+/// worst encoders by an eighth.
+#[inline]
+fn max_payload(opcode: Opcode, max_message_size: usize) -> usize {
+    match opcode.is_compressed() {
+        false => max_message_size,
+        true => max_message_size.saturating_add(max_message_size / 8 + 64),
     }
 }
 
@@ -263,6 +294,13 @@ fn valid(bytes: &[u8]) -> Result<usize, Close> {
         Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
         Err(_) => Err(not_text()),
     }
+}
+
+pub(super) fn too_big(max: usize) -> Close {
+    Close::new(
+        CloseCode::TOO_BIG,
+        format!("a message may have {max} bytes"),
+    )
 }
 
 fn not_text() -> Close {
@@ -303,7 +341,7 @@ mod tests {
     }
 
     fn reader() -> Reader {
-        Reader::new(Role::Server, 1024)
+        Reader::new(Role::Server, 1024, None)
     }
 
     fn events(reader: &mut Reader, input: &[u8]) -> Result<Vec<Event>, Close> {
@@ -381,7 +419,7 @@ mod tests {
 
     #[test]
     fn a_length_that_is_only_announced_reserves_nothing() {
-        let mut reader = Reader::new(Role::Server, usize::MAX >> 1);
+        let mut reader = Reader::new(Role::Server, usize::MAX >> 1, None);
         let mut head = vec![0x82, 0xff, 0, 0, 0, 16, 0, 0, 0, 0];
         head.extend_from_slice(&MASK);
         head.push(0);
@@ -392,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_message_that_is_kept_stays_as_it_is() {
-        let mut reader = Reader::new(Role::Server, 1024 * 1024);
+        let mut reader = Reader::new(Role::Server, 1024 * 1024, None);
         let kept = events(&mut reader, &frame(0x82, b"kept")).expect("a message");
         for _ in 0..100 {
             events(&mut reader, &frame(0x82, &[1; 8000])).expect("a message");

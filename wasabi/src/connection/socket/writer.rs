@@ -2,8 +2,11 @@
 
 use std::{cell::RefCell, io, mem};
 
+use bytes::Bytes;
+
 use super::{
     buffers::{give_output, take_output},
+    deflate::Deflater,
     frame::{Head, Opcode, Role, apply_mask},
 };
 
@@ -14,15 +17,58 @@ pub(super) struct Writer {
     buffer: Vec<u8>,
     /// So much of it has been sent.
     sent: usize,
+    deflater: Option<Deflater>,
 }
 
 impl Writer {
-    pub(super) fn new(role: Role) -> Self {
+    pub(super) fn new(role: Role, deflater: Option<Deflater>) -> Self {
         Self {
             role,
             buffer: Vec::new(),
             sent: 0,
+            deflater,
         }
+    }
+
+    /// Adds a message, compressed if that was agreed upon and is worth while.
+    #[inline]
+    pub(super) fn write_message(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        if self.deflater.is_none() {
+            return self.write(opcode, payload);
+        }
+        self.write_deflated(opcode, payload, |deflater, out| {
+            deflater.deflate(payload, out)
+        })
+    }
+
+    /// The same for a message that others may get as well: it is compressed once for all of them.
+    pub(super) fn write_shared(&mut self, opcode: Opcode, payload: &Bytes) -> io::Result<()> {
+        if self.deflater.is_none() {
+            return self.write(opcode, payload);
+        }
+        self.write_deflated(opcode, payload, |deflater, out| {
+            deflater.deflate_shared(payload, out)
+        })
+    }
+
+    #[inline(never)]
+    fn write_deflated(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        deflate: impl FnOnce(&mut Deflater, &mut Vec<u8>) -> bool,
+    ) -> io::Result<()> {
+        let mut out = take_output();
+        let is_deflated = match &mut self.deflater {
+            Some(deflater) => deflate(deflater, &mut out),
+            None => false,
+        };
+        let result = match is_deflated {
+            true => self.write(opcode.compressed(), &out),
+            false => self.write(opcode, payload),
+        };
+        give_output(out);
+        result
     }
 
     /// Adds a frame that is a whole message, or a control frame.

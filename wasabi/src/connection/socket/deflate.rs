@@ -1,0 +1,272 @@
+//! Compressed messages: the codec of permessage-deflate (RFC 7692, section 7.2), without a socket.
+
+#[cfg(test)]
+mod tests;
+
+use std::{cell::RefCell, collections::VecDeque};
+
+use bytes::Bytes;
+use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
+
+use super::{
+    buffers::{give_output, take_output, unmasked},
+    reader::too_big,
+};
+use crate::{Close, CloseCode};
+
+/// What client and server have agreed upon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// Shorter messages are not compressed.
+    pub(crate) threshold: usize,
+    pub(crate) level: u8,
+    /// The base-2 logarithm of the window of what is sent, 9 to 15.
+    pub(crate) window: u8,
+    /// What is sent may refer to earlier messages.
+    pub(crate) keeps_window: bool,
+    /// What comes in may refer to earlier messages, within a window of this size, 8 to 15.
+    pub(crate) client_window: Option<u8>,
+}
+
+/// The empty block at the end of a message, which is not sent (RFC 7692, section 7.2.1).
+const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
+
+/// The same, and an empty last block: without it nothing tells whether a message is complete.
+const TAIL_AND_END: &[u8] = &[0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
+
+/// Compressors of different settings that a thread keeps.
+const SPARE: usize = 4;
+
+/// Room for the heads of blocks.
+const HEADS: usize = 64;
+
+struct Spare {
+    level: u8,
+    window: u8,
+    compress: Compress,
+}
+
+/// A message to several peers that was compressed lately.
+struct Shared {
+    payload: Bytes,
+    level: u8,
+    window: u8,
+    compressed: Vec<u8>,
+}
+
+/// Of these, a thread keeps so many, for as many broadcasts at the same time.
+const LATELY: usize = 8;
+
+/// The largest one that is kept.
+const LATELY_SIZE: usize = 64 * 1024;
+
+thread_local! {
+    static LATELY_SHARED: RefCell<VecDeque<Shared>> = const { RefCell::new(VecDeque::new()) };
+    static COMPRESS: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
+    static DECOMPRESS: RefCell<Option<Decompress>> = const { RefCell::new(None) };
+}
+
+/// Compresses the messages to one peer.
+pub(super) struct Deflater {
+    agreed: Agreed,
+    /// Only where messages may refer to earlier ones; else that of the thread does.
+    own: Option<Box<Compress>>,
+}
+
+impl Deflater {
+    pub(super) fn new(agreed: Agreed) -> Self {
+        Self { agreed, own: None }
+    }
+
+    /// Fills an empty buffer with the compressed payload. `false` when the message is to be sent as it is.
+    pub(super) fn deflate(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
+        // Without a byte there would be nothing to flush.
+        if payload.len() < self.agreed.threshold.max(1) {
+            return false;
+        }
+        let Agreed { level, window, .. } = self.agreed;
+        if self.agreed.keeps_window {
+            let own = self
+                .own
+                .get_or_insert_with(|| Box::new(compressor(level, window)));
+            let is_whole = deflate(own, payload, out);
+            if !is_whole {
+                self.own = None;
+            }
+            return is_whole;
+        }
+        COMPRESS.with_borrow_mut(|spares| {
+            let of_settings = |spare: &Spare| (spare.level, spare.window) == (level, window);
+            let index = spares.iter().position(of_settings).unwrap_or_else(|| {
+                spares.truncate(SPARE - 1);
+                let compress = compressor(level, window);
+                spares.insert(
+                    0,
+                    Spare {
+                        level,
+                        window,
+                        compress,
+                    },
+                );
+                0
+            });
+            let compress = &mut spares[index].compress;
+            compress.reset();
+            deflate(compress, payload, out)
+        })
+    }
+
+    /// The same for a payload that other peers may get as well, which is compressed once for all of them on this thread.
+    pub(super) fn deflate_shared(&mut self, payload: &Bytes, out: &mut Vec<u8>) -> bool {
+        let Agreed { level, window, .. } = self.agreed;
+        if self.agreed.keeps_window || payload.is_unique() || payload.len() > LATELY_SIZE {
+            return self.deflate(payload, out);
+        }
+        LATELY_SHARED.with_borrow_mut(|lately| {
+            // As long as it is kept, no other payload is at its place.
+            let same = |shared: &&Shared| {
+                (shared.payload.as_ptr(), shared.payload.len()) == (payload.as_ptr(), payload.len())
+                    && (shared.level, shared.window) == (level, window)
+            };
+            if let Some(shared) = lately.iter().find(same) {
+                out.extend_from_slice(&shared.compressed);
+                return true;
+            }
+            let is_deflated = self.deflate(payload, out);
+            if is_deflated {
+                lately.truncate(LATELY - 1);
+                lately.push_front(Shared {
+                    payload: payload.clone(),
+                    level,
+                    window,
+                    compressed: out.clone(),
+                });
+            }
+            is_deflated
+        })
+    }
+}
+
+/// Inflates the messages of one peer.
+pub(super) struct Inflater {
+    window: Option<u8>,
+    /// Only where messages may refer to earlier ones; else that of the thread does.
+    own: Option<Box<Decompress>>,
+}
+
+impl Inflater {
+    pub(super) fn new(agreed: Agreed) -> Self {
+        Self {
+            window: agreed.client_window,
+            own: None,
+        }
+    }
+
+    /// What is in a compressed payload, if it is no more than `limit` bytes.
+    pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Bytes, Close> {
+        let mut out = take_output();
+        let result = self.inflate_to(payload, limit, &mut out);
+        let inflated = result.map(|()| unmasked(&out, [0; 4]));
+        give_output(out);
+        inflated
+    }
+
+    fn inflate_to(&mut self, payload: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Close> {
+        if let Some(window) = self.window {
+            let own = self.own.get_or_insert_with(|| {
+                // What zlib calls 8 is 9.
+                let window = window.max(9);
+                Box::new(Decompress::new_with_window_bits(false, window))
+            });
+            return inflate(own, payload, TAIL, limit, out);
+        }
+        DECOMPRESS.with_borrow_mut(|spare| {
+            let decompress = spare.get_or_insert_with(|| Decompress::new(false));
+            decompress.reset(false);
+            inflate(decompress, payload, TAIL_AND_END, limit, out)
+        })
+    }
+}
+
+fn compressor(level: u8, window: u8) -> Compress {
+    Compress::new_with_window_bits(Compression::new(level.into()), false, window)
+}
+
+/// Whether it went well, which it does.
+fn deflate(compress: &mut Compress, payload: &[u8], out: &mut Vec<u8>) -> bool {
+    let start = compress.total_in();
+    out.reserve(payload.len() / 2 + HEADS);
+    loop {
+        let done = (compress.total_in() - start) as usize;
+        if compress
+            .compress_vec(&payload[done..], out, FlushCompress::Sync)
+            .is_err()
+        {
+            return false;
+        }
+        // As long as there is no room left, there may be more to come.
+        if out.len() < out.capacity() {
+            break;
+        }
+        out.reserve(payload.len() / 2 + HEADS);
+    }
+    let is_whole = out.ends_with(TAIL);
+    out.truncate(out.len().saturating_sub(TAIL.len()));
+    is_whole
+}
+
+fn inflate(
+    decompress: &mut Decompress,
+    payload: &[u8],
+    tail: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<(), Close> {
+    let status = run(decompress, payload, limit, out)?;
+    if status == Status::StreamEnd {
+        // Its last block says that it is the last one (RFC 7692, section 7.2.3.4).
+        decompress.reset(false);
+        return Ok(());
+    }
+    let inflated = out.len();
+    let status = run(decompress, tail, limit, out)?;
+    // The end of a message that is cut off takes the tail for something else.
+    let is_whole = out.len() == inflated && (tail == TAIL || status == Status::StreamEnd);
+    if is_whole { Ok(()) } else { Err(invalid()) }
+}
+
+/// Inflates all of the input, and at most `limit` bytes of output.
+fn run(
+    decompress: &mut Decompress,
+    mut input: &[u8],
+    limit: usize,
+    out: &mut Vec<u8>,
+) -> Result<Status, Close> {
+    loop {
+        if out.len() == out.capacity() {
+            // One byte more than allowed tells that there are too many.
+            let wanted = (4 * input.len()).max(out.len()) + HEADS;
+            out.reserve_exact(wanted.min((limit + 1).saturating_sub(out.len())).max(1));
+        }
+        let before = (decompress.total_in(), out.len());
+        let status = decompress
+            .decompress_vec(input, out, FlushDecompress::None)
+            .map_err(|_| invalid())?;
+        let after = (decompress.total_in(), out.len());
+        input = &input[(after.0 - before.0) as usize..];
+        if out.len() > limit {
+            return Err(too_big(limit));
+        }
+        match status {
+            Status::StreamEnd if input.is_empty() => return Ok(status),
+            Status::StreamEnd => decompress.reset(false),
+            _ if input.is_empty() && out.len() < out.capacity() => return Ok(status),
+            _ if before == after => return Err(invalid()),
+            _ => {}
+        }
+    }
+}
+
+fn invalid() -> Close {
+    Close::new(CloseCode::INVALID_PAYLOAD, "not compressed as agreed")
+}
