@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -61,6 +62,42 @@ async fn operators_have_an_address_of_their_own_and_the_public_one_shows_them_no
         get(addr, "/").await.starts_with("HTTP/1.1 404"),
         "no channel is there"
     );
+}
+
+#[tokio::test]
+async fn what_is_measured_is_shown_in_the_format_of_prometheus() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    // Of this thread, on which everything here runs.
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/action"),
+        middleware = [Measure::metrics()],
+        match key {
+            "ping" => async || "pong",
+            _ => NoRoute,
+        },
+    ));
+    let admin = Admin::bind("127.0.0.1:0").metrics(move || handle.render());
+    let server = serve_with(gateway, |server| server.admin(admin)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    let mut client = server.connect("/").await;
+    for _ in 0..2 {
+        assert_eq!(client.ask(r#"{"action":"ping"}"#).await, "pong");
+    }
+    client.ask(r#"{"action":"pong"}"#).await;
+    let metrics = get(addr, "/metrics").await;
+    for line in [
+        "# TYPE wasabi_requests_total counter",
+        r#"wasabi_requests_total{route="ping",outcome="ok"} 2"#,
+        r#"wasabi_requests_total{route="_",outcome="no_route"} 1"#,
+        r#"wasabi_requests_in_flight{route="ping"} 0"#,
+        r#"wasabi_request_duration_seconds_count{route="ping"} 2"#,
+    ] {
+        let found = metrics.lines().any(|found| found == line);
+        assert!(found, "no {line} in\n{metrics}");
+    }
 }
 
 #[tokio::test]
