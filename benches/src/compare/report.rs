@@ -124,6 +124,7 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String
         kernel(),
         compiler(),
     );
+    bars(&mut text, results);
     for work in WORK {
         let rows = results.rows(work);
         if !rows.is_empty() {
@@ -135,7 +136,6 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String
             failures(&mut text, &rows);
         }
     }
-    bars(&mut text, results);
     text
 }
 
@@ -244,7 +244,7 @@ fn bars(text: &mut String, results: &Results) {
     if !lines.is_empty() {
         text.push_str("## Bars\n\n| | | at most | measured | |\n|---|---|---|---|---|\n");
         text.push_str(&lines.join("\n"));
-        text.push('\n');
+        text.push_str("\n\n");
     }
 }
 
