@@ -26,6 +26,7 @@ mod suite {
     mod request_middleware;
     mod routing;
     mod server;
+    mod slow_clients;
     mod stash;
     mod tls;
     pub(crate) mod websocket;

@@ -33,8 +33,8 @@ fn gateway(work: fn(&Registry, &Connection)) -> Gateway {
         channel(
             "/",
             registry = registry,
-            async move |State(registry): State<Registry>, connection: Connection, text: Text| {
-                repeat(work, registry, connection, text).await
+            move |State(registry): State<Registry>, connection: Connection, text: Text| {
+                repeat(work, registry, connection, text)
             }
         ),
     )

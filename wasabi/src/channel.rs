@@ -80,7 +80,8 @@ impl<S> Channel<S, Absent> {
                     },
                     concurrency: 25,
                     idle_timeout: None,
-                    ping: None,
+                    open_timeout: Duration::from_secs(10),
+                    ping: Some(Duration::from_secs(30)),
                     pong_timeout: None,
                     send_timeout: Duration::from_secs(10),
                     close_timeout: Duration::from_secs(10),
@@ -125,14 +126,15 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `ping`: a client that has been silent for so long is pinged; never if not set, and then only TCP's keep-alive
-    /// finds out that a client has gone without a word. One that leaves the ping unanswered for `pong_timeout` is
-    /// dropped, also when it has requests in flight; but nothing is expected of it while it is not read, because it
-    /// takes no replies, or because `concurrency` requests are in flight and more have been read ahead. A client that
-    /// sends more than 100 pings and pongs in a second is closed with 1008, whether this is set or not.
+    /// `ping`: a client that has been silent for so long is pinged; 30 s if not set, so that proxies, which commonly
+    /// cut what is silent for a minute, do not cut it. One that leaves the ping unanswered for `pong_timeout` is
+    /// dropped, also when it has requests in flight: a client whose network or machine is gone says nothing. But
+    /// nothing is expected of it while it is not read, because it takes no replies, or because `concurrency` requests
+    /// are in flight and more have been read ahead. With `None` no client is pinged, and only TCP's keep-alive finds
+    /// out. A client that sends more than 100 pings and pongs in a second is closed with 1008 in any case.
     #[must_use]
-    pub fn ping(mut self, interval: Duration) -> Self {
-        self.parts.settings.ping = Some(interval.min(FOREVER));
+    pub fn ping(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.parts.settings.ping = interval.into().map(|interval| interval.min(FOREVER));
         self
     }
 
@@ -143,17 +145,25 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `send_timeout`: a client that takes nothing of what is sent for so long is closed with 1008; 10 s if not
-    /// set.
+    /// `send_timeout`: a client that lets what is sent to it wait, and takes less than 1 KiB for each second of this
+    /// time in it, is closed with 1008; 10 s if not set.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.send_timeout = timeout.min(FOREVER);
         self
     }
 
+    /// `open_timeout`: how long `on_connect` may take; 10 s if not set. Then the connection is closed with 1011, and
+    /// what the hook still waits for is dropped.
+    #[must_use]
+    pub fn open_timeout(mut self, timeout: Duration) -> Self {
+        self.parts.settings.open_timeout = timeout.min(FOREVER);
+        self
+    }
+
     /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, which are
-    /// answered `closing` after it, and then again for the client's answer to the close frame; 10 s if not set. A drain of the server waits no longer
-    /// than its own deadline either.
+    /// answered `closing` after it, and then again for the client's answer to the close frame; 10 s if not set. A drain
+    /// of the server waits no longer than its own deadline either.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout.min(FOREVER);
@@ -264,7 +274,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     }
 
     /// `on_connect`: an `async fn(Connection)` that runs before the first message is read. When it returns
-    /// `Err(Close)` the connection is closed with that, and `on_disconnect` does not run.
+    /// `Err(Close)`, or takes longer than `open_timeout`, the connection is closed with that, and `on_disconnect` does
+    /// not run.
     #[must_use]
     pub fn on_connect<C2: OnConnect>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
         self.map(|parts| Parts {

@@ -242,8 +242,8 @@ impl Server {
         self
     }
 
-    /// How many sockets are open at the same time, WebSocket or not; any number if not set. Further ones wait
-    /// in the system's queue.
+    /// How many sockets are open at the same time, WebSocket or not, on all addresses together; any number if not
+    /// set. Further ones wait in the system's queue.
     pub fn max_sockets(mut self, sockets: usize) -> Self {
         self.max_sockets = sockets.min(Semaphore::MAX_PERMITS);
         self

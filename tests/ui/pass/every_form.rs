@@ -103,6 +103,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         idle_timeout = 1h,
         ping = 20s,
         pong_timeout = 10s,
+        open_timeout = 5s,
         send_timeout = timeout + 250us,
         close_timeout = 100ms,
         get("/livez", || async { "ok" }),

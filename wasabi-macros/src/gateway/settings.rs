@@ -53,6 +53,7 @@ const SETTINGS: &[Known] = &[
     known("ping", Kind::NotZero, BOTH),
     known("pong_timeout", Kind::NotZero, BOTH),
     known("send_timeout", Kind::NotZero, BOTH),
+    known("open_timeout", Kind::NotZero, BOTH),
     known("close_timeout", Kind::NotZero, BOTH),
 ];
 

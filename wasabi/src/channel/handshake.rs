@@ -198,7 +198,7 @@ where
         self: Arc<Self>,
         connection: Connection,
         permit: Permit,
-        _socket: Option<SocketPermit>,
+        socket: Option<SocketPermit>,
         upgrade: OnUpgrade,
         agreed: Option<Agreed>,
         runtime: Runtime,
@@ -229,6 +229,8 @@ where
         };
         connection.end(close.clone());
         drop(entry);
+        // It is closed; what the hook does needs no place.
+        drop(socket);
         tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = %close.reason, "disconnected");
         Box::pin(self.ended(connection, close, admitted, companions)).await;
         drop(listed);

@@ -36,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     pub(crate) concurrency: usize,
     pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) open_timeout: Duration,
     pub(crate) ping: Option<Duration>,
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) send_timeout: Duration,
@@ -82,7 +83,9 @@ pub(crate) struct Driver<'a, T, F, P, C> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     /// `on_connect` is running; nothing is read.
-    Opening,
+    Opening {
+        until: Instant,
+    },
     Open,
     /// The server wants to close: what is in flight is finished first.
     Draining {
@@ -122,7 +125,7 @@ impl InSlot {
 
 /// The client takes no more for now.
 struct Blocked {
-    /// When it last took something.
+    /// When it had last taken as much as it must within the send timeout.
     since: Instant,
     /// Bytes that it had taken then.
     written: u64,
@@ -167,7 +170,9 @@ where
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
-            phase: Phase::Opening,
+            phase: Phase::Opening {
+                until: now + settings.open_timeout,
+            },
             close: None,
             unsent: 0,
             blocked: None,
@@ -185,14 +190,18 @@ where
     /// `on_connect` has admitted the connection, or has not.
     pub(crate) fn opened(&mut self, admitted: Result<(), Close>) {
         match admitted {
-            Ok(()) if self.phase == Phase::Opening => self.phase = Phase::Open,
-            // Somebody has closed the connection meanwhile.
+            Ok(()) if self.is_opening() => self.phase = Phase::Open,
+            // Somebody has closed the connection meanwhile, or it took too long.
             Ok(()) => {}
             Err(close) => {
                 self.close = Some(close);
                 self.drain();
             }
         }
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. })
     }
 
     /// Runs the connection until it ends.

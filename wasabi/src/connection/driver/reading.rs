@@ -47,7 +47,7 @@ where
 
     /// Reads one message, or takes one that was read before. `false` when there is none for now.
     pub(super) fn read(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
-        if self.phase == Phase::Opening {
+        if self.is_opening() {
             return Ok(false);
         }
         if self.in_flight.has_room()
@@ -114,7 +114,7 @@ where
             }
             Phase::Draining { .. } => self.refuse(message),
             // After the close frame nothing counts any more (RFC 6455, section 5.5.1).
-            Phase::Opening | Phase::Closing { .. } | Phase::Flushing { .. } => Ok(()),
+            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Flushing { .. } => Ok(()),
         }
     }
 }

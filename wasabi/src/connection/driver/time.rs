@@ -24,7 +24,6 @@ where
             .as_ref()
             .map(|blocked| blocked.since + self.settings.send_timeout);
         let phase = match self.phase {
-            Phase::Opening => None,
             Phase::Open => {
                 let expires = self.connection.outbox().expires();
                 return [sending, self.ping_at(), self.idle_at(), expires]
@@ -32,9 +31,10 @@ where
                     .flatten()
                     .min();
             }
-            Phase::Draining { until } | Phase::Closing { until } | Phase::Flushing { until } => {
-                Some(until)
-            }
+            Phase::Opening { until }
+            | Phase::Draining { until }
+            | Phase::Closing { until }
+            | Phase::Flushing { until } => Some(until),
         };
         [sending, phase].into_iter().flatten().min()
     }
@@ -86,6 +86,12 @@ where
             return Poll::Ready(());
         }
         match self.phase {
+            Phase::Opening { until } if now >= until => {
+                tracing::warn!(connection = %self.connection.id(), "on_connect takes too long");
+                let close = Close::new(CloseCode::INTERNAL, "not admitted in time");
+                self.close = Some(close);
+                self.drain();
+            }
             Phase::Draining { until } if now >= until => {
                 self.batch.clear();
                 match self.give_up_requests().and_then(|()| self.start_closing()) {

@@ -15,6 +15,10 @@ use crate::{
     reply::Body,
 };
 
+/// Bytes in a second that a client takes at least: one that takes a byte now and then would otherwise keep what waits
+/// for it for ever.
+const MIN_RATE: u64 = 1024;
+
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
@@ -54,7 +58,7 @@ where
         if self.batch.is_empty() {
             match outbox.take(&mut self.batch) {
                 Requested::Nothing => {}
-                Requested::Close if matches!(self.phase, Phase::Open | Phase::Opening) => {
+                Requested::Close if matches!(self.phase, Phase::Open | Phase::Opening { .. }) => {
                     self.close = outbox.requested_close();
                     self.drain();
                 }
@@ -90,6 +94,11 @@ where
         result.map(|()| count > 0)
     }
 
+    /// Bytes that a client must take within the send timeout.
+    fn least_taken(&self) -> u64 {
+        (self.settings.send_timeout.as_millis() as u64 * MIN_RATE / 1000).max(1)
+    }
+
     pub(super) fn flush(&mut self) -> Result<Poll<()>, Failure> {
         Ok(match self.socket.poll_flush() {
             Poll::Ready(result) => {
@@ -103,7 +112,7 @@ where
                 if self
                     .blocked
                     .as_ref()
-                    .is_none_or(|blocked| blocked.written != written)
+                    .is_none_or(|blocked| written - blocked.written >= self.least_taken())
                 {
                     let since = Instant::now();
                     self.blocked = Some(Blocked { since, written });
