@@ -8,6 +8,7 @@ mod suite {
     mod client_ip;
     mod compression;
     mod connection;
+    mod drain;
     mod errors;
     mod events;
     mod extractors;

@@ -11,7 +11,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::post};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::json;
 use tokio::{
@@ -22,46 +21,14 @@ use tokio::{
 };
 use tokio_tungstenite::{connect_async, tungstenite::Message as Frame};
 use wasabi::{Close, prelude::*};
-use wasabi_tests::{Client, TestServer, chaos::Chaos, serve, soon, until};
+use wasabi_tests::{
+    Client, TestServer,
+    chaos::Chaos,
+    serve, soon, until,
+    upstream::{slow_echo, slow_service},
+};
 
 const MS: Duration = Duration::from_millis(1);
-
-/// An HTTP service that takes a moment for each request.
-async fn slow_service() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let addr = listener.local_addr().expect("an address");
-    let router = Router::new().route(
-        "/",
-        post(async |body: String| {
-            sleep(5 * MS).await;
-            body
-        }),
-    );
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    addr
-}
-
-/// A WebSocket server that sends back what it gets, after a moment.
-async fn slow_echo() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let addr = listener.local_addr().expect("an address");
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else {
-                    return;
-                };
-                while let Some(Ok(message)) = socket.next().await {
-                    sleep(5 * MS).await;
-                    if socket.send(message).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    addr
-}
 
 /// A client on the other side of the proxy.
 async fn client(proxy: &Chaos, path: &str) -> Client {
@@ -424,4 +391,65 @@ async fn a_line_that_comes_back_in_time_costs_nothing() {
     assert_eq!(client.text().await, "while it was away");
     assert!(start.elapsed() < 2000 * MS);
     assert_eq!(client.ask("after").await, "after");
+}
+
+#[tokio::test]
+async fn by_default_a_client_behind_a_dead_line_is_gone_after_a_minute_and_one_that_is_only_silent_is_not()
+ {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/{who}",
+        registry = registry.clone(),
+        on_disconnect = move |connection: Connection, close: Close| {
+            let tell = tell.clone();
+            async move {
+                let who = connection.uri().path().to_owned();
+                let _ = tell.send((who, close.code.as_u16()));
+            }
+        },
+        async |message: Message| message,
+    )))
+    .await;
+    let proxy = Chaos::to(server.addr).await;
+    let mut dead = client(&proxy, "/dead").await;
+    let mut silent = server.connect("/silent").await;
+    assert_eq!(dead.ask("hello").await, "hello");
+    assert_eq!(silent.ask("hello").await, "hello");
+    let (mut asking, mut silent) = silent.socket.split();
+    let reading = tokio::spawn(async move {
+        // Reading is what answers pings.
+        while let Some(Ok(message)) = silent.next().await {
+            if let Frame::Text(text) = message {
+                return text.to_string();
+            }
+        }
+        "closed".to_owned()
+    });
+    proxy.half_open();
+    tokio::time::pause();
+    let start = Instant::now();
+    assert_eq!(told.recv().await, Some(("/dead".to_owned(), 1006)));
+    let minute = Duration::from_secs(60);
+    assert!((minute..minute + 5000 * MS).contains(&start.elapsed()));
+    sleep(10 * minute).await;
+    assert_eq!(registry.len(), 1);
+    tokio::time::resume();
+    asking.send(Frame::text("still here")).await.expect("send");
+    assert_eq!(soon(reading).await.expect("read"), "still here");
+}
+
+#[tokio::test]
+async fn without_pings_a_silent_client_hears_nothing() {
+    let server = serve(gateway!(channel(
+        "/",
+        ping = None,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("hello").await, "hello");
+    tokio::time::pause();
+    let hour = Duration::from_secs(3600);
+    assert!(timeout(hour, client.socket.next()).await.is_err());
 }

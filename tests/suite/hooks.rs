@@ -1,13 +1,16 @@
 //! What runs when a connection opens and when it has ended.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use wasabi::{Close, CloseCode, prelude::*};
-use wasabi_tests::{serve, soon, until};
+use wasabi_tests::{serve, serve_with, soon, until};
 
 #[tokio::test]
 async fn on_connect_may_greet_before_the_first_message_is_read() {
@@ -115,4 +118,87 @@ async fn a_panic_in_a_hook_costs_its_connection_and_nothing_else() {
     server.connect("/disconnect").await.close(1000, "").await;
     until("the registry is empty", || registry.is_empty()).await;
     assert_eq!(server.connect("/fine").await.ask("fine").await, "fine");
+}
+
+#[tokio::test]
+async fn an_on_connect_that_hangs_costs_its_connection_after_the_open_timeout() {
+    let registry = Registry::new();
+    let ended = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&ended);
+    let server = serve(gateway!(channel(
+        "/{who}",
+        registry = registry.clone(),
+        open_timeout = 100ms,
+        on_connect = async |connection: Connection| {
+            if connection.uri().path() == "/hangs" {
+                std::future::pending::<()>().await;
+            }
+        },
+        on_disconnect = move |_: Connection, _: Close| {
+            let count = count.clone();
+            async move {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        },
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/hangs").await;
+    client.send("never read").await;
+    let told = (1011, "not admitted in time".to_owned());
+    assert_eq!(client.closed().await, told);
+    until("it has gone", || registry.is_empty()).await;
+    // One that takes part is not affected, also later than that.
+    let mut client = server.connect("/works").await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert_eq!(client.ask("hi").await, "hi");
+    client.close(1000, "").await;
+    until("it has gone", || registry.is_empty()).await;
+    until("only the admitted one is told of", || {
+        ended.load(Ordering::SeqCst) == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_on_connect_that_hangs_does_not_hold_up_a_drain() {
+    let server = serve(gateway!(channel(
+        "/",
+        on_connect = async |_: Connection| std::future::pending::<()>().await,
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    server.handle.drain();
+    assert_eq!(client.closed().await.0, 1012);
+    server.ended().await.expect("drained");
+}
+
+#[tokio::test]
+async fn an_on_disconnect_that_hangs_keeps_no_place_and_does_not_outlive_the_drain() {
+    let hanging = Arc::new(Notify::new());
+    let told = Arc::clone(&hanging);
+    let gateway = gateway!(channel(
+        "/",
+        max_connections = 1,
+        on_disconnect = move |_: Connection, _: Close| {
+            let told = told.clone();
+            async move {
+                told.notify_one();
+                std::future::pending::<()>().await;
+            }
+        },
+        async |message: Message| message,
+    ));
+    let server = serve_with(gateway, |server| {
+        let timeout = Duration::from_millis(200);
+        server.max_sockets(1).drain_timeout(timeout)
+    })
+    .await;
+    for _ in 0..3 {
+        let client = server.connect("/").await;
+        client.close(1000, "").await;
+        soon(hanging.notified()).await;
+    }
+    server.drain().await.expect("drained");
 }

@@ -2,8 +2,9 @@
 
 use std::{collections::HashSet, net::TcpListener};
 
+use tokio::task::JoinSet;
 use wasabi::{ServeError, prelude::*};
-use wasabi_tests::{serve_with, soon};
+use wasabi_tests::{serve_with, soon, until};
 
 #[tokio::test]
 async fn a_server_listens_on_several_addresses() {
@@ -49,6 +50,38 @@ async fn one_address_that_is_taken_keeps_the_server_from_starting() {
         .signals(false);
     let error = soon(server.serve(gateway)).await.expect_err("it is taken");
     assert!(matches!(error, ServeError::Bind { address, .. } if address == taken.1.to_string()));
+}
+
+#[tokio::test]
+async fn no_more_sockets_than_allowed_are_open_on_all_addresses_together() {
+    let registry = Registry::new();
+    let gateway = gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        async |text: Text| text
+    ));
+    let server = serve_with(gateway, |server| {
+        server.also_bind("127.0.0.1:0").max_sockets(3)
+    })
+    .await;
+    let addrs = server.handle.addrs().await;
+    let mut waiting = JoinSet::new();
+    for n in 0..20 {
+        let url = format!("ws://{}/", addrs[n % 2]);
+        waiting.spawn(async move {
+            let client = tokio_tungstenite::connect_async(url).await;
+            client.expect("handshake").0
+        });
+    }
+    // Each place that becomes free goes to one of those that wait, at whichever address.
+    for left in (0..20).rev() {
+        let client = soon(waiting.join_next()).await.expect("one").expect("in");
+        assert!(registry.len() <= 3, "{} are in", registry.len());
+        assert_eq!(waiting.len(), left);
+        drop(client);
+    }
+    until("all have gone", || registry.is_empty()).await;
+    server.drain().await.expect("drained");
 }
 
 #[cfg(unix)]

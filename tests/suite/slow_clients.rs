@@ -79,9 +79,7 @@ async fn a_client_that_takes_a_byte_now_and_then_is_closed_with_1008() {
     let asking = async {
         loop {
             let one = 1_u32.to_be_bytes();
-            let _ = writer
-                .write_all(&http2(WINDOW_UPDATE, 0, 1, &one))
-                .await;
+            let _ = writer.write_all(&http2(WINDOW_UPDATE, 0, 1, &one)).await;
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -114,7 +112,9 @@ async fn a_client_that_has_been_fast_may_become_slow() {
     }
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
-        let count = soon(stream.read(&mut buffer[..20 << 10])).await.expect("read");
+        let count = soon(stream.read(&mut buffer[..20 << 10]))
+            .await
+            .expect("read");
         assert!(count > 0, "closed");
         sleep(Duration::from_millis(50)).await;
     }

@@ -2,9 +2,11 @@
 
 pub mod broker;
 pub mod chaos;
+pub mod drain;
 pub mod example;
 mod gate;
 pub mod raw;
+pub mod upstream;
 
 use std::{
     net::{IpAddr, SocketAddr},

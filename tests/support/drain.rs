@@ -1,0 +1,118 @@
+//! Servers that drain while clients want something of them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use wasabi::Gateway;
+
+use crate::{Client, TestServer, serve_with, soon, until};
+
+const CLIENTS: usize = 20;
+/// Requests that a client has open.
+const WINDOW: usize = 10;
+
+fn question(id: usize) -> Value {
+    json!({"do": "ask", "id": id})
+}
+
+/// Drains a server that answers each message with itself while clients ask without a pause: every request that it has
+/// read is answered, those that came too late with `closing`, and then every connection is closed with 1012.
+pub async fn loses_nothing(server: TestServer) {
+    let replies = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for _ in 0..CLIENTS {
+        let client = server.connect("/").await;
+        clients.spawn(ask_until_the_end(client, Arc::clone(&replies)));
+    }
+    until("they are at work", || {
+        replies.load(Ordering::Relaxed) >= 20 * CLIENTS
+    })
+    .await;
+    server.drain().await.expect("drained");
+    let refused: usize = clients.join_all().await.into_iter().sum();
+    eprintln!(
+        "{} replies, {refused} refusals",
+        replies.load(Ordering::Relaxed)
+    );
+}
+
+/// The number of requests that came too late.
+async fn ask_until_the_end(mut client: Client, replies: Arc<AtomicUsize>) -> usize {
+    let (mut sent, mut refused) = (0, 0);
+    let mut outcomes: Vec<bool> = Vec::new();
+    let mut ended = 0;
+    let close = loop {
+        while sent - ended < WINDOW {
+            // After the end this fails, and the close frame is read below.
+            let _ = client
+                .socket
+                .send(Frame::text(question(sent).to_string()))
+                .await;
+            outcomes.push(false);
+            sent += 1;
+        }
+        let text = match soon(client.socket.next()).await {
+            Some(Ok(Frame::Text(text))) => text,
+            Some(Ok(Frame::Close(close))) => break close,
+            Some(Ok(Frame::Ping(_))) => continue,
+            other => panic!("expected a reply or a close frame, got {other:?}"),
+        };
+        let reply: Value = serde_json::from_str(&text).expect("JSON");
+        let id = reply["id"].as_u64().expect("the id of a request") as usize;
+        assert!(!outcomes[id], "a second outcome: {reply}");
+        outcomes[id] = true;
+        ended += 1;
+        if reply == question(id) {
+            replies.fetch_add(1, Ordering::Relaxed);
+        } else {
+            assert_eq!(reply["error"]["code"], "closing", "{reply}");
+            refused += 1;
+        }
+    };
+    assert_eq!(close.map(|close| close.code.into()), Some(1012_u16));
+    // Requests are read in their order: one without an outcome was not read, nor was any that came after it.
+    assert!(outcomes[..ended].iter().all(|ended| *ended), "one was lost");
+    refused
+}
+
+/// Drains a server whose channel `/` never answers: at the deadline every request is answered `closing`, every
+/// connection closed with 1012, and the server ends.
+pub async fn ends_in_time(gateway: Gateway) {
+    let limit = Duration::from_millis(300);
+    let server = serve_with(gateway, |server| server.drain_timeout(limit)).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = server.connect("/").await;
+        for id in 0..WINDOW {
+            client.send(question(id).to_string()).await;
+        }
+        // What was sent before a ping that is answered has been read.
+        client.send(Frame::Ping("read?".into())).await;
+        assert!(matches!(client.next().await, Frame::Pong(_)));
+        clients.push(client);
+    }
+    let start = Instant::now();
+    let draining = tokio::spawn(server.drain());
+    for client in &mut clients {
+        let mut open = [true; WINDOW];
+        for _ in 0..WINDOW {
+            let reply = client.json().await;
+            assert_eq!(reply["error"]["code"], "closing", "{reply}");
+            let id = reply["id"].as_u64().expect("the id of a request") as usize;
+            assert!(std::mem::take(&mut open[id]), "a second outcome: {reply}");
+        }
+        let told = (1012, "server is stopping".to_owned());
+        assert_eq!(client.closed().await, told);
+    }
+    soon(draining).await.expect("ended").expect("drained");
+    assert!(start.elapsed() >= limit);
+}
