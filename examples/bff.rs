@@ -5,7 +5,7 @@
 
 use axum::{Router, extract::Path as UrlPath, routing::get};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json, value::RawValue};
+use serde_json::{Value, json};
 use wasabi::{Error, prelude::*};
 
 /// What the composed calls need.
@@ -54,31 +54,13 @@ async fn aggregate(State(api): State<Api>, Json(ask): Json<Ask>) -> Result<Json<
     }))
 }
 
-/// The key is the method of a message that has one; others are not ours to understand.
-fn method(message: &Message) -> Result<Option<Envelope<'_>>> {
-    #[derive(Deserialize)]
-    struct Head<'m> {
-        method: &'m str,
-        #[serde(borrow)]
-        req_id: Option<&'m RawValue>,
-    }
-    let Ok(head) = serde_json::from_slice::<Head<'_>>(message.as_bytes()) else {
-        return Ok(Some(Envelope::from_static("")));
-    };
-    let envelope = Envelope::new(head.method);
-    Ok(Some(match head.req_id {
-        Some(id) => envelope.id(RequestId::new(id.get().to_owned())),
-        None => envelope,
-    }))
-}
-
 fn gateway(api: Api, upstream: &str) -> Gateway {
     gateway!(
         state = api,
         channel(
             "/",
-            parser = method,
-            errors = ErrorFormat::json_id_at("/req_id"),
+            // Messages without a method, also those that are no JSON, are not ours to understand.
+            parser = JsonKey::at("/method").id("/req_id").or("passthrough"),
             match key {
                 "aggregate" => with([Timeout::new(5s)], aggregate),
                 _ => WebSocket::connect(upstream),

@@ -26,6 +26,7 @@ mod suite {
     mod replies;
     mod request_middleware;
     mod routing;
+    mod scenarios;
     mod server;
     mod slow_clients;
     mod stash;

@@ -48,7 +48,8 @@ fn registry(criterion: &mut Criterion) {
     else {
         return;
     };
-    let variants: [(&str, fn(&Registry, &Connection)); 3] = [
+    type Variant = (&'static str, fn(&Registry, &Connection));
+    let variants: [Variant; 3] = [
         ("lookup", |registry, connection| {
             black_box(registry.lookup(connection.id()).is_some());
         }),

@@ -74,38 +74,6 @@ async fn a_slow_request_does_not_hold_up_the_next() {
 }
 
 #[tokio::test]
-async fn the_eleventh_request_of_ten_waits_without_error() {
-    let gate = Gate::closed();
-    let held = gate.clone();
-    let server = serve(gateway!(channel(
-        "/",
-        concurrency = 10,
-        move |text: Text| {
-            let held = held.clone();
-            async move {
-                held.pass().await;
-                text
-            }
-        },
-    )))
-    .await;
-    let mut client = server.connect("/").await;
-    for n in 0..11 {
-        client.send(n.to_string()).await;
-    }
-    until("ten are running", || gate.running() == 10).await;
-    client.silent().await;
-    assert_eq!(gate.running(), 10);
-    gate.open.add_permits(11);
-    let mut replies = Vec::new();
-    for _ in 0..11 {
-        replies.push(client.text().await.parse::<usize>().unwrap());
-    }
-    replies.sort_unstable();
-    assert_eq!(replies, (0..11).collect::<Vec<_>>());
-}
-
-#[tokio::test]
 async fn a_message_over_the_limit_closes_with_1009() {
     let server = serve(gateway!(channel(
         "/",

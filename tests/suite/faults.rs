@@ -3,7 +3,6 @@
 //! works again when the network does.
 
 use std::{
-    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},

@@ -2,91 +2,58 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::AsyncReadExt,
+    net::TcpSocket,
     sync::mpsc,
     time::{Instant, sleep},
 };
+use tokio_tungstenite::{MaybeTlsStream, client_async};
 use wasabi::{Close, prelude::*};
-use wasabi_tests::{serve, serve_with, soon};
-
-/// Frames of HTTP/2 (RFC 9113, section 6).
-const HEADERS: u8 = 1;
-const DATA: u8 = 0;
-const SETTINGS: u8 = 4;
-const WINDOW_UPDATE: u8 = 8;
-const END_HEADERS: u8 = 4;
-
-fn http2(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// The extended CONNECT of RFC 8441, in HPACK without indexing.
-fn connect() -> Vec<u8> {
-    let mut head = Vec::new();
-    for (name, value) in [
-        (":method", "CONNECT"),
-        (":protocol", "websocket"),
-        (":scheme", "http"),
-        (":path", "/"),
-        (":authority", "test"),
-        ("sec-websocket-version", "13"),
-    ] {
-        head.push(0);
-        for text in [name, value] {
-            head.push(text.len() as u8);
-            head.extend(text.as_bytes());
-        }
-    }
-    http2(HEADERS, END_HEADERS, 1, &head)
-}
+use wasabi_tests::{serve, soon};
 
 #[tokio::test]
-async fn a_client_that_takes_a_byte_now_and_then_is_closed_with_1008() {
+async fn a_client_that_takes_a_little_now_and_then_is_closed_with_1008() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let registry = Registry::new();
-    let gateway = gateway!(channel(
+    let server = serve(gateway!(channel(
         "/",
         registry = registry.clone(),
-        send_timeout = 500ms,
+        send_timeout = 1h,
         on_disconnect = move |_: Connection, close: Close| {
             let tell = tell.clone();
             async move {
                 let _ = tell.send(close.code.as_u16());
             }
         },
-        async |text: Text| text,
-    ));
-    let server = serve_with(gateway, |server| server.http2_streams(10)).await;
-    let (mut reader, mut writer) = server.tcp().await.into_split();
-    // Nothing of a stream may be sent before it is asked for.
-    let no_window = [0, 4, 0, 0, 0, 0];
-    let mut request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-    request.extend(http2(SETTINGS, 0, 0, &no_window));
-    request.extend(connect());
-    let mut message = vec![0x81, 0x80 | 126, 0x10, 0, 0, 0, 0, 0];
-    message.extend([b'x'; 0x1000]);
-    request.extend(http2(DATA, 0, 1, &message));
-    writer.write_all(&request).await.expect("write");
-    tokio::spawn(async move {
-        let mut sink = [0; 1024];
-        while matches!(reader.read(&mut sink).await, Ok(1..)) {}
-    });
-    let asking = async {
+        async |_: Text| vec![7_u8; 16 << 20],
+    )))
+    .await;
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    let stream = soon(socket.connect(server.addr)).await.expect("TCP");
+    let handshake = client_async(server.url("/"), stream);
+    let (mut client, _) = soon(handshake).await.expect("handshake");
+    soon(client.send("go".into())).await.expect("send");
+    let mut buffer = [0; 4096];
+    let stream = client.get_mut();
+    soon(stream.read_exact(&mut buffer)).await.expect("read");
+    tokio::time::pause();
+    let start = Instant::now();
+    let reading = async {
+        // Half a KiB each second, so that the system takes more of the reply within the timeout.
         loop {
-            let one = 1_u32.to_be_bytes();
-            let _ = writer.write_all(&http2(WINDOW_UPDATE, 0, 1, &one)).await;
-            sleep(Duration::from_millis(20)).await;
+            stream.read_exact(&mut buffer).await.expect("read");
+            sleep(Duration::from_secs(8)).await;
         }
     };
     tokio::select! {
-        code = soon(told.recv()) => assert_eq!(code, Some(1008)),
-        () = asking => {}
+        code = told.recv() => assert_eq!(code, Some(1008)),
+        () = reading => {}
+        () = sleep(Duration::from_secs(3 * 3600)) => panic!("never closed"),
     }
+    assert!(start.elapsed() < Duration::from_secs(2 * 3600));
     assert!(registry.is_empty());
 }
 
@@ -102,7 +69,7 @@ async fn a_client_that_has_been_fast_may_become_slow() {
     .await;
     let mut client = server.connect("/").await;
     client.send("go").await;
-    let tokio_tungstenite::MaybeTlsStream::Plain(stream) = client.socket.get_mut() else {
+    let MaybeTlsStream::Plain(stream) = client.socket.get_mut() else {
         unreachable!("without TLS");
     };
     let mut buffer = vec![0; 1 << 20];

@@ -110,7 +110,7 @@ pub async fn ends_in_time(gateway: Gateway) {
             let id = reply["id"].as_u64().expect("the id of a request") as usize;
             assert!(std::mem::take(&mut open[id]), "a second outcome: {reply}");
         }
-        let told = (1012, "server is stopping".to_owned());
+        let told = (1012, "server is restarting".to_owned());
         assert_eq!(client.closed().await, told);
     }
     soon(draining).await.expect("ended").expect("drained");

@@ -23,17 +23,23 @@ impl Example {
 
     /// Starts an example and waits until it prints a word that begins so.
     pub fn start_until(word: &str, name: &str, args: &[&str]) -> Self {
-        let mut child = Self::command(name)
-            .args(args)
+        let mut command = Self::command(name);
+        command.args(args);
+        Self::run(command, word)
+    }
+
+    /// Starts a program and waits until it prints a word that begins so.
+    pub fn run(mut command: Command, word: &str) -> Self {
+        let mut child = command
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the example starts");
+            .expect("the program starts");
         let mut stdout = BufReader::new(child.stdout.take().expect("a pipe"));
         let mut printed = String::new();
         let url = loop {
             let start = printed.len();
             let read = stdout.read_line(&mut printed).expect("text");
-            assert!(read > 0, "{name} ended, and said\n{printed}");
+            assert!(read > 0, "it ended, and said\n{printed}");
             let mut words = printed[start..].split_whitespace();
             if let Some(url) = words.find(|found| found.starts_with(word)) {
                 break url.trim_end_matches('/').to_owned();
@@ -86,10 +92,15 @@ impl Example {
     }
 
     /// Stops the program and returns everything that it has printed.
-    pub fn stop_and_read(mut self) -> String {
+    pub fn stop_and_read(self) -> String {
         self.signal("TERM");
+        self.end().1
+    }
+
+    /// Waits for the end of the program: how it ended, and everything that it has printed.
+    pub fn end(mut self) -> (ExitStatus, String) {
         self.stdout.read_to_string(&mut self.printed).expect("text");
-        self.printed.clone()
+        (self.wait(), self.printed.clone())
     }
 }
 

@@ -118,17 +118,13 @@ impl TestServer {
         &self,
         path: &str,
         headers: &[(&'static str, &str)],
-    ) -> Result<Client, Box<http::Response<Option<Vec<u8>>>>> {
+    ) -> Result<Client, Refusal> {
         let mut request = self.url(path).into_client_request().expect("a URL");
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).expect("a header value");
             request.headers_mut().insert(*name, value);
         }
-        match soon(tokio_tungstenite::connect_async(request)).await {
-            Ok((socket, response)) => Ok(Client { socket, response }),
-            Err(Error::Http(response)) => Err(response),
-            Err(error) => panic!("no answer to the handshake: {error}"),
-        }
+        Client::connect(request).await
     }
 
     /// Opens a WebSocket from another address of the loopback interface.
@@ -183,6 +179,9 @@ impl TestServer {
     }
 }
 
+/// The answer to a handshake that is none.
+pub type Refusal = Box<http::Response<Option<Vec<u8>>>>;
+
 /// A WebSocket client; every wait fails after [`SOON`].
 pub struct Client {
     /// The socket.
@@ -192,6 +191,15 @@ pub struct Client {
 }
 
 impl Client {
+    /// Opens a WebSocket, or returns the refusal.
+    pub async fn connect(request: impl IntoClientRequest + Unpin) -> Result<Self, Refusal> {
+        match soon(tokio_tungstenite::connect_async(request)).await {
+            Ok((socket, response)) => Ok(Self { socket, response }),
+            Err(Error::Http(response)) => Err(response),
+            Err(error) => panic!("no answer to the handshake: {error}"),
+        }
+    }
+
     /// Sends a message.
     pub async fn send(&mut self, message: impl Into<Message>) {
         soon(self.socket.send(message.into())).await.expect("send");

@@ -80,6 +80,33 @@ impl Request {
         &self.connection
     }
 
+    /// The same request with another message: for middleware that changes what goes on to the backend. Key, id and
+    /// media type stay those that the parser has read from the client's message.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// #[middleware]
+    /// async fn shout(req: Request, next: impl Next) -> Result<Reply> {
+    ///     let loud = req.message().as_text().map(str::to_uppercase);
+    ///     match loud {
+    ///         Some(loud) => next.run(req.with_message(loud)).await,
+    ///         None => next.run(req).await,
+    ///     }
+    /// }
+    ///
+    /// let gateway = gateway!(channel("/", with([shout], WebSocket::connect("ws://legacy:9000/"))));
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<Message>) -> Self {
+        if let KeyRepr::Slice(_) = self.key {
+            self.key = KeyRepr::Shared(self.key().into());
+        }
+        self.message = message.into();
+        self
+    }
+
     /// The same request with another handle to its connection, one that [intercepts](Connection::intercept). A handle to
     /// any other connection is ignored.
     ///

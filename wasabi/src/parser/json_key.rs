@@ -26,7 +26,8 @@ use crate::{Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Te
 /// ```
 ///
 /// * The key is a JSON string, without its escapes; a number or a boolean is taken as it is written (`7`,
-///   `true`). A message without a key, or with another value in its place, is answered `bad_request`.
+///   `true`). A message without a key, or with another value in its place, is answered `bad_request`, unless there
+///   is a key for it ([`or`](Self::or)).
 /// * The id is a JSON string or number and goes back as it was written. Anything else there is no id.
 /// * Of a repeated member the last one counts, as in serde_json and in browsers, so that the gateway routes by
 ///   the key that the backend will see.
@@ -41,6 +42,7 @@ use crate::{Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Te
 pub struct JsonKey {
     key: Pointer,
     id: Option<Pointer>,
+    or: Option<&'static str>,
 }
 
 impl JsonKey {
@@ -54,6 +56,7 @@ impl JsonKey {
         Self {
             key: Pointer::new(pointer.as_ref()),
             id: None,
+            or: None,
         }
     }
 
@@ -68,23 +71,59 @@ impl JsonKey {
         self.id = Some(Pointer::new(pointer.as_ref()));
         self
     }
+
+    /// Messages without a key have this one, whether they are JSON or not: for gateways that answer some messages
+    /// themselves and pass on the others.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// async fn aggregate(text: Text) -> Text {
+    ///     text
+    /// }
+    ///
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     parser = JsonKey::at("/method").or("passthrough"),
+    ///     match key {
+    ///         "aggregate" => aggregate,
+    ///         _ => WebSocket::connect("ws://legacy:9000/"),
+    ///     },
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn or(mut self, key: &'static str) -> Self {
+        self.or = Some(key);
+        self
+    }
 }
 
 impl Parser for JsonKey {
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>> {
         let text = match message {
             Message::Text(text) => text.as_str(),
-            Message::Binary(data) => std::str::from_utf8(data)
-                .map_err(|_| Error::bad_request("a binary message must be JSON in UTF-8"))?,
+            Message::Binary(data) => match (std::str::from_utf8(data), self.or) {
+                (Ok(text), _) => text,
+                (Err(_), Some(key)) => return Ok(Some(Envelope::from_static(key))),
+                (Err(_), None) => {
+                    return Err(Error::bad_request("a binary message must be JSON in UTF-8"));
+                }
+            },
         };
         let wanted = [
             Some(self.key.path()),
             self.id.as_ref().map(|pointer| pointer.path()),
         ];
-        let [key, id] = find(text, wanted).map_err(|Invalid| not_json(text))?;
-        let envelope = match key.and_then(|range| scalar(&text[range])) {
-            Some(key) => Envelope::new(key),
-            None => Envelope::invalid(Error::bad_request(format!(
+        let [key, id] = match (find(text, wanted), self.or) {
+            (Ok(found), _) => found,
+            (Err(Invalid), Some(key)) => return Ok(Some(Envelope::from_static(key))),
+            (Err(Invalid), None) => return Err(not_json(text)),
+        };
+        let envelope = match (key.and_then(|range| scalar(&text[range])), self.or) {
+            (Some(key), _) => Envelope::new(key),
+            (None, Some(key)) => Envelope::from_static(key),
+            (None, None) => Envelope::invalid(Error::bad_request(format!(
                 "no routing key, a string, at `{}`",
                 self.key.as_str()
             ))),

@@ -56,6 +56,25 @@ fn an_id_goes_back_as_it_was_written() {
 }
 
 #[test]
+fn messages_without_a_key_have_the_one_that_is_given_for_them() {
+    let parser = sum().or("other");
+    for (text, key, id) in [
+        (r#"{"action":"sum","id":7}"#, "sum", Some("7")),
+        (r#"{"ping":1,"id":7}"#, "other", Some("7")),
+        (r#"{"action":{},"id":7}"#, "other", Some("7")),
+        ("[]", "other", None),
+        ("not JSON", "other", None),
+        ("", "other", None),
+    ] {
+        let id = id.map(str::to_owned);
+        assert_eq!(parse(&parser, text), Ok((key.to_owned(), id)), "{text}");
+    }
+    let binary = Message::Binary(vec![0, 1, 255].into());
+    let envelope = parser.parse(&binary).expect("no error").expect("a request");
+    assert_eq!(envelope.into_test_parts().0, "other");
+}
+
+#[test]
 fn what_is_neither_string_nor_number_is_no_id() {
     for id in ["null", "true", "{}", "[7]"] {
         let text = format!(r#"{{"id":{id},"action":"sum"}}"#);
