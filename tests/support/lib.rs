@@ -1,5 +1,10 @@
 //! What the tests share: a gateway on a free port, and a client that does not wait for ever.
 
+/// The programs in it compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
+
 pub mod broker;
 pub mod chaos;
 pub mod drain;
