@@ -15,3 +15,9 @@ fn every_mistake_is_reported_at_its_place() {
 fn what_is_right_compiles() {
     trybuild::TestCases::new().pass("ui/pass/*.rs");
 }
+
+#[test]
+fn the_readme_shows_what_the_compiler_says() {
+    let said = include_str!("ui/fail/readme.stderr").replace("ui/fail/readme.rs", "src/main.rs");
+    assert!(include_str!("../README.md").contains(said.trim_end()));
+}
