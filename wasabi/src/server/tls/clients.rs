@@ -34,7 +34,7 @@ use crate::{Error, FromRequest, Request, Result};
 /// # fn name_of(certificate: &[u8]) -> String { String::new() }
 ///
 /// #[middleware(http)]
-/// async fn device(mut request: Request, next: Next) -> Response {
+/// async fn known_devices(mut request: Request, next: Next) -> Response {
 ///     if let Some(certificates) = request.extensions().get::<PeerCertificates>() {
 ///         let name = name_of(&certificates[0]);
 ///         Identity::new(Device { name }).insert_into(request.extensions_mut());
@@ -47,7 +47,7 @@ use crate::{Error, FromRequest, Request, Result};
 /// let tls = Tls::from_pem("cert.pem", "key.pem")?.client_auth(clients)?;
 /// let gateway = gateway!(channel(
 ///     "/",
-///     http = [device],
+///     http = [known_devices],
 ///     async |device: Identity<Device>| device.into_inner().name,
 /// ));
 /// Server::bind("0.0.0.0:443").tls(tls).serve(gateway).await?;
