@@ -68,7 +68,8 @@
 //!   nothing by declaration. Panics, timeouts and failed upstreams are error replies too.
 //! * Nothing grows without bound, whatever a client does: messages, requests in flight and what waits to be sent
 //!   are limited, and a client that does not read is closed.
-//! * Between the read buffer and the backend nothing is allocated, boxed or spawned per message.
+//! * Between the read buffer and the backend nothing is boxed or spawned per message, and nothing is allocated for one of
+//!   up to 8 KiB that comes in one piece.
 //!
 //! # Features
 //!
