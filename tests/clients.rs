@@ -1,5 +1,8 @@
 //! The examples, as programs of their own; the quickstart also asked by WebSocket clients that others wrote.
 
+#[path = "clients/conformance.rs"]
+mod conformance;
+
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
@@ -82,56 +85,6 @@ async fn nodes_http2_opens_websockets_on_streams() {
     }
 }
 
-/// Runs groups of Autobahn's cases, and tells how many there were. Each run has a `name` of its own.
-async fn autobahn(name: &str, url: String, groups: &[&str]) -> usize {
-    let reports = tools().join("kosoku-reports").join(name);
-    let mut kosoku = Command::new(tools().join("python/bin/kosoku"));
-    kosoku.args(["-m", "fuzzingclient", "-p", "4"]);
-    for group in groups {
-        kosoku.args(["-i", &format!("{group}.*")]);
-    }
-    kosoku.arg("-o").arg(&reports).arg(url);
-    let run = tokio::task::spawn_blocking(move || kosoku.output());
-    let output = run.await.expect("it runs").expect("kosoku is installed");
-    let index = std::fs::read(reports.join("index.json"))
-        .unwrap_or_else(|_| panic!("no report: {}", String::from_utf8_lossy(&output.stderr)));
-    let index: serde_json::Value = serde_json::from_slice(&index).expect("JSON");
-    let agents = index.as_object().expect("agents");
-    let cases: Vec<_> = agents
-        .values()
-        .flat_map(|agent| agent.as_object().expect("cases"))
-        .collect();
-    let failed: Vec<_> = cases
-        .iter()
-        .filter(|(_, case)| {
-            let good = |what: &str, also: &[&str]| {
-                let verdict = case[what].as_str().unwrap_or_default();
-                verdict == "OK" || also.contains(&verdict)
-            };
-            !good("behavior", &["NON-STRICT", "INFORMATIONAL"])
-                || !good("behaviorClose", &["INFORMATIONAL"])
-        })
-        .collect();
-    assert!(failed.is_empty(), "{failed:#?}");
-    cases.len()
-}
-
-const BASE: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "9", "10"];
-const COMPRESSION: [&str; 2] = ["12", "13"];
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs kosoku: run tests/run"]
-async fn every_case_of_the_autobahn_suite_passes() {
-    let server = serve(wasabi::gateway!(channel(
-        "/",
-        max_message_size = 16MiB,
-        async |message: wasabi::Message| message,
-    )))
-    .await;
-    let count = autobahn("plain", server.url("/"), &BASE).await;
-    assert!(count >= 301, "only {count} cases ran");
-}
-
 /// A channel whose messages are compressed each for itself, and one where they refer to earlier ones.
 fn compressing(threshold: usize) -> wasabi::Gateway {
     use wasabi::Compression;
@@ -152,21 +105,6 @@ fn compressing(threshold: usize) -> wasabi::Gateway {
             async |message: wasabi::Message| message,
         ),
     )
-}
-
-/// kosoku does not understand replies that are not compressed: the threshold is 0.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs kosoku: run tests/run"]
-async fn every_case_of_the_autobahn_suite_passes_where_messages_are_compressed() {
-    let server = serve(compressing(0)).await;
-    let count = autobahn("deflate", server.url("/"), &COMPRESSION).await;
-    assert!(count >= 216, "only {count} cases ran");
-    // Text, a small window, several offers.
-    let some = ["12.1", "13.3", "13.7"];
-    let count = autobahn("deflate-kept", server.url("/kept"), &some).await;
-    assert!(count >= 54, "only {count} cases ran");
-    let count = autobahn("deflate-base", server.url("/"), &BASE).await;
-    assert!(count >= 301, "only {count} cases ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]
