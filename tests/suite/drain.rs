@@ -1,16 +1,21 @@
 //! Drains under load, with each kind of backend. What a drain does with one connection is in `server.rs`.
 
-use std::{future::pending, time::Duration};
+use std::{
+    future::pending,
+    time::{Duration, Instant},
+};
 
-use tokio::time::sleep;
+use futures_util::{SinkExt, StreamExt};
+use tokio::time::{sleep, timeout};
+use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{
     prelude::*,
     queue::{Memory, Worker},
 };
 use wasabi_tests::{
-    drain::{ends_in_time, loses_nothing},
-    serve,
-    upstream::{mute_service, mute_websocket, slow_echo, slow_service},
+    drain::{ends_in_time, loses_nothing, passes_on_what_it_has_read},
+    serve, serve_with, soon,
+    upstream::{deaf_websocket, mute_service, mute_websocket, slow_echo, slow_service, ticker},
 };
 
 async fn echo(message: Message) -> Message {
@@ -63,6 +68,14 @@ async fn a_drain_under_load_loses_nothing_that_a_websocket_server_answers() {
 }
 
 #[tokio::test]
+async fn a_drain_under_load_passes_on_what_it_has_read_and_closes_both_sides_with_1012() {
+    let (addr, upstream) = ticker().await;
+    let url = format!("ws://{addr}/");
+    let server = serve(asked!(WebSocket::connect(url))).await;
+    passes_on_what_it_has_read(server, upstream).await;
+}
+
+#[tokio::test]
 async fn a_drain_under_load_loses_nothing_that_a_worker_answers() {
     let broker = Memory::new();
     employ(broker.worker("orders"));
@@ -100,6 +113,55 @@ async fn a_drain_ends_in_time_although_an_http_service_does_not_answer() {
 async fn a_drain_ends_in_time_although_a_websocket_server_does_not_answer() {
     let url = format!("ws://{}/", mute_websocket().await);
     ends_in_time(asked!(WebSocket::connect(url).correlate("/id"))).await;
+}
+
+/// What waits for room is answered, since it was not passed on.
+#[tokio::test]
+async fn a_drain_ends_in_time_although_a_websocket_server_takes_nothing() {
+    let url = format!("ws://{}/", deaf_websocket().await);
+    let limit = Duration::from_millis(300);
+    let server = serve_with(asked!(concurrency = 4, WebSocket::connect(url)), |server| {
+        server.drain_timeout(limit)
+    })
+    .await;
+    let (mut sender, mut receiver) = server.connect("/").await.socket.split();
+    let padding = "x".repeat(30_000);
+    let message = |id: usize| {
+        Frame::text(format!(
+            r#"{{"do":"tell","id":{id},"padding":"{padding}"}}"#
+        ))
+    };
+    let mut sent = 0;
+    // Until everything is full, the gateway's place for requests among it.
+    while timeout(Duration::from_millis(500), sender.send(message(sent)))
+        .await
+        .is_ok()
+    {
+        sent += 1;
+    }
+    let start = Instant::now();
+    let draining = tokio::spawn(server.drain());
+    let mut refused = Vec::new();
+    let close = loop {
+        match soon(receiver.next()).await {
+            Some(Ok(Frame::Text(text))) => {
+                let reply: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+                assert_eq!(reply["error"]["code"], "closing", "{reply}");
+                refused.push(reply["id"].as_u64().expect("an id"));
+            }
+            Some(Ok(Frame::Close(close))) => break close,
+            other => panic!("expected a refusal or a close frame, got {other:?}"),
+        }
+    };
+    assert_eq!(close.map(|close| close.code.into()), Some(1012_u16));
+    refused.sort_unstable();
+    assert!(refused.len() >= 4, "{refused:?}");
+    assert!(
+        refused.windows(2).all(|two| two[0] + 1 == two[1]),
+        "{refused:?}"
+    );
+    soon(draining).await.expect("ended").expect("drained");
+    assert!(start.elapsed() >= limit);
 }
 
 #[tokio::test]

@@ -10,11 +10,11 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
+use tokio::{sync::mpsc, task::JoinSet};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::Gateway;
 
-use crate::{Client, TestServer, serve_with, soon, until};
+use crate::{Client, TestServer, serve_with, soon, until, upstream::Got};
 
 const CLIENTS: usize = 20;
 /// Requests that a client has open.
@@ -82,6 +82,91 @@ async fn ask_until_the_end(mut client: Client, replies: Arc<AtomicUsize>) -> usi
     // Requests are read in their order: one without an outcome was not read, nor was any that came after it.
     assert!(outcomes[..ended].iter().all(|ended| *ended), "one was lost");
     refused
+}
+
+/// Drains a server that passes each message on to a [`ticker`](crate::upstream::ticker) while both sides send without a
+/// pause. What it has read of a client reaches the upstream, later messages are answered `closing`; what it has read of
+/// the upstream until then reaches the client; and both are closed with 1012.
+pub async fn passes_on_what_it_has_read(
+    server: TestServer,
+    mut upstream: mpsc::UnboundedReceiver<Got>,
+) {
+    let ticks = Arc::new(AtomicUsize::new(0));
+    let mut clients = JoinSet::new();
+    for name in 0..CLIENTS {
+        let client = server.connect("/").await;
+        clients.spawn(tell_until_the_end(client, name, Arc::clone(&ticks)));
+    }
+    until("they are at work", || {
+        ticks.load(Ordering::Relaxed) >= 20 * CLIENTS
+    })
+    .await;
+    server.drain().await.expect("drained");
+    let refused = clients.join_all().await;
+    for _ in 0..CLIENTS {
+        let got = soon(upstream.recv())
+            .await
+            .expect("the end of a connection");
+        assert_eq!(got.close, Some((1012, "server is restarting".to_owned())));
+        let sent = |text: &String| serde_json::from_str(text).expect("JSON");
+        let sent: Vec<Value> = got.texts.iter().map(sent).collect();
+        let name = sent[0]["name"].as_u64().expect("a name") as usize;
+        let passed_on = (0..sent.len()).map(|id| statement(name, id));
+        assert!(sent.iter().cloned().eq(passed_on), "{sent:?}");
+        let (_, refused) = refused
+            .iter()
+            .find(|(other, _)| *other == name)
+            .expect("it");
+        let later = sent.len()..sent.len() + refused.len();
+        assert!(
+            refused.iter().copied().eq(later),
+            "{} of {refused:?}",
+            sent.len()
+        );
+    }
+}
+
+fn statement(name: usize, id: usize) -> Value {
+    json!({"do": "tell", "id": id, "name": name})
+}
+
+/// The ids of the messages that came too late.
+async fn tell_until_the_end(
+    client: Client,
+    name: usize,
+    ticks: Arc<AtomicUsize>,
+) -> (usize, Vec<usize>) {
+    let (mut sender, mut receiver) = client.socket.split();
+    let telling = tokio::spawn(async move {
+        for id in 0.. {
+            let told = sender.send(Frame::text(statement(name, id).to_string()));
+            if told.await.is_err() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let (mut next, mut refused) = (0_u64, Vec::new());
+    let close = loop {
+        let text = match soon(receiver.next()).await {
+            Some(Ok(Frame::Text(text))) => text,
+            Some(Ok(Frame::Close(close))) => break close,
+            Some(Ok(Frame::Ping(_))) => continue,
+            other => panic!("expected a message or a close frame, got {other:?}"),
+        };
+        let message: Value = serde_json::from_str(&text).expect("JSON");
+        if message.is_number() {
+            assert_eq!(message, next);
+            next += 1;
+            ticks.fetch_add(1, Ordering::Relaxed);
+        } else {
+            assert_eq!(message["error"]["code"], "closing", "{message}");
+            refused.push(message["id"].as_u64().expect("an id") as usize);
+        }
+    };
+    assert_eq!(close.map(|close| close.code.into()), Some(1012_u16));
+    telling.abort();
+    (name, refused)
 }
 
 /// Drains a server whose channel `/` never answers: at the deadline every request is answered `closing`, every

@@ -4,7 +4,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::post};
 use futures_util::{SinkExt, StreamExt};
-use tokio::{io::AsyncReadExt, net::TcpListener, time::sleep};
+use tokio::{io::AsyncReadExt, net::TcpListener, sync::mpsc, time::sleep};
+use tokio_tungstenite::tungstenite::Message;
 
 const MOMENT: Duration = Duration::from_millis(5);
 
@@ -44,6 +45,68 @@ pub async fn slow_echo() -> SocketAddr {
                     }
                 }
             });
+        }
+    });
+    addr
+}
+
+/// What a [`ticker`] has got of one connection.
+pub struct Got {
+    /// The texts, in order.
+    pub texts: Vec<String>,
+    /// The code and the reason of the close frame, if there was one.
+    pub close: Option<(u16, String)>,
+}
+
+/// A WebSocket server that sends 0, 1, 2 and so on, whatever it gets, and tells at the end of each connection what that
+/// was.
+pub async fn ticker() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
+    let (listener, addr) = listen().await;
+    let (tell, told) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let tell = tell.clone();
+            tokio::spawn(async move {
+                let Ok(socket) = tokio_tungstenite::accept_async(stream).await else {
+                    return;
+                };
+                let (mut sender, mut receiver) = socket.split();
+                let ticking = tokio::spawn(async move {
+                    for tick in 0_u64.. {
+                        if sender.send(Message::text(tick.to_string())).await.is_err() {
+                            return;
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                });
+                let mut got = Got {
+                    texts: Vec::new(),
+                    close: None,
+                };
+                while let Some(Ok(message)) = receiver.next().await {
+                    match message {
+                        Message::Text(text) => got.texts.push(text.to_string()),
+                        Message::Close(Some(close)) => {
+                            got.close = Some((close.code.into(), close.reason.to_string()));
+                        }
+                        _ => {}
+                    }
+                }
+                ticking.abort();
+                let _ = tell.send(got);
+            });
+        }
+    });
+    (addr, told)
+}
+
+/// A WebSocket server that shakes hands and then reads nothing.
+pub async fn deaf_websocket() -> SocketAddr {
+    let (listener, addr) = listen().await;
+    tokio::spawn(async move {
+        let mut deaf = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            deaf.push(tokio_tungstenite::accept_async(stream).await);
         }
     });
     addr

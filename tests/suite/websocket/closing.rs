@@ -123,3 +123,61 @@ async fn a_drain_closes_client_and_upstream_with_1012() {
     assert_eq!(peer.closed().await.0, 1012);
     server.ended().await.expect("drained");
 }
+
+/// More than what the system keeps for a socket.
+const MANY: usize = 200;
+
+fn large(number: usize) -> String {
+    format!("{number:>65000}")
+}
+
+#[tokio::test]
+async fn what_a_client_has_sent_before_a_drain_reaches_an_upstream_that_reads_it_later() {
+    let mut upstream = Upstream::start().await;
+    let server = serve(gateway!(channel(
+        "/",
+        max_message_size = 64KiB,
+        concurrency = 256,
+        WebSocket::connect(upstream.url("/")),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for number in 0..MANY {
+        client.send(large(number)).await;
+    }
+    client.send(Message::Ping("read?".into())).await;
+    assert!(matches!(client.next().await, Message::Pong(_)));
+    let mut peer = upstream.accept().await;
+    server.handle.drain();
+    for number in 0..MANY {
+        assert_eq!(peer.text().await, large(number));
+    }
+    assert_eq!(client.closed().await.0, 1012);
+    assert_eq!(peer.closed().await.0, 1012);
+    server.ended().await.expect("drained");
+}
+
+#[tokio::test]
+async fn what_an_upstream_has_sent_before_a_drain_reaches_a_client_that_reads_it_later() {
+    let mut upstream = Upstream::start().await;
+    let server = serve(gateway!(channel(
+        "/",
+        send_buffer = 16MiB,
+        WebSocket::connect(upstream.url("/")).eager(),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    let mut peer = upstream.accept().await;
+    for number in 0..MANY {
+        peer.send(large(number)).await;
+    }
+    peer.send(Message::Ping("read?".into())).await;
+    assert!(matches!(peer.next().await, Message::Pong(_)));
+    server.handle.drain();
+    for number in 0..MANY {
+        assert_eq!(client.text().await, large(number));
+    }
+    assert_eq!(client.closed().await.0, 1012);
+    assert_eq!(peer.closed().await.0, 1012);
+    server.ended().await.expect("drained");
+}

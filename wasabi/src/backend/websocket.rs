@@ -68,6 +68,9 @@ use crate::{
 ///   nothing to the client (none at all, or 1002, which is about the gateway) it gets 1011, and so it does when
 ///   the upstream is lost, breaks the protocol, or takes nothing for the [`send_timeout`](Self::send_timeout).
 ///   See [`reconnect`](Self::reconnect). What was on its way is lost with the upstream.
+/// * When the server drains, what was read of either side before is passed on, and both are closed with 1012. A
+///   message that the client sends later is answered `closing`; what the upstream sends later is dropped, answers
+///   that nobody has told the gateway to wait for among it: [`correlate`](Self::correlate) does.
 ///
 /// A channel's clients wait for the upstream in the handshake at no time: they are connected first.
 #[derive(Debug)]
