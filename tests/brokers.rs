@@ -282,6 +282,10 @@ macro_rules! built_with {
     }};
 }
 
+mod brokers {
+    mod traces;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
 async fn a_queue_outlives_redis() {

@@ -20,6 +20,7 @@ mod suite {
     mod http_backend;
     mod intercept;
     mod listeners;
+    mod otel;
     mod queue;
     mod registry;
     mod regressions;

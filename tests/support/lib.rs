@@ -11,6 +11,7 @@ pub mod drain;
 pub mod example;
 mod gate;
 pub mod raw;
+pub mod traces;
 pub mod upstream;
 
 use std::{

@@ -86,6 +86,7 @@
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
 //! | `metrics` | `Measure::metrics`, the process's metrics | |
+//! | `otel` | spans of [`Trace`](middleware::request::Trace) go on in upstreams: W3C Trace Context, by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
 #[doc(hidden)]
@@ -111,6 +112,8 @@ mod server;
 mod sync;
 #[cfg(test)]
 mod testing;
+#[cfg(feature = "otel")]
+mod trace_context;
 
 use __private as private;
 

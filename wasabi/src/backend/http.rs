@@ -35,6 +35,8 @@ use crate::{Backend, Error, Lifecycle, Request, Result};
 ///   `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one, unless
 ///   [`content_type`](Self::content_type) says otherwise.
 /// * A request that depends on the message in other ways is made by a function: [`Http::with`].
+/// * With the cargo feature `otel` it carries the [trace context](crate::middleware::request::Trace#upstreams) of the
+///   current span.
 ///
 /// # Reply
 ///
@@ -295,6 +297,8 @@ impl<T: Target> Http<T> {
                 .entry(header::CONTENT_TYPE)
                 .or_insert_with(|| HeaderValue::from_static(content_type));
         }
+        #[cfg(feature = "otel")]
+        crate::trace_context::inject(&mut crate::trace_context::HttpHeaders(headers));
         Ok(request)
     }
 }

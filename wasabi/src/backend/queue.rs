@@ -180,6 +180,9 @@ impl<T: Transport> Queue<T> {
 
     /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
     /// `bad_request`. `id`, `kind`, `payload`, `reply_to` and `expires_at` are in use already.
+    ///
+    /// With the cargo feature `otel` messages have the headers of the
+    /// [trace context](crate::middleware::request::Trace#upstreams) too.
     pub fn header(
         mut self,
         name: &'static str,
@@ -308,15 +311,17 @@ impl Settings {
         }
     }
 
-    fn headers(&self, req: &Request) -> Result<Vec<(&'static str, String)>> {
+    fn headers(&self, req: &Request) -> Result<Vec<(Cow<'static, str>, String)>> {
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let value = value(req);
-            if value.contains(['\r', '\n', '\0']) {
+            if !is_header_value(&value) {
                 return Err(Error::bad_request("this does not fit into a header"));
             }
-            headers.push((*name, value));
+            headers.push((Cow::Borrowed(*name), value));
         }
+        #[cfg(feature = "otel")]
+        crate::trace_context::inject(&mut crate::trace_context::MessageHeaders(&mut headers));
         Ok(headers)
     }
 
@@ -325,13 +330,11 @@ impl Settings {
             check_topic(topic).map_err(|mistake| format!("the topic {topic:?} {mistake}"))?;
         }
         for (name, _) in &self.headers {
-            let fits =
-                |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-            if name.is_empty() || !name.bytes().all(fits) {
-                return Err(format!("`{name}` is not a header name"));
-            }
             if RESERVED.contains(name) {
                 return Err(format!("the header `{name}` is in use already"));
+            }
+            if !is_header_name(name) {
+                return Err(format!("`{name}` is not a header name"));
             }
         }
         for (name, zero) in [
@@ -346,6 +349,16 @@ impl Settings {
         }
         Ok(())
     }
+}
+
+/// Whether the headers of every broker may have this name.
+pub(crate) fn is_header_name(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    !name.is_empty() && name.bytes().all(fits) && !RESERVED.contains(&name)
+}
+
+pub(crate) fn is_header_value(value: &str) -> bool {
+    !value.contains(['\r', '\n', '\0'])
 }
 
 fn check_topic(topic: &str) -> Result<(), &'static str> {

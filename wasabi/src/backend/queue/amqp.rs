@@ -218,7 +218,10 @@ impl Session for AmqpSession {
         if !message.headers.is_empty() {
             let mut headers = FieldTable::default();
             for (name, value) in message.headers {
-                headers.insert((*name).into(), AMQPValue::LongString(value.as_str().into()));
+                headers.insert(
+                    name.as_ref().into(),
+                    AMQPValue::LongString(value.as_str().into()),
+                );
             }
             properties = properties.with_headers(headers);
         }

@@ -1,6 +1,7 @@
 //! A broker inside the process.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, VecDeque},
     fmt,
     future::pending,
@@ -226,7 +227,7 @@ pub struct Job {
     topic: String,
     message: Message,
     id: CorrelationId,
-    headers: Vec<(&'static str, String)>,
+    headers: Vec<(Cow<'static, str>, String)>,
     inbox: Option<Inbox>,
 }
 
@@ -248,7 +249,7 @@ impl Job {
 
     /// The value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let header = self.headers.iter().find(|(header, _)| *header == name);
+        let header = self.headers.iter().find(|(header, _)| header == name);
         header.map(|(_, value)| value.as_str())
     }
 

@@ -216,7 +216,7 @@ impl Session for RedisSession {
             add.arg("expires_at").arg(expires_at(message.expires_in));
         }
         for (name, value) in message.headers {
-            add.arg(*name).arg(value);
+            add.arg(name.as_ref()).arg(value);
         }
         match add.exec_async(&mut self.publisher.clone()).await {
             Ok(()) => Ok(()),

@@ -1,6 +1,6 @@
 //! What a queue needs of a broker.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use super::{CorrelationId, Inbox};
 use crate::{BoxError, Message, Request, Result};
@@ -93,7 +93,7 @@ pub struct Outgoing<'a> {
     /// Whether somebody waits for a reply; if not, the message carries no reply address.
     pub expects_reply: bool,
     /// Names and values of the headers; without carriage return, line feed and NUL.
-    pub headers: &'a [(&'static str, String)],
+    pub headers: &'a [(Cow<'static, str>, String)],
     /// When nobody will wait for the reply any more, from now. A broker or worker may throw the message away then.
     pub expires_in: Duration,
 }

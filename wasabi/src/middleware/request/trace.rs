@@ -2,6 +2,11 @@
 
 use tracing::{Instrument, Level, Span, field};
 
+#[cfg(feature = "otel")]
+use {
+    crate::trace_context, opentelemetry::trace::Status, tracing_opentelemetry::OpenTelemetrySpanExt,
+};
+
 use crate::{Error, Middleware, Next, Reply, Request, Result};
 
 /// Puts each request into a [tracing](https://docs.rs/tracing) span.
@@ -32,19 +37,38 @@ use crate::{Error, Middleware, Next, Reply, Request, Result};
 /// ));
 /// # drop(gateway);
 /// ```
+#[cfg_attr(feature = "otel", doc = include_str!("trace/otel.md"))]
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Trace(());
+pub struct Trace {
+    #[cfg(feature = "otel")]
+    links_handshake: bool,
+}
 
 impl Trace {
     /// A span for each request.
     pub const fn new() -> Self {
-        Self(())
+        Self {
+            #[cfg(feature = "otel")]
+            links_handshake: false,
+        }
     }
-}
 
-impl Middleware for Trace {
-    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let span = tracing::span!(
+    /// Links each span to the one that the client's handshake names in its header `traceparent`, if it does. Needs the
+    /// cargo feature `otel`.
+    ///
+    /// Off if not set, since anybody can write anything into that header. It is a link and not a parent: a connection has
+    /// many requests, over hours, and they would all be one trace; and with a parent the client would decide which traces
+    /// are kept. A link says where a trace came from, and nothing else.
+    #[cfg(feature = "otel")]
+    #[must_use]
+    pub const fn link_handshake(mut self) -> Self {
+        self.links_handshake = true;
+        self
+    }
+
+    fn span(&self, req: &Request) -> Span {
+        #[cfg(not(feature = "otel"))]
+        return tracing::span!(
             Level::INFO,
             "request",
             route = req.route(),
@@ -52,14 +76,53 @@ impl Middleware for Trace {
             id = req.id().map(field::display),
             outcome = field::Empty,
         );
+        #[cfg(feature = "otel")]
+        {
+            let span = tracing::span!(
+                Level::INFO,
+                "request",
+                otel.kind = "server",
+                otel.name = req.route(),
+                route = req.route(),
+                connection = %req.connection().id(),
+                id = req.id().map(field::display),
+                outcome = field::Empty,
+            );
+            if self.links_handshake && !span.is_disabled() {
+                span.add_link(trace_context::remote(req.connection().headers()));
+            }
+            span
+        }
+    }
+}
+
+impl Middleware for Trace {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        let span = self.span(&req);
         let mut ending = Ending {
             span: span.clone(),
             is_known: false,
         };
         let outcome = next.run(req).instrument(span).await;
+        #[cfg(feature = "otel")]
+        if let Err(error) = &outcome
+            && is_failure(error)
+        {
+            ending.span.set_status(Status::error(error.to_string()));
+        }
         ending.record(outcome.as_ref().map_or_else(Error::code, |_| "ok"));
         outcome
     }
+}
+
+/// Whether it is the gateway or an upstream that failed, and not the client.
+#[cfg(feature = "otel")]
+fn is_failure(error: &Error) -> bool {
+    let own = matches!(
+        error,
+        Error::BreakerOpen | Error::Internal(_) | Error::Overloaded
+    );
+    own || error.upstream_failure().is_some()
 }
 
 struct Ending {
@@ -154,12 +217,12 @@ mod tests {
         let log = log.0.lock().expect("not poisoned");
         let log = String::from_utf8_lossy(&log);
         let expected = [
-            "request{route=\"r\" connection=3 id=7}: wasabi::middleware::request::trace::tests: inside",
-            "request{route=\"r\" connection=3 id=7 outcome=\"ok\"}",
-            "request{route=\"r\" connection=3}: wasabi::middleware::request::trace::tests: inside",
-            "request{route=\"r\" connection=3 outcome=\"no_route\"}",
-            "request{route=\"r\" connection=3 id=\"a\"}: wasabi::middleware::request::trace::tests: inside",
-            "request{route=\"r\" connection=3 id=\"a\" outcome=\"cancelled\"}",
+            "route=\"r\" connection=3 id=7}: wasabi::middleware::request::trace::tests: inside",
+            "route=\"r\" connection=3 id=7 outcome=\"ok\"}",
+            "route=\"r\" connection=3}: wasabi::middleware::request::trace::tests: inside",
+            "route=\"r\" connection=3 outcome=\"no_route\"}",
+            "route=\"r\" connection=3 id=\"a\"}: wasabi::middleware::request::trace::tests: inside",
+            "route=\"r\" connection=3 id=\"a\" outcome=\"cancelled\"}",
         ];
         let lines: Vec<_> = log.lines().collect();
         assert_eq!(lines.len(), expected.len(), "{log}");

@@ -1,0 +1,69 @@
+//! Spans as a program exports them, and what tells upstreams of them.
+
+use opentelemetry::{KeyValue, Value, trace::TracerProvider as _};
+use opentelemetry_sdk::{
+    propagation::TraceContextPropagator,
+    trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData},
+};
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::layer::SubscriberExt;
+
+/// What a program does that exports its spans; here to memory, and for this thread only.
+pub struct Exporting {
+    spans: InMemorySpanExporter,
+    _provider: SdkTracerProvider,
+    _guard: DefaultGuard,
+}
+
+impl Exporting {
+    /// Keeps every trace.
+    pub fn all() -> Self {
+        Self::sampling(Sampler::AlwaysOn)
+    }
+
+    /// Keeps some.
+    pub fn sampling(sampler: Sampler) -> Self {
+        let spans = InMemorySpanExporter::default();
+        let provider = SdkTracerProvider::builder()
+            .with_sampler(sampler)
+            .with_simple_exporter(spans.clone())
+            .build();
+        opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+        let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("gateway"));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        Self {
+            spans,
+            _provider: provider,
+            _guard: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// Every span that has ended.
+    pub fn ended(&self) -> Vec<SpanData> {
+        self.spans.get_finished_spans().expect("they are there")
+    }
+
+    /// The span of the request with this id, which has ended.
+    pub fn of(&self, id: usize) -> SpanData {
+        let mut found = self.ended();
+        found.retain(|span| attribute(span, "id") == Some(id.to_string()));
+        assert_eq!(found.len(), 1, "spans of the request {id}");
+        found.remove(0)
+    }
+}
+
+/// The text of an attribute.
+pub fn attribute(span: &SpanData, name: &str) -> Option<String> {
+    let find = |attribute: &&KeyValue| attribute.key.as_str() == name;
+    let attribute = span.attributes.iter().find(find)?;
+    match &attribute.value {
+        Value::String(text) => Some(text.to_string()),
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+/// What an upstream has to get, so that its spans become children of this one.
+pub fn traceparent(span: &SpanData) -> String {
+    let context = &span.span_context;
+    format!("00-{}-{}-01", context.trace_id(), context.span_id())
+}

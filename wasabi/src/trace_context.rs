@@ -1,0 +1,71 @@
+//! The trace context of the current span, by OpenTelemetry, in what goes to upstreams.
+
+#[cfg(feature = "queue")]
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use opentelemetry::{
+    Context, global,
+    propagation::{Extractor, Injector},
+    trace::{SpanContext, TraceContextExt},
+};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// Sets what the global propagator makes of the current span, if there is one that is exported.
+pub(crate) fn inject(carrier: &mut dyn Injector) {
+    let context = Span::current().context();
+    if context.span().span_context().is_valid() {
+        global::get_text_map_propagator(|propagator| propagator.inject_context(&context, carrier));
+    }
+}
+
+/// The span that the headers of a handshake tell of; it is not valid if there is none.
+pub(crate) fn remote(headers: &HeaderMap) -> SpanContext {
+    let context = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &Handshake(headers))
+    });
+    context.span().span_context().clone()
+}
+
+/// Headers of an HTTP request. What is there already under these names is about another span, and is replaced.
+pub(crate) struct HttpHeaders<'a>(pub(crate) &'a mut HeaderMap);
+
+impl Injector for HttpHeaders<'_> {
+    fn set(&mut self, name: &str, value: String) {
+        let Ok(name) = HeaderName::try_from(name) else {
+            return;
+        };
+        self.0.remove(&name);
+        if let (false, Ok(value)) = (value.is_empty(), HeaderValue::try_from(value)) {
+            self.0.insert(name, value);
+        }
+    }
+}
+
+/// Headers of a message for a broker, likewise.
+#[cfg(feature = "queue")]
+pub(crate) struct MessageHeaders<'a>(pub(crate) &'a mut Vec<(Cow<'static, str>, String)>);
+
+#[cfg(feature = "queue")]
+impl Injector for MessageHeaders<'_> {
+    fn set(&mut self, name: &str, value: String) {
+        use crate::backend::queue::{is_header_name, is_header_value};
+        self.0.retain(|(other, _)| other != name);
+        if !value.is_empty() && is_header_name(name) && is_header_value(&value) {
+            self.0.push((Cow::Owned(name.to_owned()), value));
+        }
+    }
+}
+
+struct Handshake<'a>(&'a HeaderMap);
+
+impl Extractor for Handshake<'_> {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.keys().map(HeaderName::as_str).collect()
+    }
+}
