@@ -21,7 +21,7 @@ use self::{
     report::Results,
     server::Server,
 };
-use crate::load::{self, Outcome, Window};
+use crate::load::{self, Load, Outcome, Window};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -167,13 +167,11 @@ fn measure(
     let server = Server::start(built, contender, url);
     cores.pin_load(contender.threads);
     let server = server?;
-    let outcome = load::run(
-        work.kind,
-        &work.load,
-        server.addr,
-        Some(server.pid()),
-        window,
-    )?;
+    let load = Load {
+        payload: contender.payload.unwrap_or(work.load.payload),
+        ..work.load
+    };
+    let outcome = load::run(work.kind, &load, server.addr, Some(server.pid()), window)?;
     match outcome.complaint() {
         Some(why) => Err(why),
         None => Ok(outcome),

@@ -6,6 +6,7 @@ mod engine;
 mod frames;
 mod histogram;
 pub(crate) mod process;
+mod socket_io;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -19,7 +20,7 @@ pub(crate) struct Load {
     /// Messages in flight on each connection.
     pub(crate) depth: usize,
     pub(crate) payload: Payload,
-    /// Bytes of one message.
+    /// Bytes of one message; of its arguments, if it is a call.
     pub(crate) size: usize,
     /// The one answer to everything; the message itself if there is none.
     pub(crate) answer: Option<&'static str>,
@@ -31,6 +32,10 @@ pub(crate) enum Payload {
     Binary,
     /// JSON objects whose `action` is one of `route.00` to `route.15`.
     Json,
+    /// Calls of JSON-RPC 2.0 to methods of these names, answered in any order with what they were called with.
+    JsonRpc,
+    /// The same as events of Socket.IO that ask to be acknowledged. Pings are not answered.
+    SocketIo,
 }
 
 /// What is measured.

@@ -2,6 +2,7 @@
 
 mod axum_ws;
 mod broadcast;
+mod calls;
 mod echo;
 mod http_gateway;
 mod libraries;
@@ -82,6 +83,9 @@ fn main() -> Result<(), Failure> {
         "proxy-split" => run(threads, proxy::two_tasks(args)),
         "broadcast-raw" => run(threads, broadcast::raw(args)),
         "broadcast-axum" => run(threads, broadcast::axum(args)),
+        "calls-axum" => run(threads, calls::axum(args)),
+        "jsonrpsee" => run(threads, calls::jsonrpsee(args)),
+        "socketioxide" => run(threads, calls::socketioxide(args)),
         "http-upstream" => run(threads, upstream::http(args)),
         _ => Err(format!("there is no server {name}").into()),
     }

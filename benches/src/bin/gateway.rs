@@ -1,9 +1,10 @@
 //! The gateways that are measured:
-//! `gateway echo|routed|http|passthrough --addr 127.0.0.1:9001 [--upstream URL] [--threads N]`.
+//! `gateway echo|routed|calls|http|passthrough|broadcast --addr 127.0.0.1:9001 [--upstream URL] [--threads N]`.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
 use wasabi::prelude::*;
 
 /// A gateway to be measured.
@@ -27,6 +28,8 @@ enum Kind {
     Echo,
     /// JSON messages with the key at `/action`, 16 routes, a timeout and a throttle around them.
     Routed,
+    /// Calls of JSON-RPC to 16 methods, answered with what they were called with.
+    Calls,
     /// Every message is POSTed to the upstream.
     Http,
     /// Every message is forwarded to a WebSocket server.
@@ -72,6 +75,62 @@ fn routed() -> Gateway {
     ))
 }
 
+#[derive(Deserialize)]
+struct Call {
+    id: u64,
+    params: Params,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Params {
+    from: String,
+    price: f64,
+    text: String,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    jsonrpc: &'static str,
+    id: u64,
+    result: Params,
+}
+
+/// Answers a call with what it was called with.
+#[backend]
+async fn call(Json(call): Json<Call>) -> Json<Answer> {
+    Json(Answer {
+        jsonrpc: "2.0",
+        id: call.id,
+        result: call.params,
+    })
+}
+
+fn calls() -> Gateway {
+    gateway!(channel(
+        "/",
+        parser = JsonKey::at("/method").id("/id"),
+        match key {
+            "route.00" => call,
+            "route.01" => call,
+            "route.02" => call,
+            "route.03" => call,
+            "route.04" => call,
+            "route.05" => call,
+            "route.06" => call,
+            "route.07" => call,
+            "route.08" => call,
+            "route.09" => call,
+            "route.10" => call,
+            "route.11" => call,
+            "route.12" => call,
+            "route.13" => call,
+            "route.14" => call,
+            "route.15" => call,
+            _ => NoRoute,
+        },
+    ))
+}
+
 fn http(upstream: &str) -> Gateway {
     gateway!(channel("/", Http::post(upstream)))
 }
@@ -100,6 +159,7 @@ fn main() -> ExitCode {
     let gateway = match args.kind {
         Kind::Echo => echoing(),
         Kind::Routed => routed(),
+        Kind::Calls => calls(),
         Kind::Http => http(&upstream),
         Kind::Passthrough => passthrough(&upstream),
         Kind::Broadcast => broadcasting(),

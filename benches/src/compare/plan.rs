@@ -8,6 +8,8 @@ pub(super) struct Contender {
     pub(super) name: &'static str,
     pub(super) program: Program,
     pub(super) threads: usize,
+    /// What it is sent, where its protocol is another one.
+    pub(super) payload: Option<Payload>,
 }
 
 /// How it is started.
@@ -39,6 +41,7 @@ const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
         name,
         program: Program::Gateway(kind),
         threads: 1,
+        payload: None,
     }
 }
 
@@ -47,6 +50,7 @@ const fn peer(name: &'static str, peer: &'static str) -> Contender {
         name,
         program: Program::Peer(peer),
         threads: 1,
+        payload: None,
     }
 }
 
@@ -63,6 +67,7 @@ const ECHO: &[Contender] = &[
         name: "ws (Node.js)",
         program: Program::Node,
         threads: 1,
+        payload: None,
     },
 ];
 
@@ -70,6 +75,16 @@ const ROUTED: &[Contender] = &[
     wasabi("wasabi, routed", "routed"),
     wasabi("wasabi, echo", "echo"),
     peer("axum ws tuned, serde_json::Value and match", "axum-routed"),
+];
+
+const CALLS: &[Contender] = &[
+    wasabi("wasabi, JSON-RPC", "calls"),
+    peer("axum ws tuned, structs and match, JSON-RPC", "calls-axum"),
+    peer("jsonrpsee, JSON-RPC", "jsonrpsee"),
+    Contender {
+        payload: Some(Payload::SocketIo),
+        ..peer("socketioxide, Socket.IO", "socketioxide")
+    },
 ];
 
 const HTTP: &[Contender] = &[
@@ -164,6 +179,15 @@ pub(super) const WORK: &[Work] = &[
             ..text(100, 32, 128)
         },
         ROUTED,
+    ),
+    messages(
+        "calls",
+        "Calls by name, 96 bytes of JSON there and back, 100 connections, 32 calls in flight",
+        Load {
+            payload: Payload::JsonRpc,
+            ..text(100, 32, 96)
+        },
+        CALLS,
     ),
     Work {
         upstream: Some(("http", &peer("HTTP upstream", "http-upstream"))),

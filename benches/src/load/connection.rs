@@ -11,8 +11,9 @@ use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::{
-    Histogram, Load,
-    frames::{self, Check, Ring},
+    Histogram, Load, Payload,
+    frames::{Check, Ring},
+    socket_io,
 };
 
 /// Key and accept value of the example in RFC 6455, section 1.3.
@@ -31,6 +32,8 @@ pub(super) struct Connection {
     pub(super) state: State,
     /// The server's part of the handshake.
     head: Vec<u8>,
+    /// Where a session of Socket.IO has to begin before anything is sent.
+    session: Option<socket_io::Session>,
     ring: Ring,
     check: Check,
     /// Messages that are written as a whole.
@@ -67,6 +70,9 @@ impl Connection {
             stream: socket.into(),
             state: State::Handshake,
             head: Vec::new(),
+            session: messages
+                .filter(|load| load.payload == Payload::SocketIo)
+                .map(|_| socket_io::Session::default()),
             ring: messages.map_or_else(Ring::default, |load| Ring::new(index, load)),
             check: Check::default(),
             sent: 0,
@@ -88,7 +94,14 @@ impl Connection {
         if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
             return Err(io::Error::other(format!("handshake refused: {head}")));
         }
-        if self.head.len() > end + 4 {
+        let said = &self.head[end + 4..];
+        if let Some(session) = &mut self.session {
+            let Some(rest) = session.begin(said, &mut self.stream)? else {
+                return Ok(());
+            };
+            let fed = self.check.feed(rest, &self.ring, 0);
+            fed.map_err(io::Error::other)?;
+        } else if !said.is_empty() {
             return Err(io::Error::other("the server spoke first"));
         }
         self.head = Vec::new();
@@ -137,16 +150,11 @@ impl Connection {
     pub(super) fn replies(
         &mut self,
         data: &[u8],
-        load: &Load,
         mut latency: Option<&mut Histogram>,
     ) -> io::Result<u64> {
         let before = self.check.received;
-        let (ring, opcode) = (&self.ring, frames::opcode(load.payload));
-        match load.answer {
-            Some(answer) => self.check.feed(data, opcode, |_| answer.as_bytes()),
-            None => self.check.feed(data, opcode, |number| ring.payload(number)),
-        }
-        .map_err(io::Error::other)?;
+        let fed = self.check.feed(data, &self.ring, self.sent);
+        fed.map_err(io::Error::other)?;
         let received = self.check.received;
         if self.check.closed {
             self.state = State::Gone;

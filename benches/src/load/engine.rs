@@ -14,9 +14,10 @@ use rustix::{
 };
 
 use super::{
-    Histogram, Load, Outcome, Window,
+    Histogram, Load, Outcome, Payload, Window,
     connection::{Connection, KEY, State},
     process::{self, Usage},
+    socket_io,
 };
 
 /// How long replies are waited for after the window.
@@ -54,6 +55,10 @@ struct Start {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(load: &'a Load, addr: SocketAddr, pid: Option<u32>) -> io::Result<Self> {
+        let path = match load.payload {
+            Payload::SocketIo => socket_io::PATH,
+            _ => "/",
+        };
         Ok(Self {
             load,
             addr,
@@ -62,7 +67,7 @@ impl<'a> Engine<'a> {
             connections: Vec::with_capacity(load.connections),
             scratch: vec![0; 256 * 1024],
             request: format!(
-                "GET / HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
             )
             .into_bytes(),
@@ -317,7 +322,7 @@ impl<'a> Engine<'a> {
             }
             State::Open => {
                 let timed = (!self.shares_messages).then_some(&mut self.latency);
-                self.received += connection.replies(data, self.load, timed)?;
+                self.received += connection.replies(data, timed)?;
                 if connection.state == State::Gone {
                     return self.gone(index);
                 }

@@ -1,78 +1,99 @@
 //! The client's frames, made beforehand, and a check of the server's.
 
-use super::{Load, Payload};
+use super::{Load, Payload, socket_io};
 
 /// The messages that one connection sends in turns, laid out twice in a row: any run of up to all of them is
-/// contiguous.
+/// contiguous. Beside them what must come back.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
-    payloads: Vec<Vec<u8>>,
     wire: Vec<u8>,
     pub(crate) frame_len: usize,
+    depth: usize,
+    /// Of each message, or the one of all.
+    replies: Vec<Vec<u8>>,
+    opcode: u8,
+    /// Replies come in the order of their messages.
+    in_order: bool,
+    /// A message that is no reply.
+    ping: Option<&'static [u8]>,
 }
 
 impl Ring {
     pub(crate) fn new(connection: usize, load: &Load) -> Self {
-        let payloads: Vec<Vec<u8>> = (0..load.depth)
-            .map(|index| payload(load.payload, connection, index, load.size))
-            .collect();
-        let opcode = opcode(load.payload);
+        let opcode = match load.payload {
+            Payload::Binary => 2,
+            Payload::Text | Payload::Json | Payload::JsonRpc | Payload::SocketIo => 1,
+        };
+        let (bodies, replies): (Vec<_>, Vec<_>) = (0..load.depth)
+            .map(|index| exchange(load.payload, connection, index, load.size))
+            .unzip();
         let mut wire = Vec::new();
-        for (index, body) in payloads.iter().chain(&payloads).enumerate() {
+        for (index, body) in bodies.iter().chain(&bodies).enumerate() {
             let number = (connection * load.depth + index % load.depth) as u32 + 1;
             let mask = (0x9e37_79b9_u32.wrapping_mul(number) | 1).to_be_bytes();
             push_frame(&mut wire, opcode, mask, body);
         }
-        let frame_len = wire.len() / (2 * load.depth);
         Self {
-            payloads,
+            frame_len: wire.len() / (2 * load.depth),
             wire,
-            frame_len,
+            depth: load.depth,
+            replies: match load.answer {
+                Some(answer) => vec![answer.into()],
+                None => replies,
+            },
+            opcode,
+            in_order: !matches!(load.payload, Payload::JsonRpc | Payload::SocketIo),
+            ping: (load.payload == Payload::SocketIo).then_some(socket_io::PING),
         }
     }
 
     /// The bytes of `count` messages from message `first` on, less the first `skip` bytes.
     pub(crate) fn wire(&self, first: u64, count: usize, skip: usize) -> &[u8] {
-        let start = self.index(first) * self.frame_len;
-        let count = count.min(self.payloads.len());
+        let start = (first % self.depth as u64) as usize * self.frame_len;
+        let count = count.min(self.depth);
         &self.wire[start + skip..start + count * self.frame_len]
     }
 
-    pub(crate) fn payload(&self, message: u64) -> &[u8] {
-        &self.payloads[self.index(message)]
-    }
-
-    fn index(&self, message: u64) -> usize {
-        (message % self.payloads.len() as u64) as usize
+    fn reply(&self, message: u64) -> &[u8] {
+        &self.replies[(message % self.replies.len() as u64) as usize]
     }
 }
 
-pub(crate) fn opcode(payload: Payload) -> u8 {
-    match payload {
-        Payload::Text | Payload::Json => 1,
-        Payload::Binary => 2,
-    }
-}
-
-/// ASCII that names its connection and its place in the ring.
-fn payload(kind: Payload, connection: usize, index: usize, size: usize) -> Vec<u8> {
-    let filler = (0..size).map(|i| b'a' + ((i * 7 + connection + index) % 26) as u8);
-    let mut body = match kind {
-        Payload::Text | Payload::Binary => format!("{connection:06}.{index:05} ").into_bytes(),
-        Payload::Json => {
-            format!(r#"{{"id":{index},"action":"route.{:02}","from":"{connection:06}","params":{{"price":101.25,"text":""#, index % 16)
-                .into_bytes()
-        }
+/// What is sent, which names its connection and its place in the ring, and what must come back.
+fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec<u8>, Vec<u8>) {
+    let route = index % 16;
+    let (start, end) = match kind {
+        Payload::Text | Payload::Binary => (format!("{connection:06}.{index:05} "), ""),
+        Payload::Json => (
+            format!(
+                r#"{{"id":{index},"action":"route.{route:02}","from":"{connection:06}","params":{{"price":101.25,"text":""#
+            ),
+            r#""}}"#,
+        ),
+        Payload::JsonRpc | Payload::SocketIo => (
+            format!(r#"{{"from":"{connection:06}","price":101.25,"text":""#),
+            r#""}"#,
+        ),
     };
-    let end: &[u8] = if kind == Payload::Json {
-        br#""}}"#
-    } else {
-        b""
-    };
+    let filler = (0..size).map(|i| (b'a' + ((i * 7 + connection + index) % 26) as u8) as char);
+    let mut body = start;
     body.extend(filler);
     body.truncate(size.saturating_sub(end.len()));
-    body.extend_from_slice(end);
-    body
+    body += end;
+    // As long for every message.
+    let id = 100_000 + index;
+    let (sent, reply) = match kind {
+        Payload::Text | Payload::Binary | Payload::Json => (body.clone(), body),
+        Payload::JsonRpc => (
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"route.{route:02}","params":{body}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{body}}}"#),
+        ),
+        Payload::SocketIo => (
+            format!(r#"42{id}["route.{route:02}",{body}]"#),
+            format!("43{id}[{body}]"),
+        ),
+    };
+    (sent.into_bytes(), reply.into_bytes())
 }
 
 fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
@@ -92,7 +113,8 @@ fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
     wire.extend(body.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
 }
 
-/// Reads the server's frames and compares every byte of every reply with what it must be; copies nothing.
+/// Reads the server's frames and compares every byte of every reply with what it must be. Replies in order are not
+/// copied for that.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
     header: [u8; 14],
@@ -107,31 +129,33 @@ pub(crate) struct Check {
     /// Bytes of the current message so far.
     len: usize,
     is_wrong: bool,
+    /// The current message so far, where replies may come in any order.
+    body: Vec<u8>,
+    /// How often each message of the ring has been answered, likewise.
+    answered: Vec<u64>,
     pub(crate) received: u64,
     pub(crate) wrong: u64,
     pub(crate) closed: bool,
 }
 
 impl Check {
-    /// Takes what has been read. `expected` is the reply of a number.
-    pub(crate) fn feed<'e>(
+    /// Takes what has been read after so many messages have been sent.
+    pub(crate) fn feed(
         &mut self,
         mut data: &[u8],
-        opcode: u8,
-        expected: impl Fn(u64) -> &'e [u8],
+        ring: &Ring,
+        sent: u64,
     ) -> Result<(), &'static str> {
         loop {
             if !self.in_frame {
                 if data.is_empty() || !self.header(&mut data) {
                     return Ok(());
                 }
-                self.start(opcode)?;
+                self.start(ring.opcode)?;
             }
             let count = self.left.min(data.len() as u64) as usize;
             if !self.is_control && count > 0 {
-                let reply = expected(self.received);
-                self.is_wrong |= reply.get(self.len..self.len + count) != Some(&data[..count]);
-                self.len += count;
+                self.payload(&data[..count], ring);
             }
             self.left -= count as u64;
             data = &data[count..];
@@ -140,12 +164,43 @@ impl Check {
             }
             self.in_frame = false;
             if !self.is_control && self.is_final {
-                let is_wrong = self.is_wrong || self.len != expected(self.received).len();
-                self.wrong += u64::from(is_wrong);
-                self.received += 1;
                 self.in_message = false;
+                if ring.ping.is_some_and(|ping| ping == self.body) {
+                    continue;
+                }
+                let is_right = !self.is_wrong && self.is_reply(ring, sent);
+                self.wrong += u64::from(!is_right);
+                self.received += 1;
             }
         }
+    }
+
+    fn payload(&mut self, data: &[u8], ring: &Ring) {
+        let end = self.len + data.len();
+        if ring.in_order {
+            self.is_wrong |= ring.reply(self.received).get(self.len..end) != Some(data);
+        } else if !ring.replies.iter().any(|reply| end <= reply.len()) {
+            self.is_wrong = true;
+        } else {
+            self.body.extend_from_slice(data);
+        }
+        self.len = end;
+    }
+
+    /// Whether the message that is complete now is one that was to come.
+    fn is_reply(&mut self, ring: &Ring, sent: u64) -> bool {
+        if ring.in_order {
+            return self.len == ring.reply(self.received).len();
+        }
+        self.answered.resize(ring.replies.len(), 0);
+        let depth = ring.replies.len() as u64;
+        let mut messages = (0..depth).zip(&ring.replies).zip(&mut self.answered);
+        let found = messages.find(|((_, reply), _)| **reply == self.body);
+        found.is_some_and(|((index, _), answered)| {
+            *answered += 1;
+            // Message `index`, and every `depth`th after it.
+            *answered <= (sent + depth - 1 - index) / depth
+        })
     }
 
     /// Takes bytes of a header; whether it is complete.
@@ -192,6 +247,7 @@ impl Check {
             (opcode @ (1 | 2), false) => {
                 self.in_message = true;
                 self.len = 0;
+                self.body.clear();
                 self.is_wrong = opcode != expected_opcode;
             }
             (0, true) => {}
@@ -217,6 +273,12 @@ mod tests {
 
     #[test]
     fn replies_are_checked_however_they_are_split() {
+        let ring = Ring {
+            replies: vec![b"abc".to_vec()],
+            opcode: 1,
+            in_order: true,
+            ..Ring::default()
+        };
         let mut wire = vec![
             0x81, 3, b'a', b'b', b'c', 0x89, 1, b'!', 0x01, 1, b'a', 0x80, 2, b'b', b'c',
         ];
@@ -226,10 +288,38 @@ mod tests {
         for step in 1..wire.len() {
             let mut check = Check::default();
             for chunk in wire.chunks(step) {
-                check.feed(chunk, 1, |_| b"abc").expect("frames");
+                check.feed(chunk, &ring, 6).expect("frames");
             }
             assert_eq!((check.received, check.wrong), (6, 4));
         }
+    }
+
+    #[test]
+    fn in_any_order_each_message_has_one_reply() {
+        let ring = Ring {
+            replies: vec![b"a".to_vec(), b"bc".to_vec()],
+            opcode: 1,
+            ping: Some(b"2"),
+            ..Ring::default()
+        };
+        let [a, bc, ping]: [&[u8]; 3] =
+            [&[0x81, 1, b'a'], &[0x81, 2, b'b', b'c'], &[0x81, 1, b'2']];
+        let wrong = |replies: &[&[u8]], sent| {
+            let mut check = Check::default();
+            for byte in replies.concat() {
+                check.feed(&[byte], &ring, sent).expect("frames");
+            }
+            check.wrong
+        };
+        assert_eq!(wrong(&[bc, ping, a], 2), 0);
+        assert_eq!(wrong(&[bc, bc], 2), 1);
+        assert_eq!(wrong(&[bc, a, bc, a], 4), 0);
+        assert_eq!(wrong(&[a, a], 3), 0);
+        assert_eq!(wrong(&[a, bc, bc], 3), 1);
+        assert_eq!(
+            wrong(&[&[0x81, 1, b'x'], &[0x81, 4, b'a', b'b', b'c', b'd']], 2),
+            2
+        );
     }
 
     #[test]
@@ -244,10 +334,26 @@ mod tests {
     fn json_messages_are_json_of_the_size_that_was_asked_for() {
         let ring = Ring::new(42, &load(Payload::Json, 128));
         for message in 0..4 {
-            let body = ring.payload(message);
+            let body = ring.reply(message);
             assert_eq!(body.len(), 128);
             let json: serde_json::Value = serde_json::from_slice(body).expect("JSON");
             assert_eq!(json["action"], format!("route.{message:02}"));
         }
+    }
+
+    #[test]
+    fn the_reply_of_a_call_has_its_number_and_its_arguments() {
+        let (sent, reply) = exchange(Payload::JsonRpc, 42, 17, 96);
+        let json = |body: &[u8]| serde_json::from_slice::<serde_json::Value>(body).expect("JSON");
+        let (sent, reply) = (json(&sent), json(&reply));
+        assert_eq!(sent["method"], "route.01");
+        assert_eq!(sent["params"].to_string().len(), 96);
+        assert_eq!(
+            (&sent["id"], &sent["params"]),
+            (&reply["id"], &reply["result"])
+        );
+        let (sent, reply) = exchange(Payload::SocketIo, 42, 17, 96);
+        assert!(sent.starts_with(br#"42100017["route.01",{"from":"000042","#));
+        assert!(reply.starts_with(br#"43100017[{"from":"000042","#));
     }
 }

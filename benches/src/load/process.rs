@@ -1,6 +1,11 @@
-//! Processor time and memory of a process, from `/proc`.
+//! Processor time and memory of a process.
 
-use std::fs;
+use std::{fs, time::Duration};
+
+use nix::{
+    time::{clock_getcpuclockid, clock_gettime},
+    unistd::Pid,
+};
 
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Usage {
@@ -20,28 +25,26 @@ pub(crate) fn usage(pid: u32) -> Usage {
     }
 }
 
+/// Read from the clock of the process: the times in `/proc` are cut to hundredths of a second.
+fn cpu_us(pid: u32) -> Option<f64> {
+    let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into().ok()?)).ok()?;
+    let time = clock_gettime(clock).ok()?;
+    Some(Duration::from(time).as_secs_f64() * 1e6)
+}
+
 /// User and system time of this process's children that have ended.
 pub(crate) fn children_cpu_us() -> f64 {
-    ticks_us(std::process::id(), 13).unwrap_or_default()
-}
-
-fn cpu_us(pid: u32) -> Option<f64> {
-    ticks_us(pid, 11)
-}
-
-/// Two fields of `stat` in clock ticks, counted from the state of the process on: 11 and 12 are its user and system
-/// time, 13 and 14 those of its children.
-fn ticks_us(pid: u32, first: usize) -> Option<f64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the command, in parentheses, may contain anything.
-    let (_, fields) = stat.rsplit_once(')')?;
+    let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
+    // In ticks, counted from the state of the process on.
     let ticks: u64 = fields
         .split_ascii_whitespace()
-        .skip(first)
+        .skip(13)
         .take(2)
         .filter_map(|field| field.parse::<u64>().ok())
         .sum();
-    Some(ticks as f64 * 1e6 / rustix::param::clock_ticks_per_second() as f64)
+    ticks as f64 * 1e6 / rustix::param::clock_ticks_per_second() as f64
 }
 
 fn kib(status: &str, name: &str) -> u64 {

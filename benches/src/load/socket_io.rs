@@ -1,0 +1,56 @@
+//! How a session of Socket.IO begins on a WebSocket: the server opens it, the client asks for the namespace `/`, the
+//! server agrees.
+
+use std::{
+    io::{self, Write},
+    net::TcpStream,
+};
+
+/// Where the session is asked for: version 4 of Engine.IO, no long polling before it.
+pub(super) const PATH: &str = "/?EIO=4&transport=websocket";
+
+/// What a server sends now and then, and the first time at once. Who does not answer for 20 seconds is let go: nothing
+/// is measured that long.
+pub(super) const PING: &[u8] = b"2";
+
+/// `40`, masked with zeros.
+const CONNECT: [u8; 8] = [0x81, 0x82, 0, 0, 0, 0, b'4', b'0'];
+
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    asked: bool,
+}
+
+impl Session {
+    /// Takes all that the server has said since the handshake. Once the session has begun: what follows.
+    pub(super) fn begin<'s>(
+        &mut self,
+        mut said: &'s [u8],
+        stream: &mut TcpStream,
+    ) -> io::Result<Option<&'s [u8]>> {
+        while let Some((packet, rest)) = frame(said)? {
+            match packet {
+                [b'0', b'{', ..] if self.asked => {}
+                [b'0', b'{', ..] => {
+                    stream.write_all(&CONNECT)?;
+                    self.asked = true;
+                }
+                PING => {}
+                [b'4', b'0', b'{', ..] => return Ok(Some(rest)),
+                _ => return Err(io::Error::other("not how a session begins")),
+            }
+            said = rest;
+        }
+        Ok(None)
+    }
+}
+
+/// The payload of the first frame, and what follows; nothing if it is not complete. A short, whole text is all that
+/// the server has to say here.
+fn frame(said: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
+    match said {
+        [0x81, len @ 0..126, rest @ ..] => Ok(rest.split_at_checked(usize::from(*len))),
+        [] | [0x81] => Ok(None),
+        _ => Err(io::Error::other("not how a session begins")),
+    }
+}
