@@ -11,6 +11,8 @@ use tokio::{
     time,
 };
 
+use crate::frames::{self, Sent};
+
 thread_local! {
     static RUNTIME: OnceCell<Runtime> = const { OnceCell::new() };
 }
@@ -55,4 +57,15 @@ pub async fn head(stream: &mut DuplexStream) -> Option<String> {
         head.push(stream.read_u8().await.ok()?);
     }
     Some(String::from_utf8(head).expect("a head of ASCII"))
+}
+
+/// Reads a server's frame. `None` at the end of the stream, within a frame too.
+pub async fn frame(stream: &mut DuplexStream) -> Option<Sent> {
+    let mut bytes = Vec::new();
+    loop {
+        bytes.push(stream.read_u8().await.ok()?);
+        if let Some((sent, _)) = frames::server(&bytes) {
+            return Some(sent);
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! Frames (RFC 6455, section 5), written without a look at the library: a client's, and a check of a server's.
 
-use tokio::io::{AsyncRead, AsyncReadExt};
-
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
@@ -32,50 +30,52 @@ pub fn client(is_last: bool, opcode: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u
 }
 
 /// What a server has sent.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum Sent {
-    Message(Vec<u8>),
+    Text(String),
+    Binary(Vec<u8>),
     Ping,
     Pong(Vec<u8>),
     /// With its code, if it has one.
     Close(Option<u16>),
 }
 
-/// Reads a server's frame, which must be a correct one. `None` at the end of the stream, within a frame too.
-pub async fn server(stream: &mut (impl AsyncRead + Unpin)) -> Option<Sent> {
-    let first = stream.read_u8().await.ok()?;
-    let second = stream.read_u8().await.ok()?;
+/// Reads a server's first frame, which must be a correct one, and tells how many bytes it has. `None` when some are
+/// missing.
+pub fn server(bytes: &[u8]) -> Option<(Sent, usize)> {
+    let &[first, second, ref rest @ ..] = bytes else {
+        return None;
+    };
     assert_eq!(first & 0xf0, 0x80, "one frame a message, no reserved bit");
     assert_eq!(second & 0x80, 0, "a server does not mask");
-    let length = match second {
+    let (length, rest) = match second {
         126 => {
-            let length = u64::from(stream.read_u16().await.ok()?);
+            let (length, rest) = rest.split_first_chunk()?;
+            let length = u16::from_be_bytes(*length).into();
             assert!(length > 125, "as short a length as possible");
-            length
+            (length, rest)
         }
         127 => {
-            let length = stream.read_u64().await.ok()?;
+            let (length, rest) = rest.split_first_chunk()?;
+            let length = u64::from_be_bytes(*length);
             assert!(length > 0xffff, "as short a length as possible");
-            length
+            (length, rest)
         }
-        length => length.into(),
+        length => (length.into(), rest),
     };
-    assert!(length <= 1 << 20, "more than it was sent");
-    let mut payload = vec![0; length as usize];
-    stream.read_exact(&mut payload).await.ok()?;
+    assert!(length <= 1 << 20, "more than it was to send");
+    let (payload, rest) = rest.split_at_checked(length as usize)?;
     let opcode = first & 0x0f;
     assert!(opcode < 8 || length <= 125, "control frames are short");
-    Some(match opcode {
-        TEXT => {
-            std::str::from_utf8(&payload).expect("text is UTF-8");
-            Sent::Message(payload)
-        }
-        2 => Sent::Message(payload),
-        CLOSE => Sent::Close(close_code(&payload)),
+    let sent = match opcode {
+        TEXT => Sent::Text(String::from_utf8(payload.to_vec()).expect("text is UTF-8")),
+        2 => Sent::Binary(payload.to_vec()),
+        CLOSE => Sent::Close(close_code(payload)),
         PING => Sent::Ping,
-        PONG => Sent::Pong(payload),
+        PONG => Sent::Pong(payload.to_vec()),
         opcode => panic!("opcode {opcode}"),
-    })
+    };
+    Some((sent, bytes.len() - rest.len()))
 }
 
 fn close_code(payload: &[u8]) -> Option<u16> {

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use tokio::io::AsyncWriteExt;
 use wasabi::prelude::*;
 use wasabi_fuzz::{
-    client::{head, run, serve},
+    client::{frame, head, run, serve},
     frames::{self, Sent, TEXT},
     lines,
 };
@@ -121,8 +121,8 @@ fuzz_target!(|data: &[u8]| {
         if accepted {
             let hello = frames::client(true, TEXT, b"hello", *b"mask");
             stream.write_all(&hello).await.expect("a server");
-            match frames::server(&mut stream).await {
-                Some(Sent::Message(reply)) if reply == b"hello" => {}
+            match frame(&mut stream).await {
+                Some(Sent::Text(reply)) if reply == "hello" => {}
                 other => panic!("{other:?}"),
             }
         }

@@ -1,6 +1,8 @@
 //! The one task of a connection: it reads, dispatches and writes.
 
 mod closing;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzing;
 mod reading;
 mod requests;
 mod time;

@@ -141,6 +141,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.written
     }
 
+    #[cfg(fuzzing)]
+    pub(crate) fn unsent(&self) -> usize {
+        self.writer.rest().len()
+    }
+
     /// Bytes that have been received so far.
     pub(crate) fn received(&self) -> u64 {
         self.received

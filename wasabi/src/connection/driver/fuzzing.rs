@@ -1,0 +1,144 @@
+//! The driver by itself, polled by a fuzz target, which sees what it holds.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use http::{Extensions, HeaderMap, Uri};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Driver, Settings};
+use crate::{
+    Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
+    Result,
+    connection::{
+        Handshake,
+        outbox::Outbox,
+        socket::{Limits, Socket},
+    },
+    parser::{self, Parsed},
+};
+
+/// What a channel would set, and a connection of it.
+pub struct Stage {
+    settings: Settings,
+    connection: Connection,
+}
+
+impl Stage {
+    /// A connection that nobody has admitted yet. Timeouts are a channel's defaults; a ping is sent after 30 s, or never.
+    pub fn new(
+        concurrency: usize,
+        max_message_size: usize,
+        send_queue: usize,
+        send_buffer: usize,
+        pings: bool,
+    ) -> Self {
+        let limits = Limits { max_message_size };
+        let handshake = Handshake {
+            uri: Uri::from_static("/"),
+            headers: HeaderMap::new(),
+            extensions: Extensions::new(),
+            subprotocol: None,
+            remote_addr: None,
+        };
+        let outbox = Outbox::new(send_queue, send_buffer);
+        Self {
+            settings: Settings {
+                limits,
+                concurrency,
+                idle_timeout: None,
+                open_timeout: Duration::from_secs(30),
+                ping: pings.then_some(Duration::from_secs(30)),
+                pong_timeout: None,
+                send_timeout: Duration::from_secs(10),
+                close_timeout: Duration::from_secs(10),
+                send_queue,
+                send_buffer,
+            },
+            connection: Connection::new(ConnectionId(0), handshake, outbox, limits),
+        }
+    }
+
+    /// Its handle.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Ends the connection at once, as a server does that does not wait any longer.
+    pub fn stop(&self) {
+        let close = Close::new(CloseCode::SERVICE_RESTART, "server is stopping");
+        self.connection.outbox().stop(close);
+    }
+
+    /// The connection's task.
+    pub fn session<'a, T, F>(
+        &'a self,
+        io: T,
+        parser: impl Parser + 'a,
+        call: impl Fn(Request) -> F + 'a,
+    ) -> Session<'a, T, F>
+    where
+        T: AsyncRead + AsyncWrite + Unpin,
+        F: Future<Output = Result<Reply>>,
+    {
+        let parse: Parse<'a> =
+            Box::new(move |message| parser::parse(&parser, message, &self.connection));
+        Session(Driver::new(
+            Socket::server(io, Vec::new(), self.settings.limits, None),
+            &self.connection,
+            &self.settings,
+            &ErrorFormat::Text,
+            parse,
+            Box::new(call),
+        ))
+    }
+}
+
+type Parse<'a> = Box<dyn Fn(Message) -> Result<Parsed> + 'a>;
+type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
+
+/// A connection's task.
+pub struct Session<'a, T, F>(Driver<'a, T, F, Parse<'a>, Call<'a, F>>);
+
+/// What a session holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// Bytes that are to be written.
+    pub unsent: usize,
+    /// Messages that were read and wait for a slot.
+    pub ahead: usize,
+    /// Their bytes.
+    pub ahead_bytes: usize,
+    /// Requests without a reply, and replies that wait.
+    pub in_flight: usize,
+}
+
+impl<T, F> Session<'_, T, F>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+{
+    /// What `on_connect` has decided.
+    pub fn opened(&mut self, admitted: Result<(), Close>) {
+        self.0.opened(admitted);
+    }
+
+    /// Goes on until there is nothing to do but wait. Ready with how the connection ended, once.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        let close = std::task::ready!(self.0.poll(cx));
+        self.0.connection.end(close.clone());
+        Poll::Ready(close)
+    }
+
+    /// What it holds now.
+    pub fn held(&self) -> Held {
+        Held {
+            unsent: self.0.socket.unsent(),
+            ahead: self.0.ahead.len(),
+            ahead_bytes: self.0.ahead_bytes,
+            in_flight: self.0.in_flight.len(),
+        }
+    }
+}
