@@ -1,0 +1,188 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::{FutureExt, StreamExt, future::join_all, stream};
+use tokio::sync::Notify;
+
+use super::*;
+use crate::{
+    Backend,
+    middleware::Stack,
+    testing::{backend, connection, request, request_on},
+};
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn text(outcome: Result) -> String {
+    match outcome {
+        Ok(reply) => match reply.as_messages() {
+            [message] => message.as_text().unwrap_or("binary").to_owned(),
+            messages => format!("{} messages", messages.len()),
+        },
+        Err(error) => error.code().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_equal_requests_at_once_are_one_call() {
+    let open = Notify::new();
+    let inner = backend(async |nth, _| {
+        open.notified().await;
+        Ok(Reply::message(nth.to_string()))
+    });
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    let all = join_all((0..100).map(|_| chain.call(request("k", "x"), &())));
+    let mut all = Box::pin(all);
+    assert!(all.as_mut().now_or_never().is_none());
+    open.notify_waiters();
+    assert!(all.await.into_iter().all(|outcome| text(outcome) == "0"));
+    assert_eq!(inner.count(), 1);
+    assert_eq!(text(chain.call(request("k", "x"), &()).await), "0");
+    assert_eq!(inner.count(), 1);
+}
+
+#[tokio::test]
+async fn when_the_caller_is_cancelled_another_one_takes_over() {
+    let open = Notify::new();
+    let inner = backend(async |nth, _| {
+        open.notified().await;
+        Ok(Reply::message(nth.to_string()))
+    });
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    let mut leader = Box::pin(chain.call(request("k", "x"), &()));
+    assert!(leader.as_mut().now_or_never().is_none());
+    let mut followers = Box::pin(join_all((0..9).map(|_| chain.call(request("k", "x"), &()))));
+    assert!(followers.as_mut().now_or_never().is_none());
+    drop(leader);
+    assert!(followers.as_mut().now_or_never().is_none());
+    open.notify_waiters();
+    assert!(
+        followers
+            .await
+            .into_iter()
+            .all(|outcome| text(outcome) == "1")
+    );
+    assert_eq!(inner.count(), 2);
+}
+
+#[tokio::test]
+async fn an_error_is_that_of_all_who_wait_and_is_not_stored() {
+    let open = Notify::new();
+    let inner = backend(async |_, _| {
+        open.notified().await;
+        Err(Error::new("sold_out", "none left"))
+    });
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    for calls in 1..=2 {
+        let mut all = Box::pin(join_all(
+            (0..10).map(|_| chain.call(request("k", "x"), &())),
+        ));
+        assert!(all.as_mut().now_or_never().is_none());
+        open.notify_waiters();
+        assert!(
+            all.await
+                .into_iter()
+                .all(|outcome| text(outcome) == "sold_out")
+        );
+        assert_eq!(inner.count(), calls);
+    }
+}
+
+#[tokio::test]
+async fn empty_replies_and_streams_are_not_stored_and_everybody_gets_one_of_their_own() {
+    let empty = AtomicBool::new(true);
+    let inner = backend(async |_, _| {
+        tokio::task::yield_now().await;
+        Ok(match empty.load(Ordering::SeqCst) {
+            true => Reply::none(),
+            false => Reply::stream(stream::iter(["a"]).map(|text| Ok(text.into()))),
+        })
+    });
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    for outcome in join_all((0..3).map(|_| chain.call(request("k", "x"), &()))).await {
+        assert!(outcome.expect("a reply").is_none());
+    }
+    empty.store(false, Ordering::SeqCst);
+    for outcome in join_all((0..3).map(|_| chain.call(request("k", "x"), &()))).await {
+        assert!(outcome.expect("a reply").is_stream());
+    }
+    assert_eq!(inner.count(), 6);
+}
+
+#[tokio::test]
+async fn replies_of_several_messages_are_stored_in_memory_of_their_own() {
+    let buffer = Bytes::from(vec![b'x'; 1 << 20]);
+    let slice = buffer.slice(..2);
+    let inner =
+        backend(async |_, _| Ok(Reply::messages(vec![slice.clone().into(), "text".into()])));
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    for _ in 0..2 {
+        let reply = chain.call(request("k", "x"), &()).await.expect("a reply");
+        let [Message::Binary(data), second] = reply.as_messages() else {
+            panic!("expected two messages");
+        };
+        assert_eq!((&data[..], second.as_text()), (&b"xx"[..], Some("text")));
+    }
+    assert_eq!(inner.count(), 1);
+    let reply = chain.call(request("k", "x"), &()).await.expect("a reply");
+    let data = reply.as_messages()[0].clone().into_bytes();
+    assert!(!buffer.as_ptr_range().contains(&data.as_ptr()));
+}
+
+/// The clock beneath is the real one.
+#[tokio::test]
+async fn the_age_counts_from_the_storing_and_not_from_the_last_use() {
+    let inner = backend(async |nth, _| Ok(Reply::message(nth.to_string())));
+    let chain = Stack::new(Cache::new(Duration::from_millis(200)), inner.clone());
+    let started = std::time::Instant::now();
+    while started.elapsed() < Duration::from_millis(500) {
+        assert!(chain.call(request("k", "x"), &()).await.is_ok());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!((2..=4).contains(&inner.count()), "{} calls", inner.count());
+}
+
+#[tokio::test]
+async fn the_key_tells_requests_apart() {
+    let inner = backend(async |nth, _| Ok(Reply::message(nth.to_string())));
+    let chain = Stack::new(Cache::new(LONG), inner.clone());
+    let (here, there) = (connection(1, "/v1/a?x=1"), connection(2, "/v1/b?x=1"));
+    let same_as_here = connection(3, "/v1/a?x=1");
+    let ask = async |req| text(chain.call(req, &()).await);
+    assert_eq!(ask(request_on(&here, "k", "x")).await, "0");
+    assert_eq!(ask(request_on(&there, "k", "x")).await, "1");
+    assert_eq!(ask(request_on(&here, "other", "x")).await, "2");
+    assert_eq!(ask(request_on(&here, "k", r#"{"id":2}"#)).await, "3");
+    assert_eq!(ask(request_on(&same_as_here, "k", "x")).await, "0");
+
+    let by_connection =
+        Cache::new(LONG).by(|req| (req.key() != "never").then(|| req.connection().id()));
+    let chain = Stack::new(by_connection, inner.clone());
+    let ask = async |req| text(chain.call(req, &()).await);
+    assert_eq!(ask(request_on(&here, "k", "x")).await, "4");
+    assert_eq!(ask(request_on(&here, "other", "y")).await, "4");
+    assert_eq!(ask(request_on(&there, "k", "x")).await, "5");
+    assert_eq!(ask(request_on(&here, "never", "x")).await, "6");
+    assert_eq!(ask(request_on(&here, "never", "x")).await, "7");
+}
+
+#[tokio::test]
+async fn entries_and_bytes_are_bounded() {
+    let inner = backend(async |_, _| Ok(Reply::message("x".repeat(100))));
+    for (cache, most) in [
+        (Cache::new(LONG).max_entries(50), 50),
+        (Cache::new(LONG).max_bytes(20_000), 200),
+        (Cache::new(LONG).max_entries(0), 0),
+    ] {
+        let replies = cache.replies.clone();
+        let chain = Stack::new(cache, inner.clone());
+        for n in 0..2000 {
+            assert!(chain.call(request("k", &n.to_string()), &()).await.is_ok());
+        }
+        replies.run_pending_tasks().await;
+        let stored = replies.entry_count();
+        assert!(
+            stored <= most && (most == 0 || stored > 0),
+            "{stored} of {most}"
+        );
+    }
+}
