@@ -110,11 +110,25 @@ async fn keep<T: Transport>(
     }
 }
 
+/// Adding up to as much again makes the random pauses half to all of the nominal ones.
 fn pauses() -> ExponentialBackoff {
     ExponentialBuilder::new()
-        .with_min_delay(MIN_PAUSE)
-        .with_max_delay(MAX_PAUSE)
+        .with_min_delay(MIN_PAUSE / 2)
+        .with_max_delay(MAX_PAUSE / 2)
         .without_max_times()
         .with_jitter()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_up_to_the_longest_and_no_further() {
+        let pauses: Vec<_> = pauses().take(50).collect();
+        assert!(pauses[0] <= MIN_PAUSE && pauses[0] >= MIN_PAUSE / 2);
+        assert!(pauses[49] >= MAX_PAUSE / 2);
+        assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE));
+    }
 }
