@@ -283,6 +283,7 @@ macro_rules! built_with {
 }
 
 mod brokers {
+    mod tls;
     mod traces;
 }
 

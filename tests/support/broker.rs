@@ -13,7 +13,7 @@ use std::{
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::chaos::Chaos;
+use crate::{authority::Authority, chaos::Chaos};
 
 /// A broker on a private port, with its data in a temporary directory. It is stopped when this is dropped.
 pub struct Broker {
@@ -21,6 +21,8 @@ pub struct Broker {
     port: u16,
     dir: PathBuf,
     process: Option<Child>,
+    /// Where clients with a certificate connect; for NATS it is the only port.
+    tls_port: Option<u16>,
     /// RabbitMQ is one for all tests, and each kills it when it likes.
     _turn: Option<SemaphorePermit<'static>>,
 }
@@ -36,29 +38,44 @@ enum Kind {
 impl Broker {
     /// Redis, which keeps its data in a file.
     pub fn redis() -> Self {
-        Self::new(Kind::Redis)
+        Self::new(Kind::Redis, None)
+    }
+
+    /// Redis that listens with TLS too, for clients with certificates of this authority.
+    pub fn redis_with_tls(authority: &Authority) -> Self {
+        Self::new(Kind::Redis, Some(authority))
     }
 
     /// RabbitMQ: the one that `tests/run` has started, or else a new one. Waits for its turn.
     pub async fn rabbitmq() -> Self {
         static TURNS: Semaphore = Semaphore::const_new(1);
         let turn = TURNS.acquire().await.expect("never closed");
-        let mut broker = Self::new(Kind::RabbitMq);
+        let mut broker = Self::new(Kind::RabbitMq, None);
         broker._turn = Some(turn);
         broker
     }
 
+    /// A RabbitMQ of one's own, which listens with TLS too, for clients with certificates of this authority.
+    pub fn rabbitmq_with_tls(authority: &Authority) -> Self {
+        Self::new(Kind::RabbitMq, Some(authority))
+    }
+
     /// NATS.
     pub fn nats() -> Self {
-        Self::new(Kind::Nats)
+        Self::new(Kind::Nats, None)
+    }
+
+    /// NATS that demands TLS, with certificates of this authority.
+    pub fn nats_with_tls(authority: &Authority) -> Self {
+        Self::new(Kind::Nats, Some(authority))
     }
 
     /// Tansu, which speaks the protocol of Kafka and keeps its data in memory.
     pub fn kafka() -> Self {
-        Self::new(Kind::Kafka)
+        Self::new(Kind::Kafka, None)
     }
 
-    fn new(kind: Kind) -> Self {
+    fn new(kind: Kind, authority: Option<&Authority>) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let nth = COUNT.fetch_add(1, Ordering::SeqCst);
         let name = format!("wasabi-broker-{}-{nth}", std::process::id());
@@ -67,20 +84,39 @@ impl Broker {
             port: free_port(),
             dir: std::env::temp_dir().join(name),
             process: None,
+            tls_port: None,
             _turn: None,
         };
         match std::env::var_os("WASABI_TEST_RABBITMQ") {
             // It is listening, or about to.
-            Some(dir) if kind == Kind::RabbitMq => {
+            Some(dir) if kind == Kind::RabbitMq && authority.is_none() => {
                 broker.dir = dir.into();
                 broker.wait_for_rabbitmq();
             }
             _ => {
                 fs::create_dir_all(&broker.dir).expect("a temporary directory");
+                if let Some(authority) = authority {
+                    broker.tls_port = Some(match kind {
+                        Kind::Nats => broker.port,
+                        _ => free_port(),
+                    });
+                    authority.write_server(&broker.dir);
+                }
                 broker.start();
             }
         }
         broker
+    }
+
+    /// Where it listens with TLS.
+    pub fn tls_url(&self) -> String {
+        let port = self.tls_port.expect("a broker with TLS");
+        match self.kind {
+            Kind::Redis => format!("rediss://127.0.0.1:{port}/"),
+            Kind::RabbitMq => format!("amqps://guest:guest@127.0.0.1:{port}/%2f"),
+            Kind::Nats => format!("tls://127.0.0.1:{port}"),
+            Kind::Kafka => unreachable!("it has no TLS"),
+        }
     }
 
     /// Where it listens, in the form that its clients want.
@@ -110,6 +146,9 @@ impl Broker {
         let port = self.port.to_string();
         let mut command = match self.kind {
             Kind::RabbitMq => {
+                if let Some(port) = self.tls_port {
+                    fs::write(self.dir.join("tls-port"), port.to_string()).expect("a file");
+                }
                 assert!(rabbitmq("start", &self.dir), "RabbitMQ starts");
                 self.wait_for_rabbitmq();
                 return;
@@ -124,11 +163,26 @@ impl Broker {
                     "--appendonly",
                     "yes",
                 ]);
+                if let Some(port) = self.tls_port {
+                    redis.args(["--tls-port", &port.to_string()]);
+                    redis.args(["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]);
+                    redis.args(["--tls-ca-cert-file", "ca.pem"]);
+                }
                 redis
             }
             Kind::Nats => {
                 let mut nats = Command::new(tools().join("python/bin/nats-server"));
                 nats.args(["-a", "127.0.0.1", "-p", &port]);
+                if self.tls_port.is_some() {
+                    nats.args([
+                        "--tlsverify",
+                        "--tlscert",
+                        "cert.pem",
+                        "--tlskey",
+                        "key.pem",
+                    ]);
+                    nats.args(["--tlscacert", "ca.pem"]);
+                }
                 nats
             }
             Kind::Kafka => {
@@ -201,7 +255,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if self.kind == Kind::RabbitMq {
-            if std::env::var_os("WASABI_TEST_RABBITMQ").is_some() {
+            if self.tls_port.is_none() && std::env::var_os("WASABI_TEST_RABBITMQ").is_some() {
                 return;
             }
             rabbitmq("kill", &self.dir);

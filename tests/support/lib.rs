@@ -5,6 +5,7 @@
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+pub mod authority;
 pub mod broker;
 pub mod chaos;
 pub mod drain;

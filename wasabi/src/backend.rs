@@ -5,6 +5,8 @@ mod function;
 mod http;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 use ::http::request::Parts;

@@ -80,7 +80,7 @@
 //! | `cache` | `Cache`, a cache of replies | |
 //! | `queue` | [`Queue`], with a broker inside the process | yes |
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
-//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] | |
+//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] and for the brokers of [`Queue`] | |
 //! | `deflate` | `Compression`, permessage-deflate for [`Channel`] | |
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |

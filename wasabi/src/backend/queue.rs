@@ -19,6 +19,11 @@ mod redis;
     feature = "redis"
 ))]
 mod session_task;
+#[cfg(all(
+    feature = "tls",
+    any(feature = "amqp", feature = "nats", feature = "redis")
+))]
+mod tls;
 mod transport;
 
 use std::{

@@ -1,5 +1,8 @@
 //! RabbitMQ, by AMQP 0-9-1, as the broker of a queue: direct reply-to.
 
+#[cfg(feature = "tls")]
+mod over_tls;
+
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
@@ -8,7 +11,7 @@ use lapin::{
     BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer, Event,
     options::{BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable, ShortString},
-    uri::AMQPUri,
+    uri::{AMQPScheme, AMQPUri},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -47,10 +50,20 @@ use crate::{BoxError, Error, Result};
 ///
 /// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_unreachable`. `amqps` URLs are not supported.
+/// `upstream_unreachable`.
+///
+/// # TLS
+///
+/// A URL with the scheme `amqps` is encrypted, with the cargo feature `tls`. The certificate of the server must be for
+/// the host of the URL, from an authority that the system trusts, or as `tls_config` says.
 pub struct Amqp {
     uri: Result<AMQPUri, String>,
+    #[cfg(feature = "tls")]
+    tls: super::tls::Settings,
 }
+
+#[cfg(not(feature = "tls"))]
+const NEEDS_TLS: &str = "`amqps` needs the cargo feature `tls` of wasabi";
 
 /// Messages that wait to be written to the connection.
 const WRITE_QUEUE: usize = 64;
@@ -58,16 +71,39 @@ const WRITE_QUEUE: usize = 64;
 const UNCONFIRMED: usize = 1024;
 
 impl Amqp {
-    /// RabbitMQ at an `amqp://` URL.
+    /// RabbitMQ at an `amqp://` or `amqps://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
         Self {
             uri: url.as_ref().parse(),
+            #[cfg(feature = "tls")]
+            tls: super::tls::Settings::default(),
         }
+    }
+
+    /// The TLS configuration for `amqps`: for certificates of one's own, or one for this client. If not set, the
+    /// system's certificates are trusted.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: impl Into<std::sync::Arc<rustls::ClientConfig>>) -> Self {
+        self.tls.set(config.into());
+        self
+    }
+
+    async fn open(&self) -> Result<Connection, BoxError> {
+        let uri = self.uri.as_ref().map_err(|mistake| mistake.as_str())?;
+        let properties = ConnectionProperties::default().with_connection_name("wasabi".into());
+        Ok(match uri.scheme {
+            AMQPScheme::AMQP => Connection::connect_uri(uri.clone(), properties).await?,
+            #[cfg(feature = "tls")]
+            AMQPScheme::AMQPS => over_tls::connect(uri.clone(), properties, &self.tls).await?,
+            #[cfg(not(feature = "tls"))]
+            AMQPScheme::AMQPS => return Err(NEEDS_TLS.into()),
+        })
     }
 }
 
 impl Queue<Amqp> {
-    /// A queue over [`Amqp`], at an `amqp://` URL. The topic is the name of a RabbitMQ queue.
+    /// A queue over [`Amqp`], at an `amqp://` or `amqps://` URL. The topic is the name of a RabbitMQ queue.
     pub fn amqp(url: impl AsRef<str>, queue: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Amqp::new(url), queue)
     }
@@ -77,9 +113,7 @@ impl Transport for Amqp {
     type Session = AmqpSession;
 
     async fn connect(&self, inbox: Inbox) -> Result<AmqpSession, BoxError> {
-        let uri = self.uri.as_ref().map_err(|mistake| mistake.as_str())?;
-        let properties = ConnectionProperties::default().with_connection_name("wasabi".into());
-        let connection = Connection::connect_uri(uri.clone(), properties).await?;
+        let connection = self.open().await?;
         let channel = connection.create_channel().await?;
         channel
             .confirm_select(ConfirmSelectOptions::default())
@@ -112,10 +146,18 @@ impl Transport for Amqp {
     }
 
     fn check(&self) -> Result<(), String> {
-        match &self.uri {
-            Ok(_) => Ok(()),
-            Err(mistake) => Err(format!("this is no URL of RabbitMQ: {mistake}")),
+        let uri = match &self.uri {
+            Ok(uri) => uri,
+            Err(mistake) => return Err(format!("this is no URL of RabbitMQ: {mistake}")),
+        };
+        let is_encrypted = uri.scheme == AMQPScheme::AMQPS;
+        #[cfg(not(feature = "tls"))]
+        if is_encrypted {
+            return Err(NEEDS_TLS.to_owned());
         }
+        #[cfg(feature = "tls")]
+        self.tls.check(is_encrypted, "amqps")?;
+        Ok(())
     }
 }
 

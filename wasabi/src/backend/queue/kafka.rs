@@ -58,7 +58,11 @@ use crate::{BoxError, Error, Result};
 ///
 /// Every gateway reads all partitions of its reply topic, from where they ended when it started. Gateways that share a
 /// reply topic see, count and drop each other's replies: give each of them its own, with few partitions and a short
-/// retention. Replies are kept in Kafka while the gateway reconnects. TLS and SASL are not compiled in.
+/// retention. Replies are kept in Kafka while the gateway reconnects.
+///
+/// TLS and SASL are not compiled in: librdkafka does both with OpenSSL, which this crate does without. A
+/// `security.protocol` other than `plaintext` keeps the gateway from being served; where the broker demands one, connect
+/// to a proxy beside the gateway that speaks it.
 pub struct Kafka {
     config: ClientConfig,
     replies: String,
@@ -92,7 +96,7 @@ impl Kafka {
         }
     }
 
-    /// A setting of librdkafka, such as `security.protocol`.
+    /// A setting of librdkafka. One that it does not know, or is built without, keeps the gateway from being served.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.set(name, value);
@@ -138,6 +142,13 @@ impl Transport for Kafka {
 
     fn keeps_replies(&self) -> bool {
         true
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(mistake) => Err(format!("this is no configuration of Kafka: {mistake}")),
+        }
     }
 }
 

@@ -42,9 +42,16 @@ use crate::{BoxError, Error, Result};
 ///
 /// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
 /// in flight when the connection breaks fails too. Subjects with the wildcards `*` and `>` are the error `bad_request`.
-/// A URL with the scheme `tls` is encrypted.
+///
+/// # TLS
+///
+/// A URL with the scheme `tls` is encrypted, and so is one with a `tls_config`, which needs the cargo feature `tls`; a
+/// connection without TLS is then refused. The certificate of the server must be for the host of the URL, from an
+/// authority that the system trusts, or as `tls_config` says. Other servers that one tells of are not used.
 pub struct Nats {
     servers: Result<Vec<ServerAddr>, String>,
+    #[cfg(feature = "tls")]
+    tls: super::tls::Settings,
 }
 
 impl Nats {
@@ -54,7 +61,28 @@ impl Nats {
             urls.as_ref().split(',').map(str::parse).collect();
         Self {
             servers: servers.map_err(|error| error.to_string()),
+            #[cfg(feature = "tls")]
+            tls: super::tls::Settings::default(),
         }
+    }
+
+    /// The TLS configuration: for certificates of one's own, or one for this client. With it every connection is
+    /// encrypted, whatever the scheme of its URL.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: impl Into<std::sync::Arc<rustls::ClientConfig>>) -> Self {
+        self.tls.set(config.into());
+        self
+    }
+
+    /// Whether connections without TLS are refused.
+    fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_set() {
+            return true;
+        }
+        let servers = self.servers.iter().flatten();
+        servers.into_iter().any(ServerAddr::tls_required)
     }
 }
 
@@ -72,8 +100,16 @@ impl Transport for Nats {
         let servers = self.servers.as_ref().map_err(|mistake| mistake.as_str())?;
         let ending = Ending::new();
         let at_end = ending.clone();
-        let client = ConnectOptions::new()
+        let options = ConnectOptions::new().require_tls(self.is_encrypted());
+        #[cfg(feature = "tls")]
+        let options = match self.is_encrypted() {
+            true => options.tls_client_config(rustls::ClientConfig::clone(&*self.tls.config()?)),
+            false => options,
+        };
+        let client = options
             .name("wasabi")
+            // They need not be encrypted, and others may have written them.
+            .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(5))
             .ping_interval(Duration::from_secs(10))
             // The queue connects anew itself.
@@ -98,10 +134,14 @@ impl Transport for Nats {
     }
 
     fn check(&self) -> Result<(), String> {
-        match &self.servers {
-            Ok(_) => Ok(()),
-            Err(mistake) => Err(format!("this is no URL of NATS: {mistake}")),
+        if let Err(mistake) = &self.servers {
+            return Err(format!("this is no URL of NATS: {mistake}"));
         }
+        #[cfg(feature = "tls")]
+        if self.is_encrypted() {
+            self.tls.config()?;
+        }
+        Ok(())
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
 };
 
 use bytes::Bytes;
+#[cfg(feature = "tls")]
+use redis::ConnectionAddr;
 use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
 
 use super::{
@@ -55,13 +57,25 @@ use crate::{BoxError, Error, Result};
 ///
 /// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so that it does not grow
 /// when there are no workers: the oldest requests go, and time out. Replies are kept in Redis while the gateway
-/// reconnects. `rediss` URLs and clusters are not supported.
+/// reconnects. Clusters are not supported.
+///
+/// # TLS
+///
+/// A URL with the scheme `rediss` is encrypted, with the cargo feature `tls`. The certificate of the server must be for
+/// the host of the URL, from an authority that the system trusts, or as `tls_config` says.
 pub struct Redis {
     client: Result<Client, String>,
+    /// Whether the connection is encrypted; the client knows the URL as one that is not.
+    is_encrypted: bool,
+    #[cfg(feature = "tls")]
+    tls: super::tls::Settings,
     max_len: usize,
     /// The last reply that has been read; the next session goes on after it.
     last: Arc<Mutex<String>>,
 }
+
+#[cfg(not(feature = "tls"))]
+const NEEDS_TLS: &str = "`rediss` needs the cargo feature `tls` of wasabi";
 
 const START: &str = "0-0";
 const BLOCK: Duration = Duration::from_secs(5);
@@ -70,10 +84,25 @@ const KEEP: Duration = Duration::from_secs(300);
 const BATCH: usize = 256;
 
 impl Redis {
-    /// Redis at a `redis://` URL.
+    /// Redis at a `redis://` or `rediss://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
+        let url = url.as_ref();
+        // TLS is done here, with the same settings as for other upstreams.
+        let encrypted = ["rediss://", "valkeys://"];
+        let rest = encrypted.iter().find_map(|scheme| url.strip_prefix(scheme));
+        let client = match rest {
+            None => Client::open(url),
+            Some(rest) => Client::open(format!("redis://{rest}")),
+        };
+        let mut client = client.map_err(|error| error.to_string());
+        if rest.is_some_and(|rest| rest.contains('#')) {
+            client = Err("certificates are always verified, so it has no fragment".to_owned());
+        }
         Self {
-            client: Client::open(url.as_ref()).map_err(|error| error.to_string()),
+            client,
+            is_encrypted: rest.is_some(),
+            #[cfg(feature = "tls")]
+            tls: super::tls::Settings::default(),
             max_len: 100_000,
             last: Arc::new(Mutex::new(START.to_owned())),
         }
@@ -85,10 +114,47 @@ impl Redis {
         self.max_len = entries;
         self
     }
+
+    /// The TLS configuration for `rediss`: for certificates of one's own, or one for this client. If not set, the
+    /// system's certificates are trusted.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_config(mut self, config: impl Into<Arc<rustls::ClientConfig>>) -> Self {
+        self.tls.set(config.into());
+        self
+    }
+
+    async fn open(&self) -> Result<MultiplexedConnection, BoxError> {
+        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(5)))
+            // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
+            .set_response_timeout(Some(BLOCK * 2));
+        if !self.is_encrypted {
+            return Ok(client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?);
+        }
+        #[cfg(feature = "tls")]
+        {
+            let info = client.get_connection_info();
+            let ConnectionAddr::Tcp(host, port) = info.addr() else {
+                return Err("TLS needs a host".into());
+            };
+            let stream = self.tls.connect(host, *port).await?;
+            let opening =
+                MultiplexedConnection::new_with_config(info.redis_settings(), stream, config);
+            let (connection, driver) = opening.await?;
+            tokio::spawn(driver);
+            Ok(connection)
+        }
+        #[cfg(not(feature = "tls"))]
+        Err(NEEDS_TLS.into())
+    }
 }
 
 impl Queue<Redis> {
-    /// A queue over [`Redis`] streams, at a `redis://` URL. The topic is the key of a stream.
+    /// A queue over [`Redis`] streams, at a `redis://` or `rediss://` URL. The topic is the key of a stream.
     pub fn redis(url: impl AsRef<str>, topic: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self::new(Redis::new(url), topic)
     }
@@ -98,15 +164,9 @@ impl Transport for Redis {
     type Session = RedisSession;
 
     async fn connect(&self, inbox: Inbox) -> Result<RedisSession, BoxError> {
-        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(5)))
-            // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
-            .set_response_timeout(Some(BLOCK * 2));
-        let connect = || client.get_multiplexed_async_connection_with_config(&config);
-        let publisher = connect().await?;
+        let publisher = self.open().await?;
         // Reading blocks a connection, so it has its own.
-        let mut reader = connect().await?;
+        let mut reader = self.open().await?;
         let replies = format!("wasabi:replies:{}", inbox.instance());
 
         // A server that has forgotten everything may also count from an earlier time.
@@ -131,10 +191,16 @@ impl Transport for Redis {
     }
 
     fn check(&self) -> Result<(), String> {
-        match &self.client {
-            Ok(_) => Ok(()),
-            Err(mistake) => Err(format!("this is no URL of Redis: {mistake}")),
+        if let Err(mistake) = &self.client {
+            return Err(format!("this is no URL of Redis: {mistake}"));
         }
+        #[cfg(not(feature = "tls"))]
+        if self.is_encrypted {
+            return Err(NEEDS_TLS.to_owned());
+        }
+        #[cfg(feature = "tls")]
+        self.tls.check(self.is_encrypted, "rediss")?;
+        Ok(())
     }
 }
 

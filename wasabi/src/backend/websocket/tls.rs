@@ -1,32 +1,25 @@
-//! TLS to upstreams.
+//! TLS to WebSocket servers.
 
 use std::{
     io,
     sync::{Arc, OnceLock},
 };
 
-use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
-use rustls_platform_verifier::BuilderVerifierExt;
+use rustls::ClientConfig;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::client::TlsStream;
 
-/// Trusts whom the system trusts. The configuration is made once: it reads the system's certificates.
+use crate::backend::tls;
+
+/// Trusts whom the system trusts, and speaks HTTP/1.1.
 pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let make = || {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_platform_verifier()?
-            .with_no_client_auth();
+        let mut config = ClientConfig::clone(&*tls::default_config()?);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     };
-    CONFIG
-        .get_or_init(|| {
-            make()
-                .map_err(|error: rustls::Error| format!("TLS to upstreams is impossible: {error}"))
-        })
-        .clone()
+    CONFIG.get_or_init(make).clone()
 }
 
 /// Does the TLS handshake for a host.
@@ -39,7 +32,5 @@ pub(super) async fn connect(
         Some(config) => Arc::clone(config),
         None => default_config().map_err(io::Error::other)?,
     };
-    let host = ServerName::try_from(host.to_owned())
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-    TlsConnector::from(config).connect(host, stream).await
+    tls::connect(config, host, stream).await
 }

@@ -1,0 +1,62 @@
+//! TLS to brokers.
+
+#[cfg(any(feature = "amqp", feature = "redis"))]
+use std::io;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+
+use crate::backend::tls;
+
+#[cfg(any(feature = "amqp", feature = "redis"))]
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// The configuration for the connections of a transport: the user's, or else one that trusts whom the system trusts.
+#[derive(Clone, Default)]
+pub(super) struct Settings(Option<Arc<ClientConfig>>);
+
+impl Settings {
+    pub(super) fn set(&mut self, config: Arc<ClientConfig>) {
+        self.0 = Some(config);
+    }
+
+    #[cfg(feature = "nats")]
+    pub(super) fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// What keeps connections from being made, for a URL that is encrypted or not.
+    #[cfg(any(feature = "amqp", feature = "redis"))]
+    pub(super) fn check(&self, is_encrypted: bool, scheme: &str) -> Result<(), String> {
+        match is_encrypted {
+            true => self.config().map(drop),
+            false if self.0.is_some() => Err(format!(
+                "a `tls_config` is for URLs with the scheme `{scheme}`"
+            )),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn config(&self) -> Result<Arc<ClientConfig>, String> {
+        match &self.0 {
+            Some(config) => Ok(Arc::clone(config)),
+            None => tls::default_config(),
+        }
+    }
+
+    /// Connects to a host, whose certificate must be for this name.
+    #[cfg(any(feature = "amqp", feature = "redis"))]
+    pub(super) async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
+        let config = self.config().map_err(io::Error::other)?;
+        let connecting = async {
+            let stream = tokio::net::TcpStream::connect((host, port)).await?;
+            stream.set_nodelay(true)?;
+            tls::connect(config, host, stream).await
+        };
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?
+    }
+}
