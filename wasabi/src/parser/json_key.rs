@@ -97,6 +97,14 @@ impl JsonKey {
         self.or = Some(key);
         self
     }
+
+    #[cold]
+    fn no_key(&self) -> Error {
+        Error::bad_request(format!(
+            "no routing key, a string, at `{}`",
+            self.key.as_str()
+        ))
+    }
 }
 
 impl Parser for JsonKey {
@@ -120,19 +128,20 @@ impl Parser for JsonKey {
             (Err(Invalid), Some(key)) => return Ok(Some(Envelope::from_static(key))),
             (Err(Invalid), None) => return Err(not_json(text)),
         };
-        let envelope = match (key.and_then(|range| scalar(&text[range])), self.or) {
-            (Some(key), _) => Envelope::new(key),
-            (None, Some(key)) => Envelope::from_static(key),
-            (None, None) => Envelope::invalid(Error::bad_request(format!(
-                "no routing key, a string, at `{}`",
-                self.key.as_str()
-            ))),
+        let (key, is_static, invalid) = match (key.and_then(|range| scalar(&text[range])), self.or)
+        {
+            (Some(key), _) => (key, None, None),
+            (None, Some(key)) => (Cow::Borrowed(key), Some(key), None),
+            (None, None) => (Cow::Borrowed(""), None, Some(self.no_key())),
         };
-        let envelope = envelope.content_type("application/json");
-        let id = id.and_then(|range| request_id(message, range));
-        Ok(Some(match id {
-            Some(id) => envelope.id(id),
-            None => envelope,
+        // Not by its methods: each would move all of it.
+        Ok(Some(Envelope {
+            key,
+            is_static,
+            id: id.and_then(|range| request_id(message, range)),
+            content_type: Some("application/json"),
+            value: None,
+            invalid,
         }))
     }
 
@@ -187,7 +196,7 @@ fn walk(scanner: &mut Scanner<'_>, wanted: Wanted<'_>, found: &mut Found) -> Res
     let start = scanner.start_of_value();
     if on_the_way && scanner.eat(b'{') {
         scanner.members(|scanner, name| {
-            let inner = wanted.map(|path| path?.member(name.as_ref()));
+            let inner = wanted.map(|path| path?.member(&name));
             descend(scanner, inner, found)
         })?;
     } else if on_the_way && scanner.eat(b'[') {
@@ -211,6 +220,9 @@ fn descend(
     wanted: Wanted<'_>,
     found: &mut Found,
 ) -> Result<(), Invalid> {
+    if let [None, None] = wanted {
+        return scanner.skip_value();
+    }
     // What an earlier member of the same name held is void.
     for (found, path) in found.iter_mut().zip(wanted) {
         if path.is_some() {
@@ -223,7 +235,7 @@ fn descend(
 /// A routing key from the text of a JSON value.
 fn scalar(raw: &str) -> Option<Cow<'_, str>> {
     match raw.as_bytes().first()? {
-        b'"' if raw.contains('\\') => serde_json::from_str(raw).ok().map(Cow::Owned),
+        b'"' if raw.as_bytes().contains(&b'\\') => serde_json::from_str(raw).ok().map(Cow::Owned),
         b'"' => Some(Cow::Borrowed(&raw[1..raw.len() - 1])),
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(raw)),

@@ -63,9 +63,9 @@ impl<'p> Path<'p> {
     }
 
     /// The way on from an object to its member, if it leads there.
-    pub(super) fn member(self, name: &str) -> Option<Path<'p>> {
+    pub(super) fn member(self, name: &[u8]) -> Option<Path<'p>> {
         let (first, rest) = self.0.split_first()?;
-        (*first.name == *name).then_some(Path(rest))
+        (first.name.as_bytes() == name).then_some(Path(rest))
     }
 
     /// The way on from an array to its element.

@@ -13,30 +13,33 @@ type Scanned<T = ()> = Result<T, Invalid>;
 /// A position in JSON text.
 #[derive(Debug)]
 pub(super) struct Scanner<'t> {
-    text: &'t str,
-    position: usize,
+    text: &'t [u8],
+    /// What has not been read.
+    rest: &'t [u8],
 }
 
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, position: 0 }
+        Self {
+            text: text.as_bytes(),
+            rest: text.as_bytes(),
+        }
     }
 
     pub(super) fn position(&self) -> usize {
-        self.position
+        self.text.len() - self.rest.len()
     }
 
     /// Skips whitespace; the position of what follows.
     pub(super) fn start_of_value(&mut self) -> usize {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
-            self.position += 1;
-        }
-        self.position
+        self.skip_space();
+        self.position()
     }
 
     /// Nothing may follow.
     pub(super) fn end(&mut self) -> Scanned {
-        if self.start_of_value() == self.text.len() {
+        self.skip_space();
+        if self.rest.is_empty() {
             Ok(())
         } else {
             Err(Invalid)
@@ -44,24 +47,29 @@ impl<'t> Scanner<'t> {
     }
 
     pub(super) fn eat(&mut self, byte: u8) -> bool {
-        let is_next = self.peek() == Some(byte);
-        self.position += usize::from(is_next);
-        is_next
+        match self.rest.split_first() {
+            Some((first, rest)) if *first == byte => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Reads the members of an object whose `{` has been eaten; `value` must read each one's value.
+    #[inline(always)]
     pub(super) fn members(
         &mut self,
-        mut value: impl FnMut(&mut Self, Cow<'t, str>) -> Scanned,
+        mut value: impl FnMut(&mut Self, Cow<'t, [u8]>) -> Scanned,
     ) -> Scanned {
-        self.start_of_value();
+        self.skip_space();
         if self.eat(b'}') {
             return Ok(());
         }
         loop {
             let name = self.name()?;
             value(self, name)?;
-            self.start_of_value();
+            self.skip_space();
             match self.take()? {
                 b',' => {}
                 b'}' => return Ok(()),
@@ -75,13 +83,13 @@ impl<'t> Scanner<'t> {
         &mut self,
         mut value: impl FnMut(&mut Self, usize) -> Scanned,
     ) -> Scanned {
-        self.start_of_value();
+        self.skip_space();
         if self.eat(b']') {
             return Ok(());
         }
         for index in 0.. {
             value(self, index)?;
-            self.start_of_value();
+            self.skip_space();
             match self.take()? {
                 b',' => {}
                 b']' => break,
@@ -93,34 +101,43 @@ impl<'t> Scanner<'t> {
 
     /// Reads one value and what is nested in it.
     pub(super) fn skip_value(&mut self) -> Scanned {
+        self.skip_space();
+        match self.take()? {
+            first @ (b'{' | b'[') => self.skip_nested(first),
+            first => self.scalar(first),
+        }
+    }
+
+    /// Reads what is in an object or an array, down to its end.
+    fn skip_nested(&mut self, mut first: u8) -> Scanned {
         let mut open = Open::default();
         loop {
-            self.start_of_value();
-            match self.take()? {
+            match first {
                 b'{' => {
-                    self.start_of_value();
+                    self.skip_space();
                     if !self.eat(b'}') {
                         open.push(b'}')?;
                         self.skip_name()?;
+                        first = self.first_of_value()?;
                         continue;
                     }
                 }
                 b'[' => {
-                    self.start_of_value();
+                    self.skip_space();
                     if !self.eat(b']') {
                         open.push(b']')?;
+                        first = self.first_of_value()?;
                         continue;
                     }
                 }
-                b'"' => self.string().map(drop)?,
-                b't' => self.word("rue")?,
-                b'f' => self.word("alse")?,
-                b'n' => self.word("ull")?,
-                first => self.number(first)?,
+                scalar => self.scalar(scalar)?,
             }
             // A value has ended, and with it perhaps what it is in.
-            while let Some(close) = open.innermost() {
-                self.start_of_value();
+            loop {
+                let Some(close) = open.innermost() else {
+                    return Ok(());
+                };
+                self.skip_space();
                 match self.take()? {
                     b',' if close == b'}' => {
                         self.skip_name()?;
@@ -131,31 +148,50 @@ impl<'t> Scanner<'t> {
                     _ => return Err(Invalid),
                 }
             }
-            if open.innermost().is_none() {
-                return Ok(());
-            }
+            first = self.first_of_value()?;
+        }
+    }
+
+    fn first_of_value(&mut self) -> Scanned<u8> {
+        self.skip_space();
+        self.take()
+    }
+
+    /// The rest of a value that is neither an object nor an array.
+    #[inline]
+    fn scalar(&mut self, first: u8) -> Scanned {
+        match first {
+            b'"' => self.string().map(drop),
+            b't' => self.word(b"rue"),
+            b'f' => self.word(b"alse"),
+            b'n' => self.word(b"ull"),
+            first => self.number(first),
         }
     }
 
     /// The name of a member, and the colon.
-    fn name(&mut self) -> Scanned<Cow<'t, str>> {
-        let start = self.start_of_value();
+    #[inline]
+    fn name(&mut self) -> Scanned<Cow<'t, [u8]>> {
+        self.skip_space();
+        let start = self.rest;
         let has_escapes = self.skip_name_only()?;
-        let raw = &self.text[start..self.position];
+        let raw = &start[..start.len() - self.rest.len()];
         self.colon()?;
         if has_escapes {
             // Half a surrogate pair is grammatical as an escape, but no text: then it stays as it is written.
-            return Ok(serde_json::from_str(raw).map_or(Cow::Borrowed(raw), Cow::Owned));
+            let name = serde_json::from_slice::<String>(raw);
+            return Ok(name.map_or(Cow::Borrowed(raw), |name| Cow::Owned(name.into_bytes())));
         }
         Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
     }
 
     fn skip_name(&mut self) -> Scanned {
-        self.start_of_value();
+        self.skip_space();
         self.skip_name_only()?;
         self.colon()
     }
 
+    #[inline]
     fn skip_name_only(&mut self) -> Scanned<bool> {
         match self.take()? {
             b'"' => self.string(),
@@ -163,8 +199,9 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    #[inline]
     fn colon(&mut self) -> Scanned {
-        self.start_of_value();
+        self.skip_space();
         match self.take()? {
             b':' => Ok(()),
             _ => Err(Invalid),
@@ -172,10 +209,11 @@ impl<'t> Scanner<'t> {
     }
 
     /// A string whose first quote has been taken; whether it contains escapes.
+    #[inline]
     fn string(&mut self) -> Scanned<bool> {
         let mut has_escapes = false;
         loop {
-            self.position += plain(&self.text.as_bytes()[self.position..]);
+            self.skip_plain();
             match self.take()? {
                 b'"' => return Ok(has_escapes),
                 b'\\' => self.escape()?,
@@ -185,6 +223,32 @@ impl<'t> Scanner<'t> {
         }
     }
 
+    /// Skips what stands for itself inside a string.
+    #[inline]
+    fn skip_plain(&mut self) {
+        const ONES: u64 = 0x0101_0101_0101_0101;
+        const HIGH: u64 = ONES << 7;
+        // Eight bytes at once. The lowest high bit that is set marks the first byte below the limit; borrows can
+        // set wrong ones above it only.
+        let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
+        while let Some((word, rest)) = self.rest.split_first_chunk() {
+            let word = u64::from_le_bytes(*word);
+            // One bit turned over, the quote follows the control characters, and the space does not.
+            let special = below(word ^ (ONES << 1), 0x21) | below(word ^ (ONES * 0x5c), 1);
+            if special != 0 {
+                self.rest = &self.rest[special.trailing_zeros() as usize / 8..];
+                return;
+            }
+            self.rest = rest;
+        }
+        while let [byte, rest @ ..] = self.rest
+            && !matches!(byte, 0..0x20 | b'"' | b'\\')
+        {
+            self.rest = rest;
+        }
+    }
+
+    #[cold]
     fn escape(&mut self) -> Scanned {
         match self.take()? {
             b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
@@ -220,36 +284,37 @@ impl<'t> Scanner<'t> {
     }
 
     fn some_digits(&mut self) -> Scanned {
-        let start = self.position;
+        let before = self.rest.len();
         self.digits();
-        if self.position == start {
+        if self.rest.len() == before {
             return Err(Invalid);
         }
         Ok(())
     }
 
     fn digits(&mut self) {
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.position += 1;
+        while let [b'0'..=b'9', rest @ ..] = self.rest {
+            self.rest = rest;
         }
     }
 
-    fn word(&mut self, rest: &str) -> Scanned {
-        if !self.text.as_bytes()[self.position..].starts_with(rest.as_bytes()) {
-            return Err(Invalid);
-        }
-        self.position += rest.len();
+    fn word(&mut self, word: &[u8]) -> Scanned {
+        self.rest = self.rest.strip_prefix(word).ok_or(Invalid)?;
         Ok(())
     }
 
-    fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.position).copied()
+    #[inline]
+    fn skip_space(&mut self) {
+        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
+            self.rest = rest;
+        }
     }
 
+    #[inline]
     fn take(&mut self) -> Scanned<u8> {
-        let byte = self.peek().ok_or(Invalid)?;
-        self.position += 1;
-        Ok(byte)
+        let (byte, rest) = self.rest.split_first().ok_or(Invalid)?;
+        self.rest = rest;
+        Ok(*byte)
     }
 }
 
@@ -283,27 +348,4 @@ impl Open {
             _ => Some(b']'),
         }
     }
-}
-
-/// How many bytes at the start of `bytes` stand for themselves inside a string.
-fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = ONES << 7;
-    // Eight bytes at once. The lowest high bit that is set marks the first byte below the limit; borrows can
-    // set wrong ones above it only.
-    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
-    let is = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    let (words, _) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let special = below(word, 0x20) | is(word, b'"') | is(word, b'\\');
-        if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
-        }
-    }
-    let tail = words.len() * 8;
-    bytes[tail..]
-        .iter()
-        .position(|byte| matches!(byte, 0..0x20 | b'"' | b'\\'))
-        .map_or(bytes.len(), |index| tail + index)
 }
