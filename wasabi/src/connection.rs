@@ -95,6 +95,17 @@ impl Connection {
         Self(Arc::new(inner), None)
     }
 
+    /// Whether the two are copies of one handle, and neither intercepts.
+    pub(crate) fn is_same_handle(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) && self.1.is_none() && other.1.is_none()
+    }
+
+    /// How many handles there are.
+    #[cfg(test)]
+    pub(crate) fn handles(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
     /// The id of the connection.
     pub fn id(&self) -> ConnectionId {
         self.0.id

@@ -84,11 +84,7 @@ pub(crate) fn parse(
         return Ok(Parsed::Invalid(error, envelope.id));
     }
     let parts = envelope.into_parts(&message);
-    Ok(Parsed::Request(Request::new(
-        message,
-        parts,
-        connection.clone(),
-    )))
+    Ok(Parsed::Request(Request::new(message, parts, connection)))
 }
 
 /// An envelope whose borrows of the message are ranges.

@@ -1,69 +1,60 @@
 //! One inbound message with its routing key.
 
-use std::{any::Any, fmt, mem, ops::Range, sync::Arc};
+mod id;
+mod reused;
+
+use std::{any::Any, fmt, ops::Range, sync::Arc};
 
 use bytes::Bytes;
 
+pub use self::id::RequestId;
+pub(crate) use self::reused::KeepsHandle;
+use self::reused::Reused;
 use crate::{Connection, Message, Text};
 
 /// One inbound message on its way to a backend.
 ///
-/// It is immutable and cheap to clone (reference counts), so that a middleware may run the rest of the chain
-/// more than once.
-#[derive(Clone)]
-pub struct Request {
-    message: Message,
-    key: KeyRepr,
-    id: Option<RequestId>,
-    content_type: Option<&'static str>,
-    value: Option<Arc<dyn Any + Send + Sync>>,
-    route: Route,
-    connection: Connection,
-}
+/// It is immutable and cheap to move (a pointer) and to clone (reference counts), so that a middleware may run the
+/// rest of the chain more than once.
+pub struct Request(Reused);
 
 impl Request {
-    #[inline(always)]
+    #[inline]
     pub(crate) fn new(
         message: Message,
         envelope: crate::parser::Parts,
-        connection: Connection,
+        connection: &Connection,
     ) -> Self {
-        let crate::parser::Parts {
-            key,
-            id,
-            content_type,
-            value,
-        } = envelope;
-        Self {
-            message,
-            key,
-            id,
-            content_type,
-            value,
-            route: Route::default(),
-            connection,
-        }
+        let mut fields = Reused::take(connection);
+        fields.message = Some(message);
+        fields.key = envelope.key;
+        fields.id = envelope.id;
+        fields.content_type = envelope.content_type;
+        fields.value = envelope.value;
+        fields.route = Route::default();
+        Self(fields)
     }
 
     /// The routing key.
     pub fn key(&self) -> &str {
-        self.key.resolve(&self.message)
+        self.0.key.resolve(self.message())
     }
 
     /// The message as it came in.
     pub fn message(&self) -> &Message {
-        &self.message
+        static EMPTY: Message = Message::Binary(Bytes::new());
+        self.0.message.as_ref().unwrap_or(&EMPTY)
     }
 
     /// The payload, whatever its kind; a reference count, not a copy.
     pub fn payload(&self) -> Bytes {
-        self.message.clone().into_bytes()
+        self.message().clone().into_bytes()
     }
 
     /// The media type of the message: what the parser knows of it, else `text/plain; charset=utf-8` for a text
     /// message and `application/octet-stream` for a binary one.
     pub fn content_type(&self) -> &'static str {
-        match (self.content_type, &self.message) {
+        match (self.0.content_type, self.message()) {
             (Some(media_type), _) => media_type,
             (None, Message::Text(_)) => "text/plain; charset=utf-8",
             (None, Message::Binary(_)) => "application/octet-stream",
@@ -72,12 +63,12 @@ impl Request {
 
     /// The client's id for this request, where the parser found one.
     pub fn id(&self) -> Option<&RequestId> {
-        self.id.as_ref()
+        self.0.id.as_ref()
     }
 
     /// The connection that the message came in on.
     pub fn connection(&self) -> &Connection {
-        &self.connection
+        self.0.connection()
     }
 
     /// The same request with another message: for middleware that changes what goes on to the backend. Key, id and
@@ -100,10 +91,10 @@ impl Request {
     /// ```
     #[must_use]
     pub fn with_message(mut self, message: impl Into<Message>) -> Self {
-        if let KeyRepr::Slice(_) = self.key {
-            self.key = KeyRepr::Shared(self.key().into());
+        if let KeyRepr::Slice(_) = self.0.key {
+            self.0.key = KeyRepr::Shared(self.key().into());
         }
-        self.message = message.into();
+        self.0.message = Some(message.into());
         self
     }
 
@@ -131,8 +122,8 @@ impl Request {
     /// ```
     #[must_use]
     pub fn with_connection(mut self, connection: Connection) -> Self {
-        if connection.id() == self.connection.id() {
-            self.connection = connection;
+        if connection.id() == self.connection().id() {
+            self.0.set_connection(connection);
         }
         self
     }
@@ -140,21 +131,21 @@ impl Request {
     /// The route that answers this request, as it is written in the declaration: the pattern of its arm, or
     /// the target of a channel without `match`. It is known before the first middleware runs.
     pub fn route(&self) -> &'static str {
-        self.route.name
+        self.0.route.name
     }
 
     /// What the parser attached, if it is a `T`.
     pub fn value<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.value.as_deref()?.downcast_ref()
+        self.0.value.as_deref()?.downcast_ref()
     }
 
     pub(crate) fn shared_value<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        Arc::clone(self.value.as_ref()?).downcast().ok()
+        Arc::clone(self.0.value.as_ref()?).downcast().ok()
     }
 
     /// The `Key` extractor's value: it owns what it needs.
     pub(crate) fn owned_key(&self) -> Key {
-        match (&self.key, &self.message) {
+        match (&self.0.key, self.message()) {
             (KeyRepr::Static(key), _) => Key(KeySource::Static(key)),
             (KeyRepr::Shared(key), _) => Key(KeySource::Shared(Arc::clone(key))),
             (KeyRepr::Slice(range), Message::Text(text)) => {
@@ -166,15 +157,29 @@ impl Request {
 
     /// Leaves an empty message behind.
     pub(crate) fn take_message(&mut self) -> Message {
-        mem::replace(&mut self.message, Message::Binary(Bytes::new()))
+        let empty = || Message::Binary(Bytes::new());
+        self.0.message.take().unwrap_or_else(empty)
     }
 
     pub(crate) fn set_route(&mut self, route: Route) {
-        self.route = route;
+        self.0.route = route;
     }
 
     pub(crate) fn route_index(&self) -> usize {
-        self.route.index
+        self.0.route.index
+    }
+}
+
+impl Clone for Request {
+    fn clone(&self) -> Self {
+        let mut fields = Reused::take(self.connection());
+        fields.message.clone_from(&self.0.message);
+        fields.key.clone_from(&self.0.key);
+        fields.id.clone_from(&self.0.id);
+        fields.content_type = self.0.content_type;
+        fields.value.clone_from(&self.0.value);
+        fields.route = self.0.route;
+        Self(fields)
     }
 }
 
@@ -182,10 +187,10 @@ impl fmt::Debug for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("key", &self.key())
-            .field("id", &self.id)
-            .field("route", &self.route.name)
-            .field("message", &self.message)
-            .field("connection", &self.connection.id())
+            .field("id", &self.id())
+            .field("route", &self.route())
+            .field("message", self.message())
+            .field("connection", &self.connection().id())
             .finish()
     }
 }
@@ -205,6 +210,12 @@ pub(crate) enum KeyRepr {
     Static(&'static str),
     Shared(Arc<str>),
     Slice(Range<usize>),
+}
+
+impl Default for KeyRepr {
+    fn default() -> Self {
+        Self::Static("")
+    }
 }
 
 impl KeyRepr {
@@ -276,40 +287,5 @@ impl fmt::Debug for Key {
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// The client's id for a request: what ties a reply to it.
-///
-/// It is kept as it was written, so that it goes back unchanged: with [`JsonKey`](crate::JsonKey) it is a JSON
-/// number or string (`7`, `"a-1"`) and displays as such.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(Text);
-
-impl RequestId {
-    /// An id as it stands in the message. For channels that speak JSON it must be one JSON value.
-    pub fn new(raw: impl Into<Text>) -> Self {
-        Self(raw.into())
-    }
-
-    /// The id as it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    pub(crate) fn into_text(self) -> Text {
-        self.0
-    }
-}
-
-impl fmt::Debug for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
     }
 }

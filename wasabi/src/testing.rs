@@ -31,7 +31,7 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
 pub(crate) fn request_on(connection: &Connection, key: &'static str, text: &str) -> Request {
     let message = Message::text(text.to_owned());
     let parts = Envelope::from_static(key).into_parts(&message);
-    Request::new(message, parts, connection.clone())
+    Request::new(message, parts, connection)
 }
 
 /// A text message with this key on a connection of its own.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, parser::Parsed,
-    reply::Body,
+    reply::Body, request,
 };
 
 /// What a channel sets for its connections.
@@ -244,6 +244,7 @@ where
 
     /// Goes on until there is nothing to do but wait.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
+        let _keeps = request::KeepsHandle::begin();
         let mut budget = BUDGET;
         let received = self.socket.received();
         loop {

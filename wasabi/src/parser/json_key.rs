@@ -247,6 +247,9 @@ fn request_id(message: &Message, range: Range<usize>) -> Option<RequestId> {
     if !matches!(raw.first()?, b'"' | b'-' | b'0'..=b'9') {
         return None;
     }
+    if let Some(id) = RequestId::short(std::str::from_utf8(raw).ok()?) {
+        return Some(id);
+    }
     let id = match message {
         Message::Text(text) => text.slice(range)?,
         Message::Binary(data) => Text::try_from(data.slice(range)).ok()?,

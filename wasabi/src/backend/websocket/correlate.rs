@@ -6,13 +6,11 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::Bytes;
-
 use super::link::Unreachable;
 use crate::{Message, RequestId, parser::IdAt};
 
 /// An id in the one spelling that all its spellings have in common.
-pub(super) type Id = Bytes;
+pub(super) type Id = RequestId;
 
 /// The id at a pointer in a message, if there is a string or a number.
 pub(super) fn id_of(message: &Message, at: &IdAt) -> Option<Id> {
@@ -20,14 +18,13 @@ pub(super) fn id_of(message: &Message, at: &IdAt) -> Option<Id> {
 }
 
 fn canonical(id: RequestId) -> Id {
-    let text = id.into_text();
-    if text.contains('\\')
-        && let Ok(unescaped) = serde_json::from_str::<String>(&text)
-        && let Ok(canonical) = serde_json::to_vec(&unescaped)
+    if id.as_str().contains('\\')
+        && let Ok(unescaped) = serde_json::from_str::<String>(id.as_str())
+        && let Ok(canonical) = serde_json::to_string(&unescaped)
     {
-        return canonical.into();
+        return RequestId::new(canonical);
     }
-    text.into_bytes()
+    id
 }
 
 /// The requests of one client that the upstream is to answer.
@@ -156,7 +153,7 @@ mod tests {
     fn only_so_many_requests_that_were_given_up_are_remembered() {
         let mut exchanges = Exchanges::default();
         for n in 0..REMEMBERED * 2 {
-            let id = Id::from(n.to_string());
+            let id = Id::new(n.to_string());
             assert!(exchanges.open(&id));
             exchanges.sent(&id);
             exchanges.close(&id);

@@ -206,7 +206,7 @@ mod tests {
                     envelope = envelope.id(RequestId::new(id));
                 }
                 let parts = envelope.into_parts(&message);
-                let mut req = Request::new(message, parts, connection(3, "/"));
+                let mut req = Request::new(message, parts, &connection(3, "/"));
                 req.set_route(Route {
                     index: 0,
                     name: "r",

@@ -1,0 +1,96 @@
+//! What ties a reply to its request.
+
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+};
+
+use crate::Text;
+
+/// The client's id for a request: what ties a reply to it.
+///
+/// It is kept as it was written, so that it goes back unchanged: with [`JsonKey`](crate::JsonKey) it is a JSON
+/// number or string (`7`, `"a-1"`) and displays as such.
+#[derive(Clone)]
+pub struct RequestId(Repr);
+
+/// Ids are short, and one is on its way at several places: copying one costs less than counting references.
+#[derive(Clone)]
+enum Repr {
+    Short { len: u8, bytes: [u8; SHORT] },
+    Long(Text),
+}
+
+/// A UUID in quotes.
+const SHORT: usize = 38;
+
+impl RequestId {
+    /// An id as it stands in the message. For channels that speak JSON it must be one JSON value.
+    pub fn new(raw: impl Into<Text>) -> Self {
+        let text = raw.into();
+        Self::short(&text).unwrap_or(Self(Repr::Long(text)))
+    }
+
+    /// Copies an id that is short; `None` for one that is better shared.
+    pub(crate) fn short(raw: &str) -> Option<Self> {
+        let mut bytes = [0; SHORT];
+        bytes.get_mut(..raw.len())?.copy_from_slice(raw.as_bytes());
+        Some(Self(Repr::Short {
+            len: raw.len() as u8,
+            bytes,
+        }))
+    }
+
+    /// The id as it was written.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Repr::Short { len, bytes } => {
+                std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default()
+            }
+            Repr::Long(text) => text,
+        }
+    }
+}
+
+impl PartialEq for RequestId {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for RequestId {}
+
+impl Hash for RequestId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_what_was_written_whether_it_is_copied_or_shared() {
+        for len in 0..2 * SHORT {
+            let written = "é".repeat(len / 2) + &"7".repeat(len % 2);
+            let id = RequestId::new(written.clone());
+            assert_eq!(id.as_str(), written);
+            assert_eq!(matches!(id.0, Repr::Short { .. }), written.len() <= SHORT);
+            assert_eq!(id, id.clone());
+            assert_ne!(id, RequestId::new(written + "7"));
+        }
+    }
+}

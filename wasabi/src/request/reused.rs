@@ -1,0 +1,194 @@
+//! What a request is made of, in memory that the requests of a thread use one after the other.
+//!
+//! A request goes through a future for each middleware. As a pointer it costs nothing to move, and the futures are
+//! small; that no request allocates is what the memory is kept for.
+
+use std::{
+    any::Any,
+    cell::RefCell,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+};
+
+use super::{KeyRepr, RequestId, Route};
+use crate::{Connection, Message};
+
+/// What a thread keeps.
+const KEPT: usize = 128;
+
+thread_local! {
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { fields: Vec::new(), connection: None, keeps_handle: false }) };
+}
+
+struct Spare {
+    /// Nothing in them is anybody's.
+    #[expect(clippy::vec_box, reason = "a request takes the box")]
+    fields: Vec<Box<Fields>>,
+    /// The handle of the last request that has ended, for the next one of the same connection: what is answered at
+    /// once, one after the other, does not count references.
+    connection: Option<Connection>,
+    /// Whether somebody will let go of that handle.
+    keeps_handle: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Fields {
+    /// There, but for a request whose last extractor has taken it.
+    pub(super) message: Option<Message>,
+    pub(super) key: KeyRepr,
+    pub(super) id: Option<RequestId>,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) route: Route,
+    /// There while a request has the fields.
+    connection: Option<Connection>,
+}
+
+impl Fields {
+    pub(super) fn connection(&self) -> &Connection {
+        match &self.connection {
+            Some(connection) => connection,
+            None => unreachable!("a request has a connection"),
+        }
+    }
+
+    pub(super) fn set_connection(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+    }
+}
+
+/// The fields of one request. They go back to the thread that drops it.
+pub(super) struct Reused(Option<Box<Fields>>);
+
+impl Reused {
+    /// Fields to be filled in, but for the connection.
+    #[inline]
+    pub(super) fn take(connection: &Connection) -> Self {
+        let (fields, kept) = SPARE
+            .try_with(|spare| {
+                let mut spare = spare.borrow_mut();
+                (spare.fields.pop(), spare.connection.take())
+            })
+            .unwrap_or_default();
+        let mut fields = fields.unwrap_or_default();
+        fields.connection = match kept {
+            Some(kept) if kept.is_same_handle(connection) => Some(kept),
+            _ => Some(connection.clone()),
+        };
+        Self(Some(fields))
+    }
+}
+
+impl Deref for Reused {
+    type Target = Fields;
+
+    fn deref(&self) -> &Fields {
+        match &self.0 {
+            Some(fields) => fields,
+            None => unreachable!("only dropped requests have no fields"),
+        }
+    }
+}
+
+impl DerefMut for Reused {
+    fn deref_mut(&mut self) -> &mut Fields {
+        match &mut self.0 {
+            Some(fields) => fields,
+            None => unreachable!("only dropped requests have no fields"),
+        }
+    }
+}
+
+impl Drop for Reused {
+    fn drop(&mut self) {
+        let Some(mut fields) = self.0.take() else {
+            return;
+        };
+        // What is the user's is dropped before the thread's memory is borrowed, and after it the connection.
+        fields.message = None;
+        fields.key = KeyRepr::default();
+        fields.id = None;
+        fields.value = None;
+        let connection = fields.connection.take();
+        let _left = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            if spare.fields.len() < KEPT {
+                spare.fields.push(fields);
+            }
+            if spare.keeps_handle && spare.connection.is_none() {
+                spare.connection = connection;
+                None
+            } else {
+                connection
+            }
+        });
+    }
+}
+
+/// While it lives, the thread may keep the handle of a request that has ended.
+pub(crate) struct KeepsHandle(());
+
+impl KeepsHandle {
+    pub(crate) fn begin() -> Self {
+        let _ = SPARE.try_with(|spare| spare.borrow_mut().keeps_handle = true);
+        Self(())
+    }
+}
+
+impl Drop for KeepsHandle {
+    fn drop(&mut self) {
+        let _kept = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            spare.keeps_handle = false;
+            spare.connection.take()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{connection, request_on};
+
+    #[test]
+    fn a_request_has_nothing_of_the_one_before() {
+        let other = connection(2, "/");
+        let value = Arc::new(5);
+        let mut first = request_on(&connection(1, "/"), "order.place", "first");
+        let fields = &mut first.0;
+        fields.id = RequestId::short("7");
+        fields.content_type = Some("application/json");
+        fields.value = Some(value.clone());
+        fields.route = Route {
+            index: 1,
+            name: "_",
+        };
+        let memory = std::ptr::from_ref::<Fields>(fields);
+        drop(first);
+        assert_eq!(Arc::strong_count(&value), 1);
+
+        let next = request_on(&other, "", "next");
+        assert!(std::ptr::eq::<Fields>(&*next.0, memory));
+        assert_eq!(next.id(), None);
+        assert_eq!(next.content_type(), "text/plain; charset=utf-8");
+        assert_eq!(next.value::<i32>(), None);
+        assert_eq!(next.route(), "");
+        assert_eq!(next.connection().id(), other.id());
+    }
+
+    #[test]
+    fn a_handle_is_kept_for_the_next_request_until_the_turn_of_its_connection_ends() {
+        let connection = connection(1, "/");
+        let handles = || connection.handles();
+        drop(request_on(&connection, "key", "message"));
+        assert_eq!(handles(), 1);
+
+        let turn = KeepsHandle::begin();
+        for _ in 0..3 {
+            drop(request_on(&connection, "key", "message"));
+            assert_eq!(handles(), 2);
+        }
+        drop(turn);
+        assert_eq!(handles(), 1);
+    }
+}
