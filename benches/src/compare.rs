@@ -30,10 +30,10 @@ pub(crate) struct Args {
     /// Only servers whose name contains one of these.
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Length of one measurement.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.7)]
     seconds: f64,
     /// Three short rounds, for a first look.
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
@@ -41,6 +41,9 @@ pub(crate) struct Args {
     /// No more rounds are begun after so many minutes.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
+    /// A file with rows of bars that were measured elsewhere, for the table of bars.
+    #[arg(long)]
+    bars: Option<PathBuf>,
     /// Where `results.md` and `results.svg` are written.
     #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
     out: PathBuf,
@@ -56,6 +59,12 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         warmup: (length / 3).min(Duration::from_millis(500)),
         length,
         limit: None,
+    };
+    let others = match &args.bars {
+        Some(path) => {
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?
+        }
+        None => String::new(),
     };
     // What servers inherit as well.
     load::raise_file_limit();
@@ -105,7 +114,7 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         }
     }
     clear();
-    let report = report::markdown(&results, &cores, seconds);
+    let report = report::markdown(&results, &cores, seconds, &others);
     println!("{report}");
     let write = |name: &str, text: &str| {
         let path = args.out.join(name);

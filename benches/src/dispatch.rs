@@ -2,7 +2,14 @@
 //!
 //! A middleware runs the rest of the chain as often as its message says, and replies how many nanoseconds that took.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, runtime::Runtime};
@@ -70,10 +77,31 @@ impl<'r> Dispatcher<'r> {
         self.runtime.block_on(async {
             let message = times.to_string().into();
             self.socket.send(message).await.expect("sent");
-            let reply = self.socket.next().await.expect("a reply").expect("a reply");
-            let nanos = reply.into_text().expect("text").parse().expect("a number");
-            Duration::from_nanos(nanos)
+            loop {
+                let reply = self.socket.next().await.expect("a reply").expect("a reply");
+                // Not what is sent to everybody.
+                if let Ok(nanos) = reply.into_text().expect("text").parse() {
+                    return Duration::from_nanos(nanos);
+                }
+            }
         })
+    }
+
+    /// Where the gateway listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.runtime.block_on(self.handle.addr())
+    }
+
+    /// Connections that come, say a word and go, one after the other, for as long as it is said that this goes on.
+    pub fn churn(&self, goes_on: Arc<AtomicBool>) -> impl Future<Output = ()> + Send + use<> {
+        let handle = self.handle.clone();
+        async move {
+            while goes_on.load(Ordering::Relaxed) {
+                let mut socket = open(&handle).await;
+                let _ = socket.send("hello".into()).await;
+                let _ = socket.next().await;
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@ mod compare;
 mod compile;
 #[cfg(target_os = "linux")]
 mod load;
+#[cfg(target_os = "linux")]
+mod median;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -6,8 +6,8 @@ use super::{plan::WORK, report::Results};
 use crate::load::Kind;
 
 const WIDTH: f64 = 860.0;
-const NAMES: f64 = 300.0;
-const BAR: f64 = 22.0;
+const NAMES: f64 = 330.0;
+const BAR: f64 = 20.0;
 
 /// One group of bars for each kind of work, the shortest first.
 pub(super) fn svg(results: &Results) -> String {
@@ -43,7 +43,7 @@ pub(super) fn svg(results: &Results) -> String {
                 "peer"
             };
             let width = ((WIDTH - NAMES - 90.0) * cost / longest).max(1.0);
-            let (middle, end) = (y + 15.0, NAMES + width + 8.0);
+            let (middle, end) = (y + 14.0, NAMES + width + 8.0);
             let figure = match work.kind {
                 Kind::Idle => format!("{cost:.0}"),
                 _ if cost < 10.0 => format!("{cost:.2}"),
@@ -65,10 +65,11 @@ pub(super) fn svg(results: &Results) -> String {
     format!(
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" font-family="system-ui, sans-serif" font-size="13">
 <style>
-text {{ fill: #1f2328 }} .title {{ font-weight: 600; font-size: 14px }} .unit {{ font-weight: 400; fill: #656d76 }}
+.ground {{ fill: #ffffff }} text {{ fill: #1f2328 }} .title {{ font-weight: 600; font-size: 14px }} .unit {{ font-weight: 400; fill: #656d76 }}
 rect.own {{ fill: #2da44e }} rect.peer {{ fill: #afb8c1 }} text.own {{ font-weight: 600 }}
-@media (prefers-color-scheme: dark) {{ text {{ fill: #e6edf3 }} .unit {{ fill: #8d96a0 }} rect.peer {{ fill: #484f58 }} }}
+@media (prefers-color-scheme: dark) {{ .ground {{ fill: #0d1117 }} text {{ fill: #e6edf3 }} .unit {{ fill: #8d96a0 }} rect.peer {{ fill: #484f58 }} }}
 </style>
+<rect class="ground" width="100%" height="100%" rx="6"/>
 {body}</svg>
 "#
     )

@@ -6,7 +6,10 @@ use super::{
     Cores,
     plan::{BARS, Contender, Than, WORK, Work},
 };
-use crate::load::{Kind, Outcome};
+use crate::{
+    load::{Kind, Outcome},
+    median::median,
+};
 
 /// Everything that was measured.
 #[derive(Default)]
@@ -71,18 +74,12 @@ impl Results {
 impl Row<'_> {
     /// The median of the rounds.
     pub(super) fn median(&self, figure: impl Fn(&Outcome) -> f64) -> Option<f64> {
-        let mut figures: Vec<f64> = self
-            .outcomes
-            .iter()
-            .map(|outcome| figure(outcome))
-            .collect();
-        figures.sort_by(f64::total_cmp);
-        let middle = figures.len() / 2;
-        match figures.len() {
-            0 => None,
-            len if len % 2 == 1 => Some(figures[middle]),
-            _ => Some((figures[middle - 1] + figures[middle]) / 2.0),
-        }
+        median(
+            self.outcomes
+                .iter()
+                .map(|outcome| figure(outcome))
+                .collect(),
+        )
     }
 
     fn least(&self, figure: impl Fn(&Outcome) -> f64) -> Option<f64> {
@@ -103,7 +100,8 @@ impl Row<'_> {
     }
 }
 
-pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String {
+/// `others` are rows of bars that were measured elsewhere.
+pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64, others: &str) -> String {
     let mut text = String::from("# Measured\n\n");
     let place = match cores.0.len() {
         0 | 1 => "Everything on one core. ",
@@ -124,7 +122,7 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64) -> String
         kernel(),
         compiler(),
     );
-    bars(&mut text, results);
+    bars(&mut text, results, others);
     for work in WORK {
         let rows = results.rows(work);
         if !rows.is_empty() {
@@ -216,7 +214,7 @@ fn failures(text: &mut String, rows: &[Row<'_>]) {
     }
 }
 
-fn bars(text: &mut String, results: &Results) {
+fn bars(text: &mut String, results: &Results, others: &str) {
     let mut lines = Vec::new();
     for bar in BARS {
         let Some(work) = WORK.iter().find(|work| work.name == bar.work) else {
@@ -241,6 +239,7 @@ fn bars(text: &mut String, results: &Results) {
             work.title
         ));
     }
+    lines.extend(others.lines().map(str::to_owned));
     if !lines.is_empty() {
         text.push_str("## Bars\n\n| | | at most | measured | |\n|---|---|---|---|---|\n");
         text.push_str(&lines.join("\n"));
