@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
+use flate2::{Compress, Decompress};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -11,6 +11,7 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{
     TestServer,
+    deflate::{alone, compress, inflate, read},
     raw::{close_code, frame},
     serve, soon,
 };
@@ -56,47 +57,6 @@ async fn open(server: &TestServer, path: &str, offers: &str) -> (TcpStream, Opti
 
 async fn deflated(server: &TestServer) -> TcpStream {
     open(server, "/", "permessage-deflate").await.0
-}
-
-/// The first byte of a frame and its payload.
-async fn read(stream: &mut TcpStream) -> (u8, Vec<u8>) {
-    let first = soon(stream.read_u8()).await.expect("a frame");
-    let len = match soon(stream.read_u8()).await.expect("a length") {
-        126 => soon(stream.read_u16()).await.expect("a length").into(),
-        short => usize::from(short),
-    };
-    let mut payload = vec![0; len];
-    soon(stream.read_exact(&mut payload))
-        .await
-        .expect("a payload");
-    (first, payload)
-}
-
-fn compress(compress: &mut Compress, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(payload.len() + 100);
-    compress
-        .compress_vec(payload, &mut out, FlushCompress::Sync)
-        .expect("it compresses");
-    assert!(out.ends_with(&[0, 0, 0xff, 0xff]));
-    out.truncate(out.len() - 4);
-    out
-}
-
-/// A message that is compressed for itself.
-fn alone(payload: &[u8]) -> Vec<u8> {
-    compress(
-        &mut Compress::new(flate2::Compression::best(), false),
-        payload,
-    )
-}
-
-fn inflate(decompress: &mut Decompress, payload: &[u8]) -> Vec<u8> {
-    let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
-    let mut out = Vec::with_capacity(100_000);
-    decompress
-        .decompress_vec(&payload, &mut out, FlushDecompress::None)
-        .expect("it is compressed");
-    out
 }
 
 #[tokio::test]

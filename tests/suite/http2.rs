@@ -1,6 +1,7 @@
 //! WebSockets over streams of HTTP/2 (RFC 8441), and other requests beside them.
 
 use bytes::Bytes;
+use flate2::Decompress;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::{
@@ -10,13 +11,13 @@ use hyper::{
     upgrade::Upgraded,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message as WsMessage, protocol::Role},
 };
 use wasabi::{Close, prelude::*};
-use wasabi_tests::{TestServer, serve_with, soon, until};
+use wasabi_tests::{TestServer, deflate, raw::frame, serve_with, soon, until};
 
 type Body = axum::body::Body;
 type Stream = WebSocketStream<TokioIo<Upgraded>>;
@@ -315,4 +316,40 @@ async fn a_drain_answers_what_is_in_flight_closes_with_1012_and_ends_the_socket(
     }
     server.ended().await.unwrap();
     until("the socket is closed", || http2.requests.is_closed()).await;
+}
+
+/// Frames by hand: tungstenite does not compress.
+#[tokio::test]
+async fn messages_on_streams_are_compressed_as_well() {
+    let server = serve(gateway!(
+        get("/livez", async || "alive"),
+        channel(
+            "/echo",
+            compression = Compression::deflate().threshold(64B),
+            async |message: Message| message
+        ),
+    ))
+    .await;
+    let mut socket = Http2::connect(&server).await;
+    let offer = ("sec-websocket-extensions", "permessage-deflate");
+    let response = socket.ask("/echo", &[offer]).await;
+    assert_eq!(
+        response.headers()["sec-websocket-extensions"],
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+    );
+    let mut stream = TokioIo::new(soon(hyper::upgrade::on(response)).await.unwrap());
+    let text = "up and down, ".repeat(100);
+    for _ in 0..3 {
+        let message = frame(0xc1, &deflate::alone(text.as_bytes()));
+        assert!(message.len() < 100);
+        stream.write_all(&message).await.unwrap();
+        let (first, reply) = deflate::read(&mut stream).await;
+        assert_eq!(first, 0xc1);
+        assert!(reply.len() < 100, "{} bytes", reply.len());
+        let reply = deflate::inflate(&mut Decompress::new(false), &reply);
+        assert_eq!(reply, text.as_bytes());
+    }
+    // Another stream of the same socket does without.
+    let mut plain = socket.open("/echo").await;
+    echo(&mut plain, &text).await;
 }

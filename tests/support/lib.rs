@@ -8,6 +8,7 @@ pub struct Readme;
 pub mod authority;
 pub mod broker;
 pub mod chaos;
+pub mod deflate;
 pub mod drain;
 pub mod example;
 mod gate;
