@@ -217,6 +217,8 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
     let late = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate";
     let bytes = b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 2\r\n\r\n\xc3\x28";
     let chunk = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nx";
+    let no_chunk = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nmany\r\nx";
+    let half = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhal";
     let now = Duration::ZERO;
     for (what, upstream, code) in [
         ("hangs", liar(b"", now, false).await, "timed_out"),
@@ -235,6 +237,16 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
         (
             "an endless chunk",
             liar(chunk, now, true).await,
+            "upstream_invalid",
+        ),
+        (
+            "a chunk without a size",
+            liar(no_chunk, now, true).await,
+            "upstream_invalid",
+        ),
+        (
+            "half a chunk",
+            liar(half, now, true).await,
             "upstream_unreachable",
         ),
         ("no text", liar(bytes, now, true).await, "upstream_invalid"),

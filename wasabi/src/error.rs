@@ -1,6 +1,6 @@
 //! Why a request got no reply.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, io::ErrorKind, time::Duration};
 
 use http::StatusCode;
 
@@ -248,6 +248,7 @@ impl From<reqwest::Error> for Error {
         } else if error.is_timeout() {
             Self::TimedOut(Duration::ZERO)
         } else if in_transit.map_or(error.is_decode(), hyper::Error::is_parse)
+            || sources(&error).any(is_malformed)
             || error.is_redirect()
         {
             Self::UpstreamInvalid(error.into())
@@ -255,6 +256,12 @@ impl From<reqwest::Error> for Error {
             Self::UpstreamLost(error.into())
         }
     }
+}
+
+/// What is wrong in a body hyper tells by the kind of an `io::Error`; a connection that breaks has other kinds.
+fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref().map(std::io::Error::kind);
+    matches!(kind, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput))
 }
 
 fn sources<'a>(
