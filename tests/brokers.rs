@@ -283,6 +283,8 @@ macro_rules! built_with {
 }
 
 mod brokers {
+    mod bounds;
+    mod employed;
     mod tls;
     mod traces;
 }

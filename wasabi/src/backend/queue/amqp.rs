@@ -52,6 +52,13 @@ use crate::{BoxError, Error, Result};
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
 /// `upstream_unreachable`.
 ///
+/// # Memory
+///
+/// Up to 64 messages wait to be written, and up to 1024 for RabbitMQ to confirm them. Direct reply-to has no
+/// acknowledgements by which RabbitMQ could be told to wait, so replies are read as they come: the client library holds those
+/// that have come in at once, which is one for each request under way. None is longer than the `max_message_size` of
+/// RabbitMQ.
+///
 /// # TLS
 ///
 /// A URL with the scheme `amqps` is encrypted, with the cargo feature `tls`. The certificate of the server must be for

@@ -60,6 +60,15 @@ use crate::{BoxError, Error, Result};
 /// reply topic see, count and drop each other's replies: give each of them its own, with few partitions and a short
 /// retention. Replies are kept in Kafka while the gateway reconnects.
 ///
+/// # Memory
+///
+/// librdkafka holds up to 10 000 messages, or 64 MiB of them, that are on their way to Kafka: further ones fail with
+/// `upstream_unreachable`. It fetches up to 8 MiB of replies ahead, and one record of any length that Kafka has accepted.
+/// [`set`](Self::set) changes these: `queue.buffering.max.messages`, `queue.buffering.max.kbytes`,
+/// `queued.max.messages.kbytes`, `fetch.max.bytes`, `fetch.message.max.bytes`.
+///
+/// # TLS
+///
 /// TLS and SASL are not compiled in: librdkafka does both with OpenSSL, which this crate does without. A
 /// `security.protocol` other than `plaintext` keeps the gateway from being served; where the broker demands one, connect
 /// to a proxy beside the gateway that speaks it.
@@ -152,18 +161,40 @@ impl Transport for Kafka {
     }
 }
 
+const CONSUMER: [(&str, &str); 5] = [
+    // Required, and not used: partitions are assigned, and nothing is committed.
+    ("group.id", "wasabi"),
+    ("fetch.wait.max.ms", "10"),
+    ("queued.max.messages.kbytes", "8192"),
+    ("fetch.max.bytes", "8388608"),
+    ("fetch.message.max.bytes", "1048576"),
+];
+const PRODUCER: [(&str, &str); 4] = [
+    ("linger.ms", "0"),
+    ("message.timeout.ms", "5000"),
+    ("queue.buffering.max.messages", "10000"),
+    ("queue.buffering.max.kbytes", "65536"),
+];
+
+/// The user's settings come first.
+fn with_defaults(config: &ClientConfig, defaults: &[(&str, &str)]) -> ClientConfig {
+    let mut config = config.clone();
+    for (name, value) in defaults {
+        if config.get(name).is_none() {
+            config.set(*name, *value);
+        }
+    }
+    config
+}
+
 fn open(
     config: &ClientConfig,
     topic: &str,
     offsets: &Mutex<HashMap<i32, i64>>,
 ) -> Result<(Elsewhere<FutureProducer>, Elsewhere<StreamConsumer>), BoxError> {
-    let consumer: StreamConsumer = config
-        .clone()
-        // Required, and not used: partitions are assigned, and nothing is committed.
-        .set("group.id", "wasabi")
+    let consumer: StreamConsumer = with_defaults(config, &CONSUMER)
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "latest")
-        .set("fetch.wait.max.ms", "10")
         .create()?;
     let metadata = consumer.fetch_metadata(Some(topic), ASK_TIMEOUT)?;
     let partitions = metadata
@@ -185,12 +216,7 @@ fn open(
         assignment.add_partition_offset(topic, partition.id(), Offset::Offset(*next))?;
     }
     consumer.assign(&assignment)?;
-    let producer = config
-        .clone()
-        .set("linger.ms", "0")
-        .set("message.timeout.ms", "5000")
-        .set("queue.buffering.max.messages", "10000")
-        .create()?;
+    let producer = with_defaults(config, &PRODUCER).create()?;
     Ok((Elsewhere(Some(producer)), Elsewhere(Some(consumer))))
 }
 
@@ -307,5 +333,25 @@ impl fmt::Debug for KafkaSession {
         f.debug_struct("KafkaSession")
             .field("replies", &self.replies)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_librdkafka_holds_is_limited_unless_the_user_says_otherwise() {
+        let kafka = Kafka::new("localhost", "replies").set("queue.buffering.max.kbytes", "1");
+        for (defaults, name, expected) in [
+            (&CONSUMER[..], "queued.max.messages.kbytes", "8192"),
+            (&CONSUMER[..], "fetch.max.bytes", "8388608"),
+            (&PRODUCER[..], "queue.buffering.max.messages", "10000"),
+            (&PRODUCER[..], "queue.buffering.max.kbytes", "1"),
+        ] {
+            let config = with_defaults(&kafka.config, defaults);
+            let native = config.create_native_config().expect("settings that exist");
+            assert_eq!(native.get(name).as_deref(), Ok(expected));
+        }
     }
 }

@@ -43,6 +43,12 @@ use crate::{BoxError, Error, Result};
 /// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
 /// in flight when the connection breaks fails too. Subjects with the wildcards `*` and `>` are the error `bad_request`.
 ///
+/// # Memory
+///
+/// The client library holds up to 256 messages that are on their way to NATS, and up to 65 536 replies that have come in at
+/// once; further ones it drops, and that is logged as a warning. A reply is never longer than the `max_payload` of the
+/// server, 1 MiB if not set there.
+///
 /// # TLS
 ///
 /// A URL with the scheme `tls` is encrypted, and so is one with a `tls_config`, which needs the cargo feature `tls`; a
@@ -53,6 +59,11 @@ pub struct Nats {
     #[cfg(feature = "tls")]
     tls: super::tls::Settings,
 }
+
+/// Messages that wait to be written to the connection.
+const WRITE_QUEUE: usize = 256;
+/// Replies that have been read, and not been handed in. What does not fit is lost: there may be one for each request.
+const READ_QUEUE: usize = 65_536;
 
 impl Nats {
     /// NATS at a URL, or at one of several, separated by commas.
@@ -111,12 +122,16 @@ impl Transport for Nats {
             // They need not be encrypted, and others may have written them.
             .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(5))
+            .client_capacity(WRITE_QUEUE)
+            .subscription_capacity(READ_QUEUE)
             .ping_interval(Duration::from_secs(10))
             // The queue connects anew itself.
             .max_reconnects(1)
             .event_callback(move |event| {
-                if let Event::Disconnected | Event::Closed = event {
-                    at_end.end(&event);
+                match event {
+                    Event::Disconnected | Event::Closed => at_end.end(&event),
+                    Event::SlowConsumer(_) => tracing::warn!("replies dropped, too many at once"),
+                    _ => {}
                 }
                 std::future::ready(())
             })

@@ -59,6 +59,12 @@ use crate::{BoxError, Error, Result};
 /// when there are no workers: the oldest requests go, and time out. Replies are kept in Redis while the gateway
 /// reconnects. Clusters are not supported.
 ///
+/// # Memory
+///
+/// The client library holds up to 64 messages that wait to be written, and up to 1024 may wait for Redis to confirm them.
+/// Replies are read in batches of up to 256; Redis has no limit by which a batch could be kept from having very long ones,
+/// so limit what workers reply with.
+///
 /// # TLS
 ///
 /// A URL with the scheme `rediss` is encrypted, with the cargo feature `tls`. The certificate of the server must be for
@@ -82,6 +88,10 @@ const BLOCK: Duration = Duration::from_secs(5);
 /// How long replies are kept for a gateway that does not read them.
 const KEEP: Duration = Duration::from_secs(300);
 const BATCH: usize = 256;
+/// Messages that wait to be written to the connection.
+const WRITE_QUEUE: usize = 64;
+/// Messages that Redis has not confirmed yet; further ones wait.
+const UNCONFIRMED: usize = 1024;
 
 impl Redis {
     /// Redis at a `redis://` or `rediss://` URL.
@@ -129,7 +139,9 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(Duration::from_secs(5)))
             // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
-            .set_response_timeout(Some(BLOCK * 2));
+            .set_response_timeout(Some(BLOCK * 2))
+            .set_pipeline_buffer_size(WRITE_QUEUE)
+            .set_concurrency_limit(UNCONFIRMED);
         if !self.is_encrypted {
             return Ok(client
                 .get_multiplexed_async_connection_with_config(&config)
