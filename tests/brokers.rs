@@ -284,6 +284,7 @@ macro_rules! built_with {
 
 mod brokers {
     mod bounds;
+    mod drain;
     mod employed;
     mod tls;
     mod traces;
