@@ -1,11 +1,12 @@
 //! The smallest gateway: every message comes back.
 //!
-//! `cargo run --example echo`, then connect to `ws://127.0.0.1:8080/`.
+//! `cargo run --example echo`, then `npx wscat -c ws://127.0.0.1:8080/`.
 
 use wasabi::prelude::*;
 
 #[tokio::main]
 async fn main() -> Result<(), ServeError> {
     let gateway = gateway!(channel("/", async |message: Message| message));
+    println!("every message comes back from ws://127.0.0.1:8080/");
     Server::bind("127.0.0.1:8080").serve(gateway).await
 }

@@ -1,7 +1,7 @@
 //! Every message becomes an HTTP request, and the answer the reply: the example of the Go package's README.
 //!
 //! `cargo run --example http_backend`, with an HTTP service at `http://localhost:8081/` (or the URL that is given
-//! as an argument), then connect to `ws://127.0.0.1:8080/`.
+//! as an argument; `python3 -m http.server 8081` is one), then `npx wscat -c ws://127.0.0.1:8080/`.
 
 use wasabi::{Error, prelude::*};
 
@@ -9,6 +9,8 @@ use wasabi::{Error, prelude::*};
 async fn main() -> Result<(), ServeError> {
     let url = std::env::args().nth(1);
     let url = url.unwrap_or_else(|| "http://localhost:8081/".to_owned());
+
+    println!("every message to ws://127.0.0.1:8080/ becomes a GET of {url}");
 
     // Makes the HTTP request of a message.
     let backend = Http::with(move |req| Ok(HttpRequest::get(&url).body(req.payload())));
