@@ -88,11 +88,16 @@ async fn gateway<T: Transport>(queue: Queue<T>) -> TestServer {
 
 /// The next message that is no ping, however long it takes.
 async fn next(client: &mut Client) -> Frame {
-    let next = timeout(PATIENCE, client.socket.next());
-    next.await
-        .expect("a reply")
-        .expect("a reply")
-        .expect("a reply")
+    let next = async {
+        loop {
+            let frame = client.socket.next().await.expect("a reply");
+            match frame.expect("a reply") {
+                Frame::Ping(_) => {}
+                frame => return frame,
+            }
+        }
+    };
+    timeout(PATIENCE, next).await.expect("a reply")
 }
 
 async fn json(client: &mut Client) -> Value {
@@ -284,8 +289,9 @@ macro_rules! built_with {
 
 mod brokers {
     mod bounds;
+    mod dead_line;
     mod drain;
-    mod employed;
+    pub(super) mod employed;
     mod tls;
     mod traces;
 }
@@ -333,6 +339,9 @@ async fn a_queue_outlives_rabbitmq() {
             let (url, topic) = (url.clone(), topic.clone());
             async move { worker::amqp::serve(&url, &topic, echo).await }
         });
+        // The worker has declared the queue by then.
+        works(&gateway(queue.clone()).await).await;
+        fire_and_forget(queue.clone()).await;
         outlives(broker, queue).await;
     });
 }
@@ -404,6 +413,16 @@ async fn a_queue_outlives_a_failing_line_to_rabbitmq() {
     });
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Tansu: run tests/run"]
+async fn a_queue_outlives_a_failing_line_to_kafka() {
+    built_with!("kafka", {
+        let (broker, proxy) = Broker::kafka_behind_a_proxy().await;
+        let queue = brokers::employed::kafka(&broker, echo);
+        outlives_its_line(&proxy, queue).await;
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs NATS: run tests/run"]
 async fn a_request_that_no_worker_listens_to_fails_at_once() {
@@ -413,6 +432,21 @@ async fn a_request_that_no_worker_listens_to_fails_at_once() {
         let mut client = server.connect("/").await;
         let reply = client.ask_json(json!({"do": "ask"})).await;
         assert_eq!(reply["error"]["code"], "upstream_unreachable");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs RabbitMQ: run tests/run"]
+async fn a_request_for_a_queue_that_does_not_exist_fails_at_once() {
+    built_with!("amqp", {
+        let broker = Broker::rabbitmq().await;
+        let nowhere = Queue::amqp(broker.url(), name("nowhere")).publish_timeout(PATIENCE);
+        for queue in [nowhere.clone(), nowhere.no_reply()] {
+            let server = gateway(queue).await;
+            let mut client = server.connect("/").await;
+            let reply = client.ask_json(json!({"do": "ask"})).await;
+            assert_eq!(reply["error"]["code"], "upstream_unreachable");
+        }
     });
 }
 

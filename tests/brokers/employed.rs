@@ -9,7 +9,7 @@ use super::super::{
 };
 
 #[cfg(feature = "redis")]
-pub(super) fn redis(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Redis> {
+pub(crate) fn redis(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Redis> {
     let (url, topic) = (broker.url(), name("redis"));
     let queue = Queue::redis(&url, topic.clone());
     employ(move || {
@@ -20,7 +20,7 @@ pub(super) fn redis(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Red
 }
 
 #[cfg(feature = "nats")]
-pub(super) fn nats(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Nats> {
+pub(crate) fn nats(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Nats> {
     let (url, topic) = (broker.url(), name("nats"));
     let queue = Queue::nats(&url, topic.clone());
     employ(move || {
@@ -31,7 +31,7 @@ pub(super) fn nats(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Nats
 }
 
 #[cfg(feature = "amqp")]
-pub(super) fn amqp(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Amqp> {
+pub(crate) fn amqp(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Amqp> {
     let (url, topic) = (broker.url(), name("amqp"));
     let queue = Queue::amqp(&url, topic.clone());
     employ(move || {
@@ -42,7 +42,7 @@ pub(super) fn amqp(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Amqp
 }
 
 #[cfg(feature = "kafka")]
-pub(super) fn kafka(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Kafka> {
+pub(crate) fn kafka(broker: &Broker, answer: Answer) -> Queue<wasabi::queue::Kafka> {
     let (url, topic, replies) = (broker.url(), name("kafka"), name("kafka-replies"));
     let queue = Queue::kafka(&url, topic.clone(), replies.clone());
     employ(move || {

@@ -23,6 +23,8 @@ pub struct Broker {
     process: Option<Child>,
     /// Where clients with a certificate connect; for NATS it is the only port.
     tls_port: Option<u16>,
+    /// Where Kafka sends its clients, if not to where it listens.
+    advertised: Option<SocketAddr>,
     /// RabbitMQ is one for all tests, and each kills it when it likes.
     _turn: Option<SemaphorePermit<'static>>,
 }
@@ -75,18 +77,33 @@ impl Broker {
         Self::new(Kind::Kafka, None)
     }
 
-    fn new(kind: Kind, authority: Option<&Authority>) -> Self {
+    /// The same, with a proxy in front of it that all its clients are sent to.
+    pub async fn kafka_behind_a_proxy() -> (Self, Chaos) {
+        let mut broker = Self::unstarted(Kind::Kafka);
+        let proxy = Chaos::to(broker.addr()).await;
+        broker.advertised = Some(proxy.addr);
+        fs::create_dir_all(&broker.dir).expect("a temporary directory");
+        broker.start();
+        (broker, proxy)
+    }
+
+    fn unstarted(kind: Kind) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let nth = COUNT.fetch_add(1, Ordering::SeqCst);
         let name = format!("wasabi-broker-{}-{nth}", std::process::id());
-        let mut broker = Self {
+        Self {
             kind,
             port: free_port(),
             dir: std::env::temp_dir().join(name),
             process: None,
             tls_port: None,
+            advertised: None,
             _turn: None,
-        };
+        }
+    }
+
+    fn new(kind: Kind, authority: Option<&Authority>) -> Self {
+        let mut broker = Self::unstarted(kind);
         match std::env::var_os("WASABI_TEST_RABBITMQ") {
             // It is listening, or about to.
             Some(dir) if kind == Kind::RabbitMq && authority.is_none() => {
@@ -187,9 +204,12 @@ impl Broker {
             }
             Kind::Kafka => {
                 let url = format!("tcp://127.0.0.1:{port}");
+                let advertised = self.advertised.unwrap_or(self.addr());
+                let advertised = format!("tcp://{advertised}");
                 let mut tansu = Command::new(tools().join("tansu"));
                 tansu.args(["broker", "--storage-engine", "memory://tansu/"]);
-                tansu.args(["--listener-url", &url, "--advertised-listener-url", &url]);
+                tansu.args(["--listener-url", &url]);
+                tansu.args(["--advertised-listener-url", &advertised]);
                 tansu
             }
         };

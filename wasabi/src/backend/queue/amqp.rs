@@ -72,6 +72,8 @@ pub struct Amqp {
 #[cfg(not(feature = "tls"))]
 const NEEDS_TLS: &str = "`amqps` needs the cargo feature `tls` of wasabi";
 
+/// In seconds; after two of them without a sign of life the connection is lost.
+const HEARTBEAT: u16 = 10;
 /// Messages that wait to be written to the connection.
 const WRITE_QUEUE: usize = 64;
 /// Messages that RabbitMQ has not confirmed yet; further ones wait.
@@ -97,12 +99,13 @@ impl Amqp {
     }
 
     async fn open(&self) -> Result<Connection, BoxError> {
-        let uri = self.uri.as_ref().map_err(|mistake| mistake.as_str())?;
+        let mut uri = self.uri.clone()?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT);
         let properties = ConnectionProperties::default().with_connection_name("wasabi".into());
         Ok(match uri.scheme {
-            AMQPScheme::AMQP => Connection::connect_uri(uri.clone(), properties).await?,
+            AMQPScheme::AMQP => Connection::connect_uri(uri, properties).await?,
             #[cfg(feature = "tls")]
-            AMQPScheme::AMQPS => over_tls::connect(uri.clone(), properties, &self.tls).await?,
+            AMQPScheme::AMQPS => over_tls::connect(uri, properties, &self.tls).await?,
             #[cfg(not(feature = "tls"))]
             AMQPScheme::AMQPS => return Err(NEEDS_TLS.into()),
         })

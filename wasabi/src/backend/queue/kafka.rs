@@ -96,6 +96,7 @@ impl Kafka {
             )
             .set("client.id", "wasabi")
             .set("socket.keepalive.enable", "true")
+            .set("socket.timeout.ms", "10000")
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000");
         Self {
