@@ -292,6 +292,7 @@ mod brokers {
     mod dead_line;
     mod drain;
     pub(super) mod employed;
+    mod replies;
     mod tls;
     mod traces;
 }
