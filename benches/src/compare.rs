@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// Only servers whose name contains one of these.
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Length of one measurement.
     #[arg(long, default_value_t = 0.7)]

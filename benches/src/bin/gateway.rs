@@ -1,5 +1,6 @@
 //! The gateways that are measured:
-//! `gateway echo|routed|calls|http|passthrough|broadcast --addr 127.0.0.1:9001 [--upstream URL] [--threads N]`.
+//! `gateway echo|routed|calls|http|http-wide|passthrough|broadcast`, with `--addr 127.0.0.1:9001`, `--upstream URL` and
+//! `--threads N`.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -14,8 +15,11 @@ struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// What `http` and `passthrough` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
-    #[arg(long, required_if_eq_any([("kind", "http"), ("kind", "passthrough")]))]
+    /// What `http`, `http-wide` and `passthrough` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
+    #[arg(
+        long,
+        required_if_eq_any([("kind", "http"), ("kind", "http-wide"), ("kind", "passthrough")])
+    )]
     upstream: Option<String>,
     /// Worker threads; one for each core that the process may use, if not given.
     #[arg(long)]
@@ -30,8 +34,10 @@ enum Kind {
     Routed,
     /// Calls of JSON-RPC to 16 methods, answered with what they were called with.
     Calls,
-    /// Every message is POSTed to the upstream.
+    /// Every message is POSTed to the upstream, 50 at the same time.
     Http,
+    /// The same, however many at the same time.
+    HttpWide,
     /// Every message is forwarded to a WebSocket server.
     Passthrough,
     /// Every message goes to all connections.
@@ -135,6 +141,10 @@ fn http(upstream: &str) -> Gateway {
     gateway!(channel("/", Http::post(upstream)))
 }
 
+fn http_wide(upstream: &str) -> Gateway {
+    gateway!(channel("/", Http::post(upstream).concurrency(10_000)))
+}
+
 fn passthrough(upstream: &str) -> Gateway {
     gateway!(channel("/", WebSocket::connect(upstream)))
 }
@@ -161,6 +171,7 @@ fn main() -> ExitCode {
         Kind::Routed => routed(),
         Kind::Calls => calls(),
         Kind::Http => http(&upstream),
+        Kind::HttpWide => http_wide(&upstream),
         Kind::Passthrough => passthrough(&upstream),
         Kind::Broadcast => broadcasting(),
     };

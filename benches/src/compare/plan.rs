@@ -89,6 +89,7 @@ const CALLS: &[Contender] = &[
 
 const HTTP: &[Contender] = &[
     wasabi("wasabi", "http"),
+    wasabi("wasabi, no limit of requests at once", "http-wide"),
     peer("axum ws tuned, reqwest in one task", "http-reqwest"),
     peer("axum ws tuned, hyper-util in one task", "http-hyper"),
     peer(
@@ -280,6 +281,13 @@ pub(super) const BARS: &[Bar] = &[
         than: Than::Bytes(6144.0),
     },
     bar("http", "wasabi", 1.05, "axum ws tuned, reqwest in one task"),
+    // Like for like: wasabi's own limit of requests to one host is 50, the peer has none.
+    bar(
+        "http",
+        "wasabi, no limit of requests at once",
+        1.05,
+        "axum ws tuned, reqwest in one task",
+    ),
     bar(
         "passthrough",
         "wasabi",
