@@ -41,6 +41,10 @@ struct LoadArgs {
     size: usize,
     #[arg(long, default_value = "text")]
     payload: Payload,
+    /// The one answer to every message, if it is not the message itself; that of the HTTP upstream in `peers` is
+    /// `{"status":"ok","id":1}`.
+    #[arg(long)]
+    answer: Option<String>,
     /// The process whose processor time and memory are reported.
     #[arg(long)]
     pid: Option<u32>,
@@ -84,7 +88,8 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         depth: usize::from(args.depth),
         payload: args.payload,
         size: args.size,
-        answer: None,
+        // For as long as the program runs.
+        answer: args.answer.clone().map(|answer| &*answer.leak()),
     };
     let window = Window {
         warmup: seconds(args.warmup)?,

@@ -15,6 +15,7 @@ use std::{
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
+pub(crate) use self::build::target_dir;
 use self::{
     build::Built,
     plan::{Contender, WORK, Work},

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{load::process, median::median};
+use crate::{compare::target_dir, load::process, median::median};
 
 const ROUTES: usize = 200;
 /// What the declaration may cost, in times of what is written by hand.
@@ -25,12 +25,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(args: &Args) -> Result<(), String> {
-    let own = env::current_exe().map_err(|error| error.to_string())?;
-    let target = own
-        .ancestors()
-        .nth(2)
-        .ok_or("this program is not in a target directory")?
-        .join("compile");
+    let target = target_dir()?.join("compile");
     let projects = [
         Project::new(&target, "declared", &declared())?,
         Project::new(&target, "by-hand", &by_hand())?,

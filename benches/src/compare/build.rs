@@ -19,12 +19,7 @@ pub(super) struct Built {
 /// Builds the gateway and the peers, each with cargo and its progress, and installs `ws` where there is npm.
 pub(super) fn all() -> Result<Built, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let own = env::current_exe().map_err(|error| error.to_string())?;
-    // `target/release/wasabi-bench`, whatever the target directory is called.
-    let target = own
-        .ancestors()
-        .nth(2)
-        .ok_or("this program is not in a target directory")?;
+    let target = &target_dir()?;
     let manifest = here.join("Cargo.toml");
     cargo(&manifest, target, &["--bin", "gateway"])?;
     let peers = target.join("peers");
@@ -34,6 +29,16 @@ pub(super) fn all() -> Result<Built, String> {
         peers: peers.join("release/wasabi-bench-peers"),
         node: node(&here.join("peers/ws"), &target.join("ws")),
     })
+}
+
+/// The target directory that this program is in, whatever it is called.
+pub(crate) fn target_dir() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| error.to_string())?;
+    // `release/wasabi-bench` is in it.
+    let target = own.ancestors().nth(2);
+    target
+        .map(Path::to_owned)
+        .ok_or("this program is not in a target directory".to_owned())
 }
 
 fn cargo(manifest: &Path, target: &Path, more: &[&str]) -> Result<(), String> {

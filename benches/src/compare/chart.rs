@@ -12,7 +12,7 @@ const BAR: f64 = 20.0;
 /// One group of bars for each kind of work, the shortest first.
 pub(super) fn svg(results: &Results) -> String {
     let mut body = String::new();
-    let mut y = 8.0;
+    let mut y = 32.0;
     for work in WORK {
         let mut bars: Vec<(&str, f64)> = results
             .rows(work)
@@ -24,9 +24,9 @@ pub(super) fn svg(results: &Results) -> String {
             continue;
         };
         let unit = match work.kind {
-            Kind::Messages => "µs of processor time a message",
-            Kind::Broadcasts => "µs of processor time a receipt",
-            Kind::Handshakes => "µs of processor time a handshake",
+            Kind::Messages => "µs a message",
+            Kind::Broadcasts => "µs a receipt",
+            Kind::Handshakes => "µs a handshake",
             Kind::Idle => "bytes a connection",
         };
         y += 24.0;
@@ -70,6 +70,7 @@ rect.own {{ fill: #2da44e }} rect.peer {{ fill: #afb8c1 }} text.own {{ font-weig
 @media (prefers-color-scheme: dark) {{ .ground {{ fill: #0d1117 }} text {{ fill: #e6edf3 }} .unit {{ fill: #8d96a0 }} rect.peer {{ fill: #484f58 }} }}
 </style>
 <rect class="ground" width="100%" height="100%" rx="6"/>
+<text class="unit" x="8" y="24">Processor time of the server, or its memory: less is better</text>
 {body}</svg>
 "#
     )
