@@ -45,8 +45,8 @@ use crate::{Backend, Error, Lifecycle, Request, Result};
 /// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx if not set) is the error
 ///   `upstream_status`. Redirects are not followed: they are such a status.
 /// * A body over [`max_response_size`](Self::max_response_size), text that is not UTF-8, and what is not HTTP, such as
-///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is `timed_out`; no connection, or one
-///   that broke before the end of the answer, is `upstream_unreachable`.
+///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is
+///   `timed_out`; no connection, or one that broke before the end of the answer, is `upstream_unreachable`.
 ///
 /// When the client goes away, or a middleware gives up, the HTTP request is abandoned.
 ///
