@@ -73,6 +73,17 @@ async fn an_upstreams_close_without_code_is_1011_for_the_client() {
     assert_eq!(client.closed().await.0, 1011);
 }
 
+/// It is about the gateway, which is the upstream's client.
+#[tokio::test]
+async fn an_upstreams_close_with_1002_is_1011_for_the_client() {
+    let (_server, mut client, mut peer) = connected().await;
+    peer.close(1002, "you broke a rule").await;
+    assert_eq!(
+        client.closed().await,
+        (1011, "upstream was lost".to_owned())
+    );
+}
+
 #[tokio::test]
 async fn an_upstreams_protocol_error_is_1011_for_the_client_and_1002_for_the_upstream() {
     for frame in [&[0xC1, 0x00][..], &[0x83, 0x00], &[0x81, 0x80, 0, 0, 0, 0]] {

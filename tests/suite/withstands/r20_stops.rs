@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{CloseCode, prelude::*};
-use wasabi_tests::{raw, serve, serve_with, soon, told};
+use wasabi_tests::{Gate, raw, serve, serve_with, soon, told, until};
 
 #[tokio::test]
 async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_all_it_was_owed_arrives() {
@@ -53,6 +53,38 @@ async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_all_it_was_ow
     assert_eq!(told.recv().await, Some(1012));
     assert!(told.recv().await.is_none(), "the hook runs once");
     assert!(registry.is_empty());
+}
+
+#[tokio::test]
+async fn requests_that_wait_for_a_slot_are_answered_before_the_close() {
+    let (registry, gate) = (Registry::new(), Gate::closed());
+    let held = gate.clone();
+    let server = serve(gateway!(channel(
+        "/",
+        concurrency = 1,
+        registry = registry.clone(),
+        move |text: Text| {
+            let held = held.clone();
+            async move {
+                held.pass().await;
+                text
+            }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    for text in ["one", "two", "three"] {
+        client.send(text).await;
+    }
+    client.send(WsMessage::Ping("read?".into())).await;
+    assert!(matches!(client.next().await, WsMessage::Pong(_)));
+    server.handle.drain();
+    until("it is to close", || registry.connections()[0].is_closed()).await;
+    gate.open.add_permits(3);
+    for text in ["one", "two", "three"] {
+        assert_eq!(client.text().await, text);
+    }
+    assert_eq!(client.closed().await.0, 1012);
 }
 
 #[tokio::test]
