@@ -202,8 +202,12 @@ proptest! {
     fn a_message_that_is_cut_off_is_not_taken_for_a_whole_one(message in message(), cut in 1..100_usize) {
         let mut out = Vec::new();
         if Deflater::new(FOR_ITSELF).deflate(&message, &mut out) && cut < out.len() {
-            let inflated = inflated(&mut Inflater::new(FOR_ITSELF), &out[..out.len() - cut]);
-            prop_assert_eq!(inflated, Err(1007));
+            out.truncate(out.len() - cut);
+            let inflated = inflated(&mut Inflater::new(FOR_ITSELF), &out);
+            // An empty block at the end may be missing. The first byte of a block that is stored as it is, alone, is an
+            // empty message (RFC 7692, section 7.2.3.6).
+            let is_whole = inflated == Ok(message) || out == [0] && inflated == Ok(Vec::new());
+            prop_assert!(is_whole || inflated == Err(1007), "{inflated:?}");
         }
     }
 
