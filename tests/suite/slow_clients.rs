@@ -63,7 +63,7 @@ async fn a_client_that_has_been_fast_may_become_slow() {
     let size: usize = 40 << 20;
     let server = serve(gateway!(channel(
         "/",
-        send_timeout = 500ms,
+        send_timeout = 2s,
         async |_: Text| vec![7_u8; 40 << 20],
     )))
     .await;
@@ -77,19 +77,19 @@ async fn a_client_that_has_been_fast_may_become_slow() {
     while read < size / 2 {
         read += soon(stream.read(&mut buffer)).await.expect("read");
     }
+    // Slow for longer than the send timeout: 2 MB a second.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         let count = soon(stream.read(&mut buffer[..20 << 10]))
             .await
             .expect("read");
         assert!(count > 0, "closed");
-        sleep(Duration::from_millis(50)).await;
+        read += count;
+        sleep(Duration::from_millis(10)).await;
     }
     while read < size {
         let count = soon(stream.read(&mut buffer)).await.expect("read");
-        if count == 0 {
-            break;
-        }
+        assert!(count > 0, "closed after {read} bytes");
         read += count;
     }
 }
