@@ -3,15 +3,17 @@
 use std::{
     fmt::Debug,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use tokio_tungstenite::tungstenite::Message as WsMessage;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
 use wasabi::{Error, prelude::*};
-use wasabi_tests::serve;
+use wasabi_tests::{serve, serve_with, subscribed::Subscribed};
 
 /// Collects level, message and fields of the events of wasabi.
 #[derive(Clone, Default)]
@@ -67,7 +69,7 @@ impl Events {
 #[tokio::test]
 async fn every_step_in_the_life_of_a_connection_is_an_event() {
     let events = Events::default();
-    let _guard = tracing::subscriber::set_default(events.clone());
+    let _subscribed = Subscribed::new(events.clone());
     let server = serve(gateway!(channel("/", async |text: Text| match &*text {
         "inside" => Err::<(), _>(Error::internal("the cause")),
         "upstream" => Err(Error::UpstreamUnreachable("no way there".into())),
@@ -108,4 +110,27 @@ async fn every_step_in_the_life_of_a_connection_is_an_event() {
     events.has(Level::INFO, "draining", &["connections=0"]);
     events.has(Level::INFO, "drained", &["elapsed="]);
     events.has(Level::INFO, "stopped", &[]);
+}
+
+#[tokio::test]
+async fn connections_that_outlast_a_drain_are_counted() {
+    let events = Events::default();
+    let _subscribed = Subscribed::new(events.clone());
+    let gateway = gateway!(channel("/", async |_: Text| std::future::pending::<()>().await));
+    let server = serve_with(gateway, |server| {
+        server.drain_timeout(Duration::from_millis(500))
+    })
+    .await;
+    let mut idle = server.connect("/").await;
+    let mut busy = [server.connect("/").await, server.connect("/").await];
+    for client in &mut busy {
+        client.send("go").await;
+        client.send(WsMessage::Ping("read?".into())).await;
+        client.next().await;
+    }
+    server.handle.drain();
+    assert_eq!(idle.closed().await.0, 1012);
+    server.ended().await.unwrap();
+    events.has(Level::INFO, "draining", &["connections=3"]);
+    events.has(Level::WARN, "connections are cut", &["connections=2"]);
 }

@@ -5,14 +5,15 @@ use opentelemetry_sdk::{
     propagation::TraceContextPropagator,
     trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData},
 };
-use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
+
+use crate::subscribed::Subscribed;
 
 /// What a program does that exports its spans; here to memory, and for this thread only.
 pub struct Exporting {
     spans: InMemorySpanExporter,
     _provider: SdkTracerProvider,
-    _guard: DefaultGuard,
+    _subscribed: Subscribed,
 }
 
 impl Exporting {
@@ -34,7 +35,7 @@ impl Exporting {
         Self {
             spans,
             _provider: provider,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _subscribed: Subscribed::new(subscriber),
         }
     }
 
