@@ -6,8 +6,8 @@ use bytes::{Bytes, BytesMut};
 
 use super::frame::apply_mask;
 
-/// Bytes that are taken from a stream at once.
-const READ: usize = 16 * 1024;
+/// Bytes that are taken from a stream at once: more than a large message, which is then cut out with one copy.
+const READ: usize = 64 * 1024;
 
 /// What is written is gathered in a buffer that is kept for the next connection unless it has grown over this.
 const KEPT: usize = 64 * 1024;
