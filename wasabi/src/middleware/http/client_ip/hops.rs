@@ -50,16 +50,30 @@ fn element(element: &[u8]) -> Option<IpAddr> {
     let mut found = None;
     for pair in split_from_right(element, b';') {
         let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
+        let value = unquoted(value.trim())?;
+        if name.contains('"') {
+            return None;
+        }
         if name.trim().eq_ignore_ascii_case("for") {
             if found.is_some() {
                 return None;
             }
-            let value = value.trim();
-            let unquoted = value.strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-            found = Some(address(unquoted.unwrap_or(value))?);
+            found = Some(address(value)?);
         }
     }
     found
+}
+
+/// What is in the quotes, if there are any. A quote elsewhere may be half of a pair, whose other half a client has sent.
+fn unquoted(value: &str) -> Option<&str> {
+    let Some(rest) = value.strip_prefix('"') else {
+        return (!value.contains('"')).then_some(value);
+    };
+    let inner = rest.strip_suffix('"')?;
+    let escaped = |at| is_escaped(&inner.as_bytes()[..at]);
+    let is_closed = !escaped(inner.len());
+    let mut quotes = inner.match_indices('"');
+    (is_closed && quotes.all(|(at, _)| escaped(at))).then_some(inner)
 }
 
 /// Splits a list whose members may be quoted. It is read from the right because the right end is what a trusted

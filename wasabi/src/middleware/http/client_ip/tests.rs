@@ -120,10 +120,18 @@ fn the_forwarded_header_is_read_from_the_right() {
         "proto=http",
         "for=1.1.1.1;for=2.2.2.2",
         "for",
+        // Quotes that are not around a value.
+        r#"x";for=1.1.1.1"#,
+        r#"x=a";for=1.1.1.1"#,
+        r#"x="a"b"c";for=1.1.1.1"#,
+        r#"x="a\";for=1.1.1.1"#,
+        r#"x="";for="1.1.1.1"#,
+        r#""x"=a;for=1.1.1.1"#,
     ] {
         let value = format!("for=6.6.6.6, {unreadable}");
         assert_eq!(at(&value), "10.0.0.1", "{value}");
     }
+    assert_eq!(at(r#"x=a,b";for=1.1.1.1"#), "10.0.0.1");
 }
 
 #[test]
