@@ -82,6 +82,8 @@ enum Outcome {
 struct Items {
     waiting: Vec<Option<Result<Message>>>,
     waker: Option<Waker>,
+    /// The last of the reply was taken: the request is not given up after that.
+    is_taken: bool,
 }
 
 impl Stream for Handle<Items> {
@@ -93,7 +95,9 @@ impl Stream for Handle<Items> {
             items.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        Poll::Ready(items.waiting.remove(0))
+        let item = items.waiting.remove(0);
+        items.is_taken = !matches!(item, Some(Ok(_)));
+        Poll::Ready(item)
     }
 }
 
@@ -116,6 +120,8 @@ impl Future for Answer {
         exchange.waker = Some(cx.waker().clone());
         let outcome = exchange.outcome.take();
         let stream = Arc::clone(&exchange.stream);
+        stream.lock().expect("whole").is_taken =
+            !matches!(outcome, None | Some(Outcome::Stream));
         drop(log);
         Poll::Ready(match outcome {
             None => return Poll::Pending,
@@ -465,6 +471,7 @@ impl Exchange {
             code,
             is_called,
             is_done,
+            stream,
             ..
         } = self;
         let refusal = format!("{id} closing: ");
@@ -477,6 +484,7 @@ impl Exchange {
             return;
         }
         let errors = usize::from(code.is_some());
+        let is_taken = stream.lock().expect("whole").is_taken;
         let common = seen.len().min(expected.len());
         for (index, text) in seen.iter().enumerate() {
             let is_due = match (expected.get(index), code) {
@@ -488,7 +496,7 @@ impl Exchange {
             };
             let may_be_given_up = !is_complete
                 && index + 1 == seen.len()
-                && (index < expected.len() + errors || !is_done);
+                && (index < expected.len() + errors || !is_taken);
             assert!(
                 is_due || may_be_given_up && text.starts_with(&refusal),
                 "{id} has one outcome: {text}"
