@@ -36,6 +36,17 @@ async fn every_origin_gets_in_only_by_explicit_choice() {
         "origin: http://test.evil.example\r\n",
         "origin: http://test@evil.example\r\n",
         "origin: http://test:8080\r\n",
+        "origin: http://test:99999\r\n",
+        "origin: http://evil.example@test\r\n",
+        "origin: http://test/evil.example\r\n",
+        "origin: http://test?evil.example\r\n",
+        "origin: http://test, https://evil.example\r\n",
+        "origin: http://test http://test\r\n",
+        "origin: http://test.\r\n",
+        // An app's own pages, which are of no host.
+        "origin: capacitor://test\r\n",
+        "origin: //test\r\n",
+        "origin: test\r\n",
         "origin:\r\n",
         "origin: \u{e9}\r\n",
     ] {

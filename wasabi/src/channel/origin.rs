@@ -1,6 +1,6 @@
 //! Which web pages may connect.
 
-use http::{HeaderMap, Uri, header, uri::Authority};
+use http::{HeaderMap, header, uri::Authority};
 
 /// Origins that are allowed beside those of the same host (RFC 6455, section 10.2; RFC 6454).
 #[derive(Debug, Clone, Default)]
@@ -44,20 +44,19 @@ impl Origins {
         if self.any {
             return true;
         }
-        let Some(origin) = origin
-            .to_str()
-            .ok()
-            .and_then(|origin| origin.parse::<Uri>().ok())
-        else {
-            return false;
-        };
-        let (Some(scheme), Some(authority)) = (origin.scheme_str(), origin.authority()) else {
+        let Some((scheme, origin)) = origin.to_str().ok().and_then(|o| o.split_once("://")) else {
             return false; // also `null`, which sandboxed and local pages send
         };
-        let port = authority.port_u16().or(default_port(scheme));
+        let Some(authority) = host_and_port(origin) else {
+            return false;
+        };
+        let usual = default_port(scheme);
+        let port = authority.port_u16().or(usual);
         let same_host = host.is_some_and(|host| {
-            host.host().eq_ignore_ascii_case(authority.host())
-                && host.port_u16().or(default_port(scheme)) == port
+            // The pages of an app, such as `capacitor://localhost`, come from no host.
+            usual.is_some()
+                && host.host().eq_ignore_ascii_case(authority.host())
+                && host.port_u16().or(usual) == port
         });
         same_host
             || self
@@ -74,8 +73,8 @@ impl Pattern {
             Some(rest) => (true, rest),
             None => (false, rest),
         };
-        let authority: Authority = rest.parse().ok()?;
-        if scheme.is_empty() || authority.as_str().contains('@') || authority.host().contains('*') {
+        let authority = host_and_port(rest)?;
+        if scheme.is_empty() || authority.host().contains('*') {
             return None;
         }
         let host = authority.host().to_ascii_lowercase();
@@ -98,11 +97,24 @@ impl Pattern {
     }
 }
 
+/// A host, perhaps with a port, and nothing else.
+fn host_and_port(text: &str) -> Option<Authority> {
+    let authority: Authority = text.parse().ok()?;
+    let is_all = match authority.port_u16() {
+        Some(_) => !text.contains('@'),
+        None => authority.host() == text,
+    };
+    is_all.then_some(authority)
+}
+
 fn default_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "http" | "ws" => Some(80),
-        "https" | "wss" => Some(443),
-        _ => None,
+    let is = |name| scheme.eq_ignore_ascii_case(name);
+    if is("http") || is("ws") {
+        Some(80)
+    } else if is("https") || is("wss") {
+        Some(443)
+    } else {
+        None
     }
 }
 
@@ -123,6 +135,16 @@ mod tests {
         assert!(!allowed(&[], "http://localhost:8081", "localhost:8080"));
         assert!(!allowed(&[], "https://evil.com", "example.com"));
         assert!(!allowed(&[], "null", "example.com"));
+        assert!(allowed(&[], "HTTP://[::1]:8080", "[::1]:8080"));
+        assert!(allowed(&[], "https://[::1]", "[::1]:443"));
+        assert!(!allowed(&[], "https://[::1]", "[::2]"));
+    }
+
+    #[test]
+    fn the_pages_of_an_app_are_of_no_host() {
+        assert!(!allowed(&[], "capacitor://localhost", "localhost"));
+        let patterns = ["capacitor://localhost"];
+        assert!(allowed(&patterns, "capacitor://localhost", "api.test"));
     }
 
     #[test]
@@ -163,6 +185,9 @@ mod tests {
             "https://",
             "https://a.*.com",
             "https://u@h",
+            "https://a.b.com:99999",
+            "https://a.b.com:",
+            "https://a.b.com/",
             "",
         ] {
             assert!(
