@@ -2,7 +2,7 @@
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasabi::prelude::*;
-use wasabi_tests::{raw, serve, soon};
+use wasabi_tests::{deflate, raw, serve, soon};
 
 fn echo() -> Gateway {
     gateway!(channel("/", async |message: Message| message))
@@ -53,6 +53,40 @@ async fn a_message_in_fragments_over_the_limit_closes_with_1009() {
         .await
         .unwrap();
     assert_eq!(raw::close_code(&mut stream).await, 1009);
+}
+
+#[tokio::test]
+async fn without_a_limit_a_large_message_arrives_in_one_frame_in_fragments_and_compressed() {
+    let server = serve(gateway!(channel(
+        "/",
+        max_message_size = usize::MAX,
+        compression = Compression::deflate(),
+        async |message: Message| message.len().to_string(),
+    )))
+    .await;
+    let mut stream = raw::open(&server).await;
+    for fragments in [1, 4, 100] {
+        for n in 1..=fragments {
+            let first = match n {
+                1 => 0x02,
+                _ => 0x00,
+            };
+            let last = if n == fragments { 0x80 } else { 0 };
+            let frame = raw::frame(first | last, &[7; 60_000]);
+            stream.write_all(&frame).await.unwrap();
+        }
+        let expected = (fragments * 60_000).to_string();
+        let mut answer = vec![0; 2 + expected.len()];
+        soon(stream.read_exact(&mut answer)).await.unwrap();
+        assert_eq!(&answer[2..], expected.as_bytes());
+    }
+    let offer = "sec-websocket-extensions: permessage-deflate\r\n";
+    let mut stream = raw::open_with(&server, "/", offer).await;
+    let payload = deflate::alone(&[0; 1 << 20]);
+    stream.write_all(&raw::frame(0xc2, &payload)).await.unwrap();
+    let mut answer = [0; 2 + 7];
+    soon(stream.read_exact(&mut answer)).await.unwrap();
+    assert_eq!(&answer[2..], b"1048576");
 }
 
 #[tokio::test]

@@ -246,7 +246,8 @@ fn run(
         if out.len() == out.capacity() {
             // One byte more than allowed tells that there are too many.
             let wanted = (4 * input.len()).max(out.len()) + HEADS;
-            out.reserve_exact(wanted.min((limit + 1).saturating_sub(out.len())).max(1));
+            let most = limit.saturating_add(1).saturating_sub(out.len());
+            out.reserve_exact(wanted.min(most).max(1));
         }
         let before = (decompress.total_in(), out.len());
         let status = decompress

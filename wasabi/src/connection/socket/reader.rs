@@ -168,7 +168,8 @@ impl Reader {
                     return Err(too_big());
                 }
                 message.received += (size + len) as u64;
-                if message.received > self.max_message_size as u64 * 2 + FRAGMENT_HEADS {
+                let most = (self.max_message_size as u64).saturating_mul(2);
+                if message.received > most.saturating_add(FRAGMENT_HEADS) {
                     return Err(Close::new(CloseCode::TOO_BIG, "too many fragments"));
                 }
             }
