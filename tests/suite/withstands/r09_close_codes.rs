@@ -2,9 +2,9 @@
 //!
 //! What an upstream closes with is in `websocket/closing.rs`.
 
-use tokio::io::AsyncWriteExt;
-use wasabi::prelude::*;
-use wasabi_tests::{raw, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use wasabi::{CloseCode, prelude::*};
+use wasabi_tests::{Gate, raw, serve, soon, until};
 
 fn echo() -> Gateway {
     gateway!(channel("/", async |message: Message| message))
@@ -39,6 +39,32 @@ async fn close_codes_that_may_not_be_sent_are_answered_with_1002_and_never_repea
             .await
             .unwrap();
         assert_eq!(raw::close_code(&mut stream).await, code);
+    }
+}
+
+#[tokio::test]
+async fn a_close_without_a_frame_has_none_however_the_server_stops() {
+    for stop in [false, true] {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let closing = move |connection: Connection| {
+            let held = held.clone();
+            async move {
+                connection.close(CloseCode::ABNORMAL);
+                held.pass().await;
+            }
+        };
+        let server = serve(gateway!(channel("/", closing))).await;
+        let mut stream = raw::open(&server).await;
+        stream.write_all(&raw::frame(0x81, b"go")).await.unwrap();
+        until("it is answered", || gate.running() == 1).await;
+        match stop {
+            true => server.handle.stop(),
+            false => gate.open.add_permits(1),
+        }
+        let mut rest = Vec::new();
+        let _ = soon(stream.read_to_end(&mut rest)).await;
+        assert!(!rest.contains(&0x88), "{stop}: {rest:x?}");
     }
 }
 

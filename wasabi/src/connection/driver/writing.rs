@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Blocked, Driver, Phase};
 use crate::{
-    Message, Reply, Request, Result,
+    CloseCode, Message, Reply, Request, Result,
     connection::{outbox::Requested, socket::Failure},
     parser::Parsed,
     reply::Body,
@@ -69,8 +69,11 @@ where
                     if !matches!(self.phase, Phase::Closing { .. }) {
                         self.give_up_requests()?;
                     }
-                    if let Some(close) = &self.close {
-                        self.socket.close(close)?;
+                    match &self.close {
+                        Some(close) if close.code != CloseCode::ABNORMAL => {
+                            self.socket.close(close)?;
+                        }
+                        _ => {}
                     }
                     self.phase = Phase::Flushing {
                         until: Instant::now(),
