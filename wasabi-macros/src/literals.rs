@@ -186,6 +186,24 @@ fn check_method(method: &str) -> Result<(), String> {
     }
 }
 
+/// RFC 6901, without the pointer to the whole document.
+fn check_pointer(pointer: &str) -> Result<(), String> {
+    if !pointer.starts_with('/') {
+        let dotted = pointer.trim_start_matches(['$', '.', '#']);
+        return Err(format!(
+            "`{pointer}` is not a JSON pointer; it starts with `/`: write `/{}`",
+            dotted.replace('.', "/")
+        ));
+    }
+    let mut after_tildes = pointer.split('~').skip(1);
+    if !after_tildes.all(|rest| rest.starts_with(['0', '1'])) {
+        return Err(format!(
+            "`{pointer}` is not a JSON pointer; a `~` is written `~0`"
+        ));
+    }
+    Ok(())
+}
+
 fn check_close_code(code: &LitInt) -> Result<(), String> {
     match code.base10_parse::<u64>() {
         Ok(reserved @ (1005 | 1006 | 1015)) => Err(format!(
@@ -293,6 +311,22 @@ mod tests {
             ]
         );
         assert!(mistakes(quote!(Mine::new(0))).is_empty());
+    }
+
+    #[test]
+    fn json_pointers_start_with_a_slash() {
+        assert!(mistakes(quote!(JsonKey::at("/a/0/b~1c").id("/~0"))).is_empty());
+        assert_eq!(
+            mistakes(quote!(JsonKey::at("$.header.topic").id("req_id"))),
+            [
+                "`$.header.topic` is not a JSON pointer; it starts with `/`: write `/header/topic`",
+                "`req_id` is not a JSON pointer; it starts with `/`: write `/req_id`",
+            ]
+        );
+        assert_eq!(
+            mistakes(quote!(WebSocket::connect("ws://a").correlate("/a~b"))),
+            ["`/a~b` is not a JSON pointer; a `~` is written `~0`"]
+        );
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub(crate) struct Match {
     pub(crate) keyword: Span,
     pub(crate) scrutinee: Fragment,
     pub(crate) arms: Vec<Arm>,
+    /// Whether every arm could be read.
+    pub(crate) is_whole: bool,
 }
 
 pub(crate) struct Arm {

@@ -62,6 +62,16 @@ fn section(
             "a `match` is the target of a channel: write `channel(\"/path\", match key { .. })`";
         return Err(syn::Error::new(input.span(), message));
     }
+    if is_setting(input) && is_named(input, &Vec::from_iter(settings::calls())) {
+        let name = input.call(Ident::parse_any)?;
+        let what = match name.to_string().as_str() {
+            "channel" => "target",
+            "mount" => "service",
+            _ => "handler",
+        };
+        let message = format!("`{name}` is no setting: write `{name}(\"/path\", {what})`");
+        return Err(syn::Error::new(name.span(), message));
+    }
     if is_setting(input) {
         gateway.settings.push(setting(input, attrs, diagnostics)?);
         return Ok(());
@@ -351,6 +361,10 @@ fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<A
 
 /// A comma, or the end; anything else is reported and left where it is.
 fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
+    if let Ok(Some(semicolon)) = input.parse::<Option<Token![;]>>() {
+        diagnostics.error(semicolon, "expected `,` instead of `;`");
+        return;
+    }
     if !input.is_empty() && input.parse::<Token![,]>().is_err() {
         diagnostics.error_at(input.span(), "expected `,` before this");
         // What follows may be the rest of something broken. Only what starts like something new is read on.

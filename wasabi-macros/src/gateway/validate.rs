@@ -131,10 +131,14 @@ fn check_target(target: &Target, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Zero, or below.
+/// Zero, below, or another literal than a whole number.
 pub(crate) fn is_no_weight(weight: &Fragment) -> bool {
     is_zero(weight.tokens())
-        || matches!(syn::parse2(weight.tokens().clone()), Ok(Expr::Unary(unary)) if matches!(unary.op, syn::UnOp::Neg(_)))
+        || match syn::parse2(weight.tokens().clone()) {
+            Ok(Expr::Unary(unary)) => matches!(unary.op, syn::UnOp::Neg(_)),
+            Ok(Expr::Lit(literal)) => !matches!(literal.lit, Lit::Int(_)),
+            _ => false,
+        }
 }
 
 fn check_routes(routes: &Match, diagnostics: &mut Diagnostics) {
@@ -167,7 +171,7 @@ fn check_routes(routes: &Match, diagnostics: &mut Diagnostics) {
             catch_all = Some(crate::fragment::text(&arm.pattern.to_token_stream()));
         }
     }
-    if routes.is_on_text() && !routes.has_catch_all() {
+    if routes.is_whole && routes.is_on_text() && !routes.has_catch_all() {
         let message = "keys that no arm names have no route; add `_ => ..` as the last arm (`_ => NoRoute` answers them with an error)";
         diagnostics.error_at(routes.keyword, message);
     }

@@ -4,8 +4,8 @@ use proc_macro2::TokenStream;
 use syn::{LitByteStr, LitInt};
 
 use super::{
-    check_close_code, check_header_name, check_list, check_method, check_network, check_text,
-    check_url,
+    check_close_code, check_header_name, check_list, check_method, check_network, check_pointer,
+    check_text, check_url,
 };
 use crate::{
     diagnostics::Diagnostics,
@@ -25,6 +25,8 @@ enum Rule {
     HeaderNames,
     Networks,
     CloseCode,
+    /// A JSON pointer to something inside of a document.
+    Pointer,
 }
 
 const HTTP: &[&str] = &["http", "https"];
@@ -74,12 +76,17 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
     ("ClientIp", "cloudflare", 0, Rule::Networks),
     ("ClientIp", "cloudfront", 0, Rule::Networks),
     ("CloseCode", "new", 0, Rule::CloseCode),
+    ("JsonKey", "at", 0, Rule::Pointer),
+    ("ErrorFormat", "json_id_at", 0, Rule::Pointer),
 ];
 
 /// Methods with arguments that are checked. Without an owner they are checked on any value.
 const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (None, "header", 0, Rule::HeaderName),
     (None, "forward_headers", 0, Rule::HeaderNames),
+    (None, "require_headers", 0, Rule::HeaderNames),
+    (Some("JsonKey"), "id", 0, Rule::Pointer),
+    (Some("WebSocket"), "correlate", 0, Rule::Pointer),
     (Some("Http"), "timeout", 0, Rule::NotZero),
     (Some("Http"), "concurrency", 0, Rule::NotZero),
     (Some("Http"), "max_response_size", 0, Rule::NotZero),
@@ -92,6 +99,7 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("Queue"), "timeout", 0, Rule::NotZero),
     (Some("Queue"), "publish_timeout", 0, Rule::NotZero),
     (Some("Queue"), "max_pending", 0, Rule::NotZero),
+    (Some("Queue"), "max_reply_size", 0, Rule::NotZero),
     (Some("Redis"), "max_len", 0, Rule::NotZero),
     (Some("Cache"), "max_entries", 0, Rule::NotZero),
     (Some("Cache"), "max_bytes", 0, Rule::NotZero),
@@ -158,6 +166,7 @@ fn check_argument(call: &Call, position: usize, rule: &Rule, diagnostics: &mut D
                 }
             }
         }
+        Rule::Pointer => text(&check_pointer),
         Rule::HeaderName => text(&check_header_name),
         Rule::HeaderNames => check_list(argument, check_header_name, diagnostics),
         Rule::Networks => check_list(argument, check_network, diagnostics),

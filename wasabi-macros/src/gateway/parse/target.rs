@@ -1,8 +1,9 @@
 //! Targets: `with(..)`, `balance(..)`, `match key { .. }`, or any expression.
 
+use proc_macro2::TokenTree;
 use quote::ToTokens;
 use syn::{
-    Ident, Pat, Token, braced, bracketed, parenthesized,
+    Expr, Ident, Lit, LitInt, Pat, Token, braced, bracketed, parenthesized,
     parse::ParseStream,
     token::{Brace, Bracket, Paren},
 };
@@ -22,10 +23,14 @@ pub(super) fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> T
         with(input, diagnostics)
     } else if is_form(input, "balance") {
         balance(input, diagnostics)
+    } else if is_form(input, "channel") {
+        nested_channel(input)
+    } else if is_braced(input) {
+        in_braces(input, diagnostics)
     } else {
         let expr = Fragment::parse(input);
         if !expr.is_empty() {
-            return Target::Expr(expr);
+            return function_or_value(expr, diagnostics);
         }
         let message = "expected a backend: a function, `Http::post(\"..\")`, `with([..], ..)`, `balance([..])` or `match key { .. }`";
         Err(syn::Error::new(expr.span(), message))
@@ -34,6 +39,53 @@ pub(super) fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> T
         diagnostics.push(error);
         Target::Missing
     })
+}
+
+/// What rustfmt makes of a long target of an arm: `{ target }`.
+fn is_braced(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    let parsed = (|| {
+        let body;
+        braced!(body in ahead);
+        body.parse::<Expr>()?;
+        Ok(body.is_empty())
+    })();
+    parsed.is_ok_and(|is_one: bool| is_one && !ahead.peek(Token![.]) && !ahead.peek(Token![?]))
+}
+
+fn in_braces(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
+    let body;
+    braced!(body in input);
+    Ok(target(&body, diagnostics))
+}
+
+fn function_or_value(expr: Fragment, diagnostics: &mut Diagnostics) -> Target {
+    let Ok(Expr::Closure(closure)) = syn::parse2(expr.tokens().clone()) else {
+        return Target::Expr(expr);
+    };
+    let mut is_typed = true;
+    for argument in &closure.inputs {
+        if !matches!(argument, Pat::Type(_)) {
+            let argument = argument.to_token_stream();
+            let name = crate::fragment::text(&argument);
+            let message = format!(
+                "the type of an argument says what is taken from the request: write `{name}: Text`, or another extractor"
+            );
+            diagnostics.error(argument, message);
+            is_typed = false;
+        }
+    }
+    match is_typed {
+        true => Target::Expr(expr),
+        false => Target::Missing,
+    }
+}
+
+fn nested_channel(input: ParseStream<'_>) -> syn::Result<Target> {
+    let keyword: Ident = input.parse()?;
+    input.parse::<TokenTree>()?;
+    let message = "a channel is a section of the gateway, and no target: write it beside the other one, or `mount` a gateway of its own";
+    Err(syn::Error::new(keyword.span(), message))
 }
 
 fn is_form(input: ParseStream<'_>, name: &str) -> bool {
@@ -48,9 +100,26 @@ fn with(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Ta
     let keyword: Ident = input.parse()?;
     let arguments;
     parenthesized!(arguments in input);
-    let middleware = values(&arguments, "the first argument of `with`", diagnostics);
-    comma(&arguments, diagnostics);
-    let target = Box::new(target(&arguments, diagnostics));
+    let is_swapped = !arguments.peek(Bracket) && {
+        let ahead = arguments.fork();
+        Fragment::parse(&ahead);
+        let _ = ahead.parse::<Token![,]>();
+        ahead.peek(Bracket)
+    };
+    let (middleware, target) = if is_swapped {
+        diagnostics.error_at(
+            arguments.span(),
+            "the middleware comes first: write `with([..], target)`",
+        );
+        let target = target(&arguments, diagnostics);
+        comma(&arguments, diagnostics);
+        (values(&arguments, "the middleware", diagnostics), target)
+    } else {
+        let middleware = values(&arguments, "the first argument of `with`", diagnostics);
+        comma(&arguments, diagnostics);
+        (middleware, target(&arguments, diagnostics))
+    };
+    let target = Box::new(target);
     comma(&arguments, diagnostics);
     finish(&arguments, &keyword, diagnostics);
     Ok(Target::With { middleware, target })
@@ -74,15 +143,17 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
         if list.peek(Paren) {
             let node;
             parenthesized!(node in list);
-            let weight = Fragment::parse(&node);
-            comma(&node, diagnostics);
-            let target = target(&node, diagnostics);
-            comma(&node, diagnostics);
+            nodes.push(self::node(&node, diagnostics));
             finish(&node, &keyword, diagnostics);
-            nodes.push(Node { weight, target });
         } else {
-            diagnostics.error_at(list.span(), "expected a node: `(weight, target)`");
-            Fragment::parse(&list);
+            let at = list.span();
+            let weight = Fragment::empty(at);
+            let ahead = list.fork();
+            let text = Fragment::parse(&ahead).text();
+            let message = format!("expected a weight and a target: write `(1, {text})`");
+            diagnostics.error_at(at, message);
+            let target = target(&list, diagnostics);
+            nodes.push(Node { weight, target });
         }
         comma(&list, diagnostics);
     }
@@ -94,6 +165,30 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
     })
 }
 
+/// `weight, target`.
+fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
+    let at = input.span();
+    let ahead = input.fork();
+    let first = Fragment::parse(&ahead);
+    let _ = ahead.parse::<Token![,]>();
+    if !input.peek(Lit) && ahead.peek(LitInt) {
+        let (first, weight) = (first.text(), ahead.fork().parse::<TokenTree>());
+        let weight = weight.map_or_else(|_| String::new(), |weight| weight.to_string());
+        let message = format!("the weight comes first: write `({weight}, {first})`");
+        diagnostics.error_at(at, message);
+        let target = target(input, diagnostics);
+        comma(input, diagnostics);
+        let weight = Fragment::parse(input);
+        comma(input, diagnostics);
+        return Node { weight, target };
+    }
+    let weight = Fragment::parse(input);
+    comma(input, diagnostics);
+    let target = target(input, diagnostics);
+    comma(input, diagnostics);
+    Node { weight, target }
+}
+
 fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {
     let keyword: Token![match] = input.parse()?;
     let scrutinee = Fragment::parse_scrutinee(input);
@@ -101,12 +196,14 @@ fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<
         return Err(syn::Error::new(input.span(), "expected `match key { .. }`"));
     }
     let mut arms = Vec::new();
+    let mut is_whole = true;
     let body;
     braced!(body in input);
     while !body.is_empty() {
         match arm(&body, diagnostics) {
             Ok(arm) => arms.push(arm),
             Err(error) => {
+                is_whole = false;
                 diagnostics.push(error);
                 skip_past_comma(&body);
             }
@@ -116,22 +213,21 @@ fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<
         keyword: keyword.span,
         scrutinee,
         arms,
+        is_whole,
     }))
 }
 
 fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm> {
     let attrs = attrs(input, diagnostics)?;
-    let pattern = Pat::parse_multi_with_leading_vert(input)?;
+    let pattern = Pat::parse_multi_with_leading_vert(input).map_err(|error| {
+        let message =
+            "expected a pattern, such as `\"order.place\"` or `_`, and `=>` with a backend";
+        syn::Error::new(error.span(), message)
+    })?;
     let guard = input
         .parse::<Option<Token![if]>>()?
         .map(|_| Fragment::parse_guard(input));
-    input.parse::<Token![=>]>().map_err(|error| {
-        let pattern = crate::fragment::text(&pattern.to_token_stream());
-        syn::Error::new(
-            error.span(),
-            format!("expected `=>` and a backend after the pattern `{pattern}`"),
-        )
-    })?;
+    arrow(input, &pattern, diagnostics)?;
     let may_omit_comma = input.peek(Brace) || input.peek(Token![match]) || input.peek(Token![if]);
     let target = target(input, diagnostics);
     if !may_omit_comma || input.peek(Token![,]) {
@@ -143,4 +239,24 @@ fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm
         guard,
         target,
     })
+}
+
+/// The `=>` behind a pattern, or what people write in its place.
+fn arrow(input: ParseStream<'_>, pattern: &Pat, diagnostics: &mut Diagnostics) -> syn::Result<()> {
+    if input.parse::<Option<Token![=>]>>()?.is_some() {
+        return Ok(());
+    }
+    let (at, pattern) = (
+        input.span(),
+        crate::fragment::text(&pattern.to_token_stream()),
+    );
+    let is_other = input.parse::<Option<Token![:]>>()?.is_some()
+        || input.parse::<Option<Token![->]>>()?.is_some()
+        || input.parse::<Option<Token![=]>>()?.is_some();
+    let message = format!("expected `=>` and a backend after the pattern `{pattern}`");
+    if !is_other {
+        return Err(syn::Error::new(at, message));
+    }
+    diagnostics.error_at(at, message);
+    Ok(())
 }

@@ -1,0 +1,14 @@
+use wasabi::prelude::*;
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+fn main() {
+    let _ = gateway!(
+        channel("/", match key {
+            "a" -> echo,
+            _ => NoRoute,
+        }),
+    );
+}
