@@ -96,7 +96,7 @@ impl Http {
 
     /// A request with this method to this URL.
     pub fn method(method: Method, url: impl AsRef<str>) -> Self {
-        Self::new(Fixed {
+        Self::to(Fixed {
             method,
             url: parse_url(url.as_ref()),
         })
@@ -144,12 +144,12 @@ where
     /// # drop(user);
     /// ```
     pub fn with(factory: F) -> Self {
-        Self::new(With(factory))
+        Self::to(With(factory))
     }
 }
 
 impl<T> Http<T> {
-    fn new(target: T) -> Self {
+    fn to(target: T) -> Self {
         Self {
             target,
             static_headers: HeaderMap::new(),
