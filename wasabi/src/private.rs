@@ -27,7 +27,7 @@ pub use axum::{
 pub use futures_util::future::BoxFuture;
 pub use tower;
 
-pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, parser};
+pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, parser, state};
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,

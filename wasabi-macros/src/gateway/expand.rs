@@ -108,7 +108,7 @@ impl Expansion<'_> {
         } = self;
         let state = values(&declared.settings, Level::Gateway)
             .find(|(setting, _)| setting.name == "state")
-            .map_or_else(|| quote!(()), |(_, value)| self.emit(value));
+            .map_or_else(|| quote!(()), |(_, value)| self.checked_state(value));
         // In the order of the text, since each may move what the next ones use.
         let (mut middleware, mut http) = (shared.middleware.iter(), shared.http.iter());
         let mut settings = shared.settings.iter().peekable();
@@ -334,7 +334,16 @@ impl Expansion<'_> {
     /// Passes the user's expression through a function whose bound it must meet. The call has the place of the
     /// expression, from its first token to its last: that is what the compiler underlines.
     fn checked(&self, function: &str, fragment: &Fragment) -> TokenStream {
-        let (scope, expr, span) = (&self.scope, self.emit(fragment), fragment.span());
+        let (scope, expr) = (&self.scope, self.emit(fragment));
+        self.probe(function, quote!(&#scope, #expr), fragment)
+    }
+
+    fn checked_state(&self, state: &Fragment) -> TokenStream {
+        self.probe("state", self.emit(state), state)
+    }
+
+    fn probe(&self, function: &str, arguments: TokenStream, fragment: &Fragment) -> TokenStream {
+        let span = fragment.span();
         let place = |tree: TokenTree| {
             let mut tree = tree;
             tree.set_span(match self.is_renamed {
@@ -345,7 +354,7 @@ impl Expansion<'_> {
         };
         let p: TokenStream = self.p.clone().into_iter().map(place).collect();
         let function = Ident::new(function, span);
-        let mut arguments = Group::new(Delimiter::Parenthesis, quote!(&#scope, #expr));
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
         arguments.set_span(
             fragment
                 .tokens()

@@ -20,8 +20,12 @@ use crate::{
 #[derive(Debug)]
 pub struct Probe<K, S, T> {
     value: T,
-    mistake: Mistake<K, S, T>,
+    unknown: Unknown<K, S, T>,
 }
+
+/// A value of which nothing can be said if the state itself is a mistake.
+#[derive(Debug)]
+pub struct Unknown<K, S, T>(Mistake<K, S, T>);
 
 /// A value that is none.
 #[derive(Debug)]
@@ -31,16 +35,54 @@ type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
-        let mistake = Mistake(PhantomData);
-        Self { value, mistake }
+        let unknown = Unknown(Mistake(PhantomData));
+        Self { value, unknown }
     }
 }
 
 impl<K, S, T> Deref for Probe<K, S, T> {
+    type Target = Unknown<K, S, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.unknown
+    }
+}
+
+impl<K, S, T> Deref for Unknown<K, S, T> {
     type Target = Mistake<K, S, T>;
 
     fn deref(&self) -> &Self::Target {
-        &self.mistake
+        &self.0
+    }
+}
+
+/// The kind of a gateway's state.
+#[derive(Debug)]
+pub struct IsState;
+
+/// Stands in for a state that cannot be one.
+#[derive(Debug, Clone, Copy)]
+pub struct NoState;
+
+/// The state of a gateway.
+pub fn state<S>(state: S) -> Probe<IsState, (), S> {
+    Probe::new(&Scope::of(&()), state)
+}
+
+impl<S: Clone + Send + Sync + 'static> Probe<IsState, (), S> {
+    /// The value.
+    pub fn checked(self) -> S {
+        self.value
+    }
+}
+
+impl<S> Mistake<IsState, (), S> {
+    /// Asks for the bound.
+    pub fn checked(&self) -> NoState
+    where
+        S: GatewayState,
+    {
+        NoState
     }
 }
 
@@ -60,6 +102,13 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
     /// The value.
     pub fn checked(self) -> T {
         self.value
+    }
+}
+
+impl<T> Unknown<IsBackend, NoState, T> {
+    /// Asks for nothing.
+    pub fn checked(&self) -> Absent {
+        Absent
     }
 }
 
@@ -211,6 +260,14 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
 pub trait RequestMiddleware {}
+
+/// Never implemented: asked for when a state lacks one of the bounds, which would be an error each.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the state of a gateway",
+    label = "not `Clone + Send + Sync + 'static`",
+    note = "connections on all threads share the state: derive `Clone`, or write `Arc::new(..)`; inside, `Arc` stands for `Rc`, and a `Mutex` for `Cell` and `RefCell`"
+)]
+pub trait GatewayState {}
 
 /// Never implemented: asked for when [`OnConnect`] is not, whose own error would not say what is expected.
 #[diagnostic::on_unimplemented(
