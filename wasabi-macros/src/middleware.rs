@@ -3,8 +3,9 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{
-    Attribute, FnArg, GenericParam, ItemFn, Path, Token, Type,
+    Attribute, FnArg, GenericParam, ItemFn, Path, ReturnType, Token, Type,
     parse::{ParseStream, Parser},
+    parse_quote_spanned,
     spanned::Spanned,
 };
 
@@ -25,16 +26,18 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
             return quote!(#diagnostics #item);
         }
     };
+    let p = match &options.krate {
+        Some(path) => quote!(#path::__private),
+        None => quote!(::wasabi::__private),
+    };
+    amend(&mut function, &options, &p, &mut diagnostics);
     let Some(fields) = check(&function, &options, expected, &mut diagnostics) else {
         return quote!(#diagnostics #[allow(unused)] #item);
     };
     // Reported when it was missing: what comes after is checked as if it were there.
     function.sig.asyncness.get_or_insert_with(Default::default);
     let made = Made {
-        p: match &options.krate {
-            Some(path) => quote!(#path::__private),
-            None => quote!(::wasabi::__private),
-        },
+        p,
         attrs: Attrs::of(&function),
         function,
         fields,
@@ -91,6 +94,56 @@ struct Field {
     /// Taken as `&T`, not cloned for each message.
     is_reference: bool,
 }
+
+/// Reports slips in the signature that leave no doubt, and puts what was meant in their place: nothing else is said
+/// about them then.
+fn amend(function: &mut ItemFn, options: &Options, p: &TokenStream, diagnostics: &mut Diagnostics) {
+    let signature = &mut function.sig;
+    let mut types = signature
+        .inputs
+        .iter_mut()
+        .rev()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(&mut *argument.ty),
+            FnArg::Receiver(_) => None,
+        });
+    if let Some(next) = types.next()
+        && !options.is_http
+        && last_word(next).is_some_and(|word| word == "Next")
+    {
+        diagnostics.error(&*next, "`Next` is a trait here: write `next: impl Next`");
+        *next = parse_quote_spanned!(next.span()=> impl #p::Next);
+    }
+    if let Some(request) = types.next()
+        && let Type::Reference(reference) = &*request
+        && last_word(&reference.elem).is_some_and(|word| word == "Request")
+    {
+        diagnostics.error(
+            &*request,
+            "the request is taken as a value: write `req: Request`",
+        );
+        *request = (*reference.elem).clone();
+    }
+    if let (ReturnType::Default, false) = (&signature.output, options.is_http) {
+        let name = &signature.ident;
+        diagnostics.error(
+            name,
+            "a middleware returns what goes back: write `-> Result<Reply>`",
+        );
+        signature.output = parse_quote_spanned!(name.span()=> -> #p::Result<#p::Reply, #p::Error>);
+    }
+}
+
+/// The last word of a path.
+fn last_word(ty: &Type) -> Option<&Ident> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
+        _ => None,
+    }
+}
+
+/// Extractors, which stand in backend functions.
+const EXTRACTORS: &[&str] = &["State", "Json", "Path", "Query", "Extension", "Parsed"];
 
 /// The arguments before the request; nothing if the function cannot become a middleware.
 fn check(
@@ -161,6 +214,15 @@ fn check(
             let message = "an argument before the request becomes a field of a struct: write its type, without generics";
             diagnostics.error(ty, message);
             return None;
+        }
+        if let Some(word) = last_word(ty)
+            && let Some(extractor) = EXTRACTORS.iter().find(|extractor| word == *extractor)
+        {
+            let message = format!(
+                "`{extractor}` is an extractor, and those stand in backend functions; an argument before the request is a value that is given in `gateway!`"
+            );
+            diagnostics.error(ty, message);
+            continue;
         }
         fields.push(field(ty, diagnostics)?);
     }
@@ -270,7 +332,13 @@ impl Made {
     fn inner(&self) -> TokenStream {
         let (attrs, signature, block) =
             (&self.attrs.rest, &self.function.sig, &self.function.block);
-        quote!(#(#attrs)* #signature #block)
+        let allow = (!self.takes(self.fields.len())).then(|| quote!(#[allow(dead_code)]));
+        quote!(#(#attrs)* #allow #signature #block)
+    }
+
+    /// Whether the function can be called: not if an argument was left out, which is reported already.
+    fn takes(&self, arguments: usize) -> bool {
+        self.function.sig.inputs.len() == arguments + 2
     }
 
     /// `req` and `next`, with the places of the user's arguments.
@@ -317,7 +385,10 @@ impl Made {
             impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
         };
         let [req, next] = self.last_arguments();
-        let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next));
+        let call = match self.takes(arguments.len()) {
+            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next)),
+            false => quote!(#p::Next::run(#next, #req)),
+        };
         quote! {
             #definition
             #(#cfg)*
@@ -338,7 +409,10 @@ impl Made {
         );
         let definition = self.definition(&quote!(#[derive(#p::Clone)]));
         let (inner, arguments) = (self.inner(), self.arguments(&this));
-        let call = quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await);
+        let call = match self.takes(arguments.len()) {
+            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await),
+            false => quote!(#next.run(#req).await),
+        };
         let service = quote!(fn(#p::AxumState<Self>, #p::HttpRequest, #p::HttpNext) -> #p::BoxFuture<'static, #p::Response>);
         let boxed = quote_spanned!(name.span()=> #p::Box::pin(async move { #p::IntoResponse::into_response(#call) }));
         quote! {

@@ -257,6 +257,7 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
     message = "`{Self}` is not a request middleware",
     label = "cannot stand in `middleware = [..]`",
     note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
+    note = "one that has arguments before the request is written with them: `limit(100)`",
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
 pub trait RequestMiddleware {}

@@ -1,0 +1,10 @@
+use wasabi::prelude::*;
+
+#[middleware]
+async fn audit(req: Request, next: impl Next) {
+    next.run(req).await
+}
+
+fn main() {
+    let _ = gateway!(channel("/", middleware = [audit], async |text: Text| text));
+}
