@@ -86,6 +86,10 @@ impl Reply {
         }
     }
 
+    pub(crate) fn body(&self) -> &Body {
+        &self.0
+    }
+
     pub(crate) fn into_body(self) -> Body {
         self.0
     }

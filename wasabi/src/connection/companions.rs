@@ -9,11 +9,15 @@ use std::{
 use super::{
     Connection,
     attached::Companion,
-    in_flight::{InFlight, Polled},
+    in_flight::{InFlight, Tag},
 };
 
 /// The companions of one connection. A connection without any pays a load of an atomic for them.
 pub(crate) struct Companions(InFlight<Companion, ()>);
+
+impl Tag for () {
+    fn clear(&mut self) {}
+}
 
 /// More than there are backends in any gateway.
 const CAPACITY: usize = 1024;
@@ -46,7 +50,8 @@ impl Companions {
                 break;
             }
             any = true;
-            let index = self.0.insert(companion, (), cx.waker());
+            let (index, ()) = self.0.reserve(cx.waker());
+            self.0.start(index, || companion);
             self.step(index);
         }
         any
@@ -56,10 +61,11 @@ impl Companions {
         if self.0.tag_mut(index).is_none() {
             return; // woken after its end
         }
-        match self.0.poll(index) {
-            Polled::Pending => return,
-            Polled::Ready(()) => {}
-            Polled::Panicked => tracing::error!("a companion of a connection panicked"),
+        let mut polled = Poll::Pending;
+        if !self.0.poll(index, &mut polled) {
+            tracing::error!("a companion of a connection panicked");
+        } else if polled.is_pending() {
+            return;
         }
         self.0.release(index);
     }

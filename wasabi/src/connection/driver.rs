@@ -24,7 +24,7 @@ use tokio::{
 use super::{
     Connection,
     companions::Companions,
-    in_flight::InFlight,
+    in_flight::{InFlight, Tag},
     socket::{Failure, Limits, Socket},
 };
 use crate::{
@@ -104,6 +104,7 @@ enum Phase {
 }
 
 /// What belongs to a request while it is in flight.
+#[derive(Default)]
 struct InSlot {
     id: Option<RequestId>,
     route: &'static str,
@@ -113,14 +114,12 @@ struct InSlot {
     is_held: bool,
 }
 
-impl InSlot {
-    #[inline(always)]
-    fn new(request: &Request) -> Self {
-        Self {
-            id: request.id().cloned(),
-            route: request.route(),
-            reply: None,
-            is_held: false,
+impl Tag for InSlot {
+    fn clear(&mut self) {
+        self.id = None;
+        self.is_held = false;
+        if let Some(reply) = self.reply.take() {
+            discard(reply);
         }
     }
 }

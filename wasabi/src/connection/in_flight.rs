@@ -7,7 +7,6 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use super::driver::discard;
 use crate::sync::{AtomicU64, AtomicWaker};
 
 /// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
@@ -22,19 +21,18 @@ pub(crate) struct InFlight<F, T> {
 
 struct Slot<F, T> {
     future: Pin<Box<Option<F>>>,
-    /// What belongs to the future while it runs.
-    tag: Option<T>,
+    is_taken: bool,
+    tag: T,
     waker: Waker,
 }
 
-/// What polling a slot came to.
-pub(crate) enum Polled<O> {
-    Pending,
-    Ready(O),
-    Panicked,
+/// What belongs to a future. It is filled in and cleared in its place, and never moved.
+pub(crate) trait Tag: Default {
+    /// Lets go of what it has, when the slot is free again.
+    fn clear(&mut self);
 }
 
-impl<F: Future, T> InFlight<F, T> {
+impl<F: Future, T: Tag> InFlight<F, T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             slots: Vec::new(),
@@ -56,57 +54,45 @@ impl<F: Future, T> InFlight<F, T> {
         self.len() < self.capacity
     }
 
-    /// Puts a future into a free slot and returns the slot. It has not been polled yet. There must be room.
-    pub(crate) fn insert(&mut self, future: F, tag: T, task: &Waker) -> usize {
-        let index = self.reserve(|| tag, task);
-        self.start(index, future);
-        index
-    }
-
-    /// Takes a free slot for a future that is still to be made. There must be room.
+    /// Takes a free slot for a future that is still to be made, and returns its tag to be filled in. There must be room.
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, tag: impl FnOnce() -> T, task: &Waker) -> usize {
+    pub(crate) fn reserve(&mut self, task: &Waker) -> (usize, &mut T) {
         debug_assert!(self.has_room());
         let index = self.free.pop().unwrap_or_else(|| self.grow(task));
-        self.slots[index].tag = Some(tag());
-        index
+        let slot = &mut self.slots[index];
+        slot.is_taken = true;
+        (index, &mut slot.tag)
     }
 
-    /// Puts a future into a slot that has been reserved.
+    /// Puts a future into a slot that has been reserved. It is made there: when the slot is known to be empty, nothing
+    /// stands between making it and storing it.
     #[inline(always)]
-    pub(crate) fn start(&mut self, index: usize, future: F) {
-        self.slots[index].future.set(Some(future));
+    pub(crate) fn start(&mut self, index: usize, future: impl FnOnce() -> F) {
+        let slot = &mut self.slots[index].future;
+        slot.set(None);
+        slot.set(Some(future()));
     }
 
     /// Polls one slot. A future that has ended, by a panic too, is dropped; the slot stays taken until
-    /// [`release`](Self::release).
+    /// [`release`](Self::release). `false` when it has panicked and there is no output.
     #[inline(always)]
-    pub(crate) fn poll(&mut self, index: usize) -> Polled<F::Output> {
+    pub(crate) fn poll(&mut self, index: usize, polled: &mut Poll<F::Output>) -> bool {
         let Slot { future, waker, .. } = &mut self.slots[index];
-        let mut output = None;
-        let polled = catch_unwind(AssertUnwindSafe(|| {
+        let ended = catch_unwind(AssertUnwindSafe(|| {
             let mut cx = Context::from_waker(waker);
-            match future
-                .as_mut()
-                .as_pin_mut()
-                .map(|future| future.poll(&mut cx))
-            {
-                Some(Poll::Ready(ready)) => {
-                    output = Some(ready);
+            if let Some(running) = future.as_mut().as_pin_mut() {
+                *polled = running.poll(&mut cx);
+                if polled.is_ready() {
                     // A destructor of the user's may panic; the slot is empty and there is a reply all the same.
                     future.set(None);
                 }
-                Some(Poll::Pending) | None => {}
             }
         }));
-        match (polled, output) {
-            (_, Some(output)) => Polled::Ready(output),
-            (Ok(_), None) => Polled::Pending,
-            (Err(_panic), None) => {
-                self.finish(index);
-                Polled::Panicked
-            }
+        if ended.is_err() && polled.is_pending() {
+            self.finish(index);
+            return false;
         }
+        true
     }
 
     pub(crate) fn waker(&self, index: usize) -> &Waker {
@@ -114,7 +100,8 @@ impl<F: Future, T> InFlight<F, T> {
     }
 
     pub(crate) fn tag_mut(&mut self, index: usize) -> Option<&mut T> {
-        self.slots[index].tag.as_mut()
+        let slot = &mut self.slots[index];
+        slot.is_taken.then_some(&mut slot.tag)
     }
 
     /// Drops a future, but keeps the slot taken.
@@ -127,10 +114,12 @@ impl<F: Future, T> InFlight<F, T> {
         }));
     }
 
-    /// Frees a slot and returns its tag.
-    pub(crate) fn release(&mut self, index: usize) -> Option<T> {
+    /// Frees a slot.
+    pub(crate) fn release(&mut self, index: usize) {
         self.free.push(index);
-        self.slots[index].tag.take()
+        let slot = &mut self.slots[index];
+        slot.is_taken = false;
+        slot.tag.clear();
     }
 
     /// Names the task that is woken when a slot is.
@@ -153,9 +142,9 @@ impl<F: Future, T> InFlight<F, T> {
     /// Drops everything that is in flight.
     pub(crate) fn clear(&mut self) {
         for index in 0..self.slots.len() {
-            if self.slots[index].tag.is_some() {
+            if self.slots[index].is_taken {
                 self.finish(index);
-                discard(self.release(index));
+                self.release(index);
             }
         }
     }
@@ -179,7 +168,8 @@ impl<F: Future, T> InFlight<F, T> {
         }
         self.slots.push(Slot {
             future: Box::pin(None),
-            tag: None,
+            is_taken: false,
+            tag: T::default(),
             waker: Waker::from(Arc::new(SlotWaker {
                 ready: Arc::clone(ready),
                 index,

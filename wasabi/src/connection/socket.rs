@@ -235,13 +235,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Adds a message to what is to be sent. It is taken in any case; see [`is_blocked`](Self::is_blocked).
-    pub(crate) fn write(&mut self, message: Message) -> Result<(), Failure> {
+    pub(crate) fn write(&mut self, message: &Message) -> Result<(), Failure> {
         if self.state != State::Open {
             return Err(Failure::Closed);
         }
         let written = match message {
             Message::Text(text) => self.writer.write_message(Opcode::Text, text.as_bytes()),
-            Message::Binary(data) => self.writer.write_message(Opcode::Binary, &data),
+            Message::Binary(data) => self.writer.write_message(Opcode::Binary, data),
         };
         self.gathered(written)
     }

@@ -175,7 +175,7 @@ impl Link {
         let mut must_start = false;
         match &mut state.phase {
             Phase::Open(socket) if state.queue.is_empty() && !socket.is_blocked() => {
-                let written = socket.write(message);
+                let written = socket.write(&message);
                 state.wake_companion();
                 if let Some(id) = id {
                     state.exchanges.sent(id);
@@ -359,7 +359,7 @@ impl State {
                     break;
                 };
                 place.request.wake();
-                socket.write(place.message)?;
+                socket.write(&place.message)?;
                 if let Some(id) = &place.id {
                     self.exchanges.sent(id);
                 }

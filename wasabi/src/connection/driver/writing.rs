@@ -32,16 +32,16 @@ where
 
     pub(super) fn write_body(&mut self, body: Body) -> Result<(), Failure> {
         match body {
-            Body::One(message) => self.write(message),
+            Body::One(message) => self.write(&message),
             Body::Many(messages) => messages
                 .into_iter()
-                .try_for_each(|message| self.write(message)),
+                .try_for_each(|message| self.write(&message)),
             Body::None | Body::Stream(_) => Ok(()),
         }
     }
 
-    pub(super) fn write(&mut self, message: Message) -> Result<(), Failure> {
-        self.note(&message);
+    pub(super) fn write(&mut self, message: &Message) -> Result<(), Failure> {
+        self.note(message);
         self.socket.write(message)
     }
 
