@@ -250,6 +250,77 @@ async fn headers_without_end_are_refused() {
 }
 
 #[tokio::test]
+async fn a_preface_that_takes_its_time_leaves_none_for_what_follows() {
+    let gateway = gateway!(get("/", async || "hello"));
+    let server = serve_with(gateway, |server| {
+        server
+            .http2_streams(100)
+            .header_timeout(Duration::from_secs(2))
+    })
+    .await;
+    let stalls = [
+        (&PREFACE[..1], &b"OST / HTTP/1.1\r\nhost: te"[..]),
+        (&PREFACE[..10], &PREFACE[10..]),
+    ];
+    let waits = stalls.map(async |(first, second)| {
+        let mut stream = server.tcp().await;
+        let start = Instant::now();
+        stream.write_all(first).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1800)).await;
+        stream.write_all(second).await.unwrap();
+        let mut told = false;
+        while let Ok(1..) = soon(stream.read(&mut [0; 1024])).await {
+            told = true;
+            // HTTP/2 says good-bye, and waits a second for the answer.
+            if start.elapsed() > Duration::from_millis(1900) {
+                break;
+            }
+        }
+        assert_eq!(told, first.len() > 1);
+        let took = start.elapsed();
+        assert!(took < Duration::from_millis(3000), "{first:?}: {took:?}");
+    });
+    futures_util::future::join_all(waits).await;
+}
+
+#[tokio::test]
+async fn a_head_that_becomes_large_is_refused() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let gateway = gateway!(get("/", move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { "hello" }
+    }));
+    let server = serve_with(gateway, |server| server.http2_streams(100)).await;
+    let mut stream = open(&server).await;
+    // A header of 4 000 bytes for the table, and then the same one again and again, in a byte each.
+    let mut header = b"\x40\x01x\x7f\xa1\x1e".to_vec();
+    header.extend([b'x'; 4000]);
+    for (times, is_called) in [(2, true), (20, false), (10_000, false)] {
+        let id = 2 * calls.load(Ordering::SeqCst) as u32 + 1;
+        let head = [GET, &header, &vec![0xbe; times]].concat();
+        let bytes = frame(HEADERS, END_STREAM | END_HEADERS, id, &head);
+        stream.write_all(&bytes).await.unwrap();
+        let answered = loop {
+            match soon(read(&mut stream)).await {
+                Some((HEADERS, _, answered, head)) if answered == id => {
+                    // `:status` 200, or another one.
+                    break head[0] == 0x88;
+                }
+                Some((RST_STREAM | GOAWAY, ..)) | None => break false,
+                Some(_) => {}
+            }
+        };
+        assert_eq!(answered, is_called, "{times}");
+        if !answered {
+            stream = open(&server).await;
+            calls.store(0, Ordering::SeqCst);
+        }
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
     let gateway = gateway!(
         get("/", async || "hello"),

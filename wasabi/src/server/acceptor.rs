@@ -1,7 +1,15 @@
 //! The accept loop of one listener.
 
 use std::{
-    convert::Infallible, io, net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -14,7 +22,10 @@ use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep_until},
+};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -123,36 +134,46 @@ impl Acceptor {
     #[cfg(feature = "http2")]
     async fn talk(&self, mut transport: Transport, peer: Peer) -> Result<(), crate::BoxError> {
         let Some(streams) = self.http2 else {
-            return self.talk_http1(transport, Vec::new(), peer).await;
+            return self.talk_http1(transport, Ahead::default(), peer).await;
         };
+        let head_by = Instant::now() + self.header_timeout;
         let mut ahead = Vec::new();
         let reading = http2::preface(&mut transport, &mut ahead);
-        if tokio::time::timeout(self.header_timeout, reading).await?? {
+        if tokio::time::timeout_at(head_by, reading).await?? {
             let talking = http2::Talk {
                 acceptor: self,
                 streams,
                 peer,
+                head_by,
             };
             Box::pin(talking.run(transport, ahead)).await
         } else {
+            let ahead = Ahead {
+                bytes: ahead,
+                head_by: Some(head_by),
+            };
             self.talk_http1(transport, ahead, peer).await
         }
     }
 
     #[cfg(not(feature = "http2"))]
     async fn talk(&self, transport: Transport, peer: Peer) -> Result<(), crate::BoxError> {
-        self.talk_http1(transport, Vec::new(), peer).await
+        self.talk_http1(transport, Ahead::default(), peer).await
     }
 
     async fn talk_http1(
         &self,
         transport: Transport,
-        ahead: Vec<u8>,
+        ahead: Ahead,
         peer: Peer,
     ) -> Result<(), crate::BoxError> {
         let answers = self.answers(peer);
         let runtime = self.runtime.clone();
+        let mut head_by = ahead.head_by;
+        let has_head = Arc::new(AtomicBool::new(false));
+        let had_head = Arc::clone(&has_head);
         let service = service_fn(move |req: Request<Incoming>| {
+            had_head.store(true, Ordering::Relaxed);
             let answer = answers.to(req.map(Body::new));
             let runtime = runtime.clone();
             async move {
@@ -164,7 +185,7 @@ impl Acceptor {
                 Ok::<Response, Infallible>(response)
             }
         });
-        let io = Patient::new(transport, ahead, self.request_timeout);
+        let io = Patient::new(transport, ahead.bytes, self.request_timeout);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)
@@ -172,9 +193,17 @@ impl Acceptor {
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         tokio::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = self.control.wait_for(Phase::Stopped) => {}
+        loop {
+            tokio::select! {
+                ended = connection.as_mut() => return Ok(ended?),
+                () = sleep_until(head_by.unwrap_or_else(Instant::now)), if head_by.is_some() => {
+                    if !has_head.load(Ordering::Relaxed) {
+                        return Err("no head in time".into());
+                    }
+                    head_by = None;
+                }
+                () = self.control.wait_for(Phase::Stopped) => break,
+            }
         }
         connection.as_mut().graceful_shutdown();
         match tokio::time::timeout(LAST_ANSWER, connection).await {
@@ -191,6 +220,14 @@ impl Acceptor {
             peer,
         }
     }
+}
+
+/// What was read to find out what a client speaks.
+#[derive(Default)]
+struct Ahead {
+    bytes: Vec<u8>,
+    /// When the first head must be there: the time that this has taken counts.
+    head_by: Option<Instant>,
 }
 
 /// Who is at the other end of a socket.

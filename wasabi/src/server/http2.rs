@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     sync::watch,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -68,6 +68,8 @@ pub(super) struct Talk<'a> {
     pub(super) acceptor: &'a Acceptor,
     pub(super) streams: u32,
     pub(super) peer: Peer,
+    /// When the first stream must be there.
+    pub(super) head_by: Instant,
 }
 
 impl Talk<'_> {
@@ -145,10 +147,14 @@ impl Talk<'_> {
                 // Who comes during the drain is to see that there is one.
                 connection.as_mut().graceful_shutdown();
             }
+            let stream_by = match opened {
+                0 => self.head_by,
+                _ => Instant::now() + acceptor.header_timeout,
+            };
             tokio::select! {
                 ended = connection.as_mut() => return Ok(ended?),
                 _ = counted.changed() => {}
-                () = sleep(acceptor.header_timeout), if open == 0 => {
+                () = sleep_until(stream_by), if open == 0 => {
                     // The end of an answer may be on its way still.
                     break if opened > 0 { acceptor.request_timeout } else { LAST_ANSWER };
                 }
