@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use wasabi::{CloseCode, GatewayError, prelude::*};
 use wasabi_tests::{TestServer, serve, soon};
 
@@ -106,6 +107,55 @@ async fn a_function_verifies_names_and_passwords() {
     assert_eq!(refused(&server, &[("authorization", WRONG)]).await.0, 403);
     let other = "Basic YTpi";
     assert_eq!(refused(&server, &[("authorization", other)]).await.0, 503);
+}
+
+#[tokio::test]
+async fn names_and_passwords_with_control_characters_come_to_no_function() {
+    let everybody =
+        async |name: String, password: String| Some(Identity::new(format!("{name} {password}")));
+    let server = serve(gateway!(channel(
+        "/",
+        http = [BasicAuth::verify("staff", everybody)],
+        async |user: Identity<String>| user.into_inner(),
+    )))
+    .await;
+    let written = |credentials: &str| format!("Basic {}", BASE64_STANDARD.encode(credentials));
+    for credentials in [
+        "alice\r\nx-admin: 1:wonderland",
+        "alice\0:wonderland",
+        "alice:wonder\nland",
+        "ali\tce:wonderland",
+        "alice:wonderland\x7f",
+    ] {
+        let header = written(credentials);
+        let answer = refused(&server, &[("authorization", &header)]).await;
+        assert_eq!(answer.0, 401, "{credentials:?}");
+    }
+    let header = written("älice:wonder:land");
+    let client = server
+        .connect_with("/", &[("authorization", &header)])
+        .await;
+    assert_eq!(
+        client.expect("handshake").ask("").await,
+        "älice wonder:land"
+    );
+}
+
+#[tokio::test]
+async fn logs_do_not_show_credentials() {
+    let users = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let server = serve(gateway!(channel(
+        "/",
+        http = [users],
+        async |connection: Connection| format!("{:?}", connection.headers()),
+    )))
+    .await;
+    let client = server.connect_with("/", &[("authorization", ALICE)]).await;
+    let shown = client.expect("handshake").ask("").await;
+    assert!(
+        shown.contains(r#""authorization": Sensitive"#) && !shown.contains("YWxp"),
+        "{shown}"
+    );
 }
 
 #[tokio::test]

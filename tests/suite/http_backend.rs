@@ -378,6 +378,37 @@ async fn what_cannot_be_data_is_refused_and_nothing_reaches_the_upstream() {
 }
 
 #[tokio::test]
+async fn a_function_cannot_set_the_headers_that_say_where_a_request_goes_and_where_it_ends() {
+    let calls = Arc::new(AtomicUsize::new(0));
+    let url = upstream(Router::new().fallback(counting(&calls))).await;
+    let backend = Http::with(move |req: &Request| {
+        let name = req.message().as_text().unwrap_or_default();
+        Ok(HttpRequest::post(&url).header(name, "7"))
+    });
+    let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    for name in [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "connection",
+        "upgrade",
+        "te",
+        "trailer",
+        "keep-alive",
+        "proxy-connection",
+        "a\r\nhost",
+        "",
+    ] {
+        let reply = client.ask(name).await;
+        assert!(reply.starts_with("bad_request: "), "{name:?}: {reply}");
+    }
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+    client.ask("x-seven").await;
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
 async fn headers_of_the_handshake_are_forwarded_by_name_only() {
     let url = upstream(Router::new().fallback(inspect)).await;
     let backend = Http::post(url)

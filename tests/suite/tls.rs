@@ -1,6 +1,10 @@
 //! TLS on the server's sockets.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
@@ -173,6 +177,27 @@ async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
     for stalled in [&mut silent, &mut partial] {
         let mut rest = Vec::new();
         let _ = soon(stalled.read_to_end(&mut rest)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_says_nothing_after_the_handshake_is_cut_off() {
+    let identity = identity();
+    let gateway = gateway!(channel("/echo", async |message: Message| message));
+    let server = serve_with(gateway, |server| {
+        server
+            .tls(tls(&identity))
+            .header_timeout(Duration::from_millis(300))
+    })
+    .await;
+    for said in ["", "GET / HTTP/1.1\r\nhost: te"] {
+        let stream = connect(&server, &identity, &[&TLS13], &[]).await;
+        let mut stream = stream.expect("TLS");
+        stream.write_all(said.as_bytes()).await.expect("write");
+        stream.flush().await.expect("flush");
+        let start = Instant::now();
+        let _ = soon(stream.read_to_end(&mut Vec::new())).await;
+        assert!(start.elapsed().as_millis() < 1300, "{said:?}");
     }
 }
 

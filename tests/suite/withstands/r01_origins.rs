@@ -38,6 +38,7 @@ async fn every_origin_gets_in_only_by_explicit_choice() {
         "origin: http://test:8080\r\n",
         "origin: http://test:99999\r\n",
         "origin: http://evil.example@test\r\n",
+        "origin: http://evil.example@test:80\r\n",
         "origin: http://test/evil.example\r\n",
         "origin: http://test?evil.example\r\n",
         "origin: http://test, https://evil.example\r\n",

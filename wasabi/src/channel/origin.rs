@@ -160,6 +160,8 @@ mod tests {
         assert!(!allowed(&patterns, "https://example.com", "api.test"));
         assert!(!allowed(&patterns, "https://evilexample.com", "api.test"));
         assert!(!allowed(&patterns, "http://app.example.com", "api.test"));
+        let other_scheme = "http://app.example.com:443";
+        assert!(!allowed(&patterns, other_scheme, "api.test"));
         assert!(!allowed(
             &patterns,
             "https://app.example.com:444",
