@@ -10,13 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use flate2::{Compress, FlushCompress};
+use futures_util::SinkExt;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
 };
 use wasabi::prelude::*;
-use wasabi_tests::{raw, serve, soon, told};
+use wasabi_tests::{http2::Http2, raw, serve_with, soon, told};
 
 const MIB: usize = 1 << 20;
 
@@ -77,9 +79,12 @@ fn bomb() -> Vec<u8> {
 #[tokio::test]
 async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_are_closed() {
     let (hook, mut told) = told();
+    let (hook_of_invalid, mut told_of_invalid) = wasabi_tests::told();
     let pushed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pushed);
-    let server = serve(gateway!(
+    let reply = Bytes::from(vec![7; 32 * MIB]);
+    let gateway = gateway!(
+        get("/livez", async || "alive"),
         channel("/echo", async |message: Message| message),
         channel(
             "/flood",
@@ -98,6 +103,17 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
             max_message_size = 1MiB,
             async |message: Message| message,
         ),
+        channel(
+            "/invalid",
+            send_timeout = 1s,
+            on_disconnect = hook_of_invalid,
+            parser = JsonKey::at("/key"),
+            async |message: Message| message,
+        ),
+        channel("/reply", send_timeout = 1s, move || {
+            let reply = reply.clone();
+            async { reply }
+        }),
         channel("/push", send_timeout = 1s, move |connection: Connection| {
             let count = count.clone();
             async move {
@@ -112,8 +128,8 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
                 }))
             }
         }),
-    ))
-    .await;
+    );
+    let server = serve_with(gateway, |server| server.http2_streams(100)).await;
     let mut calm = server.connect("/echo").await;
     // What is allocated once.
     for _ in 0..2 {
@@ -141,6 +157,19 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     .await;
     assert_eq!(soon(told.recv()).await, Some(1008));
     assert!(echoes < 8 * MIB, "300 MiB of messages cost {echoes} bytes");
+
+    let mut stream = raw::open_at(&server, "/invalid").await;
+    let invalid = growth(raw::flood(
+        &mut stream,
+        &raw::frame(0x81, &[b'x'; 20]),
+        100 * MIB,
+    ))
+    .await;
+    assert_eq!(soon(told_of_invalid.recv()).await, Some(1008));
+    assert!(
+        invalid < 8 * MIB,
+        "100 MiB of what is no request cost {invalid} bytes"
+    );
 
     let mut announcing = Vec::new();
     for _ in 0..100 {
@@ -207,7 +236,33 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     let mut rest = vec![0; MIB];
     let read = async { while matches!(stream.read(&mut rest).await, Ok(1..)) {} };
     soon(read).await;
+
+    let mut http2 = Http2::connect(&server).await;
+    let mut stalled = http2.open("/push").await;
+    let before = pushed.load(Ordering::SeqCst);
+    soon(stalled.send("go".into())).await.expect("send");
+    let streams = growth(async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+    })
+    .await;
+    let taken = pushed.load(Ordering::SeqCst) - before;
+    drop(stalled);
+    assert!(
+        streams < 2 * MIB,
+        "{taken} bytes on a stream that nobody reads cost {streams} bytes"
+    );
+    let mut stalled = http2.open("/reply").await;
+    soon(stalled.send("go".into())).await.expect("send");
+    let reply = growth(async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+    })
+    .await;
+    drop(stalled);
+    assert!(
+        reply < 40 * MIB,
+        "32 MiB on a stream that nobody reads cost {reply} bytes"
+    );
     println!(
-        "grown by: pings {pings}, messages {echoes}, lengths {announced}, bombs {bombs}, pushes {pushes}; slowest {slowest:?}"
+        "grown by: pings {pings}, messages {echoes}, no requests {invalid}, streams {streams} of {taken} and {reply}, lengths {announced}, bombs {bombs}, pushes {pushes}; slowest {slowest:?}"
     );
 }

@@ -3,84 +3,21 @@
 use bytes::Bytes;
 use flate2::Decompress;
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderMap, Method, Request, Response};
-use hyper::{
-    body::Incoming,
-    client::conn::http2::{SendRequest, handshake},
-    ext::Protocol,
-    upgrade::Upgraded,
-};
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{Message as WsMessage, protocol::Role},
-};
+use http::{HeaderMap, Method};
+use hyper::ext::Protocol;
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Close, prelude::*};
-use wasabi_tests::{TestServer, deflate, raw::frame, serve_with, soon, until};
-
-type Body = axum::body::Body;
-type Stream = WebSocketStream<TokioIo<Upgraded>>;
+use wasabi_tests::{
+    TestServer, deflate,
+    http2::{Http2, Stream, upgraded},
+    raw::frame,
+    serve_with, soon, told, until,
+};
 
 async fn serve(gateway: Gateway) -> TestServer {
     serve_with(gateway, |server| server.http2_streams(100)).await
-}
-
-/// One socket with HTTP/2 on it.
-struct Http2 {
-    requests: SendRequest<Body>,
-    authority: String,
-}
-
-impl Http2 {
-    async fn connect(server: &TestServer) -> Self {
-        let io = TcpStream::connect(server.addr).await.unwrap();
-        let (requests, connection) = handshake(TokioExecutor::new(), TokioIo::new(io))
-            .await
-            .unwrap();
-        tokio::spawn(connection);
-        let mut this = Self {
-            requests,
-            authority: server.addr.to_string(),
-        };
-        // The server's settings have come with the answer.
-        assert_eq!(this.get("/livez").await.status(), 200);
-        this
-    }
-
-    fn request(&self, method: Method, path: &str) -> Request<Body> {
-        let uri = format!("http://{}{path}", self.authority);
-        let request = Request::builder().method(method).uri(uri);
-        request.body(Body::empty()).unwrap()
-    }
-
-    async fn get(&mut self, path: &str) -> Response<Incoming> {
-        let request = self.request(Method::GET, path);
-        soon(self.requests.send_request(request)).await.unwrap()
-    }
-
-    async fn ask(&mut self, path: &str, headers: &[(&'static str, &str)]) -> Response<Incoming> {
-        let mut request = self.request(Method::CONNECT, path);
-        let websocket = Protocol::from_static("websocket");
-        request.extensions_mut().insert(websocket);
-        let own = request.headers_mut();
-        own.insert("sec-websocket-version", "13".parse().unwrap());
-        for (name, value) in headers {
-            own.insert(*name, value.parse().unwrap());
-        }
-        soon(self.requests.send_request(request)).await.unwrap()
-    }
-
-    async fn open(&mut self, path: &str) -> Stream {
-        let response = self.ask(path, &[]).await;
-        assert_eq!(response.status(), 200);
-        upgraded(response).await
-    }
-}
-
-async fn upgraded(response: Response<Incoming>) -> Stream {
-    let upgraded = soon(hyper::upgrade::on(response)).await.unwrap();
-    WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await
 }
 
 async fn next(stream: &mut Stream) -> WsMessage {
@@ -352,4 +289,28 @@ async fn messages_on_streams_are_compressed_as_well() {
     // Another stream of the same socket does without.
     let mut plain = socket.open("/echo").await;
     echo(&mut plain, &text).await;
+}
+
+#[tokio::test]
+async fn a_stream_whose_client_takes_nothing_is_closed_with_1008_and_the_others_go_on() {
+    let (hook, mut told) = told();
+    let server = serve(gateway!(
+        get("/livez", async || "alive"),
+        channel("/echo", async |text: Text| text),
+        channel(
+            "/",
+            send_timeout = 300ms,
+            on_disconnect = hook,
+            async |_: Text| vec![7_u8; 16 << 20],
+        ),
+    ))
+    .await;
+    let mut http2 = Http2::connect(&server).await;
+    let mut calm = http2.open("/echo").await;
+    let mut stalled = http2.open("/").await;
+    soon(stalled.send("go".into())).await.unwrap();
+    echo(&mut calm, "meanwhile").await;
+    assert_eq!(soon(told.recv()).await, Some(1008));
+    echo(&mut calm, "afterwards").await;
+    assert_eq!(http2.get("/livez").await.status(), 200);
 }

@@ -12,6 +12,7 @@ pub mod deflate;
 pub mod drain;
 pub mod example;
 mod gate;
+pub mod http2;
 pub mod raw;
 pub mod subscribed;
 pub mod traces;
