@@ -29,6 +29,7 @@ mod suite {
     mod routing;
     mod scenarios;
     mod server;
+    mod settings;
     mod slow_clients;
     mod stash;
     mod tls;

@@ -29,6 +29,10 @@ use crate::{
 };
 
 /// One WebSocket endpoint, as `channel(..)` declares it. Its methods are the channel's settings.
+///
+/// Zeros, origins that are none and subprotocols that cannot be named in a header are mistakes. As literals they are
+/// compile errors; those that come from elsewhere, such as a configuration, keep the gateway from being served:
+/// [`Gateway::check`](crate::Gateway::check).
 pub struct Channel<S, B, P = Raw, C = NoHook, D = NoHook> {
     pub(crate) path: String,
     pub(crate) info: ChannelInfo,
@@ -102,11 +106,11 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `concurrency`: how many requests of one connection are in flight at the same time, 25 if not set. At
-    /// least 1. Further ones wait: a few in memory, the rest in the client (back-pressure).
+    /// `concurrency`: how many requests of one connection are in flight at the same time, 25 if not set.
+    /// Further ones wait: a few in memory, the rest in the client (back-pressure).
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
-        self.parts.settings.concurrency = requests.max(1);
+        self.parts.settings.concurrency = requests;
         self
     }
 
@@ -174,7 +178,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// 256 if not set.
     #[must_use]
     pub fn send_queue(mut self, messages: usize) -> Self {
-        self.parts.settings.send_queue = messages.max(1);
+        self.parts.settings.send_queue = messages;
         self
     }
 
@@ -191,7 +195,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// not restricted. Others get 403 (RFC 6455, section 10.2).
     #[must_use]
     pub fn origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
-        self.parts.origins = Origins::new(origins);
+        let (origins, mistakes) = Origins::new(origins);
+        self.parts.origins = origins;
+        self.mistakes.extend(mistakes);
         self
     }
 
@@ -336,8 +342,33 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
-    pub(crate) fn backend(&self) -> &B {
-        &self.parts.backend
+    /// What is wrong with the settings and the target.
+    pub(crate) fn check(&self) -> Vec<String> {
+        let parts = &self.parts;
+        let settings = &parts.settings;
+        let is_none = |time: Option<Duration>| time.is_some_and(|time| time.is_zero());
+        let zeros = [
+            ("max_message_size", settings.limits.max_message_size == 0),
+            ("concurrency", settings.concurrency == 0),
+            ("max_connections", parts.max_connections == Some(0)),
+            ("send_queue", settings.send_queue == 0),
+            ("send_buffer", settings.send_buffer == 0),
+            ("idle_timeout", is_none(settings.idle_timeout)),
+            ("ping", is_none(settings.ping)),
+            ("pong_timeout", is_none(settings.pong_timeout)),
+            ("send_timeout", settings.send_timeout.is_zero()),
+            ("open_timeout", settings.open_timeout.is_zero()),
+            ("close_timeout", settings.close_timeout.is_zero()),
+        ];
+        let zeros = zeros.iter().filter(|(_, is_zero)| *is_zero);
+        let mut mistakes = self.mistakes.clone();
+        mistakes.extend(zeros.map(|(name, _)| format!("zero makes no sense for `{name}`")));
+        let no_tokens = parts.subprotocols.iter().filter(|name| !is_token(name));
+        mistakes.extend(no_tokens.map(|name| format!("{name:?} is not the name of a subprotocol")));
+        parts
+            .backend
+            .lifecycle(&mut |part| mistakes.extend(part.check().err()));
+        mistakes
     }
 
     /// Makes the channel's HTTP endpoint.
@@ -360,7 +391,7 @@ where
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
             compression: parts.compression,
-            settings: parts.settings,
+            settings: parts.settings.at_least_one(),
             target: self.info.target.name(),
         });
         let mut router = any(move |req: axum::extract::Request| endpoint.accept(req));
@@ -379,4 +410,10 @@ impl<S, B, P, C, D> std::fmt::Debug for Channel<S, B, P, C, D> {
             .field("settings", &self.parts.settings)
             .finish_non_exhaustive()
     }
+}
+
+/// RFC 9110, section 5.6.2, which RFC 6455 wants a subprotocol to be.
+fn is_token(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(fits)
 }

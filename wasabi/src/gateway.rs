@@ -187,10 +187,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .description
             .channels
             .push((path.clone(), channel.info));
-        let mut mistakes = channel.mistakes.clone();
-        channel
-            .backend()
-            .lifecycle(&mut |part| mistakes.extend(part.check().err()));
+        let mistakes = channel.check();
         let mistakes = mistakes
             .iter()
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));

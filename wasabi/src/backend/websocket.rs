@@ -380,9 +380,19 @@ impl<S: Sync> Backend<S> for WebSocket {
 
 impl Lifecycle for WebSocket {
     fn check(&self) -> Result<(), String> {
-        match self.config.mistakes.first() {
-            Some(mistake) => Err(mistake.clone()),
-            None => self.config.check_tls(),
+        let config = &self.config;
+        let zeros = [
+            ("connect_timeout", config.connect_timeout.is_zero()),
+            ("send_timeout", config.send_timeout.is_zero()),
+            ("max_message_size", config.max_message_size == Some(0)),
+        ];
+        let zero = zeros.iter().find(|(_, is_zero)| *is_zero);
+        match (config.mistakes.first(), zero) {
+            (Some(mistake), _) => Err(mistake.clone()),
+            (None, Some((name, _))) => {
+                Err(format!("`WebSocket`: zero makes no sense for `{name}`"))
+            }
+            (None, None) => config.check_tls(),
         }
     }
 

@@ -19,18 +19,19 @@ struct Pattern {
 }
 
 impl Origins {
-    pub(crate) fn new<O: AsRef<str>>(patterns: impl IntoIterator<Item = O>) -> Self {
-        let mut origins = Self::default();
+    /// The origins, and what is wrong with those that are none.
+    pub(crate) fn new<O: AsRef<str>>(patterns: impl IntoIterator<Item = O>) -> (Self, Vec<String>) {
+        let (mut origins, mut mistakes) = (Self::default(), Vec::new());
         for pattern in patterns {
             match pattern.as_ref() {
                 "*" => origins.any = true,
                 pattern => match Pattern::parse(pattern) {
                     Some(pattern) => origins.patterns.push(pattern),
-                    None => tracing::error!(pattern, "not an origin, it allows nothing"),
+                    None => mistakes.push(mistake(pattern)),
                 },
             }
         }
-        origins
+        (origins, mistakes)
     }
 
     /// Whether a handshake with these headers may go on. Only browsers send `Origin`, and they always do.
@@ -97,6 +98,18 @@ impl Pattern {
     }
 }
 
+fn mistake(pattern: &str) -> String {
+    let bare = |text: &str| text.split(['/', '?', '#']).next().map(str::to_owned);
+    let (scheme, host) = match pattern.split_once("://") {
+        Some((scheme, rest)) => (scheme, bare(rest)),
+        None => ("https", bare(pattern)),
+    };
+    let host = host.unwrap_or_default();
+    format!(
+        "`{pattern}` is not an origin; it is written like `{scheme}://{host}`, or `*` for every page"
+    )
+}
+
 /// A host, perhaps with a port, and nothing else.
 fn host_and_port(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
@@ -124,7 +137,9 @@ mod tests {
 
     fn allowed(patterns: &[&str], origin: &str, host: &str) -> bool {
         let headers = HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
-        Origins::new(patterns).allow(&headers, Some(&host.parse().unwrap()))
+        Origins::new(patterns)
+            .0
+            .allow(&headers, Some(&host.parse().unwrap()))
     }
 
     #[test]

@@ -47,6 +47,16 @@ pub(crate) struct Settings {
     pub(crate) send_buffer: usize,
 }
 
+impl Settings {
+    /// Without a slot for a request, or a place for a message, nothing would go on: also of a gateway that is served
+    /// without a check.
+    pub(crate) fn at_least_one(mut self) -> Self {
+        self.concurrency = self.concurrency.max(1);
+        self.send_queue = self.send_queue.max(1);
+        self
+    }
+}
+
 /// Longer times would not fit into an `Instant`.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
