@@ -1,12 +1,21 @@
 //! Replies that are given again.
 
+mod calls;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, hash::Hash, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::Hash,
+    panic::{AssertUnwindSafe, resume_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 
+use self::calls::{Calls, Turn};
 use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 
 /// Remembers replies and gives them again to requests with the same key, without asking further inside.
@@ -17,7 +26,7 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 ///   than as a part of the payload: a key that leaves the payload out must contain the id, or belong to replies that
 ///   do not carry one.
 /// * **One call:** equal requests at the same time make one call, whose outcome is that of all of them, errors
-///   included. When the one that makes the call is cancelled, another one takes over.
+///   and panics included. When the one that makes the call is cancelled, the next one takes over.
 /// * **Age:** a reply is given for as long as `ttl` from when it was stored, however often it is asked for.
 /// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes)
 ///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive.
@@ -56,7 +65,8 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 pub struct Cache<K = WholeRequest, F = fn(&Request) -> Option<WholeRequest>> {
     limits: Limits,
     key: F,
-    replies: moka::future::Cache<K, Stored>,
+    replies: moka::future::Cache<Arc<K>, Stored>,
+    calls: Calls<K, Outcome>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +88,7 @@ impl Cache {
             limits,
             key: WholeRequest::of,
             replies: limits.build(|key: &WholeRequest| key.0.len()),
+            calls: Calls::new(),
         }
     }
 
@@ -107,6 +118,7 @@ impl Cache {
             limits: self.limits,
             key,
             replies: self.limits.build(|_: &K| size_of::<K>()),
+            calls: Calls::new(),
         }
     }
 
@@ -129,7 +141,7 @@ where
 }
 
 impl Limits {
-    fn build<K>(self, key_len: fn(&K) -> usize) -> moka::future::Cache<K, Stored>
+    fn build<K>(self, key_len: fn(&K) -> usize) -> moka::future::Cache<Arc<K>, Stored>
     where
         K: Hash + Eq + Send + Sync + 'static,
     {
@@ -142,7 +154,7 @@ impl Limits {
         };
         moka::future::Cache::builder()
             .max_capacity(capacity)
-            .weigher(move |key, stored: &Stored| {
+            .weigher(move |key: &Arc<K>, stored: &Stored| {
                 let bytes = (key_len(key) + stored.len()) as u64;
                 u32::try_from(bytes.max(least)).unwrap_or(u32::MAX)
             })
@@ -213,11 +225,21 @@ fn copy(message: &Message) -> Message {
     }
 }
 
-/// What a call came to that is not stored.
-enum NotStored {
+/// What a call came to, for those who wait for it.
+enum Outcome {
+    Stored(Stored),
     /// The reply is for the one who made the call alone.
-    Reply,
-    Error(Error),
+    NotStored,
+    Failed(Error),
+}
+
+impl Outcome {
+    fn of(reply: &Result<Reply>) -> Self {
+        match reply {
+            Ok(reply) => Stored::copy(reply).map_or(Self::NotStored, Self::Stored),
+            Err(error) => Self::Failed(error.duplicate()),
+        }
+    }
 }
 
 impl<K, F> Middleware for Cache<K, F>
@@ -226,26 +248,38 @@ where
     F: Fn(&Request) -> Option<K> + Send + Sync,
 {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let Some(key) = (self.key)(&req) else {
+        let Some(key) = (self.key)(&req).map(Arc::new) else {
             return next.run(req).await;
         };
-        let mut own = None;
-        let call = async {
-            let reply = next.run(req.clone()).await.map_err(NotStored::Error)?;
-            let stored = Stored::copy(&reply);
-            own = Some(reply);
-            stored.ok_or(NotStored::Reply)
-        };
-        let outcome = self.replies.try_get_with(key, call).await;
-        if let Some(own) = own {
-            return Ok(own);
+        if let Some(stored) = self.replies.get(&key).await {
+            return Ok(stored.reply());
         }
-        match outcome {
-            Ok(stored) => Ok(stored.reply()),
-            Err(why) => match &*why {
-                NotStored::Reply => next.run(req).await,
-                NotStored::Error(error) => Err(error.duplicate()),
-            },
+        let call = self.calls.join(&key);
+        let turn = match call.wait().await {
+            Turn::Made(Outcome::Stored(stored)) => return Ok(stored.reply()),
+            Turn::Made(Outcome::Failed(error)) => return Err(error.duplicate()),
+            Turn::Made(Outcome::NotStored) => return next.run(req).await,
+            Turn::Mine(turn) => turn,
+        };
+        // The last call may have ended in between.
+        if let Some(stored) = self.replies.get(&key).await {
+            return Ok(stored.reply());
+        }
+        match AssertUnwindSafe(next.run(req)).catch_unwind().await {
+            Ok(reply) => {
+                let outcome = Outcome::of(&reply);
+                if let Outcome::Stored(stored) = &outcome {
+                    self.replies.insert(key, stored.clone()).await;
+                }
+                turn.finish(outcome);
+                reply
+            }
+            Err(panic) => {
+                turn.finish(Outcome::Failed(Error::internal(
+                    "a call for several panicked",
+                )));
+                resume_unwind(panic)
+            }
         }
     }
 }
@@ -257,6 +291,7 @@ impl<K, F: Clone> Clone for Cache<K, F> {
             limits: self.limits,
             key: self.key.clone(),
             replies: self.replies.clone(),
+            calls: self.calls.clone(),
         }
     }
 }

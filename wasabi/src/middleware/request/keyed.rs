@@ -37,6 +37,13 @@ impl<K: Hash + Eq, V> Keyed<K, V> {
     }
 }
 
+/// Gives the memory of a burst of keys back, once they are gone.
+pub(super) fn shrink<K, V>(shard: &mut HashMap<K, V>) {
+    if shard.is_empty() && shard.capacity() > 1024 {
+        *shard = HashMap::new();
+    }
+}
+
 /// Every operation leaves the map whole, also when a user's `Hash` or `Eq` panics.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

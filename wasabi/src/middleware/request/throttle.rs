@@ -9,7 +9,7 @@ use std::{
     },
 };
 
-use super::keyed::Keyed;
+use super::keyed::{Keyed, shrink};
 use crate::{ConnectionId, Error, Middleware, Next, Reply, Request, Result};
 
 /// Lets so many requests through at the same time and answers further ones `overloaded`, at once.
@@ -150,9 +150,7 @@ impl<K: Hash + Eq> Drop for KeyPermit<K> {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(shard.remove(&self.key)),
         }
-        if shard.is_empty() && shard.capacity() > 1024 {
-            *shard = Default::default();
-        }
+        shrink(&mut shard);
     }
 }
 

@@ -1,7 +1,10 @@
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::{FutureExt, StreamExt, future::join_all, stream};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::unconstrained};
 
 use super::*;
 use crate::{
@@ -62,6 +65,65 @@ async fn when_the_caller_is_cancelled_another_one_takes_over() {
             .all(|outcome| text(outcome) == "1")
     );
     assert_eq!(inner.count(), 2);
+}
+
+#[tokio::test]
+async fn however_many_callers_are_cancelled_who_waits_gets_a_reply() {
+    let open = Notify::new();
+    let inner = backend(async |_, _| {
+        open.notified().await;
+        Ok(Reply::message("done"))
+    });
+    let cache = Cache::new(LONG);
+    let calls = cache.calls.clone();
+    let chain = Stack::new(cache, inner.clone());
+    // All of it is one turn of this task, which is longer than what tokio lets a task do in one.
+    let caller = || Box::pin(unconstrained(chain.call(request("k", "x"), &())));
+    let mut callers: VecDeque<_> = (0..300).map(|_| caller()).collect();
+    for caller in &mut callers {
+        assert!(caller.as_mut().now_or_never().is_none());
+    }
+    let mut patient = caller();
+    assert!(patient.as_mut().now_or_never().is_none());
+    while let Some(gone) = callers.pop_front() {
+        drop(gone);
+        // All of them have been woken.
+        for waits in callers.iter_mut().chain([&mut patient]) {
+            assert!(waits.as_mut().now_or_never().is_none());
+        }
+    }
+    assert!(patient.as_mut().now_or_never().is_none());
+    open.notify_waiters();
+    assert_eq!(text(patient.await), "done");
+    assert_eq!(calls.len(), 0);
+}
+
+#[tokio::test]
+async fn a_panic_is_one_call_and_the_error_of_all_who_wait() {
+    let open = Notify::new();
+    let inner = backend(async |nth, _| {
+        open.notified().await;
+        assert!(nth != 0, "on purpose");
+        Ok(Reply::message("fine"))
+    });
+    let cache = Cache::new(LONG);
+    let calls = cache.calls.clone();
+    let chain = Stack::new(cache, inner.clone());
+    let mut caller = Box::pin(AssertUnwindSafe(chain.call(request("k", "x"), &())).catch_unwind());
+    assert!(caller.as_mut().now_or_never().is_none());
+    let mut others = Box::pin(join_all((0..9).map(|_| chain.call(request("k", "x"), &()))));
+    assert!(others.as_mut().now_or_never().is_none());
+    open.notify_waiters();
+    assert!(caller.await.is_err());
+    assert!(
+        others
+            .await
+            .into_iter()
+            .all(|outcome| text(outcome) == "internal")
+    );
+    assert_eq!((inner.count(), calls.len()), (1, 0));
+    open.notify_one();
+    assert_eq!(text(chain.call(request("k", "x"), &()).await), "fine");
 }
 
 #[tokio::test]
