@@ -164,6 +164,26 @@ async fn a_dialler_of_the_users_makes_the_stream() {
 }
 
 #[tokio::test]
+async fn times_without_end_are_no_mistake() {
+    let upstream = Upstream::start().await;
+    let url = upstream.url("/");
+    let echoing = upstream.echo();
+    let patient = WebSocket::connect(url)
+        .connect_timeout(Duration::MAX)
+        .send_timeout(Duration::MAX);
+    let server = serve(gateway!(channel("/", patient))).await;
+    let mut client = server.connect("/").await;
+    let large = "x".repeat(30_000);
+    for _ in 0..100 {
+        client.send(large.as_str()).await;
+    }
+    for _ in 0..100 {
+        assert!(client.text().await == large);
+    }
+    echoing.abort();
+}
+
+#[tokio::test]
 async fn a_panicking_dialler_answers_the_waiting_message() {
     let broken = WebSocket::connect("ws://upstream/").dial_with(|_| async {
         if true {

@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Backend, Lifecycle};
-use crate::{Error, Reply, Request, Result};
+use crate::{Error, Reply, Request, Result, connection::driver::FOREVER};
 
 /// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
 /// that are known at run time only.
@@ -88,7 +88,7 @@ impl<B> Balance<B> {
     /// How long a node is left out before it is tried again, 10 s if not set.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
-        self.balancer.pause = pause;
+        self.balancer.pause = pause.min(FOREVER);
         self
     }
 }

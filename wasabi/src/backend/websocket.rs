@@ -29,7 +29,8 @@ use self::{
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
-    connection::socket::Limits, parser::IdAt,
+    connection::{driver::FOREVER, socket::Limits},
+    parser::IdAt,
 };
 
 /// Forwards messages to a WebSocket server, each client over an upstream connection of its own.
@@ -223,14 +224,14 @@ impl WebSocket {
     /// waits for one while the upstream is gone; 10 s if not set.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.change(|config| config.connect_timeout = timeout)
+        self.change(|config| config.connect_timeout = timeout.min(FOREVER))
     }
 
     /// An upstream that takes nothing of what is sent for so long is lost; 10 s if not set. The time while the
     /// client takes nothing of what the upstream sends does not count.
     #[must_use]
     pub fn send_timeout(self, timeout: Duration) -> Self {
-        self.change(|config| config.send_timeout = timeout)
+        self.change(|config| config.send_timeout = timeout.min(FOREVER))
     }
 
     /// The most bytes that a message of the upstream may have; 1 MiB if not set, or that of the channel if it is more.

@@ -98,6 +98,15 @@ async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pause_without_end_is_no_mistake() {
+    let balance = Balance::new(vec![(1, ()), (1, ())]).unwrap();
+    let balancer = balance.pause(Duration::MAX).balancer;
+    break_node_1(&balancer);
+    advance(Duration::from_secs(100_000_000)).await;
+    assert!((0..100).all(|_| ok(&balancer) == 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_trial_that_is_cancelled_is_repeated() {
     let balancer = Balancer::new([1, 1]);
     break_node_1(&balancer);

@@ -12,7 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Error, Middleware, Next, Reply, Request, Result};
+use crate::{Error, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER};
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
 ///
@@ -71,7 +71,7 @@ impl CircuitBreaker {
             rules: Rules {
                 failures,
                 out_of: failures,
-                pause,
+                pause: pause.min(FOREVER),
                 probes: 1,
             },
             when: is_failure,
@@ -81,10 +81,12 @@ impl CircuitBreaker {
 }
 
 impl<P> CircuitBreaker<P> {
-    /// Opens when the failures are among the last so many requests, instead of in a row.
+    /// Opens when the failures are among the last so many requests, instead of in a row. Each of them is remembered in a
+    /// byte; no more than a million are.
     #[must_use]
     pub fn out_of(mut self, requests: usize) -> Self {
-        self.rules.out_of = requests.max(self.rules.failures);
+        let failures = self.rules.failures;
+        self.rules.out_of = requests.clamp(failures, failures.max(MOST_REMEMBERED));
         self
     }
 
@@ -108,9 +110,7 @@ impl<P> CircuitBreaker<P> {
 
     fn admit(&self, route: &'static str) -> Option<Ticket<'_>> {
         let mut circuits = lock(&self.circuits);
-        let circuit = circuits
-            .entry(route)
-            .or_insert_with(|| Circuit::new(&self.rules));
+        let circuit = circuits.entry(route).or_insert_with(Circuit::new);
         let age = circuit.admit(&self.rules)?;
         Some(Ticket {
             rules: &self.rules,
@@ -121,6 +121,8 @@ impl<P> CircuitBreaker<P> {
         })
     }
 }
+
+const MOST_REMEMBERED: usize = 1_000_000;
 
 fn is_failure(error: &Error) -> bool {
     error.is_transient() || matches!(error, Error::UpstreamInvalid(_))
@@ -151,21 +153,15 @@ struct Circuit {
 }
 
 enum State {
-    /// The last outcomes: whether they were failures.
-    Closed(VecDeque<bool>),
-    Open {
-        until: Instant,
-    },
-    HalfOpen {
-        running: usize,
-        succeeded: usize,
-    },
+    Closed(Outcomes),
+    Open { until: Instant },
+    HalfOpen { running: usize, succeeded: usize },
 }
 
 impl Circuit {
-    fn new(rules: &Rules) -> Self {
+    fn new() -> Self {
         Self {
-            state: State::closed(rules),
+            state: State::closed(),
             age: 0,
         }
     }
@@ -201,19 +197,15 @@ impl Circuit {
                 let Some(failed) = failed else {
                     return false;
                 };
-                if outcomes.len() >= rules.out_of {
-                    outcomes.pop_front();
-                }
-                outcomes.push_back(failed);
-                let failures = outcomes.iter().filter(|failed| **failed).count();
-                (failures >= rules.failures).then(|| State::open(rules))
+                outcomes.add(failed, rules);
+                (outcomes.failures >= rules.failures).then(|| State::open(rules))
             }
             State::HalfOpen { running, succeeded } => {
                 *running -= 1;
                 *succeeded += usize::from(failed == Some(false));
                 match failed {
                     Some(true) => Some(State::open(rules)),
-                    _ => (*succeeded >= rules.probes).then(|| State::closed(rules)),
+                    _ => (*succeeded >= rules.probes).then(State::closed),
                 }
             }
             State::Open { .. } => None,
@@ -227,13 +219,35 @@ impl Circuit {
 }
 
 impl State {
-    fn closed(rules: &Rules) -> Self {
-        Self::Closed(VecDeque::with_capacity(rules.out_of))
+    fn closed() -> Self {
+        Self::Closed(Outcomes::default())
     }
 
     fn open(rules: &Rules) -> Self {
         let until = Instant::now() + rules.pause;
         Self::Open { until }
+    }
+}
+
+/// The last outcomes, as far as they count.
+#[derive(Default)]
+struct Outcomes {
+    /// Whether they were failures; empty where failures in a row count.
+    last: VecDeque<bool>,
+    failures: usize,
+}
+
+impl Outcomes {
+    fn add(&mut self, failed: bool, rules: &Rules) {
+        if rules.out_of == rules.failures {
+            self.failures = if failed { self.failures + 1 } else { 0 };
+            return;
+        }
+        if self.last.len() >= rules.out_of && self.last.pop_front() == Some(true) {
+            self.failures -= 1;
+        }
+        self.last.push_back(failed);
+        self.failures += usize::from(failed);
     }
 }
 

@@ -279,6 +279,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn delays_without_end_are_no_mistake() {
+        for retry in [
+            Retry::exponential(3, Duration::MAX),
+            Retry::linear(3, Duration::MAX),
+            Retry::exponential(3, MS).max_delay(Duration::MAX),
+        ] {
+            let inner = backend(async |_, _| Err(status(503)));
+            let chain = Stack::new(retry, inner.clone());
+            let asked = chain.call(request("k", ""), &());
+            let _ = tokio::time::timeout(Duration::from_secs(60), asked).await;
+            assert!([1, 4].contains(&inner.count()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_predicate_decides_instead() {
         let inner = backend(async |_, _| Err(Error::new("busy", "come back")));
         let retry = Retry::linear(2, MS).when(|error| error.code() == "busy");
