@@ -393,6 +393,54 @@ async fn a_queue_works_again_after_its_broker_was_away() {
     assert_eq!(queue.pending(), 0);
 }
 
+/// Panics when it connects for the first time, and in the session after that once something is published.
+struct Clumsy(Fragile);
+
+struct ClumsySession(FragileSession, usize);
+
+impl Transport for Clumsy {
+    type Session = ClumsySession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<ClumsySession, BoxError> {
+        let session = self.0.connect(inbox).await?;
+        let nth = self.0.connects.load(Ordering::SeqCst);
+        assert!(nth != 1, "on purpose");
+        Ok(ClumsySession(session, nth))
+    }
+}
+
+impl Session for ClumsySession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        self.0.publish(message).await
+    }
+
+    async fn closed(&self) -> BoxError {
+        if self.1 > 2 {
+            return self.0.closed().await;
+        }
+        until("it is published", || self.0.0.published() == 1).await;
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test]
+async fn a_transport_that_panics_is_connected_again() {
+    let broker = Fragile {
+        answers: false,
+        ..Fragile::new()
+    };
+    let queue = Queue::new(Clumsy(broker.clone()), "orders");
+    let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    assert_eq!(client.json().await["error"]["code"], "upstream_unreachable");
+    client.send("y").await;
+    until("it is published", || broker.published() == 2).await;
+    let id = broker.published.lock().expect("not poisoned")[1];
+    assert!(queue.inbox().reply(id, "fine"));
+    assert_eq!(client.text().await, "fine");
+}
+
 #[tokio::test]
 async fn a_request_waits_for_the_broker_as_long_as_it_may() {
     let broker = Fragile::new();

@@ -1,8 +1,9 @@
 //! The session of a queue, opened again whenever it has ended.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -83,7 +84,11 @@ async fn keep<T: Transport>(
 ) {
     let mut pauses = pauses();
     loop {
-        let error = match timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone())).await {
+        let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
+        let error = match caught(connecting)
+            .await
+            .unwrap_or_else(|| Ok(Err(PANICKED.into())))
+        {
             Ok(Ok(session)) => {
                 let up = Arc::new(Up {
                     session,
@@ -92,7 +97,8 @@ async fn keep<T: Transport>(
                 tracing::debug!("connected to the broker");
                 state.send_replace(State::Up(Arc::clone(&up)));
                 let opened = Instant::now();
-                let error = up.session.closed().await;
+                let error = caught(up.session.closed()).await;
+                let error = error.unwrap_or_else(|| PANICKED.into());
                 state.send_replace(State::Down(error.to_string().into()));
                 up.lost.cancel();
                 if opened.elapsed() > MAX_PAUSE {
@@ -108,6 +114,13 @@ async fn keep<T: Transport>(
         state.send_replace(State::Down(error.to_string().into()));
         sleep(pause).await;
     }
+}
+
+const PANICKED: &str = "the transport panicked";
+
+/// `None` after a panic: the next attempt may do better, and without a keeper there would be none.
+async fn caught<F: Future>(future: F) -> Option<F::Output> {
+    AssertUnwindSafe(future).catch_unwind().await.ok()
 }
 
 /// Adding up to as much again makes the random pauses half to all of the nominal ones.
