@@ -236,7 +236,8 @@ impl Server {
     }
 
     /// The window over which a drain spreads the closing of connections, so that clients do not all come back
-    /// at the same moment; 2 s if not set.
+    /// at the same moment; 2 s if not set. It is half of the [`drain_timeout`](Self::drain_timeout) at most, so that
+    /// those that are closed last have time for their requests, too.
     pub fn drain_spread(mut self, window: Duration) -> Self {
         self.drain_spread = window.min(FOREVER);
         self

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::prelude::*;
 use wasabi_tests::serve_with;
 
@@ -32,6 +33,37 @@ async fn the_closes_of_a_drain_are_spread_over_the_window() {
             (20..=100).contains(&closes),
             "quarter {quarter}: {closes} of 200"
         );
+    }
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_window_that_is_longer_than_the_drain_is_shortened_and_nobody_is_cut_for_it() {
+    let gateway = gateway!(channel("/", async |text: Text| {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        text
+    }));
+    let server = serve_with(gateway, |server| {
+        let limit = Duration::from_secs(2);
+        server.drain_timeout(limit).drain_spread(100 * limit)
+    })
+    .await;
+    let clients = (0..20).map(|_| server.connect("/"));
+    let clients = join_all(clients).await;
+    server.handle.drain();
+    let ends = clients.into_iter().map(async |mut client| {
+        loop {
+            client.send("working until the end").await;
+            match client.next().await {
+                WsMessage::Text(text) if text == "working until the end" => {}
+                WsMessage::Text(text) => assert!(text.starts_with("closing: "), "{text}"),
+                WsMessage::Close(close) => return close.expect("a code").reason.to_string(),
+                other => panic!("expected an answer or the end, got {other:?}"),
+            }
+        }
+    });
+    for reason in join_all(ends).await {
+        assert_eq!(reason, "server is restarting");
     }
     server.ended().await.unwrap();
 }

@@ -156,6 +156,8 @@ pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration,
     runtime.tasks().close();
     let connections = runtime.live().connections();
     tracing::info!(connections = connections.len(), "draining");
+    // Who is closed last has time for its requests, too.
+    let spread = spread.min(limit / 2);
     let graceful = async {
         let count = connections.len().max(1) as u32;
         for (position, connection) in connections.iter().enumerate() {
