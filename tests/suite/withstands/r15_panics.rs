@@ -10,6 +10,8 @@ use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Close, CloseCode, ErrorFormat, prelude::*};
 use wasabi_tests::{TestServer, serve, soon, told, until};
 
+use crate::suite::websocket::upstream::Upstream;
+
 /// Closed by the server while a request is in flight; the next message is parsed while it drains.
 #[tokio::test]
 async fn a_panic_in_the_parser_of_a_closing_connection_costs_one_reply() {
@@ -133,6 +135,83 @@ async fn a_panic_in_a_destructor_does_not_keep_the_hook_from_running() {
     client.next().await;
     drop(client);
     assert_eq!(soon(told.recv()).await, Some(1006));
+}
+
+#[tokio::test]
+async fn a_panic_in_the_destructor_of_an_on_connect_that_is_cancelled_does_not_change_the_end() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        on_connect = async |_: Connection| {
+            let _bomb = Bomb;
+            std::future::pending::<()>().await;
+        },
+        async |text: Text| text,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    until("it is listed", || registry.len() == 1).await;
+    let connection = registry.connections().pop().unwrap();
+    connection.close(Close::new(CloseCode::new(4000), "enough"));
+    assert_eq!(client.closed().await, (4000, "enough".to_owned()));
+    assert_eq!(soon(connection.closed()).await.code.as_u16(), 4000);
+    until("the registry is empty", || registry.is_empty()).await;
+}
+
+/// Tells of its end, with a panic if that is wanted.
+struct Witness(
+    tokio::sync::mpsc::UnboundedSender<&'static str>,
+    &'static str,
+);
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        let _ = self.0.send(self.1);
+        assert!(self.1 != "bomb", "on purpose");
+    }
+}
+
+#[tokio::test]
+async fn after_a_panic_in_on_disconnect_or_in_a_stash_everything_else_is_freed() {
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let (first, second) = (tell.clone(), tell);
+    let kept = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = kept.clone(),
+        http = [
+            Stash::new(move |_: &http::request::Parts| (Witness(first.clone(), "bomb"), 1)),
+            Stash::new(move |_: &http::request::Parts| Witness(second.clone(), "value")),
+        ],
+        on_disconnect = async |_: Connection, _: Close| panic!("on purpose"),
+        async |text: Text| text,
+    )))
+    .await;
+    let client = server.connect("/").await;
+    until("it is listed", || kept.len() == 1).await;
+    let _handle = kept.connections().pop();
+    client.close(1000, "").await;
+    let mut freed = [soon(told.recv()).await, soon(told.recv()).await];
+    freed.sort();
+    assert_eq!(freed, [Some("bomb"), Some("value")]);
+}
+
+#[tokio::test]
+async fn a_panic_in_on_disconnect_does_not_keep_the_upstream_from_being_closed() {
+    let mut upstream = Upstream::start().await;
+    let server = serve(gateway!(channel(
+        "/",
+        on_disconnect = async |_: Connection, _: Close| panic!("on purpose"),
+        WebSocket::connect(upstream.url("/")),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(peer.text().await, "x");
+    client.close(4000, "enough").await;
+    assert_eq!(peer.closed().await, (4000, "enough".to_owned()));
 }
 
 #[tokio::test]

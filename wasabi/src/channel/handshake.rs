@@ -16,7 +16,10 @@ use axum::{
     extract::{ConnectInfo, Request as HttpRequest},
     response::{IntoResponse, Response},
 };
-use futures_util::{FutureExt, future};
+use futures_util::{
+    FutureExt,
+    future::{self, Fuse},
+};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -258,9 +261,7 @@ where
         if hook.is_err() {
             tracing::error!("on_disconnect panicked");
         }
-        if catch_unwind(AssertUnwindSafe(|| free(connection.extensions()))).is_err() {
-            tracing::error!("the destructor of a stashed value panicked");
-        }
+        free(connection.extensions());
     }
 
     /// Runs the connection until it ends and tells how; `admitted` is whether `on_connect` had admitted it.
@@ -303,7 +304,7 @@ where
                 admitted
             };
             let mut opening = pin!(AssertUnwindSafe(opening).catch_unwind().fuse());
-            poll_fn(|cx| {
+            let close = poll_fn(|cx| {
                 if let Poll::Ready(result) = opening.as_mut().poll(cx) {
                     let result = result.unwrap_or_else(|_| {
                         tracing::error!("on_connect panicked");
@@ -314,7 +315,10 @@ where
                 }
                 driver.poll(cx)
             })
-            .await
+            .await;
+            // A destructor in a hook that is cancelled may panic.
+            let _ = catch_unwind(AssertUnwindSafe(|| opening.set(Fuse::terminated())));
+            close
         };
         let lingers = driver.lingers;
         let mut io = driver.socket.into_io();

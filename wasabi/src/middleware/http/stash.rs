@@ -4,6 +4,7 @@ use std::{
     any::type_name,
     fmt,
     ops::Deref,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
@@ -105,7 +106,9 @@ impl<T: Send + Sync> Free for Slot<T> {
     fn free(&self) {
         let value = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Not while it is locked: the destructor is the user's.
-        drop(value);
+        if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+            tracing::error!("the destructor of a stashed value panicked");
+        }
     }
 }
 
