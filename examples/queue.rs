@@ -137,7 +137,9 @@ where
     let handle = server.handle();
     tokio::spawn(async move {
         let addr = handle.addr().await;
-        println!("listening on ws://{addr}\ntry it:");
+        println!(
+            "listening on ws://{addr}\ntry it (a view is noted by the worker, and nothing comes back):"
+        );
         for message in [
             r#"{"action":"order.place","id":7,"item":"tea"}"#,
             r#"{"action":"order.view","item":"tea"}"#,

@@ -54,9 +54,9 @@
 //! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
 //!    function.
 //! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
-//!    [reply](IntoReply), [`Http`], or a type of your own.
-//! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with the library.
-//!    **HTTP middleware** runs around the handshake: any tower layer.
+//!    [reply](IntoReply), [`Http`], [`WebSocket`], [`Queue`], a [`Balance`] of several, or a type of your own.
+//! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with
+//!    the library. **HTTP middleware** runs around the handshake: any tower layer.
 //! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists those of a
 //!    channel, and the [groups](Group) that they form, for broadcasts.
 //! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.

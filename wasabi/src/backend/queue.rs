@@ -95,8 +95,9 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result};
 /// # Connection
 ///
 /// The broker is connected to when the first client connects. A connection that breaks is opened again, after pauses
-/// that grow from 50 ms to 5 s; one over which nothing comes any more is noticed within about half a minute. Requests wait for it meanwhile, as long as their `publish_timeout` allows; there are at
-/// most `max_pending` of them, so that nothing grows while the broker is away.
+/// that grow from 50 ms to 5 s; one over which nothing comes any more is noticed within about half a minute. Requests
+/// wait for it meanwhile, as long as their `publish_timeout` allows; there are at most `max_pending` of them, so that
+/// nothing grows while the broker is away.
 ///
 /// # Memory
 ///
