@@ -105,6 +105,16 @@ impl Fragment {
         string(&self.tokens)
     }
 
+    /// The number, if this is a whole one without a unit and nothing else.
+    pub(crate) fn number(&self) -> Option<String> {
+        let number: syn::LitInt = syn::parse2(self.tokens.clone()).ok()?;
+        number.suffix().is_empty().then(|| number.to_string())
+    }
+
+    pub(crate) fn is_closure(&self) -> bool {
+        self.is_closure
+    }
+
     /// The identifier, if this is one and nothing else.
     pub(crate) fn ident(&self) -> Option<Ident> {
         syn::parse2(self.tokens.clone()).ok()

@@ -117,6 +117,17 @@ pub(crate) fn check_origin(origin: &str) -> Result<(), String> {
     }
 }
 
+/// A token of RFC 9110, section 5.6.2.
+pub(crate) fn check_subprotocol(name: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    match !name.is_empty() && name.bytes().all(fits) {
+        true => Ok(()),
+        false => Err(format!(
+            "`{name}` is not the name of a subprotocol; it is made of letters, digits, `-` and `.`, without white space"
+        )),
+    }
+}
+
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme

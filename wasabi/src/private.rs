@@ -66,6 +66,24 @@ pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {
     key
 }
 
+/// Fixes the signature of a closure that parses, for every lifetime of the message.
+pub fn parser_fn<P>(parser: P) -> P
+where
+    P: for<'m> Fn(&'m Message) -> crate::Result<Option<Envelope<'m>>>,
+{
+    parser
+}
+
+/// Tells a closure what it is called with.
+pub fn on_connect_fn<F: Fn(Connection) -> Fut, Fut>(hook: F) -> F {
+    hook
+}
+
+/// Tells a closure what it is called with.
+pub fn on_disconnect_fn<F: Fn(Connection, Close) -> Fut, Fut>(hook: F) -> F {
+    hook
+}
+
 /// The arm that the dispatcher found for a request.
 pub fn route_index(req: &Request) -> usize {
     req.route_index()

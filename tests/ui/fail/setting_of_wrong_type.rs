@@ -6,6 +6,6 @@ async fn echo(message: Message) -> Message {
 
 fn main() {
     let _ = gateway!(
-        channel("/", idle_timeout = 5, echo),
+        channel("/", max_message_size = "64KiB", echo),
     );
 }

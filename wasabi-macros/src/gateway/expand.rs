@@ -12,7 +12,7 @@ use quote::{ToTokens, format_ident, quote, quote_spanned};
 
 use super::{
     ast::{Channel, Gateway, Section, SectionKind, Setting, Target, Value},
-    settings::{self, Level},
+    settings::{self, Kind, Level},
 };
 use crate::{diagnostics::Diagnostics, fragment::Fragment, units};
 
@@ -298,10 +298,22 @@ impl Expansion<'_> {
         let (p, name) = (&self.p, setting.name.to_string());
         let word = value.ident().map(|word| word.to_string());
         let format = match (name.as_str(), word.as_deref()) {
+            ("parser" | "on_connect" | "on_disconnect", _) if value.is_closure() => {
+                let (closure, fix) = (self.emit(value), format_ident!("{name}_fn"));
+                return self.probe_of(&name, quote!(#p::#fix(#closure)), value);
+            }
+            ("errors", _) if value.is_closure() => {
+                let closure = self.emit(value);
+                return quote_spanned!(value.span()=> #p::ErrorFormat::with(#closure));
+            }
             ("parser" | "on_connect" | "on_disconnect", _) => return self.checked(&name, value),
             ("errors", Some("Silent")) => quote!(Silent),
             ("errors", Some("Text")) => quote!(Text),
             ("errors", Some("Json")) => quote!(json()),
+            _ if value.number().is_some() && is_duration(&name) => {
+                // Reported already.
+                return quote_spanned!(value.span()=> #p::Duration::from_secs(1));
+            }
             _ => return self.emit(value),
         };
         quote_spanned!(value.span()=> #p::ErrorFormat::#format)
@@ -334,8 +346,12 @@ impl Expansion<'_> {
     /// Passes the user's expression through a function whose bound it must meet. The call has the place of the
     /// expression, from its first token to its last: that is what the compiler underlines.
     fn checked(&self, function: &str, fragment: &Fragment) -> TokenStream {
-        let (scope, expr) = (&self.scope, self.emit(fragment));
-        self.probe(function, quote!(&#scope, #expr), fragment)
+        self.probe_of(function, self.emit(fragment), fragment)
+    }
+
+    fn probe_of(&self, function: &str, value: TokenStream, fragment: &Fragment) -> TokenStream {
+        let scope = &self.scope;
+        self.probe(function, quote!(&#scope, #value), fragment)
     }
 
     fn checked_state(&self, state: &Fragment) -> TokenStream {
@@ -369,6 +385,10 @@ impl Expansion<'_> {
     fn emit(&self, fragment: &Fragment) -> TokenStream {
         units::rewrite(&fragment.to_token_stream(), &self.p)
     }
+}
+
+fn is_duration(name: &str) -> bool {
+    settings::find(name).is_some_and(|known| known.kind == Kind::Duration)
 }
 
 /// `R0, R1, ..` and `r0, r1, ..`.

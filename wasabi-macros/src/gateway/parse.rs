@@ -233,7 +233,9 @@ fn setting(
 fn values(input: ParseStream<'_>, what: &str, diagnostics: &mut Diagnostics) -> Vec<Fragment> {
     let mut values = Vec::new();
     let span = input.span();
-    if !input.peek(Bracket) || !(input.peek2(Token![,]) || is_last(input)) {
+    // `[a].concat()` is no list; `[a] b` lacks a comma.
+    let goes_on = input.peek2(Token![.]) || input.peek2(Token![?]) || input.peek2(Bracket);
+    if !input.peek(Bracket) || goes_on {
         let found = Fragment::parse(input);
         let message = format!("{what} is a list in brackets: write `[{}]`", found.text());
         diagnostics.error_at(span, message);
@@ -257,12 +259,6 @@ fn values(input: ParseStream<'_>, what: &str, diagnostics: &mut Diagnostics) -> 
         diagnostics.push(error);
     }
     values
-}
-
-/// Whether one token tree is left.
-fn is_last(input: ParseStream<'_>) -> bool {
-    let ahead = input.fork();
-    ahead.parse::<TokenTree>().is_ok() && ahead.is_empty()
 }
 
 /// A channel behind its path, and the path again.

@@ -16,6 +16,8 @@ pub(crate) enum Kind {
     Value,
     /// An expression for which a zero is a mistake.
     NotZero,
+    /// A time, above zero.
+    Duration,
 }
 
 pub(crate) struct Known {
@@ -49,12 +51,12 @@ const SETTINGS: &[Known] = &[
     known("max_message_size", Kind::NotZero, BOTH),
     known("send_queue", Kind::NotZero, BOTH),
     known("send_buffer", Kind::NotZero, BOTH),
-    known("idle_timeout", Kind::NotZero, BOTH),
-    known("ping", Kind::NotZero, BOTH),
-    known("pong_timeout", Kind::NotZero, BOTH),
-    known("send_timeout", Kind::NotZero, BOTH),
-    known("open_timeout", Kind::NotZero, BOTH),
-    known("close_timeout", Kind::NotZero, BOTH),
+    known("idle_timeout", Kind::Duration, BOTH),
+    known("ping", Kind::Duration, BOTH),
+    known("pong_timeout", Kind::Duration, BOTH),
+    known("send_timeout", Kind::Duration, BOTH),
+    known("open_timeout", Kind::Duration, BOTH),
+    known("close_timeout", Kind::Duration, BOTH),
 ];
 
 /// HTTP methods that have a section of their name.

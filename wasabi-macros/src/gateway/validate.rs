@@ -90,7 +90,16 @@ fn unknown_setting(setting: &Setting, level: Level, diagnostics: &mut Diagnostic
 }
 
 fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagnostics) {
-    if kind == Kind::NotZero && is_zero(value.tokens()) {
+    if kind == Kind::Duration
+        && !is_zero(value.tokens())
+        && let Some(seconds) = value.number()
+    {
+        diagnostics.error(
+            value,
+            format_args!("`{name}` is a duration: write `{seconds}s`, or another unit"),
+        );
+    }
+    if matches!(kind, Kind::NotZero | Kind::Duration) && is_zero(value.tokens()) {
         diagnostics.error(value, format_args!("zero makes no sense for `{name}`; write a value above zero, or leave the setting out"));
     }
     if matches!(name, "origins" | "subprotocols")
@@ -101,8 +110,12 @@ fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagn
             format_args!("`{name}` is a list in brackets: write `[{}]`", text.token()),
         );
     }
-    if name == "origins" {
-        literals::check_list(value.tokens(), literals::check_origin, diagnostics);
+    match name {
+        "origins" => literals::check_list(value.tokens(), literals::check_origin, diagnostics),
+        "subprotocols" => {
+            literals::check_list(value.tokens(), literals::check_subprotocol, diagnostics);
+        }
+        _ => {}
     }
 }
 

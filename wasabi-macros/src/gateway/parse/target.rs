@@ -116,7 +116,9 @@ fn with(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Ta
         (values(&arguments, "the middleware", diagnostics), target)
     } else {
         let middleware = values(&arguments, "the first argument of `with`", diagnostics);
-        comma(&arguments, diagnostics);
+        if arguments.parse::<Option<Token![,]>>()?.is_none() && !arguments.is_empty() {
+            diagnostics.error_at(arguments.span(), "expected `,` before this");
+        }
         (middleware, target(&arguments, diagnostics))
     };
     let target = Box::new(target);
@@ -230,7 +232,9 @@ fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm
     arrow(input, &pattern, diagnostics)?;
     let may_omit_comma = input.peek(Brace) || input.peek(Token![match]) || input.peek(Token![if]);
     let target = target(input, diagnostics);
-    if !may_omit_comma || input.peek(Token![,]) {
+    if starts_arm(input) && !may_omit_comma {
+        diagnostics.error_at(input.span(), "expected `,` before this arm");
+    } else if !may_omit_comma || input.peek(Token![,]) {
         comma(input, diagnostics);
     }
     Ok(Arm {
@@ -239,6 +243,12 @@ fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm
         guard,
         target,
     })
+}
+
+fn starts_arm(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    Pat::parse_multi_with_leading_vert(&ahead).is_ok()
+        && (ahead.peek(Token![=>]) || ahead.peek(Token![if]))
 }
 
 /// The `=>` behind a pattern, or what people write in its place.

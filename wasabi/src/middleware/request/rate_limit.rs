@@ -63,20 +63,20 @@ pub struct PerKey<K: Hash + Eq + Clone, F> {
 impl RateLimit {
     /// So many requests per second.
     pub fn per_second(requests: u32) -> Self {
-        Self::new(NonZeroU32::new(requests).map(Quota::per_second))
+        Self::of(NonZeroU32::new(requests).map(Quota::per_second))
     }
 
     /// So many requests per minute.
     pub fn per_minute(requests: u32) -> Self {
-        Self::new(NonZeroU32::new(requests).map(Quota::per_minute))
+        Self::of(NonZeroU32::new(requests).map(Quota::per_minute))
     }
 
     /// So many requests per hour.
     pub fn per_hour(requests: u32) -> Self {
-        Self::new(NonZeroU32::new(requests).map(Quota::per_hour))
+        Self::of(NonZeroU32::new(requests).map(Quota::per_hour))
     }
 
-    fn new(quota: Option<Quota>) -> Self {
+    fn of(quota: Option<Quota>) -> Self {
         let limiter = quota.map(|quota| {
             let clock = SinceStart(Instant::now());
             Arc::new(Together(RateLimiter::direct_with_clock(quota, clock)))
@@ -98,7 +98,7 @@ impl RateLimit {
             .map(|(quota, burst)| quota.allow_burst(burst));
         Self {
             max_keys: self.max_keys,
-            ..Self::new(quota)
+            ..Self::of(quota)
         }
     }
 

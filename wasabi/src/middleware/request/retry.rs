@@ -48,15 +48,15 @@ impl Retry {
     /// So many retries, the first after about `delay`, each next one after about twice the pause before, at most
     /// 30 s.
     pub fn exponential(retries: usize, delay: Duration) -> Self {
-        Self::new(retries, delay, 2.0)
+        Self::of(retries, delay, 2.0)
     }
 
     /// So many retries, each after about `delay`.
     pub fn linear(retries: usize, delay: Duration) -> Self {
-        Self::new(retries, delay, 1.0).max_delay(delay)
+        Self::of(retries, delay, 1.0).max_delay(delay)
     }
 
-    fn new(retries: usize, delay: Duration, factor: f32) -> Self {
+    fn of(retries: usize, delay: Duration, factor: f32) -> Self {
         Self {
             retries,
             delay,
