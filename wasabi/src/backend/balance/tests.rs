@@ -97,6 +97,25 @@ async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request()
     assert_eq!((0..100).map(|_| ok(&balancer)).sum::<usize>(), 50);
 }
 
+#[test]
+fn an_outcome_speaks_of_its_node_or_not_at_all() {
+    for (outcome, says) in [
+        (Ok(Reply::none()), Some(false)),
+        (down(), Some(true)),
+        (Err(Error::TimedOut(Duration::ZERO)), Some(true)),
+        (Err(Error::UpstreamInvalid("no UTF-8".into())), Some(true)),
+        (Err(Error::BreakerOpen), Some(true)),
+        (Err(Error::bad_request("no")), Some(false)),
+        (Err(Error::new("busy", "of its own")), Some(false)),
+        (Err(Error::Overloaded), None),
+        (Err(Error::RateLimited { retry_after: None }), None),
+        (Err(Error::Closing), None),
+        (Err(Error::internal("a panic")), None),
+    ] {
+        assert_eq!(says_failed(&outcome), says, "{outcome:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_pause_without_end_is_no_mistake() {
     let balance = Balance::new(vec![(1, ()), (1, ())]).unwrap();

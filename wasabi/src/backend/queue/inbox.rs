@@ -314,6 +314,19 @@ mod tests {
         }
     }
 
+    /// An id of which only some digits change from request to request could be guessed.
+    #[test]
+    fn every_bit_of_a_requests_id_is_random() {
+        let inbox = inbox();
+        let ids = (0..100).map(|_| inbox.register(1, 64).unwrap().id.request);
+        let (mut set, mut clear) = (0, 0);
+        ids.for_each(|id| {
+            set |= id;
+            clear |= !id;
+        });
+        assert_eq!((set, clear), (u128::MAX, u128::MAX));
+    }
+
     #[tokio::test]
     async fn the_first_reply_wins_and_the_others_are_counted() {
         let inbox = inbox();

@@ -345,5 +345,10 @@ mod tests {
                 );
             }
         }
+        let first: Vec<_> = (0..200).filter_map(|_| retry.delays().next()).collect();
+        for tenth in [50..60, 90..101] {
+            let is_there = |delay: &Duration| tenth.contains(&delay.as_millis());
+            assert!(first.iter().any(is_there), "{tenth:?} of {first:?}");
+        }
     }
 }

@@ -24,6 +24,7 @@ fn obedient()
                 Some("hang") => pending().await,
                 Some("bad") => Err(Error::bad_request("no")),
                 Some("full") => Err(Error::Overloaded),
+                Some("invalid") => Err(Error::UpstreamInvalid("no UTF-8".into())),
                 _ => Err(Error::UpstreamStatus(StatusCode::INTERNAL_SERVER_ERROR)),
             }
         }
@@ -55,6 +56,14 @@ async fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
     assert_eq!(ask(&chain, "ok").await, "ok");
     assert_eq!(ask(&chain, "fail").await, "upstream_status");
     assert_eq!(ask(&chain, "ok").await, "ok");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_none_is_a_failure() {
+    let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
+    assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
+    assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
+    assert_eq!(ask(&chain, "ok").await, "breaker_open");
 }
 
 #[tokio::test(start_paused = true)]
