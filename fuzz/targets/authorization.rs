@@ -82,7 +82,8 @@ fuzz_target!(|data: &[u8]| {
     }
 
     let staff = BasicAuth::users("staff", [("alice", "wonderland")]);
-    let given = after(&lines, "basic").map(|given| given.trim_end_matches('='));
-    let alice = (given == Some("YWxpY2U6d29uZGVybGFuZA")).then(|| "alice".to_owned());
+    // With its padding, without it, or with a part of it; more is no base64.
+    let padding = after(&lines, "basic").and_then(|it| it.strip_prefix("YWxpY2U6d29uZGVybGFuZA"));
+    let alice = matches!(padding, Some("" | "=" | "==")).then(|| "alice".to_owned());
     assert_eq!(enter::<_, String>(&staff, &lines).ok(), alice);
 });
