@@ -1,10 +1,13 @@
 //! R10: a limit is exact, and every place comes back. See also `regressions/connections.rs`, of many at once, and
 //! `r15_panics.rs`.
 
+use std::time::Duration;
+
+use axum::{extract::Request, middleware::Next};
 use futures_util::future::join_all;
 use tokio::io::AsyncWriteExt;
 use wasabi::prelude::*;
-use wasabi_tests::{raw, serve, soon, until};
+use wasabi_tests::{Gate, raw, serve, soon, until};
 
 #[tokio::test]
 async fn clients_that_leave_in_the_middle_of_their_handshake_keep_no_place() {
@@ -54,4 +57,38 @@ async fn a_full_channel_answers_503_until_a_place_is_free() {
     client.close(1000, "").await;
     until("the place is free", || registry.is_empty()).await;
     server.connect("/echo").await;
+}
+
+#[tokio::test]
+async fn an_accepted_handshake_that_is_never_answered_gives_its_place_back() {
+    let gate = Gate::closed();
+    let waiting = gate.clone();
+    // What is around the channel keeps the answer back.
+    let keeps = axum::middleware::from_fn(move |req: Request, next: Next| {
+        let (gate, kept) = (waiting.clone(), req.headers().contains_key("keep"));
+        async move {
+            let response = next.run(req).await;
+            if kept {
+                gate.pass().await;
+            }
+            response
+        }
+    });
+    let server = serve(gateway!(
+        http = [keeps],
+        channel("/", max_connections = 1, async |message: Message| message),
+    ))
+    .await;
+    let mut kept = server.tcp().await;
+    let request = format!("GET / HTTP/1.1\r\nhost: test\r\nkeep: 1\r\n{}\r\n", raw::HANDSHAKE);
+    kept.write_all(request.as_bytes()).await.unwrap();
+    until("the answer is kept", || gate.running() == 1).await;
+    let refused = server.connect_with("/", &[]).await.err().unwrap();
+    assert_eq!(refused.status(), 503);
+
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(11)).await;
+    tokio::time::resume();
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("hello").await, "hello");
 }
