@@ -80,7 +80,10 @@ async fn an_accepted_handshake_that_is_never_answered_gives_its_place_back() {
     ))
     .await;
     let mut kept = server.tcp().await;
-    let request = format!("GET / HTTP/1.1\r\nhost: test\r\nkeep: 1\r\n{}\r\n", raw::HANDSHAKE);
+    let request = format!(
+        "GET / HTTP/1.1\r\nhost: test\r\nkeep: 1\r\n{}\r\n",
+        raw::HANDSHAKE
+    );
     kept.write_all(request.as_bytes()).await.unwrap();
     until("the answer is kept", || gate.running() == 1).await;
     let refused = server.connect_with("/", &[]).await.err().unwrap();
