@@ -127,6 +127,24 @@ impl Arm {
     pub(crate) fn is_catch_all(&self) -> bool {
         self.guard.is_none() && is_irrefutable(&self.pattern)
     }
+
+    /// Alternatives that are names: `quote` in `"order" | quote`. Such a pattern is none.
+    pub(crate) fn bare_alternatives(&self) -> Vec<&Ident> {
+        let Pat::Or(or) = &self.pattern else {
+            return Vec::new();
+        };
+        or.cases.iter().filter_map(bare_name).collect()
+    }
+}
+
+/// A pattern that is nothing but the name of what it takes.
+pub(crate) fn bare_name(pattern: &Pat) -> Option<&Ident> {
+    match pattern {
+        Pat::Ident(binding) if is_irrefutable(pattern) && binding.subpat.is_none() => {
+            Some(&binding.ident)
+        }
+        _ => None,
+    }
 }
 
 fn is_irrefutable(pattern: &Pat) -> bool {

@@ -6,7 +6,9 @@ use quote::ToTokens;
 use syn::{Expr, Lit, LitStr, Pat};
 
 use super::{
-    ast::{Attrs, Channel, Gateway, Match, Node, Section, SectionKind, Setting, Target, Value},
+    ast::{
+        self, Attrs, Channel, Gateway, Match, Node, Section, SectionKind, Setting, Target, Value,
+    },
     settings::{self, Kind, Level},
     warnings,
 };
@@ -160,14 +162,25 @@ fn check_routes(routes: &Match, diagnostics: &mut Diagnostics) {
         diagnostics.error(&routes.scrutinee, message);
     }
     let mut keys: HashMap<String, &LitStr> = HashMap::new();
-    let mut catch_all = None;
+    let mut catch_all: Option<&Pat> = None;
     for arm in &routes.arms {
-        if let (Some(pattern), true) = (&catch_all, arm.attrs.is_unconditional()) {
-            let message = format!(
-                "this arm is never reached: `{pattern}` before it takes every key; write the catch-all last"
-            );
+        if let (Some(pattern), true) = (catch_all, arm.attrs.is_unconditional()) {
+            let text = crate::fragment::text(&pattern.to_token_stream());
+            let fix = match ast::bare_name(pattern) {
+                Some(name) => format!("a key is in quotes: `\"{name}\"`"),
+                None => "write the catch-all last".to_owned(),
+            };
+            let message =
+                format!("this arm is never reached: `{text}` before it takes every key; {fix}");
             diagnostics.error(&arm.pattern, message);
             break;
+        }
+        let bare = arm.bare_alternatives();
+        for name in &bare {
+            let message = format!(
+                "`{name}` is a name, which takes every key; a key is in quotes: `\"{name}\"`"
+            );
+            diagnostics.error(name, message);
         }
         let mut own = Vec::new();
         literal_keys(&arm.pattern, &mut own);
@@ -180,8 +193,8 @@ fn check_routes(routes: &Match, diagnostics: &mut Diagnostics) {
                 keys.insert(text, key);
             }
         }
-        if arm.is_catch_all() && arm.attrs.is_unconditional() {
-            catch_all = Some(crate::fragment::text(&arm.pattern.to_token_stream()));
+        if arm.is_catch_all() && arm.attrs.is_unconditional() && bare.is_empty() {
+            catch_all = Some(&arm.pattern);
         }
     }
     if routes.is_whole && routes.is_on_text() && !routes.has_catch_all() {

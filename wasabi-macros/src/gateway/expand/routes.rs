@@ -68,6 +68,10 @@ impl Expansion<'_> {
         let scrutinee = self.emit(&routes.scrutinee);
         let arms = routes.arms.iter().enumerate().map(|(i, arm)| {
             let (cfg, pattern, number) = (&arm.attrs.cfg, &arm.pattern, number(i));
+            if !arm.bare_alternatives().is_empty() {
+                // Reported already.
+                return quote!(#(#cfg)* _ => #number,);
+            }
             let guard = arm.guard.as_ref().map(|guard| {
                 let guard = self.emit(guard);
                 quote!(if #guard)
