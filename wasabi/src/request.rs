@@ -32,6 +32,7 @@ impl Request {
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
         fields.route = Route::default();
+        fields.led = 0;
         Self(fields)
     }
 
@@ -168,6 +169,19 @@ impl Request {
     pub(crate) fn route_index(&self) -> usize {
         self.0.route.index
     }
+
+    /// How many calls this request makes that others wait for.
+    #[cfg(feature = "cache")]
+    pub(crate) fn led(&self) -> usize {
+        self.0.led
+    }
+
+    /// The same request as one that makes one more such call.
+    #[cfg(feature = "cache")]
+    pub(crate) fn leading(mut self) -> Self {
+        self.0.led += 1;
+        self
+    }
 }
 
 impl Clone for Request {
@@ -179,6 +193,7 @@ impl Clone for Request {
         fields.content_type = self.0.content_type;
         fields.value.clone_from(&self.0.value);
         fields.route = self.0.route;
+        fields.led = self.0.led;
         Self(fields)
     }
 }

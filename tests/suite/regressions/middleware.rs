@@ -15,7 +15,7 @@ use tokio::{
     time::sleep_until,
 };
 use wasabi::{Error, StatusCode, prelude::*};
-use wasabi_tests::{serve, soon, until};
+use wasabi_tests::{Gate, serve, soon, until};
 
 /// Counts its calls and answers with the number of the call, in the way that the function says.
 #[derive(Clone)]
@@ -101,6 +101,36 @@ async fn equal_requests_at_once_are_one_call_also_when_the_first_client_leaves()
         }
     }
     assert_eq!(backend.calls(), 2);
+}
+
+#[tokio::test]
+async fn one_cache_around_a_channel_and_around_a_route_of_it_answers_and_makes_one_call() {
+    let gate = Gate::closed();
+    let backend = Counted::new({
+        let gate = gate.clone();
+        move |nth: usize| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                Ok(Reply::message(nth.to_string()))
+            }
+        }
+    });
+    let cache = Cache::new(Duration::from_secs(3600));
+    let server = serve(gateway!(channel(
+        "/",
+        middleware = [cache.clone()],
+        with([cache], backend.clone())
+    )))
+    .await;
+    let (mut client, mut other) = (server.connect("/").await, server.connect("/").await);
+    client.send("x").await;
+    other.send("x").await;
+    until("the call", || backend.calls() == 1).await;
+    gate.open.add_permits(10);
+    assert_eq!(client.text().await, "1");
+    assert_eq!(other.text().await, "1");
+    assert_eq!(client.ask("x").await, "1");
 }
 
 #[tokio::test]

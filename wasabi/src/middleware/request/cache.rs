@@ -26,7 +26,8 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 ///   than as a part of the payload: a key that leaves the payload out must contain the id, or belong to replies that
 ///   do not carry one.
 /// * **One call:** equal requests at the same time make one call, whose outcome is that of all of them, errors
-///   and panics included. When the one that makes the call is cancelled, the next one takes over.
+///   and panics included. When the one that makes the call is cancelled, the next one takes over. A cache
+///   may stand inside of itself, around a channel and around a route of it: a call does not wait for itself.
 /// * **Age:** a reply is given for as long as `ttl` from when it was stored, however often it is asked for.
 /// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes)
 ///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive.
@@ -254,7 +255,7 @@ where
         if let Some(stored) = self.replies.get(&key).await {
             return Ok(stored.reply());
         }
-        let call = self.calls.join(&key);
+        let call = self.calls.join(req.led(), &key);
         let turn = match call.wait().await {
             Turn::Made(Outcome::Stored(stored)) => return Ok(stored.reply()),
             Turn::Made(Outcome::Failed(error)) => return Err(error.duplicate()),
@@ -265,7 +266,10 @@ where
         if let Some(stored) = self.replies.get(&key).await {
             return Ok(stored.reply());
         }
-        match AssertUnwindSafe(next.run(req)).catch_unwind().await {
+        match AssertUnwindSafe(next.run(req.leading()))
+            .catch_unwind()
+            .await
+        {
             Ok(reply) => {
                 let outcome = Outcome::of(&reply);
                 if let Outcome::Stored(stored) = &outcome {

@@ -9,8 +9,14 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::super::keyed::{Keyed, shrink};
 
-/// The calls that are being made, by key; clones share them.
-pub(super) struct Calls<K, O>(Arc<Keyed<Arc<K>, Arc<Call<O>>>>);
+/// The calls that are being made, by level and key; clones share them.
+///
+/// The level of a call is the number of those that its maker makes already: one that is around it, of this or of
+/// another cache. Who makes calls at some levels thus waits at higher ones only, and nobody for itself, nor two for each
+/// other, however the same caches are put around each other.
+pub(super) struct Calls<K, O>(Arc<Keyed<At<K>, Arc<Call<O>>>>);
+
+type At<K> = (usize, Arc<K>);
 
 struct Call<O> {
     /// One permit: who has it makes the call. Closed when it has been made.
@@ -23,10 +29,11 @@ impl<K: Hash + Eq, O> Calls<K, O> {
         Self(Arc::new(Keyed::new()))
     }
 
-    /// Joins those who wait for the call with this key, or is the first of them.
-    pub(super) fn join(&self, key: &Arc<K>) -> Joined<'_, K, O> {
-        let mut shard = self.0.shard(key);
-        let call = shard.entry(Arc::clone(key)).or_insert_with(|| {
+    /// Joins those who wait for the call at this level with this key, or is the first of them.
+    pub(super) fn join(&self, level: usize, key: &Arc<K>) -> Joined<'_, K, O> {
+        let at = (level, Arc::clone(key));
+        let mut shard = self.0.shard(&at);
+        let call = shard.entry(at.clone()).or_insert_with(|| {
             Arc::new(Call {
                 turn: Semaphore::new(1),
                 outcome: OnceLock::new(),
@@ -34,8 +41,8 @@ impl<K: Hash + Eq, O> Calls<K, O> {
         });
         Joined {
             calls: self,
-            key: Arc::clone(key),
             call: Arc::clone(call),
+            at,
         }
     }
 
@@ -54,7 +61,7 @@ impl<K, O> Clone for Calls<K, O> {
 /// One of those who wait for a call, or make it. The last one to go without an outcome forgets the call.
 pub(super) struct Joined<'a, K: Hash + Eq, O> {
     calls: &'a Calls<K, O>,
-    key: Arc<K>,
+    at: At<K>,
     call: Arc<Call<O>>,
 }
 
@@ -86,13 +93,13 @@ impl<K: Hash + Eq, O> Joined<'_, K, O> {
 
     /// Forgets the call, unless there is another one already.
     fn forget(&self, also_if_others_wait: bool) {
-        let mut shard = self.calls.0.shard(&self.key);
+        let mut shard = self.calls.0.shard(&self.at);
         let is_last = || Arc::strong_count(&self.call) == 2; // this one, and the map's
-        if let Some(call) = shard.get(&self.key)
+        if let Some(call) = shard.get(&self.at)
             && Arc::ptr_eq(call, &self.call)
             && (also_if_others_wait || is_last())
         {
-            shard.remove(&self.key);
+            shard.remove(&self.at);
             shrink(&mut shard);
         }
     }

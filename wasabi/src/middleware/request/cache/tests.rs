@@ -254,3 +254,66 @@ async fn entries_and_bytes_are_bounded() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_request_that_meets_its_own_cache_again_further_inside_does_not_wait_for_itself() {
+    let inner = backend(async |nth, _| Ok(Reply::message(nth.to_string())));
+    let cache = Arc::new(Cache::new(LONG));
+    let chain = Stack::new(cache.clone(), Stack::new((*cache).clone(), inner.clone()));
+    let chain = Stack::new(cache.clone(), chain);
+    for _ in 0..2 {
+        let outcome = chain.call(request("k", "x"), &()).now_or_never();
+        assert_eq!(outcome.map(text).as_deref(), Some("0"));
+    }
+    assert_eq!(cache.calls.len(), 0);
+}
+
+/// Lets requests wait until it is opened.
+#[derive(Default)]
+struct Gate(Notify);
+
+impl Middleware for &Gate {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        self.0.notified().await;
+        next.run(req).await
+    }
+}
+
+#[tokio::test]
+async fn two_caches_around_each_other_in_both_orders_do_not_wait_for_each_other() {
+    let inner = backend(async |_, _| Ok(Reply::message("done")));
+    let (a, b) = (Cache::new(LONG), Cache::new(LONG));
+    let gate = Gate::default();
+    let around = |outer: &Cache, inside: &Cache| {
+        let inside = Stack::new(inside.clone(), inner.clone());
+        Stack::new(outer.clone(), Stack::new(&gate, inside))
+    };
+    let (a_in_b, b_in_a) = (around(&b, &a), around(&a, &b));
+    let mut both = Box::pin(join_all([
+        a_in_b.call(request("k", "x"), &()),
+        b_in_a.call(request("k", "x"), &()),
+    ]));
+    assert!(both.as_mut().now_or_never().is_none());
+    gate.0.notify_waiters();
+    let outcomes = both.now_or_never().expect("nobody to wait for");
+    assert!(outcomes.into_iter().all(|outcome| text(outcome) == "done"));
+}
+
+#[tokio::test]
+async fn the_inner_of_two_caches_still_makes_one_call_of_those_that_differ_outside() {
+    let open = Notify::new();
+    let inner = backend(async |nth, _| {
+        open.notified().await;
+        Ok(Reply::message(nth.to_string()))
+    });
+    let by_payload = Cache::new(LONG);
+    let by_key = Cache::new(LONG).by(|req| Some(req.key().to_owned()));
+    let chain = Stack::new(by_payload, Stack::new(by_key, inner.clone()));
+    let mut all = Box::pin(join_all(
+        ["x", "y", "z"].map(|text| chain.call(request("k", text), &())),
+    ));
+    assert!(all.as_mut().now_or_never().is_none());
+    open.notify_waiters();
+    assert!(all.await.into_iter().all(|outcome| text(outcome) == "0"));
+    assert_eq!(inner.count(), 1);
+}
