@@ -22,6 +22,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -381,4 +382,66 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
     let mut calm = server.connect("/echo").await;
     let asking = async { assert_eq!(calm.ask("hello").await, "hello") };
     futures_util::future::join(futures_util::future::join_all(waits), asking).await;
+}
+
+/// Answered by the protocol engine alone: nothing of it is seen by what counts the resets of clients.
+#[tokio::test]
+async fn streams_that_break_the_protocol_end_the_socket_before_long() {
+    let (server, calls) = pending(100).await;
+    let mut stream = open(&server).await;
+    // A header that HTTP/2 does not have (RFC 9113, section 8.2.2).
+    let malformed = [GET, b"\x00\x0aconnection\x01y"].concat();
+    let flood: Vec<_> = (0..200)
+        .flat_map(|n| frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &malformed))
+        .collect();
+    stream.write_all(&flood).await.unwrap();
+    let code = loop {
+        if let (GOAWAY, _, _, payload) = soon(read(&mut stream)).await.unwrap() {
+            break payload[4..8].to_vec();
+        }
+    };
+    // ENHANCE_YOUR_CALM.
+    assert_eq!(code, 11_u32.to_be_bytes());
+    assert_eq!(calls.all.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_client_may_change_its_mind_about_a_page_of_streams_at_once() {
+    let (server, calls) = pending(100).await;
+    let mut stream = open(&server).await;
+    let page: Vec<_> = (0..60)
+        .flat_map(|n| [get(2 * n + 1), reset(2 * n + 1)].concat())
+        .collect();
+    stream.write_all(&page).await.unwrap();
+    stream.write_all(&get(2001)).await.unwrap();
+    let called = || calls.now.load(Ordering::SeqCst) == 1;
+    wasabi_tests::until("the stream that is left is looked at", called).await;
+}
+
+#[tokio::test]
+async fn a_stream_may_be_ahead_of_its_reader_by_64_kib_and_all_together_by_1_mib() {
+    let (server, _calls) = pending(100).await;
+    let mut stream = server.tcp().await;
+    stream.write_all(PREFACE).await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    let (kind, _, _, settings) = soon(read(&mut stream)).await.unwrap();
+    assert_eq!(kind, SETTINGS);
+    // SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113, section 6.5.2).
+    let window = settings.chunks(6).find(|entry| entry[..2] == [0, 4]);
+    let window = window.map_or(65_535, |entry| {
+        u32::from_be_bytes(entry[2..].try_into().unwrap())
+    });
+    assert!(window <= 64 * 1024, "{window}");
+    stream.write_all(&frame(PING, 0, 0, &[7; 8])).await.unwrap();
+    let mut ahead = 65_535;
+    loop {
+        match soon(read(&mut stream)).await.unwrap() {
+            (WINDOW_UPDATE, _, 0, payload) => {
+                ahead += u32::from_be_bytes(payload.try_into().unwrap());
+            }
+            (PING, ..) => break,
+            _ => {}
+        }
+    }
+    assert!(ahead <= 1024 * 1024, "{ahead}");
 }
