@@ -5,6 +5,7 @@ mod correlation;
 mod dialling;
 mod handshake;
 mod order;
+mod panics;
 mod passthrough;
 mod reconnecting;
 mod tls;

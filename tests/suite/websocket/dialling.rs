@@ -184,20 +184,6 @@ async fn times_without_end_are_no_mistake() {
 }
 
 #[tokio::test]
-async fn a_panicking_dialler_answers_the_waiting_message() {
-    let broken = WebSocket::connect("ws://upstream/").dial_with(|_| async {
-        if true {
-            panic!("a bug in the dialler");
-        }
-        Err::<tokio::net::TcpStream, _>(io::Error::other("unreachable"))
-    });
-    let server = serve(gateway!(channel("/", broken))).await;
-    let mut client = server.connect("/").await;
-    let reply = client.ask("hello").await;
-    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
-}
-
-#[tokio::test]
 async fn the_dial_is_given_up_when_the_client_leaves() {
     struct Dropped(Arc<AtomicBool>);
     impl Drop for Dropped {

@@ -310,7 +310,8 @@ impl WebSocket {
     /// in-memory pipe.
     ///
     /// The function gets the handshake that will be sent over the stream, for its URI and headers. For `wss` it
-    /// does the TLS too. The [`connect_timeout`](Self::connect_timeout) covers it.
+    /// does the TLS too. The [`connect_timeout`](Self::connect_timeout) covers it. When it panics, the upstream cannot
+    /// be reached this time; with a stream that panics it is lost.
     ///
     /// ```
     /// use wasabi::WebSocket;

@@ -2,13 +2,14 @@
 
 use std::{
     fmt, io,
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, future::BoxFuture};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
@@ -47,6 +48,8 @@ pub(super) enum DialError {
     Broken(#[from] io::Error),
     #[error("the handshake cannot be built: {0}")]
     Request(#[from] http::Error),
+    #[error("the dialler panicked")]
+    Panicked,
 }
 
 impl Target {
@@ -88,8 +91,10 @@ impl Target {
 impl Config {
     /// Connects for a client.
     pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
-        match tokio::time::timeout(self.connect_timeout, self.connect_for(connection)).await {
-            Ok(result) => result,
+        // A dialler and its streams are the user's.
+        let dialing = AssertUnwindSafe(self.connect_for(connection)).catch_unwind();
+        match tokio::time::timeout(self.connect_timeout, dialing).await {
+            Ok(dialed) => dialed.unwrap_or(Err(DialError::Panicked)),
             Err(_) => Err(DialError::TimedOut(self.connect_timeout)),
         }
     }

@@ -105,8 +105,8 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing of the user's runs while the lock is held but streams of a custom dialler; after a panic in
-        // one of them the connection is lost anyway.
+        // Nothing of the user's runs while the lock is held but streams of a custom dialler; with one that has
+        // panicked the connection is lost.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

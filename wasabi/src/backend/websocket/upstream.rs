@@ -2,12 +2,14 @@
 
 use std::{
     future::poll_fn,
+    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
 
+use futures_util::FutureExt;
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, Sleep, sleep, sleep_until},
@@ -28,8 +30,8 @@ const STABLE: Duration = Duration::from_secs(10);
 
 /// Serves a client until it or its upstream has gone, or the upstream could not be reached.
 pub(super) async fn run(link: Arc<Link>, connection: Connection) {
-    // Whatever happens, a panic in a dialler included, nobody waits for ever.
-    let mut end_on_drop = EndOnDrop(Some(&link));
+    // Whatever happens, a panic in the user's pauses included, nobody waits for ever.
+    let mut end_on_drop = EndOnDrop(Some((&link, &connection)));
     let config = &*link.config;
     let mut closed = pin!(connection.closed());
     let mut delays: Option<Delays> = None;
@@ -42,7 +44,11 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 tracing::debug!(connection = %connection.id(), "upstream connected");
                 link.open(socket);
                 let opened = Instant::now();
-                match serve(&link, &connection, closed.as_mut()).await {
+                let serving = AssertUnwindSafe(serve(&link, &connection, closed.as_mut()));
+                match serving.catch_unwind().await.unwrap_or_else(|_| {
+                    link.reconnect(); // without the stream that panicked
+                    End::Upstream(lost(), Kind::Restart)
+                }) {
                     End::Client(close) => {
                         if let Some(mut socket) = link.end(Unreachable::Closed)
                             && socket.close(&for_upstream(close)).is_ok()
@@ -101,7 +107,6 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             None => None,
         };
         let Some(delay) = next else {
-            connection.close(lost());
             return;
         };
         if while_waiting(&link, closed.as_mut(), sleep(delay))
@@ -316,11 +321,13 @@ impl Timer {
     }
 }
 
-struct EndOnDrop<'a>(Option<&'a Link>);
+/// Nothing connects again after it: a client that is not being closed already is told that its upstream was lost.
+struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some(link) = self.0 {
+        if let Some((link, connection)) = self.0 {
+            connection.close(lost());
             link.end(Unreachable::Closed);
         }
     }
