@@ -9,6 +9,7 @@ mod suite {
     mod compression;
     mod connection;
     mod drain;
+    mod drain_http;
     mod errors;
     mod events;
     mod extractors;

@@ -4,6 +4,7 @@ mod acceptor;
 mod admin;
 mod config;
 mod drain;
+mod held;
 #[cfg(feature = "http2")]
 mod http2;
 mod listener;
@@ -19,7 +20,7 @@ pub(crate) mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep_until};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -62,8 +63,11 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 /// SIGTERM and SIGINT (Ctrl-C) start a drain, unless [`signals(false)`](Self::signals); so does
 /// [`ServerHandle::drain`]. [`readiness`] answers 503 from then on, and so do new handshakes; listening goes on
 /// until the end, so that a load balancer sees it. Every connection finishes its requests in flight and is
-/// closed with 1012. When all are gone, or at the end of the [`drain_timeout`](Self::drain_timeout), `serve`
-/// returns. A second signal, or [`ServerHandle::stop`], ends everything at once.
+/// closed with 1012, and HTTP requests are answered to the end of their bodies, on sockets that are closed then. When all
+/// are gone, or at the end of the [`drain_timeout`](Self::drain_timeout), `serve` returns: an answer that streams without
+/// an end makes a drain that long. Sockets without a request are closed, and what operators ask of an [`Admin`] is waited
+/// for no longer than a second. A second signal, or [`ServerHandle::stop`], ends everything at once: HTTP requests have
+/// another second.
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
@@ -229,7 +233,7 @@ impl Server {
         self
     }
 
-    /// How long a drain may take before the remaining connections are cut; 30 s if not set.
+    /// How long a drain may take before the remaining connections and HTTP requests are cut; 30 s if not set.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout.min(FOREVER);
         self
@@ -285,11 +289,12 @@ impl Server {
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
         gateway.check().map_err(ServeError::Gateway)?;
         let runtime = Runtime::default();
-        let sockets = TaskTracker::new();
+        let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
         let acceptor = Acceptor {
             router: gateway.into_router(),
             runtime: runtime.clone(),
             sockets: sockets.clone(),
+            requests: Some(requests.clone()),
             permits: Arc::new(Semaphore::new(self.max_sockets)),
             header_timeout: self.header_timeout,
             request_timeout: self.request_timeout,
@@ -318,6 +323,7 @@ impl Server {
             acceptor.router = admin.into_router();
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
             acceptor.request_timeout = ADMIN_TIMEOUT;
+            acceptor.requests = None;
             #[cfg(feature = "http2")]
             {
                 acceptor.http2 = None;
@@ -342,16 +348,23 @@ impl Server {
         drop(acceptor);
         self.control.bound(addrs, admin_addr);
         self.control.wait_for(Phase::Draining).await;
-        drain::drain(
+        let deadline = drain::drain(
             &self.control,
             &runtime,
+            &requests,
             self.drain_timeout,
             self.drain_spread,
         )
         .await;
-        self.control.set(Phase::Stopped);
+        self.control.set(Phase::Closing);
         accepting.shutdown().await;
         sockets.close();
+        tokio::select! {
+            () = sockets.wait() => {}
+            () = sleep_until(deadline) => {}
+            () = self.control.wait_for(Phase::Stopped) => {}
+        }
+        self.control.set(Phase::Stopped);
         sockets.wait().await;
         // A handshake may have overtaken the drain.
         let _ = tokio::time::timeout(LAST_ANSWER, runtime.tasks().wait()).await;

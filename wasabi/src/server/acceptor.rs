@@ -24,7 +24,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -35,13 +35,14 @@ use super::http2;
 use super::tls::{PeerCertificates, Tls};
 use super::{
     drain::{Control, Phase},
+    held::holding,
     listener::{Accepted, Listener, UnixPeer},
     patient::Patient,
     runtime::{Runtime, SocketPermit},
     transport::Transport,
 };
 
-/// How long an HTTP request that is being answered when everything else has ended may take.
+/// How long an HTTP request that nobody waits for any more may take.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// The most bytes that the head of a request may have; a larger one is answered 431. A connection keeps its head.
@@ -53,6 +54,8 @@ pub(super) struct Acceptor {
     pub(super) router: Router,
     pub(super) runtime: Runtime,
     pub(super) sockets: TaskTracker,
+    /// The HTTP requests that a drain waits for, where it does.
+    pub(super) requests: Option<TaskTracker>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) header_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -92,7 +95,7 @@ impl Acceptor {
         self.sockets.spawn(async move {
             let transport = tokio::select! {
                 transport = acceptor.establish(accepted) => transport,
-                () = acceptor.control.wait_for(Phase::Stopped) => return,
+                () = acceptor.control.wait_for(Phase::Closing) => return,
             };
             let ended = match transport {
                 Ok(transport) => {
@@ -202,13 +205,31 @@ impl Acceptor {
                     }
                     head_by = None;
                 }
-                () = self.control.wait_for(Phase::Stopped) => break,
+                () = self.control.wait_for(Phase::Closing) => break,
             }
         }
+        // Closes it unless a request is there, or may be on its way.
         connection.as_mut().graceful_shutdown();
-        match tokio::time::timeout(LAST_ANSWER, connection).await {
-            Ok(ended) => Ok(ended?),
-            Err(_) => Ok(()),
+        let cut = async {
+            if !has_head.load(Ordering::Relaxed) {
+                sleep(LAST_ANSWER).await;
+            }
+            if has_head.load(Ordering::Relaxed) {
+                self.control.wait_for(self.cut_in()).await;
+                sleep(LAST_ANSWER).await;
+            }
+        };
+        tokio::select! {
+            ended = connection => Ok(ended?),
+            () = cut => Ok(()),
+        }
+    }
+
+    /// When requests have a last second for their answers.
+    fn cut_in(&self) -> Phase {
+        match self.requests {
+            Some(_) => Phase::Stopped,
+            None => Phase::Closing,
         }
     }
 
@@ -216,6 +237,7 @@ impl Acceptor {
         Answers {
             router: self.router.clone(),
             runtime: self.runtime.clone(),
+            requests: self.requests.clone(),
             timeout: self.request_timeout,
             peer,
         }
@@ -243,6 +265,7 @@ pub(super) struct Peer {
 pub(super) struct Answers {
     router: Router,
     runtime: Runtime,
+    requests: Option<TaskTracker>,
     timeout: Duration,
     peer: Peer,
 }
@@ -265,9 +288,14 @@ impl Answers {
         if extensions.get::<SocketPermit>().is_none() {
             extensions.insert(self.peer.permit.clone());
         }
+        // Those that come during a drain could go on coming for ever.
+        let waited_for = match &self.requests {
+            Some(requests) if !self.runtime.is_draining() => Some(requests.token()),
+            _ => None,
+        };
         let answer = tokio::time::timeout(self.timeout, self.router.clone().oneshot(req));
         async {
-            match AssertUnwindSafe(answer).catch_unwind().await {
+            let response = match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(_)) => {
                     (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
@@ -276,7 +304,8 @@ impl Answers {
                     tracing::error!("an HTTP endpoint or middleware panicked");
                     (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
                 }
-            }
+            };
+            response.map(|body| holding(waited_for, body))
         }
     }
 }

@@ -6,6 +6,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until, timeout_at},
 };
+use tokio_util::task::TaskTracker;
 
 use super::runtime::{Runtime, restart};
 use crate::{Close, CloseCode};
@@ -15,6 +16,8 @@ use crate::{Close, CloseCode};
 pub(super) enum Phase {
     Serving,
     Draining,
+    /// Nobody is waited for but those who are being answered over HTTP.
+    Closing,
     Stopped,
 }
 
@@ -148,12 +151,20 @@ pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
 /// How long connections that are cut may take to run their hooks.
 const CUT: Duration = Duration::from_secs(1);
 
-/// Closes every connection, waits for their ends, and cuts those that remain at the deadline.
-pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration, spread: Duration) {
+/// Closes every connection, waits for their ends and for those of the HTTP requests that were there before, and cuts the
+/// connections that remain at the deadline, which it returns.
+pub(super) async fn drain(
+    control: &Control,
+    runtime: &Runtime,
+    requests: &TaskTracker,
+    limit: Duration,
+    spread: Duration,
+) -> Instant {
     let start = Instant::now();
     let deadline = start + limit;
     runtime.start_draining();
     runtime.tasks().close();
+    requests.close();
     let connections = runtime.live().connections();
     tracing::info!(connections = connections.len(), "draining");
     // Who is closed last has time for its requests, too.
@@ -164,6 +175,8 @@ pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration,
             sleep_until(start + spread / count * position as u32).await;
             connection.close(restart());
         }
+        // One of them may be a handshake.
+        requests.wait().await;
         runtime.tasks().wait().await;
     };
     let drained = tokio::select! {
@@ -172,7 +185,7 @@ pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration,
     };
     if drained {
         tracing::info!(elapsed = ?start.elapsed(), "drained");
-        return;
+        return deadline;
     }
     let survivors = runtime.live().connections();
     tracing::warn!(connections = survivors.len(), "connections are cut");
@@ -182,4 +195,5 @@ pub(super) async fn drain(control: &Control, runtime: &Runtime, limit: Duration,
             .stop(Close::new(CloseCode::SERVICE_RESTART, "server is stopping"));
     }
     let _ = tokio::time::timeout(CUT, runtime.tasks().wait()).await;
+    deadline
 }

@@ -7,7 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderValue, Method, StatusCode, header};
-use http_body_util::BodyExt;
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -19,6 +18,7 @@ use tokio::{
 use super::{
     acceptor::{Acceptor, LAST_ANSWER, MAX_HEAD, Peer},
     drain::Phase,
+    held::holding,
     patient::Patient,
     runtime::SocketPermit,
     transport::Transport,
@@ -108,12 +108,7 @@ impl Talk<'_> {
                     unanswered.0 = None;
                     // A stream is open until its body is sent.
                     let stream = Arc::clone(&stream);
-                    Ok::<_, Infallible>(response.map(|body| {
-                        body.map_frame(move |frame| {
-                            let _open = &stream;
-                            frame
-                        })
-                    }))
+                    Ok::<_, Infallible>(response.map(|body| holding(stream, body)))
                 }
             })
         };
@@ -132,7 +127,7 @@ impl Talk<'_> {
             .serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
         let mut counted = streams.0.subscribe();
-        let mut draining = false;
+        let (mut draining, mut closing) = (false, false);
         let patience = loop {
             let Count {
                 open,
@@ -143,11 +138,12 @@ impl Talk<'_> {
             if resets > RESETS {
                 return Err("too many streams were reset".into());
             }
-            if draining && opened > 0 {
+            if closing || draining && opened > 0 {
                 // Who comes during the drain is to see that there is one.
                 connection.as_mut().graceful_shutdown();
             }
             let stream_by = match opened {
+                _ if closing => Instant::now() + LAST_ANSWER,
                 0 => self.head_by,
                 _ => Instant::now() + acceptor.header_timeout,
             };
@@ -155,10 +151,14 @@ impl Talk<'_> {
                 ended = connection.as_mut() => return Ok(ended?),
                 _ = counted.changed() => {}
                 () = sleep_until(stream_by), if open == 0 => {
+                    if closing {
+                        return Ok(());
+                    }
                     // The end of an answer may be on its way still.
                     break if opened > 0 { acceptor.request_timeout } else { LAST_ANSWER };
                 }
                 () = acceptor.control.wait_for(Phase::Draining), if !draining => draining = true,
+                () = acceptor.control.wait_for(Phase::Closing), if !closing => closing = true,
                 () = acceptor.control.wait_for(Phase::Stopped) => break LAST_ANSWER,
             }
         };
@@ -168,7 +168,7 @@ impl Talk<'_> {
                 Ok(ended) => Ok(ended?),
                 Err(_) => Ok(()),
             },
-            () = acceptor.control.wait_for(Phase::Stopped), if patience > LAST_ANSWER => Ok(()),
+            () = acceptor.control.wait_for(Phase::Closing), if patience > LAST_ANSWER => Ok(()),
         }
     }
 }

@@ -1,0 +1,44 @@
+//! A body that keeps something until it is sent.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame, SizeHint};
+
+/// Drops `held` with the body, which is when the last of it is on its way, or the client has gone. A body without
+/// anything in it keeps nothing.
+pub(super) fn holding<T: Send + Unpin + 'static>(held: T, body: Body) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    Body::new(Held { body, _held: held })
+}
+
+struct Held<T> {
+    body: Body,
+    _held: T,
+}
+
+impl<T: Unpin> hyper::body::Body for Held<T> {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
