@@ -2,6 +2,8 @@
 
 mod known;
 
+use std::net::IpAddr;
+
 use http::{HeaderName, Method, Uri, uri::Authority};
 use proc_macro2::TokenStream;
 use syn::{LitInt, LitStr};
@@ -161,16 +163,23 @@ fn check_network(network: &str) -> Result<(), String> {
         Some((address, prefix)) => (address, Some(prefix)),
         None => (network, None),
     };
-    let Ok(ip) = address.parse::<std::net::IpAddr>() else {
+    let Ok(ip) = address.parse::<IpAddr>() else {
         return Err(format!(
             "`{network}` is not a network; write it like `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`"
         ));
     };
-    let longest = if ip.is_ipv4() { 32 } else { 128 };
+    let lengths = match ip {
+        IpAddr::V4(_) => 0..=32,
+        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => 96..=128,
+        IpAddr::V6(_) => 0..=128,
+    };
     match prefix {
-        Some(prefix) if !prefix.parse::<u8>().is_ok_and(|bits| bits <= longest) => Err(format!(
-            "`/{prefix}` is not a prefix of `{address}`; it is a number from 0 to {longest}"
-        )),
+        Some(prefix) if !prefix.parse().is_ok_and(|bits: u8| lengths.contains(&bits)) => {
+            let (shortest, longest) = lengths.into_inner();
+            Err(format!(
+                "`/{prefix}` is not a prefix of `{address}`; it is a number from {shortest} to {longest}"
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{HeaderMap, StatusCode, request::Parts};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use tower::{Layer, Service};
 
 use crate::{Error, FromRequest, Request, Result, server::UnixPeer};
@@ -56,8 +56,9 @@ impl ClientIp {
     /// Behind proxies with addresses in these networks, each of which adds the address of its peer to
     /// `X-Forwarded-For`: the rightmost address that is not one of theirs.
     ///
-    /// A network is written `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`; `unix:` stands for the peers of Unix sockets. One that is not a network trusts nobody, and keeps
-    /// the gateway from being served.
+    /// A network is written `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`; `::ffff:10.0.0.0/104` is `10.0.0.0/8`, and `unix:`
+    /// stands for the peers of Unix sockets. One that is not a network trusts nobody, and keeps the gateway from being
+    /// served.
     ///
     /// Where a proxy along the way names no address, or one that cannot be read, nothing to the left of it is believed
     /// and the client is whoever named it last.
@@ -178,9 +179,17 @@ impl ClientIpLayer {
     }
 }
 
+/// Peers are looked at without their IPv6 disguise, so that a network must not have one either.
 fn parse_network(network: &str) -> Option<IpNet> {
     let single = || network.parse::<IpAddr>().ok().map(IpNet::from);
-    network.parse().ok().or_else(single)
+    let network = network.parse().ok().or_else(single)?;
+    match (network, network.addr().to_canonical()) {
+        (IpNet::V6(disguised), IpAddr::V4(ip)) => {
+            let prefix = disguised.prefix_len().checked_sub(96)?;
+            Some(Ipv4Net::new(ip, prefix).ok()?.into())
+        }
+        _ => Some(network),
+    }
 }
 
 impl Rules {

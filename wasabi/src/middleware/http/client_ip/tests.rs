@@ -185,6 +185,21 @@ fn an_ipv4_peer_in_ipv6_disguise_is_recognized() {
 }
 
 #[test]
+fn an_ipv4_proxy_may_be_written_in_ipv6_disguise() {
+    let layer = ClientIp::trusting(["::ffff:10.0.0.0/104", "::ffff:192.0.2.1"]);
+    assert_eq!(layer.check(), Ok(()));
+    for peer in ["10.0.0.1", "10.255.2.3", "192.0.2.1"] {
+        assert_eq!(client(&layer, peer, &[(XFF, "1.1.1.1")]), "1.1.1.1");
+    }
+    for peer in ["11.0.0.1", "192.0.2.2", "::1"] {
+        assert_eq!(client(&layer, peer, &[(XFF, "1.1.1.1")]), peer);
+    }
+    let mistake = ClientIp::trusting(["::ffff:10.0.0.0/8"]).check();
+    let mistake = mistake.expect_err("it is neither an IPv4 nor an IPv6 network");
+    assert!(mistake.contains("`::ffff:10.0.0.0/8`"), "{mistake}");
+}
+
+#[test]
 fn what_is_no_network_trusts_nobody_and_is_a_mistake() {
     for network in ["10.0.0.0/33", "nonsense", "", "10.0.0.0/-1", "fd00::/129"] {
         let layer = ClientIp::trusting([network]);
@@ -230,6 +245,16 @@ proptest! {
             && base_bits.len() == peer_bits.len()
             && base_bits[..prefix] == peer_bits[..prefix];
         prop_assert_eq!(layer.0.trusts(Peer::Ip(peer.to_canonical())), is_inside);
+    }
+
+    #[test]
+    fn an_ipv4_network_is_the_same_in_ipv6_disguise(base: u32, prefix in 0_usize..=128, peer in address()) {
+        let base = std::net::Ipv4Addr::from(base & 0x8000_00ff);
+        let disguised = ClientIp::trusting([format!("{}/{prefix}", base.to_ipv6_mapped())]);
+        prop_assert_eq!(disguised.check().is_ok(), prefix >= 96);
+        let is_inside = prefix >= 96
+            && ClientIp::trusting([format!("{base}/{}", prefix - 96)]).0.trusts(Peer::Ip(peer));
+        prop_assert_eq!(disguised.0.trusts(Peer::Ip(peer)), is_inside);
     }
 
     #[test]
