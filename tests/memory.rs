@@ -1,5 +1,5 @@
-//! What clients cost that read nothing (R3, R4), announce much (R6), or send what becomes large. A program of its own: it
-//! measures the memory of its process.
+//! What clients cost that read nothing (R3, R4), announce much (R6), or send what becomes large, and upstreams that
+//! announce much. A program of its own: it measures the memory of its process.
 
 use std::{
     fs,
@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 use wasabi::prelude::*;
-use wasabi_tests::{http2::Http2, raw, serve_with, soon, told};
+use wasabi_tests::{http2::Http2, raw, serve_with, soon, told, upstream::announcing_service};
 
 const MIB: usize = 1 << 20;
 
@@ -83,6 +83,7 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     let pushed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pushed);
     let reply = Bytes::from(vec![7; 32 * MIB]);
+    let announcing = announcing_service(16 * MIB).await;
     let gateway = gateway!(
         get("/livez", async || "alive"),
         channel("/echo", async |message: Message| message),
@@ -109,6 +110,11 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
             on_disconnect = hook_of_invalid,
             parser = JsonKey::at("/key"),
             async |message: Message| message,
+        ),
+        channel(
+            "/upstream",
+            concurrency = 50,
+            Http::post(format!("http://{announcing}/")).max_response_size(16MiB),
         ),
         channel("/reply", send_timeout = 1s, move || {
             let reply = reply.clone();
@@ -187,6 +193,19 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     assert!(
         announced < 16 * MIB,
         "1600 MiB that were only announced cost {announced} bytes"
+    );
+
+    let mut asking = server.connect("/upstream").await;
+    let (before, _) = size();
+    for _ in 0..50 {
+        asking.send("how much?").await;
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let announced = size().0.saturating_sub(before);
+    drop(asking);
+    assert!(
+        announced < 16 * MIB,
+        "800 MiB that an upstream only announced cost {announced} bytes"
     );
 
     let bomb = bomb();

@@ -4,7 +4,12 @@ use std::{net::SocketAddr, time::Duration};
 
 use axum::{Router, routing::post};
 use futures_util::{SinkExt, StreamExt};
-use tokio::{io::AsyncReadExt, net::TcpListener, sync::mpsc, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::mpsc,
+    time::sleep,
+};
 use tokio_tungstenite::tungstenite::Message;
 
 const MOMENT: Duration = Duration::from_millis(5);
@@ -120,6 +125,26 @@ pub async fn mute_service() -> SocketAddr {
             tokio::spawn(async move {
                 let mut sink = [0; 1024];
                 while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+            });
+        }
+    });
+    addr
+}
+
+/// An HTTP service that announces answers of so many bytes and sends two of them, one after the other.
+pub async fn announcing_service(bytes: usize) -> SocketAddr {
+    let (listener, addr) = listen().await;
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut sink = [0; 1024];
+                let _request = stream.read(&mut sink).await?;
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n1");
+                stream.write_all(head.as_bytes()).await?;
+                sleep(MOMENT).await;
+                stream.write_all(b"2").await?;
+                while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+                Ok::<_, std::io::Error>(())
             });
         }
     });

@@ -40,17 +40,33 @@ async fn read_body(response: &mut Response, limit: usize) -> Result<Bytes> {
     let Some(second) = response.chunk().await? else {
         return Ok(first); // as it was read, not copied
     };
-    let mut body = Vec::with_capacity(announced as usize);
-    body.extend_from_slice(&first);
+    let (mut body, most) = match announced as usize {
+        0 => (Vec::new(), limit), // unknown
+        announced => (Vec::with_capacity(announced.min(AHEAD)), announced),
+    };
+    append(&mut body, &first, most);
     let mut next = Some(second);
     while let Some(chunk) = next {
         if chunk.len() > limit - body.len() {
             return Err(too_large());
         }
-        body.extend_from_slice(&chunk);
+        append(&mut body, &chunk, most);
         next = response.chunk().await?;
     }
     Ok(body.into())
+}
+
+/// Reserved at most for what is only announced. An upstream may lie.
+const AHEAD: usize = 64 * 1024;
+
+/// Doubles the room where there is none, up to what the whole body needs at `most`.
+fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
+    let needed = body.len() + chunk.len();
+    if needed > body.capacity() {
+        let wanted = (2 * body.len()).min(most).max(needed);
+        body.reserve_exact(wanted - body.len());
+    }
+    body.extend_from_slice(chunk);
 }
 
 /// Which kind of message a body becomes.
@@ -94,6 +110,22 @@ impl Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_room_for_a_body_doubles_and_is_never_more_than_it_needs_at_most() {
+        for most in [100, 8100, 1 << 20, usize::MAX] {
+            let (mut body, mut moves) = (Vec::new(), 0);
+            while body.len() < most.min(1 << 20) {
+                let chunk = (most - body.len()).min(8100);
+                let before = body.capacity();
+                append(&mut body, &[7; 8100][..chunk], most);
+                assert!(body.capacity() <= most.min(2 * body.len()));
+                moves += usize::from(body.capacity() != before);
+            }
+            assert!(moves <= 9, "{moves} times for {most}");
+            assert!(body.capacity() == most || most > 1 << 20);
+        }
+    }
 
     #[test]
     fn the_content_type_decides_between_text_and_binary() {
