@@ -83,6 +83,9 @@ impl Wire {
     }
 }
 
+#[cfg(fuzzing)]
+impl wasabi::fuzzing::HangUp for Wire {}
+
 impl AsyncRead for Wire {
     fn poll_read(
         self: Pin<&mut Self>,

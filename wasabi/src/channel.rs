@@ -107,7 +107,13 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     }
 
     /// `concurrency`: how many requests of one connection are in flight at the same time, 25 if not set.
-    /// Further ones wait: a few in memory, the rest in the client (back-pressure).
+    /// Further ones wait: up to 16 in memory, with at most `max_message_size` bytes or one message, the rest in the
+    /// client (back-pressure).
+    ///
+    /// A close frame behind those that are not read is seen when requests have ended, or when the client hangs up
+    /// without an answer to it. That is noticed within a second, and the requests are cancelled; within three minutes
+    /// where TCP's keep-alive must find out that a machine is gone; over HTTP/2, and on another server than
+    /// [`Server`](crate::Server), when the client is read or written to again.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.parts.settings.concurrency = requests;

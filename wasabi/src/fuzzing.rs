@@ -1,6 +1,9 @@
 //! What fuzz targets look at and nobody else can. Not part of the public API.
 
-pub use crate::connection::driver::fuzzing::{Held, Session, Stage};
+pub use crate::connection::{
+    driver::fuzzing::{Held, Session, Stage},
+    socket::HangUp,
+};
 use crate::{JsonKey, Message, Parser};
 
 /// The key and the id that a parser finds in a text; `None` when the text is not JSON.

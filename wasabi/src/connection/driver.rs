@@ -25,7 +25,7 @@ use super::{
     Connection,
     companions::Companions,
     in_flight::{InFlight, Tag},
-    socket::{Failure, Limits, Socket},
+    socket::{Failure, HangUp, Limits, Socket},
 };
 use crate::{
     Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, parser::Parsed,
@@ -103,7 +103,7 @@ enum Phase {
     Draining {
         until: Instant,
     },
-    /// The server's close frame is written; the client's is awaited.
+    /// The server's close frame is written, or the client has hung up; the client's is awaited.
     Closing {
         until: Instant,
     },
@@ -148,13 +148,15 @@ struct Clock {
     /// The last message in either direction.
     active: Instant,
     pinged: Option<Instant>,
+    /// When it was last looked whether the client has hung up while it is not read.
+    looked: Instant,
     /// Pings and pongs of the client since that moment.
     control: (Instant, u32),
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
@@ -191,6 +193,7 @@ where
                 heard: now,
                 active: now,
                 pinged: None,
+                looked: now,
                 control: (now, 0),
             },
             timer: None,
@@ -209,10 +212,6 @@ where
                 self.drain();
             }
         }
-    }
-
-    pub(super) fn is_opening(&self) -> bool {
-        matches!(self.phase, Phase::Opening { .. })
     }
 
     /// Runs the connection until it ends.

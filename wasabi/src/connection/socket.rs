@@ -29,6 +29,15 @@ use self::{
 };
 use crate::{Close, CloseCode, Message};
 
+/// A stream that may know of its peer's end before it is read to it.
+#[allow(unreachable_pub, reason = "a fuzz target implements it")]
+pub trait HangUp {
+    /// Whether nothing comes any more but what is here already. `false` where that is not known.
+    fn has_hung_up(&self) -> bool {
+        false
+    }
+}
+
 /// A WebSocket over a byte stream.
 pub(crate) struct Socket<T> {
     io: T,
@@ -356,6 +365,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 }
             }
         }
+    }
+
+    /// Whether the peer sends nothing more than what has not been read yet.
+    pub(crate) fn has_hung_up(&self) -> bool
+    where
+        T: HangUp,
+    {
+        self.io.has_hung_up()
     }
 
     pub(crate) fn into_io(self) -> T {

@@ -6,12 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use futures_util::FutureExt;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
 };
 #[cfg(feature = "tls")]
@@ -20,6 +21,7 @@ use tokio_rustls::server::TlsStream;
 use super::patient::Patient;
 #[cfg(feature = "tls")]
 use super::tls::PeerCertificates;
+use crate::connection::socket::HangUp;
 
 /// The stream of a connection, before and after the upgrade: had back from hyper after it, which saves an
 /// indirection and a buffer for each connection.
@@ -72,6 +74,20 @@ impl Transport {
         if has_way {
             let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
         }
+    }
+}
+
+impl HangUp for Transport {
+    fn has_hung_up(&self) -> bool {
+        let now = match self {
+            Self::Tcp(io) => io.ready(Interest::READABLE).now_or_never(),
+            #[cfg(unix)]
+            Self::Unix(io) => io.ready(Interest::READABLE).now_or_never(),
+            #[cfg(feature = "tls")]
+            Self::Tls(io) => io.get_ref().0.ready(Interest::READABLE).now_or_never(),
+            Self::Upgraded(_) => None,
+        };
+        matches!(now, Some(Ok(ready)) if ready.is_read_closed())
     }
 }
 

@@ -53,6 +53,16 @@ where
         Ok(Turn::Wait)
     }
 
+    /// The client sends nothing more and takes no replies. How it ends is in what is left to be read.
+    pub(super) fn hung_up(&mut self) {
+        tracing::debug!(connection = %self.connection.id(), "client has hung up");
+        self.cancel_requests();
+        self.connection.outbox().shut();
+        self.phase = Phase::Closing {
+            until: Instant::now() + self.settings.close_timeout,
+        };
+    }
+
     /// Decides what an error of the socket means.
     pub(super) fn failed(&mut self, failure: Failure) -> Poll<()> {
         match failure {

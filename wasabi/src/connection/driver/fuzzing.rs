@@ -15,7 +15,7 @@ use crate::{
     connection::{
         Handshake,
         outbox::Outbox,
-        socket::{Limits, Socket},
+        socket::{HangUp, Limits, Socket},
     },
     parser::{self, Parsed},
 };
@@ -80,7 +80,7 @@ impl Stage {
         call: impl Fn(Request) -> F + 'a,
     ) -> Session<'a, T, F>
     where
-        T: AsyncRead + AsyncWrite + Unpin,
+        T: AsyncRead + AsyncWrite + HangUp + Unpin,
         F: Future<Output = Result<Reply>>,
     {
         let parse: Parse<'a> =
@@ -117,7 +117,7 @@ pub struct Held {
 
 impl<T, F> Session<'_, T, F>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
 {
     /// What `on_connect` has decided.

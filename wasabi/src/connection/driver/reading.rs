@@ -34,6 +34,10 @@ where
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
 {
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.phase, Phase::Opening { .. })
+    }
+
     /// Reads messages for as long as nothing else can have come up; returns how many.
     pub(super) fn read_some(&mut self, cx: &Context<'_>, budget: usize) -> Result<usize, Failure> {
         for count in 0..budget.min(READ_AT_ONCE) {
@@ -68,7 +72,7 @@ where
                 Incoming::Close(close) => {
                     self.cancel_requests();
                     self.connection.outbox().shut();
-                    if !matches!(self.phase, Phase::Closing { .. }) {
+                    if !matches!(self.phase, Phase::Closing { .. }) || self.close.is_none() {
                         self.close = Some(close);
                     }
                     self.phase = Phase::Flushing {

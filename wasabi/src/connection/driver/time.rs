@@ -1,6 +1,9 @@
 //! What is to be done although nothing happens: heartbeats and deadlines.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -8,11 +11,16 @@ use tokio::{
 };
 
 use super::{Blocked, Driver, Phase, Turn};
-use crate::{Close, CloseCode, Message, Reply, Request, Result, parser::Parsed};
+use crate::{
+    Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, parser::Parsed,
+};
+
+/// How often it is looked whether a client that is not read has hung up. To be told would take reading on.
+const LOOK: Duration = Duration::from_secs(1);
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
@@ -26,7 +34,8 @@ where
         let phase = match self.phase {
             Phase::Open => {
                 let expires = self.connection.outbox().expires();
-                return [sending, self.ping_at(), self.idle_at(), expires]
+                let look = self.is_full().then(|| self.clock.looked + LOOK);
+                return [sending, self.ping_at(), self.idle_at(), expires, look]
                     .into_iter()
                     .flatten()
                     .min();
@@ -117,6 +126,13 @@ where
         if self.is_full() || self.socket.is_blocked() {
             self.clock.heard = now;
             self.clock.pinged = None;
+        }
+        if self.is_full() {
+            self.clock.looked = now;
+            if self.socket.has_hung_up() {
+                self.hung_up();
+                return Poll::Pending;
+            }
         }
         let expires = self.connection.outbox().expires();
         if expires.is_some_and(|at| now >= at) {
