@@ -18,6 +18,7 @@ mod r08_text;
 mod r09_close_codes;
 mod r10_admission;
 mod r14_authorization;
+mod r15_functions;
 mod r15_panics;
 mod r19_partitions;
 mod r20_stops;

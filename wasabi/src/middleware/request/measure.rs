@@ -3,7 +3,11 @@
 #[cfg(feature = "metrics")]
 mod metrics;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -73,7 +77,8 @@ impl<'a> Outcome<'a> {
 }
 
 impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
-    /// Calls this function for each request. It runs on the connection's task: a slow one delays other messages.
+    /// Calls this function for each request. It runs on the connection's task: a slow one delays other messages. When it
+    /// panics, a reply becomes the error `internal`; any other end stays what it is.
     pub const fn new(function: F) -> Self {
         Self(function)
     }
@@ -162,10 +167,14 @@ impl<R: Record> Drop for Running<'_, R> {
         if self.is_told {
             return;
         }
-        self.tell(match std::thread::panicking() {
+        let outcome = match std::thread::panicking() {
             true => Outcome::Panicked,
             false => Outcome::Cancelled,
-        });
+        };
+        // A panic out of here, while another one is on its way, would end the process.
+        if catch_unwind(AssertUnwindSafe(|| self.tell(outcome))).is_err() {
+            tracing::error!(route = self.route, "the function that measures panicked");
+        }
     }
 }
 
@@ -177,10 +186,7 @@ impl<R> fmt::Debug for Measure<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        panic::{AssertUnwindSafe, catch_unwind},
-        sync::Mutex,
-    };
+    use std::sync::Mutex;
 
     use futures_util::FutureExt;
 
