@@ -441,6 +441,47 @@ async fn a_transport_that_panics_is_connected_again() {
     assert_eq!(client.text().await, "fine");
 }
 
+/// Its first session is over at once, and panics when it is dropped.
+struct Dying(Fragile);
+
+struct DyingSession(FragileSession, bool);
+
+impl Transport for Dying {
+    type Session = DyingSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<DyingSession, BoxError> {
+        let session = self.0.connect(inbox).await?;
+        let first = self.0.connects.load(Ordering::SeqCst) == 1;
+        Ok(DyingSession(session, first))
+    }
+}
+
+impl Session for DyingSession {
+    async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
+        self.0.publish(message).await
+    }
+
+    async fn closed(&self) -> BoxError {
+        match self.1 {
+            true => "over".into(),
+            false => self.0.closed().await,
+        }
+    }
+}
+
+impl Drop for DyingSession {
+    fn drop(&mut self) {
+        assert!(!self.1, "on purpose");
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_panics_when_it_is_dropped_is_followed_by_another() {
+    let queue = Queue::new(Dying(Fragile::new()), "orders");
+    let server = serve(gateway!(channel("/", queue))).await;
+    assert_eq!(server.connect("/").await.ask("fine").await, "fine");
+}
+
 #[tokio::test]
 async fn a_request_waits_for_the_broker_as_long_as_it_may() {
     let broker = Fragile::new();

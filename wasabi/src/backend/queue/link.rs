@@ -104,6 +104,8 @@ async fn keep<T: Transport>(
                 if opened.elapsed() > MAX_PAUSE {
                     pauses = self::pauses();
                 }
+                // Mostly the last one, and the destructor is the user's.
+                caught(async { drop(up) }).await;
                 error
             }
             Ok(Err(error)) => error,
