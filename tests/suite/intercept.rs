@@ -1,7 +1,9 @@
 //! Handles that intercept what is sent and closed.
 
-use wasabi::{Close, CloseCode, Intercept, prelude::*};
+use wasabi::{Close, CloseCode, Intercept, TrySendError, prelude::*};
 use wasabi_tests::serve;
+
+use super::websocket::upstream::Upstream;
 
 struct Tagged(&'static str);
 
@@ -77,4 +79,48 @@ async fn a_handle_of_another_connection_does_not_replace_that_of_a_request() {
     let mut two = server.connect("/?two").await;
     assert_eq!(two.ask("").await, "/?two");
     assert_eq!(one.ask("").await, "/?one");
+}
+
+#[tokio::test]
+async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queue_is_full() {
+    let mut upstream = Upstream::start().await;
+    let backend = WebSocket::connect(upstream.url("/"));
+    let server = serve(gateway!(channel(
+        "/",
+        send_queue = 1,
+        with([tag("once")], backend)
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("hello").await;
+    let mut peer = upstream.accept().await;
+    for n in 0..100 {
+        peer.send(n.to_string()).await;
+    }
+    for n in 0..100 {
+        assert_eq!(client.text().await, format!("once({n})"));
+    }
+}
+
+/// In the turn of the connection's task nothing leaves the queue.
+#[tokio::test]
+async fn a_message_that_finds_no_room_comes_back_as_it_was() {
+    let server = serve(gateway!(channel(
+        "/",
+        send_queue = 1,
+        middleware = [tag("tagged")],
+        async |connection: Connection| {
+            connection.try_send("first").unwrap();
+            match connection.try_send("second") {
+                Err(TrySendError::Full(message)) => message,
+                other => format!("{other:?}").into(),
+            }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("go").await;
+    let mut texts = [client.text().await, client.text().await];
+    texts.sort();
+    assert_eq!(texts, ["second", "tagged(first)"]);
 }

@@ -118,21 +118,36 @@ impl Connection {
     /// is alone in the queue. A client that takes nothing for the channel's `send_timeout` is closed with 1008,
     /// which ends the waiting.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        match self.outgoing(message.into()) {
-            Some(message) => self.0.outbox.send(message).await,
+        let message = message.into();
+        if self.1.is_none() {
+            return self.0.outbox.send(message).await;
+        }
+        match self.outgoing(message.clone()) {
+            Some(outgoing) => {
+                let sent = self.0.outbox.send(outgoing).await;
+                sent.map_err(|SendError(_)| SendError(message))
+            }
             None => Ok(()),
         }
     }
 
     /// Queues a message, or gives it back when the queue is full or the connection closed. Never waits.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        match self.outgoing(message.into()) {
-            Some(message) => self.0.outbox.try_send(message),
+        let message = message.into();
+        if self.1.is_none() {
+            return self.0.outbox.try_send(message);
+        }
+        match self.outgoing(message.clone()) {
+            Some(outgoing) => {
+                let sent = self.0.outbox.try_send(outgoing);
+                sent.map_err(|error| error.about(message))
+            }
             None => Ok(()),
         }
     }
 
-    fn outgoing(&self, message: Message) -> Option<Message> {
+    /// What the interceptors make of a message.
+    pub(crate) fn outgoing(&self, message: Message) -> Option<Message> {
         match &self.1 {
             Some(intercepted) => intercepted.send(message),
             None => Some(message),

@@ -16,7 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use wasabi::{Reconnect, prelude::*};
+use wasabi::{Close, Intercept, Reconnect, prelude::*};
 use wasabi_tests::{serve, soon, told};
 
 use super::upstream::Upstream;
@@ -141,6 +141,35 @@ async fn pauses_that_panic_are_the_end_of_the_attempts() {
     });
     let backend = WebSocket::connect(upstream.url("/")).reconnect(pauses);
     let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    client.send("hello").await;
+    upstream.accept().await.crash();
+    assert_eq!(client.closed().await, (1011, "upstream was lost".into()));
+}
+
+/// Panics when it is asked about a close.
+struct Stubborn;
+
+impl Intercept for Stubborn {
+    fn close(&self, _close: Close) -> Option<Close> {
+        panic!("a bug in the interceptor");
+    }
+}
+
+#[middleware]
+async fn stubborn(req: Request, next: impl Next) -> Result<Reply> {
+    let connection = req.connection().intercept(Stubborn);
+    next.run(req.with_connection(connection)).await
+}
+
+#[tokio::test]
+async fn an_interceptor_that_panics_after_pauses_that_do_does_not_keep_the_client() {
+    let mut upstream = Upstream::start().await;
+    let pauses = Reconnect::delays(|| {
+        std::iter::from_fn(|| -> Option<Duration> { panic!("a bug in the pauses") })
+    });
+    let backend = WebSocket::connect(upstream.url("/")).reconnect(pauses);
+    let server = serve(gateway!(channel("/", with([stubborn], backend)))).await;
     let mut client = server.connect("/").await;
     client.send("hello").await;
     upstream.accept().await.crash();

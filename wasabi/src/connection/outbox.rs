@@ -66,6 +66,16 @@ pub enum TrySendError {
     Closed(Message),
 }
 
+impl TrySendError {
+    /// The same with the message that was to be sent, before interceptors had changed it.
+    pub(crate) fn about(self, message: Message) -> Self {
+        match self {
+            Self::Full(_) => Self::Full(message),
+            Self::Closed(_) => Self::Closed(message),
+        }
+    }
+}
+
 impl Outbox {
     pub(crate) fn new(max_messages: usize, max_bytes: usize) -> Self {
         Self {

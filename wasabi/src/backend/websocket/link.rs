@@ -105,8 +105,8 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing of the user's runs while the lock is held but streams of a custom dialler; with one that has
-        // panicked the connection is lost.
+        // Nothing of the user's runs while the lock is held but streams of a custom dialler and interceptors of the
+        // client's connection; when one of them panics, the upstream is lost.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -291,7 +291,7 @@ impl Link {
 
 /// What the companion has to see to.
 pub(super) enum Event {
-    /// The client's send queue is full: this message waits.
+    /// The client's send queue is full: this message waits, as interceptors have made it.
     Full(Message),
     Closed(Close),
     Failed(Failure),
@@ -387,7 +387,12 @@ impl State {
                         Some(id) => self.exchanges.answer(&id, message),
                         None => Some(message),
                     };
-                    match unsolicited.map_or(Ok(()), |message| client.try_send(message)) {
+                    // An interceptor sees it once, also when it waits.
+                    let Some(outgoing) = unsolicited.and_then(|message| client.outgoing(message))
+                    else {
+                        continue;
+                    };
+                    match client.outbox().try_send(outgoing) {
                         // A client that is being closed gets nothing more.
                         Ok(()) | Err(TrySendError::Closed(_)) => {}
                         Err(TrySendError::Full(message)) => {

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
@@ -190,7 +190,7 @@ async fn serve(
             Ok(Event::Full(message)) => {
                 // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
                 stall = Stall::default();
-                let mut sending = pin!(client.send(message));
+                let mut sending = pin!(client.outbox().send(message));
                 let end = poll_fn(|cx| {
                     if let Poll::Ready(close) = closed.as_mut().poll(cx) {
                         return Poll::Ready(Some(End::Client(close)));
@@ -327,8 +327,11 @@ struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         if let Some((link, connection)) = self.0 {
-            connection.close(lost());
             link.end(Unreachable::Closed);
+            // By way of interceptors, which may panic; out of here it would end the process.
+            if catch_unwind(AssertUnwindSafe(|| connection.close(lost()))).is_err() {
+                connection.outbox().close(lost());
+            }
         }
     }
 }
