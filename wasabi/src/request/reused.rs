@@ -193,4 +193,21 @@ mod tests {
         drop(turn);
         assert_eq!(handles(), 1);
     }
+
+    #[test]
+    fn a_handle_that_intercepts_is_not_the_next_requests() {
+        struct Swallows;
+        impl crate::Intercept for Swallows {
+            fn send(&self, _message: Message) -> Option<Message> {
+                None
+            }
+        }
+        let connection = connection(1, "/");
+        let intercepted = connection.intercept(Swallows);
+        let _turn = KeepsHandle::begin();
+        let request = request_on(&connection, "key", "message");
+        drop(request.with_connection(intercepted));
+        let next = request_on(&connection, "key", "message");
+        assert!(next.connection().is_same_handle(&connection));
+    }
 }
