@@ -282,6 +282,25 @@ async fn replies_of_a_queue_precede_the_close_of_a_drain() {
 }
 
 #[tokio::test]
+async fn messages_wait_for_a_worker_whoever_else_leaves() {
+    let broker = Memory::new();
+    let queue = Queue::new(broker.clone(), "orders");
+    let server = serve(gateway!(channel("/", queue.clone()))).await;
+    let mut client = server.connect("/").await;
+    client.send("one").await;
+    until("it waits", || queue.pending() == 1).await;
+    drop(broker.worker("orders"));
+    let mut worker = broker.worker("orders");
+    next(&mut worker).await.reply("first");
+    assert_eq!(client.text().await, "first");
+
+    drop(broker.worker("orders"));
+    client.send("two").await;
+    next(&mut worker).await.reply("second");
+    assert_eq!(client.text().await, "second");
+}
+
+#[tokio::test]
 async fn messages_that_nobody_waits_for_are_not_worked_on_and_leave_room() {
     let broker = Memory::with_capacity(2);
     let queue = Queue::new(broker.clone(), "orders").timeout(Duration::from_millis(30));

@@ -167,6 +167,7 @@ async fn a_client_without_tls_is_cut_off() {
 async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
     let identity = identity();
     let server = echo(tls(&identity).handshake_timeout(Duration::from_millis(200))).await;
+    let start = Instant::now();
     let mut silent = server.tcp().await;
     let mut partial = server.tcp().await;
     partial.write_all(&[22, 3, 1, 2]).await.expect("write");
@@ -178,6 +179,8 @@ async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
         let mut rest = Vec::new();
         let _ = soon(stalled.read_to_end(&mut rest)).await;
     }
+    // Three seconds are the default.
+    assert!(start.elapsed() < Duration::from_millis(2800));
 }
 
 #[tokio::test]

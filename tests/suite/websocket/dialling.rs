@@ -13,6 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
 };
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use wasabi::{Close, GatewayError, prelude::*};
 use wasabi_tests::{serve, serve_with, soon};
 
@@ -248,27 +249,61 @@ async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_dra
     drop(silent);
 }
 
+/// What has so many bytes has no end either.
+const ENDLESS: usize = 200_000;
+
 /// Answers every handshake with these bytes.
 async fn answering(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let url = format!("ws://{}/", listener.local_addr().expect("address"));
     tokio::spawn(async move {
+        let mut kept = Vec::new();
         while let Ok((mut stream, _)) = listener.accept().await {
             let _ = stream.read(&mut [0; 1024]).await;
-            // In pieces, as a network may deliver it.
-            for piece in answer.chunks(40) {
-                let _ = stream.write_all(piece).await;
-                tokio::task::yield_now().await;
+            let _ = stream.write_all(answer).await;
+            if answer.len() < ENDLESS {
+                let _ = stream.shutdown().await;
             }
-            let _ = stream.shutdown().await;
+            kept.push(stream);
         }
     });
     url
 }
 
 #[tokio::test]
+async fn an_answer_may_come_in_pieces_with_the_first_message_behind_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let url = format!("ws://{}/", listener.local_addr().expect("address"));
+    let server = serve(gateway!(channel("/", WebSocket::connect(url).eager()))).await;
+    let mut client = server.connect("/").await;
+    let (mut stream, _) = soon(listener.accept()).await.expect("a dial");
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.expect("a handshake").into());
+    }
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("sec-websocket-key")
+            .then_some(value)
+    });
+    let accept = derive_accept_key(key.expect("a key").as_bytes());
+    let mut answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+         sec-websocket-accept: {accept}\r\n\r\n"
+    )
+    .into_bytes();
+    answer.extend(b"\x81\x05hello");
+    for piece in answer.chunks(50) {
+        stream.write_all(piece).await.expect("write");
+        // Long enough for most pieces to be read alone.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(client.text().await, "hello");
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_handshake_is_refused() {
-    let endless = &*format!("HTTP/1.1 101 OK\r\nx: {}", "y".repeat(200_000)).leak();
+    let endless = &*format!("HTTP/1.1 101 OK\r\nx: {}", "y".repeat(ENDLESS)).leak();
     for answer in [
         &b""[..],
         b"HTTP/1.1 200 OK\r\n\r\n",

@@ -229,4 +229,36 @@ mod tests {
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
+
+    #[test]
+    fn every_setting_of_a_configuration_is_the_servers() {
+        let config = serde_json::json!({
+            "listen": ["a", "b"],
+            "listen_plain": ["c"],
+            "admin": "d",
+            "header_timeout": "1s",
+            "request_timeout": "2s",
+            "drain_timeout": "3s",
+            "drain_spread": "4s",
+            "max_sockets": 5,
+            "signals": false,
+        });
+        let config: ServerConfig = serde_json::from_value(config).expect("a configuration");
+        #[cfg(feature = "http2")]
+        let config = ServerConfig {
+            http2_streams: Some(6),
+            ..config
+        };
+        let server = config.server().expect("a server");
+        assert_eq!(server.sources.len(), 3);
+        assert!(server.admin.is_some());
+        assert_eq!(server.header_timeout.as_secs(), 1);
+        assert_eq!(server.request_timeout.as_secs(), 2);
+        assert_eq!(server.drain_timeout.as_secs(), 3);
+        assert_eq!(server.drain_spread.as_secs(), 4);
+        assert_eq!(server.max_sockets, 5);
+        #[cfg(feature = "http2")]
+        assert_eq!(server.http2_streams, 6);
+        assert!(!server.signals);
+    }
 }
