@@ -52,3 +52,19 @@ async fn a_retry_around_a_balance_tries_another_node() {
         assert_eq!(client.ask("x").await, "b");
     }
 }
+
+#[tokio::test]
+async fn mistakes_of_nodes_are_mistakes_of_the_gateway() {
+    let wrong = || Http::post("nonsense".to_owned());
+    let right = || Http::post("http://127.0.0.1:9/".to_owned());
+    let nodes = vec![(1, right()), (1, wrong())];
+    let at_run_time = Balance::new(nodes).expect("two nodes");
+    for gateway in [
+        gateway!(channel("/", at_run_time)),
+        gateway!(channel("/", balance([(1, right()), (1, wrong())]))),
+    ] {
+        let mistakes = gateway.check().expect_err("a mistake");
+        assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+        assert!(mistakes[0].to_string().contains("nonsense"));
+    }
+}

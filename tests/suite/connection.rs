@@ -253,6 +253,69 @@ async fn an_idle_connection_is_closed_with_1001_and_a_busy_one_is_not() {
 }
 
 #[tokio::test]
+async fn messages_in_either_direction_keep_a_connection_from_being_idle() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        idle_timeout = 2s,
+        registry = registry.clone(),
+        move |_: Text| {
+            let _ = tell.send(());
+            std::future::ready(Reply::none())
+        },
+    )))
+    .await;
+    let pause = || tokio::time::sleep(Duration::from_millis(1200));
+    let mut taker = server.connect("/").await;
+    until("it is listed", || registry.len() == 1).await;
+    let connection = registry.connections().remove(0);
+    let taking = async {
+        for _ in 0..3 {
+            pause().await;
+            connection.send("hello").await.unwrap();
+            assert_eq!(taker.text().await, "hello");
+        }
+    };
+    let mut giver = server.connect("/").await;
+    let giving = async {
+        for _ in 0..3 {
+            pause().await;
+            giver.send("hello").await;
+            soon(told.recv()).await.unwrap();
+        }
+    };
+    futures_util::future::join(taking, giving).await;
+    assert_eq!(giver.closed().await.0, 1001);
+}
+
+#[tokio::test]
+async fn who_waits_for_room_learns_of_the_end_of_the_connection() {
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        async |message: Message| message,
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.ask("hello").await;
+    let connection = registry.connections().remove(0);
+    let filling = async { while connection.send(vec![7; 256 * 1024]).await.is_ok() {} };
+    let leaving = async {
+        let full = || {
+            matches!(
+                connection.try_send(vec![7; 256 * 1024]),
+                Err(TrySendError::Full(_))
+            )
+        };
+        until("the queue is full", full).await;
+        drop(client);
+    };
+    soon(futures_util::future::join(filling, leaving)).await;
+}
+
+#[tokio::test]
 async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
     let server = serve(gateway!(channel(
         "/",

@@ -41,6 +41,15 @@ fn gateway() -> Gateway {
 }
 
 #[tokio::test]
+async fn any_number_of_requests_may_be_answered_on_a_socket() {
+    let server = serve(gateway()).await;
+    let mut http2 = Http2::connect(&server).await;
+    for _ in 0..500 {
+        assert_eq!(http2.get("/livez").await.status(), 200);
+    }
+}
+
+#[tokio::test]
 async fn many_websockets_share_a_socket() {
     let server = serve(gateway()).await;
     let mut http2 = Http2::connect(&server).await;

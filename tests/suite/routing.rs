@@ -291,6 +291,10 @@ async fn a_gateway_describes_itself() {
                 _ => NoRoute,
             },
         ),
+        mount(
+            "/rooms",
+            gateway!(get("/alive", async || "ok"), channel("/{room}", one)),
+        ),
     );
     let text = gateway.describe().to_string();
     for part in [
@@ -305,6 +309,8 @@ async fn a_gateway_describes_itself() {
         "NoRoute",
         "get",
         "/livez",
+        "/rooms/alive",
+        "channel /rooms/{room}",
     ] {
         assert!(text.contains(part), "no {part:?} in\n{text}");
     }

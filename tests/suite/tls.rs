@@ -164,6 +164,25 @@ async fn a_client_without_tls_is_cut_off() {
 }
 
 #[tokio::test]
+async fn operators_are_answered_without_tls() {
+    let identity = identity();
+    let gateway = gateway!(channel("/echo", async |message: Message| message));
+    let server = serve_with(gateway, |server| {
+        server.tls(tls(&identity)).admin("127.0.0.1:0")
+    })
+    .await;
+    let addr = soon(server.handle.admin_addr()).await.expect("an address");
+    let mut stream = soon(TcpStream::connect(addr)).await.expect("TCP");
+    let request = b"GET /livez HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.expect("write");
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
     let identity = identity();
     let server = echo(tls(&identity).handshake_timeout(Duration::from_millis(200))).await;

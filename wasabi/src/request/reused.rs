@@ -210,4 +210,26 @@ mod tests {
         let next = request_on(&connection, "key", "message");
         assert!(next.connection().is_same_handle(&connection));
     }
+
+    #[test]
+    fn a_copy_has_all_that_a_request_has() {
+        let mut request = request_on(&connection(1, "/"), "order.place", "message");
+        let fields = &mut request.0;
+        fields.id = RequestId::short("7");
+        fields.content_type = Some("application/json");
+        fields.value = Some(Arc::new(5));
+        fields.route = Route {
+            index: 1,
+            name: "_",
+        };
+        let copy = request.clone();
+        drop(request);
+        assert_eq!(copy.message().as_text(), Some("message"));
+        assert_eq!(copy.key(), "order.place");
+        assert_eq!(copy.id(), RequestId::short("7").as_ref());
+        assert_eq!(copy.content_type(), "application/json");
+        assert_eq!(copy.value(), Some(&5));
+        assert_eq!(copy.route(), "_");
+        assert_eq!(copy.connection().id(), crate::ConnectionId(1));
+    }
 }

@@ -250,10 +250,16 @@ mod tests {
         assert!(!with("other".into(), "https://id.example.com".into()));
         assert!(!with("gateway".into(), "https://evil.example.com".into()));
         assert!(!with(Value::Null, "https://id.example.com".into()));
-        assert!(
-            jwt.verify(&token(json!({"sub": "alice", "exp": exp}), SECRET))
-                .is_err()
-        );
+        for (missing, claims) in [
+            ("iss", json!({"sub": "alice", "exp": exp, "aud": "gateway"})),
+            (
+                "aud",
+                json!({"sub": "alice", "exp": exp, "iss": "https://id.example.com"}),
+            ),
+        ] {
+            let verified = jwt.verify(&token(claims, SECRET));
+            assert_eq!(verified, Err(Denied::Invalid), "without {missing}");
+        }
     }
 
     #[test]

@@ -168,6 +168,7 @@ fn the_headers_of_content_networks_are_believed_from_them_only() {
     assert_eq!(at("2001:db8::1:46532"), "2001:db8::1");
     assert_eq!(at("[2001:db8::1]:46532"), "2001:db8::1");
     assert_eq!(at("198.51.100.10"), "10.0.0.1");
+    assert_eq!(at("198.51.100.10:https"), "10.0.0.1");
 }
 
 #[test]
