@@ -55,8 +55,8 @@ async fn a_retry_around_a_balance_tries_another_node() {
 
 #[tokio::test]
 async fn mistakes_of_nodes_are_mistakes_of_the_gateway() {
-    let wrong = || Http::post("nonsense".to_owned());
-    let right = || Http::post("http://127.0.0.1:9/".to_owned());
+    let (wrong, right) = ("nonsense", "http://127.0.0.1:9/");
+    let (wrong, right) = (|| Http::post(wrong), || Http::post(right));
     let nodes = vec![(1, right()), (1, wrong())];
     let at_run_time = Balance::new(nodes).expect("two nodes");
     for gateway in [

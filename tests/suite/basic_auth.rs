@@ -106,7 +106,10 @@ async fn a_function_verifies_names_and_passwords() {
     assert_eq!(client.expect("handshake").ask("").await, "alice true");
     assert_eq!(refused(&server, &[("authorization", WRONG)]).await.0, 403);
     let other = "Basic YTpi";
-    assert_eq!(refused(&server, &[("authorization", other)]).await.0, 503);
+    let refused = server.connect_with("/", &[("authorization", other)]).await;
+    let refused = refused.err().expect("nobody can tell");
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.headers()["retry-after"], "1");
 }
 
 #[tokio::test]

@@ -58,6 +58,8 @@ async fn a_message_to_a_group_reaches_its_members_only() {
     one.send("blue:hello").await;
     assert_eq!(two.text().await, "hello");
     assert_eq!(three.ask("-blue").await, "false");
+    assert_eq!(two.ask("-red").await, "true");
+    assert_eq!(two.ask("-red").await, "false");
     assert_eq!(two.ask("-blue").await, "true");
     one.send("blue:anybody?").await;
     one.send("all").await;

@@ -55,6 +55,7 @@ async fn a_request_that_is_no_upgrade_gets_426() {
     let head = status(&server, &[]).await;
     assert!(head.contains("sec-websocket-version: 13"), "{head}");
     assert!(head.contains("upgrade: websocket"), "{head}");
+    assert!(head.contains("connection: upgrade"), "{head}");
 }
 
 #[tokio::test]
@@ -86,9 +87,12 @@ async fn a_post_gets_405() {
     );
     let mut stream = server.tcp().await;
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut head = [0; 12];
-    soon(stream.read_exact(&mut head)).await.unwrap();
-    assert_eq!(&head, b"HTTP/1.1 405");
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.unwrap().into());
+    }
+    assert!(head.starts_with("HTTP/1.1 405"), "{head}");
+    assert!(head.contains("allow: GET"), "{head}");
 }
 
 #[tokio::test]

@@ -392,6 +392,19 @@ impl Session for FragileSession {
 }
 
 #[tokio::test]
+async fn the_broker_is_connected_to_when_the_first_client_connects() {
+    let broker = Fragile::new();
+    let queue = Queue::new(broker.clone(), "orders");
+    let server = serve(gateway!(channel("/", queue))).await;
+    assert_eq!(broker.connects.load(Ordering::SeqCst), 0);
+    for _ in 0..2 {
+        let _client = server.connect("/").await;
+        let connected = || broker.connects.load(Ordering::SeqCst) == 1;
+        until("the broker is connected to", connected).await;
+    }
+}
+
+#[tokio::test]
 async fn a_queue_works_again_after_its_broker_was_away() {
     let broker = Fragile::new();
     let queue = Queue::new(broker.clone(), "orders").publish_timeout(Duration::from_millis(20));

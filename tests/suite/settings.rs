@@ -94,3 +94,12 @@ fn zeros_for_an_upstream_keep_the_gateway_from_being_served() {
         );
     }
 }
+
+#[test]
+fn mistakes_of_a_gateway_that_is_mounted_are_told() {
+    let url = "nonsense";
+    let rooms = gateway!(channel("/rooms", Http::post(url)));
+    let all = mistakes(&gateway!(mount("/v1", rooms)));
+    assert_eq!(all.len(), 1);
+    assert!(all[0].contains("nonsense"), "{all:?}");
+}

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::{WebSocketStream, client_async};
+use tokio_tungstenite::{WebSocketStream, client_async, connect_async};
 use wasabi::{
     Tls, TlsError,
     prelude::*,
@@ -164,13 +164,24 @@ async fn a_client_without_tls_is_cut_off() {
 }
 
 #[tokio::test]
-async fn operators_are_answered_without_tls() {
+async fn operators_and_plain_addresses_are_answered_without_tls() {
     let identity = identity();
     let gateway = gateway!(channel("/echo", async |message: Message| message));
     let server = serve_with(gateway, |server| {
-        server.tls(tls(&identity)).admin("127.0.0.1:0")
+        server
+            .tls(tls(&identity))
+            .also_bind_plain("127.0.0.1:0")
+            .admin("127.0.0.1:0")
     })
     .await;
+    let plain = server.handle.addrs().await[1];
+    let (mut socket, _) = soon(connect_async(format!("ws://{plain}/echo")))
+        .await
+        .expect("handshake");
+    soon(socket.send("hello".into())).await.expect("send");
+    let answer = soon(socket.next()).await.expect("an answer");
+    assert_eq!(answer.expect("an answer").to_string(), "hello");
+
     let addr = soon(server.handle.admin_addr()).await.expect("an address");
     let mut stream = soon(TcpStream::connect(addr)).await.expect("TCP");
     let request = b"GET /livez HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";

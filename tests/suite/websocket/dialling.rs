@@ -1,6 +1,7 @@
 //! When and how the upstream is connected to.
 
 use std::{
+    collections::HashSet,
     io,
     sync::{
         Arc,
@@ -299,6 +300,16 @@ async fn an_answer_may_come_in_pieces_with_the_first_message_behind_it() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(client.text().await, "hello");
+
+    // No two frames have the same mask (RFC 6455, section 5.3).
+    let mut masks = HashSet::new();
+    for _ in 0..100 {
+        client.send("hello").await;
+        let mut frame = [0; 2 + 4 + 5];
+        soon(stream.read_exact(&mut frame)).await.expect("a frame");
+        masks.insert(frame[2..6].to_vec());
+    }
+    assert!(masks.len() > 95, "{}", masks.len());
 }
 
 #[tokio::test]

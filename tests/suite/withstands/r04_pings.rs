@@ -18,8 +18,13 @@ fn echo() -> Gateway {
 #[tokio::test]
 async fn a_flood_of_pings_or_pongs_is_closed_with_1008() {
     let server = serve(echo()).await;
-    for opcode in [0x89, 0x8a] {
+    for (opcode, second) in [(0x89, 1), (0x8a, 1), (0x8a, 2)] {
         let mut stream = raw::open(&server).await;
+        if second > 1 {
+            let once = raw::frame(opcode, b"");
+            stream.write_all(&once).await.unwrap();
+            sleep(Duration::from_millis(1100)).await;
+        }
         stream
             .write_all(&raw::frame(opcode, b"").repeat(1000))
             .await

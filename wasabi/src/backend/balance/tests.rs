@@ -98,6 +98,19 @@ async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request()
 }
 
 #[test]
+fn failures_now_and_then_leave_no_node_out() {
+    let balancer = Balancer::new([1, 1]);
+    let mut picks = [0, 0];
+    for n in 0..100 {
+        let picked = balancer.pick();
+        picks[picked.index()] += 1;
+        let fails = picked.index() == 1 && n % 4 == 0;
+        picked.finish(&if fails { down() } else { Ok(Reply::none()) });
+    }
+    assert_eq!(picks, [50, 50]);
+}
+
+#[test]
 fn an_outcome_speaks_of_its_node_or_not_at_all() {
     for (outcome, says) in [
         (Ok(Reply::none()), Some(false)),

@@ -317,3 +317,12 @@ async fn the_inner_of_two_caches_still_makes_one_call_of_those_that_differ_outsi
     assert!(all.await.into_iter().all(|outcome| text(outcome) == "0"));
     assert_eq!(inner.count(), 1);
 }
+
+#[test]
+fn no_two_requests_have_the_same_key_by_where_their_parts_end() {
+    let of = |uri, key, text| WholeRequest::of(&request_on(&connection(0, uri), key, text));
+    let (one, other) = (of("/a", "bc", "d"), of("/a", "b", "cd"));
+    assert!(one.is_some() && one != other);
+    assert!(of("/", "a", "b") != of("/", "", "ab"));
+    assert!(of("/x", "", "y") == of("/x", "", "y"));
+}
