@@ -23,7 +23,7 @@ use wasabi::{
         version::{TLS12, TLS13},
     },
 };
-use wasabi_tests::{TestServer, serve_with, soon};
+use wasabi_tests::{Gate, TestServer, serve_with, soon, until};
 
 struct Identity {
     certificate: CertificateDer<'static>,
@@ -232,6 +232,30 @@ async fn a_client_that_says_nothing_after_the_handshake_is_cut_off() {
         let _ = soon(stream.read_to_end(&mut Vec::new())).await;
         assert!(start.elapsed().as_millis() < 1300, "{said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_while_it_is_not_read_is_noticed() {
+    let identity = identity();
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let gateway = gateway!(channel(
+        "/",
+        concurrency = 1,
+        ping = None,
+        move |_: Text| {
+            let held = held.clone();
+            async move { held.pass().await }
+        }
+    ));
+    let server = serve_with(gateway, |server| server.tls(tls(&identity))).await;
+    let mut socket = websocket(&server, &identity).await;
+    for _ in 0..100 {
+        soon(socket.send("x".into())).await.expect("send");
+    }
+    until("the slot is busy", || gate.running() == 1).await;
+    drop(socket);
+    until("the request is cancelled", || gate.running() == 0).await;
 }
 
 #[tokio::test]
