@@ -83,7 +83,6 @@ impl Wire {
     }
 }
 
-#[cfg(fuzzing)]
 impl wasabi::fuzzing::HangUp for Wire {}
 
 impl AsyncRead for Wire {
