@@ -105,3 +105,15 @@ async fn a_client_that_leaves_ends_the_attempts() {
     client.close(1000, "").await;
     server.drain().await.expect("drained");
 }
+
+#[tokio::test]
+async fn an_upstream_that_crashes_again_and_again_uses_the_attempts_up() {
+    let (_server, mut client, mut upstream, peer) =
+        connected(|backend| backend.reconnect(quick().attempts(3))).await;
+    peer.crash();
+    for _ in 0..3 {
+        upstream.accept().await.crash();
+    }
+    assert_eq!(client.closed().await.0, 1011);
+    assert_eq!(upstream.dials(), 4);
+}

@@ -137,7 +137,9 @@ fn pauses() -> ExponentialBackoff {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::{super::Outgoing, *};
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_no_further() {
@@ -145,5 +147,50 @@ mod tests {
         assert!(pauses[0] <= MIN_PAUSE && pauses[0] >= MIN_PAUSE / 2);
         assert!(pauses[49] >= MAX_PAUSE / 2);
         assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE));
+    }
+
+    /// A broker that takes connections and ends them after a while.
+    struct Flapping(Duration, Arc<AtomicUsize>);
+
+    struct Session(Duration);
+
+    impl Transport for Flapping {
+        type Session = Session;
+
+        async fn connect(&self, _inbox: Inbox) -> Result<Session, BoxError> {
+            self.1.fetch_add(1, Ordering::SeqCst);
+            Ok(Session(self.0))
+        }
+    }
+
+    impl super::super::Session for Session {
+        async fn publish(&self, _message: Outgoing<'_>) -> crate::Result<()> {
+            Ok(())
+        }
+
+        async fn closed(&self) -> BoxError {
+            sleep(self.0).await;
+            "ended".into()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_broker_that_ends_each_session_at_once_is_not_pressed() {
+        let connects = Arc::default();
+        let flapping = Flapping(Duration::ZERO, Arc::clone(&connects));
+        let _link = Link::open(Arc::new(flapping), Inbox::new());
+        sleep(Duration::from_secs(120)).await;
+        let connects = connects.load(Ordering::SeqCst);
+        assert!((24..80).contains(&connects), "{connects}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_lasted_is_followed_by_another_at_once() {
+        let connects = Arc::default();
+        let flapping = Flapping(2 * MAX_PAUSE, Arc::clone(&connects));
+        let _link = Link::open(Arc::new(flapping), Inbox::new());
+        sleep(100 * MAX_PAUSE).await;
+        let connects = connects.load(Ordering::SeqCst);
+        assert!(connects >= 49, "{connects}");
     }
 }

@@ -36,6 +36,8 @@ fn key_and_id_are_read_in_any_order() {
         r#"{"action":"sum","id":7,"values":[1,{"id":8}]}"#,
         r#"{"values":{"action":"x"},"id":7,"action":"sum"}"#,
         " {\n\t\"id\" : 7 ,\r\n \"action\" : \"sum\" } ",
+        r#"{ "a" : { } , "b" : [ ] , "c" : [ { "d" : 1 } , [ 2 ] , 3 ] , "id" : 7 , "action" : "sum" }"#,
+        r#"{ "c" : { "d" : [ [ ] , { } , { "e" : [ ] } ] , "f" : true } , "action" : "sum" , "id" : 7 }"#,
     ] {
         assert_eq!(parse(&sum(), text), Ok(("sum".into(), Some("7".into()))));
     }
