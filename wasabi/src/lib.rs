@@ -89,6 +89,8 @@
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) go on in upstreams: W3C Trace Context, by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
