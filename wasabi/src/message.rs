@@ -1,7 +1,9 @@
 //! What travels over a WebSocket: messages, and the frame that ends the connection.
 
 use std::{
+    borrow::Borrow,
     fmt,
+    hash::{Hash, Hasher},
     ops::{Deref, Range},
 };
 
@@ -112,7 +114,15 @@ impl From<Vec<u8>> for Message {
 
 /// UTF-8 text in shared memory: the payload of a text message.
 ///
-/// Checked once, when it is made; cloning is a reference count. It derefs to `str`.
+/// Checked once, when it is made; cloning is a reference count. It derefs to `str`, and in a map it is found by one.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use wasabi::Text;
+///
+/// let seats = HashMap::from([(Text::from("lobby"), 20)]);
+/// assert_eq!(seats.get("lobby"), Some(&20));
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Text(Utf8Bytes);
 
@@ -139,6 +149,18 @@ impl Text {
         bytes.truncate(range.end);
         bytes.advance(range.start);
         Self::try_from(bytes).ok()
+    }
+}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for Text {
+    fn borrow(&self) -> &str {
+        self.as_str()
     }
 }
 
@@ -296,7 +318,7 @@ impl CloseCode {
         Self(code)
     }
 
-    /// The number of the code.
+    /// The number of the code; `u16::from` gives it, too.
     pub const fn as_u16(self) -> u16 {
         self.0
     }
@@ -315,6 +337,12 @@ impl TryFrom<u16> for CloseCode {
         } else {
             Err(InvalidCloseCode(code))
         }
+    }
+}
+
+impl From<CloseCode> for u16 {
+    fn from(code: CloseCode) -> Self {
+        code.0
     }
 }
 

@@ -3,7 +3,13 @@
 mod id;
 mod reused;
 
-use std::{any::Any, fmt, ops::Range, sync::Arc};
+use std::{
+    any::Any,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 
@@ -263,7 +269,15 @@ impl KeyRepr {
     }
 }
 
-/// The routing key of a request, as an extractor. It derefs to `str`.
+/// The routing key of a request, as an extractor. It derefs to `str` and compares with one.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// async fn switch(key: Key) -> &'static str {
+///     if key == "light.on" { "on" } else { "off" }
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Key(KeySource);
 
@@ -282,6 +296,32 @@ impl Key {
             KeySource::Shared(key) => key,
             KeySource::Slice(text, range) => text.get(range.clone()).unwrap_or_default(),
         }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialEq<str> for Key {
+    fn eq(&self, other: &str) -> bool {
+        self.as_str() == other
+    }
+}
+
+impl PartialEq<&str> for Key {
+    fn eq(&self, other: &&str) -> bool {
+        self.as_str() == *other
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
