@@ -43,19 +43,21 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 ///     text
 /// }
 ///
-/// async fn portfolio(connection: Connection) -> String {
-///     format!("that of {:?}", connection.extensions().get::<User>())
+/// #[derive(Clone)]
+/// struct User {
+///     id: u64,
 /// }
 ///
-/// #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-/// struct User(u64);
+/// async fn portfolio(user: Identity<User>) -> String {
+///     format!("that of {}", user.id)
+/// }
 ///
 /// let gateway = gateway!(channel(
 ///     "/",
 ///     match key {
 ///         "quote" => with([Cache::new(1s)], quote),
 ///         "portfolio" => with(
-///             [Cache::new(10s).by(|req| req.connection().extensions().get::<User>().cloned())],
+///             [Cache::new(10s).by(|req| Some(req.connection().identity::<User>()?.id))],
 ///             portfolio,
 ///         ),
 ///         _ => NoRoute,
@@ -108,7 +110,12 @@ impl Cache {
         self.rebuilt()
     }
 
-    /// Takes the key from this function; a request without one is passed on. Call this last.
+    /// Takes the key from this function; a request without one is passed on. The key is all that is compared: the
+    /// routing key is not a part of it unless the function makes it one.
+    ///
+    /// Of a key only its own size counts as bytes, not what it points to, and one that shares memory with the message
+    /// would keep the whole buffer alive that the message was read into: copy or hash what is taken of it. Call this
+    /// last.
     #[must_use]
     pub fn by<K, F>(self, key: F) -> Cache<K, F>
     where

@@ -112,6 +112,28 @@ impl RateLimit {
 
     /// Limits each value of this function by itself. Values are remembered: a slice of the message would keep
     /// the whole buffer alive that the message was read into. Call this last.
+    ///
+    /// By who the client is, whatever connections it has; those that nobody has authenticated share one limit:
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// # async fn user_of(token: String) -> Option<Identity<User>> { None }
+    /// let by_user = RateLimit::per_minute(60)
+    ///     .by(|req| req.connection().identity::<User>().map(|user| user.id));
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     http = [BearerAuth::new(user_of)],
+    ///     middleware = [by_user],
+    ///     async |text: Text| text,
+    /// ));
+    /// # drop(gateway);
+    /// ```
     #[must_use]
     pub fn by<K, F>(self, key: F) -> RateLimit<PerKey<K, F>>
     where
