@@ -53,6 +53,44 @@ where
 }
 
 /// What a parser found in a message.
+///
+/// A parser for a binary protocol, a byte that says what is asked for and four of an id, and the function that answers:
+///
+/// ```
+/// use wasabi::{Error, prelude::*};
+///
+/// fn opcode(message: &Message) -> Result<Option<Envelope<'_>>> {
+///     let Message::Binary(data) = message else {
+///         return Err(Error::bad_request("expected a binary message"));
+///     };
+///     let [code, id @ ..] = data.first_chunk::<5>().ok_or(Error::bad_request("too short"))?;
+///     let id = u32::from_be_bytes(*id);
+///     let envelope = match code {
+///         1 => Envelope::from_static("get"),
+///         2 => Envelope::from_static("put"),
+///         _ => Envelope::invalid(Error::NoRoute),
+///     };
+///     Ok(Some(envelope.id(RequestId::new(id.to_string())).value(id)))
+/// }
+///
+/// async fn get(id: Parsed<u32>, Binary(data): Binary) -> Binary {
+///     let mut reply = id.to_be_bytes().to_vec();
+///     reply.extend_from_slice(&data[5..]);
+///     Binary(reply.into())
+/// }
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     parser = opcode,
+///     match key {
+///         "get" => get,
+///         _ => NoRoute,
+///     },
+/// ));
+/// # drop(gateway);
+/// ```
+///
+/// The message stays as it came in, head included; errors are text unless the channel's `errors` says otherwise.
 #[derive(Debug)]
 pub struct Envelope<'m> {
     key: Cow<'m, str>,
