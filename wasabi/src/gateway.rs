@@ -70,8 +70,49 @@ pub enum GatewayError {
 }
 
 impl Gateway {
-    /// The gateway as an axum router, to be served by something else than [`Server`](crate::Server). Such a
-    /// gateway takes no part in a drain.
+    /// The gateway as an axum router, to be served by something else than [`Server`](crate::Server).
+    ///
+    /// Such a gateway takes no part in a drain, and the limits of a server, such as its timeouts for HTTP requests, are
+    /// not there: what is wanted of them is up to what serves it. Where there is a choice,
+    /// [`mount`](macro@crate::gateway) the application into the gateway instead. The client's address is known if the
+    /// service is made with connect info. A router that has a state gets it before the two are merged:
+    ///
+    /// ```no_run
+    /// use std::{net::SocketAddr, time::Duration};
+    /// use axum::{Router, extract::State, routing::get};
+    /// use wasabi::{CloseCode, Message, Registry, gateway};
+    ///
+    /// #[tokio::main]
+    /// async fn main() -> std::io::Result<()> {
+    ///     let registry = Registry::new();
+    ///     let gateway = gateway!(
+    ///         channel("/echo", registry = registry.clone(), async |message: Message| message),
+    ///     );
+    ///     let app = Router::new()
+    ///         .route("/name", get(async |State(name): State<&'static str>| name))
+    ///         .with_state("the application")
+    ///         .merge(gateway.into_router());
+    ///
+    ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    ///     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+    ///         .with_graceful_shutdown(async {
+    ///             let _ = tokio::signal::ctrl_c().await;
+    ///         })
+    ///         .await?;
+    ///
+    ///     // axum does not wait for WebSockets.
+    ///     for connection in registry.connections() {
+    ///         connection.close(CloseCode::SERVICE_RESTART);
+    ///     }
+    ///     let all_closed = async {
+    ///         while !registry.is_empty() {
+    ///             tokio::time::sleep(Duration::from_millis(50)).await;
+    ///         }
+    ///     };
+    ///     let _ = tokio::time::timeout(Duration::from_secs(30), all_closed).await;
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Panics
     ///

@@ -62,6 +62,51 @@
 //! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.
 //! 8. A **[`Server`]** listens and drains.
 //!
+//! # In an axum application
+//!
+//! A gateway can take in an application that there is already, `mount("/", app)`, with a state of its own: then the
+//! [`Server`] serves and drains both. Or it becomes a part of the application: [`Gateway::into_router`] says what is
+//! different then. [`axum`](mod@axum) is the version that both must have.
+//!
+//! # Tests of your own
+//!
+//! A backend function is still a function, which a test calls: extractors such as [`State`], [`Json`] and [`Binary`] are
+//! tuple structs, and [`Text`] is made of a string. A [`Request`] and a [`Connection`] are made by a server only, and so
+//! is the [`Next`] of a middleware; a server on a free port is quickly made. Any client will do, here tokio-tungstenite:
+//!
+//! ```
+//! use futures_util::{SinkExt, StreamExt};
+//! use tokio::net::TcpStream;
+//! use tokio_tungstenite::{client_async, tungstenite};
+//! use wasabi::prelude::*;
+//!
+//! #[backend]
+//! async fn greet(State(greeting): State<&'static str>, name: Text) -> String {
+//!     format!("{greeting}, {name}")
+//! }
+//!
+//! #[tokio::main(flavor = "current_thread")] // in a test: `#[tokio::test]`
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     assert_eq!(greet(State("hello"), Text::from("Ada")).await, "hello, Ada");
+//!
+//!     let gateway = gateway!(state = "hello", channel("/", middleware = [Trace::new()], greet));
+//!     let server = Server::bind("127.0.0.1:0").signals(false);
+//!     let handle = server.handle();
+//!     let serving = tokio::spawn(server.serve(gateway));
+//!     let addr = handle.addr().await;
+//!
+//!     let socket = TcpStream::connect(addr).await?;
+//!     let (mut client, _) = client_async(format!("ws://{addr}/"), socket).await?;
+//!     client.send(tungstenite::Message::text("Ada")).await?;
+//!     let reply = client.next().await.ok_or("no reply")??;
+//!     assert_eq!(reply.to_text()?, "hello, Ada");
+//!
+//!     handle.stop();
+//!     serving.await??;
+//!     Ok(())
+//! }
+//! ```
+//!
 //! # What it promises
 //!
 //! * Every message has one outcome: a reply (or several, or a stream), an error reply with the request's id, or
@@ -72,6 +117,9 @@
 //!   up to 8 KiB that comes in one piece.
 //!
 //! # Features
+//!
+//! Without default features there are `gateway!` with channels and functions, [`Http`], [`WebSocket`], [`Balance`], the
+//! server, and all middleware that is not in this table.
 //!
 //! | feature | what it adds | in the default set |
 //! |---|---|---|
@@ -119,6 +167,7 @@ mod trace_context;
 
 use __private as private;
 
+pub use axum;
 pub use axum::{
     Extension, Json,
     extract::{FromRef, Path, Query, State},
@@ -161,7 +210,11 @@ pub use crate::{
     server::{Admin, ServeError, Server, ServerConfig, ServerHandle, readiness},
 };
 
-/// What most gateways need.
+/// What most gateways need: `use wasabi::prelude::*;`.
+///
+/// Not here, because programs have types of the same names: [`Error`], [`Close`], [`CloseCode`], [`StatusCode`].
+/// [`Result`] is here; it takes both parameters like that of the standard library, and `Result<T>` fails with an
+/// [`Error`].
 pub mod prelude {
     #[cfg(feature = "deflate")]
     pub use crate::Compression;
