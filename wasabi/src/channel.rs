@@ -33,6 +33,37 @@ use crate::{
 /// Zeros, origins that are none and subprotocols that cannot be named in a header are mistakes. As literals they are
 /// compile errors; those that come from elsewhere, such as a configuration, keep the gateway from being served:
 /// [`Gateway::check`](crate::Gateway::check).
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::{Close, prelude::*};
+///
+/// async fn joined(connection: Connection) {
+///     tracing::info!(connection = %connection.id(), "joined");
+/// }
+///
+/// async fn left(connection: Connection, close: Close) {
+///     tracing::info!(connection = %connection.id(), %close, "left");
+/// }
+///
+/// // As read from a configuration.
+/// let (origins, idle) = (vec!["https://app.example.com"], Duration::from_secs(600));
+/// let gateway = gateway!(
+///     max_message_size = 64KiB, // of both channels
+///     channel(
+///         "/chat/{room}",
+///         origins = origins,
+///         idle_timeout = idle,
+///         max_connections = 10_000,
+///         errors = Json,
+///         on_connect = joined,
+///         on_disconnect = left,
+///         async |text: Text| text,
+///     ),
+///     channel("/upload", max_message_size = 1MiB, concurrency = 1, async |_data: Bytes| ()),
+/// );
+/// assert!(gateway.check().is_ok());
+/// ```
 pub struct Channel<S, B, P = Raw, C = NoHook, D = NoHook> {
     pub(crate) path: String,
     pub(crate) info: ChannelInfo,

@@ -58,6 +58,18 @@ impl ErrorFormat {
 
     /// Errors written by a function of the user's. The function sees the error itself: what it passes on is its
     /// own decision. An error that it returns goes out as text.
+    ///
+    /// ```
+    /// use wasabi::{Error, RequestId, prelude::*};
+    ///
+    /// fn numbered(error: &Error, id: Option<&RequestId>) -> String {
+    ///     let id = id.map_or("-", RequestId::as_str);
+    ///     format!("ERR {id} {}", error.code())
+    /// }
+    ///
+    /// let gateway = gateway!(channel("/", errors = ErrorFormat::with(numbered), NoRoute));
+    /// # drop(gateway);
+    /// ```
     pub fn with<F, R>(function: F) -> Self
     where
         F: Fn(&Error, Option<&RequestId>) -> R + Send + Sync + 'static,

@@ -32,6 +32,27 @@ use crate::{Connection, Error, Key, Message, Request, RequestId, Result, Text};
 /// | [`Parsed<T>`] | what the request parser attached | `internal` when it is missing |
 /// | [`Request`] | the request itself | |
 /// | `Option<T>` | `None` where `T` fails | |
+///
+/// Implement it for an extractor of your own, for every `S` if it does not use the state:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// struct Language(String);
+///
+/// impl<S: Sync> FromRequest<S> for Language {
+///     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+///         let header = req.connection().headers().get("accept-language");
+///         let language = header.and_then(|value| value.to_str().ok());
+///         Ok(Self(language.unwrap_or("en").to_owned()))
+///     }
+/// }
+///
+/// #[backend]
+/// async fn greet(language: Language) -> &'static str {
+///     if language.0.starts_with("de") { "guten Tag" } else { "hello" }
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a request",
     label = "not an extractor",

@@ -40,7 +40,7 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
     }
 }
 
-/// The rest of the chain: a copyable reference.
+/// The rest of the chain: a copyable reference, so that it can be run again with a clone of the request.
 pub trait Next: Copy + Send + Sync {
     /// Runs the rest of the chain. Dropping the future cancels it.
     fn run(self, req: Request) -> impl Future<Output = Result<Reply>> + Send;

@@ -10,6 +10,24 @@ use serde::Serialize;
 use crate::{Error, Message, Result, Text, extract::Binary};
 
 /// What goes back for one request: nothing by intention, one message, several, or a stream of them.
+///
+/// Backend functions return it, or anything else that is [`IntoReply`]; for middleware it is what comes out of the chain:
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// /// Puts an end behind the messages of a reply that is no stream.
+/// #[middleware]
+/// async fn ended(req: Request, next: impl Next) -> Result<Reply> {
+///     let reply = next.run(req).await?;
+///     if reply.is_stream() {
+///         return Ok(reply);
+///     }
+///     let mut messages = reply.as_messages().to_vec();
+///     messages.push(Message::text("end"));
+///     Ok(Reply::messages(messages))
+/// }
+/// ```
 pub struct Reply(Body);
 
 pub(crate) enum Body {

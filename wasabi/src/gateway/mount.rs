@@ -11,6 +11,21 @@ use super::{Entry, Gateway};
 ///
 /// A sub-gateway's paths continue the path that it is mounted at, parameters included. A service sees the rest
 /// of the path, as with axum's `nest_service`; at `/` it answers what nothing else does.
+///
+/// ```
+/// use axum::{Router, extract::State, routing::get};
+/// use wasabi::{Gateway, Text, gateway};
+///
+/// fn chat() -> Gateway {
+///     gateway!(channel("/room", async |text: Text| text))
+/// }
+///
+/// let app: Router = Router::new()
+///     .route("/name", get(async |State(name): State<&'static str>| name))
+///     .with_state("the application");
+/// let gateway = gateway!(mount("/chat/{tenant}", chat()), mount("/", app));
+/// assert!(gateway.check().is_ok());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be mounted",
     label = "neither a gateway nor a service",

@@ -69,6 +69,23 @@ impl Control {
 }
 
 /// Watches and stops a [`Server`](super::Server) from elsewhere; clones are the same handle.
+///
+/// ```no_run
+/// use wasabi::prelude::*;
+///
+/// # async fn told_to_stop() {}
+/// #[tokio::main]
+/// async fn main() -> Result<(), ServeError> {
+///     let server = Server::bind("127.0.0.1:0").signals(false);
+///     let handle = server.handle();
+///     tokio::spawn(async move {
+///         println!("listening on {}", handle.addr().await);
+///         told_to_stop().await;
+///         handle.drain();
+///     });
+///     server.serve(gateway!(channel("/", async |text: Text| text))).await
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct ServerHandle(Arc<Control>);
 
