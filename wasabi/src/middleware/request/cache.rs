@@ -33,8 +33,8 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 ///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive.
 /// * **Not stored:** errors, streams, and empty replies.
 ///
-/// Outside of a rate limit it spares the allowance, outside of a [`Retry`](super::Retry) it stores what the retries
-/// came to.
+/// A rate limit around it counts what it answers as well; one inside counts the other requests only, which `gateway!`
+/// warns of. Outside of a [`Retry`](super::Retry) it stores what the retries came to.
 ///
 /// ```
 /// use wasabi::prelude::*;
