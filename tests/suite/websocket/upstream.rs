@@ -44,8 +44,12 @@ pub(crate) struct Peer {
 }
 
 impl Upstream {
+    /// On an address of its own, where nobody takes the port while it restarts.
     pub(crate) async fn start() -> Self {
-        Self::start_at(([127, 0, 0, 1], 0).into()).await
+        static STARTED: AtomicUsize = AtomicUsize::new(0);
+        let [.., high, low] = std::process::id().to_be_bytes();
+        let n = STARTED.fetch_add(1, Ordering::SeqCst) % 250 + 1;
+        Self::start_at(([127, 100 + high % 100, low, n as u8], 0).into()).await
     }
 
     pub(crate) async fn start_at(addr: SocketAddr) -> Self {

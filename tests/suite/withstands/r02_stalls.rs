@@ -109,10 +109,12 @@ async fn a_body_that_trickles_in_is_cut_after_the_request_timeout() {
         while writer.write_all(b"x").await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
+        // The answer is there by now.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
         read = soon(reader.read_to_string(&mut answer)) => drop(read),
-        () = trickle => {}
+        () = trickle => unreachable!(),
     }
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer:?}");
 }
