@@ -66,7 +66,7 @@
 //!
 //! A gateway can take in an application that there is already, `mount("/", app)`, with a state of its own: then the
 //! [`Server`] serves and drains both. Or it becomes a part of the application: [`Gateway::into_router`] says what is
-//! different then. [`axum`](mod@axum) is the version that both must have.
+//! different then. Both must have the same axum, which is 0.8.
 //!
 //! # Tests of your own
 //!
@@ -167,7 +167,6 @@ mod trace_context;
 
 use __private as private;
 
-pub use axum;
 pub use axum::{
     Extension, Json,
     extract::{FromRef, Path, Query, State},
