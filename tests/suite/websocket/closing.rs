@@ -1,9 +1,14 @@
 //! How the end of one side becomes the end of the other.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use tokio::io::AsyncWriteExt;
-use tokio_tungstenite::tungstenite::Message;
-use wasabi::prelude::*;
-use wasabi_tests::{Client, TestServer, serve};
+use tokio_tungstenite::tungstenite::Message as WsMessage;
+use wasabi::{Close, Intercept, prelude::*};
+use wasabi_tests::{Client, TestServer, serve, until};
 
 use super::upstream::{Peer, Upstream};
 
@@ -106,7 +111,7 @@ async fn upstream_text_that_is_not_utf_8_is_1011_and_never_sent_as_text() {
 #[tokio::test]
 async fn an_upstream_message_over_the_limit_is_1011_for_the_client_and_1009_for_the_upstream() {
     let (_server, mut client, mut peer) = connected().await;
-    peer.send(Message::binary(vec![0; 1024 * 1024 + 1])).await;
+    peer.send(WsMessage::binary(vec![0; 1024 * 1024 + 1])).await;
     assert_eq!(client.closed().await.0, 1011);
     assert_eq!(peer.closed().await.0, 1009);
 }
@@ -156,8 +161,8 @@ async fn what_a_client_has_sent_before_a_drain_reaches_an_upstream_that_reads_it
     for number in 0..MANY {
         client.send(large(number)).await;
     }
-    client.send(Message::Ping("read?".into())).await;
-    assert!(matches!(client.next().await, Message::Pong(_)));
+    client.send(WsMessage::Ping("read?".into())).await;
+    assert!(matches!(client.next().await, WsMessage::Pong(_)));
     let mut peer = upstream.accept().await;
     server.handle.drain();
     for number in 0..MANY {
@@ -182,8 +187,8 @@ async fn what_an_upstream_has_sent_before_a_drain_reaches_a_client_that_reads_it
     for number in 0..MANY {
         peer.send(large(number)).await;
     }
-    peer.send(Message::Ping("read?".into())).await;
-    assert!(matches!(peer.next().await, Message::Pong(_)));
+    peer.send(WsMessage::Ping("read?".into())).await;
+    assert!(matches!(peer.next().await, WsMessage::Pong(_)));
     server.handle.drain();
     for number in 0..MANY {
         assert_eq!(client.text().await, large(number));
@@ -191,4 +196,52 @@ async fn what_an_upstream_has_sent_before_a_drain_reaches_a_client_that_reads_it
     assert_eq!(client.closed().await.0, 1012);
     assert_eq!(peer.closed().await.0, 1012);
     server.ended().await.expect("drained");
+}
+
+/// Keeps a connection open whose upstream closes with 4001, and counts what it was asked.
+struct Keeps(Arc<AtomicUsize>);
+
+impl Intercept for Keeps {
+    fn close(&self, close: Close) -> Option<Close> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        (close.code.as_u16() != 4001).then_some(close)
+    }
+}
+
+#[middleware]
+async fn keep(asked: Arc<AtomicUsize>, req: Request, next: impl Next) -> Result<Reply> {
+    let connection = req.connection().intercept(Keeps(asked));
+    next.run(req.with_connection(connection)).await
+}
+
+#[tokio::test]
+async fn interceptors_are_asked_once_how_an_upstreams_end_closes_the_client_and_never_when_it_leaves()
+ {
+    let mut upstream = Upstream::start().await;
+    let asked = Arc::new(AtomicUsize::new(0));
+    let registry = Registry::new();
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        middleware = [keep(asked.clone())],
+        WebSocket::connect(upstream.url("/")),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("hello").await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(peer.text().await, "hello");
+    peer.close(4001, "bye").await;
+    assert_eq!(peer.closed().await.0, 4001);
+    client.silent().await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+
+    let mut other = server.connect("/").await;
+    other.send("hello").await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(peer.text().await, "hello");
+    other.close(1000, "").await;
+    assert_eq!(peer.closed().await.0, 1000);
+    until("it has left", || registry.len() == 1).await;
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }

@@ -107,6 +107,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             None => None,
         };
         let Some(delay) = next else {
+            connection.close(lost());
             return;
         };
         if while_waiting(&link, closed.as_mut(), sleep(delay))
@@ -321,13 +322,16 @@ impl Timer {
     }
 }
 
-/// Nothing connects again after it: a client that is not being closed already is told that its upstream was lost.
+/// Nothing connects again after it. After a panic the client is told that its upstream was lost.
 struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         if let Some((link, connection)) = self.0 {
             link.end(Unreachable::Closed);
+            if !std::thread::panicking() {
+                return; // it has been decided how the client ends
+            }
             // By way of interceptors, which may panic; out of here it would end the process.
             if catch_unwind(AssertUnwindSafe(|| connection.close(lost()))).is_err() {
                 connection.outbox().close(lost());
