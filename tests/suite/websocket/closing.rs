@@ -233,6 +233,7 @@ async fn interceptors_are_asked_once_how_an_upstreams_end_closes_the_client_and_
     assert_eq!(peer.text().await, "hello");
     peer.close(4001, "bye").await;
     assert_eq!(peer.closed().await.0, 4001);
+    drop(peer);
     client.silent().await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 
@@ -242,6 +243,7 @@ async fn interceptors_are_asked_once_how_an_upstreams_end_closes_the_client_and_
     assert_eq!(peer.text().await, "hello");
     other.close(1000, "").await;
     assert_eq!(peer.closed().await.0, 1000);
+    drop(peer);
     until("it has left", || registry.len() == 1).await;
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
