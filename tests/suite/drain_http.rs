@@ -155,6 +155,8 @@ async fn over_http_2_too() {
     let server = serve_with(gateway(&gate), |server| patient(server).http2_streams(10)).await;
     let mut http2 = Http2::connect(&server).await;
     let idle = Http2::connect(&server).await;
+    // Nobody knows yet what it speaks.
+    let _silent = server.tcp().await;
     let (slow, streamed) = (
         http2.request(Method::GET, "/slow"),
         http2.request(Method::GET, "/streamed"),

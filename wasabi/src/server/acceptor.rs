@@ -142,7 +142,11 @@ impl Acceptor {
         let head_by = Instant::now() + self.header_timeout;
         let mut ahead = Vec::new();
         let reading = http2::preface(&mut transport, &mut ahead);
-        if tokio::time::timeout_at(head_by, reading).await?? {
+        let is_http2 = tokio::select! {
+            read = tokio::time::timeout_at(head_by, reading) => read??,
+            () = self.control.wait_for(Phase::Closing) => return Ok(()),
+        };
+        if is_http2 {
             let talking = http2::Talk {
                 acceptor: self,
                 streams,
