@@ -57,6 +57,7 @@ where
     pub(super) fn hung_up(&mut self) {
         tracing::debug!(connection = %self.connection.id(), "client has hung up");
         self.cancel_requests();
+        self.batch.clear();
         self.connection.outbox().shut();
         self.phase = Phase::Closing {
             until: Instant::now() + self.settings.close_timeout,
