@@ -83,7 +83,7 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     let pushed = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&pushed);
     let reply = Bytes::from(vec![7; 32 * MIB]);
-    let announcing = announcing_service(16 * MIB).await;
+    let (announcing, sent) = announcing_service(16 * MIB).await;
     let gateway = gateway!(
         get("/livez", async || "alive"),
         channel("/echo", async |message: Message| message),
@@ -200,6 +200,9 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     for _ in 0..50 {
         asking.send("how much?").await;
     }
+    let all = sent.acquire_many(50);
+    drop(soon(all).await.expect("never closed"));
+    // Time to read what has come.
     tokio::time::sleep(Duration::from_millis(300)).await;
     let announced = size().0.saturating_sub(before);
     drop(asking);

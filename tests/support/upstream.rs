@@ -1,13 +1,13 @@
 //! Upstreams of the tests.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::post};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::sleep,
 };
 use tokio_tungstenite::tungstenite::Message;
@@ -131,11 +131,15 @@ pub async fn mute_service() -> SocketAddr {
     addr
 }
 
-/// An HTTP service that announces answers of so many bytes and sends two of them, one after the other.
-pub async fn announcing_service(bytes: usize) -> SocketAddr {
+/// An HTTP service that announces answers of so many bytes and sends two of them, one after the other; a permit for each
+/// that has come so far.
+pub async fn announcing_service(bytes: usize) -> (SocketAddr, Arc<Semaphore>) {
     let (listener, addr) = listen().await;
+    let sent = Arc::new(Semaphore::new(0));
+    let tell = Arc::clone(&sent);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            let tell = Arc::clone(&tell);
             tokio::spawn(async move {
                 let mut sink = [0; 1024];
                 let _request = stream.read(&mut sink).await?;
@@ -143,12 +147,13 @@ pub async fn announcing_service(bytes: usize) -> SocketAddr {
                 stream.write_all(head.as_bytes()).await?;
                 sleep(MOMENT).await;
                 stream.write_all(b"2").await?;
+                tell.add_permits(1);
                 while matches!(stream.read(&mut sink).await, Ok(1..)) {}
                 Ok::<_, std::io::Error>(())
             });
         }
     });
-    addr
+    (addr, sent)
 }
 
 /// A WebSocket server that takes messages and never answers.
