@@ -27,7 +27,8 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 ///   do not carry one.
 /// * **One call:** equal requests at the same time make one call, whose outcome is that of all of them, errors
 ///   and panics included. When the one that makes the call is cancelled, the next one takes over. A cache
-///   may stand inside of itself, around a channel and around a route of it: a call does not wait for itself.
+///   may stand inside of itself, around a channel and around a route of it: a call does not wait for itself, and
+///   each of these places makes its own.
 /// * **Age:** a reply is given for as long as `ttl` from when it was stored, however often it is asked for.
 /// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes)
 ///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive.
