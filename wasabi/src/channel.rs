@@ -142,9 +142,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// client (back-pressure).
     ///
     /// A close frame behind those that are not read is seen when requests have ended, or when the client hangs up
-    /// without an answer to it. That is noticed within a second, and the requests are cancelled; within three minutes
-    /// where TCP's keep-alive must find out that a machine is gone; over HTTP/2, and on another server than
-    /// [`Server`](crate::Server), when the client is read or written to again.
+    /// without an answer to it. That is noticed within a second, over HTTP/2 also of a single stream, and the requests
+    /// are cancelled; within three minutes where TCP's keep-alive must find out that a machine is gone; on another
+    /// server than [`Server`](crate::Server), when the client is read or written to again.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.parts.settings.concurrency = requests;

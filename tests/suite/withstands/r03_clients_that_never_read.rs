@@ -14,29 +14,29 @@ use tokio::{
     time::sleep,
 };
 use wasabi::prelude::*;
-use wasabi_tests::{Gate, raw, serve, soon, told, until};
+use wasabi_tests::{Gate, raw, serve, soon, told, until, wires::over_every_wire};
 
 #[tokio::test]
 async fn a_client_that_never_reads_is_closed_with_1008_and_memory_stays_bounded() {
-    let (hook, mut told) = told();
-    let server = serve(gateway!(channel(
-        "/",
-        send_timeout = 300ms,
-        on_disconnect = hook,
-        async |connection: Connection| {
-            tokio::spawn(async move {
-                let mut sent = 0_usize;
-                while connection.send(vec![0; 64 * 1024]).await.is_ok() {
-                    sent += 64 * 1024;
-                }
-                sent
-            });
-        },
-    )))
+    over_every_wire(async |wire| {
+        let (hook, mut told) = told();
+        let gateway = gateway!(channel(
+            "/",
+            send_timeout = 300ms,
+            on_disconnect = hook,
+            async |connection: Connection| {
+                tokio::spawn(
+                    async move { while connection.send(vec![0; 64 * 1024]).await.is_ok() {} },
+                );
+            },
+        ));
+        let server = wire.serve(gateway).await;
+        let mut client = server.open("/").await;
+        client.write_all(&raw::frame(0x81, b"go")).await.unwrap();
+        client.flush().await.unwrap();
+        assert_eq!(soon(told.recv()).await, Some(1008));
+    })
     .await;
-    let mut client = server.connect("/").await;
-    client.send("go").await;
-    assert_eq!(soon(told.recv()).await, Some(1008));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::prelude::*;
-use wasabi_tests::{raw, serve, soon, until};
+use wasabi_tests::{raw, serve, soon, until, wires::over_every_wire};
 
 fn echo() -> Gateway {
     gateway!(channel("/", async |message: Message| message))
@@ -23,20 +23,23 @@ fn echo() -> Gateway {
 
 #[tokio::test]
 async fn a_client_behind_a_cut_wire_is_dropped_after_ping_and_timeout() {
-    let registry = Registry::new();
-    let server = serve(gateway!(channel(
-        "/",
-        ping = 50ms,
-        pong_timeout = 50ms,
-        registry = registry.clone(),
-        async |message: Message| message,
-    )))
+    over_every_wire(async |wire| {
+        let registry = Registry::new();
+        let gateway = gateway!(channel(
+            "/",
+            ping = 50ms,
+            pong_timeout = 50ms,
+            registry = registry.clone(),
+            async |message: Message| message,
+        ));
+        let server = wire.serve(gateway).await;
+        let line = server.open("/").await;
+        until("the connection is listed", || registry.len() == 1).await;
+        // It does not answer pings, and does not close either.
+        until("the connection is dropped", || registry.is_empty()).await;
+        drop(line);
+    })
     .await;
-    let stream = raw::open(&server).await;
-    until("the connection is listed", || registry.len() == 1).await;
-    // It does not answer pings, and does not close either.
-    until("the connection is dropped", || registry.is_empty()).await;
-    drop(stream);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{CloseCode, prelude::*};
-use wasabi_tests::{Gate, raw, serve, serve_with, soon, told, until};
+use wasabi_tests::{Gate, raw, serve, soon, told, until, wires::over_every_wire};
 
 #[tokio::test]
 async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_all_it_was_owed_arrives() {
@@ -159,19 +159,58 @@ async fn requests_that_are_cut_at_the_close_timeout_are_answered_closing() {
 }
 
 #[tokio::test]
-async fn a_stop_tells_its_code_also_for_a_client_that_takes_nothing() {
-    let (hook, mut told) = told();
-    let server = serve_with(
-        gateway!(channel("/", on_disconnect = hook, async |_: Text| {
-            vec![7_u8; 24 << 20]
-        },)),
-        |server| server.drain_timeout(Duration::from_millis(200)),
-    )
+async fn a_drain_delivers_what_is_in_flight_over_every_transport() {
+    over_every_wire(async |wire| {
+        let gate = Gate::closed();
+        let held = gate.clone();
+        let gateway = gateway!(channel("/", move |text: Text| {
+            let held = held.clone();
+            async move {
+                held.pass().await;
+                text
+            }
+        }));
+        let server = wire.serve(gateway).await;
+        let mut client = server.connect("/").await;
+        for text in ["one", "two"] {
+            soon(client.send(text.into())).await.unwrap();
+        }
+        until("both are in flight", || gate.running() == 2).await;
+        server.server.handle.drain();
+        gate.open.add_permits(2);
+        for text in ["one", "two"] {
+            let answer = soon(client.next()).await.unwrap().unwrap();
+            assert_eq!(answer, WsMessage::text(text));
+        }
+        match soon(client.next()).await {
+            Some(Ok(WsMessage::Close(Some(close)))) => assert_eq!(u16::from(close.code), 1012),
+            other => panic!("expected a close frame, got {other:?}"),
+        }
+        // Reading on sends the answer.
+        assert!(matches!(soon(client.next()).await, None | Some(Err(_))));
+        server.server.ended().await.unwrap();
+    })
     .await;
-    let mut stream = raw::open(&server).await;
-    stream.write_all(&raw::frame(0x81, b"go")).await.unwrap();
-    // The reply is on its way.
-    soon(stream.read_u8()).await.unwrap();
-    server.drain().await.unwrap();
-    assert_eq!(told.recv().await, Some(1012));
+}
+
+#[tokio::test]
+async fn a_stop_tells_its_code_also_for_a_client_that_takes_nothing() {
+    over_every_wire(async |wire| {
+        let (hook, mut told) = told();
+        let gateway = gateway!(channel("/", on_disconnect = hook, async |_: Text| {
+            vec![7_u8; 24 << 20]
+        }));
+        let server = wire.serve_with(gateway, |server| {
+            server.drain_timeout(Duration::from_millis(200))
+        });
+        let server = server.await;
+        let mut line = server.open("/").await;
+        line.write_all(&raw::frame(0x81, b"go")).await.unwrap();
+        line.flush().await.unwrap();
+        // The reply is on its way.
+        soon(line.read_u8()).await.unwrap();
+        server.server.drain().await.unwrap();
+        assert_eq!(told.recv().await, Some(1012));
+    })
+    .await;
 }

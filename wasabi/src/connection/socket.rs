@@ -32,8 +32,9 @@ use crate::{Close, CloseCode, Message};
 /// A stream that may know of its peer's end before it is read to it.
 #[allow(unreachable_pub, reason = "a fuzz target implements it")]
 pub trait HangUp {
-    /// Whether nothing comes any more but what is here already. `false` where that is not known.
-    fn has_hung_up(&self) -> bool {
+    /// Whether nothing comes any more but what is here already. `false` where that is not known. It may take over the
+    /// waker of the last write, so it must be the same.
+    fn has_hung_up(&mut self, _cx: &mut Context<'_>) -> bool {
         false
     }
 }
@@ -368,11 +369,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Whether the peer sends nothing more than what has not been read yet.
-    pub(crate) fn has_hung_up(&self) -> bool
+    pub(crate) fn has_hung_up(&mut self) -> bool
     where
         T: HangUp,
     {
-        self.io.has_hung_up()
+        let mut cx = Context::from_waker(&self.waker);
+        self.io.has_hung_up(&mut cx)
     }
 
     pub(crate) fn into_io(self) -> T {

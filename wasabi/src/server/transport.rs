@@ -78,14 +78,18 @@ impl Transport {
 }
 
 impl HangUp for Transport {
-    fn has_hung_up(&self) -> bool {
+    fn has_hung_up(&mut self, cx: &mut Context<'_>) -> bool {
         let now = match self {
             Self::Tcp(io) => io.ready(Interest::READABLE).now_or_never(),
             #[cfg(unix)]
             Self::Unix(io) => io.ready(Interest::READABLE).now_or_never(),
             #[cfg(feature = "tls")]
             Self::Tls(io) => io.get_ref().0.ready(Interest::READABLE).now_or_never(),
-            Self::Upgraded(_) => None,
+            // What writes to a stream of HTTP/2 has ended when the stream was reset or its socket is gone, and says so
+            // without writing. Other servers' streams have nothing to flush, or tell an error as well.
+            Self::Upgraded(io) => {
+                return matches!(Pin::new(io).poll_flush(cx), Poll::Ready(Err(_)));
+            }
         };
         matches!(now, Some(Ok(ready)) if ready.is_read_closed())
     }
