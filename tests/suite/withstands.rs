@@ -26,3 +26,4 @@ mod r21_tls;
 mod r22_drains_of_many;
 mod r23_busy;
 mod r24_http2_floods;
+mod r40_passwords;

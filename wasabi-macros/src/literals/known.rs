@@ -110,6 +110,8 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("RateLimit"), "max_keys", 0, Rule::NotZero),
     (Some("CircuitBreaker"), "out_of", 0, Rule::NotZero),
     (Some("CircuitBreaker"), "probes", 0, Rule::NotZero),
+    (Some("BasicAuth"), "hash_threads", 0, Rule::NotZero),
+    (Some("BasicAuth"), "hash_queue", 0, Rule::NotZero),
     (Some("Compression"), "level", 0, Rule::Between(1, 9)),
     (
         Some("Compression"),

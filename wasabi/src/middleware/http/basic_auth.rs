@@ -2,9 +2,11 @@
 
 #[cfg(feature = "argon2")]
 mod hashes;
+#[cfg(feature = "argon2")]
+mod turns;
 mod users;
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, future::Future, net::IpAddr, sync::Arc};
 
 use base64::{
     Engine, alphabet,
@@ -14,7 +16,10 @@ use http::{HeaderValue, request::Parts};
 use tower::Layer;
 
 pub use self::users::Users;
-use super::auth::{AuthService, Authenticate, Identity, Refused, Verdict, credentials, quoted};
+use super::{
+    auth::{AuthService, Authenticate, Identity, Refused, Verdict, credentials, quoted},
+    client_ip::{ClientIp, subscriber},
+};
 use crate::Result;
 
 /// Lets clients in that name themselves by HTTP Basic authentication (RFC 7617), and answers others 401.
@@ -48,7 +53,13 @@ impl BasicAuth {
     ///
     /// With the cargo feature `argon2` a password may also be given as its hash, `$argon2id$v=19$..`: such strings
     /// are always taken for hashes, and without the feature they are a mistake. Verifying one costs the memory and
-    /// time that the hash asks for, on a thread of its own, on as many at a time as there are cores.
+    /// time that the hash asks for, on a thread of its own:
+    #[cfg_attr(
+        feature = "argon2",
+        doc = "[`hash_threads`](Self::hash_threads) and [`hash_queue`](Self::hash_queue)"
+    )]
+    #[cfg_attr(not(feature = "argon2"), doc = "`hash_threads` and `hash_queue`")]
+    /// bound how many at a time.
     ///
     /// Whether the name or the password was wrong cannot be told from the time that the answer takes: names and
     /// passwords are compared in constant time, and for a name that is not known a password is verified as well, with
@@ -67,9 +78,42 @@ impl BasicAuth {
         Self::new(realm, Users::new(users))
     }
 
+    /// How many passwords are verified by their hashes at the same time; one fewer than there are cores if not set, and
+    /// at least one. Others wait, and clients have turns by their address (that of [`ClientIp`] middleware around
+    /// this, IPv6 by /64): one that tries many passwords waits for itself, and others for one of its tries each.
+    ///
+    /// Behind a proxy every client has the proxy's address, and they all share one line, unless `ClientIp` tells them
+    /// apart. Zero is a mistake.
+    #[cfg(feature = "argon2")]
+    #[must_use]
+    pub fn hash_threads(self, threads: usize) -> Self {
+        self.set(threads, "hash_threads", turns::Turns::set_places)
+    }
+
+    /// How many logins wait for a thread; 64 if not set. When there are so many, the address with most of them gets 503
+    /// with `Retry-After` for the last one, whoever else asks. Zero is a mistake.
+    #[cfg(feature = "argon2")]
+    #[must_use]
+    pub fn hash_queue(self, logins: usize) -> Self {
+        self.set(logins, "hash_queue", turns::Turns::set_max_waiting)
+    }
+
+    #[cfg(feature = "argon2")]
+    fn set(mut self, number: usize, name: &str, set: fn(&turns::Turns, usize)) -> Self {
+        set(&self.0.verify.turns, number);
+        if number == 0 {
+            let mistake = format!("zero makes no sense in `BasicAuth::{name}(..)`");
+            tracing::error!("{mistake}");
+            if let Some(inner) = Arc::get_mut(&mut self.0) {
+                inner.verify.mistake(&mistake);
+            }
+        }
+        self
+    }
+
     /// Lets those in that a function knows: an `async fn(user: String, password: String)` which returns
     /// `Option<Identity<T>>` or `Result<Identity<T>, Denied>`. It should take the same time for users that it does
-    /// not know.
+    /// not know, and bound its work itself: anybody can make it run.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -111,8 +155,10 @@ impl BasicAuth<Users> {
 pub(super) trait Verify: Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
 
+    /// `client` is who waits in turn with others, where there is something to wait for.
     fn verify(
         &self,
+        client: Option<IpAddr>,
         user: String,
         password: String,
     ) -> impl Future<Output = Result<Identity<Self::Identity>, Refused>> + Send;
@@ -127,6 +173,7 @@ where
 
     async fn verify(
         &self,
+        _client: Option<IpAddr>,
         user: String,
         password: String,
     ) -> Result<Identity<Self::Identity>, Refused> {
@@ -138,8 +185,9 @@ impl<V: Verify> Authenticate for BasicAuth<V> {
     type Identity = V::Identity;
 
     async fn authenticate(&self, head: &mut Parts) -> Result<Identity<V::Identity>, Refused> {
+        let client = ClientIp::of(&head.extensions).map(|ClientIp(ip)| subscriber(ip));
         let (user, password) = user_and_password(credentials(head, "basic")?)?;
-        self.0.verify.verify(user, password).await
+        self.0.verify.verify(client, user, password).await
     }
 
     fn challenge(&self, _refused: Refused) -> HeaderValue {

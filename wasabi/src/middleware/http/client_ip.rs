@@ -12,7 +12,7 @@ use std::{
 };
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use http::{HeaderMap, StatusCode, request::Parts};
+use http::{Extensions, HeaderMap, StatusCode, request::Parts};
 use ipnet::{IpNet, Ipv4Net};
 use tower::{Layer, Service};
 
@@ -79,9 +79,17 @@ impl ClientIp {
         ClientIpLayer::new(Source::CloudFront, networks)
     }
 
-    fn of(parts: &Parts) -> Option<Self> {
-        let found = parts.extensions.get::<Self>().copied();
-        found.or_else(|| Peer::of(&parts.extensions).ip().map(Self))
+    pub(super) fn of(extensions: &Extensions) -> Option<Self> {
+        let found = extensions.get::<Self>().copied();
+        found.or_else(|| Peer::of(extensions).ip().map(Self))
+    }
+}
+
+/// What stands for one client where addresses are counted: an IPv6 subscriber has a /64 of them (RFC 6177).
+pub(super) fn subscriber(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (u128::MAX << 64)).into()),
     }
 }
 
@@ -103,7 +111,7 @@ impl<S: Sync> FromRequestParts<S> for ClientIp {
     type Rejection = (StatusCode, &'static str);
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        Self::of(parts).ok_or((StatusCode::INTERNAL_SERVER_ERROR, UNKNOWN))
+        Self::of(&parts.extensions).ok_or((StatusCode::INTERNAL_SERVER_ERROR, UNKNOWN))
     }
 }
 
@@ -240,7 +248,7 @@ enum Peer {
 }
 
 impl Peer {
-    fn of(extensions: &http::Extensions) -> Self {
+    fn of(extensions: &Extensions) -> Self {
         match extensions.get::<ConnectInfo<SocketAddr>>() {
             // A socket that listens for both kinds of addresses shows IPv4 clients in an IPv6 disguise.
             Some(ConnectInfo(addr)) => Self::Ip(addr.ip().to_canonical()),

@@ -1,29 +1,30 @@
 //! Passwords that are known by their Argon2 hashes only.
 
-use std::sync::Arc;
+use std::net::IpAddr;
 
 use argon2::{Argon2, PasswordVerifier, password_hash::phc::PasswordHash};
 use subtle::Choice;
-use tokio::sync::Semaphore;
 
-use super::super::auth::{Denied, Refused};
+use super::{
+    super::auth::{Denied, Refused},
+    turns::Turns,
+};
 
-/// Verifies passwords, on as many threads as there are cores: each takes the memory that its hash asks for.
+/// Verifies passwords, on a bounded number of threads: each takes a core, and the memory that its hash asks for.
 pub(super) struct Hashes {
     /// What a password is verified against when there is no hash for it.
     other: String,
-    threads: Arc<Semaphore>,
+    threads: Turns,
     #[cfg(test)]
     pub(super) verified: std::sync::atomic::AtomicUsize,
 }
 
 impl Hashes {
-    pub(super) fn new(hash: &str) -> Result<Self, String> {
+    pub(super) fn new(hash: &str, threads: Turns) -> Result<Self, String> {
         PasswordHash::new(hash).map_err(|error| format!("not an Argon2 hash: {error}"))?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             other: hash.to_owned(),
-            threads: Arc::new(Semaphore::new(cores)),
+            threads,
             #[cfg(test)]
             verified: Default::default(),
         })
@@ -31,12 +32,12 @@ impl Hashes {
 
     pub(super) async fn verify(
         &self,
+        client: Option<IpAddr>,
         hash: Option<&str>,
         password: String,
     ) -> Result<Choice, Refused> {
         let unavailable = Refused::Denied(Denied::Unavailable);
-        let threads = Arc::clone(&self.threads);
-        let thread = threads.acquire_owned().await.map_err(|_| unavailable)?;
+        let thread = self.threads.take(client).await.map_err(|_| unavailable)?;
         #[cfg(test)]
         self.verified
             .fetch_add(1, std::sync::atomic::Ordering::SeqCst);

@@ -1,5 +1,7 @@
 //! A table of users and passwords.
 
+use std::net::IpAddr;
+
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::{
@@ -13,6 +15,8 @@ pub struct Users {
     mistakes: Vec<String>,
     #[cfg(feature = "argon2")]
     hashes: Option<super::hashes::Hashes>,
+    #[cfg(feature = "argon2")]
+    pub(super) turns: super::turns::Turns,
 }
 
 struct User {
@@ -33,6 +37,8 @@ impl Users {
             mistakes: Vec::new(),
             #[cfg(feature = "argon2")]
             hashes: None,
+            #[cfg(feature = "argon2")]
+            turns: super::turns::Turns::new(cores_but_one(), MAX_WAITING),
         };
         for (name, password) in users {
             if let Err(mistake) = made.add(&name, password) {
@@ -63,7 +69,7 @@ impl Users {
 
     #[cfg(feature = "argon2")]
     fn add_hash(&mut self, hash: &str) -> Result<(), String> {
-        let hashes = super::hashes::Hashes::new(hash)?;
+        let hashes = super::hashes::Hashes::new(hash, self.turns.clone())?;
         self.hashes.get_or_insert(hashes);
         Ok(())
     }
@@ -71,6 +77,12 @@ impl Users {
     #[cfg(not(feature = "argon2"))]
     fn add_hash(&mut self, _hash: &str) -> Result<(), String> {
         Err("hashed passwords need the cargo feature `argon2` of wasabi".to_owned())
+    }
+
+    /// Notes a setting that makes no sense.
+    #[cfg(feature = "argon2")]
+    pub(super) fn mistake(&mut self, mistake: &str) {
+        self.mistakes.push(mistake.to_owned());
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
@@ -95,7 +107,14 @@ impl Users {
 impl Verify for Users {
     type Identity = String;
 
-    async fn verify(&self, user: String, password: String) -> Result<Identity<String>, Refused> {
+    async fn verify(
+        &self,
+        client: Option<IpAddr>,
+        user: String,
+        password: String,
+    ) -> Result<Identity<String>, Refused> {
+        #[cfg(not(feature = "argon2"))]
+        let _ = client;
         let (known, position) = self.position(&user);
         // For a name that is not known this is the first user, whose password does not help then.
         let secret = self.table.get(position as usize).map(|user| &user.secret);
@@ -113,7 +132,7 @@ impl Verify for Users {
                     Some(Secret::Hash(hash)) if bool::from(known) => Some(hash.as_str()),
                     _ => None,
                 };
-                hashes.verify(expected, password).await?
+                hashes.verify(client, expected, password).await?
             }
             None => Choice::from(0),
         };
@@ -125,6 +144,17 @@ impl Verify for Users {
             Err(Denied::Invalid.into())
         }
     }
+}
+
+/// How many logins wait for a thread if nothing else is said.
+#[cfg(feature = "argon2")]
+const MAX_WAITING: usize = 64;
+
+/// Everything else has one core at least, where there are two.
+#[cfg(feature = "argon2")]
+fn cores_but_one() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores.saturating_sub(1).max(1)
 }
 
 /// Compares in a time that depends on the length of what is given only.
@@ -187,7 +217,9 @@ mod tests {
         let attempts = ["alice", "bob", "mallory", ""];
         for (before, name) in attempts.into_iter().enumerate() {
             assert_eq!(verified(), before);
-            let let_in = users.verify(name.to_owned(), "wonderland".to_owned()).await;
+            let let_in = users
+                .verify(None, name.to_owned(), "wonderland".to_owned())
+                .await;
             assert_eq!(let_in.is_ok(), name == "alice", "{name}");
         }
         assert_eq!(verified(), attempts.len());

@@ -1,0 +1,252 @@
+//! Places for work that is worth bounding, given to clients in turn.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// So many places, and a bounded queue for them in which every client has a line of its own: the lines are served in
+/// turn, so that a client waits for one of each other client and never for all of them.
+#[derive(Clone)]
+pub(super) struct Turns(Arc<Mutex<Inner>>);
+
+/// Who is told apart; clients without an address are one.
+type Client = Option<IpAddr>;
+
+struct Inner {
+    places: usize,
+    taken: usize,
+    max_waiting: usize,
+    waiting: usize,
+    lines: HashMap<Client, VecDeque<oneshot::Sender<Place>>>,
+    /// Each client that has a line, once.
+    order: VecDeque<Client>,
+}
+
+/// A place; it goes to the next client when it is dropped.
+pub(super) struct Place(Option<Turns>);
+
+/// The queue is full.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Full;
+
+impl Turns {
+    pub(super) fn new(places: usize, max_waiting: usize) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            places,
+            taken: 0,
+            max_waiting,
+            waiting: 0,
+            lines: HashMap::new(),
+            order: VecDeque::new(),
+        })))
+    }
+
+    pub(super) fn set_places(&self, places: usize) {
+        self.lock().places = places;
+    }
+
+    pub(super) fn set_max_waiting(&self, waiting: usize) {
+        self.lock().max_waiting = waiting;
+    }
+
+    /// Waits for a place. When the queue is full, the client whose line is longest gives up its last place in it: the
+    /// one that asks, unless another has more.
+    pub(super) async fn take(&self, client: Client) -> Result<Place, Full> {
+        let turn = {
+            let mut inner = self.lock();
+            if inner.taken < inner.places && inner.waiting == 0 {
+                inner.taken += 1;
+                return Ok(Place(Some(self.clone())));
+            }
+            inner.enqueue(client)?
+        };
+        turn.await.map_err(|_| Full)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    /// Nothing in here panics halfway.
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn enqueue(&mut self, client: Client) -> Result<oneshot::Receiver<Place>, Full> {
+        if self.waiting >= self.max_waiting {
+            self.forget_those_who_left();
+        }
+        if self.waiting >= self.max_waiting {
+            let own = self.lines.get(&client).map_or(0, VecDeque::len);
+            let longest = self
+                .lines
+                .iter()
+                .max_by_key(|(_, line)| line.len())
+                .filter(|(_, line)| line.len() > own + 1)
+                .map(|(client, _)| *client);
+            // Dropped, the last one of that line is told that there is no place.
+            let last = longest.and_then(|client| self.lines.get_mut(&client)?.pop_back());
+            match last {
+                Some(_) => self.waiting -= 1,
+                None => return Err(Full),
+            }
+        }
+        let (tell, turn) = oneshot::channel();
+        let line = self.lines.entry(client).or_default();
+        if line.is_empty() {
+            self.order.push_back(client);
+        }
+        line.push_back(tell);
+        self.waiting += 1;
+        Ok(turn)
+    }
+
+    /// Takes the next one of the client whose turn it is.
+    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+        while let Some(client) = self.order.pop_front() {
+            let Some(line) = self.lines.get_mut(&client) else {
+                continue;
+            };
+            let next = line.pop_front();
+            match line.is_empty() {
+                true => drop(self.lines.remove(&client)),
+                false => self.order.push_back(client),
+            }
+            if let Some(next) = next {
+                self.waiting -= 1;
+                return Some(next);
+            }
+        }
+        None
+    }
+
+    fn forget_those_who_left(&mut self) {
+        for line in self.lines.values_mut() {
+            line.retain(|tell| !tell.is_closed());
+        }
+        self.lines.retain(|_, line| !line.is_empty());
+        let lines = &self.lines;
+        self.order.retain(|client| lines.contains_key(client));
+        self.waiting = self.lines.values().map(VecDeque::len).sum();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(turns) = self.0.take() else { return };
+        loop {
+            let next = {
+                let mut inner = turns.lock();
+                let next = match inner.taken <= inner.places {
+                    true => inner.next(),
+                    false => None, // there are fewer places than there were
+                };
+                if next.is_none() {
+                    inner.taken -= 1;
+                }
+                next
+            };
+            let Some(next) = next else { return };
+            match next.send(Place(Some(turns.clone()))) {
+                Ok(()) => return,
+                // Whoever it was has left: the place is still this call's to give away.
+                Err(mut unused) => unused.0 = None,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, future::join_all};
+
+    use super::*;
+
+    fn client(last: u8) -> Client {
+        Some([192, 0, 2, last].into())
+    }
+
+    #[tokio::test]
+    async fn clients_have_turns_and_one_with_many_requests_has_no_more_of_them() {
+        let turns = Turns::new(1, 100);
+        let first = turns.take(client(1)).await.expect("free");
+        let order = Mutex::new(Vec::new());
+        let many = [1, 1, 1, 1, 2, 1, 3, 2].map(|last| {
+            let (turns, order) = (&turns, &order);
+            async move {
+                let place = turns.take(client(last)).await.expect("a turn");
+                order.lock().expect("no panic").push(last);
+                tokio::task::yield_now().await;
+                drop(place);
+            }
+        });
+        let all = join_all(many);
+        let release = async {
+            tokio::task::yield_now().await;
+            drop(first);
+        };
+        tokio::join!(all, release);
+        assert_eq!(
+            order.into_inner().expect("no panic"),
+            [1, 2, 3, 1, 2, 1, 1, 1]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_refuses_the_client_that_has_most_in_it() {
+        let turns = Turns::new(1, 4);
+        let place = turns.take(client(1)).await.expect("free");
+        let mut many: Vec<_> = (0..4).map(|_| Box::pin(turns.take(client(1)))).collect();
+        for turn in &mut many {
+            assert!(turn.as_mut().now_or_never().is_none());
+        }
+        assert_eq!(turns.take(client(1)).await.err(), Some(Full));
+        let mut other = Box::pin(turns.take(client(2)));
+        assert!(other.as_mut().now_or_never().is_none());
+        assert_eq!(
+            many[3].as_mut().now_or_never().map(|turn| turn.err()),
+            Some(Some(Full))
+        );
+        assert_eq!(turns.waiting(), 4);
+        drop(place);
+        let place = many[0].as_mut().now_or_never().expect("its turn");
+        drop(place);
+        assert!(other.as_mut().now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn places_of_clients_that_leave_go_to_others() {
+        let turns = Turns::new(1, 2);
+        let place = turns.take(client(1)).await.expect("free");
+        for _ in 0..10 {
+            let mut leaves = Box::pin(turns.take(client(2)));
+            assert!(leaves.as_mut().now_or_never().is_none());
+        }
+        let mut given = Box::pin(turns.take(client(2)));
+        let mut last = Box::pin(turns.take(client(3)));
+        assert!(given.as_mut().now_or_never().is_none());
+        assert!(last.as_mut().now_or_never().is_none());
+        drop(place);
+        // It has its turn, and leaves before it sees that.
+        drop(given);
+        assert!(
+            last.as_mut()
+                .now_or_never()
+                .is_some_and(|turn| turn.is_ok())
+        );
+        assert!(
+            turns
+                .take(client(1))
+                .now_or_never()
+                .is_some_and(|turn| turn.is_ok())
+        );
+        assert_eq!(turns.waiting(), 0);
+    }
+}
