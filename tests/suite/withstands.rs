@@ -27,3 +27,4 @@ mod r22_drains_of_many;
 mod r23_busy;
 mod r24_http2_floods;
 mod r40_passwords;
+mod r47_paths;

@@ -83,6 +83,7 @@ fn check(path: &str, who: &Who) -> Result<(), String> {
         };
         return Err(format!("`{c}` cannot stand in a path: {reason}"));
     }
+    check_normal(path)?;
     for segment in path.split('/') {
         if let Some(name) = segment.strip_prefix(':') {
             return Err(format!(
@@ -122,6 +123,45 @@ fn check(path: &str, who: &Who) -> Result<(), String> {
         );
     }
     Ok(())
+}
+
+/// Requests come with paths in their normal form, or are refused.
+fn check_normal(path: &str) -> Result<(), String> {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(
+                "no request comes with an empty segment in its path; write one `/`".to_owned(),
+            );
+        }
+        if matches!(segment, "." | "..") {
+            return Err(format!(
+                "no request comes with `{segment}` in its path; write the path that is meant"
+            ));
+        }
+    }
+    let mut after = path.split('%').skip(1);
+    after.try_for_each(|after| {
+        let digits = after.get(..2).unwrap_or(after);
+        let byte = match u8::from_str_radix(digits, 16) {
+            Ok(byte) if digits.len() == 2 && !digits.starts_with('+') => byte,
+            _ => return Err("`%` stands before two hexadecimal digits; itself it is written `%25`".to_owned()),
+        };
+        if matches!(byte, b'/' | b'\\' | 0) {
+            return Err(format!("no request comes with `%{digits}` in its path"));
+        }
+        let is_plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@|".contains(&byte);
+        let right = match byte {
+            b'{' => "{{".to_owned(),
+            b'}' => "}}".to_owned(),
+            _ if is_plain => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        };
+        match right.strip_prefix('%') == Some(digits) {
+            true => Ok(()),
+            false => Err(format!("requests come with `{right}` in their path where this has `%{digits}`; write `{right}`")),
+        }
+    })
 }
 
 fn nth(names: &[&str], name: &str) -> usize {
@@ -189,6 +229,31 @@ mod tests {
             "/c-{d}",
         ];
         assert!(channels(&paths).is_empty());
+    }
+
+    #[test]
+    fn paths_that_no_request_has_are_told_how_to_be_written() {
+        assert!(channels(&["/caf%C3%A9", "/.well-known/x", "/a%20b"]).is_empty());
+        assert_eq!(
+            channels(&[
+                "/%61dmin",
+                "/caf%c3%A9",
+                "/a//b",
+                "/a/../b",
+                "/a%2Fb",
+                "/50%",
+                "/%7Bx"
+            ]),
+            [
+                "requests come with `a` in their path where this has `%61`; write `a`",
+                "requests come with `%C3` in their path where this has `%c3`; write `%C3`",
+                "no request comes with an empty segment in its path; write one `/`",
+                "no request comes with `..` in its path; write the path that is meant",
+                "no request comes with `%2F` in its path",
+                "`%` stands before two hexadecimal digits; itself it is written `%25`",
+                "requests come with `{{` in their path where this has `%7B`; write `{{`",
+            ]
+        );
     }
 
     #[test]

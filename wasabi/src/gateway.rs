@@ -2,10 +2,11 @@
 
 mod describe;
 mod mount;
+pub(crate) mod path;
 
 use std::sync::Arc;
 
-use axum::{Router, routing::MethodRouter};
+use axum::{Router, middleware::from_fn, routing::MethodRouter};
 
 pub use self::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
@@ -42,6 +43,12 @@ pub struct Gateway {
 enum Entry {
     Endpoint(Box<MethodRouter>),
     Service(Router),
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::Service(Router::new())
+    }
 }
 
 /// What is wrong with a gateway, where the macro could not see it: paths and values of run time.
@@ -114,10 +121,28 @@ impl Gateway {
     /// }
     /// ```
     ///
+    /// A router cannot change the path by which it finds what answers. Requests whose path is not in the normal form that
+    /// [`Server`](crate::Server#paths) would have given it, such as `/%61dmin`, are therefore answered 400.
+    ///
     /// # Panics
     ///
     /// When two paths conflict or one is malformed; [`check`](Self::check) tells before.
-    pub fn into_router(self) -> Router {
+    pub fn into_router(mut self) -> Router {
+        for (_, entry) in &mut self.routes {
+            *entry = match std::mem::take(entry) {
+                Entry::Endpoint(endpoint) => {
+                    Entry::Endpoint(Box::new(endpoint.layer(from_fn(path::only_normal))))
+                }
+                Entry::Service(service) => {
+                    Entry::Service(service.layer(from_fn(path::only_normal)))
+                }
+            };
+        }
+        self.routed()
+    }
+
+    /// The router for requests whose paths are normal already.
+    pub(crate) fn routed(self) -> Router {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
             |router, (path, entry)| match entry {
@@ -161,6 +186,9 @@ fn check_path(
     };
     if !path.starts_with('/') {
         return Err(malformed("it must start with `/`"));
+    }
+    if let Some(why) = path::unreachable(path) {
+        return Err(malformed(&why));
     }
     let is_service = matches!(entry, Entry::Service(_));
     if is_service && path == "/" {

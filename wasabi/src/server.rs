@@ -58,6 +58,15 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 /// a minute (TCP keep-alive) and ends those that leave the probes unanswered for another one or two. The channel
 /// setting `ping` does so sooner, and through proxies.
 ///
+/// # Paths
+///
+/// A path is brought into its normal form before anything is found by it: `/%61dmin` is `/admin`, and cannot go to a
+/// parameter beside it (RFC 3986, section 6.2.2). Characters that need no `%` have none, others have it with capital
+/// digits. Nothing else is repaired: a path with empty segments (`//`), with `.` or `..`, with a slash, a backslash or
+/// NUL within a segment (`%2F`, `%5C`, `%00`), or with a `%` that stands before something else than two digits is
+/// answered 400, because proxies and mounted services read it in different ways. A slash or a dot at the end is a part of
+/// the path.
+///
 /// # Stopping
 ///
 /// SIGTERM and SIGINT (Ctrl-C) start a drain, unless [`signals(false)`](Self::signals); so does
@@ -291,7 +300,7 @@ impl Server {
         let runtime = Runtime::default();
         let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
         let acceptor = Acceptor {
-            router: gateway.into_router(),
+            router: gateway.routed(),
             runtime: runtime.clone(),
             sockets: sockets.clone(),
             requests: Some(requests.clone()),

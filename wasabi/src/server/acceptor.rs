@@ -41,6 +41,7 @@ use super::{
     runtime::{Runtime, SocketPermit},
     transport::Transport,
 };
+use crate::gateway::path;
 
 /// How long an HTTP request that nobody waits for any more may take.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -279,6 +280,7 @@ impl Answers {
         &self,
         mut req: Request<Body>,
     ) -> impl Future<Output = Response> + Send + use<> {
+        let refused = path::normalise(req.uri_mut()).err();
         let extensions = req.extensions_mut();
         match self.peer.addr {
             Some(addr) => extensions.insert(ConnectInfo(addr)).map(drop),
@@ -298,7 +300,10 @@ impl Answers {
             _ => None,
         };
         let answer = tokio::time::timeout(self.timeout, self.router.clone().oneshot(req));
-        async {
+        async move {
+            if let Some(why) = refused {
+                return path::refusal(why);
+            }
             let response = match AssertUnwindSafe(answer).catch_unwind().await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(_)) => {
