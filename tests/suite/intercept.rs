@@ -3,7 +3,7 @@
 use wasabi::{Close, CloseCode, Intercept, TrySendError, prelude::*};
 use wasabi_tests::serve;
 
-use super::websocket::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 struct Tagged(&'static str);
 

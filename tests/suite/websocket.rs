@@ -9,4 +9,3 @@ mod panics;
 mod passthrough;
 mod reconnecting;
 mod tls;
-pub(crate) mod upstream;

@@ -17,6 +17,7 @@ pub mod raw;
 pub mod subscribed;
 pub mod traces;
 pub mod upstream;
+pub mod websocket_upstream;
 pub mod wires;
 
 use std::{

@@ -8,7 +8,7 @@ use http::header::CONTENT_TYPE;
 use wasabi::{StatusCode, prelude::*};
 use wasabi_tests::{http_service, serve};
 
-use crate::suite::websocket::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
 async fn an_upstreams_500_is_an_error_and_tells_nothing() {

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{prelude::*, reqwest};
 use wasabi_tests::{http_service, serve};
 
-use crate::suite::websocket::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[derive(Clone)]
 struct Api(reqwest::Client, String);

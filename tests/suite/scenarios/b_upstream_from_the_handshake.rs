@@ -4,7 +4,7 @@ use futures_util::SinkExt;
 use wasabi::prelude::*;
 use wasabi_tests::serve;
 
-use crate::suite::websocket::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
 async fn the_upstream_is_dialled_once_with_what_the_client_came_with() {

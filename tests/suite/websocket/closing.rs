@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Close, Intercept, prelude::*};
 use wasabi_tests::{Client, TestServer, serve, until};
 
-use super::upstream::{Peer, Upstream};
+use wasabi_tests::websocket_upstream::{Peer, Upstream};
 
 async fn connected() -> (TestServer, Client, Peer) {
     let mut upstream = Upstream::start().await;

@@ -12,7 +12,7 @@ use serde_json::json;
 use wasabi::prelude::*;
 use wasabi_tests::{Client, TestServer, serve, until};
 
-use super::upstream::{Peer, Upstream};
+use wasabi_tests::websocket_upstream::{Peer, Upstream};
 
 async fn connected(change: impl FnOnce(WebSocket) -> WebSocket) -> (TestServer, Client, Upstream) {
     let upstream = Upstream::start().await;

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use wasabi::{Close, GatewayError, prelude::*};
 use wasabi_tests::{serve, serve_with, soon};
 
-use super::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
 async fn twenty_concurrent_first_messages_make_one_dial_and_arrive_in_order() {

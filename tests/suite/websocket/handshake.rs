@@ -3,7 +3,7 @@
 use wasabi::prelude::*;
 use wasabi_tests::serve;
 
-use super::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
 async fn chosen_query_parameters_and_headers_reach_the_upstream_and_no_others() {

@@ -7,7 +7,7 @@ use tokio_tungstenite::tungstenite::Message;
 use wasabi::prelude::*;
 use wasabi_tests::{serve, soon, until};
 
-use super::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 const MANY: u32 = 100_000;
 

@@ -19,7 +19,7 @@ use tokio::{
 use wasabi::{Close, Intercept, Reconnect, prelude::*};
 use wasabi_tests::{serve, soon, told};
 
-use super::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 /// Panics as often as it says, in the function or in the future, and then connects.
 fn panicking(times: usize, addr: SocketAddr) -> WebSocket {

@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::Message;
 use wasabi::prelude::*;
 use wasabi_tests::{serve, until};
 
-use super::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
 async fn text_and_binary_messages_pass_unchanged_in_both_directions() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use wasabi::prelude::*;
 use wasabi_tests::{Client, TestServer, serve};
 
-use super::upstream::{Peer, Upstream};
+use wasabi_tests::websocket_upstream::{Peer, Upstream};
 
 async fn connected(
     change: impl FnOnce(WebSocket) -> WebSocket,

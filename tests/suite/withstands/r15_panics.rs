@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Close, CloseCode, ErrorFormat, prelude::*};
 use wasabi_tests::{TestServer, serve, soon, told, until};
 
-use crate::suite::websocket::upstream::Upstream;
+use wasabi_tests::websocket_upstream::Upstream;
 
 /// Closed by the server while a request is in flight; the next message is parsed while it drains.
 #[tokio::test]

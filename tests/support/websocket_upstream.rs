@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use crate::soon;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderMap, HeaderValue, Uri};
 use socket2::SockRef;
@@ -26,33 +27,37 @@ use tokio_tungstenite::{
         protocol::{CloseFrame, frame::coding::CloseCode},
     },
 };
-use wasabi_tests::soon;
 
 /// A WebSocket server.
-pub(crate) struct Upstream {
-    pub(crate) addr: SocketAddr,
+pub struct Upstream {
+    /// Where it listens.
+    pub addr: SocketAddr,
     dials: Arc<AtomicUsize>,
     peers: mpsc::UnboundedReceiver<Peer>,
     accepting: JoinHandle<()>,
 }
 
 /// One connection of it.
-pub(crate) struct Peer {
-    pub(crate) socket: WebSocketStream<TcpStream>,
-    pub(crate) uri: Uri,
-    pub(crate) headers: HeaderMap,
+pub struct Peer {
+    /// The connection.
+    pub socket: WebSocketStream<TcpStream>,
+    /// What the handshake asked for.
+    pub uri: Uri,
+    /// The headers of the handshake.
+    pub headers: HeaderMap,
 }
 
 impl Upstream {
     /// On an address of its own, where nobody takes the port while it restarts.
-    pub(crate) async fn start() -> Self {
+    pub async fn start() -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let [.., high, low] = std::process::id().to_be_bytes();
         let n = STARTED.fetch_add(1, Ordering::SeqCst) % 250 + 1;
         Self::start_at(([127, 100 + high % 100, low, n as u8], 0).into()).await
     }
 
-    pub(crate) async fn start_at(addr: SocketAddr) -> Self {
+    /// On this address, as soon as it is free.
+    pub async fn start_at(addr: SocketAddr) -> Self {
         let listener = soon(async {
             loop {
                 match TcpListener::bind(addr).await {
@@ -86,22 +91,23 @@ impl Upstream {
         }
     }
 
-    pub(crate) fn url(&self, path: &str) -> String {
+    /// The URL of a path.
+    pub fn url(&self, path: &str) -> String {
         format!("ws://{}{path}", self.addr)
     }
 
     /// How many TCP connections there have been.
-    pub(crate) fn dials(&self) -> usize {
+    pub fn dials(&self) -> usize {
         self.dials.load(Ordering::SeqCst)
     }
 
     /// The next connection.
-    pub(crate) async fn accept(&mut self) -> Peer {
+    pub async fn accept(&mut self) -> Peer {
         soon(self.peers.recv()).await.expect("a connection")
     }
 
     /// Answers every message with itself, on every connection, until the handle is aborted.
-    pub(crate) fn echo(mut self) -> AbortHandle {
+    pub fn echo(mut self) -> AbortHandle {
         tokio::spawn(async move {
             while let Some(mut peer) = self.peers.recv().await {
                 tokio::spawn(async move {
@@ -117,7 +123,7 @@ impl Upstream {
     }
 
     /// Stops listening; connections live on. Returns the address.
-    pub(crate) async fn stop(self) -> SocketAddr {
+    pub async fn stop(self) -> SocketAddr {
         self.accepting.abort();
         let _ = self.accepting.await;
         self.addr
@@ -152,18 +158,21 @@ impl Peer {
         })
     }
 
-    pub(crate) async fn send(&mut self, message: impl Into<Message>) {
+    /// Sends a message.
+    pub async fn send(&mut self, message: impl Into<Message>) {
         soon(self.socket.send(message.into())).await.expect("send");
     }
 
-    pub(crate) async fn next(&mut self) -> Message {
+    /// The next message; fails the test when none comes.
+    pub async fn next(&mut self) -> Message {
         match soon(self.socket.next()).await {
             Some(Ok(message)) => message,
             other => panic!("expected a message, got {other:?}"),
         }
     }
 
-    pub(crate) async fn text(&mut self) -> String {
+    /// The text of the next message.
+    pub async fn text(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.to_string(),
             other => panic!("expected text, got {other:?}"),
@@ -171,7 +180,7 @@ impl Peer {
     }
 
     /// Waits for the end: code and reason of the close frame; 1005 when it has no code, 1006 without a frame.
-    pub(crate) async fn closed(&mut self) -> (u16, String) {
+    pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match soon(self.socket.next()).await {
                 Some(Ok(Message::Close(Some(frame)))) => {
@@ -184,7 +193,8 @@ impl Peer {
         }
     }
 
-    pub(crate) async fn close(&mut self, code: u16, reason: &str) {
+    /// Starts the closing handshake.
+    pub async fn close(&mut self, code: u16, reason: &str) {
         let frame = CloseFrame {
             code: CloseCode::from(code),
             reason: reason.to_owned().into(),
@@ -193,12 +203,12 @@ impl Peer {
     }
 
     /// Ends without a close frame: with a FIN.
-    pub(crate) fn crash(self) {
+    pub fn crash(self) {
         drop(self);
     }
 
     /// Ends without a close frame: with a RST.
-    pub(crate) fn reset(self) {
+    pub fn reset(self) {
         SockRef::from(self.socket.get_ref())
             .set_linger(Some(Duration::ZERO))
             .expect("SO_LINGER");

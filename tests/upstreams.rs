@@ -1,0 +1,11 @@
+//! Tests over real sockets, by concept: what is behind the gateway, and the middleware around it.
+
+mod suite {
+    mod balance;
+    mod faults;
+    mod http_backend;
+    mod otel;
+    mod queue;
+    mod request_middleware;
+    mod websocket;
+}

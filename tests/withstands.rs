@@ -1,0 +1,5 @@
+//! Tests over real sockets: what the gateway withstands.
+
+mod suite {
+    mod withstands;
+}
