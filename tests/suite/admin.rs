@@ -92,8 +92,8 @@ async fn what_is_measured_is_shown_in_the_format_of_prometheus() {
     let metrics = get(addr, "/metrics").await;
     for line in [
         "# TYPE wasabi_requests_total counter",
-        r#"wasabi_requests_total{route="ping",outcome="ok"} 2"#,
-        r#"wasabi_requests_total{route="_",outcome="no_route"} 1"#,
+        r#"wasabi_requests_total{route="ping",outcome="ok",fault="none"} 2"#,
+        r#"wasabi_requests_total{route="_",outcome="no_route",fault="request"} 1"#,
         r#"wasabi_requests_in_flight{route="ping"} 0"#,
         r#"wasabi_request_duration_seconds_count{route="ping"} 2"#,
     ] {

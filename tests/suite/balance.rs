@@ -15,7 +15,7 @@ struct Node(&'static str, Arc<AtomicU16>);
 impl<S: Sync> Backend<S> for Node {
     async fn call(&self, _req: Request, _state: &S) -> Result<Reply> {
         match StatusCode::from_u16(self.1.load(Ordering::SeqCst)) {
-            Ok(status) if !status.is_success() => Err(wasabi::Error::UpstreamStatus(status)),
+            Ok(status) if !status.is_success() => Err(wasabi::Error::upstream_status(status)),
             _ => Ok(Reply::message(self.0)),
         }
     }

@@ -30,7 +30,7 @@ use tokio_rustls::{
     TlsAcceptor,
     rustls::{ServerConfig, pki_types::PrivateKeyDer},
 };
-use wasabi::{Error, ServeError, StatusCode, prelude::*, reqwest};
+use wasabi::{Error, Fault, Resend, ServeError, StatusCode, prelude::*, reqwest};
 use wasabi_tests::{http_service as upstream, serve, soon, until};
 
 const MS: Duration = Duration::from_millis(1);
@@ -247,8 +247,10 @@ async fn failures_tell_whether_the_upstream_has_seen_the_request() {
     let failures = Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = Arc::clone(&failures);
     let errors = move |error: &Error, _: Option<&RequestId>| {
-        let failure = error.upstream_failure().expect("the upstream's failure");
-        seen.lock().expect("no panic").push(failure.was_not_sent());
+        assert_eq!(error.fault(), Fault::Upstream);
+        seen.lock()
+            .expect("no panic")
+            .push(error.resend() == Resend::Safe);
         "failed"
     };
     let refused = format!("http://{}", refused().await);

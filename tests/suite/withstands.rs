@@ -26,5 +26,6 @@ mod r21_tls;
 mod r22_drains_of_many;
 mod r23_busy;
 mod r24_http2_floods;
+mod r33_verdicts;
 mod r40_passwords;
 mod r47_paths;

@@ -5,6 +5,7 @@ mod function;
 mod http;
 #[cfg(feature = "queue")]
 pub mod queue;
+mod retry_after;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;

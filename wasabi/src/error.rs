@@ -1,8 +1,14 @@
 //! Why a request got no reply.
 
+mod fault;
+
 use std::{borrow::Cow, io::ErrorKind, time::Duration};
 
 use http::StatusCode;
+
+pub use self::fault::{Fault, Resend};
+pub(crate) use self::fault::{is_about_the_upstream, upstream_failed};
+use crate::Close;
 
 /// What the parts of a chain answer with: a [`Reply`](crate::Reply) or an [`Error`], unless said otherwise.
 pub type Result<T = crate::Reply, E = Error> = std::result::Result<T, E>;
@@ -14,6 +20,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 ///
 /// Each variant has a stable [`code`](Error::code) that goes to the client together with a
 /// [message](Error::client_message) that tells nothing of the inside. What the error displays is for logs.
+///
+/// [`fault`](Error::fault) says whose fault it is, and [`resend`](Error::resend) whether the request may be sent again:
+/// that is what retries, breakers, balanced groups, spans and measurements go by.
 ///
 /// A backend may fail with an error of its own: any type that converts into this one.
 ///
@@ -61,9 +70,17 @@ pub enum Error {
     /// `breaker_open`: the backend failed too often and is left alone for a while.
     #[error("circuit breaker is open")]
     BreakerOpen,
-    /// `upstream_status`: the upstream answered with a status that is no success.
-    #[error("upstream answered {0}")]
-    UpstreamStatus(StatusCode),
+    /// `upstream_status`: the upstream answered with a status that is not a success. See
+    /// [`upstream_status`](Error::upstream_status).
+    #[error("upstream answered {status}")]
+    UpstreamStatus {
+        /// What it answered.
+        status: StatusCode,
+        /// When the upstream wants to be asked again, by its `Retry-After`; goes to the client as `retry_after_ms`.
+        retry_after: Option<Duration>,
+        /// Whether the upstream has seen the request. A WebSocket upstream that refused the handshake has not.
+        seen: bool,
+    },
     /// `upstream_unreachable`: no connection came about, so the upstream has not seen the request.
     #[error("upstream cannot be reached: {0}")]
     UpstreamUnreachable(#[source] BoxError),
@@ -71,9 +88,17 @@ pub enum Error {
     /// what it was asked to.
     #[error("upstream is gone: {0}")]
     UpstreamLost(#[source] BoxError),
-    /// `upstream_invalid`: an answer that cannot be passed on, such as one over the size limit.
+    /// `upstream_unreachable` too: the upstream closed the connection before the end of the answer, and said why. Codes
+    /// like 1008 are about the client, others about the upstream.
+    #[error("upstream closed the connection: {0}")]
+    UpstreamClosed(Close),
+    /// `upstream_invalid`: an answer that breaks the protocol.
     #[error("upstream sent an invalid answer: {0}")]
     UpstreamInvalid(#[source] BoxError),
+    /// `upstream_invalid` too: an answer that is well for the upstream and cannot be passed on, such as one over the size
+    /// limit or a text that is not UTF-8. A client may have asked for it.
+    #[error("upstream sent an answer that cannot be passed on: {0}")]
+    UpstreamUnfit(#[source] BoxError),
     /// An error of the application's own, with its code; both texts go to the client.
     #[error("{code}: {message}")]
     Application {
@@ -106,6 +131,15 @@ impl Error {
         Self::Internal(source.into())
     }
 
+    /// An answer of the upstream with a status that is not a success, and no `Retry-After`.
+    pub fn upstream_status(status: StatusCode) -> Self {
+        Self::UpstreamStatus {
+            status,
+            retry_after: None,
+            seen: true,
+        }
+    }
+
     /// The stable code, as it goes to the client.
     pub fn code(&self) -> &str {
         match self {
@@ -116,9 +150,11 @@ impl Error {
             Self::Overloaded => "overloaded",
             Self::Closing => "closing",
             Self::BreakerOpen => "breaker_open",
-            Self::UpstreamStatus(_) => "upstream_status",
-            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => "upstream_unreachable",
-            Self::UpstreamInvalid(_) => "upstream_invalid",
+            Self::UpstreamStatus { .. } => "upstream_status",
+            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
+                "upstream_unreachable"
+            }
+            Self::UpstreamInvalid(_) | Self::UpstreamUnfit(_) => "upstream_invalid",
             Self::Application { code, .. } => code,
             Self::Internal(_) => "internal",
         }
@@ -134,35 +170,16 @@ impl Error {
             Self::Overloaded => "too many requests in flight".into(),
             Self::Closing => "the connection is being closed".into(),
             Self::BreakerOpen => "temporarily unavailable".into(),
-            Self::UpstreamStatus(status) => format!("upstream answered {}", status.as_u16()).into(),
-            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => {
+            Self::UpstreamStatus { status, .. } => {
+                format!("upstream answered {}", status.as_u16()).into()
+            }
+            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
                 "upstream cannot be reached".into()
             }
-            Self::UpstreamInvalid(_) => "upstream sent an invalid answer".into(),
+            Self::UpstreamInvalid(_) | Self::UpstreamUnfit(_) => {
+                "upstream sent an invalid answer".into()
+            }
             Self::Internal(_) => "internal error".into(),
-        }
-    }
-
-    /// How the upstream failed; `None` when it did not, or nobody asked it. A breaker or a health check counts
-    /// these, a retry chooses among them.
-    pub fn upstream_failure(&self) -> Option<UpstreamFailure> {
-        match self {
-            Self::UpstreamUnreachable(_) => Some(UpstreamFailure::Connect),
-            Self::TimedOut(_) => Some(UpstreamFailure::Timeout),
-            Self::UpstreamLost(_) => Some(UpstreamFailure::Lost),
-            Self::UpstreamStatus(status) => Some(UpstreamFailure::Status(*status)),
-            Self::UpstreamInvalid(_) => Some(UpstreamFailure::Body),
-            _ => None,
-        }
-    }
-
-    /// Whether this is a failure of what a backend talks to that may be gone the next time: it cannot be reached,
-    /// breaks off, does not answer in time, or answers with a status from 500 to 599.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::TimedOut(_) | Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) => true,
-            Self::UpstreamStatus(status) => status.is_server_error(),
-            _ => false,
         }
     }
 
@@ -180,10 +197,20 @@ impl Error {
             Self::Overloaded => Self::Overloaded,
             Self::Closing => Self::Closing,
             Self::BreakerOpen => Self::BreakerOpen,
-            Self::UpstreamStatus(status) => Self::UpstreamStatus(*status),
+            Self::UpstreamStatus {
+                status,
+                retry_after,
+                seen,
+            } => Self::UpstreamStatus {
+                status: *status,
+                retry_after: *retry_after,
+                seen: *seen,
+            },
             Self::UpstreamUnreachable(source) => Self::UpstreamUnreachable(text(source)),
             Self::UpstreamLost(source) => Self::UpstreamLost(text(source)),
+            Self::UpstreamClosed(close) => Self::UpstreamClosed(close.clone()),
             Self::UpstreamInvalid(source) => Self::UpstreamInvalid(text(source)),
+            Self::UpstreamUnfit(source) => Self::UpstreamUnfit(text(source)),
             Self::Application { code, message } => Self::Application {
                 code: code.clone(),
                 message: message.clone(),
@@ -195,34 +222,11 @@ impl Error {
     /// When the client may try again, where that is known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::RateLimited { retry_after } => *retry_after,
+            Self::RateLimited { retry_after } | Self::UpstreamStatus { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
-    }
-}
-
-/// How an upstream failed, by what is known of the request then: what an [`Error`] tells retries, breakers and
-/// health checks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum UpstreamFailure {
-    /// No connection came about.
-    Connect,
-    /// No answer in time.
-    Timeout,
-    /// The connection broke before the end of the answer.
-    Lost,
-    /// An answer with this status.
-    Status(StatusCode),
-    /// An answer that cannot be passed on: too large, not of the promised encoding, or no HTTP.
-    Body,
-}
-
-impl UpstreamFailure {
-    /// Whether the upstream certainly has not seen the request, so that it is safe to send it again whatever it
-    /// does: only after [`Connect`](Self::Connect).
-    pub fn was_not_sent(self) -> bool {
-        self == Self::Connect
     }
 }
 
@@ -242,7 +246,7 @@ impl From<reqwest::Error> for Error {
         if error.is_builder() {
             Self::internal(error)
         } else if let Some(status) = error.status() {
-            Self::UpstreamStatus(status)
+            Self::upstream_status(status)
         } else if error.is_connect() {
             Self::UpstreamUnreachable(error.into())
         } else if error.is_timeout() {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::{Error, IntoReply, Reply, RequestId, Result};
+use crate::{Error, Fault, IntoReply, Reply, RequestId, Result};
 
 /// How error replies are written: the channel setting `errors = ..`.
 ///
@@ -170,7 +170,7 @@ pub(crate) fn report(
     let cause: &(dyn std::error::Error + 'static) = error;
     match error {
         Error::Internal(_) => tracing::error!(error = cause, route, "request failed"),
-        _ if error.upstream_failure().is_some() => {
+        _ if error.fault() == Fault::Upstream => {
             tracing::warn!(code = error.code(), error = cause, route, "request failed");
         }
         _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),

@@ -194,7 +194,7 @@ pub use crate::{
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, SendError, TrySendError,
     },
-    error::{BoxError, Error, Result, UpstreamFailure},
+    error::{BoxError, Error, Fault, Resend, Result},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
     gateway::{

@@ -43,7 +43,7 @@ where
 }
 
 fn unavailable() -> Error {
-    Error::UpstreamStatus(StatusCode::SERVICE_UNAVAILABLE)
+    Error::upstream_status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 /// The whole text is the key.

@@ -111,7 +111,7 @@ async fn an_upstream_that_does_not_answer_the_handshake_is_given_up_after_the_co
 }
 
 #[tokio::test]
-async fn an_upstream_that_refuses_the_handshake_is_unreachable() {
+async fn an_upstream_that_speaks_http_only_is_unreachable() {
     let refusing = serve(gateway!(get("/", async || "no WebSocket here"))).await;
     let gateway = gateway!(channel("/", WebSocket::connect(refusing.url("/"))));
     let server = serve(gateway).await;

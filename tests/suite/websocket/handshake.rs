@@ -83,7 +83,7 @@ async fn the_agreed_subprotocol_is_offered_to_the_upstream() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_does_not_take_the_subprotocol_is_unreachable() {
+async fn an_upstream_that_does_not_take_the_subprotocol_is_not_connected_to() {
     let upstream = Upstream::start().await;
     let gateway = gateway!(channel(
         "/",
@@ -94,7 +94,7 @@ async fn an_upstream_that_does_not_take_the_subprotocol_is_unreachable() {
     let offer = [("sec-websocket-protocol", "refused")];
     let mut client = server.connect_with("/", &offer).await.expect("handshake");
     let reply = client.ask("hello").await;
-    assert_eq!(reply, "upstream_unreachable: upstream cannot be reached");
+    assert_eq!(reply, "upstream_invalid: upstream sent an invalid answer");
 }
 
 #[tokio::test]

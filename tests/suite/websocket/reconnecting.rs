@@ -1,6 +1,12 @@
 //! A client that stays while its upstream restarts.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use wasabi::prelude::*;
 use wasabi_tests::{Client, TestServer, serve};
@@ -65,6 +71,30 @@ async fn a_close_that_is_meant_for_the_client_is_no_restart() {
     peer.close(4001, "bye").await;
     assert_eq!(client.closed().await, (4001, "bye".to_owned()));
     assert_eq!(upstream.dials(), 1);
+}
+
+#[tokio::test]
+async fn an_upstream_that_refuses_the_client_when_it_is_back_is_not_asked_again() {
+    let (_server, mut client, upstream, peer) =
+        connected(|backend| backend.reconnect(quick())).await;
+    let addr = upstream.stop().await;
+    peer.crash();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let refusing = axum::Router::new().fallback(move || {
+        counter.fetch_add(1, Ordering::SeqCst);
+        async { axum::http::StatusCode::UNAUTHORIZED }
+    });
+    let listener = loop {
+        if let Ok(listener) = tokio::net::TcpListener::bind(addr).await {
+            break listener;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    tokio::spawn(async move { axum::serve(listener, refusing).await });
+    let close = (1011, "upstream answered 401".to_owned());
+    assert_eq!(client.closed().await, close);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

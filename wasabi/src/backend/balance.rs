@@ -12,7 +12,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Backend, Lifecycle};
-use crate::{Error, Reply, Request, Result, connection::driver::FOREVER};
+use crate::{Reply, Request, Result, connection::driver::FOREVER, error::upstream_failed};
 
 /// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
 /// that are known at run time only.
@@ -22,9 +22,9 @@ use crate::{Error, Reply, Request, Result, connection::driver::FOREVER};
 /// * **Weight:** among the nodes that are below their share the weights decide, evenly interleaved: requests one
 ///   after the other over weights 1 and 9 come out 1 to 9.
 /// * **Health:** a node that fails 5 times in a row is left out for 10 seconds, then gets one request to prove
-///   itself. Failures are those of the upstream: it cannot be reached, does not answer in time, answers with
-///   a status from 500 to 599 or with something invalid, or its circuit breaker is open. Requests that are cancelled
-///   from outside say nothing about the node. When no node is healthy, all are used as if they were.
+///   itself. Failures are what is the upstream's [fault](crate::Error::fault), an open circuit breaker among it. Requests
+///   that are cancelled from outside, or end by their own fault, say nothing about the node. When no node is healthy,
+///   all are used as if they were.
 ///
 /// A request goes to one node and fails with it; put a [`Retry`](crate::middleware::request::Retry) around to have
 /// it try another one.
@@ -255,7 +255,7 @@ impl Picked<'_> {
 
     /// Tells the balancer how the request went.
     pub fn finish(self, result: &Result<Reply>) {
-        let Some(failed) = says_failed(result) else {
+        let Some(failed) = upstream_failed(result) else {
             return;
         };
         let Balancer {
@@ -299,19 +299,6 @@ impl Drop for Picked<'_> {
             let until = Instant::now(); // the trial came to nothing: the next request is one
             node.health = Health::Down { until };
         }
-    }
-}
-
-/// Whether an outcome shows that the node is broken or that it works; `None` if neither.
-fn says_failed(result: &Result<Reply>) -> Option<bool> {
-    match result {
-        Ok(_) => Some(false),
-        Err(error) if error.is_transient() => Some(true),
-        Err(Error::UpstreamInvalid(_) | Error::BreakerOpen) => Some(true),
-        // These did not come from the node.
-        Err(Error::Overloaded | Error::RateLimited { .. } | Error::Closing) => None,
-        Err(Error::Internal(_)) => None,
-        Err(_) => Some(false),
     }
 }
 

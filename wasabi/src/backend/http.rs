@@ -13,6 +13,7 @@ use reqwest::{Client, ClientBuilder, Url};
 pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 use self::{host_limit::HostLimit, request::parse_url};
+use super::retry_after::retry_after;
 use crate::{Backend, Error, Lifecycle, Request, Result};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
@@ -43,7 +44,7 @@ use crate::{Backend, Error, Lifecycle, Request, Result};
 /// * `text/*`, `application/json` and `..+json` are a text message, other content types a binary one. Without a
 ///   content type it is text if it is UTF-8. 204 is no reply, by intention.
 /// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx if not set) is the error
-///   `upstream_status`. Redirects are not followed: they are such a status.
+///   `upstream_status`, with the time of the answer's `Retry-After`. Redirects are not followed: they are such a status.
 /// * A body over [`max_response_size`](Self::max_response_size), text that is not UTF-8, and what is not HTTP, such as
 ///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is
 ///   `timed_out`; no connection, or one that broke before the end of the answer, is `upstream_unreachable`.
@@ -263,7 +264,11 @@ impl<T> Http<T> {
         let _permit = self.limit.acquire(request.url().authority()).await;
         let response = client.execute(request).await?;
         if !self.accepts(response.status()) {
-            return Err(Error::UpstreamStatus(response.status()));
+            return Err(Error::UpstreamStatus {
+                status: response.status(),
+                retry_after: retry_after(response.headers()),
+                seen: true,
+            });
         }
         reply::read(response, self.max_response_size).await
     }

@@ -62,7 +62,9 @@ use crate::{
 /// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is
 ///   not read while the upstream takes nothing.
 /// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and the next
-///   one tries again. See [`close_on_failed_dial`](Self::close_on_failed_dial).
+///   one tries again. An upstream that answers the handshake with another status than 101 makes it `upstream_status`:
+///   a 401 is about this client, a 503 about the upstream, as for [`Http`](crate::Http) and by
+///   [`Error::fault`](crate::Error::fault). See [`close_on_failed_dial`](Self::close_on_failed_dial).
 /// * When the client's connection ends, the upstream's is closed with the same code and reason; with 1001 when
 ///   the client was lost.
 /// * When the upstream closes, the client is closed with the same code and reason. Instead of a code that says
@@ -198,7 +200,7 @@ impl WebSocket {
     }
 
     /// Offers the upstream the subprotocol that was agreed with the client; see the channel's `subprotocols`.
-    /// An upstream that does not take it counts as unreachable.
+    /// When the upstream does not take it, there is no connection, and messages are answered `upstream_invalid`.
     #[must_use]
     pub fn forward_subprotocol(self) -> Self {
         self.change(|config| config.forward.subprotocol = true)
@@ -241,7 +243,7 @@ impl WebSocket {
         self.change(|config| config.max_message_size = Some(bytes))
     }
 
-    /// Closes the client with 1014 when the upstream cannot be reached.
+    /// Closes the client with 1014 when the upstream cannot be reached, or refuses the handshake.
     #[must_use]
     pub fn close_on_failed_dial(self) -> Self {
         self.change(|config| config.close_on_failed_dial = true)
@@ -249,11 +251,11 @@ impl WebSocket {
 
     /// Keeps the client connected when the upstream is lost or restarts, and connects to it again.
     ///
-    /// That is: it is gone without a close frame, or closes without a code or with 1001, 1011,
-    /// 1012 or 1013. Messages wait
-    /// meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are answered
-    /// `upstream_unreachable` then. When the policy gives up, the client is closed with 1011. The upstream sees
-    /// a new connection, with the same handshake: what it knew of the client before is its own matter.
+    /// That is: it is gone without a close frame, or closes without a code or with 1001, 1011, 1012, 1013 or 1014.
+    /// Messages wait meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are answered
+    /// `upstream_unreachable` then. When the policy gives up, or the upstream refuses the new handshake as that of this
+    /// client (with 401, for instance), the client is closed with 1011. The upstream sees a new connection, with the same
+    /// handshake: what it knew of the client before is its own matter.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -277,7 +279,8 @@ impl WebSocket {
     /// [`Timeout`](crate::middleware::request::Timeout) it waits for as long as the connections last.
     ///
     /// * A request whose id is that of one in flight is answered `bad_request`.
-    /// * When the upstream is lost, requests that it has not answered are answered `upstream_unreachable`.
+    /// * When the upstream is lost, requests that it has not answered are answered `upstream_unreachable`; or
+    ///   `upstream_invalid` when it has broken a rule.
     /// * The late answer to a request that has been given up, by a timeout for instance, is dropped.
     /// * Everything else of the upstream reaches the client as before: messages without an id, and further ones
     ///   with the id of a request that has been answered, such as those of a subscription.

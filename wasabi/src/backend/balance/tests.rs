@@ -1,7 +1,9 @@
+use http::StatusCode;
 use proptest::{collection::vec, prelude::*};
 use tokio::time::advance;
 
 use super::*;
+use crate::Error;
 
 fn answer(balancer: &Balancer, result: Result<Reply>) -> usize {
     let picked = balancer.pick();
@@ -110,25 +112,6 @@ fn failures_now_and_then_leave_no_node_out() {
     assert_eq!(picks, [50, 50]);
 }
 
-#[test]
-fn an_outcome_speaks_of_its_node_or_not_at_all() {
-    for (outcome, says) in [
-        (Ok(Reply::none()), Some(false)),
-        (down(), Some(true)),
-        (Err(Error::TimedOut(Duration::ZERO)), Some(true)),
-        (Err(Error::UpstreamInvalid("no UTF-8".into())), Some(true)),
-        (Err(Error::BreakerOpen), Some(true)),
-        (Err(Error::bad_request("no")), Some(false)),
-        (Err(Error::new("busy", "of its own")), Some(false)),
-        (Err(Error::Overloaded), None),
-        (Err(Error::RateLimited { retry_after: None }), None),
-        (Err(Error::Closing), None),
-        (Err(Error::internal("a panic")), None),
-    ] {
-        assert_eq!(says_failed(&outcome), says, "{outcome:?}");
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_pause_without_end_is_no_mistake() {
     let balance = Balance::new(vec![(1, ()), (1, ())]).unwrap();
@@ -163,6 +146,11 @@ fn only_failures_of_the_upstream_count() {
     for _ in 0..100 {
         answer(&balancer, Err(Error::bad_request("no")));
         answer(&balancer, Err(Error::RateLimited { retry_after: None }));
+        answer(&balancer, Err(Error::UpstreamUnfit("too large".into())));
+        answer(
+            &balancer,
+            Err(Error::upstream_status(StatusCode::UNAUTHORIZED)),
+        );
         drop(balancer.pick());
     }
     assert!(balancer.lock().iter().all(|node| node.health == Health::Up));

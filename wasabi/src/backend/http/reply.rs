@@ -16,7 +16,7 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Reply> 
     Ok(match kind {
         Kind::Binary => Reply::message(body),
         Kind::Text => Reply::message(Text::try_from(body).map_err(|error| {
-            Error::UpstreamInvalid(format!("text that is not UTF-8: {error}").into())
+            Error::UpstreamUnfit(format!("text that is not UTF-8: {error}").into())
         })?),
         Kind::Unknown => match Text::try_from(body.clone()) {
             Ok(text) => Reply::message(text),
@@ -26,7 +26,7 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Reply> 
 }
 
 async fn read_body(response: &mut Response, limit: usize) -> Result<Bytes> {
-    let too_large = || Error::UpstreamInvalid(format!("a body of more than {limit} bytes").into());
+    let too_large = || Error::UpstreamUnfit(format!("a body of more than {limit} bytes").into());
     let announced = response.content_length().unwrap_or(0);
     if announced > limit as u64 {
         return Err(too_large());

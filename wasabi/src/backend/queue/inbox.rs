@@ -157,7 +157,7 @@ impl Inbox {
             Some(b"binary") => Ok(Message::Binary(payload)),
             _ => Text::try_from(payload)
                 .map(Message::Text)
-                .map_err(|error| Error::UpstreamInvalid(error.into())),
+                .map_err(|error| Error::UpstreamUnfit(error.into())),
         })
     }
 
@@ -202,7 +202,7 @@ impl Inbox {
                 self.0.too_large.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(%id, size, max_size, "reply dropped, it is too large");
                 let error = format!("a reply of {size} bytes, of {max_size} at most");
-                let _ = waiting.send(Err(Error::UpstreamInvalid(error.into())));
+                let _ = waiting.send(Err(Error::UpstreamUnfit(error.into())));
                 return false;
             }
             if waiting.send(reply()).is_ok() {
@@ -371,7 +371,7 @@ mod tests {
         let mut waiting = inbox.register(1, 64).unwrap();
         inbox.reply_with(waiting.id, None, Bytes::from_static(b"\xff"));
         let reply = waiting.reply().await;
-        assert!(matches!(reply, Err(Error::UpstreamInvalid(_))));
+        assert!(matches!(reply, Err(Error::UpstreamUnfit(_))));
     }
 
     #[tokio::test]
@@ -387,7 +387,7 @@ mod tests {
             // Too large comes before anything that looks at the bytes.
             assert_eq!(inbox.reply_with(wire.id, None, reply.into()), fits);
             for reply in [plain.reply().await, wire.reply().await] {
-                assert_eq!(matches!(reply, Err(Error::UpstreamInvalid(_))), !fits);
+                assert_eq!(matches!(reply, Err(Error::UpstreamUnfit(_))), !fits);
             }
             assert!(!inbox.reply(wire.id, "late"));
         }

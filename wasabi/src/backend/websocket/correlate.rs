@@ -122,11 +122,11 @@ impl Exchanges {
     }
 
     /// The upstream connection is gone: no answer will come.
-    pub(super) fn lose(&mut self) {
+    pub(super) fn lose(&mut self, why: &Unreachable) {
         self.given_up.clear();
         for exchange in self.open.values_mut() {
             if let State::Sent = exchange.state {
-                exchange.state = State::Answered(Err(Unreachable::Lost));
+                exchange.state = State::Answered(Err(why.clone()));
                 exchange.request.wake_by_ref();
             }
         }

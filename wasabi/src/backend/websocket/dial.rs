@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::handshake::{
 };
 
 use super::Config;
-use crate::{Connection, connection::socket::Socket};
+use crate::{Connection, Error, backend::retry_after::retry_after, connection::socket::Socket};
 
 /// Where an upstream is.
 #[derive(Debug, Clone, Default)]
@@ -40,16 +40,40 @@ pub(super) enum DialError {
     Connect(#[source] io::Error),
     #[error("not accepted within {0:?}")]
     TimedOut(Duration),
-    #[error("the handshake was answered {0}")]
-    Refused(StatusCode),
+    #[error("the handshake was answered {status}")]
+    Refused {
+        status: StatusCode,
+        retry_after: Option<Duration>,
+    },
     #[error("the answer to the handshake is invalid: {0}")]
     Invalid(&'static str),
+    #[error("the upstream does not take the client's subprotocol")]
+    Subprotocol,
     #[error("the handshake failed: {0}")]
     Broken(#[from] io::Error),
     #[error("the handshake cannot be built: {0}")]
     Request(#[from] http::Error),
     #[error("the dialler panicked")]
     Panicked,
+}
+
+impl From<&Arc<DialError>> for Error {
+    fn from(error: &Arc<DialError>) -> Self {
+        match **error {
+            DialError::Refused {
+                status,
+                retry_after,
+            } => Self::UpstreamStatus {
+                status,
+                retry_after,
+                seen: false,
+            },
+            // What the client has asked for.
+            DialError::Subprotocol => Self::UpstreamUnfit(Arc::clone(error).into()),
+            DialError::Request(_) => Self::Internal(Arc::clone(error).into()),
+            _ => Self::UpstreamUnreachable(Arc::clone(error).into()),
+        }
+    }
 }
 
 impl Target {
@@ -235,8 +259,14 @@ fn head_of(request: &Request<()>) -> Vec<u8> {
 }
 
 fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError> {
+    if response.status().is_success() {
+        return Err(DialError::Invalid("it speaks HTTP only"));
+    }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(DialError::Refused(response.status()));
+        return Err(DialError::Refused {
+            status: response.status(),
+            retry_after: retry_after(response.headers()),
+        });
     }
     let headers = response.headers();
     let is = |name, token: &str| {
@@ -260,7 +290,7 @@ fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError
         return Err(DialError::Invalid("it uses an extension"));
     }
     if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != request.get(header::SEC_WEBSOCKET_PROTOCOL) {
-        return Err(DialError::Invalid("it has another subprotocol"));
+        return Err(DialError::Subprotocol);
     }
     Ok(())
 }

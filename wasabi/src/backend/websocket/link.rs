@@ -18,7 +18,7 @@ use super::{
     upstream,
 };
 use crate::{
-    Close, Connection, Error, Message, Reply, Result, TrySendError,
+    Close, CloseCode, Connection, Error, Message, Reply, Result, TrySendError,
     connection::socket::{Failure, Incoming, Socket},
     parser::IdAt,
 };
@@ -69,22 +69,54 @@ struct Place {
     request: Waker,
 }
 
-/// Why a message did not reach the upstream.
+/// Why a message did not reach the upstream, or no answer came.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Unreachable {
     #[error(transparent)]
     Dial(Arc<DialError>),
+    /// Before the message was sent.
     #[error("the upstream connection was lost")]
     Lost,
+    #[error("the upstream connection was lost after the message was sent")]
+    Cut,
     #[error("not connected again within {0:?}")]
     TimedOut(Duration),
-    #[error("the upstream connection is closed")]
-    Closed,
+    /// The upstream has closed the connection.
+    #[error("the upstream closed the connection: {0}")]
+    Closed(Close),
+    /// It broke a rule, and was told this.
+    #[error("the upstream broke a rule: {0}")]
+    Broken(Close),
+    /// The client's connection has ended.
+    #[error("the client's connection is closed")]
+    Ended,
+}
+
+impl Unreachable {
+    /// The same for a message that has been sent.
+    pub(super) fn after_sending(self) -> Self {
+        match self {
+            Self::Lost => Self::Cut,
+            why => why,
+        }
+    }
 }
 
 impl From<Unreachable> for Error {
     fn from(why: Unreachable) -> Self {
-        Self::UpstreamUnreachable(Box::new(why))
+        match why {
+            Unreachable::Dial(error) => (&error).into(),
+            Unreachable::Lost | Unreachable::TimedOut(_) => Self::UpstreamUnreachable(why.into()),
+            Unreachable::Cut => Self::UpstreamLost(why.into()),
+            Unreachable::Closed(close) => Self::UpstreamClosed(close),
+            // A client can ask for what is too large, or not text.
+            Unreachable::Broken(Close {
+                code: CloseCode::TOO_BIG | CloseCode::INVALID_PAYLOAD,
+                ..
+            }) => Self::UpstreamUnfit(why.into()),
+            Unreachable::Broken(_) => Self::UpstreamInvalid(why.into()),
+            Unreachable::Ended => Self::Closing,
+        }
     }
 }
 
@@ -123,7 +155,7 @@ impl Link {
         }
         let serving = upstream::run(Arc::clone(self), connection.clone());
         if !connection.accompany(Box::pin(serving)) {
-            self.end(Unreachable::Closed);
+            self.end(Unreachable::Ended);
         }
     }
 
@@ -182,7 +214,7 @@ impl Link {
                 }
                 return match written {
                     Ok(()) => Ok(None),
-                    Err(_) => Err(Unreachable::Lost),
+                    Err(_) => Err(Unreachable::Cut),
                 };
             }
             Phase::Open(_) => {}
@@ -227,10 +259,10 @@ impl Link {
     }
 
     /// There is none, for now.
-    pub(super) fn reconnect(&self) {
+    pub(super) fn reconnect(&self, why: Unreachable) {
         let mut state = self.lock();
         state.phase = Phase::Connecting;
-        state.exchanges.lose();
+        state.exchanges.lose(&why.after_sending());
     }
 
     /// Nothing could be reached: those that wait learn of it, the next message tries again.
@@ -240,11 +272,14 @@ impl Link {
         state.fail_while(|_| true, &why);
     }
 
-    /// Nothing is forwarded from now on. Returns the upstream connection if there is one.
+    /// Nothing is forwarded from now on. Returns the upstream connection if there is one. What ended it first is why.
     pub(super) fn end(&self, why: Unreachable) -> Option<Socket<Io>> {
         let mut state = self.lock();
+        if let Phase::Ended(_) = state.phase {
+            return None;
+        }
         state.fail_while(|_| true, &why);
-        state.exchanges.lose();
+        state.exchanges.lose(&why.clone().after_sending());
         match mem::replace(&mut state.phase, Phase::Ended(why)) {
             Phase::Open(socket) => Some(socket),
             _ => None,

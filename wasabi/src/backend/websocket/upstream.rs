@@ -21,8 +21,9 @@ use super::{
     reconnect::Delays,
 };
 use crate::{
-    Close, CloseCode, Connection,
+    Close, CloseCode, Connection, Error, Fault,
     connection::socket::{Failure, Socket},
+    error::is_about_the_upstream,
 };
 
 /// A connection that lasted so long makes up for the attempts before it.
@@ -46,11 +47,11 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 let opened = Instant::now();
                 let serving = AssertUnwindSafe(serve(&link, &connection, closed.as_mut()));
                 match serving.catch_unwind().await.unwrap_or_else(|_| {
-                    link.reconnect(); // without the stream that panicked
-                    End::Upstream(lost(), Kind::Restart)
+                    link.reconnect(Unreachable::Lost); // without the stream that panicked
+                    End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
                 }) {
                     End::Client(close) => {
-                        if let Some(mut socket) = link.end(Unreachable::Closed)
+                        if let Some(mut socket) = link.end(Unreachable::Ended)
                             && socket.close(&for_upstream(close)).is_ok()
                         {
                             finish(socket).await;
@@ -63,41 +64,52 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                             CloseCode::INTERNAL,
                             "upstream sent an invalid message",
                         ));
-                        if let Some(socket) = link.end(Unreachable::Lost) {
+                        if let Some(socket) = link.end(Unreachable::Broken(why.clone())) {
                             reject(socket, &why).await;
                         }
                         return;
                     }
-                    End::Upstream(close, kind) => {
+                    End::Upstream(close, why, kind) => {
                         tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
                         if kind == Kind::Final || config.reconnect.is_none() {
                             connection.close(close);
-                            if let Some(socket) = link.end(Unreachable::Lost) {
+                            if let Some(socket) = link.end(why) {
                                 finish(socket).await;
                             }
                             return;
                         }
+                        link.reconnect(why);
                     }
                 }
-                link.reconnect();
                 if opened.elapsed() >= STABLE {
                     delays = None;
                 }
             }
             Some(Err(error)) => {
-                tracing::warn!(connection = %connection.id(), %error, "upstream cannot be reached");
-                if delays.is_none() {
-                    let why = Unreachable::Dial(Arc::new(error));
-                    if config.close_on_failed_dial {
-                        connection.close(Close::new(
-                            CloseCode::BAD_GATEWAY,
-                            "upstream cannot be reached",
-                        ));
+                let error = Arc::new(error);
+                let verdict = Error::from(&error);
+                let is_final = verdict.fault() == Fault::Request;
+                if is_final {
+                    tracing::debug!(connection = %connection.id(), %error, "upstream refuses the client");
+                } else {
+                    tracing::warn!(connection = %connection.id(), %error, "upstream cannot be reached");
+                }
+                let why = Unreachable::Dial(error);
+                let reason = || verdict.client_message().into_owned();
+                if delays.is_some() {
+                    // It would refuse the client again.
+                    if is_final {
+                        connection.close(Close::new(CloseCode::INTERNAL, reason()));
                         link.end(why);
-                    } else {
-                        end_on_drop.0 = None; // the next message has another companion
-                        link.fail(why);
+                        return;
                     }
+                } else if config.close_on_failed_dial {
+                    connection.close(Close::new(CloseCode::BAD_GATEWAY, reason()));
+                    link.end(why);
+                    return;
+                } else {
+                    end_on_drop.0 = None; // the next message has another companion
+                    link.fail(why);
                     return;
                 }
             }
@@ -108,6 +120,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
         };
         let Some(delay) = next else {
             connection.close(lost());
+            link.end(Unreachable::Lost);
             return;
         };
         if while_waiting(&link, closed.as_mut(), sleep(delay))
@@ -149,8 +162,8 @@ async fn while_waiting<F: Future>(
 enum End {
     /// The client's connection has ended like this.
     Client(Close),
-    /// The upstream is gone, and this is what the client is told if it is told.
-    Upstream(Close, Kind),
+    /// The upstream is gone, and this is what the client is told if it is told, and what requests are.
+    Upstream(Close, Unreachable, Kind),
     /// The upstream broke a rule, and is told this.
     Broken(Close),
 }
@@ -179,7 +192,7 @@ async fn serve(
                 return Poll::Ready(Ok(event));
             }
             if stall.poll(cx, blocked, link.config.send_timeout).is_ready() {
-                return Poll::Ready(Err(End::Upstream(lost(), Kind::Restart)));
+                return Poll::Ready(Err(End::Upstream(lost(), Unreachable::Lost, Kind::Restart)));
             }
             Poll::Pending
         })
@@ -212,7 +225,9 @@ async fn serve(
 
 fn failed(failure: Failure) -> End {
     match failure {
-        Failure::Closed | Failure::Broken(_) => End::Upstream(lost(), Kind::Restart),
+        Failure::Closed | Failure::Broken(_) => {
+            End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
+        }
         Failure::Rule(why) => End::Broken(why),
     }
 }
@@ -223,13 +238,14 @@ fn lost() -> Close {
 
 /// What the client learns of the upstream's close.
 fn for_client(close: Close) -> End {
-    let kind = match close.code.as_u16() {
-        1001 | 1005 | 1006 | 1011..=1013 => Kind::Restart,
-        _ => Kind::Final,
+    let kind = match is_about_the_upstream(&close) {
+        true => Kind::Restart,
+        false => Kind::Final,
     };
+    let why = Unreachable::Closed(close.clone());
     let says_nothing = close.code == CloseCode::PROTOCOL_ERROR
         || CloseCode::try_from(close.code.as_u16()).is_err();
-    End::Upstream(if says_nothing { lost() } else { close }, kind)
+    End::Upstream(if says_nothing { lost() } else { close }, why, kind)
 }
 
 /// What the upstream learns of the client's end.
@@ -328,7 +344,10 @@ struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
         if let Some((link, connection)) = self.0 {
-            link.end(Unreachable::Closed);
+            link.end(match std::thread::panicking() {
+                true => Unreachable::Lost,
+                false => Unreachable::Ended,
+            });
             if !std::thread::panicking() {
                 return; // it has been decided how the client ends
             }

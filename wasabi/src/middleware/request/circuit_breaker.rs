@@ -12,7 +12,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Error, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER};
+use crate::{
+    Error, Fault, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER,
+    error::upstream_failed,
+};
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
 ///
@@ -26,10 +29,11 @@ use crate::{Error, Middleware, Next, Reply, Request, Result, connection::driver:
 /// go by their names: under one value for several channels, the `_` of all of them are one route. Put a breaker
 /// around a single node of a `balance` to have one for the node.
 ///
-/// A failure is a failure of the upstream: it cannot be reached, does not answer in time, answers with a status from
-/// 500 to 599 or with something invalid. [`when`](Self::when) decides otherwise. Any other answer counts as success,
-/// since the upstream has given it. A request that is cancelled, because its client has gone, says nothing about the
-/// upstream and is not counted, nor is one that was refused by a limit on its way. For a
+/// A failure is what is the upstream's [fault](Error::fault): it cannot be reached, breaks off, does not answer in time,
+/// answers with a status from 500 to 599, or breaks its protocol. [`when`](Self::when) decides otherwise. Any other answer
+/// counts as success, since the upstream has given it. What one client can bring about says nothing about the upstream
+/// and is not counted: a request that is cancelled, invalid, or refused by a limit on its way, or whose answer is too
+/// large to be passed on. For a
 /// [`Timeout`](super::Timeout) to count, it must be inside: around a breaker it is a cancellation. Inside of
 /// a [`Retry`](super::Retry) each try counts.
 ///
@@ -125,7 +129,7 @@ impl<P> CircuitBreaker<P> {
 const MOST_REMEMBERED: usize = 1_000_000;
 
 fn is_failure(error: &Error) -> bool {
-    error.is_transient() || matches!(error, Error::UpstreamInvalid(_))
+    error.fault() == Fault::Upstream
 }
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
@@ -133,13 +137,9 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
         let ticket = self.admit(req.route()).ok_or(Error::BreakerOpen)?;
         let outcome = next.run(req).await;
         match &outcome {
-            Ok(_) => ticket.finish(false),
             Err(error) if (self.when)(error) => ticket.finish(true),
-            // The request has not come as far as the upstream.
-            Err(
-                Error::Overloaded | Error::RateLimited { .. } | Error::BreakerOpen | Error::Closing,
-            ) => drop(ticket),
-            Err(_) => ticket.finish(false),
+            _ if upstream_failed(&outcome).is_some() => ticket.finish(false),
+            _ => drop(ticket),
         }
         outcome
     }

@@ -8,7 +8,7 @@ use crate::{Error, IntoReply, Middleware, Next, Reply, Request, Result};
 /// use wasabi::{Error, middleware::request::ErrorHandler, prelude::*};
 ///
 /// let sold_out = ErrorHandler::new(|req: &Request, error: Error| match error {
-///     Error::UpstreamStatus(status) if status.as_u16() == 409 => {
+///     Error::UpstreamStatus { status, .. } if status.as_u16() == 409 => {
 ///         Ok(format!("{} is sold out", req.key()))
 ///     }
 ///     error => Err(error),

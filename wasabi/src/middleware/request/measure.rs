@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
 use self::metrics::Metrics;
-use crate::{Error, Middleware, Next, Reply, Request, Result};
+use crate::{Error, Fault, Middleware, Next, Reply, Request, Result};
 
 /// Tells a function how each request went, or counts it in the metrics of the process.
 ///
@@ -74,6 +74,15 @@ impl<'a> Outcome<'a> {
             Self::Cancelled => "cancelled",
         }
     }
+
+    /// Whose fault it is; `None` where nothing failed, or it is not known because nobody waits any longer.
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Replied | Self::Cancelled => None,
+            Self::Failed(error) => Some(error.fault()),
+            Self::Panicked => Some(Fault::Gateway),
+        }
+    }
 }
 
 impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
@@ -88,7 +97,8 @@ impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
 impl Measure<Metrics> {
     /// Counts requests in the process's [metrics](https://docs.rs/metrics):
     ///
-    /// * counter `wasabi_requests_total` by `route` and `outcome` (`ok`, the code of the error, `cancelled`)
+    /// * counter `wasabi_requests_total` by `route`, `outcome` (`ok`, the code of the error, `cancelled`) and `fault`: whose
+    ///   it is (`none`, `request`, `upstream`, `gateway`; see [`Error::fault`])
     /// * histogram `wasabi_request_duration_seconds` by `route`
     /// * gauge `wasabi_requests_in_flight` by `route`
     ///

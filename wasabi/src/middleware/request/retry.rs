@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{Error, Middleware, Next, Reply, Request, Result, UpstreamFailure};
+use crate::{Error, Middleware, Next, Reply, Request, Resend, Result};
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
@@ -14,11 +14,14 @@ use crate::{Error, Middleware, Next, Reply, Request, Result, UpstreamFailure};
 ///
 /// * **What is retried:** failures of the upstream that may be gone the next time
 ///   ([`Error::is_transient`]): it cannot be reached, breaks off, does not answer in time, answers with a status from
-///   500 to 599. [`when`](Self::when) decides otherwise. The upstream may have done what it was asked to and failed
-///   after that: for what must not happen twice, such as an order, there is [`if_not_sent`](Self::if_not_sent).
+///   500 to 599, or with 429 and `Retry-After`. [`when`](Self::when) decides otherwise. The upstream may have done what it
+///   was asked to and failed after that: for what must not happen twice, such as an order, there is
+///   [`if_not_sent`](Self::if_not_sent).
 /// * **Pauses** are random, between half and all of the nominal delay, so that clients that failed together do not
 ///   come back together. The nominal delay of [`exponential`](Self::exponential) doubles with each retry up to
-///   [`max_delay`](Self::max_delay), that of [`linear`](Self::linear) stays.
+///   [`max_delay`](Self::max_delay), that of [`linear`](Self::linear) stays. Where the error says when to come back
+///   ([`Error::retry_after`]), the pause comes after that time. When that is longer than
+///   [`max_retry_after`](Self::max_retry_after), there is no retry, and the client is told the time.
 /// * **The budget** keeps retries from multiplying the load on an upstream that is down: over the last 10 seconds
 ///   there are at most 20 retries per 100 requests, on top of 10 per second that are always allowed. See
 ///   [`budget`](Self::budget). It is one for everything that the value, or a clone of it, is put around.
@@ -40,6 +43,7 @@ pub struct Retry<P = fn(&Error) -> bool> {
     delay: Duration,
     factor: f32,
     max_delay: Duration,
+    max_retry_after: Duration,
     when: P,
     budget: Option<Arc<TpsBudget>>,
 }
@@ -62,6 +66,7 @@ impl Retry {
             delay,
             factor,
             max_delay: Duration::from_secs(30).max(delay),
+            max_retry_after: Duration::from_secs(10),
             when: Error::is_transient,
             budget: Some(budget(0.2)),
         }
@@ -76,6 +81,14 @@ impl<P> Retry<P> {
         self
     }
 
+    /// The longest time that an upstream may ask for by its `Retry-After`, 10 s if not set. A request that would have to
+    /// wait longer holds its place for nothing: it fails at once instead.
+    #[must_use]
+    pub fn max_retry_after(mut self, longest: Duration) -> Self {
+        self.max_retry_after = longest;
+        self
+    }
+
     /// Retries what this function says, instead of transient failures of the upstream.
     #[must_use]
     pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> Retry<Q> {
@@ -85,6 +98,7 @@ impl<P> Retry<P> {
             delay: self.delay,
             factor: self.factor,
             max_delay: self.max_delay,
+            max_retry_after: self.max_retry_after,
             budget: self.budget,
         }
     }
@@ -124,8 +138,7 @@ impl<P> Retry<P> {
 }
 
 fn was_not_sent(error: &Error) -> bool {
-    let failure = error.upstream_failure();
-    failure.is_some_and(UpstreamFailure::was_not_sent)
+    error.is_transient() && error.resend() == Resend::Safe
 }
 
 fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
@@ -148,7 +161,8 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            if !(self.when)(&error) {
+            let retry_after = error.retry_after().unwrap_or_default();
+            if !(self.when)(&error) || retry_after > self.max_retry_after {
                 return Err(error);
             }
             let Some(delay) = delays.get_or_insert_with(|| self.delays()).next() else {
@@ -162,6 +176,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
                 tracing::debug!(route = req.route(), %error, "no retry: the budget is used up");
                 return Err(error);
             }
+            let delay = retry_after.saturating_add(delay);
             tracing::debug!(route = req.route(), %error, ?delay, "retry");
             tokio::time::sleep(delay).await;
         }
@@ -195,7 +210,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     fn status(code: u16) -> Error {
-        Error::UpstreamStatus(StatusCode::from_u16(code).expect("a status"))
+        Error::upstream_status(StatusCode::from_u16(code).expect("a status"))
     }
 
     #[tokio::test(start_paused = true)]
@@ -275,6 +290,30 @@ mod tests {
             let chain = Stack::new(Retry::linear(1, MS), inner.clone());
             let outcome = chain.call(request("k", ""), &()).await;
             assert_eq!(inner.count(), tries, "{outcome:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_says_when_to_come_back_is_not_asked_before() {
+        for (seconds, tries) in [(3, 2), (10, 2), (11, 1)] {
+            let after = Duration::from_secs(seconds);
+            let inner = backend(async |nth, _| match nth {
+                0 => Err(Error::UpstreamStatus {
+                    status: StatusCode::TOO_MANY_REQUESTS,
+                    retry_after: Some(after),
+                    seen: true,
+                }),
+                _ => Ok(Reply::none()),
+            });
+            let chain = Stack::new(Retry::linear(3, 100 * MS), inner.clone());
+            let started = Instant::now();
+            let outcome = chain.call(request("k", ""), &()).await;
+            assert_eq!((outcome.is_ok(), inner.count()), (tries == 2, tries));
+            let waited = started.elapsed();
+            match tries {
+                1 => assert_eq!(waited, Duration::ZERO),
+                _ => assert!(waited > after && waited < after + 200 * MS, "{waited:?}"),
+            }
         }
     }
 

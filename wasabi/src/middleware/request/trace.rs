@@ -7,6 +7,8 @@ use {
     crate::trace_context, opentelemetry::trace::Status, tracing_opentelemetry::OpenTelemetrySpanExt,
 };
 
+#[cfg(feature = "otel")]
+use crate::Fault;
 use crate::{Error, Middleware, Next, Reply, Request, Result};
 
 /// Puts each request into a [tracing](https://docs.rs/tracing) span.
@@ -118,11 +120,7 @@ impl Middleware for Trace {
 /// Whether it is the gateway or an upstream that failed, and not the client.
 #[cfg(feature = "otel")]
 fn is_failure(error: &Error) -> bool {
-    let own = matches!(
-        error,
-        Error::BreakerOpen | Error::Internal(_) | Error::Overloaded
-    );
-    own || error.upstream_failure().is_some()
+    error.fault() != Fault::Request
 }
 
 struct Ending {

@@ -22,10 +22,12 @@ fn obedient()
             match req.message().as_text() {
                 Some("ok") => Ok(Reply::none()),
                 Some("hang") => pending().await,
+                Some("unknown") => Err(Error::upstream_status(StatusCode::NOT_FOUND)),
                 Some("bad") => Err(Error::bad_request("no")),
                 Some("full") => Err(Error::Overloaded),
-                Some("invalid") => Err(Error::UpstreamInvalid("no UTF-8".into())),
-                _ => Err(Error::UpstreamStatus(StatusCode::INTERNAL_SERVER_ERROR)),
+                Some("invalid") => Err(Error::UpstreamInvalid("no HTTP".into())),
+                Some("unfit") => Err(Error::UpstreamUnfit("too large".into())),
+                _ => Err(Error::upstream_status(StatusCode::INTERNAL_SERVER_ERROR)),
             }
         }
         .boxed()
@@ -64,6 +66,24 @@ async fn an_answer_that_is_none_is_a_failure() {
     assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
     assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
     assert_eq!(ask(&chain, "ok").await, "breaker_open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_client_can_bring_about_neither_opens_nor_closes_it() {
+    let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
+    for text in ["unfit", "bad", "full"] {
+        for _ in 0..5 {
+            assert_ne!(ask(&chain, text).await, "breaker_open", "{text}");
+        }
+        // Nor does it make up for a failure.
+        assert_eq!(ask(&chain, "fail").await, "upstream_status");
+        assert_ne!(ask(&chain, text).await, "breaker_open", "{text}");
+        assert_eq!(ask(&chain, "fail").await, "upstream_status");
+        assert_eq!(ask(&chain, "ok").await, "breaker_open", "{text}");
+        advance(PAUSE).await;
+        assert_ne!(ask(&chain, text).await, "breaker_open", "{text}");
+        assert_eq!(ask(&chain, "ok").await, "ok", "{text}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,7 +155,7 @@ async fn timeouts_inside_are_failures() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_of_the_upstream_is_no_failure_and_a_refusal_on_the_way_says_nothing() {
     let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
-    for text in ["fail", "bad", "fail", "bad", "bad"] {
+    for text in ["fail", "unknown", "fail", "unknown", "unknown"] {
         assert_ne!(ask(&chain, text).await, "breaker_open");
     }
     for text in ["fail", "full", "fail"] {

@@ -8,6 +8,7 @@ use std::{
 use metrics::{Counter, Gauge, Histogram, Unit};
 
 use super::{Measured, Outcome, Record};
+use crate::Fault;
 
 /// Counts requests in the process's metrics.
 #[derive(Clone)]
@@ -23,7 +24,8 @@ pub struct Route {
     duration: Histogram,
     ok: Counter,
     cancelled: Counter,
-    failed: RwLock<HashMap<Box<str>, Counter>>,
+    /// By code; a status is one code, and may be the fault of either side.
+    failed: RwLock<HashMap<Box<str>, Vec<(Fault, Counter)>>>,
 }
 
 const REQUESTS: &str = "wasabi_requests_total";
@@ -55,7 +57,7 @@ impl Metrics {
 }
 
 fn describe() {
-    metrics::describe_counter!(REQUESTS, "requests by route and outcome");
+    metrics::describe_counter!(REQUESTS, "requests by route, outcome and whose fault it is");
     metrics::describe_histogram!(DURATION, Unit::Seconds, "how long requests took");
     metrics::describe_gauge!(IN_FLIGHT, "requests that are being answered");
 }
@@ -66,28 +68,36 @@ impl Route {
             name,
             in_flight: metrics::gauge!(IN_FLIGHT, "route" => name),
             duration: metrics::histogram!(DURATION, "route" => name),
-            ok: requests(name, "ok"),
-            cancelled: requests(name, "cancelled"),
+            ok: requests(name, "ok", None),
+            cancelled: requests(name, "cancelled", None),
             failed: RwLock::default(),
         }
     }
 
-    fn failed(&self, code: &str) {
+    fn failed(&self, code: &str, fault: Fault) {
+        let is_it = |counter: &&(Fault, Counter)| counter.0 == fault;
         let known = self.failed.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(counter) = known.get(code) {
+        if let Some((_, counter)) = known
+            .get(code)
+            .and_then(|counters| counters.iter().find(is_it))
+        {
             return counter.increment(1);
         }
         drop(known);
         let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
-        let counter = failed
-            .entry(code.into())
-            .or_insert_with(|| requests(self.name, code));
+        let counters = failed.entry(code.into()).or_default();
+        if let Some((_, counter)) = counters.iter().find(is_it) {
+            return counter.increment(1);
+        }
+        let counter = requests(self.name, code, Some(fault));
         counter.increment(1);
+        counters.push((fault, counter));
     }
 }
 
-fn requests(route: &'static str, outcome: &str) -> Counter {
-    metrics::counter!(REQUESTS, "route" => route, "outcome" => outcome.to_owned())
+fn requests(route: &'static str, outcome: &str, fault: Option<Fault>) -> Counter {
+    let (outcome, fault) = (outcome.to_owned(), fault.map_or("none", Fault::as_str));
+    metrics::counter!(REQUESTS, "route" => route, "outcome" => outcome, "fault" => fault)
 }
 
 impl Record for Metrics {
@@ -105,7 +115,7 @@ impl Record for Metrics {
         match measured.outcome {
             Outcome::Replied => route.ok.increment(1),
             Outcome::Cancelled => route.cancelled.increment(1),
-            outcome => route.failed(outcome.code()),
+            outcome => route.failed(outcome.code(), outcome.fault().unwrap_or(Fault::Gateway)),
         }
     }
 }
@@ -115,6 +125,7 @@ mod tests {
     use std::time::Duration;
 
     use futures_util::FutureExt;
+    use http::StatusCode;
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
     use crate::{
@@ -133,6 +144,9 @@ mod tests {
                 0 | 1 => Ok(Reply::none()),
                 2 => Err(Error::NoRoute),
                 3 => Err(Error::new("sold_out", "")),
+                5 => Err(Error::upstream_status(StatusCode::UNAUTHORIZED)),
+                6 => Err(Error::upstream_status(StatusCode::BAD_GATEWAY)),
+                7 => Err(Error::upstream_status(StatusCode::NOT_FOUND)),
                 _ => std::future::pending().await,
             });
             let chain = Stack::new(Measure::metrics(), inner);
@@ -144,7 +158,7 @@ mod tests {
                 });
                 Box::pin(chain.call(req, &()))
             };
-            for _ in 0..5 {
+            for _ in 0..8 {
                 let _ = call().now_or_never();
             }
             let mut running = call();
@@ -171,12 +185,14 @@ mod tests {
         }
         seen.sort();
         let expected = [
-            "wasabi_request_duration_seconds{route=r} 5 values",
+            "wasabi_request_duration_seconds{route=r} 8 values",
             "wasabi_requests_in_flight{route=r} 1",
-            "wasabi_requests_total{route=r,outcome=cancelled} 1",
-            "wasabi_requests_total{route=r,outcome=no_route} 1",
-            "wasabi_requests_total{route=r,outcome=ok} 2",
-            "wasabi_requests_total{route=r,outcome=sold_out} 1",
+            "wasabi_requests_total{route=r,outcome=cancelled,fault=none} 1",
+            "wasabi_requests_total{route=r,outcome=no_route,fault=request} 1",
+            "wasabi_requests_total{route=r,outcome=ok,fault=none} 2",
+            "wasabi_requests_total{route=r,outcome=sold_out,fault=request} 1",
+            "wasabi_requests_total{route=r,outcome=upstream_status,fault=request} 2",
+            "wasabi_requests_total{route=r,outcome=upstream_status,fault=upstream} 1",
         ];
         assert_eq!(seen, expected);
     }

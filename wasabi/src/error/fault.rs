@@ -1,0 +1,223 @@
+//! Whose fault an error is, and whether its request may be sent again: decided here, and nowhere else.
+
+use http::StatusCode;
+
+use super::{Error, Result};
+use crate::{Close, Reply};
+
+/// Whose fault an [`Error`] is, by [`Error::fault`].
+///
+/// Breakers and balanced groups count what is the upstream's fault, and only that: a client that asks for nonsense must
+/// not take the upstream away from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The request's or its client's: others may be answered well.
+    Request,
+    /// The upstream's: it cannot be reached, breaks off, takes too long, answers with a status from 500 to 599, says when
+    /// to come back (429 with `Retry-After`), or breaks its protocol.
+    Upstream,
+    /// The gateway's, or that of the code in it.
+    Gateway,
+}
+
+/// Whether a request that ended with an [`Error`] may be sent again, by [`Error::resend`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Resend {
+    /// Nobody has looked at it: it is safe to send it again, whatever it does.
+    Safe,
+    /// It may have been carried out. What must not happen twice is not sent again.
+    MayRepeat,
+    /// It would end in the same way.
+    Pointless,
+}
+
+impl Fault {
+    /// `request`, `upstream` or `gateway`: for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Upstream => "upstream",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+impl Error {
+    /// Whose fault this is.
+    ///
+    /// ```
+    /// use wasabi::{Error, Fault, StatusCode};
+    ///
+    /// let refused = Error::upstream_status(StatusCode::UNAUTHORIZED);
+    /// assert_eq!(refused.fault(), Fault::Request);
+    /// let broken = Error::upstream_status(StatusCode::BAD_GATEWAY);
+    /// assert_eq!(broken.fault(), Fault::Upstream);
+    /// ```
+    pub fn fault(&self) -> Fault {
+        self.verdict().0
+    }
+
+    /// Whether the request may be sent again.
+    pub fn resend(&self) -> Resend {
+        self.verdict().1
+    }
+
+    /// Whether this is a failure of the upstream that may be gone the next time: its [`fault`](Self::fault) is the
+    /// upstream's, and to [send the request again](Self::resend) is not pointless.
+    pub fn is_transient(&self) -> bool {
+        matches!(
+            self.verdict(),
+            (Fault::Upstream, Resend::Safe | Resend::MayRepeat)
+        )
+    }
+
+    fn verdict(&self) -> (Fault, Resend) {
+        use Fault::{Gateway, Request, Upstream};
+        use Resend::{MayRepeat, Pointless, Safe};
+        match self {
+            Self::BadRequest(_) | Self::NoRoute | Self::Application { .. } => (Request, Pointless),
+            Self::RateLimited { .. } => (Request, Safe),
+            Self::Overloaded | Self::Closing => (Gateway, Safe),
+            Self::Internal(_) => (Gateway, MayRepeat),
+            // At once, it would be refused again.
+            Self::BreakerOpen => (Upstream, Pointless),
+            Self::TimedOut(_) | Self::UpstreamLost(_) => (Upstream, MayRepeat),
+            Self::UpstreamUnreachable(_) => (Upstream, Safe),
+            Self::UpstreamStatus {
+                status,
+                retry_after,
+                seen,
+            } => {
+                let wants_a_pause =
+                    *status == StatusCode::TOO_MANY_REQUESTS && retry_after.is_some();
+                match (status.is_server_error() || wants_a_pause, seen) {
+                    (true, true) => (Upstream, MayRepeat),
+                    (true, false) => (Upstream, Safe),
+                    (false, _) => (Request, Pointless),
+                }
+            }
+            Self::UpstreamClosed(close) if is_about_the_upstream(close) => (Upstream, MayRepeat),
+            Self::UpstreamClosed(_) => (Request, MayRepeat),
+            Self::UpstreamInvalid(_) => (Upstream, Pointless),
+            Self::UpstreamUnfit(_) => (Request, Pointless),
+        }
+    }
+}
+
+/// Whether a close says how the upstream is, and not what it thinks of one client: it goes away, restarts, is too busy,
+/// fails, or says nothing.
+pub(crate) fn is_about_the_upstream(close: &Close) -> bool {
+    matches!(close.code.as_u16(), 1001 | 1005 | 1006 | 1011..=1014)
+}
+
+/// Whether the end of a request shows that the upstream fails, or that it works; `None` if neither.
+pub(crate) fn upstream_failed(outcome: &Result<Reply>) -> Option<bool> {
+    match outcome {
+        Ok(_) => Some(false),
+        Err(error) if error.fault() == Fault::Upstream => Some(true),
+        // It has answered, and may think of one client what it likes.
+        Err(Error::UpstreamStatus { .. } | Error::Application { .. }) => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::CloseCode;
+
+    fn status(code: u16) -> Error {
+        Error::upstream_status(StatusCode::from_u16(code).expect("a status"))
+    }
+
+    fn refused(code: u16, retry_after: Option<Duration>) -> Error {
+        Error::UpstreamStatus {
+            status: StatusCode::from_u16(code).expect("a status"),
+            retry_after,
+            seen: false,
+        }
+    }
+
+    fn closed(code: u16) -> Error {
+        let code = CloseCode::try_from(code).expect("a code");
+        Error::UpstreamClosed(Close::new(code, ""))
+    }
+
+    #[test]
+    fn every_error_is_somebodys_fault_and_says_whether_it_may_be_sent_again() {
+        use Fault::{Gateway, Request, Upstream};
+        use Resend::{MayRepeat, Pointless, Safe};
+        let second = Some(Duration::from_secs(1));
+        for (error, fault, resend, failed) in [
+            (Error::bad_request("no"), Request, Pointless, None),
+            (Error::NoRoute, Request, Pointless, None),
+            (Error::new("busy", "mine"), Request, Pointless, Some(false)),
+            (
+                Error::RateLimited { retry_after: None },
+                Request,
+                Safe,
+                None,
+            ),
+            (Error::Overloaded, Gateway, Safe, None),
+            (Error::Closing, Gateway, Safe, None),
+            (Error::internal("panic"), Gateway, MayRepeat, None),
+            (Error::BreakerOpen, Upstream, Pointless, Some(true)),
+            (
+                Error::TimedOut(Duration::ZERO),
+                Upstream,
+                MayRepeat,
+                Some(true),
+            ),
+            (
+                Error::UpstreamLost("reset".into()),
+                Upstream,
+                MayRepeat,
+                Some(true),
+            ),
+            (
+                Error::UpstreamUnreachable("no".into()),
+                Upstream,
+                Safe,
+                Some(true),
+            ),
+            (status(500), Upstream, MayRepeat, Some(true)),
+            (status(503), Upstream, MayRepeat, Some(true)),
+            (status(401), Request, Pointless, Some(false)),
+            (status(404), Request, Pointless, Some(false)),
+            (status(429), Request, Pointless, Some(false)),
+            (status(302), Request, Pointless, Some(false)),
+            (refused(401, None), Request, Pointless, Some(false)),
+            (refused(503, None), Upstream, Safe, Some(true)),
+            (refused(429, second), Upstream, Safe, Some(true)),
+            (closed(1008), Request, MayRepeat, None),
+            (closed(4401), Request, MayRepeat, None),
+            (closed(1000), Request, MayRepeat, None),
+            (closed(1012), Upstream, MayRepeat, Some(true)),
+            (
+                Error::UpstreamInvalid("no HTTP".into()),
+                Upstream,
+                Pointless,
+                Some(true),
+            ),
+            (
+                Error::UpstreamUnfit("too large".into()),
+                Request,
+                Pointless,
+                None,
+            ),
+        ] {
+            assert_eq!(
+                (error.fault(), error.resend()),
+                (fault, resend),
+                "{error:?}"
+            );
+            let outcome = Err(error);
+            assert_eq!(upstream_failed(&outcome), failed, "{outcome:?}");
+        }
+        assert_eq!(upstream_failed(&Ok(Reply::none())), Some(false));
+    }
+}
