@@ -43,6 +43,7 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
         ping = never,
         pong_timeout = never,
         send_timeout = never,
+        stream_idle_timeout = never,
         open_timeout = never,
         close_timeout = never,
         echo,
@@ -57,6 +58,7 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
         "ping",
         "pong_timeout",
         "send_timeout",
+        "stream_idle_timeout",
         "open_timeout",
         "close_timeout",
     ];

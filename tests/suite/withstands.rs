@@ -29,3 +29,4 @@ mod r24_http2_floods;
 mod r33_verdicts;
 mod r40_passwords;
 mod r47_paths;
+mod r45_silent_streams;

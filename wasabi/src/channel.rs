@@ -119,6 +119,7 @@ impl<S> Channel<S, Absent> {
                     ping: Some(Duration::from_secs(30)),
                     pong_timeout: None,
                     send_timeout: Duration::from_secs(10),
+                    stream_idle_timeout: Some(Duration::from_secs(60)),
                     close_timeout: Duration::from_secs(10),
                     send_queue: 256,
                     send_buffer: 1024 * 1024,
@@ -191,6 +192,17 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.send_timeout = timeout.min(FOREVER);
+        self
+    }
+
+    /// `stream_idle_timeout`: a streaming reply whose source says nothing for so long ends with the error `timed_out`,
+    /// and its source is dropped; 60 s if not set: sources that have nothing to say for a while commonly say so every
+    /// 15 to 30 s, and a client cannot tell a silent one from one that is gone. The time does not run while the client
+    /// takes nothing. With `None` a stream may be silent for ever, and keeps its place among the requests in flight.
+    #[must_use]
+    pub fn stream_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.parts.settings.stream_idle_timeout =
+            timeout.into().map(|timeout| timeout.min(FOREVER));
         self
     }
 
@@ -394,6 +406,7 @@ where
             ("ping", is_none(settings.ping)),
             ("pong_timeout", is_none(settings.pong_timeout)),
             ("send_timeout", settings.send_timeout.is_zero()),
+            ("stream_idle_timeout", is_none(settings.stream_idle_timeout)),
             ("open_timeout", settings.open_timeout.is_zero()),
             ("close_timeout", settings.close_timeout.is_zero()),
         ];

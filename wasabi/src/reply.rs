@@ -57,7 +57,8 @@ impl Reply {
     }
 
     /// A stream of messages. The request stays in flight, and counts as such, until the stream ends; it is
-    /// polled only while the client takes what is sent. An error ends it with an error reply.
+    /// polled only while the client takes what is sent. An error ends it with an error reply, and so does a source that is
+    /// silent for the channel's `stream_idle_timeout`.
     pub fn stream(messages: impl Stream<Item = Result<Message>> + Send + 'static) -> Self {
         Self(Body::Stream(Box::pin(messages)))
     }

@@ -105,6 +105,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         pong_timeout = 10s,
         open_timeout = 5s,
         send_timeout = timeout + 250us,
+        stream_idle_timeout = 1min,
         close_timeout = 100ms,
         get("/livez", || async { "ok" }),
         post("/livez", async |State(_app): State<App>| "ok"),

@@ -55,6 +55,7 @@ const SETTINGS: &[Known] = &[
     known("ping", Kind::Duration, BOTH),
     known("pong_timeout", Kind::Duration, BOTH),
     known("send_timeout", Kind::Duration, BOTH),
+    known("stream_idle_timeout", Kind::Duration, BOTH),
     known("open_timeout", Kind::Duration, BOTH),
     known("close_timeout", Kind::Duration, BOTH),
 ];

@@ -42,6 +42,7 @@ pub(crate) struct Settings {
     pub(crate) ping: Option<Duration>,
     pub(crate) pong_timeout: Option<Duration>,
     pub(crate) send_timeout: Duration,
+    pub(crate) stream_idle_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
     pub(crate) send_queue: usize,
     pub(crate) send_buffer: usize,
@@ -122,12 +123,15 @@ struct InSlot {
     reply: Option<Body>,
     /// Whether it is among those that wait for the client.
     is_held: bool,
+    /// Since when the source of a streaming reply has been silent although it was asked.
+    silent: Option<Instant>,
 }
 
 impl Tag for InSlot {
     fn clear(&mut self) {
         self.id = None;
         self.is_held = false;
+        self.silent = None;
         if let Some(reply) = self.reply.take() {
             discard(reply);
         }
@@ -152,6 +156,8 @@ struct Clock {
     looked: Instant,
     /// Pings and pongs of the client since that moment.
     control: (Instant, u32),
+    /// No streaming reply has been silent for too long before this.
+    streams: Option<Instant>,
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
@@ -195,6 +201,7 @@ where
                 pinged: None,
                 looked: now,
                 control: (now, 0),
+                streams: None,
             },
             timer: None,
             lingers: false,

@@ -53,6 +53,7 @@ impl Stage {
                 ping: pings.then_some(Duration::from_secs(30)),
                 pong_timeout: None,
                 send_timeout: Duration::from_secs(10),
+                stream_idle_timeout: Some(Duration::from_secs(60)),
                 close_timeout: Duration::from_secs(10),
                 send_queue,
                 send_buffer,

@@ -5,7 +5,10 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 
 use super::{BUDGET, Driver, discard};
 use crate::{
@@ -145,6 +148,7 @@ where
                 if let Some(slot) = self.in_flight.tag_mut(index) {
                     slot.reply = Some(body);
                     slot.is_held = true;
+                    slot.silent = None;
                     self.held.push_back(index);
                 }
                 Ok(())
@@ -167,6 +171,7 @@ where
         mut stream: ReplyStream,
     ) -> Result<(), Failure> {
         let waker = self.in_flight.waker(index).clone();
+        let mut is_silent = true;
         for _ in 0..BUDGET {
             if self.socket.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
@@ -177,9 +182,13 @@ where
             match polled {
                 Ok(Poll::Pending) => {
                     self.keep(index, stream);
+                    self.listen(index, is_silent);
                     return Ok(());
                 }
-                Ok(Poll::Ready(Some(Ok(message)))) => self.write(&message)?,
+                Ok(Poll::Ready(Some(Ok(message)))) => {
+                    is_silent = false;
+                    self.write(&message)?;
+                }
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     discard(stream);
                     return self.fail_request(index, &error);
@@ -197,6 +206,7 @@ where
         }
         // There may be more: the slot has its turn again.
         self.keep(index, stream);
+        self.listen(index, false);
         waker.wake();
         Ok(())
     }
@@ -205,6 +215,48 @@ where
         if let Some(slot) = self.in_flight.tag_mut(index) {
             slot.reply = Some(Body::Stream(stream));
         }
+    }
+
+    /// The source of a streaming reply has time until its timeout from now on, unless it was silent before, too.
+    fn listen(&mut self, index: usize, is_silent: bool) {
+        let Some(timeout) = self.settings.stream_idle_timeout else {
+            return;
+        };
+        let Some(slot) = self.in_flight.tag_mut(index) else {
+            return;
+        };
+        if slot.silent.is_none() || !is_silent {
+            let now = Instant::now();
+            slot.silent = Some(now);
+            self.clock.streams.get_or_insert(now + timeout);
+        }
+    }
+
+    /// Ends streaming replies whose sources have been silent for too long.
+    pub(super) fn end_silent_streams(&mut self, now: Instant) -> Result<(), Failure> {
+        let Some(timeout) = self.settings.stream_idle_timeout else {
+            return Ok(());
+        };
+        self.clock.streams = None;
+        for index in 0..self.in_flight.slots() {
+            let Some(slot) = self.in_flight.tag_mut(index) else {
+                continue;
+            };
+            let Some(until) = slot.silent.map(|since| since + timeout) else {
+                continue;
+            };
+            if now < until {
+                let next = self.clock.streams.map_or(until, |next| next.min(until));
+                self.clock.streams = Some(next);
+                continue;
+            }
+            slot.silent = None;
+            if let Some(stream) = slot.reply.take() {
+                discard(stream);
+            }
+            self.fail_request(index, &Error::TimedOut(timeout))?;
+        }
+        Ok(())
     }
 
     /// Answers every request that has no answer yet with an error, as long as the client takes it.

@@ -35,17 +35,28 @@ where
             Phase::Open => {
                 let expires = self.connection.outbox().expires();
                 let look = self.is_full().then(|| self.clock.looked + LOOK);
-                return [sending, self.ping_at(), self.idle_at(), expires, look]
-                    .into_iter()
-                    .flatten()
-                    .min();
+                let streams = self.clock.streams;
+                return [
+                    sending,
+                    self.ping_at(),
+                    self.idle_at(),
+                    expires,
+                    look,
+                    streams,
+                ]
+                .into_iter()
+                .flatten()
+                .min();
             }
             Phase::Opening { until }
             | Phase::Draining { until }
             | Phase::Closing { until }
             | Phase::Flushing { until } => Some(until),
         };
-        [sending, phase].into_iter().flatten().min()
+        [sending, phase, self.clock.streams]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     pub(super) fn ping_at(&self) -> Option<Instant> {
@@ -93,6 +104,11 @@ where
             let _ = self.socket.close(&close);
             self.close = Some(close);
             return Poll::Ready(());
+        }
+        if self.clock.streams.is_some_and(|at| now >= at)
+            && let Err(failure) = self.end_silent_streams(now)
+        {
+            return self.failed(failure);
         }
         match self.phase {
             Phase::Opening { until } if now >= until => {
