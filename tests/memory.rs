@@ -18,7 +18,9 @@ use tokio::{
     time::timeout,
 };
 use wasabi::prelude::*;
-use wasabi_tests::{http2::Http2, raw, serve_with, soon, told, upstream::announcing_service};
+use wasabi_tests::{
+    http_service, http2::Http2, raw, serve_with, soon, told, upstream::announcing_service,
+};
 
 const MIB: usize = 1 << 20;
 
@@ -84,6 +86,10 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
     let count = Arc::clone(&pushed);
     let reply = Bytes::from(vec![7; 32 * MIB]);
     let (announcing, sent) = announcing_service(16 * MIB).await;
+    let megabyte = Bytes::from(vec![b'x'; 1_000_000]);
+    let megabytes =
+        axum::Router::new().route("/", axum::routing::post(async move || megabyte.clone()));
+    let megabytes = http_service(megabytes).await;
     let gateway = gateway!(
         get("/livez", async || "alive"),
         channel("/echo", async |message: Message| message),
@@ -116,6 +122,7 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
             concurrency = 50,
             Http::post(format!("http://{announcing}/")).max_response_size(16MiB),
         ),
+        channel("/megabytes", Http::post(format!("{megabytes}/"))),
         channel("/reply", send_timeout = 1s, move || {
             let reply = reply.clone();
             async { reply }
@@ -211,6 +218,26 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
         "800 MiB that an upstream only announced cost {announced} bytes"
     );
 
+    let mut asking = Vec::new();
+    let held = growth(async {
+        for _ in 0..8 {
+            let mut stream = raw::open_at(&server, "/megabytes").await;
+            let many = raw::frame(0x81, b"x").repeat(41);
+            stream.write_all(&many).await.expect("write");
+            asking.push(stream);
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    })
+    .await;
+    let with_them = resident();
+    drop(asking);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let given_back = with_them.saturating_sub(resident());
+    assert!(
+        held < 8 * 8 * MIB,
+        "8 times 41 megabytes that nobody reads cost {held} bytes"
+    );
+
     let bomb = bomb();
     let mut stream = raw::open_with(&server, "/inflate", OFFER).await;
     stream.write_all(&bomb).await.expect("write");
@@ -285,6 +312,6 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
         "32 MiB on a stream that nobody reads cost {reply} bytes"
     );
     println!(
-        "grown by: pings {pings}, messages {echoes}, no requests {invalid}, streams {streams} of {taken} and {reply}, lengths {announced}, bombs {bombs}, pushes {pushes}; slowest {slowest:?}"
+        "grown by: pings {pings}, messages {echoes}, no requests {invalid}, streams {streams} of {taken} and {reply}, lengths {announced}, bombs {bombs}, pushes {pushes}, megabytes {held} of which {given_back} went back; slowest {slowest:?}"
     );
 }

@@ -231,8 +231,13 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `send_buffer`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client,
-    /// 1 MiB if not set.
+    /// `send_buffer`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client, and how many
+    /// of replies; 1 MiB if not set. A client that has so many bytes of replies to take makes its upstreams wait: bodies of
+    /// HTTP services are read no further, beyond 16 KiB of each, and neither are answers of a WebSocket upstream that are
+    /// matched by id. Before that, replies that are being read have so many bytes together, or are one reply. A reply that
+    /// waited until the upstream's timeout is `overloaded`. What functions and queues return is there already, so that it is
+    /// bounded by [`concurrency`](Self::concurrency). [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes) is for
+    /// all clients together.
     #[must_use]
     pub fn send_buffer(mut self, bytes: usize) -> Self {
         self.parts.settings.send_buffer = bytes;

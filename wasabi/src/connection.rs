@@ -4,6 +4,7 @@ pub(crate) mod attached;
 pub(crate) mod companions;
 pub(crate) mod driver;
 mod handshake;
+pub(crate) mod held;
 pub(crate) mod in_flight;
 mod intercept;
 #[cfg(all(test, wasabi_loom))]
@@ -28,6 +29,7 @@ use serde::de::DeserializeOwned;
 pub(crate) use self::handshake::Handshake;
 use self::{
     attached::{Attached, Companion},
+    held::Held,
     intercept::Intercepted,
     outbox::Outbox,
     socket::Limits,
@@ -64,6 +66,7 @@ struct Inner {
     id: ConnectionId,
     handshake: Handshake,
     outbox: Outbox,
+    held: Held,
     limits: Limits,
     attached: Attached,
 }
@@ -83,12 +86,14 @@ impl Connection {
         id: ConnectionId,
         handshake: Handshake,
         outbox: Outbox,
+        held: Held,
         limits: Limits,
     ) -> Self {
         let inner = Inner {
             id,
             handshake,
             outbox,
+            held,
             limits,
             attached: Attached::default(),
         };
@@ -314,6 +319,10 @@ impl Connection {
         &self.0.outbox
     }
 
+    pub(crate) fn held(&self) -> &Held {
+        &self.0.held
+    }
+
     /// What the channel lets its clients send.
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
@@ -345,6 +354,7 @@ impl Connection {
     /// The connection has ended like this.
     pub(crate) fn end(&self, close: Close) {
         self.0.outbox.end(close);
+        self.0.held.set_waiting(0);
         self.0.attached.end();
     }
 }

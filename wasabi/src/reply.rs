@@ -37,6 +37,17 @@ pub(crate) enum Body {
     Stream(ReplyStream),
 }
 
+impl Body {
+    /// Bytes of the messages that are there.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::One(message) => message.len(),
+            Self::Many(messages) => messages.as_slice().iter().map(Message::len).sum(),
+            Self::None | Self::Stream(_) => 0,
+        }
+    }
+}
+
 /// The messages of a reply that are not there yet. Only a streaming reply pays for the box.
 pub(crate) type ReplyStream = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
 

@@ -9,7 +9,8 @@ use http::{Extensions, HeaderMap, Uri};
 
 use crate::{
     Backend, Connection, ConnectionId, Envelope, Message, Reply, Request, Result,
-    connection::{Handshake, outbox::Outbox, socket::Limits},
+    connection::{Handshake, held::Held, outbox::Outbox, socket::Limits},
+    server::Runtime,
 };
 
 /// A connection that nobody is behind.
@@ -24,7 +25,14 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
     let limits = Limits {
         max_message_size: 32 * 1024,
     };
-    Connection::new(ConnectionId(id), handshake, Outbox::new(16, 1024), limits)
+    let held = Held::new(1024, Runtime::default());
+    Connection::new(
+        ConnectionId(id),
+        handshake,
+        Outbox::new(16, 1024),
+        held,
+        limits,
+    )
 }
 
 /// A text message with this key on this connection.

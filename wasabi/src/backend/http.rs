@@ -14,7 +14,7 @@ pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 use self::{host_limit::HostLimit, request::parse_url};
 use super::retry_after::retry_after;
-use crate::{Backend, Error, Lifecycle, Request, Result};
+use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
 ///
@@ -260,7 +260,12 @@ impl<T> Http<T> {
         }
     }
 
-    async fn exchange(&self, client: &Client, request: reqwest::Request) -> Result {
+    async fn exchange(
+        &self,
+        client: &Client,
+        request: reqwest::Request,
+        reading: &mut Reading,
+    ) -> Result {
         let _permit = self.limit.acquire(request.url().authority()).await;
         let response = client.execute(request).await?;
         if !self.accepts(response.status()) {
@@ -270,7 +275,7 @@ impl<T> Http<T> {
                 seen: true,
             });
         }
-        reply::read(response, self.max_response_size).await
+        reply::read(response, self.max_response_size, reading).await
     }
 }
 
@@ -314,9 +319,13 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
             .ready_client()
             .map_err(|mistake| Error::internal(mistake.as_str()))?;
         let request = self.request(&req)?;
+        let mut reading = Reading::new(req.connection().clone());
         drop(req);
-        match tokio::time::timeout(self.timeout, self.exchange(client, request)).await {
+        let exchange = self.exchange(client, request, &mut reading);
+        match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
+            // The upstream would have gone on: it is the client that takes too little.
+            Err(_) if reading.waits() => Err(Error::Overloaded),
             Err(_) => Err(Error::TimedOut(self.timeout)),
         }
     }

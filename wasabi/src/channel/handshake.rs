@@ -34,6 +34,7 @@ use crate::{
         Handshake,
         companions::Companions,
         driver::{Driver, Settings},
+        held::Held,
         outbox::Outbox,
         registry::Permit,
         socket::{Socket, deflate::Agreed},
@@ -161,7 +162,8 @@ where
         let expires = handshake.extensions.get().map(|Expires(time)| *time);
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
-        let connection = Connection::new(id, handshake, outbox, settings.limits);
+        let held = Held::new(settings.send_buffer, runtime.clone());
+        let connection = Connection::new(id, handshake, outbox, held, settings.limits);
         if expires.is_some() {
             connection.expire_at(expires);
         }

@@ -75,6 +75,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     pub(crate) companions: Companions,
     /// Slots whose requests go on when the client takes more, in the order in which they came to that.
     held: VecDeque<usize>,
+    held_bytes: usize,
     /// Read, but there was no free slot.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
@@ -85,6 +86,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     close: Option<Close>,
     /// Bytes handed to the socket since it last had sent everything.
     unsent: usize,
+    /// Bytes that others know to wait for the client.
+    waiting: usize,
     blocked: Option<Blocked>,
     clock: Clock,
     timer: Option<Pin<Box<Sleep>>>,
@@ -186,6 +189,7 @@ where
             in_flight: InFlight::new(settings.concurrency),
             companions: Companions::new(),
             held: VecDeque::new(),
+            held_bytes: 0,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
@@ -194,6 +198,7 @@ where
             },
             close: None,
             unsent: 0,
+            waiting: 0,
             blocked: None,
             clock: Clock {
                 heard: now,

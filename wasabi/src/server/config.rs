@@ -60,6 +60,9 @@ pub struct ServerConfig {
     /// See [`Server::max_sockets`](crate::Server::max_sockets).
     #[serde(default)]
     pub max_sockets: Option<usize>,
+    /// See [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes).
+    #[serde(default)]
+    pub max_waiting_bytes: Option<usize>,
     /// See [`Server::http2_streams`](crate::Server::http2_streams).
     #[cfg(feature = "http2")]
     #[serde(default)]
@@ -139,6 +142,9 @@ impl ServerConfig {
         }
         if let Some(sockets) = self.max_sockets {
             server = server.max_sockets(sockets);
+        }
+        if let Some(bytes) = self.max_waiting_bytes {
+            server = server.max_waiting_bytes(bytes);
         }
         #[cfg(feature = "http2")]
         if let Some(streams) = self.http2_streams {
@@ -241,6 +247,7 @@ mod tests {
             "drain_timeout": "3s",
             "drain_spread": "4s",
             "max_sockets": 5,
+            "max_waiting_bytes": 7,
             "signals": false,
         });
         let config: ServerConfig = serde_json::from_value(config).expect("a configuration");
@@ -257,6 +264,7 @@ mod tests {
         assert_eq!(server.drain_timeout.as_secs(), 3);
         assert_eq!(server.drain_spread.as_secs(), 4);
         assert_eq!(server.max_sockets, 5);
+        assert_eq!(server.max_waiting_bytes, Some(7));
         #[cfg(feature = "http2")]
         assert_eq!(server.http2_streams, 6);
         assert!(!server.signals);

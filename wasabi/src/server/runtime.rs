@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use http::StatusCode;
@@ -25,9 +25,35 @@ struct Inner {
     draining: AtomicBool,
     tasks: TaskTracker,
     live: Registry,
+    /// Bytes of replies that wait for clients, or are being read for them.
+    held: AtomicUsize,
+    /// How many there may be.
+    max_held: Option<usize>,
 }
 
 impl Runtime {
+    /// For a server whose clients' replies may have so many bytes together.
+    pub(super) fn new(max_held: Option<usize>) -> Self {
+        Self(Arc::new(Inner {
+            max_held,
+            ..Inner::default()
+        }))
+    }
+
+    /// Something that had `before` bytes has `bytes` now.
+    pub(crate) fn hold(&self, bytes: usize, before: usize) {
+        if bytes > before {
+            self.0.held.fetch_add(bytes - before, Ordering::Relaxed);
+        } else {
+            self.0.held.fetch_sub(before - bytes, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn holds_too_much(&self) -> bool {
+        let max = self.0.max_held;
+        max.is_some_and(|max| self.0.held.load(Ordering::Relaxed) >= max)
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.0.draining.load(Ordering::Acquire)
     }

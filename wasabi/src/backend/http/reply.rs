@@ -4,15 +4,19 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use reqwest::Response;
 
-use crate::{Error, Reply, Result, Text};
+use crate::{Error, Reply, Result, Text, connection::held::Reading};
 
-/// Reads a response of at most `limit` bytes.
-pub(super) async fn read(mut response: Response, limit: usize) -> Result<Reply> {
+/// Reads a response of at most `limit` bytes, as far as its client has room for it.
+pub(super) async fn read(
+    mut response: Response,
+    limit: usize,
+    reading: &mut Reading,
+) -> Result<Reply> {
     if response.status() == StatusCode::NO_CONTENT {
         return Ok(Reply::none());
     }
     let kind = Kind::of(response.headers().get(header::CONTENT_TYPE));
-    let body = read_body(&mut response, limit).await?;
+    let body = read_body(&mut response, limit, reading).await?;
     Ok(match kind {
         Kind::Binary => Reply::message(body),
         Kind::Text => Reply::message(Text::try_from(body).map_err(|error| {
@@ -25,7 +29,7 @@ pub(super) async fn read(mut response: Response, limit: usize) -> Result<Reply> 
     })
 }
 
-async fn read_body(response: &mut Response, limit: usize) -> Result<Bytes> {
+async fn read_body(response: &mut Response, limit: usize, reading: &mut Reading) -> Result<Bytes> {
     let too_large = || Error::UpstreamUnfit(format!("a body of more than {limit} bytes").into());
     let announced = response.content_length().unwrap_or(0);
     if announced > limit as u64 {
@@ -51,6 +55,7 @@ async fn read_body(response: &mut Response, limit: usize) -> Result<Bytes> {
             return Err(too_large());
         }
         append(&mut body, &chunk, most);
+        reading.has(body.len()).await?;
         next = response.chunk().await?;
     }
     Ok(body.into())

@@ -34,6 +34,8 @@ pub(super) struct Exchanges {
     /// Hashes of the ids of requests that were given up after they had been sent: an answer that comes still is
     /// not for the client, who has been told another outcome.
     given_up: VecDeque<u64>,
+    /// Bytes of the answers that their requests have not picked up.
+    bytes: usize,
     hasher: RandomState,
 }
 
@@ -80,6 +82,7 @@ impl Exchanges {
         if let Some(exchange) = self.open.get_mut(id)
             && let State::Sent = exchange.state
         {
+            self.bytes += message.len();
             exchange.state = State::Answered(Ok(message));
             exchange.request.wake_by_ref();
             return None;
@@ -108,16 +111,25 @@ impl Exchanges {
         }
     }
 
+    /// Bytes of the answers that are here.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// The request is done, or was given up.
     pub(super) fn close(&mut self, id: &Id) {
         let Some(exchange) = self.open.remove(id) else {
             return;
         };
-        if let State::Sent = exchange.state {
-            if self.given_up.len() == REMEMBERED {
-                self.given_up.pop_front();
+        match exchange.state {
+            State::Sent => {
+                if self.given_up.len() == REMEMBERED {
+                    self.given_up.pop_front();
+                }
+                self.given_up.push_back(self.hasher.hash_one(id));
             }
-            self.given_up.push_back(self.hasher.hash_one(id));
+            State::Answered(Ok(answer)) => self.bytes -= answer.len(),
+            State::Queued | State::Answered(Err(_)) => {}
         }
     }
 

@@ -44,6 +44,8 @@ struct State {
     companion: Waker,
     /// It is awake already.
     is_woken: bool,
+    /// It reads on when requests have picked up their answers.
+    waits_for_requests: bool,
 }
 
 #[expect(
@@ -132,6 +134,7 @@ impl Link {
                 next_ticket: 0,
                 companion: Waker::noop().clone(),
                 is_woken: false,
+                waits_for_requests: false,
             }),
         }
     }
@@ -328,6 +331,8 @@ impl Link {
 pub(super) enum Event {
     /// The client's send queue is full: this message waits, as interceptors have made it.
     Full(Message),
+    /// Replies wait for the client.
+    Held,
     Closed(Close),
     Failed(Failure),
 }
@@ -412,6 +417,15 @@ impl State {
             return Ok(Poll::Pending);
         };
         loop {
+            if correlate.is_some() {
+                if client.held().is_full() {
+                    return Ok(Poll::Ready(Event::Held));
+                }
+                if self.exchanges.bytes() >= client.held().limit() {
+                    self.waits_for_requests = true;
+                    return Ok(Poll::Pending);
+                }
+            }
             let Poll::Ready(incoming) = socket.poll_read() else {
                 return Ok(Poll::Pending);
             };
@@ -467,7 +481,11 @@ struct OpenExchange<'a> {
 
 impl Drop for OpenExchange<'_> {
     fn drop(&mut self) {
-        self.link.lock().exchanges.close(&self.id);
+        let mut state = self.link.lock();
+        state.exchanges.close(&self.id);
+        if mem::take(&mut state.waits_for_requests) {
+            state.wake_companion();
+        }
     }
 }
 

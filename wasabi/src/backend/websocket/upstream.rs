@@ -201,10 +201,16 @@ async fn serve(
             Err(end) => return end,
             Ok(Event::Closed(close)) => return for_client(close),
             Ok(Event::Failed(failure)) => return failed(failure),
-            Ok(Event::Full(message)) => {
+            Ok(event @ (Event::Full(_) | Event::Held)) => {
                 // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
                 stall = Stall::default();
-                let mut sending = pin!(client.outbox().send(message));
+                let mut sending = pin!(async {
+                    match event {
+                        // A client that is being closed gets nothing more.
+                        Event::Full(message) => drop(client.outbox().send(message).await),
+                        _ => client.held().room().await,
+                    }
+                });
                 let end = poll_fn(|cx| {
                     if let Poll::Ready(close) = closed.as_mut().poll(cx) {
                         return Poll::Ready(Some(End::Client(close)));
@@ -212,7 +218,7 @@ async fn serve(
                     if let Err(failure) = link.poll_write(cx) {
                         return Poll::Ready(Some(failed(failure)));
                     }
-                    sending.as_mut().poll(cx).map(|_sent| None)
+                    sending.as_mut().poll(cx).map(|()| None)
                 })
                 .await;
                 if let Some(end) = end {

@@ -14,10 +14,12 @@ use crate::{
     Result,
     connection::{
         Handshake,
+        held::Held,
         outbox::Outbox,
         socket::{HangUp, Limits, Socket},
     },
     parser::{self, Parsed},
+    server::Runtime,
 };
 
 /// What a channel would set, and a connection of it.
@@ -44,6 +46,7 @@ impl Stage {
             remote_addr: None,
         };
         let outbox = Outbox::new(send_queue, send_buffer);
+        let held = Held::new(send_buffer, Runtime::default());
         Self {
             settings: Settings {
                 limits,
@@ -58,7 +61,7 @@ impl Stage {
                 send_queue,
                 send_buffer,
             },
-            connection: Connection::new(ConnectionId(0), handshake, outbox, limits),
+            connection: Connection::new(ConnectionId(0), handshake, outbox, held, limits),
         }
     }
 

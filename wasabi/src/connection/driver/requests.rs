@@ -54,6 +54,7 @@ where
             };
             slot.is_held = false;
             if let Some(body) = slot.reply.take() {
+                self.held_bytes -= body.bytes();
                 self.reply(index, body)?;
             }
         }
@@ -146,6 +147,7 @@ where
             }
             body => {
                 if let Some(slot) = self.in_flight.tag_mut(index) {
+                    self.held_bytes += body.bytes();
                     slot.reply = Some(body);
                     slot.is_held = true;
                     slot.silent = None;
@@ -298,6 +300,7 @@ where
         }
         self.in_flight.clear();
         self.held.clear();
+        self.held_bytes = 0;
         self.ahead.clear();
         self.ahead_bytes = 0;
     }

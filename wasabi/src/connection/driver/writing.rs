@@ -108,6 +108,9 @@ where
                 result?;
                 self.unsent = 0;
                 self.blocked = None;
+                if self.waiting > 0 {
+                    self.tell_waiting(self.held_bytes);
+                }
                 Poll::Ready(())
             }
             Poll::Pending => {
@@ -120,8 +123,17 @@ where
                     let since = Instant::now();
                     self.blocked = Some(Blocked { since, written });
                 }
+                self.tell_waiting(self.unsent + self.held_bytes);
                 Poll::Pending
             }
         })
+    }
+
+    /// Others learn how many bytes the client has not taken.
+    fn tell_waiting(&mut self, bytes: usize) {
+        if bytes != self.waiting {
+            self.waiting = bytes;
+            self.connection.held().set_waiting(bytes);
+        }
     }
 }

@@ -1,0 +1,178 @@
+//! What waits for one client beside its send queue, and what is being read for it: one budget, and that of the server.
+
+use std::sync::{PoisonError, atomic::Ordering};
+
+use tokio::sync::Notify;
+
+use super::Connection;
+use crate::{
+    Error, Result,
+    server::Runtime,
+    sync::{AtomicUsize, Mutex, MutexGuard},
+};
+
+/// The replies of one connection.
+pub(crate) struct Held {
+    /// The channel's `send_buffer`.
+    limit: usize,
+    /// Replies that the client has not taken although it could have.
+    waiting: AtomicUsize,
+    state: Mutex<State>,
+    /// Readers that wait for room.
+    room: Notify,
+    server: Runtime,
+}
+
+#[derive(Default)]
+struct State {
+    /// Parts of replies that are being read from upstreams.
+    reading: usize,
+    /// One of those goes on to its end, or none would.
+    has_turn: bool,
+}
+
+/// What a reply may have before it counts, so that small ones are read without asking.
+const FREE: usize = 16 * 1024;
+
+impl Held {
+    pub(crate) fn new(limit: usize, server: Runtime) -> Self {
+        Self {
+            limit,
+            waiting: AtomicUsize::new(0),
+            state: Mutex::default(),
+            room: Notify::new(),
+            server,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// So many bytes wait for the client now.
+    pub(crate) fn set_waiting(&self, bytes: usize) {
+        let before = self.waiting.swap(bytes, Ordering::AcqRel);
+        self.server.hold(bytes, before);
+        if bytes < before {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Whether upstreams are to wait for the client.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) >= self.limit
+    }
+
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Waits until upstreams need not wait for the client any more.
+    pub(crate) async fn room(&self) {
+        loop {
+            let room = self.room.notified();
+            tokio::pin!(room);
+            // Listening starts before looking, else a change in between is missed.
+            room.as_mut().enable();
+            if !self.is_full() {
+                return;
+            }
+            room.await;
+        }
+    }
+}
+
+/// A reply that is being read from an upstream, for the client of a connection.
+pub(crate) struct Reading {
+    connection: Connection,
+    bytes: usize,
+    has_turn: bool,
+    waits: bool,
+}
+
+enum May {
+    GoOn,
+    Wait,
+    Never,
+}
+
+impl Reading {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            bytes: 0,
+            has_turn: false,
+            waits: false,
+        }
+    }
+
+    /// Whether it is the client that is waited for.
+    pub(crate) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// So many bytes of the reply are here. Waits until more may be read: for the client to take what waits for it, or for
+    /// other replies that are being read for it. `overloaded` when the server's budget is used up and the client takes
+    /// nothing.
+    pub(crate) async fn has(&mut self, bytes: usize) -> Result<()> {
+        if bytes <= FREE {
+            return Ok(());
+        }
+        let connection = self.connection.clone();
+        let held = connection.held();
+        held.lock().reading += bytes - self.bytes;
+        held.server.hold(bytes, self.bytes);
+        self.bytes = bytes;
+        loop {
+            let room = held.room.notified();
+            tokio::pin!(room);
+            room.as_mut().enable();
+            match self.may(held) {
+                May::GoOn => {
+                    self.waits = false;
+                    return Ok(());
+                }
+                May::Never => return Err(Error::Overloaded),
+                May::Wait => self.waits = true,
+            }
+            room.await;
+        }
+    }
+
+    fn may(&mut self, held: &Held) -> May {
+        let is_over = held.server.holds_too_much();
+        let waiting = held.waiting.load(Ordering::Acquire);
+        let mut state = held.lock();
+        if waiting > 0 && is_over {
+            May::Never
+        } else if waiting >= held.limit {
+            May::Wait
+        } else if self.has_turn || state.reading < held.limit && !is_over {
+            May::GoOn
+        } else if state.has_turn {
+            May::Wait
+        } else {
+            state.has_turn = true;
+            self.has_turn = true;
+            May::GoOn
+        }
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        if self.bytes == 0 {
+            return;
+        }
+        let held = self.connection.held();
+        let mut state = held.lock();
+        state.reading -= self.bytes;
+        if self.has_turn {
+            state.has_turn = false;
+        }
+        drop(state);
+        held.server.hold(0, self.bytes);
+        held.room.notify_waiters();
+    }
+}
