@@ -59,7 +59,8 @@ fn gateway(api: Api, upstream: &str) -> Gateway {
         state = api,
         channel(
             "/",
-            // Messages without a method, also those that are no JSON, are not ours to understand.
+            // Messages without a method are not ours to understand. Those that could have one for somebody else, such
+            // as a repeated one, are refused.
             parser = JsonKey::at("/method").id("/req_id").or("passthrough"),
             match key {
                 "aggregate" => with([Timeout::new(5s)], aggregate),

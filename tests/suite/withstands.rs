@@ -31,3 +31,4 @@ mod r33_verdicts;
 mod r40_passwords;
 mod r45_silent_streams;
 mod r47_paths;
+mod r39_json_of_others;

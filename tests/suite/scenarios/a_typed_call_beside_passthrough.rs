@@ -66,7 +66,10 @@ async fn a_composed_call_is_answered_and_everything_else_passes_through() {
         state = api,
         channel(
             "/",
-            parser = JsonKey::at("/method").id("/req_id").or("passthrough"),
+            parser = JsonKey::at("/method")
+                .id("/req_id")
+                .or("passthrough")
+                .not_json("passthrough"),
             match key {
                 "aggregate" => aggregate,
                 _ => WebSocket::connect(upstream.url("/")),

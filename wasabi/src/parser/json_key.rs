@@ -29,8 +29,9 @@ use crate::{Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Te
 ///   `true`). A message without a key, or with another value in its place, is answered `bad_request`, unless there
 ///   is a key for it ([`or`](Self::or)).
 /// * The id is a JSON string or number and goes back as it was written. Anything else there is no id.
-/// * Of a repeated member the last one counts, as in serde_json and in browsers, so that the gateway routes by
-///   the key that the backend will see.
+/// * Of a repeated member the last one counts, as in serde_json and in browsers. Other parsers take the first one, or
+///   do not look at the case of letters: where what is behind the gateway must see the same key, messages that can be
+///   read in two ways are refused ([`strict`](Self::strict)).
 /// * The message may be text or binary; a binary one must be UTF-8.
 /// * A message that is not JSON as a whole, or has values nested more than 128 deep, is answered `bad_request`
 ///   without an id.
@@ -43,6 +44,9 @@ pub struct JsonKey {
     key: Pointer,
     id: Option<Pointer>,
     or: Option<&'static str>,
+    not_json: Option<&'static str>,
+    /// As long as nobody has said: where there is a key for messages without one.
+    strict: Option<bool>,
 }
 
 impl JsonKey {
@@ -57,6 +61,8 @@ impl JsonKey {
             key: Pointer::new(pointer.as_ref()),
             id: None,
             or: None,
+            not_json: None,
+            strict: None,
         }
     }
 
@@ -72,8 +78,12 @@ impl JsonKey {
         self
     }
 
-    /// Messages without a key have this one, whether they are JSON or not: for gateways that answer some messages
-    /// themselves and pass on the others.
+    /// JSON messages without a key have this one: for gateways that answer some messages themselves and pass on the
+    /// others. The key is missing, or `null`.
+    ///
+    /// What is not JSON is answered `bad_request` all the same, since it may be JSON for a parser that takes more than
+    /// RFC 8259 allows, and then have a key; [`not_json`](Self::not_json) lets it pass. Messages that can be read in two
+    /// ways are refused too, as [`strict`](Self::strict) says. An array of requests, as in JSON-RPC, has no key.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -98,6 +108,50 @@ impl JsonKey {
         self
     }
 
+    /// Messages that are not JSON have this key: binary ones, text of another kind.
+    ///
+    /// Not JSON is whatever RFC 8259 does not allow, values nested more than 128 deep, and what is not UTF-8. Other
+    /// parsers are not that strict, and see a key where there is none here: in messages with a byte order mark, `NaN`, a
+    /// comment, in UTF-16. Do not lead such messages to an upstream that reads them as JSON, if any of its keys is to be
+    /// kept from clients.
+    #[must_use]
+    pub fn not_json(mut self, key: &'static str) -> Self {
+        self.not_json = Some(key);
+        self
+    }
+
+    /// Whether messages are refused, as `bad_request`, in which another parser may find another key. If not set, that
+    /// is so with [`or`](Self::or), whose messages mostly go on to an upstream, and not otherwise.
+    ///
+    /// Refused are those in which a member on the way to the key is there twice, or is written in another case
+    /// (`Method` or `METHOD` for `method`, alone or beside it), and with `or` those that have an object or an array, or
+    /// half a surrogate pair, in the place of the key.
+    ///
+    /// ```
+    /// use wasabi::JsonKey;
+    ///
+    /// // What is behind `_ => ..` may read `{"action": "quote", "Action": "admin"}` in another way.
+    /// let parser = JsonKey::at("/action").strict(true);
+    /// # drop(parser);
+    /// ```
+    #[must_use]
+    pub fn strict(mut self, strict: bool) -> Self {
+        self.strict = Some(strict);
+        self
+    }
+
+    fn is_strict(&self) -> bool {
+        self.strict.unwrap_or(self.or.is_some())
+    }
+
+    #[cold]
+    fn ambiguous(&self) -> Error {
+        Error::bad_request(format!(
+            "`{}` is there twice, or in another case",
+            self.key.as_str()
+        ))
+    }
+
     #[cold]
     fn no_key(&self) -> Error {
         Error::bad_request(format!(
@@ -111,7 +165,7 @@ impl Parser for JsonKey {
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>> {
         let text = match message {
             Message::Text(text) => text.as_str(),
-            Message::Binary(data) => match (std::str::from_utf8(data), self.or) {
+            Message::Binary(data) => match (std::str::from_utf8(data), self.not_json) {
                 (Ok(text), _) => text,
                 (Err(_), Some(key)) => return Ok(Some(Envelope::from_static(key))),
                 (Err(_), None) => {
@@ -123,16 +177,29 @@ impl Parser for JsonKey {
             Some(self.key.path()),
             self.id.as_ref().map(|pointer| pointer.path()),
         ];
-        let [key, id] = match (find(text, wanted), self.or) {
+        let strict = self.is_strict();
+        let found = match strict {
+            false => find(text, wanted),
+            true => find_strictly(text, wanted),
+        };
+        let Found {
+            values: [key, id],
+            is_ambiguous,
+        } = match (found, self.not_json) {
             (Ok(found), _) => found,
             (Err(Invalid), Some(key)) => return Ok(Some(Envelope::from_static(key))),
             (Err(Invalid), None) => return Err(not_json(text)),
         };
-        let (key, is_static, invalid) = match (key.and_then(|range| scalar(&text[range])), self.or)
-        {
-            (Some(key), _) => (key, None, None),
-            (None, Some(key)) => (Cow::Borrowed(key), Some(key), None),
-            (None, None) => (Cow::Borrowed(""), None, Some(self.no_key())),
+        let key = match key {
+            Some(range) => Place::of(&text[range]),
+            None => Place::Empty,
+        };
+        let (key, is_static, invalid) = match (key, self.or) {
+            _ if is_ambiguous => (Cow::Borrowed(""), None, Some(self.ambiguous())),
+            (Place::Key(key), _) => (key, None, None),
+            (Place::Empty, Some(key)) => (Cow::Borrowed(key), Some(key), None),
+            (Place::Other, Some(key)) if !strict => (Cow::Borrowed(key), Some(key), None),
+            _ => (Cow::Borrowed(""), None, Some(self.no_key())),
         };
         // Not by its methods: each would move all of it.
         Ok(Some(Envelope {
@@ -171,7 +238,9 @@ impl IdAt {
     /// The id, a string or a number, of a message that is JSON.
     pub(crate) fn find(&self, message: &Message) -> Option<RequestId> {
         let text = std::str::from_utf8(message.as_bytes()).ok()?;
-        let [_, id] = find(text, [None, Some(self.0.path())]).ok()?;
+        let Found {
+            values: [_, id], ..
+        } = find(text, [None, Some(self.0.path())]).ok()?;
         request_id(message, id?)
     }
 }
@@ -179,43 +248,72 @@ impl IdAt {
 /// One path for the key and one for the id; `None` where this part of the text is not on the way to it.
 type Wanted<'p> = [Option<Path<'p>>; 2];
 
-/// Where the values stand in the text.
-type Found = [Option<Range<usize>>; 2];
+/// What there is in a text.
+#[derive(Default)]
+struct Found {
+    /// Where the values stand.
+    values: [Option<Range<usize>>; 2],
+    /// A member on the way to the key is there twice, or in another case. Only a strict search looks for that.
+    is_ambiguous: bool,
+}
 
 fn find(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
+    search::<false>(text, wanted)
+}
+
+#[inline(never)]
+fn find_strictly(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
+    search::<true>(text, wanted)
+}
+
+#[inline(always)]
+fn search<const STRICT: bool>(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
     let mut found = Found::default();
     let mut scanner = Scanner::new(text);
-    walk(&mut scanner, wanted, &mut found)?;
+    walk::<STRICT>(&mut scanner, wanted, &mut found)?;
     scanner.end()?;
     Ok(found)
 }
 
 /// Reads one value. It calls itself only along a path, so no deeper than the pointers are long.
-fn walk(scanner: &mut Scanner<'_>, wanted: Wanted<'_>, found: &mut Found) -> Result<(), Invalid> {
+fn walk<const STRICT: bool>(
+    scanner: &mut Scanner<'_>,
+    wanted: Wanted<'_>,
+    found: &mut Found,
+) -> Result<(), Invalid> {
     let on_the_way = wanted.iter().flatten().any(|path| !path.is_empty());
     let start = scanner.start_of_value();
     if on_the_way && scanner.eat(b'{') {
+        let mut is_there = false;
         scanner.members(|scanner, name| {
             let inner = wanted.map(|path| path?.member(&name));
-            descend(scanner, inner, found)
+            if STRICT && let Some(to_key) = wanted[0] {
+                if inner[0].is_some() {
+                    found.is_ambiguous |= is_there;
+                    is_there = true;
+                } else {
+                    found.is_ambiguous |= to_key.differs_in_case_only(&name);
+                }
+            }
+            descend::<STRICT>(scanner, inner, found)
         })?;
     } else if on_the_way && scanner.eat(b'[') {
         scanner.elements(|scanner, index| {
             let inner = wanted.map(|path| path?.element(index));
-            descend(scanner, inner, found)
+            descend::<STRICT>(scanner, inner, found)
         })?;
     } else {
         scanner.skip_value()?;
     }
-    for (found, path) in found.iter_mut().zip(wanted) {
+    for (value, path) in found.values.iter_mut().zip(wanted) {
         if path.is_some_and(|path| path.is_empty()) {
-            *found = Some(start..scanner.position());
+            *value = Some(start..scanner.position());
         }
     }
     Ok(())
 }
 
-fn descend(
+fn descend<const STRICT: bool>(
     scanner: &mut Scanner<'_>,
     wanted: Wanted<'_>,
     found: &mut Found,
@@ -224,21 +322,38 @@ fn descend(
         return scanner.skip_value();
     }
     // What an earlier member of the same name held is void.
-    for (found, path) in found.iter_mut().zip(wanted) {
+    for (value, path) in found.values.iter_mut().zip(wanted) {
         if path.is_some() {
-            *found = None;
+            *value = None;
         }
     }
-    walk(scanner, wanted, found)
+    walk::<STRICT>(scanner, wanted, found)
 }
 
-/// A routing key from the text of a JSON value.
-fn scalar(raw: &str) -> Option<Cow<'_, str>> {
-    match raw.as_bytes().first()? {
-        b'"' if raw.as_bytes().contains(&b'\\') => serde_json::from_str(raw).ok().map(Cow::Owned),
-        b'"' => Some(Cow::Borrowed(&raw[1..raw.len() - 1])),
-        b'{' | b'[' | b'n' => None,
-        _ => Some(Cow::Borrowed(raw)),
+/// What stands in the place of a routing key.
+enum Place<'t> {
+    Key(Cow<'t, str>),
+    /// Nothing, or `null`.
+    Empty,
+    /// Something else, of which another parser may make a key.
+    Other,
+}
+
+impl<'t> Place<'t> {
+    /// From the text of a JSON value.
+    fn of(raw: &'t str) -> Self {
+        match raw.as_bytes().first() {
+            Some(b'"') if raw.as_bytes().contains(&b'\\') => {
+                match serde_json::from_str(raw).map(Cow::Owned) {
+                    Ok(key) => Self::Key(key),
+                    Err(_) => Self::Other,
+                }
+            }
+            Some(b'"') => Self::Key(Cow::Borrowed(&raw[1..raw.len() - 1])),
+            Some(b'{' | b'[') => Self::Other,
+            Some(b'n') | None => Self::Empty,
+            Some(_) => Self::Key(Cow::Borrowed(raw)),
+        }
     }
 }
 

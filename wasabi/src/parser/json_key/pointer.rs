@@ -68,9 +68,38 @@ impl<'p> Path<'p> {
         (first.name.as_bytes() == name).then_some(Path(rest))
     }
 
+    /// Whether the name is that of the next member but for the case of letters, in any way that parsers compare them.
+    pub(super) fn differs_in_case_only(self, name: &[u8]) -> bool {
+        let Some(wanted) = self.0.first().map(|token| &*token.name) else {
+            return false;
+        };
+        if name.is_ascii() && wanted.is_ascii() {
+            return name.eq_ignore_ascii_case(wanted.as_bytes()) && name != wanted.as_bytes();
+        }
+        let Ok(name) = std::str::from_utf8(name) else {
+            return false;
+        };
+        let mut chars = (name.chars(), wanted.chars());
+        loop {
+            match (chars.0.next(), chars.1.next()) {
+                (Some(one), Some(other)) if is_same_letter(one, other) => {}
+                (None, None) => return name != wanted,
+                _ => return false,
+            }
+        }
+    }
+
     /// The way on from an array to its element.
     pub(super) fn element(self, index: usize) -> Option<Path<'p>> {
         let (first, rest) = self.0.split_first()?;
         (first.index == Some(index)).then_some(Path(rest))
     }
+}
+
+/// Some parsers compare what becomes of letters in lower case, some in upper case: `k` and the sign for kelvin are the
+/// same in one, `s` and a long `s` in the other.
+fn is_same_letter(one: char, other: char) -> bool {
+    one == other
+        || one.to_lowercase().eq(other.to_lowercase())
+        || one.to_uppercase().eq(other.to_uppercase())
 }

@@ -63,17 +63,124 @@ fn messages_without_a_key_have_the_one_that_is_given_for_them() {
     for (text, key, id) in [
         (r#"{"action":"sum","id":7}"#, "sum", Some("7")),
         (r#"{"ping":1,"id":7}"#, "other", Some("7")),
-        (r#"{"action":{},"id":7}"#, "other", Some("7")),
+        (r#"{"action":null,"id":7}"#, "other", Some("7")),
         ("[]", "other", None),
-        ("not JSON", "other", None),
-        ("", "other", None),
+        ("7", "other", None),
     ] {
         let id = id.map(str::to_owned);
         assert_eq!(parse(&parser, text), Ok((key.to_owned(), id)), "{text}");
     }
-    let binary = Message::Binary(vec![0, 1, 255].into());
-    let envelope = parser.parse(&binary).expect("no error").expect("a request");
-    assert_eq!(envelope.into_test_parts().0, "other");
+}
+
+/// What somebody's JSON parser reads as a call of `sum`, and ours does not.
+fn json_of_others() -> Vec<Message> {
+    let deep = format!(
+        r#"{{"action":"sum","x":{}{}}}"#,
+        "[".repeat(200),
+        "]".repeat(200)
+    );
+    let utf_16 = r#"{"action":"sum"}"#.encode_utf16().flat_map(u16::to_le_bytes);
+    vec![
+        Message::text(deep),
+        Message::text(r#"{"action":"sum","n":NaN}"#),
+        Message::text("\u{feff}{\"action\":\"sum\"}"),
+        Message::text("{\"action\":\"sum\",\"x\":\"a\tb\"}"),
+        Message::text("{\"action\":\"sum\"}\0"),
+        Message::text("{\"action\":\"sum\"}\n{}"),
+        Message::text(r#"{"action":"sum"} // so"#),
+        Message::text(r#"{"action":"sum",}"#),
+        Message::text("{'action':'sum'}"),
+        Message::binary(b"{\"action\":\"sum\",\"x\":\"\xff\"}".to_vec()),
+        Message::binary(utf_16.collect::<Vec<_>>()),
+        Message::text("not JSON"),
+        Message::text(""),
+    ]
+}
+
+#[test]
+fn what_is_not_json_is_no_message_without_a_key() {
+    for message in json_of_others() {
+        let refused = sum().or("other").parse(&message);
+        let error = refused.expect_err("not JSON").to_string();
+        assert!(error.starts_with("bad request: "), "{message:?}: {error}");
+        let parser = sum().or("other").not_json("not JSON");
+        let envelope = parser
+            .parse(&message)
+            .expect("no error")
+            .expect("a request");
+        assert_eq!(envelope.into_test_parts().0, "not JSON", "{message:?}");
+        assert!(sum().parse(&message).is_err());
+    }
+}
+
+const AMBIGUOUS: &str = "bad request: `/action` is there twice, or in another case";
+
+#[test]
+fn a_strict_parser_refuses_what_can_be_read_in_two_ways_and_keeps_the_id() {
+    for text in [
+        r#"{"id":7,"action":"a","action":"sum"}"#,
+        r#"{"id":7,"action":"sum","action":"sum"}"#,
+        r#"{"id":7,"action":"a","\u0061ction":"sum"}"#,
+        r#"{"id":7,"Action":"sum"}"#,
+        r#"{"id":7,"ACTION":"sum","action":"a"}"#,
+        r#"{"action":"a","id":7,"aCtIoN":{}}"#,
+        r#"{"id":7,"\u0041ction":"sum"}"#,
+        "{\"id\":7,\"act\u{131}on\":\"sum\"}",
+    ] {
+        for parser in [sum().or("other"), sum().strict(true)] {
+            let refused = Err((AMBIGUOUS.to_owned(), Some("7".to_owned())));
+            assert_eq!(parse(&parser, text), refused, "{text}");
+        }
+        let lenient = parse(&sum().or("other").strict(false), text);
+        assert!(lenient.is_ok(), "{text}: {lenient:?}");
+    }
+    for kelvin in ["\u{212a}ind", "K\u{131}nd", "kIND"] {
+        let parser = JsonKey::at("/kind").strict(true);
+        assert!(parse(&parser, &format!(r#"{{"{kelvin}":"a"}}"#)).is_err());
+    }
+}
+
+#[test]
+fn a_strict_parser_looks_at_the_way_to_the_key_and_at_nothing_else() {
+    let parser = JsonKey::at("/header/action").id("/id").or("other");
+    for (text, key) in [
+        (r#"{"header":{"action":"sum","x":1,"x":2},"id":7}"#, "sum"),
+        (
+            r#"{"header":{"action":"sum"},"body":{"action":1,"Action":2},"id":7}"#,
+            "sum",
+        ),
+        (
+            r#"{"header":{"action":"sum"},"Action":1,"action":2,"id":1,"Id":2,"id":7}"#,
+            "sum",
+        ),
+        (
+            r#"{"headers":{"action":"sum"},"actions":1,"id":7}"#,
+            "other",
+        ),
+        (r#"{"header":{"actio":"sum"},"id":7}"#, "other"),
+    ] {
+        let expected = Ok((key.to_owned(), Some("7".to_owned())));
+        assert_eq!(parse(&parser, text), expected, "{text}");
+    }
+    for text in [
+        r#"{"header":{"action":"a"},"header":{"x":1}}"#,
+        r#"{"header":{"x":1},"HEADER":{"action":"sum"}}"#,
+        r#"{"header":{"action":"a","action":"sum"}}"#,
+    ] {
+        assert!(parse(&parser, text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn what_may_become_a_key_elsewhere_is_not_passed_on_as_having_none() {
+    for value in [r#"["sum"]"#, "{}", r#""sum\ud800""#] {
+        let text = format!(r#"{{"action":{value},"id":7}}"#);
+        let (error, id) = parse(&sum().or("other"), &text).expect_err("refused");
+        assert!(error.contains("no routing key"), "{error}");
+        assert_eq!(id.as_deref(), Some("7"));
+        let lenient = parse(&sum().or("other").strict(false), &text);
+        assert_eq!(lenient.expect("passed on").0, "other");
+    }
 }
 
 #[test]
@@ -242,6 +349,48 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Names that are the key `kids`, or nearly.
+fn name() -> impl Strategy<Value = String> {
+    let letters = [
+        prop_oneof!["k", "K", "\u{212a}", "\\\\u006b", "x"].boxed(),
+        prop_oneof!["i", "I", "\u{131}"].boxed(),
+        prop_oneof!["d", "D", "\\\\u0044"].boxed(),
+        prop_oneof!["s", "S", "\u{17f}", "ss"].boxed(),
+    ];
+    prop_oneof![
+        Just("kids".to_owned()),
+        letters.prop_map(|letters| letters.concat())
+    ]
+}
+
+/// The members of an object as they are written.
+struct Members(Vec<(String, String)>);
+
+impl<'de> serde::Deserialize<'de> for Members {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> serde::de::Visitor<'de> for Visitor {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
 fn pointer() -> impl Strategy<Value = String> {
     let token = prop_oneof!["a", "b", "0", "1", "c~1d", "e~0f"];
     prop::collection::vec(token, 1..4).prop_map(|tokens| format!("/{}", tokens.join("/")))
@@ -276,6 +425,47 @@ proptest! {
         prop_assert_eq!(find(&text, [None, None]).is_ok(), accepted, "{}", text);
         let pointer = Pointer::new("/a/0");
         prop_assert_eq!(find(&text, [Some(pointer.path()), None]).is_ok(), accepted, "{}", text);
+    }
+
+    #[test]
+    fn exactly_what_has_one_spelling_of_the_key_once_is_read_strictly(
+        members in prop::collection::vec((name(), "[a-z]{0,3}"), 0..5),
+        space in "[ \n]{0,2}",
+    ) {
+        let written: Vec<_> = members
+            .iter()
+            .map(|(name, value)| format!("\"{name}\"{space}:{space}\"{value}\""))
+            .collect();
+        let text = format!("{{{space}{}{space}}}", written.join(","));
+        // The names as serde_json reads them.
+        let Members(names) = serde_json::from_str(&text).expect("JSON");
+        let letter = |letter| match letter {
+            'K' | '\u{212a}' => 'k',
+            'I' | '\u{131}' => 'i',
+            'D' => 'd',
+            'S' | '\u{17f}' => 's',
+            other => other,
+        };
+        let is_key = |name: &str| name.chars().map(letter).eq("kids".chars());
+        let spellings: Vec<_> = names.iter().filter(|(name, _)| is_key(name)).collect();
+        let expected = match spellings.as_slice() {
+            [] => Some("other"),
+            [(name, value)] if name == "kids" => Some(value.as_str()),
+            _ => None,
+        };
+        let parsed = parse(&JsonKey::at("/kids").or("other"), &text).ok();
+        prop_assert_eq!(parsed.as_ref().map(|(key, _)| key.as_str()), expected, "{}", text);
+    }
+
+    #[test]
+    fn a_strict_parser_finds_what_others_find(document in json(), key in pointer(), id in pointer()) {
+        let text = document.to_string();
+        let (strict, lenient) = (JsonKey::at(&key).id(&id).strict(true), JsonKey::at(&key).id(&id));
+        let is_ambiguous = find_strictly(&text, [Some(lenient.key.path()), None]).is_ok_and(|found| found.is_ambiguous);
+        prop_assert_eq!(find(&text, [None, None]).is_ok(), find_strictly(&text, [None, None]).is_ok());
+        if !is_ambiguous {
+            prop_assert_eq!(parse(&strict, &text), parse(&lenient, &text));
+        }
     }
 
     #[test]
