@@ -32,3 +32,4 @@ mod r40_passwords;
 mod r45_silent_streams;
 mod r47_paths;
 mod r39_json_of_others;
+mod r47_tokens;

@@ -18,7 +18,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use axum::extract::{FromRequestParts, Path, Query};
@@ -190,10 +190,7 @@ impl Connection {
     ///
     /// HTTP middleware sets the time from the expiry of an [`Identity`], and [`renew`](Self::renew) moves it.
     pub fn expire_at(&self, time: impl Into<Option<SystemTime>>) {
-        let time = time.into();
-        // What is past already has no time left.
-        let left = time.map(|time| time.duration_since(SystemTime::now()).unwrap_or_default());
-        self.0.outbox.expire_in(left);
+        self.0.outbox.expire_in(left_until(time.into()));
     }
 
     /// Waits for the end of the connection and tells how it ended: the close frame that the client sent, or the
@@ -232,7 +229,8 @@ impl Connection {
     /// as [`expire_at`](Self::expire_at) does.
     ///
     /// [`BearerAuth::refresh`](crate::middleware::http::BearerAuth::refresh) is a route that verifies a new token and
-    /// does this. Credentials of other kinds are looked at by a function:
+    /// does this. Credentials of other kinds are looked at by a function, which begins the [`renewal`](Self::renewal)
+    /// before it waits:
     ///
     /// ```
     /// use std::time::Duration;
@@ -241,17 +239,28 @@ impl Connection {
     /// # #[derive(Clone)] struct User;
     /// # async fn user_of(ticket: &str) -> Option<User> { None }
     /// async fn refresh(ticket: Text, connection: Connection) -> Result<()> {
+    ///     let renewal = connection.renewal();
     ///     let Some(user) = user_of(&ticket).await else {
     ///         return Err(Error::new("unauthorized", "the ticket is not valid"));
     ///     };
-    ///     connection.renew(Identity::new(user).expires_in(Duration::from_secs(3600)));
+    ///     renewal.finish(Identity::new(user).expires_in(Duration::from_secs(3600)));
     ///     Ok(())
     /// }
     /// ```
     pub fn renew<T: Clone + Send + Sync + 'static>(&self, identity: Identity<T>) {
-        let expiry = identity.expiry();
-        self.0.attached.renew(identity);
-        self.expire_at(expiry);
+        self.renewal().finish(identity);
+    }
+
+    /// A renewal that begins now, and is finished when it is known who the client is.
+    ///
+    /// Credentials that are verified slowly must not replace those that the client has sent later, and that were verified
+    /// faster: what a renewal has found out counts only while none that has begun after it is finished.
+    #[must_use = "it is finished with an identity"]
+    pub fn renewal(&self) -> Renewal {
+        Renewal {
+            place: self.0.attached.place(),
+            connection: self.clone(),
+        }
     }
 
     /// The value of this type that a [`Stash`] has made for the connection; `None` after its end.
@@ -357,6 +366,29 @@ impl Connection {
         self.0.held.set_waiting(0);
         self.0.attached.end();
     }
+}
+
+/// The credentials of a client that are being verified anew: what [`Connection::renewal`] begins.
+#[derive(Debug)]
+pub struct Renewal {
+    place: u64,
+    connection: Connection,
+}
+
+impl Renewal {
+    /// Gives the client this identity, as [`Connection::renew`] does. `false`, and everything stays as it is, when a
+    /// renewal that has begun later has given it one of this type already.
+    pub fn finish<T: Clone + Send + Sync + 'static>(self, identity: Identity<T>) -> bool {
+        let inner = &self.connection.0;
+        let left = left_until(identity.expiry());
+        let expire = || inner.outbox.expire_in(left);
+        inner.attached.renew(self.place, identity, expire)
+    }
+}
+
+/// What is past already has no time left.
+fn left_until(time: Option<SystemTime>) -> Option<Duration> {
+    Some(time?.duration_since(SystemTime::now()).unwrap_or_default())
 }
 
 impl fmt::Debug for Connection {

@@ -192,7 +192,8 @@ pub use crate::{
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{
-        Broadcast, Connection, ConnectionId, Group, Intercept, Registry, SendError, TrySendError,
+        Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
+        TrySendError,
     },
     error::{BoxError, Error, Fault, Resend, Result},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},

@@ -1,7 +1,7 @@
 //! What belongs to a connection beside its socket: state of backends, and futures that run in its task.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     mem,
     pin::Pin,
     sync::{Arc, PoisonError, atomic::Ordering},
@@ -30,8 +30,17 @@ struct Inner {
     values: Vec<(u64, Value)>,
     companions: Vec<Companion>,
     /// At most one of each type; they stay until the last handle goes, as the handshake's do.
-    identities: Vec<Value>,
+    identities: Vec<Renewed>,
+    /// How many renewals have begun.
+    renewals: u64,
     ended: bool,
+}
+
+/// An identity, with the place that its renewal has among all of them.
+struct Renewed {
+    place: u64,
+    of: TypeId,
+    identity: Value,
 }
 
 impl Attached {
@@ -58,16 +67,46 @@ impl Attached {
         value
     }
 
-    /// Puts an identity in the place of the last one of its type.
-    pub(crate) fn renew<T: Any + Send + Sync>(&self, identity: T) {
+    /// The place of a renewal that begins now, after those that have begun already.
+    pub(crate) fn place(&self) -> u64 {
         let mut inner = self.lock();
-        let same = inner.identities.iter().position(|known| known.is::<T>());
-        let replaced = same.map(|at| inner.identities.swap_remove(at));
-        inner.identities.push(Arc::new(identity));
+        inner.renewals += 1;
+        inner.renewals
+    }
+
+    /// Puts an identity in the place of the last one of its type, and does `also` with nobody in between. `false`, and
+    /// nothing changes, when a renewal that has begun later was faster.
+    pub(crate) fn renew<T: Any + Send + Sync>(
+        &self,
+        place: u64,
+        identity: T,
+        also: impl FnOnce(),
+    ) -> bool {
+        let of = TypeId::of::<T>();
+        let new = Renewed {
+            place,
+            of,
+            identity: Arc::new(identity),
+        };
+        let mut inner = self.lock();
+        let known = inner.identities.iter().position(|known| known.of == of);
+        let replaced = match known {
+            Some(at) if inner.identities[at].place > place => {
+                // Its destructor may come back here.
+                drop(inner);
+                return false;
+            }
+            Some(at) => Some(mem::replace(&mut inner.identities[at], new)),
+            None => {
+                inner.identities.push(new);
+                None
+            }
+        };
         self.renewed.store(true, Ordering::Release);
-        // Its destructor may come back here.
+        also();
         drop(inner);
         drop(replaced);
+        true
     }
 
     /// The identity of this type, if it has been renewed.
@@ -75,9 +114,10 @@ impl Attached {
         if !self.renewed.load(Ordering::Acquire) {
             return None;
         }
+        let of = TypeId::of::<T>();
         let inner = self.lock();
-        let known = inner.identities.iter().find(|known| known.is::<T>())?;
-        Arc::clone(known).downcast().ok()
+        let known = inner.identities.iter().find(|known| known.of == of)?;
+        Arc::clone(&known.identity).downcast().ok()
     }
 
     /// Adds a future; `false`, and it is dropped, when the connection has ended.

@@ -1,5 +1,7 @@
 //! Clients with a JSON Web Token.
 
+mod keys;
+
 use std::{
     fmt,
     future::{Ready, ready},
@@ -18,7 +20,8 @@ use crate::Result;
 ///
 /// [`auth`](Self::auth) is the HTTP middleware, a [`BearerAuth`]; backend functions take the claims as
 /// `Identity<C>`. A token must have an `exp` claim; when it is reached, and 60 s for clocks that differ have passed, the
-/// connection is closed with 4401.
+/// connection is closed with 4401. One with `crit` in its header asks for an extension that nobody here knows, and is
+/// refused.
 ///
 /// ```
 /// use wasabi::{middleware::http::Jwt, prelude::*};
@@ -51,28 +54,25 @@ struct Shared {
 }
 
 impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
-    /// Tokens that are signed with HMAC and SHA-256 by this secret. RFC 7518 asks for 32 bytes at least. An empty
-    /// secret is logged as an error, and nobody gets in.
+    /// Tokens that are signed with HMAC and SHA-256 by this secret, of 32 bytes at least (RFC 7518, section 3.2). A
+    /// shorter one can be guessed from a single token: it is logged as an error, and nobody gets in.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Self {
-        let secret = secret.as_ref();
-        if secret.is_empty() {
-            tracing::error!("the secret for JSON Web Tokens is empty, nobody gets in");
-        }
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_nbf = true;
-        Self::made(
-            (!secret.is_empty()).then(|| DecodingKey::from_secret(secret)),
-            validation,
-        )
+        Self::new(DecodingKey::from_secret(secret.as_ref()), validation)
     }
 
     /// Tokens of any other kind: with a public key, more algorithms, claims that are checked. The types are those of
     /// [`wasabi::jsonwebtoken`](crate::jsonwebtoken).
+    ///
+    /// A key that does not fit all of the algorithms, or is too small for one of them (RFC 7518: a secret shorter than
+    /// the hash, an RSA modulus of less than 2048 bits), is logged as an error, and nobody gets in.
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
-        Self::made(Some(key), validation)
-    }
-
-    fn made(key: Option<DecodingKey>, validation: Validation) -> Self {
+        let usable = keys::check(&key, &validation.algorithms);
+        if let Err(why) = &usable {
+            tracing::error!(%why, "the key for JSON Web Tokens cannot be used, nobody gets in");
+        }
+        let key = usable.ok().map(|()| key);
         Self {
             shared: Arc::new(Shared { key, validation }),
             claims: PhantomData,
@@ -117,6 +117,10 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         };
         let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
             .map_err(|error| invalid(&error))?;
+        // What it names must be understood (RFC 7515, section 4.1.11), and nothing of that is.
+        if decoded.header.crit.is_some() {
+            return Err(invalid(&"`crit` asks for an extension"));
+        }
         let exp = decoded
             .claims
             .get("exp")
@@ -173,8 +177,12 @@ mod tests {
     const SECRET: &str = "a secret of at least 32 random bytes";
 
     fn token(claims: Value, secret: &str) -> String {
+        token_with(&Header::default(), &claims, secret)
+    }
+
+    fn token_with(header: &Header, claims: &Value, secret: &str) -> String {
         let key = EncodingKey::from_secret(secret.as_bytes());
-        encode(&Header::default(), &claims, &key).expect("a token")
+        encode(header, claims, &key).expect("a token")
     }
 
     fn jwt() -> Jwt<Claims> {
@@ -228,8 +236,40 @@ mod tests {
         ] {
             assert_eq!(jwt().verify(&token), Err(Denied::Invalid), "{bad}");
         }
-        let empty = Jwt::<Claims>::hs256("");
-        assert_eq!(empty.verify(&token(good(), "")), Err(Denied::Unavailable));
+    }
+
+    #[test]
+    fn a_token_that_asks_for_an_extension_is_refused() {
+        let claims = json!({"sub": "alice", "exp": now() + 3600});
+        for crit in [vec!["b64".to_owned()], vec!["exp".to_owned()], Vec::new()] {
+            let header = Header {
+                crit: Some(crit),
+                ..Header::default()
+            };
+            let token = token_with(&header, &claims, SECRET);
+            assert_eq!(jwt().verify(&token), Err(Denied::Invalid), "{header:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_shorter_than_the_hash_lets_nobody_in() {
+        let claims = || json!({"sub": "alice", "exp": now() + 3600});
+        for (bytes, expected) in [(0, false), (1, false), (31, false), (32, true)] {
+            let secret = &SECRET[..bytes];
+            let verified = Jwt::<Claims>::hs256(secret).verify(&token(claims(), secret));
+            match expected {
+                true => assert!(verified.is_ok(), "{bytes} bytes"),
+                false => assert_eq!(verified, Err(Denied::Unavailable), "{bytes} bytes"),
+            }
+        }
+        let header = Header::new(Algorithm::HS512);
+        let long = SECRET.repeat(2);
+        for (secret, expected) in [(SECRET, false), (&long, true)] {
+            let key = DecodingKey::from_secret(secret.as_bytes());
+            let jwt = Jwt::<Claims>::new(key, Validation::new(Algorithm::HS512));
+            let verified = jwt.verify(&token_with(&header, &claims(), secret));
+            assert_eq!(verified.is_ok(), expected, "{} bytes", secret.len());
+        }
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::{Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result}
 /// closes the connection with 4401 (after the error reply). When nobody can tell ([`Denied::Unavailable`]), the answer
 /// is `unavailable`, and everything stays as it is; so it does when the message has no token. The time goes on while
 /// the function works: a client should send a token some seconds ahead.
+///
+/// Of two tokens the one that came later counts, whichever of them is verified first. The other one, if it is good too,
+/// is answered `superseded`.
 pub struct Refresh<V, F, I, A = fn(&Request, &Identity<I>)> {
     auth: BearerAuth<V>,
     token: F,
@@ -72,18 +75,19 @@ where
     R: IntoReply,
 {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
-        let token = (self.token)(&req)?;
         let connection = req.connection();
+        let renewal = connection.renewal();
+        let token = (self.token)(&req)?;
         let verdict = self.auth.verify(token).await.into_result();
         let verdict = verdict.and_then(|new| match connection.identity::<I>() {
             Some(old) if !(self.same)(&old, &new) => Err(Denied::Invalid),
             _ => Ok(new),
         });
         match verdict {
-            Ok(identity) => {
-                connection.renew(identity.clone());
+            Ok(identity) if renewal.finish(identity.clone()) => {
                 (self.answer)(&req, &identity).into_reply()
             }
+            Ok(_) => Err(Error::new("superseded", "a newer token counts already")),
             Err(Denied::Unavailable) => {
                 let message = "credentials cannot be verified for now";
                 Err(Error::new("unavailable", message))
