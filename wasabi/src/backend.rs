@@ -77,6 +77,12 @@ pub trait Lifecycle {
         Ok(())
     }
 
+    /// The names of the headers and parameters of a client that are passed on to an upstream.
+    #[doc(hidden)]
+    fn forwards(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// A connection has been opened.
     fn connected(&self, connection: &Connection) {
         let _ = connection;

@@ -1,6 +1,8 @@
 //! One live WebSocket connection, and the handle to it.
 
 pub(crate) mod attached;
+#[cfg(feature = "cache")]
+mod client;
 pub(crate) mod companions;
 pub(crate) mod driver;
 mod handshake;
@@ -26,6 +28,8 @@ use futures_util::FutureExt;
 use http::{Extensions, HeaderMap, Uri};
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "cache")]
+pub(crate) use self::client::Credentials;
 pub(crate) use self::handshake::Handshake;
 use self::{
     attached::{Attached, Companion},
@@ -69,6 +73,8 @@ struct Inner {
     held: Held,
     limits: Limits,
     attached: Attached,
+    #[cfg(feature = "cache")]
+    client: std::sync::OnceLock<crate::digest::Digest>,
 }
 
 /// Identifies a connection: unique within the process, never used again.
@@ -96,6 +102,8 @@ impl Connection {
             held,
             limits,
             attached: Attached::default(),
+            #[cfg(feature = "cache")]
+            client: std::sync::OnceLock::new(),
         };
         Self(Arc::new(inner), None)
     }
@@ -322,6 +330,16 @@ impl Connection {
     /// Typed values that HTTP middleware left in the handshake.
     pub fn extensions(&self) -> &Extensions {
         &self.0.handshake.extensions
+    }
+
+    /// What tells its client from others; the same for another connection with the same identity and handshake.
+    #[cfg(feature = "cache")]
+    pub(crate) fn client(&self) -> crate::digest::Digest {
+        let client = *self.0.client.get_or_init(|| client::of(self));
+        match self.0.attached.last_renewed() {
+            Some(place) => client::renewed(client, self.id(), place),
+            None => client,
+        }
     }
 
     pub(crate) fn outbox(&self) -> &Outbox {

@@ -145,6 +145,7 @@ pub mod __private;
 mod backend;
 mod channel;
 mod connection;
+mod digest;
 mod error;
 mod error_format;
 mod extract;

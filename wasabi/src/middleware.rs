@@ -3,7 +3,10 @@
 pub mod http;
 pub mod request;
 
-use crate::{Backend, Lifecycle, Reply, Request, Result, request::Route as RequestRoute};
+use crate::{
+    Backend, Connection, Lifecycle, Reply, Request, Result, backend::HandshakeError,
+    request::Route as RequestRoute,
+};
 
 /// Code around the rest of the chain.
 ///
@@ -32,9 +35,20 @@ use crate::{Backend, Lifecycle, Reply, Request, Result, request::Route as Reques
 pub trait Middleware: Send + Sync {
     /// Handles one request: runs the rest of the chain once, not at all, or several times.
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send;
+
+    /// What is wrong with this being around a part of a backend; asked once, when the gateway is built.
+    #[doc(hidden)]
+    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
+        let _ = around;
+        Ok(())
+    }
 }
 
 impl<M: Middleware> Middleware for std::sync::Arc<M> {
+    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
+        (**self).check(around)
+    }
+
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
         (**self).handle(req, next)
     }
@@ -91,6 +105,33 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
-        self.inner.lifecycle(visit);
+        let middleware = &self.middleware;
+        self.inner
+            .lifecycle(&mut |part| visit(&Around { middleware, part }));
+    }
+}
+
+/// A part of a backend, in a middleware.
+struct Around<'a, M> {
+    middleware: &'a M,
+    part: &'a dyn Lifecycle,
+}
+
+impl<M: Middleware> Lifecycle for Around<'_, M> {
+    fn handshake(&self, parts: &::http::request::Parts) -> Result<(), HandshakeError> {
+        self.part.handshake(parts)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.part.check()?;
+        self.middleware.check(self.part)
+    }
+
+    fn forwards(&self) -> Vec<String> {
+        self.part.forwards()
+    }
+
+    fn connected(&self, connection: &Connection) {
+        self.part.connected(connection);
     }
 }

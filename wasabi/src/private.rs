@@ -115,6 +115,10 @@ impl<T> Deref for Shared<T> {
 }
 
 impl<M: Middleware> Middleware for Shared<M> {
+    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
+        self.0.check(around)
+    }
+
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
         self.0.handle(req, next)
     }

@@ -1,11 +1,11 @@
 //! What compiles and runs, and is probably not meant.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 
 use super::ast::{Channel, Gateway, SectionKind, Setting, Target, Value};
 use crate::{
     diagnostics::Diagnostics,
-    fragment::{Call, Fragment, calls, string},
+    fragment::{Call, Fragment, calls, elements, string},
     units,
 };
 
@@ -41,7 +41,10 @@ fn list<'a>(settings: &'a [Setting], name: &str) -> &'a [Fragment] {
 fn inside<'a>(target: &'a Target, around: &mut Vec<&'a Fragment>, diagnostics: &mut Diagnostics) {
     let outside = around.len();
     match target {
-        Target::Missing | Target::Expr(_) => {}
+        Target::Missing => {}
+        Target::Expr(target) => around
+            .iter()
+            .for_each(|middleware| shared(middleware, target, diagnostics)),
         Target::With { middleware, target } => {
             push_all(middleware, around, diagnostics);
             inside(target, around, diagnostics);
@@ -96,6 +99,65 @@ fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
         }
         _ => {}
     }
+}
+
+/// Looks at a cache that gives its replies to all clients, around something that depends on the client.
+fn shared(middleware: &Fragment, target: &Fragment, diagnostics: &mut Diagnostics) {
+    let made = calls(middleware.tokens());
+    if made.first().and_then(|call| call.owner.as_deref()) != Some("Cache") {
+        return;
+    }
+    let has = |name: &str| made.iter().find(|call| call.is_method && call.name == name);
+    if let (Some(shared), None) = (has("shared"), has("by"))
+        && let Some(what) = what_of_the_client(target.tokens())
+    {
+        let note = format!(
+            "one client gets what was made for another, and {what} of the client goes into it. Leave `shared()` out, or \
+             give the cache a key with `by`"
+        );
+        diagnostics.warning(
+            shared.name.span(),
+            "SHARED_REPLIES_DEPEND_ON_THE_CLIENT",
+            note,
+        );
+    }
+}
+
+/// What a target gets of the client, as far as can be seen.
+fn what_of_the_client(target: &TokenStream) -> Option<String> {
+    const OF_TRACES: [&str; 5] = [
+        "baggage",
+        "traceparent",
+        "tracestate",
+        "x-correlation-id",
+        "x-request-id",
+    ];
+    let forwarded = calls(target).into_iter().find_map(|call| {
+        let name = call.name.to_string();
+        let forwards = matches!(
+            name.as_str(),
+            "forward_headers" | "forward_query" | "require_headers" | "require_query"
+        );
+        if !call.is_method || !forwards {
+            return None;
+        }
+        let names = elements(call.args.first()?)?;
+        let names = names.iter().filter_map(string);
+        let mut names = names.map(|name| name.value());
+        names.find(|name| !OF_TRACES.contains(&name.to_ascii_lowercase().as_str()))
+    });
+    match forwarded {
+        Some(name) => Some(format!("`{name}`")),
+        None => mentions(target, "Identity").then(|| "the `Identity`".to_owned()),
+    }
+}
+
+fn mentions(tokens: &TokenStream, name: &str) -> bool {
+    tokens.clone().into_iter().any(|tree| match tree {
+        TokenTree::Ident(ident) => ident == name,
+        TokenTree::Group(group) => mentions(&group.stream(), name),
+        _ => false,
+    })
 }
 
 fn first_call(fragment: &Fragment) -> Option<Call> {

@@ -339,6 +339,10 @@ impl<T: Target> Lifecycle for Http<T> {
     fn check(&self) -> Result<(), String> {
         self.ready_client().map(drop).map_err(String::clone)
     }
+
+    fn forwards(&self) -> Vec<String> {
+        self.forwarded.iter().map(ToString::to_string).collect()
+    }
 }
 
 impl<T> fmt::Debug for Http<T> {

@@ -401,6 +401,12 @@ impl Lifecycle for WebSocket {
         }
     }
 
+    fn forwards(&self) -> Vec<String> {
+        let forward = &self.config.forward;
+        let headers = forward.headers.iter().map(ToString::to_string);
+        headers.chain(forward.query.iter().cloned()).collect()
+    }
+
     fn handshake(&self, parts: &Parts) -> Result<(), HandshakeError> {
         self.config.forward.check(&parts.uri, &parts.headers)
     }

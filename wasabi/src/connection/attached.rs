@@ -120,6 +120,16 @@ impl Attached {
         Arc::clone(&known.identity).downcast().ok()
     }
 
+    /// The place of the last renewal, if there was one.
+    #[cfg(feature = "cache")]
+    pub(crate) fn last_renewed(&self) -> Option<u64> {
+        if !self.renewed.load(Ordering::Acquire) {
+            return None;
+        }
+        let inner = self.lock();
+        inner.identities.iter().map(|known| known.place).max()
+    }
+
     /// Adds a future; `false`, and it is dropped, when the connection has ended.
     pub(crate) fn add(&self, companion: Companion) -> bool {
         let mut inner = self.lock();

@@ -39,12 +39,22 @@ struct Inner {
     shards: [Mutex<HashMap<ConnectionId, Listed>>; SHARDS],
     groups: Groups,
     admitted: AtomicUsize,
+    max_group_bytes: AtomicUsize,
 }
 
 /// A live connection, and the groups it has joined.
 struct Listed {
     connection: Connection,
     groups: Vec<Arc<str>>,
+    /// What the groups count for.
+    group_bytes: usize,
+}
+
+/// What a group counts for beside its name.
+const GROUP: usize = 64;
+
+fn bytes_of(group: &str) -> usize {
+    group.len() + GROUP
 }
 
 /// Connections come and go on all cores at once.
@@ -56,6 +66,7 @@ impl Default for Inner {
             shards: Default::default(),
             groups: Groups::default(),
             admitted: AtomicUsize::new(0),
+            max_group_bytes: AtomicUsize::new(64 * 1024),
         }
     }
 }
@@ -64,6 +75,14 @@ impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// How many bytes the groups of one connection may count for, 64 KiB if not set: each counts for its name and 64
+    /// more, so that there are about 800 with short names. Clients often choose the names, and how many groups they join.
+    #[must_use]
+    pub fn max_group_bytes(self, bytes: usize) -> Self {
+        self.0.max_group_bytes.store(bytes, Ordering::Relaxed);
+        self
     }
 
     /// The number of live connections.
@@ -99,10 +118,10 @@ impl Registry {
     }
 
     /// Makes a connection a member of the group of this name, until it [leaves](Self::leave) or has ended. `false`
-    /// when it is a member already or is not, or no longer, in this registry.
+    /// when it is a member already, is not, or no longer, in this registry, or has joined as many groups as it may
+    /// ([`max_group_bytes`](Self::max_group_bytes)).
     ///
-    /// Groups exist while they have members. There is no limit to the groups of a connection: where clients choose the
-    /// names, count them ([`groups_of`](Self::groups_of)).
+    /// Groups exist while they have members.
     pub fn join(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
         // Held all the time, so that a connection that ends meanwhile leaves this group too.
@@ -113,8 +132,14 @@ impl Registry {
         if listed.groups.iter().any(|joined| **joined == *group) {
             return false;
         }
+        let group_bytes = listed.group_bytes + bytes_of(group);
+        if group_bytes > self.0.max_group_bytes.load(Ordering::Relaxed) {
+            tracing::debug!(connection = %id, "it has joined as many groups as it may");
+            return false;
+        }
         let group = self.0.groups.join(group, &listed.connection);
         listed.groups.push(group);
+        listed.group_bytes = group_bytes;
         true
     }
 
@@ -128,7 +153,8 @@ impl Registry {
         let Some(position) = listed.groups.iter().position(|joined| **joined == *group) else {
             return false;
         };
-        listed.groups.swap_remove(position);
+        let left = listed.groups.swap_remove(position);
+        listed.group_bytes -= bytes_of(&left);
         self.0.groups.leave(group, id);
         true
     }
@@ -167,8 +193,12 @@ impl Registry {
     /// Lists a connection until the entry is dropped.
     pub(crate) fn enter(&self, connection: Connection, permit: Permit) -> Entry {
         let id = connection.id();
-        let groups = Vec::new();
-        lock(self.shard(id)).insert(id, Listed { connection, groups });
+        let listed = Listed {
+            connection,
+            groups: Vec::new(),
+            group_bytes: 0,
+        };
+        lock(self.shard(id)).insert(id, listed);
         Entry {
             registry: self.clone(),
             id,

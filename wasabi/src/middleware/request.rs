@@ -27,7 +27,7 @@
 //!     match key {
 //!         "quote" => with(
 //!             [
-//!                 // With the cargo feature `cache`: Cache::new(1s).by(..),
+//!                 // With the cargo feature `cache`: Cache::new(1s).shared(),
 //!                 Retry::exponential(2, 100ms),
 //!                 CircuitBreaker::new(5, 10s),
 //!                 Timeout::new(1s),
@@ -59,7 +59,7 @@ mod timeout;
 mod trace;
 
 #[cfg(feature = "cache")]
-pub use self::cache::Cache;
+pub use self::cache::{Cache, CacheKey};
 #[cfg(feature = "rate-limit")]
 pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]

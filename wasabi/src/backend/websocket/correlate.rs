@@ -2,22 +2,28 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, RandomState},
+    sync::LazyLock,
     task::{Context, Poll, Waker},
 };
 
 use super::link::Unreachable;
-use crate::{Message, RequestId, parser::IdAt};
+use crate::{
+    Message, RequestId,
+    digest::{ByDigest, Digest, Secret},
+    parser::IdAt,
+};
 
-/// An id in the one spelling that all its spellings have in common.
-pub(super) type Id = RequestId;
+/// What stands for an id, which may be as long as a message: a digest of the one spelling that all its spellings have in
+/// common.
+pub(super) type Id = Digest;
 
 /// The id at a pointer in a message, if there is a string or a number.
 pub(super) fn id_of(message: &Message, at: &IdAt) -> Option<Id> {
-    Some(canonical(at.find(message)?))
+    static SECRET: LazyLock<Secret> = LazyLock::new(Secret::new);
+    Some(SECRET.digest(canonical(at.find(message)?).as_str()))
 }
 
-fn canonical(id: RequestId) -> Id {
+fn canonical(id: RequestId) -> RequestId {
     if id.as_str().contains('\\')
         && let Ok(unescaped) = serde_json::from_str::<String>(id.as_str())
         && let Ok(canonical) = serde_json::to_string(&unescaped)
@@ -30,13 +36,12 @@ fn canonical(id: RequestId) -> Id {
 /// The requests of one client that the upstream is to answer.
 #[derive(Default)]
 pub(super) struct Exchanges {
-    open: HashMap<Id, Exchange>,
-    /// Hashes of the ids of requests that were given up after they had been sent: an answer that comes still is
-    /// not for the client, who has been told another outcome.
-    given_up: VecDeque<u64>,
+    open: HashMap<Id, Exchange, ByDigest>,
+    /// Requests that were given up after they had been sent: an answer that comes still is not for the client, who has
+    /// been told another outcome.
+    given_up: VecDeque<Id>,
     /// Bytes of the answers that their requests have not picked up.
     bytes: usize,
-    hasher: RandomState,
 }
 
 struct Exchange {
@@ -64,7 +69,7 @@ impl Exchanges {
             state: State::Queued,
             request: Waker::noop().clone(),
         };
-        self.open.insert(id.clone(), exchange);
+        self.open.insert(*id, exchange);
         true
     }
 
@@ -87,13 +92,10 @@ impl Exchanges {
             exchange.request.wake_by_ref();
             return None;
         }
-        if !self.given_up.is_empty() {
-            let hash = self.hasher.hash_one(id);
-            if let Some(index) = self.given_up.iter().position(|other| *other == hash) {
-                self.given_up.remove(index);
-                tracing::debug!("the answer to a request that was given up is dropped");
-                return None;
-            }
+        if let Some(index) = self.given_up.iter().position(|other| other == id) {
+            self.given_up.remove(index);
+            tracing::debug!("the answer to a request that was given up is dropped");
+            return None;
         }
         Some(message)
     }
@@ -126,7 +128,7 @@ impl Exchanges {
                 if self.given_up.len() == REMEMBERED {
                     self.given_up.pop_front();
                 }
-                self.given_up.push_back(self.hasher.hash_one(id));
+                self.given_up.push_back(*id);
             }
             State::Answered(Ok(answer)) => self.bytes -= answer.len(),
             State::Queued | State::Answered(Err(_)) => {}
@@ -162,10 +164,23 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_any_size_are_remembered_by_their_digest() {
+        let at = IdAt::new("/id");
+        let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(30_000));
+        let (one, other) = (Message::text(long.clone()), Message::text(long));
+        let id = id_of(&one, &at).expect("an id");
+        assert_eq!(Some(id), id_of(&other, &at));
+        let payload = one.into_bytes();
+        let mut exchanges = Exchanges::default();
+        assert!(exchanges.open(&id));
+        assert!(payload.is_unique(), "the message is not kept");
+    }
+
+    #[test]
     fn only_so_many_requests_that_were_given_up_are_remembered() {
         let mut exchanges = Exchanges::default();
         for n in 0..REMEMBERED * 2 {
-            let id = Id::new(n.to_string());
+            let id = Secret::new().digest(&n);
             assert!(exchanges.open(&id));
             exchanges.sent(&id);
             exchanges.close(&id);

@@ -89,6 +89,15 @@ impl<T> Identity<T> {
     where
         T: Clone + Send + Sync + 'static,
     {
+        #[cfg(feature = "cache")]
+        crate::connection::Credentials::unknown().insert_into(extensions);
+        self.put(extensions);
+    }
+
+    fn put(self, extensions: &mut Extensions)
+    where
+        T: Clone + Send + Sync + 'static,
+    {
         if let Some(time) = self.expires {
             extensions.insert(Expires(time));
         }
@@ -253,9 +262,13 @@ where
         let auth = self.auth.clone();
         Box::pin(async move {
             let (mut head, body) = req.into_parts();
+            #[cfg(feature = "cache")]
+            let credentials = crate::connection::Credentials::of(&head);
             match auth.authenticate(&mut head).await {
                 Ok(identity) => {
-                    identity.insert_into(&mut head.extensions);
+                    #[cfg(feature = "cache")]
+                    credentials.insert_into(&mut head.extensions);
+                    identity.put(&mut head.extensions);
                     let response = inner.call(http::Request::from_parts(head, body)).await;
                     response.map(IntoResponse::into_response)
                 }

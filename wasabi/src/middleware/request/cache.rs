@@ -6,7 +6,7 @@ mod tests;
 
 use std::{
     fmt,
-    hash::Hash,
+    hash::{Hash, Hasher},
     panic::{AssertUnwindSafe, resume_unwind},
     sync::Arc,
     time::Duration,
@@ -16,22 +16,28 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use self::calls::{Calls, Turn};
-use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
+use crate::{
+    Error, Lifecycle, Message, Middleware, Next, Reply, Request, Result,
+    digest::{Digest, Secret},
+};
 
 /// Remembers replies and gives them again to requests with the same key, without asking further inside.
 ///
+/// * **Whose reply:** a reply is given again to the client that it was made for: one with the same identity, the same
+///   address, and a handshake with the same URI and headers, cookies included. Where replies are the same for all clients,
+///   [`shared`](Self::shared) says so.
 /// * **Key:** without [`by`](Self::by), requests are the same when route, routing key, kind of message and the whole
-///   payload are, and the path and query that their connections were opened with. Who asks is not looked at: where
-///   a reply depends on the user, make the user part of the key. Neither is the client's id for the request, other
-///   than as a part of the payload: a key that leaves the payload out must contain the id, or belong to replies that
-///   do not carry one.
+///   payload are, and the path and query that their connections were opened with. The client's id for the request is
+///   looked at as a part of the payload only: a key that leaves the payload out must contain the id, or belong to replies
+///   that do not carry one.
 /// * **One call:** equal requests at the same time make one call, whose outcome is that of all of them, errors
 ///   and panics included. When the one that makes the call is cancelled, the next one takes over. A cache
 ///   may stand inside of itself, around a channel and around a route of it: a call does not wait for itself, and
 ///   each of these places makes its own.
 /// * **Age:** a reply is given for as long as `ttl` from when it was stored, however often it is asked for.
 /// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes)
-///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive.
+///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive. Of keys 16
+///   bytes are kept, which are made of them with a secret.
 /// * **Not stored:** errors, streams, and empty replies.
 ///
 /// A rate limit around it counts what it answers as well; one inside counts the other requests only, which `gateway!`
@@ -56,9 +62,10 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 /// let gateway = gateway!(channel(
 ///     "/",
 ///     match key {
-///         "quote" => with([Cache::new(1s)], quote),
+///         "quote" => with([Cache::new(1s).shared()], quote),
+///         // Also for another connection of the same user.
 ///         "portfolio" => with(
-///             [Cache::new(10s).by(|req| Some(req.connection().identity::<User>()?.id))],
+///             [Cache::new(10s).shared().by(|req| Some(req.connection().identity::<User>()?.id))],
 ///             portfolio,
 ///         ),
 ///         _ => NoRoute,
@@ -66,11 +73,13 @@ use crate::{Error, Message, Middleware, Next, Reply, Request, Result};
 /// ));
 /// # drop(gateway);
 /// ```
-pub struct Cache<K = WholeRequest, F = fn(&Request) -> Option<WholeRequest>> {
+pub struct Cache<K = WholeRequest> {
     limits: Limits,
-    key: F,
-    replies: moka::future::Cache<Arc<K>, Stored>,
-    calls: Calls<K, Outcome>,
+    is_shared: bool,
+    key: K,
+    secret: Secret,
+    replies: moka::future::Cache<Digest, Stored>,
+    calls: Calls<Outcome>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +99,10 @@ impl Cache {
         };
         Self {
             limits,
-            key: WholeRequest::of,
-            replies: limits.build(|key: &WholeRequest| key.0.len()),
+            is_shared: false,
+            key: WholeRequest,
+            secret: Secret::new(),
+            replies: limits.build(),
             calls: Calls::new(),
         }
     }
@@ -103,57 +114,72 @@ impl Cache {
         self.rebuilt()
     }
 
-    /// How many bytes the payloads of all remembered replies, and of the requests that are their keys, may have,
-    /// 64 MiB if not set.
+    /// How many bytes the payloads of all remembered replies may have, 64 MiB if not set.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_bytes = bytes as u64;
         self.rebuilt()
     }
 
-    /// Takes the key from this function; a request without one is passed on. The key is all that is compared: the
-    /// routing key is not a part of it unless the function makes it one.
+    /// Replies are the same for all clients: who asks is not looked at, neither by the key nor when equal requests
+    /// become one call. The path and the query of the connection are, as a part of what is asked for.
     ///
-    /// Of a key only its own size counts as bytes, not what it points to, and one that shares memory with the message
-    /// would keep the whole buffer alive that the message was read into: copy or hash what is taken of it. Call this
-    /// last.
+    /// A gateway with a shared cache around an upstream that is sent headers or parameters of the client, other than those
+    /// of traces, is not served, unless there is a key ([`by`](Self::by)) of which they can be a part.
     #[must_use]
-    pub fn by<K, F>(self, key: F) -> Cache<K, F>
+    pub fn shared(mut self) -> Self {
+        self.is_shared = true;
+        self
+    }
+
+    /// Takes the key from this function; a request without one is passed on. Beside whose reply it is, the key is all that
+    /// is compared: the routing key is not a part of it unless the function makes it one. Of a
+    /// [`shared`](Self::shared) cache it is all: there the user has to be a part of the key where replies depend on
+    /// the user.
+    ///
+    /// The `Hash` of the key must look at everything that tells it from others, as a derived one does. Call this last.
+    #[must_use]
+    pub fn by<K, F>(self, key: F) -> Cache<By<F>>
     where
-        K: Hash + Eq + Send + Sync + 'static,
+        K: Hash,
         F: Fn(&Request) -> Option<K> + Send + Sync,
     {
         Cache {
             limits: self.limits,
-            key,
-            replies: self.limits.build(|_: &K| size_of::<K>()),
-            calls: Calls::new(),
+            is_shared: self.is_shared,
+            key: By(key),
+            secret: self.secret,
+            replies: self.replies,
+            calls: self.calls,
         }
     }
 
     fn rebuilt(self) -> Self {
         Self {
-            replies: self.limits.build(|key: &WholeRequest| key.0.len()),
+            replies: self.limits.build(),
             ..self
         }
     }
 }
 
-impl<K, F> Cache<K, F>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-{
+impl<K: CacheKey> Cache<K> {
     /// Forgets all replies. Calls that are being made are still stored.
     pub fn clear(&self) {
         self.replies.invalidate_all();
     }
+
+    fn digest(&self, req: &Request) -> Option<Digest> {
+        let mut hasher = self.secret.hasher();
+        if !self.is_shared {
+            req.connection().client().hash(&mut hasher);
+        }
+        let has_key = self.key.write(req, &mut hasher);
+        has_key.then(|| hasher.digest())
+    }
 }
 
 impl Limits {
-    fn build<K>(self, key_len: fn(&K) -> usize) -> moka::future::Cache<Arc<K>, Stored>
-    where
-        K: Hash + Eq + Send + Sync + 'static,
-    {
+    fn build(self) -> moka::future::Cache<Digest, Stored> {
         // There is one limit: an entry weighs as much as its part of the number of entries at least.
         let least = self.max_bytes.div_ceil(self.max_entries.max(1)).max(1);
         let capacity = if self.max_entries == 0 {
@@ -163,8 +189,8 @@ impl Limits {
         };
         moka::future::Cache::builder()
             .max_capacity(capacity)
-            .weigher(move |key: &Arc<K>, stored: &Stored| {
-                let bytes = (key_len(key) + stored.len()) as u64;
+            .weigher(move |_: &Digest, stored: &Stored| {
+                let bytes = (size_of::<Digest>() + stored.len()) as u64;
                 u32::try_from(bytes.max(least)).unwrap_or(u32::MAX)
             })
             .time_to_live(self.ttl.min(LONGEST))
@@ -175,30 +201,71 @@ impl Limits {
 /// More than anybody waits for; very long times are refused by what is beneath.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// The key of requests when no function is given.
-#[derive(PartialEq, Eq, Hash)]
-pub struct WholeRequest(Box<[u8]>);
+/// What tells requests apart: [`WholeRequest`], or [`By`] a function.
+pub trait CacheKey: Send + Sync {
+    /// Writes the key of a request; `false` when it has none.
+    #[doc(hidden)]
+    fn write(&self, req: &Request, to: &mut dyn Hasher) -> bool;
 
-impl WholeRequest {
-    fn of(req: &Request) -> Option<Self> {
+    #[doc(hidden)]
+    const KNOWS_THE_CLIENT: bool;
+}
+
+/// Everything that is asked for; the kind of a [`Cache`] that does not say otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct WholeRequest;
+
+impl CacheKey for WholeRequest {
+    const KNOWS_THE_CLIENT: bool = false;
+
+    fn write(&self, req: &Request, mut to: &mut dyn Hasher) -> bool {
         let opened_with = req.connection().uri().path_and_query();
-        let kind = if req.message().is_text() { "t" } else { "b" };
-        let parts = [
+        let parts = (
             opened_with.map_or("", |uri| uri.as_str()),
             req.route(),
-            kind,
+            req.message().is_text(),
             req.key(),
-        ];
-        let payload = req.message().as_bytes();
-        let len = parts.iter().map(|part| part.len() + 8).sum::<usize>() + payload.len();
-        let mut whole = Vec::with_capacity(len);
-        for part in parts {
-            whole.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            whole.extend_from_slice(part.as_bytes());
-        }
-        whole.extend_from_slice(payload);
-        Some(Self(whole.into()))
+            req.message().as_bytes(),
+        );
+        parts.hash(&mut to);
+        true
     }
+}
+
+/// What a function finds; the kind of a [`Cache`] that has been given one.
+#[derive(Clone, Copy)]
+pub struct By<F>(F);
+
+impl<K, F> CacheKey for By<F>
+where
+    K: Hash,
+    F: Fn(&Request) -> Option<K> + Send + Sync,
+{
+    const KNOWS_THE_CLIENT: bool = true;
+
+    fn write(&self, req: &Request, mut to: &mut dyn Hasher) -> bool {
+        match (self.0)(req) {
+            Some(key) => {
+                key.hash(&mut to);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl<F> fmt::Debug for By<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("By").finish_non_exhaustive()
+    }
+}
+
+/// No reply depends on these.
+fn is_about_traces(name: &str) -> bool {
+    matches!(
+        name,
+        "baggage" | "traceparent" | "tracestate" | "x-correlation-id" | "x-request-id"
+    )
 }
 
 /// A reply in memory of its own.
@@ -251,19 +318,29 @@ impl Outcome {
     }
 }
 
-impl<K, F> Middleware for Cache<K, F>
-where
-    K: Hash + Eq + Send + Sync + 'static,
-    F: Fn(&Request) -> Option<K> + Send + Sync,
-{
+impl<K: CacheKey> Middleware for Cache<K> {
+    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
+        if !self.is_shared || K::KNOWS_THE_CLIENT {
+            return Ok(());
+        }
+        let forwards = around.forwards();
+        match forwards.iter().find(|name| !is_about_traces(name)) {
+            Some(name) => Err(format!(
+                "a shared `Cache` is around an upstream that gets `{name}` of each client: leave `shared()` out, or make \
+                 it a part of the key with `by`"
+            )),
+            None => Ok(()),
+        }
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let Some(key) = (self.key)(&req).map(Arc::new) else {
+        let Some(key) = self.digest(&req) else {
             return next.run(req).await;
         };
         if let Some(stored) = self.replies.get(&key).await {
             return Ok(stored.reply());
         }
-        let call = self.calls.join(req.led(), &key);
+        let call = self.calls.join(req.led(), key);
         let turn = match call.wait().await {
             Turn::Made(Outcome::Stored(stored)) => return Ok(stored.reply()),
             Turn::Made(Outcome::Failed(error)) => return Err(error.duplicate()),
@@ -296,22 +373,25 @@ where
     }
 }
 
-impl<K, F: Clone> Clone for Cache<K, F> {
+impl<K: Clone> Clone for Cache<K> {
     /// The clone shares the replies.
     fn clone(&self) -> Self {
         Self {
             limits: self.limits,
+            is_shared: self.is_shared,
             key: self.key.clone(),
+            secret: self.secret.clone(),
             replies: self.replies.clone(),
             calls: self.calls.clone(),
         }
     }
 }
 
-impl<K, F> fmt::Debug for Cache<K, F> {
+impl<K> fmt::Debug for Cache<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("limits", &self.limits)
+            .field("is_shared", &self.is_shared)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! A limit on how many requests there are over time.
 
-use std::{collections::HashMap, fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
+use std::{fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
     NotUntil, Quota, RateLimiter,
@@ -11,8 +11,11 @@ use governor::{
 };
 use tokio::time::Instant;
 
-use super::keyed::Keyed;
-use crate::{Error, Middleware, Next, Reply, Request, Result};
+use super::keyed::{Keyed, Shard};
+use crate::{
+    Error, Middleware, Next, Reply, Request, Result,
+    digest::{Digest, Secret},
+};
 
 /// Lets so many requests through per second, minute or hour and answers further ones `rate_limited`, with the time
 /// after which the next one will pass.
@@ -55,9 +58,10 @@ pub struct RateLimit<L = Together> {
 pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddleware<Duration>>);
 
 /// Requests count by key; the kind of a [`RateLimit`] that has been given one.
-pub struct PerKey<K: Hash + Eq + Clone, F> {
+pub struct PerKey<F> {
     key: F,
-    limiter: RateLimiter<K, Allowances<K>, SinceStart, NoOpMiddleware<Duration>>,
+    secret: Secret,
+    limiter: RateLimiter<Digest, Allowances, SinceStart, NoOpMiddleware<Duration>>,
 }
 
 impl RateLimit {
@@ -102,16 +106,17 @@ impl RateLimit {
         }
     }
 
-    /// How many keys are remembered, about; 65 536 if not set. When there are more, those that have most of their
-    /// allowance left are forgotten, which gives them the whole of it back.
+    /// How many keys are remembered, about; 65 536 if not set, which is at most 4 MiB: whatever size a key has, 24
+    /// bytes are kept for it. When there are more, those that have most of their allowance left are forgotten, which
+    /// gives them the whole of it back.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
     }
 
-    /// Limits each value of this function by itself. Values are remembered: a slice of the message would keep
-    /// the whole buffer alive that the message was read into. Call this last.
+    /// Limits each value of this function by itself. What is remembered of a value is 16 bytes that are made of it with
+    /// a secret. Call this last.
     ///
     /// By who the client is, whatever connections it has; those that nobody has authenticated share one limit:
     ///
@@ -135,15 +140,19 @@ impl RateLimit {
     /// # drop(gateway);
     /// ```
     #[must_use]
-    pub fn by<K, F>(self, key: F) -> RateLimit<PerKey<K, F>>
+    pub fn by<K, F>(self, key: F) -> RateLimit<PerKey<F>>
     where
-        K: Hash + Eq + Clone + Send,
+        K: Hash,
         F: Fn(&Request) -> K + Send + Sync,
     {
         let limiter = self.quota.map(|quota| {
             let clock = SinceStart(Instant::now());
             let limiter = RateLimiter::new(quota, Allowances::new(self.max_keys), clock);
-            Arc::new(PerKey { key, limiter })
+            Arc::new(PerKey {
+                key,
+                secret: Secret::new(),
+                limiter,
+            })
         });
         RateLimit {
             quota: self.quota,
@@ -163,14 +172,18 @@ impl Middleware for RateLimit {
     }
 }
 
-impl<K, F> Middleware for RateLimit<PerKey<K, F>>
+impl<K, F> Middleware for RateLimit<PerKey<F>>
 where
-    K: Hash + Eq + Clone + Send,
+    K: Hash,
     F: Fn(&Request) -> K + Send + Sync,
 {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let PerKey { key, limiter } = &**self.limiter.as_ref().ok_or(NOTHING_PASSES)?;
-        let checked = limiter.check_key(&key(&req));
+        let PerKey {
+            key,
+            secret,
+            limiter,
+        } = &**self.limiter.as_ref().ok_or(NOTHING_PASSES)?;
+        let checked = limiter.check_key(&secret.digest(&key(&req)));
         checked.map_err(|until| refusal(&until, limiter.clock()))?;
         next.run(req).await
     }
@@ -197,28 +210,28 @@ impl Clock for SinceStart {
 }
 
 /// When each key will have its whole allowance back; a bounded number of keys.
-struct Allowances<K> {
-    full_at: Keyed<K, Nanos>,
+struct Allowances {
+    full_at: Keyed<Nanos>,
     max_per_shard: usize,
 }
 
-impl<K: Hash + Eq + Clone> Allowances<K> {
+impl Allowances {
     fn new(max_keys: usize) -> Self {
         Self {
             full_at: Keyed::new(),
-            max_per_shard: max_keys.div_ceil(Keyed::<K, Nanos>::SHARDS).max(1),
+            max_per_shard: max_keys.div_ceil(Keyed::<Nanos>::SHARDS).max(1),
         }
     }
 }
 
-impl<K: Hash + Eq + Clone> StateStore for Allowances<K> {
-    type Key = K;
+impl StateStore for Allowances {
+    type Key = Digest;
 
-    fn measure_and_replace<T, F, E>(&self, key: &K, measure: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, key: &Digest, measure: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut shard = self.full_at.shard(key);
+        let mut shard = self.full_at.shard(*key);
         if let Some(full_at) = shard.get_mut(key) {
             let (outcome, new) = measure(Some(*full_at))?;
             *full_at = new;
@@ -228,13 +241,13 @@ impl<K: Hash + Eq + Clone> StateStore for Allowances<K> {
         if shard.len() >= self.max_per_shard {
             forget_half(&mut shard);
         }
-        shard.insert(key.clone(), full_at);
+        shard.insert(*key, full_at);
         Ok(outcome)
     }
 }
 
 /// Forgets the half that has, or soonest will have, its allowance back: rarely, and then thoroughly.
-fn forget_half<K: Hash + Eq>(full_at: &mut HashMap<K, Nanos>) {
+fn forget_half(full_at: &mut Shard<Nanos>) {
     let mut times: Vec<u64> = full_at.values().map(|&time| time.into()).collect();
     let middle = times.len() / 2;
     let (.., median, _) = times.select_nth_unstable(middle);
@@ -267,7 +280,7 @@ impl fmt::Debug for Together {
     }
 }
 
-impl<K: Hash + Eq + Clone, F> fmt::Debug for PerKey<K, F> {
+impl<F> fmt::Debug for PerKey<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKey").finish_non_exhaustive()
     }

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::keyed::{Keyed, shrink};
-use crate::{ConnectionId, Error, Middleware, Next, Reply, Request, Result};
+use crate::{
+    ConnectionId, Error, Middleware, Next, Reply, Request, Result,
+    digest::{Digest, Secret},
+};
 
 /// Lets so many requests through at the same time and answers further ones `overloaded`, at once.
 ///
@@ -48,9 +51,10 @@ pub struct Throttle<C = Together> {
 pub struct Together(AtomicUsize);
 
 /// Requests count by key; the kind of a [`Throttle`] that has been given one.
-pub struct PerKey<K, F> {
+pub struct PerKey<F> {
     key: F,
-    counts: Arc<Keyed<K, usize>>,
+    secret: Secret,
+    counts: Arc<Keyed<usize>>,
 }
 
 type KeyFn<K> = fn(&Request) -> K;
@@ -66,21 +70,26 @@ impl Throttle {
 
     /// A limit for each connection.
     #[must_use]
-    pub fn per_connection(self) -> Throttle<PerKey<ConnectionId, KeyFn<ConnectionId>>> {
+    pub fn per_connection(self) -> Throttle<PerKey<KeyFn<ConnectionId>>> {
         self.per_key(|req| req.connection().id())
     }
 
-    /// A limit for each value of this function. A key is remembered while it has requests in flight.
+    /// A limit for each value of this function. A key is remembered while it has requests in flight, by 16 bytes that
+    /// are made of it with a secret.
     #[must_use]
-    pub fn per_key<K, F>(self, key: F) -> Throttle<PerKey<K, F>>
+    pub fn per_key<K, F>(self, key: F) -> Throttle<PerKey<F>>
     where
-        K: Hash + Eq + Clone + Send + 'static,
+        K: Hash,
         F: Fn(&Request) -> K + Send + Sync,
     {
         let counts = Arc::new(Keyed::new());
         Throttle {
             limit: self.limit,
-            counts: Arc::new(PerKey { key, counts }),
+            counts: Arc::new(PerKey {
+                key,
+                secret: Secret::new(),
+                counts,
+            }),
         }
     }
 }
@@ -108,31 +117,36 @@ impl Drop for Permit {
     }
 }
 
-impl<K, F> Middleware for Throttle<PerKey<K, F>>
+impl<K, F> Middleware for Throttle<PerKey<F>>
 where
-    K: Hash + Eq + Clone + Send + 'static,
+    K: Hash,
     F: Fn(&Request) -> K + Send + Sync,
 {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let key = (self.counts.key)(&req);
-        let Some(permit) = KeyPermit::take(&self.counts.counts, key, self.limit) else {
+        let PerKey {
+            key,
+            secret,
+            counts,
+        } = &*self.counts;
+        let key = secret.digest(&key(&req));
+        let Some(permit) = KeyPermit::take(counts, key, self.limit) else {
             return Err(Error::Overloaded);
         };
         Ok(next.run(req).await?.holding(permit))
     }
 }
 
-struct KeyPermit<K: Hash + Eq> {
-    counts: Arc<Keyed<K, usize>>,
-    key: K,
+struct KeyPermit {
+    counts: Arc<Keyed<usize>>,
+    key: Digest,
 }
 
-impl<K: Hash + Eq + Clone> KeyPermit<K> {
-    fn take(counts: &Arc<Keyed<K, usize>>, key: K, limit: usize) -> Option<Self> {
-        let mut shard = counts.shard(&key);
+impl KeyPermit {
+    fn take(counts: &Arc<Keyed<usize>>, key: Digest, limit: usize) -> Option<Self> {
+        let mut shard = counts.shard(key);
         match shard.get_mut(&key) {
             Some(count) if *count < limit => *count += 1,
-            None if limit > 0 => drop(shard.insert(key.clone(), 1)),
+            None if limit > 0 => drop(shard.insert(key, 1)),
             _ => return None,
         }
         drop(shard);
@@ -143,9 +157,9 @@ impl<K: Hash + Eq + Clone> KeyPermit<K> {
     }
 }
 
-impl<K: Hash + Eq> Drop for KeyPermit<K> {
+impl Drop for KeyPermit {
     fn drop(&mut self) {
-        let mut shard = self.counts.shard(&self.key);
+        let mut shard = self.counts.shard(self.key);
         match shard.get_mut(&self.key) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(shard.remove(&self.key)),
@@ -172,7 +186,7 @@ impl<C> fmt::Debug for Throttle<C> {
     }
 }
 
-impl<K, F> fmt::Debug for PerKey<K, F> {
+impl<F> fmt::Debug for PerKey<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PerKey").finish_non_exhaustive()
     }

@@ -1,22 +1,21 @@
 //! One call for equal requests that come at the same time.
 
-use std::{
-    hash::Hash,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::super::keyed::{Keyed, shrink};
+use crate::digest::{Digest, Secret};
 
 /// The calls that are being made, by level and key; clones share them.
 ///
 /// The level of a call is the number of those that its maker makes already: one that is around it, of this or of
 /// another cache. Who makes calls at some levels thus waits at higher ones only, and nobody for itself, nor two for each
 /// other, however the same caches are put around each other.
-pub(super) struct Calls<K, O>(Arc<Keyed<At<K>, Arc<Call<O>>>>);
-
-type At<K> = (usize, Arc<K>);
+pub(super) struct Calls<O> {
+    made: Arc<Keyed<Arc<Call<O>>>>,
+    secret: Secret,
+}
 
 struct Call<O> {
     /// One permit: who has it makes the call. Closed when it has been made.
@@ -24,16 +23,19 @@ struct Call<O> {
     outcome: OnceLock<O>,
 }
 
-impl<K: Hash + Eq, O> Calls<K, O> {
+impl<O> Calls<O> {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Keyed::new()))
+        Self {
+            made: Arc::new(Keyed::new()),
+            secret: Secret::new(),
+        }
     }
 
     /// Joins those who wait for the call at this level with this key, or is the first of them.
-    pub(super) fn join(&self, level: usize, key: &Arc<K>) -> Joined<'_, K, O> {
-        let at = (level, Arc::clone(key));
-        let mut shard = self.0.shard(&at);
-        let call = shard.entry(at.clone()).or_insert_with(|| {
+    pub(super) fn join(&self, level: usize, key: Digest) -> Joined<'_, O> {
+        let at = self.secret.digest(&(level, key));
+        let mut shard = self.made.shard(at);
+        let call = shard.entry(at).or_insert_with(|| {
             Arc::new(Call {
                 turn: Semaphore::new(1),
                 outcome: OnceLock::new(),
@@ -48,38 +50,41 @@ impl<K: Hash + Eq, O> Calls<K, O> {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.made.len()
     }
 }
 
-impl<K, O> Clone for Calls<K, O> {
+impl<O> Clone for Calls<O> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            made: Arc::clone(&self.made),
+            secret: self.secret.clone(),
+        }
     }
 }
 
 /// One of those who wait for a call, or make it. The last one to go without an outcome forgets the call.
-pub(super) struct Joined<'a, K: Hash + Eq, O> {
-    calls: &'a Calls<K, O>,
-    at: At<K>,
+pub(super) struct Joined<'a, O> {
+    calls: &'a Calls<O>,
+    at: Digest,
     call: Arc<Call<O>>,
 }
 
 /// Whose turn it is.
-pub(super) enum Turn<'a, K: Hash + Eq, O> {
+pub(super) enum Turn<'a, O> {
     /// The call has been made, and came to this.
     Made(&'a O),
     /// The caller makes it. Dropped before its end, it leaves the turn to the one who has waited longest.
-    Mine(Mine<'a, K, O>),
+    Mine(Mine<'a, O>),
 }
 
-pub(super) struct Mine<'a, K: Hash + Eq, O> {
-    joined: &'a Joined<'a, K, O>,
+pub(super) struct Mine<'a, O> {
+    joined: &'a Joined<'a, O>,
     _turn: SemaphorePermit<'a>,
 }
 
-impl<K: Hash + Eq, O> Joined<'_, K, O> {
-    pub(super) async fn wait(&self) -> Turn<'_, K, O> {
+impl<O> Joined<'_, O> {
+    pub(super) async fn wait(&self) -> Turn<'_, O> {
         let turn = self.call.turn.acquire().await;
         match (self.call.outcome.get(), turn) {
             (Some(outcome), _) => Turn::Made(outcome),
@@ -93,7 +98,7 @@ impl<K: Hash + Eq, O> Joined<'_, K, O> {
 
     /// Forgets the call, unless there is another one already.
     fn forget(&self, also_if_others_wait: bool) {
-        let mut shard = self.calls.0.shard(&self.at);
+        let mut shard = self.calls.made.shard(self.at);
         let is_last = || Arc::strong_count(&self.call) == 2; // this one, and the map's
         if let Some(call) = shard.get(&self.at)
             && Arc::ptr_eq(call, &self.call)
@@ -105,7 +110,7 @@ impl<K: Hash + Eq, O> Joined<'_, K, O> {
     }
 }
 
-impl<K: Hash + Eq, O> Mine<'_, K, O> {
+impl<O> Mine<'_, O> {
     /// Tells the outcome to all who wait. Those who come from now on make another call.
     pub(super) fn finish(self, outcome: O) {
         self.joined.forget(true);
@@ -115,7 +120,7 @@ impl<K: Hash + Eq, O> Mine<'_, K, O> {
     }
 }
 
-impl<K: Hash + Eq, O> Drop for Joined<'_, K, O> {
+impl<O> Drop for Joined<'_, O> {
     fn drop(&mut self) {
         self.forget(false);
     }

@@ -320,9 +320,27 @@ async fn the_inner_of_two_caches_still_makes_one_call_of_those_that_differ_outsi
 
 #[test]
 fn no_two_requests_have_the_same_key_by_where_their_parts_end() {
-    let of = |uri, key, text| WholeRequest::of(&request_on(&connection(0, uri), key, text));
+    let cache = Cache::new(LONG);
+    let of = |uri, key, text| cache.digest(&request_on(&connection(0, uri), key, text));
     let (one, other) = (of("/a", "bc", "d"), of("/a", "b", "cd"));
     assert!(one.is_some() && one != other);
     assert!(of("/", "a", "b") != of("/", "", "ab"));
     assert!(of("/x", "", "y") == of("/x", "", "y"));
+}
+
+#[tokio::test]
+async fn keys_of_any_size_weigh_the_same() {
+    let inner = backend(async |_, _| Ok(Reply::message("x")));
+    let cache = Cache::new(LONG).by(|req| Some(req.payload()));
+    let replies = cache.replies.clone();
+    let chain = Stack::new(cache, inner);
+    for n in 0..100 {
+        let text = format!("{n}{}", "x".repeat(30_000));
+        assert!(chain.call(request("k", &text), &()).await.is_ok());
+    }
+    replies.run_pending_tasks().await;
+    assert_eq!(replies.entry_count(), 100);
+    // What is stored of 3 MB of keys.
+    let least = (64_u64 << 20).div_ceil(10_000);
+    assert_eq!(replies.weighted_size(), 100 * least);
 }

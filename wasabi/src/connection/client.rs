@@ -1,0 +1,95 @@
+//! Who a client is, for what is kept for each.
+
+use std::{
+    hash::Hash,
+    sync::{
+        LazyLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use http::{Extensions, HeaderName, header, request::Parts};
+
+use super::{Connection, ConnectionId};
+use crate::digest::{Digest, Secret};
+
+static SECRET: LazyLock<Secret> = LazyLock::new(Secret::new);
+
+/// What a client has been authenticated by, in the extensions of its handshake. An identity itself is of any type, and
+/// cannot be compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credentials(Digest);
+
+impl Credentials {
+    /// Everything that credentials may stand in, before a token is taken out of the URI.
+    pub(crate) fn of(head: &Parts) -> Self {
+        let mut hasher = SECRET.hasher();
+        head.uri.hash(&mut hasher);
+        for name in [
+            header::AUTHORIZATION,
+            header::COOKIE,
+            header::SEC_WEBSOCKET_PROTOCOL,
+        ] {
+            for value in head.headers.get_all(name) {
+                value.hash(&mut hasher);
+            }
+            0_u8.hash(&mut hasher);
+        }
+        Self(hasher.digest())
+    }
+
+    /// Those that only the application knows: nobody else has them.
+    pub(crate) fn unknown() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(SECRET.digest(&NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// There may be several.
+    pub(crate) fn insert_into(self, extensions: &mut Extensions) {
+        let all = match extensions.get::<Self>() {
+            Some(others) => Self(SECRET.digest(&(others.0, self.0))),
+            None => self,
+        };
+        extensions.insert(all);
+    }
+}
+
+/// What is known of a client when its connection is opened: all that functions can see, and all that can be forwarded.
+pub(super) fn of(connection: &Connection) -> Digest {
+    let mut hasher = SECRET.hasher();
+    connection.client_ip().hash(&mut hasher);
+    connection.uri().hash(&mut hasher);
+    for (name, value) in connection.headers() {
+        if !is_of_the_connection(name) {
+            name.hash(&mut hasher);
+            value.hash(&mut hasher);
+        }
+    }
+    let extensions = connection.extensions();
+    let credentials = extensions.get::<Credentials>();
+    credentials.map(|known| known.0).hash(&mut hasher);
+    #[cfg(feature = "tls")]
+    if let Some(certificates) = extensions.get::<crate::PeerCertificates>() {
+        for certificate in certificates.iter() {
+            certificate.as_ref().hash(&mut hasher);
+        }
+    }
+    hasher.digest()
+}
+
+/// A client that has said anew who it is.
+pub(super) fn renewed(client: Digest, connection: ConnectionId, place: u64) -> Digest {
+    SECRET.digest(&(client, connection, place))
+}
+
+/// Headers that say nothing of the client, and differ between its connections.
+fn is_of_the_connection(name: &HeaderName) -> bool {
+    [
+        header::CONNECTION,
+        header::UPGRADE,
+        header::SEC_WEBSOCKET_EXTENSIONS,
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_VERSION,
+    ]
+    .contains(name)
+}

@@ -1,0 +1,115 @@
+//! What stands for a key that a client has chosen.
+
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
+
+/// 128 bits that stand for a key of any size: what is remembered of keys is bounded by their number then.
+///
+/// Nobody who does not know the [`Secret`] can find two keys with the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Digest([u64; 2]);
+
+impl Digest {
+    /// One of so many parts of a map.
+    pub(crate) fn part(self, of: usize) -> usize {
+        (self.0[0] % of as u64) as usize
+    }
+}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0[0]);
+        state.write_u64(self.0[1]);
+    }
+}
+
+/// What digests are made with: a random key of SipHash.
+#[derive(Debug, Clone)]
+pub(crate) struct Secret(RandomState);
+
+impl Secret {
+    pub(crate) fn new() -> Self {
+        Self(RandomState::new())
+    }
+
+    /// The digest of a key, whose `Hash` must look at all that tells it from others.
+    pub(crate) fn digest(&self, key: &(impl Hash + ?Sized)) -> Digest {
+        let mut hasher = self.hasher();
+        key.hash(&mut hasher);
+        hasher.digest()
+    }
+
+    /// Makes the digest of what is written into it.
+    pub(crate) fn hasher(&self) -> DigestHasher {
+        let mut halves = [self.0.build_hasher(), self.0.build_hasher()];
+        // With different beginnings, the two say nothing of each other.
+        for (number, half) in halves.iter_mut().enumerate() {
+            half.write_usize(number);
+        }
+        DigestHasher(halves)
+    }
+}
+
+pub(crate) struct DigestHasher([DefaultHasher; 2]);
+
+impl DigestHasher {
+    pub(crate) fn digest(&self) -> Digest {
+        let [first, second] = &self.0;
+        Digest([first.finish(), second.finish()])
+    }
+}
+
+impl Hasher for DigestHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for half in &mut self.0 {
+            half.write(bytes);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0[0].finish()
+    }
+}
+
+/// For maps whose keys are digests: they have been hashed already.
+pub(crate) type ByDigest = BuildHasherDefault<Hashed>;
+
+#[derive(Debug, Default)]
+pub(crate) struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, half: u64) {
+        // The last one counts: maps in parts are divided by the first.
+        self.0 = half;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn keys_have_digests_of_their_own_in_both_halves() {
+        let secret = Secret::new();
+        let digests: Vec<_> = (0..10_000).map(|n: u32| secret.digest(&n)).collect();
+        for half in 0..2 {
+            let halves: HashSet<u64> = digests.iter().map(|digest| digest.0[half]).collect();
+            assert_eq!(halves.len(), digests.len());
+        }
+        assert!(digests.iter().all(|digest| digest.0[0] != digest.0[1]));
+        assert_eq!(secret.digest("a"), secret.digest("a"));
+        assert_ne!(secret.digest(&("a", "bc")), secret.digest(&("ab", "c")));
+        assert_ne!(Secret::new().digest("a"), Secret::new().digest("a"));
+    }
+}
