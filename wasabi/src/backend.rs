@@ -13,6 +13,8 @@ mod websocket;
 use ::http::request::Parts;
 
 pub(crate) use self::http::install_tls_provider;
+#[cfg(feature = "jwt")]
+pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
     balance::{Balance, BalanceError, Balancer, Picked},
     function::IntoBackend,

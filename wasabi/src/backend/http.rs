@@ -10,9 +10,12 @@ use std::{fmt, sync::OnceLock, time::Duration};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, ClientBuilder, Url};
 
+#[cfg(feature = "jwt")]
+pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
+use self::host_limit::HostLimit;
 pub use self::request::HttpRequest;
-use self::{host_limit::HostLimit, request::parse_url};
+pub(crate) use self::request::parse_url;
 use super::retry_after::retry_after;
 use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
 

@@ -21,7 +21,7 @@ use axum::routing::{MethodRouter, Route};
 use tower::{Layer, Service};
 
 #[cfg(feature = "jwt")]
-pub use self::jwt::Jwt;
+pub use self::jwt::{Jwks, Jwt};
 pub(crate) use self::{auth::Expires, stash::free};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},

@@ -17,7 +17,7 @@ pub(super) fn builder() -> ClientBuilder {
         .connect_timeout(CONNECT_TIMEOUT)
 }
 
-pub(super) fn build(https: bool) -> Result<Client, String> {
+pub(crate) fn build(https: bool) -> Result<Client, String> {
     with_roots(builder(), https).build().map_err(|error| {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
         format!("the HTTP client cannot be made: {error}: {cause}")

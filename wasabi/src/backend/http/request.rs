@@ -171,7 +171,7 @@ pub(super) fn is_framing(name: &HeaderName) -> bool {
     )
 }
 
-pub(super) fn parse_url(text: &str) -> Result<Url, String> {
+pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text)
         .map_err(|error| format!("`{}` is not a URL: {error}", text.escape_debug()))?;
     check_url(&url)?;

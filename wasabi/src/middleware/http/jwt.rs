@@ -1,18 +1,20 @@
 //! Clients with a JSON Web Token.
 
+mod jwks;
 mod keys;
 
 use std::{
     fmt,
-    future::{Ready, ready},
     marker::PhantomData,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::{FutureExt, future::BoxFuture};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::de::DeserializeOwned;
 
+pub use self::jwks::Jwks;
 use super::{BearerAuth, Denied, Identity};
 use crate::Result;
 
@@ -40,6 +42,8 @@ use crate::Result;
 /// # drop(gateway);
 /// ```
 ///
+/// Keys that an identity provider publishes and changes: [`Jwks`].
+///
 /// So that a client can stay with a new token, put [`jwt.auth().refresh(..)`](BearerAuth::refresh) on a route.
 pub struct Jwt<C> {
     shared: Arc<Shared>,
@@ -48,9 +52,16 @@ pub struct Jwt<C> {
 
 #[derive(Clone)]
 struct Shared {
-    /// `None` verifies nothing.
-    key: Option<DecodingKey>,
+    keys: Keys,
     validation: Validation,
+}
+
+#[derive(Clone)]
+enum Keys {
+    /// Verifies nothing.
+    Unusable,
+    One(DecodingKey),
+    Set(Jwks),
 }
 
 impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
@@ -72,9 +83,26 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         if let Err(why) = &usable {
             tracing::error!(%why, "the key for JSON Web Tokens cannot be used, nobody gets in");
         }
-        let key = usable.ok().map(|()| key);
+        let keys = match usable {
+            Ok(()) => Keys::One(key),
+            Err(_) => Keys::Unusable,
+        };
+        Self::made(keys, validation)
+    }
+
+    /// Tokens that are signed with one of the keys of a set, which is asked for when it is needed.
+    ///
+    /// Name the [`audience`](Self::audience) and the [`issuer`](Self::issuer) too: an identity provider signs tokens for
+    /// others with the same keys.
+    pub fn jwks(keys: Jwks) -> Self {
+        let mut validation = Validation::new(Algorithm::RS256);
+        validation.validate_nbf = true;
+        Self::made(Keys::Set(keys), validation)
+    }
+
+    fn made(keys: Keys, validation: Validation) -> Self {
         Self {
-            shared: Arc::new(Shared { key, validation }),
+            shared: Arc::new(Shared { keys, validation }),
             claims: PhantomData,
         }
     }
@@ -102,38 +130,69 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     /// The HTTP middleware that lets clients with such a token in.
     pub fn auth(
         &self,
-    ) -> BearerAuth<impl Fn(String) -> Ready<Result<Identity<C>, Denied>> + Clone + use<C>> {
+    ) -> BearerAuth<
+        impl Fn(String) -> BoxFuture<'static, Result<Identity<C>, Denied>> + Clone + use<C>,
+    > {
         let jwt = self.clone();
-        BearerAuth::new(move |token: String| ready(jwt.verify(&token)))
-    }
-
-    /// The claims of a token, which expire with it.
-    pub fn verify(&self, token: &str) -> Result<Identity<C>, Denied> {
-        let Shared { key, validation } = &*self.shared;
-        let key = key.as_ref().ok_or(Denied::Unavailable)?;
-        let invalid = |error: &dyn fmt::Display| {
-            tracing::debug!(%error, "token refused");
-            Denied::Invalid
-        };
-        let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
-            .map_err(|error| invalid(&error))?;
-        // What it names must be understood (RFC 7515, section 4.1.11), and nothing of that is.
-        if decoded.header.crit.is_some() {
-            return Err(invalid(&"`crit` asks for an extension"));
-        }
-        let exp = decoded
-            .claims
-            .get("exp")
-            .and_then(serde_json::Value::as_f64);
-        let claims = C::deserialize(decoded.claims).map_err(|error| invalid(&error))?;
-        let identity = Identity::new(claims);
-        Ok(match exp.and_then(from_unix) {
-            Some(exp) if validation.validate_exp => {
-                identity.expires_at(exp + Duration::from_secs(validation.leeway))
-            }
-            _ => identity,
+        BearerAuth::new(move |token: String| {
+            let jwt = jwt.clone();
+            async move { jwt.verify(&token).await }.boxed()
         })
     }
+
+    /// The claims of a token, which expire with it. It may wait for the keys of a [`Jwks`].
+    pub async fn verify(&self, token: &str) -> Result<Identity<C>, Denied> {
+        let Shared { keys, validation } = &*self.shared;
+        let set = match keys {
+            Keys::Unusable => return Err(Denied::Unavailable),
+            Keys::One(key) => return decoded(token, key, validation),
+            Keys::Set(set) => set,
+        };
+        let header = jsonwebtoken::decode_header(token).map_err(|error| invalid(&error))?;
+        let keys = set.find(header.kid.as_deref(), header.alg).await?;
+        let validation = Validation {
+            algorithms: vec![header.alg],
+            ..validation.clone()
+        };
+        let mut verdict = Err(Denied::Invalid);
+        for key in &keys {
+            verdict = decoded(token, key, &validation);
+            if verdict.is_ok() {
+                break;
+            }
+        }
+        verdict
+    }
+}
+
+fn decoded<C: DeserializeOwned>(
+    token: &str,
+    key: &DecodingKey,
+    validation: &Validation,
+) -> Result<Identity<C>, Denied> {
+    let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
+        .map_err(|error| invalid(&error))?;
+    // What it names must be understood (RFC 7515, section 4.1.11), and nothing of that is.
+    if decoded.header.crit.is_some() {
+        return Err(invalid(&"`crit` asks for an extension"));
+    }
+    let exp = decoded
+        .claims
+        .get("exp")
+        .and_then(serde_json::Value::as_f64);
+    let claims = C::deserialize(decoded.claims).map_err(|error| invalid(&error))?;
+    let identity = Identity::new(claims);
+    Ok(match exp.and_then(from_unix) {
+        Some(exp) if validation.validate_exp => {
+            identity.expires_at(exp + Duration::from_secs(validation.leeway))
+        }
+        _ => identity,
+    })
+}
+
+fn invalid(error: &dyn fmt::Display) -> Denied {
+    tracing::debug!(%error, "token refused");
+    Denied::Invalid
 }
 
 /// A time for ever away is no time.
@@ -189,6 +248,10 @@ mod tests {
         Jwt::hs256(SECRET)
     }
 
+    fn verify(jwt: &Jwt<Claims>, token: &str) -> Result<Identity<Claims>, Denied> {
+        jwt.verify(token).now_or_never().expect("the key is there")
+    }
+
     fn now() -> u64 {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         since.expect("after 1970").as_secs()
@@ -197,13 +260,13 @@ mod tests {
     #[test]
     fn a_token_is_good_until_it_expires_and_a_minute_more() {
         let exp = now() + 3600;
-        let identity = jwt().verify(&token(json!({"sub": "alice", "exp": exp}), SECRET));
+        let identity = verify(&jwt(), &token(json!({"sub": "alice", "exp": exp}), SECRET));
         let identity = identity.expect("valid");
         assert_eq!(identity.sub, "alice");
         let expiry = SystemTime::UNIX_EPOCH + Duration::from_secs(exp + 60);
         assert_eq!(identity.expiry(), Some(expiry));
         let late = token(json!({"sub": "alice", "exp": now() - 61}), SECRET);
-        assert_eq!(jwt().verify(&late), Err(Denied::Invalid));
+        assert_eq!(verify(&jwt(), &late), Err(Denied::Invalid));
     }
 
     #[test]
@@ -234,7 +297,7 @@ mod tests {
             ("unsigned", unsigned),
             ("nonsense", "a.b.c".to_owned()),
         ] {
-            assert_eq!(jwt().verify(&token), Err(Denied::Invalid), "{bad}");
+            assert_eq!(verify(&jwt(), &token), Err(Denied::Invalid), "{bad}");
         }
     }
 
@@ -247,7 +310,7 @@ mod tests {
                 ..Header::default()
             };
             let token = token_with(&header, &claims, SECRET);
-            assert_eq!(jwt().verify(&token), Err(Denied::Invalid), "{header:?}");
+            assert_eq!(verify(&jwt(), &token), Err(Denied::Invalid), "{header:?}");
         }
     }
 
@@ -256,7 +319,7 @@ mod tests {
         let claims = || json!({"sub": "alice", "exp": now() + 3600});
         for (bytes, expected) in [(0, false), (1, false), (31, false), (32, true)] {
             let secret = &SECRET[..bytes];
-            let verified = Jwt::<Claims>::hs256(secret).verify(&token(claims(), secret));
+            let verified = verify(&Jwt::hs256(secret), &token(claims(), secret));
             match expected {
                 true => assert!(verified.is_ok(), "{bytes} bytes"),
                 false => assert_eq!(verified, Err(Denied::Unavailable), "{bytes} bytes"),
@@ -267,7 +330,7 @@ mod tests {
         for (secret, expected) in [(SECRET, false), (&long, true)] {
             let key = DecodingKey::from_secret(secret.as_bytes());
             let jwt = Jwt::<Claims>::new(key, Validation::new(Algorithm::HS512));
-            let verified = jwt.verify(&token_with(&header, &claims(), secret));
+            let verified = verify(&jwt, &token_with(&header, &claims(), secret));
             assert_eq!(verified.is_ok(), expected, "{} bytes", secret.len());
         }
     }
@@ -280,7 +343,7 @@ mod tests {
         let exp = now() + 3600;
         let with = |aud: Value, iss: Value| {
             let claims = json!({"sub": "alice", "exp": exp, "aud": aud, "iss": iss});
-            jwt.verify(&token(claims, SECRET)).is_ok()
+            verify(&jwt, &token(claims, SECRET)).is_ok()
         };
         assert!(with("gateway".into(), "https://id.example.com".into()));
         assert!(with(
@@ -297,7 +360,7 @@ mod tests {
                 json!({"sub": "alice", "exp": exp, "iss": "https://id.example.com"}),
             ),
         ] {
-            let verified = jwt.verify(&token(claims, SECRET));
+            let verified = verify(&jwt, &token(claims, SECRET));
             assert_eq!(verified, Err(Denied::Invalid), "without {missing}");
         }
     }
@@ -305,7 +368,7 @@ mod tests {
     #[test]
     fn an_expiry_that_no_clock_can_show_is_far_away() {
         for exp in [json!(1e300), json!(u64::MAX)] {
-            let verified = jwt().verify(&token(json!({"sub": "alice", "exp": exp}), SECRET));
+            let verified = verify(&jwt(), &token(json!({"sub": "alice", "exp": exp}), SECRET));
             if let Ok(identity) = verified {
                 assert!(
                     identity
@@ -319,8 +382,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_refused_and_never_a_panic(text: String, parts in prop::collection::vec("[A-Za-z0-9_-]{0,40}", 0..5)) {
-            prop_assert!(jwt().verify(&text).is_err());
-            prop_assert!(jwt().verify(&parts.join(".")).is_err());
+            prop_assert!(verify(&jwt(), &text).is_err());
+            prop_assert!(verify(&jwt(), &parts.join(".")).is_err());
         }
     }
 }
