@@ -50,7 +50,8 @@ use crate::{BoxError, Error, Result};
 ///
 /// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_unreachable`.
+/// `upstream_unreachable`. The client library also ends the connection over properties and names of headers that are not
+/// UTF-8: keep workers from replying with such.
 ///
 /// # Memory
 ///

@@ -1,5 +1,7 @@
 //! Replies, and the requests that wait for them.
 
+mod rarely;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -13,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use self::rarely::Rarely;
 use crate::{Error, Message, Result, Text};
 
 /// Ties a reply to its request: 48 hexadecimal digits.
@@ -107,6 +110,8 @@ struct Shared {
     unmatched: AtomicU64,
     foreign: AtomicU64,
     too_large: AtomicU64,
+    malformed: AtomicU64,
+    warnings: Rarely,
 }
 
 /// Locks are held for one look-up; with this many, threads seldom meet.
@@ -129,6 +134,9 @@ pub struct DroppedReplies {
     pub foreign: u64,
     /// They are longer than the [`max_reply_size`](super::Queue::max_reply_size). Their requests have failed.
     pub too_large: u64,
+    /// They cannot be read at all, so that nobody knows whose they are: what the broker has is no reply, or
+    /// something else is where replies should be. Their requests time out.
+    pub malformed: u64,
 }
 
 impl Inbox {
@@ -141,6 +149,8 @@ impl Inbox {
             unmatched: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
+            malformed: AtomicU64::new(0),
+            warnings: Rarely::default(),
         }))
     }
 
@@ -172,6 +182,16 @@ impl Inbox {
             unmatched: self.0.unmatched.load(Ordering::Relaxed),
             foreign: self.0.foreign.load(Ordering::Relaxed),
             too_large: self.0.too_large.load(Ordering::Relaxed),
+            malformed: self.0.malformed.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Counts a reply that cannot be read, and logs a warning with the reason: at most one in ten seconds, with the
+    /// number of those that were left out. A transport skips such a reply and goes on with the next one.
+    pub fn malformed(&self, reason: impl fmt::Display) {
+        self.0.malformed.fetch_add(1, Ordering::Relaxed);
+        if let Some(left_out) = self.0.warnings.next() {
+            tracing::warn!(reason = %reason.to_string().escape_debug(), left_out, "malformed reply skipped");
         }
     }
 

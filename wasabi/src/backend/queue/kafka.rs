@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -14,7 +15,7 @@ use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{Consumer, StreamConsumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, Headers, OwnedHeaders},
+    message::{BorrowedMessage, Header, Headers as HeaderList, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
 use tokio::{runtime::Handle, sync::oneshot};
@@ -250,13 +251,43 @@ async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offset
             },
         };
         lock(&offsets).insert(record.partition(), record.offset() + 1);
-        let header = |name| {
-            let mut headers = record.headers().into_iter().flat_map(Headers::iter);
-            headers.find(|header| header.key == name)?.value
+        let Some(Headers { id, kind }) = Headers::of(&record) else {
+            inbox.malformed("no id, and the name of a header that is not UTF-8");
+            continue;
         };
-        let id = header("id").and_then(|id| std::str::from_utf8(id).ok());
+        let id = std::str::from_utf8(id.unwrap_or_default()).unwrap_or_default();
         let payload = Bytes::copy_from_slice(record.payload().unwrap_or_default());
-        inbox.reply_with(id.unwrap_or_default(), header("kind"), payload);
+        inbox.reply_with(id, kind, payload);
+    }
+}
+
+/// What the headers of a reply say.
+#[derive(Default)]
+struct Headers<'a> {
+    id: Option<&'a [u8]>,
+    kind: Option<&'a [u8]>,
+}
+
+impl<'a> Headers<'a> {
+    /// The first ones of these names, whatever else there is. `None` if the id may be what cannot be read.
+    fn of(record: &'a BorrowedMessage<'_>) -> Option<Self> {
+        let mut found = Self::default();
+        let mut unreadable = false;
+        let headers = record.headers();
+        for nth in 0..headers.map_or(0, HeaderList::count) {
+            // The client library panics at a name that is not UTF-8.
+            let header = AssertUnwindSafe(|| headers?.try_get(nth));
+            match panic::catch_unwind(header) {
+                Ok(Some(Header { key: "id", value })) => found.id = found.id.or(value),
+                Ok(Some(Header { key: "kind", value })) => found.kind = found.kind.or(value),
+                Ok(_) => {}
+                Err(_) => unreadable = true,
+            }
+            if found.id.is_some() && found.kind.is_some() {
+                break;
+            }
+        }
+        (found.id.is_some() || !unreadable).then_some(found)
     }
 }
 

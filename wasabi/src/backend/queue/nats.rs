@@ -41,7 +41,8 @@ use crate::{BoxError, Error, Result};
 /// # Limits
 ///
 /// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
-/// in flight when the connection breaks fails too. Subjects with the wildcards `*` and `>` are the error `bad_request`.
+/// in flight when the connection breaks fails too. The client library also ends the connection over headers that are not
+/// UTF-8: keep workers from replying with such. Subjects with the wildcards `*` and `>` are the error `bad_request`.
 ///
 /// # Memory
 ///

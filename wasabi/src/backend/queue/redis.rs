@@ -10,7 +10,9 @@ use std::{
 use bytes::Bytes;
 #[cfg(feature = "tls")]
 use redis::ConnectionAddr;
-use redis::{AsyncConnectionConfig, Client, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Client, RedisError, Value, aio::MultiplexedConnection, from_redis_value,
+};
 
 use super::{
     Inbox, Outgoing, Queue, Session, Transport,
@@ -58,6 +60,9 @@ use crate::{BoxError, Error, Result};
 /// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so that it does not grow
 /// when there are no workers: the oldest requests go, and time out. Replies are kept in Redis while the gateway
 /// reconnects. Clusters are not supported.
+///
+/// Where something else than a stream is in the place of the replies, it is deleted, for no worker could reply any more:
+/// that counts as one [malformed](super::DroppedReplies::malformed) reply.
 ///
 /// # Memory
 ///
@@ -246,26 +251,57 @@ async fn read(
             .arg(&after);
         let (streams,): (Option<Streams>,) = match commands.query_async(&mut connection).await {
             Ok(read) => read,
-            Err(error) => return error.into(),
+            Err(error) => match is_of_another_type(&mut connection, &replies).await {
+                Ok(true) => {
+                    // No worker could add a reply any more.
+                    let mut delete = redis::cmd("UNLINK");
+                    delete.arg(&replies);
+                    if let Err(error) = delete.exec_async(&mut connection).await {
+                        return error.into();
+                    }
+                    inbox.malformed("something else was in the place of the replies");
+                    START.clone_into(&mut last.lock().unwrap_or_else(PoisonError::into_inner));
+                    continue;
+                }
+                Ok(false) | Err(_) => return error.into(),
+            },
         };
         for (_, entries) in streams.into_iter().flatten() {
-            for (entry, mut fields) in entries {
-                let id = fields.remove("id").unwrap_or_default();
-                let kind = fields.remove("kind");
-                let payload = fields.remove("payload").unwrap_or_default();
-                inbox.reply_with(
-                    std::str::from_utf8(&id).unwrap_or_default(),
-                    kind.as_deref(),
-                    payload,
-                );
+            for (entry, fields) in entries {
+                match from_redis_value::<Fields>(fields) {
+                    Ok(fields) => hand_in(fields, &inbox),
+                    Err(error) => inbox.malformed(error),
+                }
                 *last.lock().unwrap_or_else(PoisonError::into_inner) = entry;
             }
         }
     }
 }
 
-/// Entries by stream: their ids and fields.
-type Streams = Vec<(String, Vec<(String, HashMap<String, Bytes>)>)>;
+/// Whether the key of the replies is there and holds no stream.
+async fn is_of_another_type(
+    connection: &mut MultiplexedConnection,
+    replies: &str,
+) -> Result<bool, RedisError> {
+    let kind: String = redis::cmd("TYPE")
+        .arg(replies)
+        .query_async(connection)
+        .await?;
+    Ok(kind != "stream" && kind != "none")
+}
+
+fn hand_in(mut fields: Fields, inbox: &Inbox) {
+    let id = fields.remove(&b"id"[..]).unwrap_or_default();
+    let kind = fields.remove(&b"kind"[..]);
+    let payload = fields.remove(&b"payload"[..]).unwrap_or_default();
+    let id = std::str::from_utf8(&id).unwrap_or_default();
+    inbox.reply_with(id, kind.as_deref(), payload);
+}
+
+/// Entries by stream: their ids and fields. A worker may write anything into these.
+type Streams = Vec<(Value, Vec<(String, Value)>)>;
+
+type Fields = HashMap<Bytes, Bytes>;
 
 /// A connection to [`Redis`].
 pub struct RedisSession {

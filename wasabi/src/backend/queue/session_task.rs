@@ -1,7 +1,8 @@
 //! The task that receives for a session.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -39,7 +40,11 @@ impl SessionTask {
         task: impl Future<Output = BoxError> + Send + 'static,
     ) -> Self {
         let at_end = ended.clone();
-        let task = tokio::spawn(async move { at_end.end(&task.await) });
+        let task = tokio::spawn(async move {
+            // The session has no other sign of it: it would wait for replies that nobody reads.
+            let error = AssertUnwindSafe(task).catch_unwind().await;
+            at_end.end(&error.unwrap_or_else(|_| "the task of the session panicked".into()));
+        });
         Self {
             ended,
             _task: AbortOnDropHandle::new(task),
@@ -60,5 +65,18 @@ impl SessionTask {
             // The sender is in `self`.
             Ok(None) | Err(_) => "the session is over".into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_ends_when_its_task_panics() {
+        let task = SessionTask::spawn(Ending::new(), async { panic!("on purpose") });
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(1), task.ended());
+        let reason = ended.await.expect("the end").to_string();
+        assert!(reason.contains("panicked"), "{reason}");
     }
 }
