@@ -28,6 +28,7 @@ mod r23_busy;
 mod r24_http2_floods;
 mod r30_held_replies;
 mod r33_verdicts;
+mod r37_turns;
 mod r38_caches;
 mod r39_json_of_others;
 mod r40_passwords;

@@ -165,6 +165,7 @@ mod sync;
 mod testing;
 #[cfg(feature = "otel")]
 mod trace_context;
+mod turns;
 
 use __private as private;
 

@@ -17,7 +17,7 @@ use self::host_limit::HostLimit;
 pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
 use super::retry_after::retry_after;
-use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
+use crate::{Backend, ConnectionId, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
 ///
@@ -212,7 +212,9 @@ impl<T> Http<T> {
         self
     }
 
-    /// How many requests to one host are in flight at the same time, 50 if not set. Further ones wait.
+    /// How many requests to one host are in flight at the same time, 50 if not set. Further ones wait, and connections
+    /// take turns: who sends a lot waits behind itself, and a connection with one request waits for one of each other
+    /// connection at most. When 10 000 requests wait already, further ones are answered `overloaded`.
     pub fn concurrency(mut self, requests: usize) -> Self {
         if requests == 0 {
             self.mistaken("a `concurrency` of 0 lets no request through".to_owned());
@@ -267,9 +269,11 @@ impl<T> Http<T> {
         &self,
         client: &Client,
         request: reqwest::Request,
+        connection: ConnectionId,
         reading: &mut Reading,
     ) -> Result {
-        let _permit = self.limit.acquire(request.url().authority()).await;
+        let host = request.url().authority();
+        let _permit = self.limit.acquire(host, connection).await?;
         let response = client.execute(request).await?;
         if !self.accepts(response.status()) {
             return Err(Error::UpstreamStatus {
@@ -322,9 +326,10 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
             .ready_client()
             .map_err(|mistake| Error::internal(mistake.as_str()))?;
         let request = self.request(&req)?;
+        let connection = req.connection().id();
         let mut reading = Reading::new(req.connection().clone());
         drop(req);
-        let exchange = self.exchange(client, request, &mut reading);
+        let exchange = self.exchange(client, request, connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
             // The upstream would have gone on: it is the client that takes too little.

@@ -50,7 +50,7 @@ pub use self::{
     transport::{Outgoing, Session, Transport},
 };
 use self::{inbox::Waiting, link::Link};
-use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result};
+use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns::Entered};
 
 /// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
 ///
@@ -210,13 +210,17 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// How long a request waits for a connection to the broker, and for the broker to take the message, 5 s if not set.
+    /// How long a request waits for a place, for a connection to the broker, and for the broker to take the message, 5 s
+    /// if not set.
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = timeout;
         self
     }
 
-    /// How many requests may be under way, 10 000 if not set. Further ones are answered `overloaded`, at once.
+    /// How many requests may be under way, 10 000 if not set. Further ones are answered `overloaded`, at once, but for
+    /// those of a connection that has less than an equal share of these places: they wait for the next one, in turn
+    /// with other connections, as long as the [`publish_timeout`](Self::publish_timeout) allows. No more of them wait
+    /// than this.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.settings.max_pending = requests;
         self
@@ -251,15 +255,19 @@ impl<T: Transport> Queue<T> {
     }
 
     /// Publishes the message of a request that has a place, and waits for the reply.
-    async fn exchange(&self, req: &Request, mut waiting: Waiting<'_>) -> Result<Reply> {
+    async fn exchange(
+        &self,
+        req: &Request,
+        mut waiting: Waiting<'_>,
+        came: Instant,
+    ) -> Result<Reply> {
         let settings = &self.settings;
         let topic = settings.topic(req)?;
         let headers = settings.headers(req)?;
         let link = self.shared.link();
 
-        let now = Instant::now();
-        let deadline = now + settings.timeout.min(FAR);
-        let publish_by = now + settings.publish_timeout.min(settings.timeout).min(FAR);
+        let deadline = came + settings.timeout.min(FAR);
+        let publish_by = settings.publish_by(came);
         let up = timeout_at(publish_by, link.up()).await;
         let up = up.unwrap_or_else(|_| Err(Error::UpstreamUnreachable(link.down())))?;
 
@@ -304,6 +312,11 @@ impl<T: Transport> Shared<T> {
 }
 
 impl Settings {
+    /// Until when a request that came at this time has to be published.
+    fn publish_by(&self, came: Instant) -> Instant {
+        came + self.publish_timeout.min(self.timeout).min(FAR)
+    }
+
     fn topic(&self, req: &Request) -> Result<Cow<'_, str>> {
         match &self.topic {
             Topic::Fixed(topic) => Ok(Cow::Borrowed(topic)),
@@ -383,8 +396,20 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
         let settings = &self.settings;
         let inbox = &self.shared.inbox;
-        let waiting = inbox.register(settings.max_pending, settings.max_reply_size)?;
-        self.exchange(&req, waiting).await
+        let came = Instant::now();
+        let place = match inbox.enter(req.connection().id(), settings.max_pending) {
+            Entered::Place(place) => place,
+            // A timer is large, and mostly nobody waits.
+            Entered::Turn(turn) => {
+                match Box::pin(timeout_at(settings.publish_by(came), turn)).await {
+                    Ok(place) => place,
+                    Err(_) => return Err(Error::Overloaded),
+                }
+            }
+            Entered::Full => return Err(Error::Overloaded),
+        };
+        let waiting = inbox.register(place, settings.max_reply_size)?;
+        self.exchange(&req, waiting, came).await
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {

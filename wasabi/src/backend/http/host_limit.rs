@@ -2,70 +2,88 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use crate::{
+    ConnectionId, Error, Result,
+    sync::{Mutex, MutexGuard},
+    turns::{self, Entered, Line, Rule},
+};
 
 /// Hosts that are remembered while nothing is in flight to them. Functions may name any number of hosts.
 const KEPT: usize = 64;
 
-/// So many requests to each host.
+/// Requests that wait for a place, for each host: each holds its message. Further ones would wait until they time out.
+const WAITING: usize = 10_000;
+
+type Host = Arc<Mutex<Line>>;
+
+/// So many requests to each host. Connections take turns.
 pub(super) struct HostLimit {
     requests: usize,
-    hosts: Mutex<HashMap<Box<str>, Arc<Semaphore>>>,
+    hosts: Mutex<HashMap<Box<str>, Host>>,
 }
 
 impl HostLimit {
     pub(super) fn new(requests: usize) -> Self {
         Self {
-            requests: requests.min(Semaphore::MAX_PERMITS),
+            requests,
             hosts: Mutex::default(),
         }
     }
 
     /// Waits for a place among the requests to this host.
-    pub(super) async fn acquire(&self, host: &str) -> Permit<'_> {
-        let semaphore = self.semaphore(host);
-        let mut permit = Permit {
+    pub(super) async fn acquire(&self, host: &str, connection: ConnectionId) -> Result<Permit<'_>> {
+        let host = Known {
             limit: self,
-            semaphore: Some(Arc::clone(&semaphore)),
-            permit: None,
+            host: self.host(host),
         };
-        // The semaphore is never closed.
-        permit.permit = semaphore.acquire_owned().await.ok();
-        permit
+        let line = Arc::clone(&host.host);
+        let place = match turns::enter(line, connection, self.requests, Rule::Everybody(WAITING)) {
+            Entered::Place(place) => place,
+            Entered::Turn(turn) => turn.await,
+            Entered::Full => return Err(Error::Overloaded),
+        };
+        Ok(Permit {
+            _place: place,
+            _host: host,
+        })
     }
 
-    fn semaphore(&self, host: &str) -> Arc<Semaphore> {
+    fn host(&self, name: &str) -> Host {
         let mut hosts = self.lock();
-        if let Some(semaphore) = hosts.get(host) {
-            return Arc::clone(semaphore);
+        if let Some(host) = hosts.get(name) {
+            return Arc::clone(host);
         }
-        let semaphore = Arc::new(Semaphore::new(self.requests));
-        hosts.insert(host.into(), Arc::clone(&semaphore));
-        semaphore
+        let host = Host::default();
+        hosts.insert(name.into(), Arc::clone(&host));
+        host
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Semaphore>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Host>> {
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A place among the requests to a host, or the wait for one.
+/// A place among the requests to a host.
 pub(super) struct Permit<'a> {
-    limit: &'a HostLimit,
-    semaphore: Option<Arc<Semaphore>>,
-    permit: Option<OwnedSemaphorePermit>,
+    _place: turns::Permit<Host>,
+    _host: Known<'a>,
 }
 
-impl Drop for Permit<'_> {
+/// A host with something in flight to it, or waiting.
+struct Known<'a> {
+    limit: &'a HostLimit,
+    host: Host,
+}
+
+impl Drop for Known<'_> {
     fn drop(&mut self) {
-        self.permit = None;
-        self.semaphore = None;
         let mut hosts = self.limit.lock();
         if hosts.len() > KEPT {
-            hosts.retain(|_, semaphore| Arc::strong_count(semaphore) > 1);
+            let last = |host: &Host| Arc::ptr_eq(host, &self.host) && Arc::strong_count(host) == 2;
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 && !last(host));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::{
     hash::{BuildHasher, Hasher, RandomState},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -16,7 +16,10 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use self::rarely::Rarely;
-use crate::{Error, Message, Result, Text};
+use crate::{
+    ConnectionId, Error, Message, Result, Text,
+    turns::{self, Entered, Line, Place, Rule},
+};
 
 /// Ties a reply to its request: 48 hexadecimal digits.
 ///
@@ -106,7 +109,8 @@ pub struct Inbox(Arc<Shared>);
 struct Shared {
     instance: u64,
     shards: [Mutex<Shard>; SHARDS],
-    waiting: AtomicUsize,
+    /// The requests that are under way.
+    places: Places,
     unmatched: AtomicU64,
     foreign: AtomicU64,
     too_large: AtomicU64,
@@ -145,7 +149,7 @@ impl Inbox {
             // Must be unique, need not be a secret.
             instance: RandomState::new().build_hasher().finish(),
             shards: Default::default(),
-            waiting: AtomicUsize::new(0),
+            places: Places::default(),
             unmatched: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
@@ -197,7 +201,7 @@ impl Inbox {
 
     /// How many requests are under way: waiting for the broker, or for their reply.
     pub fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::Acquire)
+        self.0.places.line(|line| line.taken())
     }
 
     /// The part of the correlation ids that all requests of this queue have in common, and no other queue has: good for
@@ -234,13 +238,18 @@ impl Inbox {
         false
     }
 
-    /// Makes room for one request with a reply of at most `max_size` bytes, unless `limit` of them are under way.
-    pub(super) fn register(&self, limit: usize, max_size: usize) -> Result<Waiting<'_>> {
-        let taken = |count| (count < limit).then_some(count + 1);
-        self.0
-            .waiting
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
-            .map_err(|_| Error::Overloaded)?;
+    /// A place among at most `limit` requests that are under way. Where there is none, a request of a connection that has
+    /// less than its share waits for it; others are refused.
+    pub(super) fn enter(&self, connection: ConnectionId, limit: usize) -> Entered<&Places> {
+        turns::enter(&self.0.places, connection, limit, Rule::BelowShare)
+    }
+
+    /// Waits for a reply of at most `max_size` bytes.
+    pub(super) fn register<'a>(
+        &'a self,
+        place: turns::Permit<&'a Places>,
+        max_size: usize,
+    ) -> Result<Waiting<'a>> {
         let (sender, reply) = oneshot::channel();
         let entry = Entry {
             reply: sender,
@@ -250,6 +259,7 @@ impl Inbox {
             inbox: self,
             id: CorrelationId::new(self.0.instance, 0),
             reply,
+            _place: place,
         };
         let mut random = [0; 16];
         getrandom::fill(&mut random).map_err(Error::internal)?;
@@ -282,7 +292,10 @@ pub(super) struct Waiting<'a> {
     inbox: &'a Inbox,
     pub(super) id: CorrelationId,
     reply: oneshot::Receiver<Result<Message>>,
+    _place: turns::Permit<&'a Places>,
 }
+
+pub(super) type Places = crate::sync::Mutex<Line>;
 
 impl Waiting<'_> {
     /// The reply, once it is there.
@@ -298,7 +311,6 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let shared = &self.inbox.0;
         shared.shard(self.id.request).remove(&self.id.request);
-        shared.waiting.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -314,14 +326,22 @@ mod tests {
         Inbox::new()
     }
 
+    fn register(inbox: &Inbox, limit: usize, max_size: usize) -> Result<Waiting<'_>> {
+        match inbox.enter(ConnectionId(0), limit) {
+            Entered::Place(place) => inbox.register(place, max_size),
+            Entered::Turn(_) => panic!("it has everything"),
+            Entered::Full => Err(Error::Overloaded),
+        }
+    }
+
     #[test]
     fn correlation_ids_differ_between_requests_and_between_queues() {
         let (one, other) = (inbox(), inbox());
         let ids: HashSet<_> = (0..500)
             .flat_map(|_| {
                 [
-                    one.register(9, 64).unwrap().id,
-                    other.register(9, 64).unwrap().id,
+                    register(&one, 9, 64).unwrap().id,
+                    register(&other, 9, 64).unwrap().id,
                 ]
             })
             .map(|id| id.to_string())
@@ -338,7 +358,7 @@ mod tests {
     #[test]
     fn every_bit_of_a_requests_id_is_random() {
         let inbox = inbox();
-        let ids = (0..100).map(|_| inbox.register(1, 64).unwrap().id.request);
+        let ids = (0..100).map(|_| register(&inbox, 1, 64).unwrap().id.request);
         let (mut set, mut clear) = (0, 0);
         ids.for_each(|id| {
             set |= id;
@@ -350,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_reply_wins_and_the_others_are_counted() {
         let inbox = inbox();
-        let mut waiting = inbox.register(1, 64).unwrap();
+        let mut waiting = register(&inbox, 1, 64).unwrap();
         assert!(inbox.reply(waiting.id, "first"));
         assert!(!inbox.reply(waiting.id, "second"));
         assert_eq!(waiting.reply().await.unwrap(), Message::text("first"));
@@ -365,7 +385,7 @@ mod tests {
     #[test]
     fn foreign_replies_are_counted() {
         let (one, other) = (inbox(), inbox());
-        let waiting = one.register(1, 64).unwrap();
+        let waiting = register(&one, 1, 64).unwrap();
         assert!(!other.reply(waiting.id, "x"));
         assert!(!other.reply("", "x"));
         assert!(!other.reply("é".repeat(24), "x"));
@@ -378,17 +398,17 @@ mod tests {
     #[test]
     fn the_number_of_requests_is_limited_and_places_come_back() {
         let inbox = inbox();
-        let places: Vec<_> = (0..3).map(|_| inbox.register(3, 64).unwrap()).collect();
-        assert!(matches!(inbox.register(3, 64), Err(Error::Overloaded)));
+        let places: Vec<_> = (0..3).map(|_| register(&inbox, 3, 64).unwrap()).collect();
+        assert!(matches!(register(&inbox, 3, 64), Err(Error::Overloaded)));
         drop(places);
-        assert!(inbox.register(3, 64).is_ok());
+        assert!(register(&inbox, 3, 64).is_ok());
         assert!(inbox.0.shards.iter().all(|s| s.lock().unwrap().is_empty()));
     }
 
     #[tokio::test]
     async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
         let inbox = inbox();
-        let mut waiting = inbox.register(1, 64).unwrap();
+        let mut waiting = register(&inbox, 1, 64).unwrap();
         inbox.reply_with(waiting.id, None, Bytes::from_static(b"\xff"));
         let reply = waiting.reply().await;
         assert!(matches!(reply, Err(Error::UpstreamUnfit(_))));
@@ -399,8 +419,8 @@ mod tests {
         let inbox = inbox();
         for reply in ["x".repeat(64), "x".repeat(65)] {
             let (mut plain, mut wire) = (
-                inbox.register(2, 64).unwrap(),
-                inbox.register(2, 64).unwrap(),
+                register(&inbox, 2, 64).unwrap(),
+                register(&inbox, 2, 64).unwrap(),
             );
             let fits = reply.len() <= 64;
             assert_eq!(inbox.reply(plain.id, reply.clone()), fits);

@@ -1,18 +1,16 @@
 //! A limit on how many requests there are at the same time.
 
-use std::{
-    fmt,
-    hash::Hash,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{fmt, hash::Hash, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use super::keyed::{Keyed, shrink};
 use crate::{
     ConnectionId, Error, Middleware, Next, Reply, Request, Result,
+    connection::driver::FOREVER,
     digest::{Digest, Secret},
+    sync::Mutex,
+    turns::{self, Entered, Line, Permit, Place, Rule},
 };
 
 /// Lets so many requests through at the same time and answers further ones `overloaded`, at once.
@@ -21,6 +19,13 @@ use crate::{
 /// of them. [`per_connection`](Self::per_connection) and [`per_key`](Self::per_key) give each connection or key a
 /// limit of its own. A request counts until its reply is there or it is cancelled, one with a streaming reply until
 /// the stream ends. A limit of 0 lets nothing through.
+///
+/// # Fairness
+///
+/// A connection that sends more than others does not keep them out. Each connection that has requests here, or wants
+/// one, has an equal share of the limit, and at least one place. When all places are taken, a request of a connection
+/// that has less than its share [waits](Self::wait) for the next place that becomes free, in turn with other connections;
+/// no more requests wait than the limit. Only who has its share is refused.
 ///
 /// To make requests of a connection wait for each other instead, use the channel's setting `concurrency`.
 ///
@@ -43,27 +48,32 @@ use crate::{
 /// ```
 pub struct Throttle<C = Together> {
     limit: usize,
+    wait: Duration,
     counts: Arc<C>,
 }
 
 /// All requests count together; the kind of a [`Throttle`] that does not say otherwise.
-#[derive(Debug, Default)]
-pub struct Together(AtomicUsize);
+#[derive(Default)]
+pub struct Together(Mutex<Line>);
 
 /// Requests count by key; the kind of a [`Throttle`] that has been given one.
 pub struct PerKey<F> {
     key: F,
     secret: Secret,
-    counts: Arc<Keyed<usize>>,
+    counts: Arc<Keyed<Line>>,
 }
 
 type KeyFn<K> = fn(&Request) -> K;
+
+/// Longer than most requests take, so that a place becomes free meanwhile, and short for who waits.
+const WAIT: Duration = Duration::from_secs(1);
 
 impl Throttle {
     /// A limit on all requests together.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
+            wait: WAIT,
             counts: Arc::default(),
         }
     }
@@ -75,7 +85,7 @@ impl Throttle {
     }
 
     /// A limit for each value of this function. A key is remembered while it has requests in flight, by 16 bytes that
-    /// are made of it with a secret.
+    /// are made of it with a secret. Connections with the same key share its limit fairly.
     #[must_use]
     pub fn per_key<K, F>(self, key: F) -> Throttle<PerKey<F>>
     where
@@ -85,6 +95,7 @@ impl Throttle {
         let counts = Arc::new(Keyed::new());
         Throttle {
             limit: self.limit,
+            wait: self.wait,
             counts: Arc::new(PerKey {
                 key,
                 secret: Secret::new(),
@@ -94,26 +105,47 @@ impl Throttle {
     }
 }
 
-impl Middleware for Throttle {
-    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let taken = |count| (count < self.limit).then_some(count + 1);
-        let count = &self.counts.0;
-        if count
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, taken)
-            .is_err()
-        {
-            return Err(Error::Overloaded);
-        }
-        let permit = Permit(Arc::clone(&self.counts));
-        Ok(next.run(req).await?.holding(permit))
+impl<C> Throttle<C> {
+    /// How long a request of a connection that has less than its share waits for a place, 1 s if not set; after that it
+    /// is answered `overloaded`. With 0 it is answered at once, and a connection that sends a lot can keep others out.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait.min(FOREVER);
+        self
+    }
+
+    async fn run<P: Place + Send + 'static>(
+        &self,
+        place: P,
+        req: Request,
+        next: impl Next,
+    ) -> Result<Reply> {
+        let rule = match self.wait.is_zero() {
+            true => Rule::Everybody(0),
+            false => Rule::BelowShare,
+        };
+        let permit = match turns::enter(place, req.connection().id(), self.limit, rule) {
+            Entered::Place(permit) => permit,
+            // A timer is large, and mostly nobody waits.
+            Entered::Turn(turn) => match Box::pin(timeout(self.wait, turn)).await {
+                Ok(permit) => permit,
+                Err(_) => return Err(Error::Overloaded),
+            },
+            Entered::Full => return Err(Error::Overloaded),
+        };
+        Ok(next.run(req).await?.holding::<Permit<P>>(permit))
     }
 }
 
-struct Permit(Arc<Together>);
+impl Middleware for Throttle {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        self.run(Arc::clone(&self.counts), req, next).await
+    }
+}
 
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
+impl Place for Together {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        self.0.line(work)
     }
 }
 
@@ -128,43 +160,37 @@ where
             secret,
             counts,
         } = &*self.counts;
-        let key = secret.digest(&key(&req));
-        let Some(permit) = KeyPermit::take(counts, key, self.limit) else {
-            return Err(Error::Overloaded);
-        };
-        Ok(next.run(req).await?.holding(permit))
-    }
-}
-
-struct KeyPermit {
-    counts: Arc<Keyed<usize>>,
-    key: Digest,
-}
-
-impl KeyPermit {
-    fn take(counts: &Arc<Keyed<usize>>, key: Digest, limit: usize) -> Option<Self> {
-        let mut shard = counts.shard(key);
-        match shard.get_mut(&key) {
-            Some(count) if *count < limit => *count += 1,
-            None if limit > 0 => drop(shard.insert(key, 1)),
-            _ => return None,
-        }
-        drop(shard);
-        Some(Self {
+        let key = OfKey {
+            key: secret.digest(&key(&req)),
             counts: Arc::clone(counts),
-            key,
-        })
+        };
+        self.run(key, req, next).await
     }
 }
 
-impl Drop for KeyPermit {
-    fn drop(&mut self) {
+/// The line of one key.
+struct OfKey {
+    key: Digest,
+    counts: Arc<Keyed<Line>>,
+}
+
+impl Place for OfKey {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         let mut shard = self.counts.shard(self.key);
-        match shard.get_mut(&self.key) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(shard.remove(&self.key)),
+        let Some(line) = shard.get_mut(&self.key) else {
+            let mut line = Line::default();
+            let done = work(&mut line);
+            if !line.is_empty() {
+                shard.insert(self.key, line);
+            }
+            return done;
+        };
+        let done = work(line);
+        if line.is_empty() {
+            shard.remove(&self.key);
+            shrink(&mut shard);
         }
-        shrink(&mut shard);
+        done
     }
 }
 
@@ -173,6 +199,7 @@ impl<C> Clone for Throttle<C> {
     fn clone(&self) -> Self {
         Self {
             limit: self.limit,
+            wait: self.wait,
             counts: Arc::clone(&self.counts),
         }
     }
@@ -183,6 +210,13 @@ impl<C> fmt::Debug for Throttle<C> {
         f.debug_struct("Throttle")
             .field("limit", &self.limit)
             .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Together {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let taken = self.line(|line| line.taken());
+        f.debug_struct("Together").field("taken", &taken).finish()
     }
 }
 
@@ -299,6 +333,55 @@ mod tests {
             code(chain.call(request_on(&a, "k", ""), &()).now_or_never()),
             "waits"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_below_its_share_gets_the_next_place_and_who_has_more_is_refused() {
+        for throttle in [
+            Throttle::new(2),
+            Throttle::new(2).wait(Duration::from_secs(5)),
+        ] {
+            let (open, inner) = gate();
+            let chain = Stack::new(throttle, inner);
+            let (many, one) = (connection(1, "/"), connection(2, "/"));
+            let mut held = [0, 1].map(|_| Box::pin(chain.call(request_on(&many, "k", ""), &())));
+            for held in &mut held {
+                assert_eq!(code(held.as_mut().now_or_never()), "waits");
+            }
+            let mut waits = Box::pin(chain.call(request_on(&one, "k", ""), &()));
+            assert_eq!(code(waits.as_mut().now_or_never()), "waits");
+            let second = chain.call(request_on(&one, "k", ""), &()).now_or_never();
+            assert_eq!(code(second), "overloaded");
+            open.notify_one();
+            let [first, _second] = &mut held;
+            assert!(first.await.is_ok());
+            // The place is taken already, by who has waited for it.
+            let more = chain.call(request_on(&many, "k", ""), &()).now_or_never();
+            assert_eq!(code(more), "overloaded");
+            assert_eq!(code(waits.as_mut().now_or_never()), "waits");
+            open.notify_waiters();
+            assert!(waits.await.is_ok());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_its_share_is_refused_in_the_end_and_at_once_where_nobody_waits() {
+        for (wait, most) in [(1000, 1000), (50, 50), (0, 0)] {
+            let (_open, inner) = gate();
+            let throttle = Throttle::new(1).per_key(|req: &Request| req.key().to_owned());
+            let throttle = match most {
+                1000 => throttle,
+                _ => throttle.wait(Duration::from_millis(wait)),
+            };
+            let chain = Stack::new(throttle, inner);
+            let (many, one) = (connection(1, "/"), connection(2, "/"));
+            let mut held = Box::pin(chain.call(request_on(&many, "k", ""), &()));
+            assert_eq!(code(held.as_mut().now_or_never()), "waits");
+            let before = tokio::time::Instant::now();
+            let refused = chain.call(request_on(&one, "k", ""), &()).await;
+            assert_eq!(code(Some(refused)), "overloaded");
+            assert!(before.elapsed().as_millis().abs_diff(most) <= 2);
+        }
     }
 
     #[tokio::test]

@@ -1,0 +1,349 @@
+//! Places of which there are so many, and that connections take in turn.
+//!
+//! Whoever comes while there is room has a place at once. Those who wait get the places that become free one
+//! connection after the other, however many requests each of them has: a connection that asks for a lot waits behind
+//! itself, and not others behind it.
+
+#[cfg(all(test, wasabi_loom))]
+mod models;
+#[cfg(all(test, not(wasabi_loom)))]
+mod tests;
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+    pin::Pin,
+    sync::{Arc, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use crate::{ConnectionId, sync::Mutex};
+
+/// The places, and who has them or waits for one. It allocates when a second connection comes, or when somebody waits,
+/// and keeps the memory.
+#[derive(Default)]
+pub(crate) struct Line {
+    taken: usize,
+    waiting: usize,
+    /// The connection that came when there was no other.
+    first: Option<(ConnectionId, Part)>,
+    others: HashMap<ConnectionId, Part, BuildHasherDefault<ById>>,
+    /// The connections that wait, the next one first.
+    turns: VecDeque<ConnectionId>,
+    /// The last one that was given out.
+    ticket: u64,
+}
+
+/// A connection's part of the places. It is there while it has or wants one.
+#[derive(Default)]
+struct Part {
+    taken: usize,
+    waiting: VecDeque<Waiting>,
+}
+
+struct Waiting {
+    ticket: u64,
+    limit: usize,
+    waker: Option<Waker>,
+}
+
+/// Who may wait when all places are taken.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rule {
+    /// Everybody, while no more than so many do.
+    Everybody(usize),
+    /// Who has, together with those that wait already, fewer places than its equal share, which is one at least; and
+    /// no more than there are places.
+    BelowShare,
+}
+
+enum Entry {
+    Place,
+    Ticket(u64),
+    Full,
+}
+
+impl Line {
+    /// How many places are taken.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken
+    }
+
+    /// Whether nobody has or wants a place.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none() && self.others.is_empty()
+    }
+
+    fn known(&self, connection: ConnectionId) -> Option<&Part> {
+        match &self.first {
+            Some((id, part)) if *id == connection => Some(part),
+            _ => self.others.get(&connection),
+        }
+    }
+
+    fn part(&mut self, connection: ConnectionId) -> Option<&mut Part> {
+        match &mut self.first {
+            Some((id, part)) if *id == connection => Some(part),
+            _ => self.others.get_mut(&connection),
+        }
+    }
+
+    fn part_or_new(&mut self, connection: ConnectionId) -> &mut Part {
+        if self.first.is_none() && self.others.is_empty() {
+            self.first = Some((connection, Part::default()));
+        }
+        match &mut self.first {
+            Some((id, part)) if *id == connection => part,
+            _ => self.others.entry(connection).or_default(),
+        }
+    }
+
+    fn enter(&mut self, connection: ConnectionId, limit: usize, rule: Rule) -> Entry {
+        // Whoever waits has a limit that is reached, or would have been given the last place that became free.
+        if self.taken < limit {
+            self.taken += 1;
+            self.part_or_new(connection).taken += 1;
+            return Entry::Place;
+        }
+        let may_wait = match rule {
+            Rule::Everybody(most) => self.waiting < most,
+            Rule::BelowShare => {
+                let known = self.known(connection);
+                let (is_new, has) =
+                    known.map_or((1, 0), |part| (0, part.taken + part.waiting.len()));
+                let connections = self.others.len() + usize::from(self.first.is_some()) + is_new;
+                self.waiting < limit && has < (limit / connections).max(1)
+            }
+        };
+        if !may_wait {
+            return Entry::Full;
+        }
+        self.ticket += 1;
+        let ticket = self.ticket;
+        self.waiting += 1;
+        let part = self.part_or_new(connection);
+        let is_first = part.waiting.is_empty();
+        part.waiting.push_back(Waiting {
+            ticket,
+            limit,
+            waker: None,
+        });
+        if is_first {
+            self.turns.push_back(connection);
+        }
+        Entry::Ticket(ticket)
+    }
+
+    /// Takes a place back, and gives it to the next one whose limit allows it. The waker is to be woken when the line is
+    /// not borrowed any more.
+    fn leave(&mut self, connection: ConnectionId) -> Option<Waker> {
+        self.taken -= 1;
+        if let Some(part) = self.part(connection) {
+            part.taken -= 1;
+        }
+        self.forget_if_idle(connection);
+        let taken = self.taken;
+        let next = |waiting: &Waiting| taken < waiting.limit;
+        // Mostly it is the first one of the first connection.
+        let turn = (0..self.turns.len()).find(|turn| {
+            self.known(self.turns[*turn])
+                .is_some_and(|part| part.waiting.iter().any(next))
+        })?;
+        let connection = self.turns.remove(turn)?;
+        let part = self.part(connection)?;
+        let at = part.waiting.iter().position(next)?;
+        let waiting = part.waiting.remove(at)?;
+        part.taken += 1;
+        if !part.waiting.is_empty() {
+            self.turns.push_back(connection);
+        }
+        self.taken += 1;
+        self.waiting -= 1;
+        waiting.waker
+    }
+
+    /// `Ready` once the ticket has become a place.
+    fn poll(&mut self, connection: ConnectionId, ticket: u64, waker: &Waker) -> Poll<()> {
+        let part = self.part(connection);
+        let mut waiting = part.into_iter().flat_map(|part| &mut part.waiting);
+        let Some(waiting) = waiting.find(|waiting| waiting.ticket == ticket) else {
+            return Poll::Ready(());
+        };
+        match &mut waiting.waker {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Gives a ticket up, or the place that it has become.
+    fn give_up(&mut self, connection: ConnectionId, ticket: u64) -> Option<Waker> {
+        let part = self.part(connection)?;
+        let at = part
+            .waiting
+            .iter()
+            .position(|waiting| waiting.ticket == ticket);
+        let Some(at) = at else {
+            return self.leave(connection);
+        };
+        part.waiting.remove(at);
+        let none_left = part.waiting.is_empty();
+        self.waiting -= 1;
+        if none_left {
+            self.turns.retain(|waiting| *waiting != connection);
+        }
+        self.forget_if_idle(connection);
+        None
+    }
+
+    fn forget_if_idle(&mut self, connection: ConnectionId) {
+        let is_idle = |part: &Part| part.taken == 0 && part.waiting.is_empty();
+        match &self.first {
+            Some((id, part)) if *id == connection => {
+                if is_idle(part) {
+                    self.first = None;
+                }
+            }
+            _ => {
+                if self.others.get(&connection).is_some_and(is_idle) {
+                    self.others.remove(&connection);
+                    // Gives the memory of a burst back.
+                    if self.others.is_empty() && self.others.capacity() > 1024 {
+                        self.others = HashMap::default();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Where a line is: behind a lock that is held for a few steps.
+pub(crate) trait Place: Unpin {
+    /// Works with the line, which is made when there is none.
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R;
+}
+
+/// A line that is behind a lock of its own.
+#[cfg(test)]
+type Shared = Arc<Mutex<Line>>;
+
+impl Place for Mutex<Line> {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        // A user's code does not run in there.
+        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<P: Place> Place for Arc<P> {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        (**self).line(work)
+    }
+}
+
+impl<P: Place> Place for &P {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        (**self).line(work)
+    }
+}
+
+/// What who asks for a place gets.
+pub(crate) enum Entered<P: Place> {
+    Place(Permit<P>),
+    Turn(Turn<P>),
+    /// There is none, and it may not wait.
+    Full,
+}
+
+/// Asks for a place among `limit` for a request of this connection.
+pub(crate) fn enter<P: Place>(
+    place: P,
+    connection: ConnectionId,
+    limit: usize,
+    rule: Rule,
+) -> Entered<P> {
+    match place.line(|line| line.enter(connection, limit, rule)) {
+        Entry::Place => Entered::Place(Permit { place, connection }),
+        Entry::Ticket(ticket) => Entered::Turn(Turn {
+            place: Some(place),
+            connection,
+            ticket,
+        }),
+        Entry::Full => Entered::Full,
+    }
+}
+
+/// A place. Dropping it gives it to the next one.
+pub(crate) struct Permit<P: Place> {
+    place: P,
+    connection: ConnectionId,
+}
+
+impl<P: Place> Drop for Permit<P> {
+    fn drop(&mut self) {
+        if let Some(waker) = self.place.line(|line| line.leave(self.connection)) {
+            waker.wake();
+        }
+    }
+}
+
+/// The wait for a place. Dropping it gives the turn to the next one.
+pub(crate) struct Turn<P: Place> {
+    /// There until it is a permit.
+    place: Option<P>,
+    connection: ConnectionId,
+    ticket: u64,
+}
+
+impl<P: Place> Future for Turn<P> {
+    type Output = Permit<P>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<P>> {
+        let Self {
+            connection, ticket, ..
+        } = *self;
+        let Some(place) = &self.place else {
+            return Poll::Pending; // it has been ready
+        };
+        if place
+            .line(|line| line.poll(connection, ticket, cx.waker()))
+            .is_pending()
+        {
+            return Poll::Pending;
+        }
+        match self.place.take() {
+            Some(place) => Poll::Ready(Permit { place, connection }),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<P: Place> Drop for Turn<P> {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else {
+            return;
+        };
+        if let Some(waker) = place.line(|line| line.give_up(self.connection, self.ticket)) {
+            waker.wake();
+        }
+    }
+}
+
+/// The ids of connections count up: a step of a multiplication spreads them.
+#[derive(Default)]
+struct ById(u64);
+
+impl Hasher for ById {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
