@@ -35,6 +35,7 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
     let all = mistakes(&gateway!(channel(
         "/",
         max_message_size = zero,
+        max_header_size = zero,
         concurrency = zero,
         max_connections = zero,
         send_queue = zero,
@@ -50,6 +51,7 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
     )));
     let names = [
         "max_message_size",
+        "max_header_size",
         "concurrency",
         "max_connections",
         "send_queue",

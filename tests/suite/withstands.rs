@@ -34,6 +34,7 @@ mod r39_json_of_others;
 mod r40_passwords;
 mod r42_keys;
 mod r45_silent_streams;
+mod r47_handshake_headers;
 mod r47_paths;
 mod r47_tokens;
 mod r48_key_sets;

@@ -122,6 +122,13 @@ impl Wire {
 impl Wired {
     /// Opens a WebSocket at this path.
     pub async fn open(&self, path: &str) -> Line {
+        match self.ask(path).await {
+            Ok(line) => line,
+            Err(status) => panic!("refused with {status}"),
+        }
+    }
+
+    async fn ask(&self, path: &str) -> Result<Line, u16> {
         match self.wire {
             Wire::Tcp => upgraded(self.server.tcp().await, path).await,
             Wire::Tls => upgraded(self.tls(b"http/1.1").await, path).await,
@@ -135,6 +142,11 @@ impl Wired {
             Wire::Http2 => streamed(self.server.tcp().await, path, self).await,
             Wire::Http2Tls => streamed(self.tls(b"h2").await, path, self).await,
         }
+    }
+
+    /// The status that answers a handshake at this path.
+    pub async fn status(&self, path: &str) -> u16 {
+        self.ask(path).await.err().unwrap_or(101)
     }
 
     /// Opens a WebSocket at this path, for a client that knows the protocol.
@@ -152,7 +164,7 @@ impl Wired {
     }
 }
 
-async fn upgraded(mut io: impl Stream + Unpin + 'static, path: &str) -> Line {
+async fn upgraded(mut io: impl Stream + Unpin + 'static, path: &str) -> Result<Line, u16> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
     io.write_all(request.as_bytes()).await.expect("write");
     let mut head = Vec::new();
@@ -160,26 +172,36 @@ async fn upgraded(mut io: impl Stream + Unpin + 'static, path: &str) -> Line {
         head.push(soon(io.read_u8()).await.expect("an answer"));
     }
     let head = String::from_utf8_lossy(&head);
-    assert!(head.starts_with("HTTP/1.1 101"), "{head}");
-    Line {
-        io: Box::pin(io),
-        socket: None,
+    match head.split(' ').nth(1) {
+        Some("101") => Ok(Line {
+            io: Box::pin(io),
+            socket: None,
+        }),
+        status => Err(status
+            .and_then(|status| status.parse().ok())
+            .expect("HTTP/1.1")),
     }
 }
 
-async fn streamed(mut io: impl Stream + Unpin + 'static, path: &str, wired: &Wired) -> Line {
+async fn streamed(
+    mut io: impl Stream + Unpin + 'static,
+    path: &str,
+    wired: &Wired,
+) -> Result<Line, u16> {
     // hyper keeps the socket until all has been sent: it is kept here, to be dropped.
     let (near, mut far) = duplex(64 * 1024);
     let socket = tokio::spawn(async move { copy_bidirectional(&mut far, &mut io).await });
     let socket = socket.abort_handle();
     let mut http2 = Http2::over(near, &wired.server.addr.to_string()).await;
     let response = http2.ask(path, &[]).await;
-    assert_eq!(response.status(), 200);
+    if response.status() != 200 {
+        return Err(response.status().as_u16());
+    }
     let io = soon(hyper::upgrade::on(response)).await.expect("HTTP/2");
-    Line {
+    Ok(Line {
         io: Box::pin(hyper_util::rt::TokioIo::new(io)),
         socket: Some(socket),
-    }
+    })
 }
 
 impl Line {

@@ -113,6 +113,7 @@ impl<S> Channel<S, Absent> {
                     limits: Limits {
                         max_message_size: 32 * 1024,
                     },
+                    max_header_size: 16 * 1024,
                     concurrency: 25,
                     idle_timeout: None,
                     open_timeout: Duration::from_secs(10),
@@ -135,6 +136,16 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.parts.settings.limits.max_message_size = bytes;
+        self
+    }
+
+    /// `max_header_size`: the most bytes that a handshake may have in its URI and in the names and values of its headers,
+    /// 16 KiB if not set: the connection keeps them for as long as it lives, for
+    /// [`Connection::headers`](crate::Connection::headers) and what is forwarded to upstreams. Common proxies take no more
+    /// either. A larger one is refused with 431. The server takes no head over 64 KiB.
+    #[must_use]
+    pub fn max_header_size(mut self, bytes: usize) -> Self {
+        self.parts.settings.max_header_size = bytes;
         self
     }
 
@@ -403,6 +414,7 @@ where
         let is_none = |time: Option<Duration>| time.is_some_and(|time| time.is_zero());
         let zeros = [
             ("max_message_size", settings.limits.max_message_size == 0),
+            ("max_header_size", settings.max_header_size == 0),
             ("concurrency", settings.concurrency == 0),
             ("max_connections", parts.max_connections == Some(0)),
             ("send_queue", settings.send_queue == 0),

@@ -317,7 +317,8 @@ impl Connection {
         }
     }
 
-    /// The headers of the handshake.
+    /// The headers of the handshake. They are kept with the connection: the channel's `max_header_size`, 16 KiB if not
+    /// set, is how much that may be.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.handshake.headers
     }

@@ -98,6 +98,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         max_connections = 10_000,
         concurrency = 16,
         max_message_size = 1MiB,
+        max_header_size = 32KiB,
         send_queue = 64,
         send_buffer = 512KB,
         idle_timeout = 1h,

@@ -49,6 +49,7 @@ const SETTINGS: &[Known] = &[
     known("max_connections", Kind::NotZero, BOTH),
     known("concurrency", Kind::NotZero, BOTH),
     known("max_message_size", Kind::NotZero, BOTH),
+    known("max_header_size", Kind::NotZero, BOTH),
     known("send_queue", Kind::NotZero, BOTH),
     known("send_buffer", Kind::NotZero, BOTH),
     known("idle_timeout", Kind::Duration, BOTH),

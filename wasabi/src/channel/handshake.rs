@@ -110,6 +110,12 @@ where
                 "this origin may not connect",
             ));
         }
+        if Handshake::size(&parts.uri, &parts.headers) > self.settings.max_header_size {
+            return refused(Refusal::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the headers of the handshake are too large",
+            ));
+        }
         let mut admitted = Ok(());
         self.backend.lifecycle(&mut |part| {
             if admitted.is_ok() {

@@ -36,6 +36,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
+    pub(crate) max_header_size: usize,
     pub(crate) concurrency: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) open_timeout: Duration,

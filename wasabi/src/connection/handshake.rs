@@ -14,6 +14,15 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
+    /// Bytes of a URI and of headers.
+    pub(crate) fn size(uri: &Uri, headers: &HeaderMap) -> usize {
+        let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
+        let headers = headers.iter();
+        path + headers
+            .map(|(name, value)| name.as_str().len() + value.len())
+            .sum::<usize>()
+    }
+
     /// Copies what points into the buffer that the handshake was read into: it has 8 KiB, and is freed by this.
     pub(crate) fn detach(&mut self) {
         let mut copy = BytesMut::with_capacity(

@@ -50,6 +50,7 @@ impl Stage {
         Self {
             settings: Settings {
                 limits,
+                max_header_size: 16 * 1024,
                 concurrency,
                 idle_timeout: None,
                 open_timeout: Duration::from_secs(30),
