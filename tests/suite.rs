@@ -17,6 +17,7 @@ mod suite {
     mod hooks;
     mod http2;
     mod intercept;
+    mod keep_alive;
     mod listeners;
     mod registry;
     mod replies;

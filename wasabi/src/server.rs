@@ -4,6 +4,7 @@ mod acceptor;
 mod admin;
 mod config;
 mod drain;
+mod heads;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
@@ -85,6 +86,7 @@ pub struct Server {
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
     header_timeout: Duration,
+    keep_alive_timeout: Duration,
     request_timeout: Duration,
     drain_timeout: Duration,
     drain_spread: Duration,
@@ -183,6 +185,7 @@ impl Server {
             #[cfg(feature = "tls")]
             tls: None,
             header_timeout: Duration::from_secs(3),
+            keep_alive_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(30),
             drain_spread: Duration::from_secs(2),
@@ -230,10 +233,19 @@ impl Server {
         self
     }
 
-    /// How long a client may take to send the head of a request; 3 s if not set. Also an idle HTTP connection
-    /// is closed after it.
+    /// How long a client may take to send the head of a request; 3 s if not set. It begins when the client has connected,
+    /// and for later requests with their first byte.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout.min(FOREVER);
+        self
+    }
+
+    /// How long an HTTP connection may be idle between two requests before it is closed; 75 s if not set, or the
+    /// [`header_timeout`](Self::header_timeout) if that is longer. Load balancers keep connections for 60 s commonly: they
+    /// must be the first to close, or a request of theirs meets the close. An idle connection keeps its place of
+    /// [`max_sockets`](Self::max_sockets). Those of operators are closed after the `header_timeout`.
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = timeout.min(FOREVER);
         self
     }
 
@@ -297,7 +309,8 @@ impl Server {
     /// It is not the default because one socket then stands for many connections: limits by socket at a proxy or a
     /// firewall no longer limit them. Here they do: each WebSocket takes a place of [`max_sockets`](Self::max_sockets)
     /// beside that of its socket, and is answered 503 when there is none. A socket without streams is closed after the
-    /// [`header_timeout`](Self::header_timeout), one that resets more than 100 streams in a second at once. A client
+    /// [`keep_alive_timeout`](Self::keep_alive_timeout), and without a first one after the
+    /// [`header_timeout`](Self::header_timeout); one that resets more than 100 streams in a second at once. A client
     /// may be ahead of what is read from a stream by 64 KiB, and of what is read from a socket by 1 MiB: WebSockets
     /// whose requests all wait can hold up others of the same socket, and only those.
     #[cfg(feature = "http2")]
@@ -330,6 +343,7 @@ impl Server {
             requests: Some(requests.clone()),
             permits: Arc::new(Semaphore::new(self.max_sockets)),
             header_timeout: self.header_timeout,
+            keep_alive_timeout: self.keep_alive_timeout,
             request_timeout: self.request_timeout,
             control: Arc::clone(&self.control),
             #[cfg(feature = "http2")]
@@ -356,6 +370,7 @@ impl Server {
             acceptor.router = admin.into_router();
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
             acceptor.request_timeout = ADMIN_TIMEOUT;
+            acceptor.keep_alive_timeout = self.header_timeout;
             acceptor.requests = None;
             #[cfg(feature = "http2")]
             {

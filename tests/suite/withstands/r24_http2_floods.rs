@@ -331,6 +331,7 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
         server
             .http2_streams(100)
             .header_timeout(Duration::from_millis(300))
+            .keep_alive_timeout(Duration::from_millis(300))
     })
     .await;
     let stalls: [(&str, Vec<u8>); 6] = [

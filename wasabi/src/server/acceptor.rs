@@ -24,7 +24,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -35,6 +35,7 @@ use super::http2;
 use super::tls::{PeerCertificates, Tls};
 use super::{
     drain::{Control, Phase},
+    heads::Heads,
     held::holding,
     listener::{Accepted, Listener, UnixPeer},
     patient::Patient,
@@ -59,6 +60,7 @@ pub(super) struct Acceptor {
     pub(super) requests: Option<TaskTracker>,
     pub(super) permits: Arc<Semaphore>,
     pub(super) header_timeout: Duration,
+    pub(super) keep_alive_timeout: Duration,
     pub(super) request_timeout: Duration,
     pub(super) control: Arc<Control>,
     /// Streams of HTTP/2 on one socket, where that is spoken.
@@ -177,11 +179,15 @@ impl Acceptor {
     ) -> Result<(), crate::BoxError> {
         let answers = self.answers(peer);
         let runtime = self.runtime.clone();
-        let mut head_by = ahead.head_by;
+        let first = ahead.head_by;
+        let first = first.unwrap_or_else(|| Instant::now() + self.header_timeout);
+        let heads = Heads::new(first, self.header_timeout);
+        let served = heads.clone();
         let has_head = Arc::new(AtomicBool::new(false));
         let had_head = Arc::clone(&has_head);
         let service = service_fn(move |req: Request<Incoming>| {
             had_head.store(true, Ordering::Relaxed);
+            let serving = served.serve();
             let answer = answers.to(req.map(Body::new));
             let runtime = runtime.clone();
             async move {
@@ -190,28 +196,22 @@ impl Acceptor {
                     let close = HeaderValue::from_static("close");
                     response.headers_mut().insert(header::CONNECTION, close);
                 }
+                let response = response.map(|body| holding(serving, body));
                 Ok::<Response, Infallible>(response)
             }
         });
-        let io = Patient::new(transport, ahead.bytes, self.request_timeout);
+        let io = Patient::new(transport, ahead.bytes, self.request_timeout).tell(heads.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
+            .header_read_timeout(self.keep_alive_timeout.max(self.header_timeout))
             .max_header_size(MAX_HEAD)
             .serve_connection(TokioIo::new(io), service)
             .with_upgrades();
         tokio::pin!(connection);
-        loop {
-            tokio::select! {
-                ended = connection.as_mut() => return Ok(ended?),
-                () = sleep_until(head_by.unwrap_or_else(Instant::now)), if head_by.is_some() => {
-                    if !has_head.load(Ordering::Relaxed) {
-                        return Err("no head in time".into());
-                    }
-                    head_by = None;
-                }
-                () = self.control.wait_for(Phase::Closing) => break,
-            }
+        tokio::select! {
+            ended = connection.as_mut() => return Ok(ended?),
+            () = heads.late() => return Err("no head in time".into()),
+            () = self.control.wait_for(Phase::Closing) => {}
         }
         // Closes it unless a request is there, or may be on its way.
         connection.as_mut().graceful_shutdown();

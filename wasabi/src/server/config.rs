@@ -48,6 +48,9 @@ pub struct ServerConfig {
     /// See [`Server::header_timeout`](crate::Server::header_timeout).
     #[serde(default, deserialize_with = "duration")]
     pub header_timeout: Option<Duration>,
+    /// See [`Server::keep_alive_timeout`](crate::Server::keep_alive_timeout).
+    #[serde(default, deserialize_with = "duration")]
+    pub keep_alive_timeout: Option<Duration>,
     /// See [`Server::request_timeout`](crate::Server::request_timeout).
     #[serde(default, deserialize_with = "duration")]
     pub request_timeout: Option<Duration>,
@@ -129,8 +132,9 @@ impl ServerConfig {
             server = server.tls(files.load()?);
         }
         type Set = fn(Server, Duration) -> Server;
-        let durations: [(_, Set); 4] = [
+        let durations: [(_, Set); 5] = [
             (self.header_timeout, Server::header_timeout),
+            (self.keep_alive_timeout, Server::keep_alive_timeout),
             (self.request_timeout, Server::request_timeout),
             (self.drain_timeout, Server::drain_timeout),
             (self.drain_spread, Server::drain_spread),
@@ -243,6 +247,7 @@ mod tests {
             "listen_plain": ["c"],
             "admin": "d",
             "header_timeout": "1s",
+            "keep_alive_timeout": "8s",
             "request_timeout": "2s",
             "drain_timeout": "3s",
             "drain_spread": "4s",
@@ -260,6 +265,7 @@ mod tests {
         assert_eq!(server.sources.len(), 3);
         assert!(server.admin.is_some());
         assert_eq!(server.header_timeout.as_secs(), 1);
+        assert_eq!(server.keep_alive_timeout.as_secs(), 8);
         assert_eq!(server.request_timeout.as_secs(), 2);
         assert_eq!(server.drain_timeout.as_secs(), 3);
         assert_eq!(server.drain_spread.as_secs(), 4);

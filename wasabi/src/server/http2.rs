@@ -145,7 +145,7 @@ impl Talk<'_> {
             let stream_by = match opened {
                 _ if closing => Instant::now() + LAST_ANSWER,
                 0 => self.head_by,
-                _ => Instant::now() + acceptor.header_timeout,
+                _ => Instant::now() + acceptor.keep_alive_timeout,
             };
             tokio::select! {
                 ended = connection.as_mut() => return Ok(ended?),

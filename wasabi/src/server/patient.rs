@@ -12,12 +12,16 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
+use super::heads::Heads;
+
 /// Reads what was read ahead first. Fails with `TimedOut` when the peer has taken nothing for the limit although there
 /// was something to send: hyper itself would wait for ever.
 pub(super) struct Patient<T> {
     io: T,
     ahead: Cursor<Vec<u8>>,
     limit: Duration,
+    /// Told when something has come.
+    heads: Option<Heads>,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
@@ -28,8 +32,15 @@ impl<T> Patient<T> {
             io,
             ahead: Cursor::new(ahead),
             limit,
+            heads: None,
             waiting: None,
         }
+    }
+
+    /// Has `heads` learn when something comes.
+    pub(super) fn tell(mut self, heads: Heads) -> Self {
+        self.heads = Some(heads);
+        self
     }
 
     pub(super) fn into_inner(self) -> T {
@@ -66,7 +77,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Patient<T> {
         if buffer.remaining() < left {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut this.io).poll_read(cx, buffer)
+        ready!(Pin::new(&mut this.io).poll_read(cx, buffer))?;
+        if let Some(heads) = &this.heads
+            && buffer.remaining() < left
+        {
+            heads.heard();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
