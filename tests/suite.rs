@@ -8,6 +8,7 @@ mod suite {
     mod compression;
     mod connection;
     mod drain;
+    mod drain_delay;
     mod drain_http;
     mod errors;
     mod events;

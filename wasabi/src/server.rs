@@ -78,6 +78,15 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER};
 /// an end makes a drain that long. Sockets without a request are closed, and what operators ask of an [`Admin`] is waited
 /// for no longer than a second. A second signal, or [`ServerHandle::stop`], ends everything at once: HTTP requests have
 /// another second.
+///
+/// # Kubernetes
+///
+/// A pod that is to end gets SIGTERM at the same time as the services and load balancers that send traffic to it learn of
+/// it. They need a few seconds, and a server without connections has drained and closed its port by then: clients are
+/// refused. A [`drain_delay`](Self::drain_delay) of 5 s to 15 s covers that, as a `preStop` hook that sleeps does, but
+/// needs no shell in the image, and the readiness probe fails from its beginning. Behind a load balancer that probes by
+/// itself the delay is its interval times the failures that it waits for. `terminationGracePeriodSeconds` must be longer
+/// than the delay, the [`drain_timeout`](Self::drain_timeout) and two seconds together.
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
@@ -88,6 +97,7 @@ pub struct Server {
     header_timeout: Duration,
     keep_alive_timeout: Duration,
     request_timeout: Duration,
+    drain_delay: Duration,
     drain_timeout: Duration,
     drain_spread: Duration,
     max_sockets: usize,
@@ -187,6 +197,7 @@ impl Server {
             header_timeout: Duration::from_secs(3),
             keep_alive_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             drain_spread: Duration::from_secs(2),
             max_sockets: Semaphore::MAX_PERMITS,
@@ -253,6 +264,13 @@ impl Server {
     /// a client that takes nothing of an answer for so long is cut.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout.min(FOREVER);
+        self
+    }
+
+    /// How long everything is served still after the server is told to stop, while [`readiness`] says 503 already; not at
+    /// all if not set. Then the drain begins. See [Kubernetes](Self#kubernetes).
+    pub fn drain_delay(mut self, delay: Duration) -> Self {
+        self.drain_delay = delay.min(FOREVER);
         self
     }
 
@@ -395,7 +413,7 @@ impl Server {
         }
         drop(acceptor);
         self.control.bound(addrs, admin_addr);
-        self.control.wait_for(Phase::Draining).await;
+        drain::leave(&self.control, &runtime, self.drain_delay).await;
         let deadline = drain::drain(
             &self.control,
             &runtime,

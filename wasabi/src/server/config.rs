@@ -54,6 +54,9 @@ pub struct ServerConfig {
     /// See [`Server::request_timeout`](crate::Server::request_timeout).
     #[serde(default, deserialize_with = "duration")]
     pub request_timeout: Option<Duration>,
+    /// See [`Server::drain_delay`](crate::Server::drain_delay).
+    #[serde(default, deserialize_with = "duration")]
+    pub drain_delay: Option<Duration>,
     /// See [`Server::drain_timeout`](crate::Server::drain_timeout).
     #[serde(default, deserialize_with = "duration")]
     pub drain_timeout: Option<Duration>,
@@ -132,9 +135,10 @@ impl ServerConfig {
             server = server.tls(files.load()?);
         }
         type Set = fn(Server, Duration) -> Server;
-        let durations: [(_, Set); 5] = [
+        let durations: [(_, Set); 6] = [
             (self.header_timeout, Server::header_timeout),
             (self.keep_alive_timeout, Server::keep_alive_timeout),
+            (self.drain_delay, Server::drain_delay),
             (self.request_timeout, Server::request_timeout),
             (self.drain_timeout, Server::drain_timeout),
             (self.drain_spread, Server::drain_spread),
@@ -248,6 +252,7 @@ mod tests {
             "admin": "d",
             "header_timeout": "1s",
             "keep_alive_timeout": "8s",
+            "drain_delay": "9s",
             "request_timeout": "2s",
             "drain_timeout": "3s",
             "drain_spread": "4s",
@@ -266,6 +271,7 @@ mod tests {
         assert!(server.admin.is_some());
         assert_eq!(server.header_timeout.as_secs(), 1);
         assert_eq!(server.keep_alive_timeout.as_secs(), 8);
+        assert_eq!(server.drain_delay.as_secs(), 9);
         assert_eq!(server.request_timeout.as_secs(), 2);
         assert_eq!(server.drain_timeout.as_secs(), 3);
         assert_eq!(server.drain_spread.as_secs(), 4);

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep, sleep_until, timeout_at},
 };
 use tokio_util::task::TaskTracker;
 
@@ -15,6 +15,8 @@ use crate::{Close, CloseCode};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
+    /// Probes learn of the drain, and everything is served still.
+    Leaving,
     Draining,
     /// Nobody is waited for but those who are being answered over HTTP.
     Closing,
@@ -128,7 +130,7 @@ impl ServerHandle {
 
     /// Stops gracefully; see [`Server`](super::Server#stopping). Returns at once.
     pub fn drain(&self) {
-        self.0.set(Phase::Draining);
+        self.0.set(Phase::Leaving);
     }
 
     /// Stops at once: requests in flight are cancelled and answered `closing`. Returns at once.
@@ -144,7 +146,7 @@ pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
     #[cfg(unix)]
     let mut interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
     tokio::spawn(async move {
-        for phase in [Phase::Draining, Phase::Stopped] {
+        for phase in [Phase::Leaving, Phase::Stopped] {
             #[cfg(unix)]
             let signal = async {
                 tokio::select! {
@@ -163,6 +165,20 @@ pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Waits until the server is told to stop, and then for so long more that load balancers see that it will.
+pub(super) async fn leave(control: &Control, runtime: &Runtime, delay: Duration) {
+    control.wait_for(Phase::Leaving).await;
+    if !delay.is_zero() {
+        runtime.start_leaving();
+        tracing::info!(?delay, "leaving");
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = control.wait_for(Phase::Stopped) => {}
+        }
+    }
+    control.set(Phase::Draining);
 }
 
 /// How long connections that are cut may take to run their hooks.

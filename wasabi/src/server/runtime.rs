@@ -22,6 +22,8 @@ pub(crate) struct Runtime(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
+    /// Probes are told that it will drain.
+    leaving: AtomicBool,
     draining: AtomicBool,
     tasks: TaskTracker,
     live: Registry,
@@ -58,8 +60,13 @@ impl Runtime {
         self.0.draining.load(Ordering::Acquire)
     }
 
+    pub(super) fn start_leaving(&self) {
+        self.0.leaving.store(true, Ordering::Release);
+    }
+
     pub(super) fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Release);
+        self.start_leaving();
     }
 
     /// Ids are unique in the process, so that those of two servers cannot be mixed up.
@@ -127,7 +134,8 @@ impl SocketPermit {
     }
 }
 
-/// An HTTP endpoint for readiness probes: 200 while the server takes connections, 503 while it drains.
+/// An HTTP endpoint for readiness probes: 200 while the server takes connections, 503 from the moment that it
+/// is told to stop: also while a [`drain_delay`](crate::Server::drain_delay) has it serve everything.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -140,7 +148,9 @@ impl SocketPermit {
 /// ```
 pub async fn readiness(req: axum::extract::Request) -> (StatusCode, &'static str) {
     match req.extensions().get::<Runtime>() {
-        Some(runtime) if runtime.is_draining() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+        Some(runtime) if runtime.0.leaving.load(Ordering::Acquire) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining")
+        }
         _ => (StatusCode::OK, "ready"),
     }
 }
