@@ -222,11 +222,11 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
     let now = Duration::ZERO;
     for (what, upstream, code) in [
         ("hangs", liar(b"", now, false).await, "timed_out"),
-        ("closes", liar(b"", now, true).await, "upstream_unreachable"),
+        ("closes", liar(b"", now, true).await, "upstream_lost"),
         (
             "less than announced",
             liar(short, now, true).await,
-            "upstream_unreachable",
+            "upstream_lost",
         ),
         (
             "less, and waits",
@@ -244,11 +244,7 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
             liar(no_chunk, now, true).await,
             "upstream_invalid",
         ),
-        (
-            "half a chunk",
-            liar(half, now, true).await,
-            "upstream_unreachable",
-        ),
+        ("half a chunk", liar(half, now, true).await, "upstream_lost"),
         ("no text", liar(bytes, now, true).await, "upstream_invalid"),
         ("late", liar(late, 400 * MS, true).await, "timed_out"),
     ] {

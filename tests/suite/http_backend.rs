@@ -225,12 +225,13 @@ async fn a_service_that_hangs_is_timed_out_also_in_the_middle_of_its_answer() {
 }
 
 #[tokio::test]
-async fn a_refused_or_broken_connection_is_upstream_unreachable() {
+async fn a_refused_connection_is_upstream_unreachable_and_a_broken_one_upstream_lost() {
     let refused = format!("http://{}", refused().await);
     let silent = raw_upstream(b"").await;
     let halfway = raw_upstream(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
-    for url in [refused, silent, halfway] {
-        let error = "upstream_unreachable: upstream cannot be reached";
+    let unreachable = "upstream_unreachable: upstream cannot be reached";
+    let lost = "upstream_lost: upstream was lost; it may have been carried out";
+    for (url, error) in [(refused, unreachable), (silent, lost), (halfway, lost)] {
         assert_eq!(answer(Http::post(&url), "x").await, error, "{url}");
     }
 }

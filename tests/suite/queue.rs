@@ -311,10 +311,7 @@ async fn messages_that_nobody_waits_for_are_not_worked_on_and_leave_room() {
     }
     for _ in 0..6 {
         let code = client.json().await["error"]["code"].clone();
-        assert!(
-            code == "timed_out" || code == "upstream_unreachable",
-            "{code}"
-        );
+        assert!(code == "timed_out" || code == "upstream_lost", "{code}");
     }
     let mut worker = broker.worker("orders");
     client.send("fresh").await;
@@ -465,7 +462,7 @@ async fn a_transport_that_panics_is_connected_again() {
     let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
     let mut client = server.connect("/").await;
     client.send("x").await;
-    assert_eq!(client.json().await["error"]["code"], "upstream_unreachable");
+    assert_eq!(client.json().await["error"]["code"], "upstream_lost");
     client.send("y").await;
     until("it is published", || broker.published() == 2).await;
     let id = broker.published.lock().expect("not poisoned")[1];
@@ -541,7 +538,7 @@ async fn requests_fail_with_the_connection_that_their_replies_would_come_over() 
     client.send("x").await;
     until("it is published", || broker.published() == 1).await;
     broker.on.send_replace(false);
-    assert_eq!(client.json().await["error"]["code"], "upstream_unreachable");
+    assert_eq!(client.json().await["error"]["code"], "upstream_lost");
 }
 
 #[tokio::test]
@@ -583,7 +580,7 @@ async fn a_broker_that_takes_nothing_does_not_make_anything_grow() {
         let code = client.json().await["error"]["code"].clone();
         match code.as_str() {
             Some("overloaded") => overloaded += 1,
-            code => assert_eq!(code, Some("upstream_unreachable")),
+            code => assert_eq!(code, Some("upstream_lost")),
         }
         assert!(queue.pending() <= 5);
     }

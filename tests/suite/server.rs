@@ -57,7 +57,7 @@ async fn at_the_drain_deadline_the_rest_is_cut() {
     let mut client = server.connect("/").await;
     client.send("for ever").await;
     server.drain().await.unwrap();
-    assert!(client.text().await.starts_with("closing: "));
+    assert!(client.text().await.starts_with("interrupted: "));
     assert_eq!(client.closed().await.0, 1012);
 }
 
@@ -77,7 +77,7 @@ async fn a_stop_ends_everything_at_once() {
     server.handle.drain();
     server.handle.stop();
     soon(server.ended()).await.unwrap();
-    assert!(client.text().await.starts_with("closing: "));
+    assert!(client.text().await.starts_with("interrupted: "));
     assert_eq!(client.closed().await.0, 1012);
 }
 

@@ -169,7 +169,7 @@ async fn tell_until_the_end(
     (name, refused)
 }
 
-/// Drains a server whose channel `/` never answers: at the deadline every request is answered `closing`, every
+/// Drains a server whose channel `/` never answers: at the deadline every request is answered `interrupted`, every
 /// connection closed with 1012, and the server ends.
 pub async fn ends_in_time(gateway: Gateway) {
     let limit = Duration::from_millis(300);
@@ -191,7 +191,7 @@ pub async fn ends_in_time(gateway: Gateway) {
         let mut open = [true; WINDOW];
         for _ in 0..WINDOW {
             let reply = client.json().await;
-            assert_eq!(reply["error"]["code"], "closing", "{reply}");
+            assert_eq!(reply["error"]["code"], "interrupted", "{reply}");
             let id = reply["id"].as_u64().expect("the id of a request") as usize;
             assert!(std::mem::take(&mut open[id]), "a second outcome: {reply}");
         }

@@ -226,8 +226,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     }
 
     /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, which are
-    /// answered `closing` after it, and then again for the client's answer to the close frame; 10 s if not set. A drain
-    /// of the server waits no longer than its own deadline either.
+    /// answered `interrupted` after it, and then again for the client's answer to the close frame; 10 s if not set. A
+    /// drain of the server waits no longer than its own deadline either.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout.min(FOREVER);

@@ -169,7 +169,8 @@ impl Connection {
 
     /// Closes the connection: what is queued and what is in flight goes out first, up to the channel's
     /// `close_timeout`, then the close frame. Returns at once; the first call decides code and reason.
-    /// New messages of the client are answered with the error `closing` meanwhile.
+    /// New messages of the client are answered with the error `closing` meanwhile, and what is in flight then still with
+    /// the error `interrupted`.
     pub fn close(&self, close: impl Into<Close>) {
         let close = close.into();
         let close = match &self.1 {

@@ -21,6 +21,20 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Each variant has a stable [`code`](Error::code) that goes to the client together with a
 /// [message](Error::client_message) that tells nothing of the inside. What the error displays is for logs.
 ///
+/// # Sending again
+///
+/// The code also says whether a request may have been carried out, so that a client that sends again never orders
+/// twice:
+///
+/// * **Certainly not:** `closing` (send it again over another connection), `rate_limited` and `overloaded` (later),
+///   `breaker_open` and `upstream_unreachable` (later too), `no_route` and `bad_request` (the same would come of it).
+/// * **Perhaps:** `interrupted`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and `internal`. Only
+///   what may be done twice, or carries an id by which the service recognises it, is safe to send again.
+///
+/// A [`Retry`](crate::middleware::request::Retry) makes several requests of one. The code is that of the last try: an
+/// earlier one may have been carried out, unless the retry is
+/// [`if_not_sent`](crate::middleware::request::Retry::if_not_sent).
+///
 /// [`fault`](Error::fault) says whose fault it is, and [`resend`](Error::resend) whether the request may be sent again:
 /// that is what retries, breakers, balanced groups, spans and measurements go by.
 ///
@@ -64,9 +78,13 @@ pub enum Error {
     /// `overloaded`: too many requests at the same time.
     #[error("too many requests in flight")]
     Overloaded,
-    /// `closing`: the connection is being closed and takes no more requests; this one was not looked at.
+    /// `closing`: the connection is being closed and takes no more requests. Nobody has looked at this one, so that it
+    /// is safe to send it again over another connection.
     #[error("the connection is being closed")]
     Closing,
+    /// `interrupted`: the connection was closed while the request was being answered. It may have been carried out.
+    #[error("the connection was closed before the answer")]
+    Interrupted,
     /// `breaker_open`: the backend failed too often and is left alone for a while.
     #[error("circuit breaker is open")]
     BreakerOpen,
@@ -84,11 +102,11 @@ pub enum Error {
     /// `upstream_unreachable`: no connection came about, so the upstream has not seen the request.
     #[error("upstream cannot be reached: {0}")]
     UpstreamUnreachable(#[source] BoxError),
-    /// `upstream_unreachable` too: the connection broke before the end of the answer. The upstream may have done
-    /// what it was asked to.
+    /// `upstream_lost`: the connection broke before the end of the answer. The upstream may have done what it was
+    /// asked to.
     #[error("upstream is gone: {0}")]
     UpstreamLost(#[source] BoxError),
-    /// `upstream_unreachable` too: the upstream closed the connection before the end of the answer, and said why. Codes
+    /// `upstream_lost` too: the upstream closed the connection before the end of the answer, and said why. Codes
     /// like 1008 are about the client, others about the upstream.
     #[error("upstream closed the connection: {0}")]
     UpstreamClosed(Close),
@@ -149,11 +167,11 @@ impl Error {
             Self::RateLimited { .. } => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Closing => "closing",
+            Self::Interrupted => "interrupted",
             Self::BreakerOpen => "breaker_open",
             Self::UpstreamStatus { .. } => "upstream_status",
-            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
-                "upstream_unreachable"
-            }
+            Self::UpstreamUnreachable(_) => "upstream_unreachable",
+            Self::UpstreamLost(_) | Self::UpstreamClosed(_) => "upstream_lost",
             Self::UpstreamInvalid(_) | Self::UpstreamUnfit(_) => "upstream_invalid",
             Self::Application { code, .. } => code,
             Self::Internal(_) => "internal",
@@ -169,12 +187,16 @@ impl Error {
             Self::RateLimited { .. } => "too many requests, retry later".into(),
             Self::Overloaded => "too many requests in flight".into(),
             Self::Closing => "the connection is being closed".into(),
+            Self::Interrupted => {
+                "the connection was closed before the answer; it may have been carried out".into()
+            }
             Self::BreakerOpen => "temporarily unavailable".into(),
             Self::UpstreamStatus { status, .. } => {
                 format!("upstream answered {}", status.as_u16()).into()
             }
-            Self::UpstreamUnreachable(_) | Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
-                "upstream cannot be reached".into()
+            Self::UpstreamUnreachable(_) => "upstream cannot be reached".into(),
+            Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
+                "upstream was lost; it may have been carried out".into()
             }
             Self::UpstreamInvalid(_) | Self::UpstreamUnfit(_) => {
                 "upstream sent an invalid answer".into()
@@ -196,6 +218,7 @@ impl Error {
             },
             Self::Overloaded => Self::Overloaded,
             Self::Closing => Self::Closing,
+            Self::Interrupted => Self::Interrupted,
             Self::BreakerOpen => Self::BreakerOpen,
             Self::UpstreamStatus {
                 status,

@@ -126,7 +126,7 @@ impl Exchange {
                 && index + 1 == seen.len()
                 && (index < expected.len() + errors || !is_taken);
             assert!(
-                is_due || may_be_given_up && text.starts_with(&refusal),
+                is_due || may_be_given_up && text.starts_with(&format!("{id} interrupted: ")),
                 "{id} has one outcome: {text}"
             );
         }

@@ -205,7 +205,7 @@ async fn an_upstream_that_is_lost_fails_the_requests_that_it_has_not_answered() 
     peer.crash();
     for id in 0..3 {
         let reply = client.json().await;
-        assert_eq!(reply["error"]["code"], "upstream_unreachable");
+        assert_eq!(reply["error"]["code"], "upstream_lost");
         assert_eq!(reply["req_id"], id);
     }
     assert_eq!(client.closed().await.0, 1011);
@@ -232,7 +232,7 @@ async fn a_restart_fails_what_was_sent_and_sends_what_waited() {
     let addr = upstream.stop().await;
     peer.crash();
     let reply = client.json().await;
-    assert_eq!(reply["error"]["code"], "upstream_unreachable");
+    assert_eq!(reply["error"]["code"], "upstream_lost");
     client.send(r#"{"k":"waits","req_id":2}"#).await;
     let mut upstream = Upstream::start_at(addr).await;
     let mut peer = upstream.accept().await;

@@ -244,7 +244,7 @@ async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_dra
     other.send("hello").await;
     other.close(1000, "").await;
     server.handle.drain();
-    assert!(client.text().await.starts_with("closing: "));
+    assert!(client.text().await.starts_with("interrupted: "));
     assert_eq!(client.closed().await.0, 1012);
     server.ended().await.expect("drained");
     drop(silent);

@@ -50,7 +50,7 @@ use crate::{Backend, ConnectionId, Error, Lifecycle, Request, Result, connection
 ///   `upstream_status`, with the time of the answer's `Retry-After`. Redirects are not followed: they are such a status.
 /// * A body over [`max_response_size`](Self::max_response_size), text that is not UTF-8, and what is not HTTP, such as
 ///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is
-///   `timed_out`; no connection, or one that broke before the end of the answer, is `upstream_unreachable`.
+///   `timed_out`; no connection is `upstream_unreachable`, one that broke before the end of the answer `upstream_lost`.
 ///
 /// When the client goes away, or a middleware gives up, the HTTP request is abandoned.
 ///

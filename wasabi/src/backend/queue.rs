@@ -84,10 +84,10 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns
 /// # Errors
 ///
 /// * `timed_out`: no reply within the [`timeout`](Self::timeout).
-/// * `upstream_unreachable`: the broker did not take the message within the
-///   [`publish_timeout`](Self::publish_timeout), or the connection broke and the reply cannot come any more. A message
-///   is published once at most. [`Error::UpstreamUnreachable`] says that it has not been, [`Error::UpstreamLost`] that
-///   this is not known.
+/// * `upstream_unreachable`: there was no connection to the broker within the
+///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message: it has not been published.
+/// * `upstream_lost`: the broker did not confirm the message within the [`publish_timeout`](Self::publish_timeout), or
+///   the connection broke and the reply cannot come any more. A message is published once at most, and here perhaps.
 /// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
 /// * `bad_request`: the topic or a header made of the request cannot be sent.
 /// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size).

@@ -279,8 +279,8 @@ impl WebSocket {
     /// [`Timeout`](crate::middleware::request::Timeout) it waits for as long as the connections last.
     ///
     /// * A request whose id is that of one in flight is answered `bad_request`.
-    /// * When the upstream is lost, requests that it has not answered are answered `upstream_unreachable`; or
-    ///   `upstream_invalid` when it has broken a rule.
+    /// * When the upstream is lost, requests that were sent and not answered are answered `upstream_lost`, or
+    ///   `upstream_invalid` when it has broken a rule: the upstream may have carried them out.
     /// * The late answer to a request that has been given up, by a timeout for instance, is dropped.
     /// * Everything else of the upstream reaches the client as before: messages without an id, and further ones
     ///   with the id of a request that has been answered, such as those of a subscription.

@@ -80,7 +80,7 @@ impl Error {
             Self::BadRequest(_) | Self::NoRoute | Self::Application { .. } => (Request, Pointless),
             Self::RateLimited { .. } => (Request, Safe),
             Self::Overloaded | Self::Closing => (Gateway, Safe),
-            Self::Internal(_) => (Gateway, MayRepeat),
+            Self::Interrupted | Self::Internal(_) => (Gateway, MayRepeat),
             // At once, it would be refused again.
             Self::BreakerOpen => (Upstream, Pointless),
             Self::TimedOut(_) | Self::UpstreamLost(_) => (Upstream, MayRepeat),
@@ -164,6 +164,7 @@ mod tests {
             ),
             (Error::Overloaded, Gateway, Safe, None),
             (Error::Closing, Gateway, Safe, None),
+            (Error::Interrupted, Gateway, MayRepeat, None),
             (Error::internal("panic"), Gateway, MayRepeat, None),
             (Error::BreakerOpen, Upstream, Pointless, Some(true)),
             (

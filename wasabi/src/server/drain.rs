@@ -133,7 +133,7 @@ impl ServerHandle {
         self.0.set(Phase::Leaving);
     }
 
-    /// Stops at once: requests in flight are cancelled and answered `closing`. Returns at once.
+    /// Stops at once: requests in flight are cancelled and answered `interrupted`. Returns at once.
     pub fn stop(&self) {
         self.0.set(Phase::Stopped);
     }

@@ -50,7 +50,7 @@ use crate::{BoxError, Error, Result};
 ///
 /// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_unreachable`. The client library also ends the connection over properties and names of headers that are not
+/// `upstream_lost`. The client library also ends the connection over properties and names of headers that are not
 /// UTF-8: keep workers from replying with such.
 ///
 /// # Memory
@@ -286,7 +286,8 @@ impl Session for AmqpSession {
             properties,
             done,
         };
-        self.publisher.send(message).await.map_err(|_| lost())?;
+        let handed = self.publisher.send(message).await;
+        handed.map_err(|_| Error::UpstreamUnreachable("the connection broke".into()))?;
         published.await.unwrap_or_else(|_| Err(lost()))
     }
 

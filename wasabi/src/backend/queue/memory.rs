@@ -78,7 +78,7 @@ impl Memory {
     }
 
     /// A broker with room for so many messages that no worker has taken yet, of all topics together. When they are
-    /// there, requests wait for a place and fail with `upstream_unreachable` after their queue's
+    /// there, requests wait for a place and fail with `upstream_lost` after their queue's
     /// [`publish_timeout`](super::Queue::publish_timeout).
     pub fn with_capacity(messages: usize) -> Self {
         Self(Arc::new(Broker {

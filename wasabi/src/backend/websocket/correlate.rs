@@ -102,7 +102,7 @@ impl Exchanges {
 
     pub(super) fn poll(&mut self, id: &Id, cx: &Context<'_>) -> Poll<Result<Message, Unreachable>> {
         let Some(exchange) = self.open.get_mut(id) else {
-            return Poll::Ready(Err(Unreachable::Lost));
+            return Poll::Ready(Err(Unreachable::Cut));
         };
         match &exchange.state {
             State::Answered(answer) => Poll::Ready(answer.clone()),

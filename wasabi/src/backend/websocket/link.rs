@@ -98,7 +98,7 @@ impl Unreachable {
     /// The same for a message that has been sent.
     pub(super) fn after_sending(self) -> Self {
         match self {
-            Self::Lost => Self::Cut,
+            Self::Lost | Self::Ended => Self::Cut,
             why => why,
         }
     }
@@ -399,10 +399,11 @@ impl State {
                     break;
                 };
                 place.request.wake();
-                socket.write(&place.message)?;
+                // First: when it cannot be written, a part of it may have been.
                 if let Some(id) = &place.id {
                     self.exchanges.sent(id);
                 }
+                socket.write(&place.message)?;
             }
         }
     }

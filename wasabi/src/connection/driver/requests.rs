@@ -261,12 +261,13 @@ where
         Ok(())
     }
 
-    /// Answers every request that has no answer yet with an error, as long as the client takes it.
+    /// Answers every request that has no answer yet with an error, as long as the client takes it: those that were begun
+    /// with another one than those that nobody has looked at.
     pub(super) fn give_up_requests(&mut self) -> Result<(), Failure> {
         for index in 0..self.in_flight.slots() {
             if self.in_flight.tag_mut(index).is_some() && !self.socket.is_blocked() {
                 self.in_flight.finish(index);
-                self.fail_request(index, &Error::Closing)?;
+                self.fail_request(index, &Error::Interrupted)?;
             }
         }
         while !self.socket.is_blocked()
