@@ -38,4 +38,5 @@ mod r47_handshake_headers;
 mod r47_paths;
 mod r47_tokens;
 mod r48_key_sets;
+mod r34_last_words;
 mod r35_sending_again;

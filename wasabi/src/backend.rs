@@ -28,7 +28,8 @@ use crate::{Connection, Error, Reply, Request, Result, request::Route};
 /// Most backends are functions; implement the trait for one that has a state of its own. `S` is the type of the
 /// gateway's state: be generic over it when it is not used.
 ///
-/// Dropping the future cancels the request: the client went away, or a middleware gave up.
+/// Dropping the future cancels the request: the client went away and waits for no reply any more, or a middleware gave
+/// up.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -49,6 +50,23 @@ use crate::{Connection, Error, Reply, Request, Result, request::Route};
 pub trait Backend<S = ()>: Send + Sync {
     /// Answers one request.
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send;
+
+    /// Whether the client waits for something to come back for this request; yes if not said otherwise.
+    ///
+    /// A request that owes no reply is carried on when its client has gone, with a close frame or without one: also one
+    /// that was received before that and waits for others of its connection. It has as long as the channel's
+    /// [`close_timeout`](crate::Channel::close_timeout); at most `concurrency` of them run at the same time, and the
+    /// connection keeps its place among `max_connections` meanwhile. `on_disconnect` comes after them. A request that
+    /// owes a reply is cancelled, since nobody would learn what became of it.
+    ///
+    /// Nothing is owed by functions that return `()`, or a `Result`, `Option` or `Vec` of it; by a
+    /// [`Queue`](crate::Queue) with `no_reply`; by a [`WebSocket`](crate::WebSocket), where its upstream is not told to
+    /// answer by [`correlate`](crate::WebSocket::correlate); and by nodes that share requests if none of them owes
+    /// anything. Errors are not owed: a client that waits for its requests to fail waits before it closes.
+    fn owes_reply(&self, req: &Request) -> bool {
+        let _ = req;
+        true
+    }
 
     /// Which route a key takes; `None` where nothing is routed by key.
     #[doc(hidden)]
@@ -99,6 +117,10 @@ pub struct HandshakeError(pub String);
 impl<S: Sync, B: Backend<S>> Backend<S> for std::sync::Arc<B> {
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
         (**self).call(req, state)
+    }
+
+    fn owes_reply(&self, req: &Request) -> bool {
+        (**self).owes_reply(req)
     }
 
     fn route(&self, key: &str) -> Option<Route> {

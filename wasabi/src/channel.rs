@@ -154,9 +154,10 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// client (back-pressure).
     ///
     /// A close frame behind those that are not read is seen when requests have ended, or when the client hangs up
-    /// without an answer to it. That is noticed within a second, over HTTP/2 also of a single stream, and the requests
-    /// are cancelled; within three minutes where TCP's keep-alive must find out that a machine is gone; on another
-    /// server than [`Server`](crate::Server), when the client is read or written to again.
+    /// without an answer to it. That is noticed within a second, over HTTP/2 also of a single stream, and requests that
+    /// [owe a reply](crate::Backend::owes_reply) are cancelled; within three minutes where TCP's keep-alive must find out
+    /// that a machine is gone; on another server than [`Server`](crate::Server), when the client is read or written to
+    /// again.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.parts.settings.concurrency = requests;
@@ -227,7 +228,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
 
     /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, which are
     /// answered `interrupted` after it, and then again for the client's answer to the close frame; 10 s if not set. A
-    /// drain of the server waits no longer than its own deadline either.
+    /// drain of the server waits no longer than its own deadline either. As long have the requests of a client that has
+    /// gone, where they [owe no reply](crate::Backend::owes_reply).
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout.min(FOREVER);

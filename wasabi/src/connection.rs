@@ -202,7 +202,8 @@ impl Connection {
         self.0.outbox.expire_in(left_until(time.into()));
     }
 
-    /// Waits for the end of the connection and tells how it ended: the close frame that the client sent, or the
+    /// Waits for the end of the connection, whose last requests may still be carried on
+    /// ([`Backend::owes_reply`](crate::Backend::owes_reply)), and tells how it ended: the close frame that the client sent, or the
     /// one that the server did, or [`CloseCode::ABNORMAL`](crate::CloseCode::ABNORMAL) when the connection broke.
     pub async fn closed(&self) -> Close {
         self.0.outbox.closed().await
@@ -366,8 +367,9 @@ impl Connection {
         self.0.attached.value(backend, make)
     }
 
-    /// Runs a future in the connection's task. It learns of the end of the connection by
-    /// [`closed`](Self::closed), and may take a few seconds more then. `false` when that has come already.
+    /// Runs a future in the connection's task. It learns of the end of the connection, and of the requests that go on
+    /// after it, by [`finished`](Outbox::finished), and may take a few seconds more then. `false` when that has come
+    /// already.
     pub(crate) fn accompany(&self, companion: Companion) -> bool {
         let added = self.0.attached.add(companion);
         if added {
@@ -380,10 +382,16 @@ impl Connection {
         self.0.attached.take_companions()
     }
 
+    /// The client has gone like this; what owes it nothing goes on.
+    pub(crate) fn leave(&self, close: Close) {
+        self.0.outbox.end(close);
+    }
+
     /// The connection has ended like this.
     pub(crate) fn end(&self, close: Close) {
         self.0.outbox.end(close);
         self.0.held.set_waiting(0);
+        self.0.outbox.finish();
         self.0.attached.end();
     }
 }

@@ -166,6 +166,11 @@ pub(crate) fn report(
     id: Option<&RequestId>,
     route: &str,
 ) -> Reply {
+    log(error, route);
+    format.write(error, id)
+}
+
+pub(crate) fn log(error: &Error, route: &str) {
     // As an error and not as text: then subscribers write what caused it, too.
     let cause: &(dyn std::error::Error + 'static) = error;
     match error {
@@ -175,7 +180,6 @@ pub(crate) fn report(
         }
         _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),
     }
-    format.write(error, id)
 }
 
 #[cfg(test)]

@@ -100,6 +100,10 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
         self.middleware.handle(req, Rest { backend, state })
     }
 
+    fn owes_reply(&self, req: &Request) -> bool {
+        self.inner.owes_reply(req)
+    }
+
     fn route(&self, key: &str) -> Option<RequestRoute> {
         self.inner.route(key)
     }

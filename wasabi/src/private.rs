@@ -11,7 +11,7 @@ pub use core::{
     marker::{Send, Sync},
     ops::{Fn, FnMut},
     option::Option::{self, None, Some},
-    primitive::{str, usize},
+    primitive::{bool, str, usize},
     result::Result,
     time::Duration,
 };

@@ -148,6 +148,10 @@ impl std::fmt::Debug for Reply {
     note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these"
 )]
 pub trait IntoReply {
+    /// Whether the client waits for what a function returns with this type: not for `()`, and what is made of it alone.
+    /// See [`Backend::owes_reply`](crate::Backend::owes_reply).
+    const OWES_REPLY: bool = true;
+
     /// Turns the value into a reply.
     fn into_reply(self) -> Result<Reply>;
 }
@@ -159,6 +163,8 @@ impl IntoReply for Reply {
 }
 
 impl IntoReply for () {
+    const OWES_REPLY: bool = false;
+
     fn into_reply(self) -> Result<Reply> {
         Ok(Reply::none())
     }
@@ -186,18 +192,24 @@ impl<T: Serialize> IntoReply for Json<T> {
 }
 
 impl<R: IntoReply> IntoReply for Option<R> {
+    const OWES_REPLY: bool = R::OWES_REPLY;
+
     fn into_reply(self) -> Result<Reply> {
         self.map_or(Ok(Reply::none()), R::into_reply)
     }
 }
 
 impl<R: IntoReply, E: Into<Error>> IntoReply for std::result::Result<R, E> {
+    const OWES_REPLY: bool = R::OWES_REPLY;
+
     fn into_reply(self) -> Result<Reply> {
         self.map_err(Into::into)?.into_reply()
     }
 }
 
 impl<R: IntoReply> IntoReply for Vec<R> {
+    const OWES_REPLY: bool = R::OWES_REPLY;
+
     fn into_reply(self) -> Result<Reply> {
         let mut messages = Vec::with_capacity(self.len());
         for reply in self {

@@ -38,6 +38,7 @@ impl Request {
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
         fields.route = Route::default();
+        fields.owes_reply = true;
         fields.led = 0;
         Self(fields)
     }
@@ -172,6 +173,15 @@ impl Request {
         self.0.route = route;
     }
 
+    pub(crate) fn set_owes_reply(&mut self, owes_reply: bool) {
+        self.0.owes_reply = owes_reply;
+    }
+
+    /// What its backend has said of it: see [`Backend::owes_reply`](crate::Backend::owes_reply).
+    pub(crate) fn owes_reply(&self) -> bool {
+        self.0.owes_reply
+    }
+
     pub(crate) fn route_index(&self) -> usize {
         self.0.route.index
     }
@@ -199,6 +209,7 @@ impl Clone for Request {
         fields.content_type = self.0.content_type;
         fields.value.clone_from(&self.0.value);
         fields.route = self.0.route;
+        fields.owes_reply = self.0.owes_reply;
         fields.led = self.0.led;
         Self(fields)
     }

@@ -31,7 +31,10 @@ async fn gated(wire: Wire) -> (Wired, Gate, UnboundedReceiver<u16>) {
             on_disconnect = hook,
             move |_: Text| {
                 let held = held.clone();
-                async move { held.pass().await }
+                async move {
+                    held.pass().await;
+                    "done"
+                }
             },
         )))
         .await;

@@ -101,6 +101,10 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
         result
     }
 
+    fn owes_reply(&self, req: &Request) -> bool {
+        self.nodes.iter().any(|node| node.owes_reply(req))
+    }
+
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         for node in &self.nodes {
             node.lifecycle(visit);

@@ -106,6 +106,10 @@ macro_rules! handler_fn {
                     (self.function)($($arg,)* $($last,)?).future().await.into_reply()
                 }
             }
+
+            fn owes_reply(&self, _req: &Request) -> bool {
+                <Fut::Reply as IntoReply>::OWES_REPLY
+            }
         }
     };
 }

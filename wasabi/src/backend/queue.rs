@@ -57,7 +57,7 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns
 /// A reply is tied to its request by a [`CorrelationId`], so that replies may come in any order. The first one wins;
 /// late, duplicate and foreign ones are [counted](Self::dropped) and dropped. Text stays text and binary stays binary,
 /// in both directions. When the client goes away, or a middleware gives up, the request is forgotten and its place
-/// is free at once.
+/// is free at once, unless it owes [no reply](Self::no_reply).
 ///
 /// ```
 /// use std::time::Duration;
@@ -233,7 +233,8 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// Messages are published and that is all: nothing goes back to the client, unless publishing fails.
+    /// Messages are published and that is all: nothing goes back to the client, unless publishing fails. They are
+    /// published also when the client has gone meanwhile ([`Backend::owes_reply`]).
     pub fn no_reply(mut self) -> Self {
         self.settings.expects_reply = false;
         self
@@ -410,6 +411,10 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
         };
         let waiting = inbox.register(place, settings.max_reply_size)?;
         self.exchange(&req, waiting, came).await
+    }
+
+    fn owes_reply(&self, _req: &Request) -> bool {
+        self.settings.expects_reply
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {

@@ -66,7 +66,8 @@ use crate::{
 ///   a 401 is about this client, a 503 about the upstream, as for [`Http`](crate::Http) and by
 ///   [`Error::fault`](crate::Error::fault). See [`close_on_failed_dial`](Self::close_on_failed_dial).
 /// * When the client's connection ends, the upstream's is closed with the same code and reason; with 1001 when
-///   the client was lost.
+///   the client was lost. What the client had sent before reaches the upstream first, also when there is no connection
+///   to it yet, within the channel's `close_timeout` ([`Backend::owes_reply`]).
 /// * When the upstream closes, the client is closed with the same code and reason. Instead of a code that says
 ///   nothing to the client (none at all, or 1002, which is about the gateway) it gets 1011, and so it does when
 ///   the upstream is lost, breaks the protocol, or takes nothing for the [`send_timeout`](Self::send_timeout).
@@ -376,6 +377,14 @@ impl<S: Sync> Backend<S> for WebSocket {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
         let link = self.link(req.connection());
         link.forward(req.message().clone(), req.connection()).await
+    }
+
+    fn owes_reply(&self, req: &Request) -> bool {
+        let Some(at) = &self.config.correlate else {
+            return false;
+        };
+        // What the parser has found spares looking for it twice.
+        req.id().is_some() || at.find(req.message()).is_some()
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {

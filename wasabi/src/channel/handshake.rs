@@ -33,7 +33,7 @@ use crate::{
     connection::{
         Handshake,
         companions::Companions,
-        driver::{Driver, Settings},
+        driver::{Driver, Settings, leaving::Parting},
         held::Held,
         outbox::Outbox,
         registry::Permit,
@@ -289,6 +289,8 @@ where
                     index: 0,
                     name: self.target,
                 }));
+                let owes_reply = self.backend.owes_reply(req);
+                req.set_owes_reply(owes_reply);
             }
             parsed
         };
@@ -328,14 +330,43 @@ where
             let _ = catch_unwind(AssertUnwindSafe(|| opening.set(Fuse::terminated())));
             close
         };
-        let lingers = driver.lingers;
-        let mut io = driver.socket.into_io();
-        if lingers {
-            Box::pin(linger(io)).await;
+        let (parting, mut leaving) = driver.into_rest(close.clone());
+        let limit = self.settings.close_timeout;
+        let parting = async {
+            if let Some(parting) = parting {
+                part(parting, limit).await;
+            }
+        };
+        if leaving.is_done() {
+            Box::pin(parting).await;
         } else {
-            let _ = Box::pin(tokio::time::timeout(LINGER, io.finish())).await;
+            // Of one that is still read it is not known yet.
+            if !leaving.is_read() {
+                connection.leave(close);
+            }
+            let leave = poll_fn(|cx| leaving.poll(cx));
+            Box::pin(future::join(parting, leave)).await;
         }
-        (close, driver.companions)
+        leaving.into_end()
+    }
+}
+
+/// Sends what is left, and ends the stream.
+async fn part(parting: Parting<Transport>, limit: Duration) {
+    let Parting {
+        mut socket,
+        lingers,
+    } = parting;
+    let flushed = poll_fn(|cx| {
+        socket.register(cx.waker());
+        socket.poll_flush()
+    });
+    let _ = tokio::time::timeout(limit, flushed).await;
+    let mut io = socket.into_io();
+    if lingers {
+        linger(io).await;
+    } else {
+        let _ = tokio::time::timeout(LINGER, io.finish()).await;
     }
 }
 

@@ -3,6 +3,7 @@
 mod closing;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
+pub(crate) mod leaving;
 mod reading;
 mod requests;
 mod time;
@@ -66,14 +67,14 @@ pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60
 const BUDGET: usize = 128;
 
 pub(crate) struct Driver<'a, T, F, P, C> {
-    pub(crate) socket: Socket<T>,
+    socket: Socket<T>,
     connection: &'a Connection,
     settings: &'a Settings,
     errors: &'a ErrorFormat,
     parse: P,
     call: C,
     in_flight: InFlight<F, InSlot>,
-    pub(crate) companions: Companions,
+    companions: Companions,
     /// Slots whose requests go on when the client takes more, in the order in which they came to that.
     held: VecDeque<usize>,
     held_bytes: usize,
@@ -94,7 +95,9 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     timer: Option<Pin<Box<Sleep>>>,
     /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
     /// would destroy the close frame.
-    pub(crate) lingers: bool,
+    lingers: bool,
+    /// The client has hung up, and there may be more of it than was read.
+    is_unread: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +111,7 @@ enum Phase {
     Draining {
         until: Instant,
     },
-    /// The server's close frame is written, or the client has hung up; the client's is awaited.
+    /// The server's close frame is written, the client's is awaited.
     Closing {
         until: Instant,
     },
@@ -123,6 +126,7 @@ enum Phase {
 struct InSlot {
     id: Option<RequestId>,
     route: &'static str,
+    owes_reply: bool,
     /// The reply, while the client takes none, or the rest of a streaming one.
     reply: Option<Body>,
     /// Whether it is among those that wait for the client.
@@ -211,6 +215,7 @@ where
             },
             timer: None,
             lingers: false,
+            is_unread: false,
         }
     }
 
@@ -257,7 +262,7 @@ where
     }
 
     fn ended(&mut self) -> Close {
-        self.cancel_requests();
+        self.leave();
         self.close
             .take()
             .unwrap_or_else(|| CloseCode::ABNORMAL.into())
@@ -275,6 +280,8 @@ where
             if let Phase::Flushing { .. } = self.phase {
                 return match self.flush()? {
                     Poll::Ready(()) => Ok(Turn::End),
+                    // What is left to be sent keeps nothing else waiting.
+                    Poll::Pending if self.has_work() => Ok(Turn::End),
                     Poll::Pending => Ok(Turn::Wait),
                 };
             }

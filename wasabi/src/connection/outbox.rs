@@ -28,6 +28,8 @@ pub(crate) struct Outbox {
     /// Senders that wait for room.
     room: Notify,
     ended: OnceLock<Close>,
+    /// What the client had asked for before is done, too.
+    finished: AtomicBool,
     end: Notify,
     /// Milliseconds from `opened` to the end of the client's credentials.
     expires: AtomicU64,
@@ -86,6 +88,7 @@ impl Outbox {
             owner: AtomicWaker::new(),
             room: Notify::new(),
             ended: OnceLock::new(),
+            finished: AtomicBool::new(false),
             end: Notify::new(),
             expires: AtomicU64::new(NEVER),
             opened: Instant::now(),
@@ -180,6 +183,21 @@ impl Outbox {
         }
     }
 
+    /// Waits for the end of the connection and of its requests.
+    pub(crate) async fn finished(&self) -> Close {
+        loop {
+            let end = self.end.notified();
+            tokio::pin!(end);
+            end.as_mut().enable();
+            if self.finished.load(Ordering::Acquire)
+                && let Some(close) = self.ended.get()
+            {
+                return close.clone();
+            }
+            end.await;
+        }
+    }
+
     // What follows is for the connection's task.
 
     pub(crate) fn register(&self, owner: &Waker) {
@@ -249,6 +267,12 @@ impl Outbox {
     pub(crate) fn end(&self, close: Close) {
         self.shut();
         let _ = self.ended.set(close);
+        self.end.notify_waiters();
+    }
+
+    /// Its requests have ended, too.
+    pub(crate) fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
         self.end.notify_waiters();
     }
 }

@@ -40,6 +40,8 @@ pub(super) struct Fields {
     pub(super) content_type: Option<&'static str>,
     pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
     pub(super) route: Route,
+    /// Whether the client waits for something to come back.
+    pub(super) owes_reply: bool,
     /// How many calls this request makes that others wait for.
     pub(super) led: usize,
     /// There while a request has the fields.

@@ -45,6 +45,9 @@ impl Expansion<'_> {
                     picked.finish(&result);
                     result
                 }
+                fn owes_reply(&self, req: &#p::Request) -> #p::bool {
+                    #(#p::Backend::<S>::owes_reply(&self.#fields, req))||*
+                }
                 fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
                     visit(&self.balancer);
                     #(#p::Backend::<S>::lifecycle(&self.#fields, visit);)*

@@ -35,6 +35,26 @@ impl Expansion<'_> {
                 }
             }
         });
+        let owed = fields
+            .iter()
+            .map(|field| quote!(#p::Backend::<S>::owes_reply(&self.#field, req)));
+        let owes_reply = match is_outermost {
+            true => {
+                let arms = owed.enumerate().map(|(i, owed)| {
+                    let number = if i == last { quote!(_) } else { number(i) };
+                    quote!(#number => #owed,)
+                });
+                quote!(match #p::route_index(req) { #(#arms)* })
+            }
+            // The user's guards are asked twice only where it matters.
+            false => quote! {
+                let owed = [#(#owed),*];
+                match owed.iter().all(|owes| *owes == owed[0]) {
+                    true => owed[0],
+                    false => owed[(self.route)(req.key())],
+                }
+            },
+        };
         let key_fn = self.key_fn(routes);
         let targets = routes.arms.iter().map(|arm| self.arm_target(arm));
         quote! {{
@@ -52,6 +72,9 @@ impl Expansion<'_> {
                     state: &S,
                 ) -> impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send {
                     async move { match #index { #(#calls)* } }
+                }
+                fn owes_reply(&self, req: &#p::Request) -> #p::bool {
+                    #owes_reply
                 }
                 #route
                 fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {

@@ -34,7 +34,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
     // Whatever happens, a panic in the user's pauses included, nobody waits for ever.
     let mut end_on_drop = EndOnDrop(Some((&link, &connection)));
     let config = &*link.config;
-    let mut closed = pin!(connection.closed());
+    let mut closed = pin!(connection.outbox().finished());
     let mut delays: Option<Delays> = None;
     loop {
         // In a box of its own: it is large, and the companion stays.

@@ -9,12 +9,14 @@ use tokio::{
 
 use super::{Driver, Phase, Turn};
 use crate::{
-    CloseCode, Message, Reply, Request, Result, connection::socket::Failure, parser::Parsed,
+    CloseCode, Message, Reply, Request, Result,
+    connection::socket::{Failure, HangUp},
+    parser::Parsed,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
@@ -56,12 +58,8 @@ where
     /// The client sends nothing more and takes no replies. How it ends is in what is left to be read.
     pub(super) fn hung_up(&mut self) {
         tracing::debug!(connection = %self.connection.id(), "client has hung up");
-        self.cancel_requests();
-        self.batch.clear();
         self.connection.outbox().shut();
-        self.phase = Phase::Closing {
-            until: Instant::now() + self.settings.close_timeout,
-        };
+        self.is_unread = true;
     }
 
     /// Decides what an error of the socket means.
@@ -81,7 +79,7 @@ where
                     return Poll::Ready(());
                 }
                 tracing::debug!(connection = %self.connection.id(), %close, "client broke a rule");
-                self.cancel_requests();
+                self.leave();
                 let sent = self.socket.close(&close);
                 self.close = Some(close);
                 self.lingers = true;

@@ -8,7 +8,7 @@ use std::{
 use http::{Extensions, HeaderMap, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Settings};
+use super::{Driver, Settings, leaving::Leaving};
 use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
@@ -90,7 +90,7 @@ impl Stage {
     {
         let parse: Parse<'a> =
             Box::new(move |message| parser::parse(&parser, message, &self.connection));
-        Session(Driver::new(
+        Session::Serving(Driver::new(
             Socket::server(io, Vec::new(), self.settings.limits, None),
             &self.connection,
             &self.settings,
@@ -105,7 +105,15 @@ type Parse<'a> = Box<dyn Fn(Message) -> Result<Parsed> + 'a>;
 type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
 
 /// A connection's task.
-pub struct Session<'a, T, F>(Driver<'a, T, F, Parse<'a>, Call<'a, F>>);
+#[expect(clippy::large_enum_variant, reason = "there is one")]
+pub enum Session<'a, T, F> {
+    /// There is a client.
+    Serving(Driver<'a, T, F, Parse<'a>, Call<'a, F>>),
+    /// It has gone.
+    Leaving(Leaving<'a, T, F, Parse<'a>, Call<'a, F>>),
+    /// It has ended.
+    Ended,
+}
 
 /// What a session holds.
 #[derive(Debug, Clone, Copy)]
@@ -127,23 +135,55 @@ where
 {
     /// What `on_connect` has decided.
     pub fn opened(&mut self, admitted: Result<(), Close>) {
-        self.0.opened(admitted);
+        if let Self::Serving(driver) = self {
+            driver.opened(admitted);
+        }
     }
 
     /// Goes on until there is nothing to do but wait. Ready with how the connection ended, once.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
-        let close = std::task::ready!(self.0.poll(cx));
-        self.0.connection.end(close.clone());
-        Poll::Ready(close)
+        if let Self::Serving(driver) = self {
+            let (close, connection) = (std::task::ready!(driver.poll(cx)), driver.connection);
+            let Self::Serving(driver) = std::mem::replace(self, Self::Ended) else {
+                return Poll::Pending;
+            };
+            let (_parting, leaving) = driver.into_rest(close.clone());
+            if leaving.is_done() {
+                connection.end(close.clone());
+                return Poll::Ready(close);
+            }
+            *self = Self::Leaving(leaving);
+        }
+        let Self::Leaving(leaving) = self else {
+            return Poll::Pending;
+        };
+        if !leaving.is_done() {
+            std::task::ready!(leaving.poll(cx));
+        }
+        Poll::Ready(leaving.close.clone())
     }
 
     /// What it holds now.
     pub fn held(&self) -> Held {
-        Held {
-            unsent: self.0.socket.unsent(),
-            ahead: self.0.ahead.len(),
-            ahead_bytes: self.0.ahead_bytes,
-            in_flight: self.0.in_flight.len(),
+        match self {
+            Self::Serving(driver) => Held {
+                unsent: driver.socket.unsent(),
+                ahead: driver.ahead.len(),
+                ahead_bytes: driver.ahead_bytes,
+                in_flight: driver.in_flight.len(),
+            },
+            Self::Leaving(leaving) => Held {
+                unsent: 0,
+                ahead: leaving.ahead.len(),
+                ahead_bytes: leaving.ahead.iter().map(Message::len).sum(),
+                in_flight: leaving.in_flight.len(),
+            },
+            Self::Ended => Held {
+                unsent: 0,
+                ahead: 0,
+                ahead_bytes: 0,
+                in_flight: 0,
+            },
         }
     }
 }

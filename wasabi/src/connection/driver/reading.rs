@@ -13,7 +13,7 @@ use tokio::{
 use super::{Driver, Phase};
 use crate::{
     Close, CloseCode, Message, Reply, Request, Result,
-    connection::socket::{Failure, Incoming},
+    connection::socket::{Failure, HangUp, Incoming},
     parser::Parsed,
 };
 
@@ -25,11 +25,11 @@ const READ_AT_ONCE: usize = 16;
 
 /// Messages that are read ahead while every slot is busy, so that pings and closes behind them are seen.
 /// Together they have at most the bytes of one message of the largest size, or are one message.
-const READ_AHEAD: usize = 16;
+pub(super) const READ_AHEAD: usize = 16;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
@@ -70,7 +70,7 @@ where
                 Incoming::Message(message) => self.receive(message, cx)?,
                 Incoming::Ping | Incoming::Pong => self.count_control_frame()?,
                 Incoming::Close(close) => {
-                    self.cancel_requests();
+                    self.leave();
                     self.connection.outbox().shut();
                     if !matches!(self.phase, Phase::Closing { .. }) || self.close.is_none() {
                         self.close = Some(close);

@@ -13,7 +13,7 @@ use tokio::{
 use super::{BUDGET, Driver, discard};
 use crate::{
     Error, Message, Reply, Request, RequestId, Result,
-    connection::socket::Failure,
+    connection::socket::{Failure, HangUp},
     error_format,
     parser::Parsed,
     reply::{Body, ReplyStream},
@@ -21,7 +21,7 @@ use crate::{
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,
@@ -81,6 +81,7 @@ where
                 slot = Some(index);
                 tag.id = request.id().cloned();
                 tag.route = request.route();
+                tag.owes_reply = request.owes_reply();
                 in_flight.start(index, || call(request));
                 Started::Slot(index)
             }
@@ -315,6 +316,6 @@ enum Started {
     Invalid(Error, Option<RequestId>),
 }
 
-fn panicked(who: &str) -> Error {
+pub(super) fn panicked(who: &str) -> Error {
     Error::internal(format!("{who} panicked"))
 }

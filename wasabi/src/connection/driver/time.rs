@@ -147,7 +147,7 @@ where
             self.clock.looked = now;
             if self.socket.has_hung_up() {
                 self.hung_up();
-                return Poll::Pending;
+                return Poll::Ready(());
             }
         }
         let expires = self.connection.outbox().expires();

@@ -10,7 +10,10 @@ use tokio::{
 use super::{Blocked, Driver, Phase};
 use crate::{
     CloseCode, Message, Reply, Request, Result,
-    connection::{outbox::Requested, socket::Failure},
+    connection::{
+        outbox::Requested,
+        socket::{Failure, HangUp},
+    },
     parser::Parsed,
     reply::Body,
 };
@@ -21,7 +24,7 @@ const MIN_RATE: u64 = 1024;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
-    T: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Fn(Message) -> Result<Parsed>,
     C: Fn(Request) -> F,

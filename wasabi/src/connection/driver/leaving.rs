@@ -1,0 +1,269 @@
+//! What goes on when the client has gone: the requests that owe it no reply.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Sleep, sleep},
+};
+
+use super::{BUDGET, Driver, InSlot, discard, reading::READ_AHEAD, requests::panicked};
+use crate::{
+    Close, Connection, Message, Reply, Request, Result,
+    connection::{
+        companions::Companions,
+        in_flight::InFlight,
+        socket::{HangUp, Incoming, Socket},
+    },
+    error_format,
+    parser::Parsed,
+};
+
+/// The rest of a connection whose client has gone. What was received before is carried on where no reply is owed, by as
+/// many requests at a time as ever, for as long as the close timeout.
+pub(crate) struct Leaving<'a, T, F, P, C> {
+    connection: &'a Connection,
+    parse: P,
+    call: C,
+    pub(super) in_flight: InFlight<F, InSlot>,
+    companions: Companions,
+    pub(super) ahead: VecDeque<Message>,
+    /// Of a client that has hung up while it was not read: what it had sent before is still to be read.
+    unread: Option<Socket<T>>,
+    pub(super) close: Close,
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// What is left to be sent to the client.
+pub(crate) struct Parting<T> {
+    pub(crate) socket: Socket<T>,
+    pub(crate) lingers: bool,
+}
+
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    /// Cancels the requests whose replies nobody waits for any more.
+    pub(super) fn leave(&mut self) {
+        let mut cancelled = 0;
+        for index in 0..self.in_flight.slots() {
+            let Some(slot) = self.in_flight.tag_mut(index) else {
+                continue;
+            };
+            // With a reply it is done.
+            if slot.owes_reply || slot.reply.is_some() {
+                self.in_flight.finish(index);
+                self.in_flight.release(index);
+                cancelled += 1;
+            }
+        }
+        self.held.clear();
+        self.held_bytes = 0;
+        if cancelled > 0 {
+            tracing::debug!(
+                connection = %self.connection.id(),
+                requests = cancelled,
+                "requests in flight are cancelled"
+            );
+        }
+    }
+
+    /// Whether something goes on after the client.
+    pub(super) fn has_work(&self) -> bool {
+        !self.in_flight.is_empty() || !self.ahead.is_empty()
+    }
+
+    /// Takes a connection that has ended like this apart. Of a client that may have sent more than was read, the socket
+    /// is not given back.
+    pub(crate) fn into_rest(self, close: Close) -> (Option<Parting<T>>, Leaving<'a, T, F, P, C>) {
+        // Nothing waits for it any more, and no upstream is to wait for it.
+        self.connection.held().set_waiting(0);
+        let (unread, parting) = match self.is_unread {
+            true => (Some(self.socket), None),
+            false => {
+                let (socket, lingers) = (self.socket, self.lingers);
+                (None, Some(Parting { socket, lingers }))
+            }
+        };
+        let leaving = Leaving {
+            connection: self.connection,
+            parse: self.parse,
+            call: self.call,
+            in_flight: self.in_flight,
+            companions: self.companions,
+            ahead: self.ahead,
+            unread,
+            close,
+            limit: self.settings.close_timeout,
+            timer: None,
+        };
+        (parting, leaving)
+    }
+}
+
+impl<T, F, P, C> Leaving<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Result<Parsed>,
+    C: Fn(Request) -> F,
+{
+    /// Whether there is nothing to go on with.
+    pub(crate) fn is_done(&self) -> bool {
+        self.in_flight.is_empty() && self.ahead.is_empty() && self.unread.is_none()
+    }
+
+    /// Whether more of the client may come to light.
+    pub(crate) fn is_read(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    /// How the connection has ended, and what lives on.
+    pub(crate) fn into_end(self) -> (Close, Companions) {
+        (self.close, self.companions)
+    }
+
+    /// Goes on until there is nothing left, for so long at most.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.in_flight.register(cx.waker());
+        self.companions.register(cx.waker());
+        self.connection.outbox().register(cx.waker());
+        if let Some(socket) = &mut self.unread {
+            socket.register(cx.waker());
+        }
+        for _ in 0..BUDGET {
+            let mut progress = self.poll_woken();
+            progress |= self.start_next(cx);
+            progress |= self.read();
+            progress |= self.companions.poll(self.connection, cx);
+            if self.is_done() {
+                return Poll::Ready(());
+            }
+            if !progress {
+                return self.poll_end(cx);
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Waits for the end of the time, or of the server.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let limit = self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
+        if timer.as_mut().poll(cx).is_pending() && !self.connection.outbox().wants_stop() {
+            return Poll::Pending;
+        }
+        tracing::debug!(
+            connection = %self.connection.id(),
+            requests = self.in_flight.len() + self.ahead.len(),
+            "requests of a client that has gone are cut"
+        );
+        self.in_flight.clear();
+        // How it ended may stand behind messages that are too late now.
+        while self.unread.is_some() {
+            self.ahead.clear();
+            if !self.read() {
+                self.unread = None;
+            }
+        }
+        self.ahead.clear();
+        Poll::Ready(())
+    }
+
+    fn poll_woken(&mut self) -> bool {
+        let mut progress = false;
+        for word in 0..self.in_flight.words() {
+            let mut woken = self.in_flight.take_woken(word);
+            progress |= woken != 0;
+            while woken != 0 {
+                let bit = woken.trailing_zeros();
+                woken &= woken - 1;
+                self.run(word * 64 + bit as usize);
+            }
+        }
+        progress
+    }
+
+    /// Polls the request in a slot. Nobody is told what becomes of it but the log.
+    fn run(&mut self, index: usize) {
+        let Some(slot) = self.in_flight.tag_mut(index) else {
+            return; // woken too late
+        };
+        let route = slot.route;
+        let mut polled = Poll::Pending;
+        let is_alive = self.in_flight.poll(index, &mut polled);
+        match polled {
+            Poll::Pending if is_alive => return,
+            Poll::Pending => error_format::log(&panicked("the backend or a middleware"), route),
+            Poll::Ready(Ok(reply)) => discard(reply),
+            Poll::Ready(Err(error)) => error_format::log(&error, route),
+        }
+        self.in_flight.release(index);
+    }
+
+    /// Begins the next request that was read and is owed nothing.
+    fn start_next(&mut self, cx: &Context<'_>) -> bool {
+        if !self.in_flight.has_room() {
+            return false;
+        }
+        let Some(message) = self.ahead.pop_front() else {
+            return false;
+        };
+        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
+        let mut slot = None;
+        let begun = catch_unwind(AssertUnwindSafe(|| {
+            if let Ok(Parsed::Request(request)) = parse(message)
+                && !request.owes_reply()
+            {
+                let (index, tag) = in_flight.reserve(cx.waker());
+                slot = Some(index);
+                tag.route = request.route();
+                in_flight.start(index, || call(request));
+            }
+        }));
+        match (begun, slot) {
+            (Ok(()), Some(index)) => self.run(index),
+            (Ok(()), None) => {}
+            (Err(_), slot) => {
+                error_format::log(&panicked("the parser, the backend or a middleware"), "");
+                if let Some(index) = slot {
+                    self.in_flight.release(index);
+                }
+            }
+        }
+        true
+    }
+
+    /// Reads on, as long as there is room for it.
+    fn read(&mut self) -> bool {
+        let Some(socket) = &mut self.unread else {
+            return false;
+        };
+        if self.ahead.len() >= READ_AHEAD {
+            return false;
+        }
+        match socket.poll_read() {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(Incoming::Message(message))) => self.ahead.push_back(message),
+            Poll::Ready(Ok(Incoming::Ping | Incoming::Pong)) => {}
+            Poll::Ready(Ok(Incoming::Close(close))) => {
+                self.close = close;
+                self.unread = None;
+            }
+            Poll::Ready(Err(_)) => self.unread = None,
+        }
+        true
+    }
+}
