@@ -350,7 +350,10 @@ async fn requests_are_cancelled_when_the_client_is_gone() {
     let held = gate.clone();
     let server = serve(gateway!(channel("/", move |_: Text| {
         let held = held.clone();
-        async move { held.pass().await }
+        async move {
+            held.pass().await;
+            "done"
+        }
     })))
     .await;
     let mut client = server.connect("/").await;

@@ -40,3 +40,4 @@ mod r47_tokens;
 mod r48_key_sets;
 mod r34_last_words;
 mod r35_sending_again;
+mod r36_invalid;

@@ -206,7 +206,6 @@ impl Error {
     }
 
     /// The same error for somebody else; of sources the text only.
-    #[cfg(feature = "cache")]
     pub(crate) fn duplicate(&self) -> Self {
         let text = |source: &BoxError| source.to_string().into();
         match self {

@@ -52,7 +52,7 @@
 //! 1. [`gateway!`] declares everything and evaluates to a [`Gateway`]. Its page has the whole syntax.
 //! 2. A **channel** is one WebSocket endpoint; [`Channel`] documents its settings and their defaults.
 //! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
-//!    function.
+//!    function. What it cannot read is answered with an error, by way of middleware.
 //! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
 //!    [reply](IntoReply), [`Http`], [`WebSocket`], [`Queue`], a [`Balance`] of several, or a type of your own.
 //! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with

@@ -3,6 +3,10 @@
 pub mod http;
 pub mod request;
 
+use std::future::{Ready, ready};
+
+use futures_util::future::Either;
+
 use crate::{
     Backend, Connection, Lifecycle, Reply, Request, Result, backend::HandshakeError,
     request::Route as RequestRoute,
@@ -78,6 +82,44 @@ impl<S: Sync, B: Backend<S>> Next for Rest<'_, '_, B, S> {
     fn run(self, req: Request) -> impl Future<Output = Result<Reply>> + Send {
         self.backend.call(req, self.state)
     }
+}
+
+/// What stands between the middleware of a channel and its target: requests whose message is invalid end here.
+#[derive(Debug)]
+pub struct Valid<B>(B);
+
+impl<B> Valid<B> {
+    /// The requests that `target` may see.
+    pub const fn new(target: B) -> Self {
+        Self(target)
+    }
+}
+
+impl<S: Sync, B: Backend<S>> Backend<S> for Valid<B> {
+    #[inline]
+    fn call(&self, mut req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
+        match req.take_invalid() {
+            None => Either::Left(self.0.call(req, state)),
+            Some(error) => Either::Right(refused(error)),
+        }
+    }
+
+    fn owes_reply(&self, req: &Request) -> bool {
+        self.0.owes_reply(req)
+    }
+
+    fn route(&self, key: &str) -> Option<RequestRoute> {
+        self.0.route(key)
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        self.0.lifecycle(visit);
+    }
+}
+
+#[cold]
+fn refused(error: crate::Error) -> Ready<Result<Reply>> {
+    ready(Err(error))
 }
 
 /// A middleware and what it wraps; a chain is a nest of these.

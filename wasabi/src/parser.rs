@@ -34,6 +34,11 @@ use crate::{
 )]
 pub trait Parser: Send + Sync + 'static {
     /// Reads one message. `Ok(None)` drops it on purpose: nothing answers it, no error goes out.
+    ///
+    /// A message that cannot be read is answered with the error. It is a request as well, an
+    /// [invalid](Request::invalid) one: the middleware of its channel and of the gateway sees it on the route `invalid`,
+    /// and no target does. More than 100 of them in a second close the connection with 1008: a client that speaks the
+    /// language of its channel sends none.
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>>;
 
     /// How error replies are written where the channel does not say so with `errors = ..`.
@@ -106,23 +111,24 @@ pub(crate) enum Parsed {
     Request(Request),
     /// On purpose.
     Dropped,
-    Invalid(Error, Option<RequestId>),
+    /// A request that no target sees.
+    Invalid(Request),
 }
 
 #[inline(always)]
-pub(crate) fn parse(
-    parser: &impl Parser,
-    message: Message,
-    connection: &Connection,
-) -> Result<Parsed> {
-    let Some(envelope) = parser.parse(&message)? else {
-        return Ok(Parsed::Dropped);
+pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Parsed {
+    let mut envelope = match parser.parse(&message) {
+        Ok(Some(envelope)) => envelope,
+        Ok(None) => return Parsed::Dropped,
+        Err(error) => Envelope::invalid(error),
     };
-    if let Some(error) = envelope.invalid {
-        return Ok(Parsed::Invalid(error, envelope.id));
-    }
+    let invalid = envelope.invalid.take();
     let parts = envelope.into_parts(&message);
-    Ok(Parsed::Request(Request::new(message, parts, connection)))
+    let request = Request::new(message, parts, connection);
+    match invalid {
+        None => Parsed::Request(request),
+        Some(error) => Parsed::Invalid(request.into_invalid(error)),
+    }
 }
 
 /// An envelope whose borrows of the message are ranges.
@@ -147,11 +153,11 @@ impl<'m> Envelope<'m> {
     }
 
     /// A message that is answered with this error: unlike with an `Err` of the parser, the error reply carries
-    /// the [`id`](Self::id) if there is one.
+    /// the [`id`](Self::id) if there is one, and middleware finds the [`value`](Self::value).
     pub fn invalid(error: Error) -> Self {
         Self {
             invalid: Some(error),
-            ..Self::new("")
+            ..Self::from_static("")
         }
     }
 

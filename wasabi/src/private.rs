@@ -34,7 +34,7 @@ pub use crate::{
     backend::{Balancer, Picked},
     channel::Channel,
     gateway::{ChannelInfo, GatewayBuilder, RouteInfo, TargetInfo},
-    middleware::Stack,
+    middleware::{Stack, Valid},
     request::Route,
 };
 use crate::{

@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub use self::id::RequestId;
 pub(crate) use self::reused::KeepsHandle;
 use self::reused::Reused;
-use crate::{Connection, Message, Text};
+use crate::{Connection, Error, Message, Text};
 
 /// One inbound message on its way to a backend.
 ///
@@ -37,13 +37,14 @@ impl Request {
         fields.id = envelope.id;
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
+        fields.invalid = None;
         fields.route = Route::default();
         fields.owes_reply = true;
         fields.led = 0;
         Self(fields)
     }
 
-    /// The routing key.
+    /// The routing key; empty if the message is [invalid](Self::invalid).
     pub fn key(&self) -> &str {
         self.0.key.resolve(self.message())
     }
@@ -137,9 +138,35 @@ impl Request {
     }
 
     /// The route that answers this request, as it is written in the declaration: the pattern of its arm, or
-    /// the target of a channel without `match`. It is known before the first middleware runs.
+    /// the target of a channel without `match`. It is known before the first middleware runs. That of a message that
+    /// cannot be read is `invalid`.
     pub fn route(&self) -> &'static str {
         self.0.route.name
+    }
+
+    /// Why the channel's parser could not make anything of the message, if it could not.
+    ///
+    /// Only the middleware of the channel and of the gateway sees such a request, so that it is measured, traced and
+    /// limited like any other. No target does, nor middleware that stands in `with`: what is run next answers with this
+    /// error. `Cache`, `Retry` and `CircuitBreaker` let it pass.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// /// Counts what clients get wrong.
+    /// #[middleware]
+    /// async fn lint(req: Request, next: impl Next) -> Result<Reply> {
+    ///     if let Some(error) = req.invalid() {
+    ///         tracing::info!(connection = %req.connection().id(), %error, "not understood");
+    ///     }
+    ///     next.run(req).await
+    /// }
+    ///
+    /// let gateway = gateway!(channel("/", parser = JsonKey::at("/do"), middleware = [lint], NoRoute));
+    /// # drop(gateway);
+    /// ```
+    pub fn invalid(&self) -> Option<&Error> {
+        self.0.invalid.as_deref()
     }
 
     /// What the parser attached, if it is a `T`.
@@ -171,6 +198,30 @@ impl Request {
 
     pub(crate) fn set_route(&mut self, route: Route) {
         self.0.route = route;
+    }
+
+    /// A request without a message.
+    pub(crate) fn empty(connection: &Connection) -> Self {
+        let message = Message::Binary(Bytes::new());
+        let nothing = crate::Envelope::from_static("").into_parts(&message);
+        Self::new(message, nothing, connection)
+    }
+
+    /// The same request as one that no target sees.
+    pub(crate) fn into_invalid(mut self, error: Error) -> Self {
+        self.0.invalid = Some(Arc::new(error));
+        self.0.route = Route {
+            index: 0,
+            name: "invalid",
+        };
+        self
+    }
+
+    /// What it is answered with, if it is invalid.
+    #[inline]
+    pub(crate) fn take_invalid(&mut self) -> Option<Error> {
+        let error = self.0.invalid.take()?;
+        Some(Arc::try_unwrap(error).unwrap_or_else(|shared| shared.duplicate()))
     }
 
     pub(crate) fn set_owes_reply(&mut self, owes_reply: bool) {
@@ -208,6 +259,7 @@ impl Clone for Request {
         fields.id.clone_from(&self.0.id);
         fields.content_type = self.0.content_type;
         fields.value.clone_from(&self.0.value);
+        fields.invalid.clone_from(&self.0.invalid);
         fields.route = self.0.route;
         fields.owes_reply = self.0.owes_reply;
         fields.led = self.0.led;

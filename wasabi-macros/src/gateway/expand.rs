@@ -250,9 +250,10 @@ impl Expansion<'_> {
             .map(|(name, _)| quote!(#p::Clone::clone(&#name)));
         let own = list(&channel.settings, "middleware")
             .map(|fragment| self.checked("middleware", fragment));
+        let target = self.target(&channel.target, true);
         let answers = self.stack(
             middleware.chain(own).collect(),
-            self.target(&channel.target, true),
+            quote!(#p::Valid::new(#target)),
         );
         let info = self.channel_info(docs, channel);
         quote! {

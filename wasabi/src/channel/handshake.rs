@@ -283,7 +283,7 @@ where
     ) -> (Close, Companions) {
         let parse = |message| {
             let mut parsed = parser::parse(&self.parser, message, connection);
-            if let Ok(parser::Parsed::Request(req)) = &mut parsed {
+            if let parser::Parsed::Request(req) = &mut parsed {
                 let route = self.backend.route(req.key());
                 req.set_route(route.unwrap_or(Route {
                     index: 0,

@@ -1,6 +1,7 @@
 //! The one task of a connection: it reads, dispatches and writes.
 
 mod closing;
+mod count;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod leaving;
@@ -22,6 +23,7 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+use self::count::Count;
 use super::{
     Connection,
     companions::Companions,
@@ -163,7 +165,9 @@ struct Clock {
     /// When it was last looked whether the client has hung up while it is not read.
     looked: Instant,
     /// Pings and pongs of the client since that moment.
-    control: (Instant, u32),
+    control: Count,
+    /// Messages that could not be read.
+    invalid: Count,
     /// No streaming reply has been silent for too long before this.
     streams: Option<Instant>,
 }
@@ -172,7 +176,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     pub(crate) fn new(
@@ -210,7 +214,8 @@ where
                 active: now,
                 pinged: None,
                 looked: now,
-                control: (now, 0),
+                control: Count::from(now),
+                invalid: Count::from(now),
                 streams: None,
             },
             timer: None,

@@ -32,7 +32,8 @@ pub struct ChannelInfo {
     pub docs: &'static str,
     /// HTTP middleware, outermost first, those of the gateway included.
     pub http: &'static [&'static str],
-    /// Request middleware, outermost first, those of the gateway included.
+    /// Request middleware, outermost first, those of the gateway included. It also sees what has no route: messages
+    /// that cannot be read, as [`invalid`](crate::Request::invalid).
     pub middleware: &'static [&'static str],
     /// What answers.
     pub target: TargetInfo,

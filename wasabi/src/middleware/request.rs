@@ -12,6 +12,9 @@
 //! 5. [`CircuitBreaker`], which counts each try, and whose refusals are not tried again.
 //! 6. [`Timeout`], the limit of one try. Around the breaker it would be a cancellation, which is not counted.
 //!
+//! Messages that the parser cannot read go through the lists of the gateway and of the channel as well, on the route
+//! `invalid` ([`Request::invalid`](crate::Request::invalid)), and not through those of targets.
+//!
 //! ```
 //! use wasabi::prelude::*;
 //!

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{KeyRepr, RequestId, Route};
-use crate::{Connection, Message};
+use crate::{Connection, Error, Message};
 
 /// What a thread keeps.
 const KEPT: usize = 128;
@@ -39,6 +39,8 @@ pub(super) struct Fields {
     pub(super) id: Option<RequestId>,
     pub(super) content_type: Option<&'static str>,
     pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
+    /// What is wrong with the message.
+    pub(super) invalid: Option<Arc<Error>>,
     pub(super) route: Route,
     /// Whether the client waits for something to come back.
     pub(super) owes_reply: bool,
@@ -113,6 +115,7 @@ impl Drop for Reused {
         fields.key = KeyRepr::default();
         fields.id = None;
         fields.value = None;
+        fields.invalid = None;
         let connection = fields.connection.take();
         let _left = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();

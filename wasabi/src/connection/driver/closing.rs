@@ -18,7 +18,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     pub(super) fn drain(&mut self) {

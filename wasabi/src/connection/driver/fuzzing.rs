@@ -101,7 +101,7 @@ impl Stage {
     }
 }
 
-type Parse<'a> = Box<dyn Fn(Message) -> Result<Parsed> + 'a>;
+type Parse<'a> = Box<dyn Fn(Message) -> Parsed + 'a>;
 type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
 
 /// A connection's task.

@@ -51,7 +51,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     /// Cancels the requests whose replies nobody waits for any more.
@@ -116,7 +116,7 @@ impl<T, F, P, C> Leaving<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     /// Whether there is nothing to go on with.
@@ -224,7 +224,7 @@ where
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
         let begun = catch_unwind(AssertUnwindSafe(|| {
-            if let Ok(Parsed::Request(request)) = parse(message)
+            if let Parsed::Request(request) = parse(message)
                 && !request.owes_reply()
             {
                 let (index, tag) = in_flight.reserve(cx.waker());

@@ -1,9 +1,6 @@
 //! What comes from the client.
 
-use std::{
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::task::{Context, Poll};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -20,6 +17,10 @@ use crate::{
 /// Pings and pongs that a client may send within a second. Answering them is work that nobody has asked for.
 const CONTROL_FRAMES: u32 = 100;
 
+/// Messages that a client may send within a second although they cannot be read. One that speaks the language of its
+/// channel sends none; each is answered, and costs as much as a request.
+const INVALID_MESSAGES: u32 = 100;
+
 /// Messages that are read before woken requests and queued messages have their turn.
 const READ_AT_ONCE: usize = 16;
 
@@ -31,7 +32,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {
@@ -90,17 +91,23 @@ where
     }
 
     pub(super) fn count_control_frame(&mut self) -> Result<(), Failure> {
-        let (since, count) = &mut self.clock.control;
-        *count += 1;
-        if *count > CONTROL_FRAMES {
-            let now = Instant::now();
-            if now - *since < Duration::from_secs(1) {
+        match self.clock.control.add(CONTROL_FRAMES) {
+            true => Ok(()),
+            false => {
                 let close = Close::new(CloseCode::POLICY, "too many pings");
-                return Err(Failure::Rule(close));
+                Err(Failure::Rule(close))
             }
-            (*since, *count) = (now, 1);
         }
-        Ok(())
+    }
+
+    pub(super) fn count_invalid(&mut self) -> Result<(), Failure> {
+        match self.clock.invalid.add(INVALID_MESSAGES) {
+            true => Ok(()),
+            false => {
+                let close = Close::new(CloseCode::POLICY, "too many invalid messages");
+                Err(Failure::Rule(close))
+            }
+        }
     }
 
     pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {

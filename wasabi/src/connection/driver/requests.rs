@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{BUDGET, Driver, discard};
 use crate::{
-    Error, Message, Reply, Request, RequestId, Result,
+    Error, Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     error_format,
     parser::Parsed,
@@ -23,7 +23,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     /// Polls the requests that have been woken, also while the client takes no replies: what they hold, others may
@@ -66,40 +66,70 @@ where
         !self.socket.is_blocked() || self.unsent < self.settings.send_buffer
     }
 
-    pub(super) fn parse(&self, message: Message) -> Result<Parsed> {
+    /// What a message is, after a panic of the parser an invalid one.
+    fn parse(&self, message: Message) -> Parsed {
         catch_unwind(AssertUnwindSafe(|| (self.parse)(message)))
-            .unwrap_or_else(|_| Err(panicked("the request parser")))
+            .unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
+    }
+
+    /// Of a message that went with the panic of its parser.
+    #[cold]
+    fn unparsed(&self) -> Request {
+        let request = Request::empty(self.connection);
+        request.into_invalid(panicked("the request parser"))
     }
 
     pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
         // From the parser to the slot in one go, so that nothing is moved that was just made.
-        let started = catch_unwind(AssertUnwindSafe(|| match parse(message) {
-            Ok(Parsed::Request(request)) => {
-                let (index, tag) = in_flight.reserve(cx.waker());
-                slot = Some(index);
-                tag.id = request.id().cloned();
-                tag.route = request.route();
-                tag.owes_reply = request.owes_reply();
-                in_flight.start(index, || call(request));
-                Started::Slot(index)
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            let (request, is_valid) = match parse(message) {
+                Parsed::Request(request) => (request, true),
+                Parsed::Invalid(request) => (request, false),
+                Parsed::Dropped => return Started::Dropped,
+            };
+            let (index, tag) = in_flight.reserve(cx.waker());
+            slot = Some(index);
+            tag.id = request.id().cloned();
+            tag.route = request.route();
+            tag.owes_reply = request.owes_reply();
+            in_flight.start(index, || call(request));
+            match is_valid {
+                true => Started::Slot(index),
+                false => Started::Invalid(index),
             }
-            Ok(Parsed::Dropped) => Started::Dropped,
-            Ok(Parsed::Invalid(error, id)) => Started::Invalid(error, id),
-            Err(error) => Started::Invalid(error, None),
         }));
-        let (error, id) = match (started, slot) {
-            (Ok(Started::Slot(index)), _) => return self.run(index),
-            (Ok(Started::Dropped), _) => return Ok(()),
-            (Ok(Started::Invalid(error, id)), _) => (error, id),
-            (Err(_), Some(index)) => {
-                return self.fail_request(index, &panicked("the backend or a middleware"));
+        match (started, slot) {
+            (Ok(Started::Slot(index)), _) => self.run(index),
+            (Ok(Started::Dropped), _) => Ok(()),
+            (Ok(Started::Invalid(index)), _) => {
+                self.count_invalid()?;
+                self.run(index)
             }
-            (Err(_), None) => (panicked("the request parser"), None),
-        };
-        let reply = error_format::report(self.errors, &error, id.as_ref(), "");
-        self.write_all(reply)
+            (Err(_), Some(index)) => {
+                self.fail_request(index, &panicked("the backend or a middleware"))
+            }
+            (Err(_), None) => self.start_unparsed(cx),
+        }
+    }
+
+    /// Begins a request of which its parser has left nothing.
+    #[cold]
+    fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
+        self.count_invalid()?;
+        let request = self.unparsed();
+        let (call, in_flight) = (&self.call, &mut self.in_flight);
+        let (index, tag) = in_flight.reserve(cx.waker());
+        tag.route = request.route();
+        tag.owes_reply = true;
+        let started = catch_unwind(AssertUnwindSafe(|| {
+            in_flight.start(index, || call(request));
+        }));
+        match started {
+            Ok(()) => self.run(index),
+            Err(_) => self.fail_request(index, &panicked("a middleware")),
+        }
     }
 
     /// Goes on with the request in a slot that has been woken.
@@ -283,10 +313,12 @@ where
     /// Answers a message that comes too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
         let id = match self.parse(message) {
-            Ok(Parsed::Request(request)) => request.id().cloned(),
-            Ok(Parsed::Invalid(_, id)) => id,
-            Ok(Parsed::Dropped) => return Ok(()),
-            Err(_) => None,
+            Parsed::Request(request) | Parsed::Invalid(request) => {
+                let id = request.id().cloned();
+                discard(request);
+                id
+            }
+            Parsed::Dropped => return Ok(()),
         };
         let reply = error_format::report(self.errors, &Error::Closing, id.as_ref(), "");
         self.write_all(reply)
@@ -312,8 +344,9 @@ where
 enum Started {
     /// It is a request, and in this slot.
     Slot(usize),
+    /// It cannot be read, and the request that it is all the same is in this slot.
+    Invalid(usize),
     Dropped,
-    Invalid(Error, Option<RequestId>),
 }
 
 pub(super) fn panicked(who: &str) -> Error {

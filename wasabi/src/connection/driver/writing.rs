@@ -26,7 +26,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Result<Parsed>,
+    P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
     pub(super) fn write_all(&mut self, reply: Reply) -> Result<(), Failure> {

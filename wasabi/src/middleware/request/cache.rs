@@ -334,7 +334,12 @@ impl<K: CacheKey> Middleware for Cache<K> {
     }
 
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let Some(key) = self.digest(&req) else {
+        // What cannot be read has nothing that would be worth remembering.
+        let key = match req.invalid() {
+            None => self.digest(&req),
+            Some(_) => None,
+        };
+        let Some(key) = key else {
             return next.run(req).await;
         };
         if let Some(stored) = self.replies.get(&key).await {

@@ -134,6 +134,9 @@ fn is_failure(error: &Error) -> bool {
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        if req.invalid().is_some() {
+            return next.run(req).await; // it has no upstream
+        }
         let ticket = self.admit(req.route()).ok_or(Error::BreakerOpen)?;
         let outcome = next.run(req).await;
         match &outcome {

@@ -42,7 +42,7 @@ pub struct Measure<R>(R);
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Measured<'a> {
-    /// The route, as [`Request::route`] names it.
+    /// The route, as [`Request::route`] names it; `invalid` for a message that cannot be read.
     pub route: &'static str,
     /// From when the request came by until its reply, error or cancellation did.
     pub duration: Duration,

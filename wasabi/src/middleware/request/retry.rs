@@ -152,7 +152,10 @@ fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        if let Some(budget) = &self.budget {
+        let is_invalid = req.invalid().is_some();
+        if let Some(budget) = &self.budget
+            && !is_invalid
+        {
             budget.deposit();
         }
         let mut delays = None;
@@ -162,7 +165,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
                 Err(error) => error,
             };
             let retry_after = error.retry_after().unwrap_or_default();
-            if !(self.when)(&error) || retry_after > self.max_retry_after {
+            if is_invalid || !(self.when)(&error) || retry_after > self.max_retry_after {
                 return Err(error);
             }
             let Some(delay) = delays.get_or_insert_with(|| self.delays()).next() else {
