@@ -27,6 +27,7 @@ mod r22_drains_of_many;
 mod r23_busy;
 mod r24_http2_floods;
 mod r30_held_replies;
+mod r32_dials_and_logs;
 mod r33_verdicts;
 mod r34_last_words;
 mod r35_sending_again;

@@ -13,6 +13,7 @@ pub mod drain;
 pub mod example;
 mod gate;
 pub mod http2;
+pub mod log;
 pub mod raw;
 pub mod subscribed;
 pub mod traces;

@@ -1,5 +1,6 @@
 //! The end of the chain: what answers requests.
 
+mod backoff;
 mod balance;
 mod function;
 mod http;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::{Error, Fault, IntoReply, Reply, RequestId, Result};
+use crate::{Error, Fault, IntoReply, Reply, RequestId, Result, log::limited};
 
 /// How error replies are written: the channel setting `errors = ..`.
 ///
@@ -173,12 +173,13 @@ pub(crate) fn report(
 pub(crate) fn log(error: &Error, route: &str) {
     // As an error and not as text: then subscribers write what caused it, too.
     let cause: &(dyn std::error::Error + 'static) = error;
+    let code = error.code();
     match error {
-        Error::Internal(_) => tracing::error!(error = cause, route, "request failed"),
+        Error::Internal(_) => limited!(ERROR, of: route, error = cause, route, "request failed"),
         _ if error.fault() == Fault::Upstream => {
-            tracing::warn!(code = error.code(), error = cause, route, "request failed");
+            limited!(WARN, of: route, code, error = cause, route, "request failed");
         }
-        _ => tracing::debug!(code = error.code(), error = cause, route, "request failed"),
+        _ => tracing::debug!(code, error = cause, route, "request failed"),
     }
 }
 

@@ -153,6 +153,7 @@ mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod log;
 mod macros;
 mod message;
 pub mod middleware;

@@ -24,17 +24,20 @@ use wasabi_tests::websocket_upstream::Upstream;
 /// Panics as often as it says, in the function or in the future, and then connects.
 fn panicking(times: usize, addr: SocketAddr) -> WebSocket {
     let dials = Arc::new(AtomicUsize::new(0));
-    WebSocket::connect("ws://upstream/").dial_with(move |_| {
-        let nth = dials.fetch_add(1, Ordering::SeqCst);
-        assert!(
-            nth >= times || nth.is_multiple_of(2),
-            "a bug in the dialler"
-        );
-        async move {
-            assert!(nth >= times, "a bug in the dialler's future");
-            TcpStream::connect(addr).await
-        }
-    })
+    WebSocket::connect("ws://upstream/")
+        .dial_with(move |_| {
+            let nth = dials.fetch_add(1, Ordering::SeqCst);
+            assert!(
+                nth >= times || nth.is_multiple_of(2),
+                "a bug in the dialler"
+            );
+            async move {
+                assert!(nth >= times, "a bug in the dialler's future");
+                TcpStream::connect(addr).await
+            }
+        })
+        // Every message dials.
+        .max_dial_pause(Duration::ZERO)
 }
 
 #[tokio::test]

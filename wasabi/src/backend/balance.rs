@@ -12,7 +12,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Backend, Lifecycle};
-use crate::{Reply, Request, Result, connection::driver::FOREVER, error::upstream_failed};
+use crate::{
+    Reply, Request, Result, connection::driver::FOREVER, error::upstream_failed, log::limited,
+};
 
 /// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
 /// that are known at run time only.
@@ -285,9 +287,14 @@ impl Picked<'_> {
         let after = node.health;
         drop(nodes);
         if before == Health::Up && after != Health::Up {
-            tracing::warn!(node = self.index, ?pause, "node fails and is left out");
+            limited!(
+                WARN,
+                node = self.index,
+                ?pause,
+                "node fails and is left out"
+            );
         } else if before != Health::Up && after == Health::Up {
-            tracing::info!(node = self.index, "node answers again");
+            limited!(INFO, node = self.index, "node answers again");
         }
     }
 }

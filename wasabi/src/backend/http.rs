@@ -1,6 +1,7 @@
 //! Backends that are HTTP services.
 
 mod client;
+mod dials;
 mod host_limit;
 mod reply;
 mod request;
@@ -9,14 +10,15 @@ use std::{fmt, sync::OnceLock, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, ClientBuilder, Url};
+use tokio::time::Instant;
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
-use self::host_limit::HostLimit;
 pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
-use super::retry_after::retry_after;
+use self::{dials::Dials, host_limit::HostLimit};
+use super::{backoff::MAX_DIAL_PAUSE, retry_after::retry_after};
 use crate::{Backend, ConnectionId, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
@@ -63,6 +65,7 @@ pub struct Http<T = Fixed> {
     forwarded: Vec<HeaderName>,
     timeout: Duration,
     limit: HostLimit,
+    dials: Dials,
     max_response_size: usize,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
     /// Made when the gateway is built, which is once all settings are known.
@@ -160,6 +163,7 @@ impl<T> Http<T> {
             forwarded: Vec::new(),
             timeout: Duration::from_secs(30),
             limit: HostLimit::new(50),
+            dials: Dials::new(MAX_DIAL_PAUSE),
             max_response_size: 1024 * 1024,
             accept_status: None,
             client: OnceLock::new(),
@@ -199,6 +203,16 @@ impl<T> Http<T> {
                 )),
             }
         }
+        self
+    }
+
+    /// How long messages are answered `upstream_unreachable` at most when a host could not be connected to, instead of
+    /// trying again; 2 s if not set, zero tries with every message.
+    ///
+    /// The pauses double from 10 ms up to it and are random in their upper half; they are the same for all clients. An
+    /// answer ends them.
+    pub fn max_dial_pause(mut self, pause: Duration) -> Self {
+        self.dials = Dials::new(pause);
         self
     }
 
@@ -265,6 +279,15 @@ impl<T> Http<T> {
         }
     }
 
+    fn not_answered(&self, error: reqwest::Error, began: Instant) -> Error {
+        let url = error.url().cloned();
+        let error = Error::from(error);
+        if let (Error::UpstreamUnreachable(why), Some(url)) = (&error, url) {
+            self.dials.failed(url.authority(), began, why);
+        }
+        error
+    }
+
     async fn exchange(
         &self,
         client: &Client,
@@ -274,7 +297,13 @@ impl<T> Http<T> {
     ) -> Result {
         let host = request.url().authority();
         let _permit = self.limit.acquire(host, connection).await?;
-        let response = client.execute(request).await?;
+        self.dials.admit(host)?;
+        let began = Instant::now();
+        let response = match client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Err(self.not_answered(error, began)),
+        };
+        self.dials.reached(response.url().authority());
         if !self.accepts(response.status()) {
             return Err(Error::UpstreamStatus {
                 status: response.status(),

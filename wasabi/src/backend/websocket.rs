@@ -23,10 +23,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::reconnect::Reconnect;
 use self::{
-    dial::{Dialer, Target},
+    dial::{DialError, Dialer, Target},
     forward::Forward,
     link::Link,
 };
+use super::backoff::{Backoff, MAX_DIAL_PAUSE};
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
     connection::{driver::FOREVER, socket::Limits},
@@ -61,8 +62,8 @@ use crate::{
 ///   [`correlate`](Self::correlate).
 /// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is
 ///   not read while the upstream takes nothing.
-/// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and the next
-///   one tries again. An upstream that answers the handshake with another status than 101 makes it `upstream_status`:
+/// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and one that comes
+///   after a [pause](Self::max_dial_pause) tries again. An upstream that answers the handshake with another status than 101 makes it `upstream_status`:
 ///   a 401 is about this client, a 503 about the upstream, as for [`Http`](crate::Http) and by
 ///   [`Error::fault`](crate::Error::fault). See [`close_on_failed_dial`](Self::close_on_failed_dial).
 /// * When the client's connection ends, the upstream's is closed with the same code and reason; with 1001 when
@@ -94,6 +95,8 @@ struct Config {
     connect_timeout: Duration,
     send_timeout: Duration,
     max_message_size: Option<usize>,
+    /// Shared by the clients, whose dials go to the same address.
+    backoff: Arc<Backoff<Arc<DialError>>>,
     reconnect: Option<Reconnect>,
     correlate: Option<IdAt>,
     #[cfg(feature = "tls")]
@@ -123,6 +126,7 @@ impl WebSocket {
                 connect_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
                 max_message_size: None,
+                backoff: Arc::new(Backoff::new(MAX_DIAL_PAUSE)),
                 reconnect: None,
                 correlate: None,
                 #[cfg(feature = "tls")]
@@ -228,6 +232,17 @@ impl WebSocket {
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.change(|config| config.connect_timeout = timeout.min(FOREVER))
+    }
+
+    /// How long messages are answered from memory at most when the upstream could not be reached, instead of dialling
+    /// again; 2 s if not set, zero dials for every message.
+    ///
+    /// The pauses double from 10 ms up to it and are random in their upper half. That no connection came about is
+    /// remembered for all clients together; what the upstream answered to a handshake, for that client. A successful dial
+    /// ends both.
+    #[must_use]
+    pub fn max_dial_pause(self, pause: Duration) -> Self {
+        self.change(|config| config.backoff = Arc::new(Backoff::new(pause)))
     }
 
     /// An upstream that takes nothing of what is sent for so long is lost; 10 s if not set. The time while the
@@ -422,7 +437,8 @@ impl Lifecycle for WebSocket {
 
     fn connected(&self, connection: &Connection) {
         if self.config.eager {
-            self.link(connection).start(connection);
+            // The first message learns of it.
+            let _ = self.link(connection).start(connection);
         }
     }
 }

@@ -39,6 +39,7 @@ use crate::{
         registry::Permit,
         socket::{Socket, deflate::Agreed},
     },
+    log::limited,
     middleware::http::{Expires, free},
     parser,
     request::Route,
@@ -234,7 +235,7 @@ where
         let (close, companions) = match AssertUnwindSafe(driven).catch_unwind().await {
             Ok(end) => end,
             Err(_) => {
-                tracing::error!(connection = %connection.id(), "the connection's task panicked");
+                limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
                 (CloseCode::ABNORMAL.into(), Companions::new())
             }
         };
@@ -267,7 +268,7 @@ where
         )
         .await;
         if hook.is_err() {
-            tracing::error!("on_disconnect panicked");
+            limited!(ERROR, "on_disconnect panicked");
         }
         free(connection.extensions());
     }
@@ -317,7 +318,7 @@ where
             let close = poll_fn(|cx| {
                 if let Poll::Ready(result) = opening.as_mut().poll(cx) {
                     let result = result.unwrap_or_else(|_| {
-                        tracing::error!("on_connect panicked");
+                        limited!(ERROR, "on_connect panicked");
                         Err(CloseCode::INTERNAL.into())
                     });
                     *admitted = result.is_ok();

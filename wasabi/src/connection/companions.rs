@@ -11,6 +11,7 @@ use super::{
     attached::Companion,
     in_flight::{InFlight, Tag},
 };
+use crate::log::limited;
 
 /// The companions of one connection. A connection without any pays a load of an atomic for them.
 pub(crate) struct Companions(InFlight<Companion, ()>);
@@ -46,7 +47,7 @@ impl Companions {
         }
         for companion in connection.take_companions() {
             if !self.0.has_room() {
-                tracing::error!(connection = %connection.id(), "too many companions");
+                limited!(ERROR, connection = %connection.id(), "too many companions");
                 break;
             }
             any = true;
@@ -63,7 +64,7 @@ impl Companions {
         }
         let mut polled = Poll::Pending;
         if !self.0.poll(index, &mut polled) {
-            tracing::error!("a companion of a connection panicked");
+            limited!(ERROR, "a companion of a connection panicked");
         } else if polled.is_pending() {
             return;
         }

@@ -42,7 +42,7 @@ use super::{
     runtime::{Runtime, SocketPermit},
     transport::Transport,
 };
-use crate::gateway::path;
+use crate::{gateway::path, log::limited};
 
 /// How long an HTTP request that nobody waits for any more may take.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -84,7 +84,7 @@ impl Acceptor {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, for instance: others must end first.
-                    tracing::warn!(%error, "cannot accept");
+                    limited!(WARN, %error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -310,7 +310,7 @@ impl Answers {
                     (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()
                 }
                 Err(_) => {
-                    tracing::error!("an HTTP endpoint or middleware panicked");
+                    limited!(ERROR, "an HTTP endpoint or middleware panicked");
                     (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response()
                 }
             };

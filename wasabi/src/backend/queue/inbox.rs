@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use self::rarely::Rarely;
 use crate::{
     ConnectionId, Error, Message, Result, Text,
+    log::limited,
     turns::{self, Entered, Line, Place, Rule},
 };
 
@@ -224,7 +225,7 @@ impl Inbox {
         {
             if size > max_size {
                 self.0.too_large.fetch_add(1, Ordering::Relaxed);
-                tracing::warn!(%id, size, max_size, "reply dropped, it is too large");
+                limited!(WARN, %id, size, max_size, "reply dropped, it is too large");
                 let error = format!("a reply of {size} bytes, of {max_size} at most");
                 let _ = waiting.send(Err(Error::UpstreamUnfit(error.into())));
                 return false;

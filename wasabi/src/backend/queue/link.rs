@@ -2,7 +2,6 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::FutureExt;
 use tokio::{
     sync::watch,
@@ -11,7 +10,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Inbox, Session, Transport};
-use crate::{BoxError, Error};
+use crate::{BoxError, Error, backend::backoff::pauses};
 
 /// Keeps a session open for as long as it lives.
 pub(super) struct Link<S> {
@@ -82,7 +81,7 @@ async fn keep<T: Transport>(
     inbox: Inbox,
     state: watch::Sender<State<T::Session>>,
 ) {
-    let mut pauses = pauses();
+    let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
     loop {
         let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
         let error = match caught(connecting)
@@ -102,7 +101,7 @@ async fn keep<T: Transport>(
                 state.send_replace(State::Down(error.to_string().into()));
                 up.lost.cancel();
                 if opened.elapsed() > MAX_PAUSE {
-                    pauses = self::pauses();
+                    pauses = self::pauses(MIN_PAUSE, MAX_PAUSE);
                 }
                 // Mostly the last one, and the destructor is the user's.
                 caught(async { drop(up) }).await;
@@ -125,16 +124,6 @@ async fn caught<F: Future>(future: F) -> Option<F::Output> {
     AssertUnwindSafe(future).catch_unwind().await.ok()
 }
 
-/// Adding up to as much again makes the random pauses half to all of the nominal ones.
-fn pauses() -> ExponentialBackoff {
-    ExponentialBuilder::new()
-        .with_min_delay(MIN_PAUSE / 2)
-        .with_max_delay(MAX_PAUSE / 2)
-        .without_max_times()
-        .with_jitter()
-        .build()
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -143,7 +132,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_no_further() {
-        let pauses: Vec<_> = pauses().take(50).collect();
+        let pauses: Vec<_> = pauses(MIN_PAUSE, MAX_PAUSE).take(50).collect();
         assert!(pauses[0] <= MIN_PAUSE && pauses[0] >= MIN_PAUSE / 2);
         assert!(pauses[49] >= MAX_PAUSE / 2);
         assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE));

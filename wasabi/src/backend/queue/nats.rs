@@ -13,7 +13,7 @@ use super::{
     session_task::{Ending, SessionTask},
     transport::expires_at,
 };
-use crate::{BoxError, Error, Result};
+use crate::{BoxError, Error, Result, log::limited};
 
 /// NATS as the transport of a queue. Version 2.2 or newer, which has headers.
 ///
@@ -131,7 +131,7 @@ impl Transport for Nats {
             .event_callback(move |event| {
                 match event {
                     Event::Disconnected | Event::Closed => at_end.end(&event),
-                    Event::SlowConsumer(_) => tracing::warn!("replies dropped, too many at once"),
+                    Event::SlowConsumer(_) => limited!(WARN, "replies dropped, too many at once"),
                     _ => {}
                 }
                 std::future::ready(())

@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 use tokio_tungstenite::tungstenite::handshake::{
     client::{Response as HandshakeResponse, generate_key},
@@ -114,13 +115,30 @@ impl Target {
 
 impl Config {
     /// Connects for a client.
-    pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
+    pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, Arc<DialError>> {
+        self.backoff.admit()?;
+        let began = Instant::now();
+        let mut is_connected = false;
         // A dialler and its streams are the user's.
-        let dialing = AssertUnwindSafe(self.connect_for(connection)).catch_unwind();
-        match tokio::time::timeout(self.connect_timeout, dialing).await {
-            Ok(dialed) => dialed.unwrap_or(Err(DialError::Panicked)),
-            Err(_) => Err(DialError::TimedOut(self.connect_timeout)),
+        let dialing = AssertUnwindSafe(self.connect_for(connection, &mut is_connected));
+        let dialed = tokio::time::timeout(self.connect_timeout, dialing.catch_unwind()).await;
+        let error = match dialed {
+            Ok(Ok(Ok(socket))) => {
+                self.backoff.reached();
+                return Ok(socket);
+            }
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_panic)) => DialError::Panicked,
+            Err(_) => DialError::TimedOut(self.connect_timeout),
+        };
+        let error = Arc::new(error);
+        if is_connected {
+            // What comes then may be about this client.
+            self.backoff.reached();
+        } else if let Dialer::Tcp = self.dialer {
+            self.backoff.failed(began, Arc::clone(&error));
         }
+        Err(error)
     }
 
     /// Whether `wss` will work where it is wanted.
@@ -140,9 +158,14 @@ impl Config {
         ))
     }
 
-    async fn connect_for(&self, connection: &Connection) -> Result<Socket<Io>, DialError> {
+    async fn connect_for(
+        &self,
+        connection: &Connection,
+        is_connected: &mut bool,
+    ) -> Result<Socket<Io>, DialError> {
         let request = self.handshake(connection)?;
         let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
+        *is_connected = true;
         let read_already = upgrade(&mut io, &request).await?;
         Ok(Socket::client(io, read_already, self.limits(connection)))
     }

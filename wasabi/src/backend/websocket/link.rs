@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     Close, CloseCode, Connection, Error, Message, Reply, Result, TrySendError,
+    backend::backoff::Backoff,
     connection::socket::{Failure, Incoming, Socket},
     parser::IdAt,
 };
@@ -29,6 +30,8 @@ use crate::{
 /// has gathered. Only a request that finds no room, or no connection yet, queues up.
 pub(super) struct Link {
     pub(super) config: Arc<Config>,
+    /// What the upstream thinks of this client.
+    backoff: Backoff<Arc<DialError>>,
     state: Mutex<State>,
 }
 
@@ -125,6 +128,7 @@ impl From<Unreachable> for Error {
 impl Link {
     pub(super) fn new(config: Arc<Config>) -> Self {
         Self {
+            backoff: Backoff::new(config.backoff.longest()),
             config,
             state: Mutex::new(State {
                 phase: Phase::Idle,
@@ -147,19 +151,39 @@ impl Link {
 
     // For requests
 
-    /// Connects, unless there is a connection or an attempt at one.
-    pub(super) fn start(self: &Arc<Self>, connection: &Connection) {
-        {
-            let mut state = self.lock();
-            if !matches!(state.phase, Phase::Idle) {
-                return;
-            }
-            state.phase = Phase::Connecting;
+    /// Connects, unless there is a connection or an attempt at one, or has just been one in vain.
+    pub(super) fn start(self: &Arc<Self>, connection: &Connection) -> Result<(), Unreachable> {
+        let mut state = self.lock();
+        if !matches!(state.phase, Phase::Idle) {
+            return Ok(());
         }
+        let remembered = self.config.backoff.remembered();
+        if let Err(error) = remembered.map_or_else(|| self.backoff.admit(), Err) {
+            drop(state);
+            let why = Unreachable::Dial(error);
+            self.refuse(connection, why.clone());
+            return Err(why);
+        }
+        state.phase = Phase::Connecting;
+        drop(state);
         let serving = upstream::run(Arc::clone(self), connection.clone());
         if !connection.accompany(Box::pin(serving)) {
             self.end(Unreachable::Ended);
         }
+        Ok(())
+    }
+
+    /// Tells those who wait that nothing could be reached, and the client if it is to end then. `false` if it is: the next
+    /// message does not try again.
+    pub(super) fn refuse(&self, connection: &Connection, why: Unreachable) -> bool {
+        if !self.config.close_on_failed_dial {
+            self.fail(why);
+            return true;
+        }
+        let reason = Error::from(why.clone()).client_message().into_owned();
+        connection.close(Close::new(CloseCode::BAD_GATEWAY, reason));
+        self.end(why);
+        false
     }
 
     /// Forwards a message, and waits for the answer if there is to be one. The first poll decides the place of
@@ -236,8 +260,9 @@ impl Link {
             request: Waker::noop().clone(),
         });
         drop(guard);
-        if must_start {
-            self.start(connection);
+        if must_start && let Err(why) = self.start(connection) {
+            self.lock().take_failure(ticket);
+            return Err(why);
         }
         Ok(Some(ticket))
     }
@@ -258,6 +283,7 @@ impl Link {
 
     /// There is an upstream connection.
     pub(super) fn open(&self, socket: Socket<Io>) {
+        self.backoff.reached();
         self.lock().phase = Phase::Open(socket);
     }
 
@@ -268,8 +294,13 @@ impl Link {
         state.exchanges.lose(&why.after_sending());
     }
 
-    /// Nothing could be reached: those that wait learn of it, the next message tries again.
-    pub(super) fn fail(&self, why: Unreachable) {
+    /// There will be none, for now.
+    pub(super) fn failed(&self, error: &Arc<DialError>) {
+        self.backoff.failed(Instant::now(), Arc::clone(error));
+    }
+
+    /// Nothing could be reached: those that wait learn of it, a later message tries again.
+    fn fail(&self, why: Unreachable) {
         let mut state = self.lock();
         state.phase = Phase::Idle;
         state.fail_while(|_| true, &why);

@@ -24,6 +24,7 @@ use crate::{
     Close, CloseCode, Connection, Error, Fault,
     connection::socket::{Failure, Socket},
     error::is_about_the_upstream,
+    log::limited,
 };
 
 /// A connection that lasted so long makes up for the attempts before it.
@@ -59,7 +60,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                         return;
                     }
                     End::Broken(why) => {
-                        tracing::warn!(connection = %connection.id(), %why, "upstream broke a rule");
+                        limited!(WARN, connection = %connection.id(), %why, "upstream broke a rule");
                         connection.close(Close::new(
                             CloseCode::INTERNAL,
                             "upstream sent an invalid message",
@@ -86,30 +87,26 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 }
             }
             Some(Err(error)) => {
-                let error = Arc::new(error);
+                link.failed(&error);
                 let verdict = Error::from(&error);
                 let is_final = verdict.fault() == Fault::Request;
                 if is_final {
                     tracing::debug!(connection = %connection.id(), %error, "upstream refuses the client");
                 } else {
-                    tracing::warn!(connection = %connection.id(), %error, "upstream cannot be reached");
+                    limited!(WARN, connection = %connection.id(), %error, "upstream cannot be reached");
                 }
                 let why = Unreachable::Dial(error);
-                let reason = || verdict.client_message().into_owned();
-                if delays.is_some() {
-                    // It would refuse the client again.
-                    if is_final {
-                        connection.close(Close::new(CloseCode::INTERNAL, reason()));
-                        link.end(why);
-                        return;
+                if delays.is_none() {
+                    if link.refuse(&connection, why) {
+                        end_on_drop.0 = None; // a later message has another companion
                     }
-                } else if config.close_on_failed_dial {
-                    connection.close(Close::new(CloseCode::BAD_GATEWAY, reason()));
-                    link.end(why);
                     return;
-                } else {
-                    end_on_drop.0 = None; // the next message has another companion
-                    link.fail(why);
+                }
+                if is_final {
+                    // It would refuse the client again.
+                    let reason = verdict.client_message().into_owned();
+                    connection.close(Close::new(CloseCode::INTERNAL, reason));
+                    link.end(why);
                     return;
                 }
             }

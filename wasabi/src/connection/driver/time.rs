@@ -12,7 +12,8 @@ use tokio::{
 
 use super::{Blocked, Driver, Phase, Turn};
 use crate::{
-    Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, parser::Parsed,
+    Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, log::limited,
+    parser::Parsed,
 };
 
 /// How often it is looked whether a client that is not read has hung up. To be told would take reading on.
@@ -112,7 +113,7 @@ where
         }
         match self.phase {
             Phase::Opening { until } if now >= until => {
-                tracing::warn!(connection = %self.connection.id(), "on_connect takes too long");
+                limited!(WARN, connection = %self.connection.id(), "on_connect takes too long");
                 let close = Close::new(CloseCode::INTERNAL, "not admitted in time");
                 self.close = Some(close);
                 self.drain();

@@ -12,7 +12,7 @@ use std::{
 use http::{Extensions, request::Parts};
 use tower::{Layer, Service};
 
-use crate::{Error, FromRequest, Request, Result};
+use crate::{Error, FromRequest, Request, Result, log::limited};
 
 /// A value that each connection has of its own: made by HTTP middleware from the handshake, freed when the connection
 /// has ended and `on_disconnect` has run, however long handles to the connection are kept.
@@ -107,7 +107,7 @@ impl<T: Send + Sync> Free for Slot<T> {
         let value = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         // Not while it is locked: the destructor is the user's.
         if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
-            tracing::error!("the destructor of a stashed value panicked");
+            limited!(ERROR, "the destructor of a stashed value panicked");
         }
     }
 }

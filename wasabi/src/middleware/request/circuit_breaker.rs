@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Fault, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER,
-    error::upstream_failed,
+    error::upstream_failed, log::limited,
 };
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
@@ -282,8 +282,10 @@ impl Drop for Ticket<'_> {
         drop(circuits);
         let route = self.route;
         match opened {
-            true => tracing::warn!(route, pause = ?self.rules.pause, "circuit breaker opens"),
-            false => tracing::info!(route, "circuit breaker closes"),
+            true => {
+                limited!(WARN, of: route, route, pause = ?self.rules.pause, "circuit breaker opens")
+            }
+            false => limited!(INFO, of: route, route, "circuit breaker closes"),
         }
     }
 }

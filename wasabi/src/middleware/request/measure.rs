@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
 use self::metrics::Metrics;
-use crate::{Error, Fault, Middleware, Next, Reply, Request, Result};
+use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited};
 
 /// Tells a function how each request went, or counts it in the metrics of the process.
 ///
@@ -183,7 +183,11 @@ impl<R: Record> Drop for Running<'_, R> {
         };
         // A panic out of here, while another one is on its way, would end the process.
         if catch_unwind(AssertUnwindSafe(|| self.tell(outcome))).is_err() {
-            tracing::error!(route = self.route, "the function that measures panicked");
+            limited!(
+                ERROR,
+                route = self.route,
+                "the function that measures panicked"
+            );
         }
     }
 }

@@ -1,0 +1,194 @@
+//! A dial that has failed is remembered, and what came of it is the answer until it is tried again.
+
+use std::{
+    fmt,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use tokio::time::Instant;
+
+use crate::connection::driver::FOREVER;
+
+/// Random pauses between half and all of the nominal ones, which double from `first` up to `longest`, without end.
+pub(super) fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
+    // Adding up to as much again makes them.
+    ExponentialBuilder::new()
+        .with_min_delay(first.min(longest) / 2)
+        .with_max_delay(longest / 2)
+        .without_max_times()
+        .with_jitter()
+        .build()
+}
+
+/// What is known of an upstream that could not be reached; `E` is why.
+///
+/// As long as dials fail there is one at a time, with pauses between them, however many would like to.
+pub(super) struct Backoff<E> {
+    longest: Duration,
+    /// Held for a few steps per dial, never over an `await`.
+    failing: Mutex<Option<Failing<E>>>,
+}
+
+struct Failing<E> {
+    why: E,
+    /// When the last dial failed: what began before says nothing new.
+    since: Instant,
+    /// Nobody dials before.
+    until: Instant,
+    pauses: ExponentialBackoff,
+    pause: Duration,
+}
+
+/// The longest pause where nothing else is said.
+pub(super) const MAX_DIAL_PAUSE: Duration = Duration::from_secs(2);
+
+const FIRST: Duration = Duration::from_millis(10);
+
+impl<E: Clone> Backoff<E> {
+    /// No pause is longer than `longest`; zero is no pause at all.
+    pub(super) fn new(longest: Duration) -> Self {
+        Self {
+            longest: longest.min(FOREVER),
+            failing: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn longest(&self) -> Duration {
+        self.longest
+    }
+
+    /// Why nobody dials now.
+    pub(super) fn remembered(&self) -> Option<E> {
+        let failing = self.lock();
+        let failing = failing.as_ref()?;
+        (Instant::now() < failing.until).then(|| failing.why.clone())
+    }
+
+    /// Asks to dial. While dials fail, who may has the next pause for it.
+    pub(super) fn admit(&self) -> Result<(), E> {
+        let mut failing = self.lock();
+        if let Some(failing) = &mut *failing {
+            let now = Instant::now();
+            if now < failing.until {
+                return Err(failing.why.clone());
+            }
+            failing.until = now + failing.pause;
+        }
+        Ok(())
+    }
+
+    /// The upstream has been reached.
+    pub(super) fn reached(&self) {
+        *self.lock() = None;
+    }
+
+    /// A dial that began then has failed.
+    pub(super) fn failed(&self, began: Instant, why: E) {
+        if self.longest.is_zero() {
+            return;
+        }
+        let mut failing = self.lock();
+        let now = Instant::now();
+        let mut pauses = match failing.take() {
+            Some(other) if began < other.since => {
+                *failing = Some(other);
+                return;
+            }
+            Some(other) => other.pauses,
+            None => pauses(FIRST, self.longest),
+        };
+        let pause = pauses.next().unwrap_or(self.longest);
+        *failing = Some(Failing {
+            why,
+            since: now,
+            until: now + pause,
+            pauses,
+            pause,
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Failing<E>>> {
+        // Nothing panics while it is held.
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<E> fmt::Debug for Backoff<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backoff")
+            .field("longest", &self.longest)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn dials_that_fail_become_rare_and_are_one_at_a_time() {
+        let backoff = Backoff::new(1000 * MS);
+        let mut dials = Vec::new();
+        for ms in 0..10_000_u32 {
+            // A hundred would like to, and each dial takes 5 ms.
+            let admitted = (0..100).filter(|_| backoff.admit().is_ok()).count();
+            let began = Instant::now();
+            if ms == 0 {
+                assert_eq!(admitted, 100);
+            } else {
+                assert!(admitted <= 1, "{admitted} at once");
+            }
+            if admitted > 0 {
+                dials.push(ms);
+                advance(5 * MS).await;
+                for _ in 0..admitted {
+                    backoff.failed(began, "refused");
+                }
+                assert_eq!(backoff.remembered(), Some("refused"));
+            }
+            advance(MS).await;
+        }
+        assert!((15..=35).contains(&dials.len()), "{dials:?}");
+        let last: Vec<_> = dials.windows(2).map(|two| two[1] - two[0]).collect();
+        assert!(
+            last.iter()
+                .rev()
+                .take(5)
+                .all(|pause| (490..=1010).contains(pause)),
+            "{last:?}"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_reached_the_upstream_clears_the_way_for_all() {
+        let backoff = Backoff::new(1000 * MS);
+        backoff.failed(Instant::now(), "refused");
+        assert_eq!(backoff.admit(), Err("refused"));
+        backoff.reached();
+        assert!((0..100).all(|_| backoff.admit().is_ok()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dial_that_hangs_keeps_nobody_from_trying_for_longer_than_the_pause() {
+        let backoff = Backoff::new(1000 * MS);
+        backoff.failed(Instant::now(), "refused");
+        advance(10 * MS).await;
+        assert!(backoff.admit().is_ok());
+        assert!(backoff.admit().is_err());
+        advance(10 * MS).await;
+        assert!(backoff.admit().is_ok());
+    }
+
+    #[test]
+    fn zero_remembers_nothing() {
+        let backoff = Backoff::new(Duration::ZERO);
+        backoff.failed(Instant::now(), "refused");
+        assert_eq!((backoff.remembered(), backoff.admit()), (None, Ok(())));
+    }
+}
