@@ -347,6 +347,38 @@ fn the_chats_page_talks_between_two_tabs_and_comes_back_after_a_restart() {
     assert_ok(node);
 }
 
+#[test]
+#[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
+fn the_login_examples_page_says_who_it_is_in_every_way_that_a_browser_has() {
+    let mut node = Command::new("node");
+    node.arg(clients().join("login.mjs"))
+        .arg(Example::command("login").get_program());
+    assert_ok(node);
+}
+
+#[tokio::test]
+async fn the_login_example_waits_for_the_first_message() {
+    let example = Example::start("login", &["127.0.0.1:0"]);
+    let url = format!("{}/ws", example.url());
+    let open = async || soon(tokio_tungstenite::connect_async(&url)).await;
+    let (mut socket, _) = open().await.expect("handshake");
+    let refused = ask(&mut socket, r#"{"action":"who"}"#).await;
+    assert!(refused.contains("unauthorized"), "{refused}");
+    let login = r#"{"action":"login","token":"alice.token"}"#;
+    assert_eq!(ask(&mut socket, login).await, r#"{"welcome":"alice"}"#);
+    let user = ask(&mut socket, r#"{"action":"who"}"#).await;
+    assert_eq!(user, r#"{"user":"alice"}"#);
+
+    let strict = format!("{}/strict", example.url());
+    let (mut socket, _) = soon(tokio_tungstenite::connect_async(&strict))
+        .await
+        .expect("handshake");
+    let Some(Ok(Message::Close(Some(close)))) = soon(socket.next()).await else {
+        panic!("expected a close");
+    };
+    assert_eq!(u16::from(close.code), 4401);
+}
+
 #[tokio::test]
 async fn the_queue_example_hands_orders_to_a_worker() {
     let example = Example::start("queue", &["--addr", "127.0.0.1:0"]);

@@ -1,5 +1,7 @@
 //! Clients with tokens.
 
+mod browsers;
+
 use std::time::{Duration, SystemTime};
 
 use wasabi::{Error, prelude::*};

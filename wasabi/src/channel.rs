@@ -2,7 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
-mod handshake;
+pub(crate) mod handshake;
 mod hooks;
 mod origin;
 

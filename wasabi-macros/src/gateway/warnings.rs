@@ -203,8 +203,19 @@ fn duration(micros: u64) -> String {
 /// Every page may connect, and the browser logs the user in by itself.
 fn origins(settings: &[Setting], outer: &[Setting], diagnostics: &mut Diagnostics) {
     let http = || list(outer, "http").iter().chain(list(settings, "http"));
-    let automatic = http().map(Fragment::name).find(|name| {
-        name == "BasicAuth" || name.starts_with("Cookie") || name.starts_with("Session")
+    let has_cookie = |auth: &Fragment| {
+        let calls = calls(auth.tokens());
+        calls
+            .iter()
+            .any(|call| call.is_method && call.name == "cookie")
+    };
+    let automatic = http().find_map(|auth| {
+        let name = auth.name();
+        let is_automatic = name == "BasicAuth"
+            || name.starts_with("Cookie")
+            || name.starts_with("Session")
+            || has_cookie(auth);
+        is_automatic.then_some(name)
     });
     let own = star(settings);
     // What the channel leaves open comes from the gateway, and is reported there if the gateway says both.

@@ -1,6 +1,7 @@
 //! The opening handshake, and the task that follows it.
 
 mod answer;
+mod refused;
 
 use std::{
     future::poll_fn,
@@ -27,6 +28,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 #[cfg(feature = "http2")]
 use self::answer::Asked;
 use self::answer::Refusal;
+pub(crate) use self::refused::close_after_upgrade;
 use super::{Compression, OnConnect, OnDisconnect, origin::Origins};
 use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,

@@ -1,5 +1,8 @@
 //! What the ways to authenticate a client have in common.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -16,7 +19,9 @@ use axum::{
 use http::{Extensions, HeaderValue, StatusCode, header, request::Parts};
 use tower::Service;
 
-use crate::{Error, FromRequest, Request, Result};
+use crate::{
+    Close, CloseCode, Error, FromRequest, Request, Result, channel::handshake::close_after_upgrade,
+};
 
 /// Who the client is: what the verify function of [`BasicAuth`](super::BasicAuth) or
 /// [`BearerAuth`](super::BearerAuth) has found out, and, as an extractor, what backend functions and axum handlers
@@ -127,7 +132,10 @@ impl<T> Deref for Identity<T> {
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         let identity = req.connection().identity();
-        identity.ok_or_else(|| Error::internal(unknown::<T>()))
+        identity.ok_or_else(|| match req.connection().extensions().get() {
+            Some(Anonymous) => Error::new("unauthorized", "authentication required"),
+            None => Error::internal(unknown::<T>()),
+        })
     }
 }
 
@@ -138,7 +146,13 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequestParts<S> for Identity
         let identity = parts.extensions.get::<Self>();
         identity
             .cloned()
-            .ok_or_else(|| (StatusCode::INTERNAL_SERVER_ERROR, unknown::<T>()))
+            .ok_or_else(|| match parts.extensions.get() {
+                Some(Anonymous) => (
+                    StatusCode::UNAUTHORIZED,
+                    "authentication required".to_owned(),
+                ),
+                None => (StatusCode::INTERNAL_SERVER_ERROR, unknown::<T>()),
+            })
     }
 }
 
@@ -196,6 +210,10 @@ impl<T: Clone + Send + Sync + 'static> Verdict for Result<Identity<T>, Denied> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expires(pub(crate) SystemTime);
 
+/// A client that came without credentials to where they are optional.
+#[derive(Debug, Clone, Copy)]
+struct Anonymous;
+
 /// A way to authenticate.
 pub(super) trait Authenticate: Clone + Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
@@ -209,6 +227,16 @@ pub(super) trait Authenticate: Clone + Send + Sync + 'static {
 
     /// The value of `WWW-Authenticate`.
     fn challenge(&self, refused: Refused) -> HeaderValue;
+
+    /// Whether clients without credentials are let in.
+    fn is_optional(&self) -> bool {
+        false
+    }
+
+    /// Whether a WebSocket is refused by a close after the upgrade.
+    fn refuses_by_close(&self) -> bool {
+        false
+    }
 }
 
 /// What is wrong with a request.
@@ -272,12 +300,31 @@ where
                     let response = inner.call(http::Request::from_parts(head, body)).await;
                     response.map(IntoResponse::into_response)
                 }
+                Err(Refused::Missing) if auth.is_optional() => {
+                    head.extensions.insert(Anonymous);
+                    let response = inner.call(http::Request::from_parts(head, body)).await;
+                    response.map(IntoResponse::into_response)
+                }
                 Err(refused) => {
                     tracing::debug!(path = head.uri.path(), ?refused, "not authenticated");
-                    Ok(refusal(refused, auth.challenge(refused)))
+                    let closed = match auth.refuses_by_close() {
+                        true => close_after_upgrade(&mut head, close(refused)),
+                        false => None,
+                    };
+                    Ok(closed.unwrap_or_else(|| refusal(refused, auth.challenge(refused))))
                 }
             }
         })
+    }
+}
+
+fn close(refused: Refused) -> Close {
+    match refused {
+        Refused::Denied(Denied::Forbidden) => Close::new(CloseCode::new(4403), "forbidden"),
+        Refused::Denied(Denied::Unavailable) => {
+            Close::new(CloseCode::TRY_AGAIN_LATER, "cannot authenticate now")
+        }
+        _ => Close::new(CloseCode::EXPIRED, "authentication required"),
     }
 }
 
@@ -337,86 +384,4 @@ pub(super) fn quoted(text: &str) -> String {
     }
     quoted.push('"');
     quoted
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::{Ready, ready};
-
-    use axum::body::Body;
-    use base64::Engine;
-    use futures_util::FutureExt;
-    use proptest::prelude::*;
-    use tower::{
-        Layer, ServiceExt,
-        util::{ServiceFn, service_fn},
-    };
-
-    use super::{
-        super::{BasicAuth, BearerAuth},
-        *,
-    };
-
-    type Endpoint = ServiceFn<fn(http::Request<Body>) -> Ready<Result<Response, Infallible>>>;
-
-    /// The status that a request with these `Authorization` headers gets.
-    fn status<L>(layer: &L, authorization: &[Vec<u8>]) -> Option<u16>
-    where
-        L: Layer<Endpoint>,
-        L::Service: Service<http::Request<Body>, Response = Response, Error = Infallible>,
-    {
-        let mut req = http::Request::new(Body::empty());
-        for line in authorization {
-            let value = HeaderValue::from_bytes(line).ok()?;
-            req.headers_mut().append(header::AUTHORIZATION, value);
-        }
-        let endpoint: Endpoint = service_fn(|_| ready(Ok("let in".into_response())));
-        let answer = layer.layer(endpoint).oneshot(req).now_or_never();
-        Some(
-            answer
-                .expect("nothing waits")
-                .expect("infallible")
-                .status()
-                .as_u16(),
-        )
-    }
-
-    fn authorization() -> impl Strategy<Value = Vec<u8>> {
-        let bytes = || prop::collection::vec(any::<u8>(), 0..64);
-        prop_oneof![
-            bytes(),
-            (any::<bool>(), bytes()).prop_map(|(basic, rest)| {
-                let scheme: &[u8] = if basic { b"Basic " } else { b"Bearer " };
-                [scheme, &rest].concat()
-            }),
-            bytes().prop_map(|rest| {
-                let credentials = base64::prelude::BASE64_STANDARD.encode(rest);
-                format!("basic {credentials}").into_bytes()
-            }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_in_authorization_are_let_in_or_get_401(lines in prop::collection::vec(authorization(), 0..3)) {
-            let everybody = async |user: String, _password: String| Some(Identity::new(user));
-            for status in [
-                status(&BasicAuth::users("staff", [("alice", "wonderland")]), &lines),
-                status(&BasicAuth::verify("staff", everybody), &lines),
-                status(&BearerAuth::new(async |token: String| Some(Identity::new(token))), &lines),
-            ] {
-                prop_assert!(matches!(status, None | Some(200 | 401)), "{status:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_realm_cannot_leave_its_quotes() {
-        assert_eq!(quoted("staff only"), r#""staff only""#);
-        assert_eq!(quoted(r#"a", x="b\"#), r#""a\", x=\"b\\""#);
-        assert_eq!(
-            quoted("a\r\nset-cookie: b\u{e4}\0"),
-            r#""a??set-cookie: b??""#
-        );
-    }
 }

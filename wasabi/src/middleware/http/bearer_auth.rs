@@ -1,12 +1,10 @@
 //! Clients with a token, by Bearer authentication.
 
+mod places;
+
 use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 
-use http::{
-    HeaderValue, Uri,
-    request::Parts,
-    uri::{self, PathAndQuery},
-};
+use http::{HeaderValue, request::Parts};
 use tower::Layer;
 
 use super::{
@@ -20,6 +18,19 @@ use crate::{Request, Result};
 /// The function is an `async fn(token: String)` that returns `Option<Identity<T>>` or `Result<Identity<T>, Denied>`.
 /// Backend functions take the [`Identity`]. When it [expires](Identity::expires_at) the connection is closed with
 /// 4401, unless the client sends a new token before: see [`refresh`](Self::refresh).
+///
+/// # Browsers
+///
+/// Browsers send no headers with the handshake of a WebSocket, and cannot read a 401. There are four other ways:
+///
+/// | | |
+/// |---|---|
+/// | [`cookie`](Self::cookie) | the browser sends it by itself; `origins` keep other pages out |
+/// | [`subprotocol`](Self::subprotocol) | `new WebSocket(url, ["chat", "bearer." + token])` |
+/// | [`query_parameter`](Self::query_parameter) | `new WebSocket(url + "?token=" + token)`; proxies in front see it |
+/// | [`optional`](Self::optional) | a first message with the token, to a route with [`refresh`](Self::refresh) |
+///
+/// [`refuse_by_close`](Self::refuse_by_close) tells them that the token is not good.
 ///
 /// It is a `tower::Layer`, for `http = [..]` and for axum routers.
 ///
@@ -51,6 +62,10 @@ struct Inner<V> {
     verify: V,
     realm: String,
     parameter: Option<Cow<'static, str>>,
+    cookie: Option<Cow<'static, str>>,
+    subprotocol: bool,
+    is_optional: bool,
+    refuses_by_close: bool,
 }
 
 impl<V: Clone> BearerAuth<V> {
@@ -64,6 +79,10 @@ impl<V: Clone> BearerAuth<V> {
             verify,
             realm: String::new(),
             parameter: None,
+            cookie: None,
+            subprotocol: false,
+            is_optional: false,
+            refuses_by_close: false,
         }))
     }
 
@@ -82,6 +101,83 @@ impl<V: Clone> BearerAuth<V> {
     #[must_use]
     pub fn query_parameter(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         Arc::make_mut(&mut self.0).parameter = Some(name.into());
+        self
+    }
+
+    /// Takes the token from the cookie of this name as well, where there is no other token. A client that has the cookie
+    /// twice is not let in.
+    ///
+    /// Browsers send cookies by themselves, whatever page opens the WebSocket: only the channel's `origins` keep other
+    /// pages from acting as the user. Set the cookie with `Secure`, `HttpOnly` and `SameSite`.
+    #[must_use]
+    pub fn cookie(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        Arc::make_mut(&mut self.0).cookie = Some(name.into());
+        self
+    }
+
+    /// Takes the token from an offered subprotocol `bearer.<token>` as well. It is taken out of the offer: it is not
+    /// chosen, not sent back, and does not go on to upstreams.
+    ///
+    /// The channel needs `subprotocols`, and the client offers one of them beside: browsers give up when they have offered
+    /// some, and none is chosen. The token is made of what a subprotocol may have in it, as JSON Web Tokens are.
+    #[must_use]
+    pub fn subprotocol(mut self) -> Self {
+        Arc::make_mut(&mut self.0).subprotocol = true;
+        self
+    }
+
+    /// Lets clients without a token in, whose identity is not known. One that has a token must have a good one.
+    ///
+    /// A function that takes an [`Identity`] is not called for them: the answer is `unauthorized`. One that takes
+    /// `Option<Identity<T>>` is. To let them log in with their first message, put [`refresh`](Self::refresh) on a route,
+    /// and set a deadline:
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use wasabi::{Close, Error, prelude::*};
+    ///
+    /// # async fn verify(token: String) -> Option<Identity<String>> { None }
+    /// fn token(req: &Request) -> Result<String> {
+    ///     let text = req.message().as_text().unwrap_or_default();
+    ///     let token = text.strip_prefix("login ").ok_or(Error::bad_request("no token"))?;
+    ///     Ok(token.to_owned())
+    /// }
+    ///
+    /// async fn deadline(connection: Connection) -> Result<(), Close> {
+    ///     if connection.identity::<String>().is_none() {
+    ///         connection.expire_at(SystemTime::now() + Duration::from_secs(10));
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> { Ok(None) }
+    /// let auth = BearerAuth::new(verify).optional();
+    /// let login = auth.refresh(token).reply(|_, _| "welcome");
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     http = [auth],
+    ///     parser = first_word,
+    ///     on_connect = deadline,
+    ///     match key {
+    ///         "login" => login,
+    ///         _ => async |user: Identity<String>| user.into_inner(),
+    ///     },
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        Arc::make_mut(&mut self.0).is_optional = true;
+        self
+    }
+
+    /// Accepts the handshake of a WebSocket that is refused, and closes it at once, with 4401 instead of 401, 4403
+    /// instead of 403, and 1013 instead of 503: browsers can read that, and cannot read a status.
+    ///
+    /// Nothing of the channel sees such a client: neither hooks nor the registry.
+    #[must_use]
+    pub fn refuse_by_close(mut self) -> Self {
+        Arc::make_mut(&mut self.0).refuses_by_close = true;
         self
     }
 }
@@ -150,21 +246,30 @@ impl<V> BearerAuth<V> {
     }
 
     fn token(&self, head: &mut Parts) -> Result<String, Refused> {
-        let mut in_query = Vec::new();
+        // All of them are taken out, also where one is enough.
+        let mut tokens = Vec::new();
         if let Some(name) = &self.0.parameter {
-            in_query = take_parameter(&mut head.uri, name);
+            tokens.append(&mut places::take_parameter(&mut head.uri, name));
         }
-        let in_header = match credentials(head, "bearer") {
-            Ok(token) => Some(token.to_owned()),
-            Err(Refused::Missing) => None,
+        if self.0.subprotocol {
+            tokens.append(&mut places::take_subprotocol(&mut head.headers));
+        }
+        let mut in_cookie = match &self.0.cookie {
+            Some(name) => places::cookie(&mut head.headers, name),
+            None => Vec::new(),
+        };
+        match credentials(head, "bearer") {
+            Ok(token) => tokens.push(token.to_owned()),
+            Err(Refused::Missing) => {}
             Err(refused) => return Err(refused),
+        }
+        if tokens.is_empty() {
+            tokens.append(&mut in_cookie);
+        }
+        let Some(token) = tokens.pop() else {
+            return Err(Refused::Missing);
         };
-        let token = match (in_header, in_query.pop()) {
-            (Some(token), None) | (None, Some(token)) => token,
-            (None, None) => return Err(Refused::Missing),
-            (Some(_), Some(_)) => return Err(Refused::Malformed),
-        };
-        match is_token(&token) && in_query.is_empty() {
+        match is_token(&token) && tokens.is_empty() {
             true => Ok(token),
             false => Err(Refused::Malformed),
         }
@@ -198,41 +303,14 @@ where
         let challenge = format!("Bearer {}", parameters.join(", "));
         HeaderValue::try_from(challenge.trim_end()).unwrap_or(HeaderValue::from_static("Bearer"))
     }
-}
 
-/// Takes every parameter of this name out of the query and returns their values.
-fn take_parameter(uri: &mut Uri, name: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    let Some(query) = uri.query() else {
-        return values;
-    };
-    let mut kept = Vec::new();
-    for pair in query.split('&') {
-        match form_urlencoded::parse(pair.as_bytes()).next() {
-            Some((found, value)) if found == name => values.push(value.into_owned()),
-            _ => kept.push(pair),
-        }
+    fn is_optional(&self) -> bool {
+        self.0.is_optional
     }
-    if !values.is_empty() {
-        let path = uri.path();
-        let rest = match kept.is_empty() {
-            true => path.to_owned(),
-            false => format!("{path}?{}", kept.join("&")),
-        };
-        if let Some(changed) = with_path_and_query(uri, &rest) {
-            *uri = changed;
-        } else {
-            // Cannot be, as it was a part of a URI before; a token that stays in there would be worse.
-            *uri = Uri::from_static("/");
-        }
-    }
-    values
-}
 
-fn with_path_and_query(uri: &Uri, path_and_query: &str) -> Option<Uri> {
-    let mut parts: uri::Parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::try_from(path_and_query).ok()?);
-    Uri::from_parts(parts).ok()
+    fn refuses_by_close(&self) -> bool {
+        self.0.refuses_by_close
+    }
 }
 
 impl<S, V: Clone> Layer<S> for BearerAuth<V> {
@@ -254,29 +332,8 @@ impl<V> fmt::Debug for BearerAuth<V> {
         f.debug_struct("BearerAuth")
             .field("realm", &self.0.realm)
             .field("parameter", &self.0.parameter)
+            .field("cookie", &self.0.cookie)
+            .field("subprotocol", &self.0.subprotocol)
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_parameter_is_taken_out_of_the_query_and_nothing_else_changes() {
-        let cases = [
-            ("/?token=x", "/", vec!["x"]),
-            ("/a%20b?x=%20y&token=%41&z", "/a%20b?x=%20y&z", vec!["A"]),
-            ("/?token=1&token=2", "/", vec!["1", "2"]),
-            ("/?%74oken=1&tokens=2", "/?tokens=2", vec!["1"]),
-            ("http://host/?token=", "http://host/", vec![""]),
-            ("/?a=token", "/?a=token", vec![]),
-            ("/", "/", vec![]),
-        ];
-        for (before, after, values) in cases {
-            let mut uri = Uri::from_static(before);
-            assert_eq!(take_parameter(&mut uri, "token"), values, "{before}");
-            assert_eq!(uri, *after, "{before}");
-        }
     }
 }

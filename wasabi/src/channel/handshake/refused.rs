@@ -1,0 +1,52 @@
+//! A refusal that browsers can read: a close after the upgrade.
+
+use axum::response::Response;
+use http::{header, request::Parts};
+use hyper::upgrade::OnUpgrade;
+use tokio::{io::AsyncWriteExt, time::timeout};
+
+use super::{LINGER, UPGRADE_TIMEOUT, answer, linger};
+use crate::{
+    Close,
+    server::{Runtime, SocketPermit, transport::Transport},
+};
+
+/// Accepts a WebSocket handshake and closes at once. `None` for a request that is none: it is to be refused as HTTP does.
+///
+/// Nothing behind it learns of the client, whatever it is.
+pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Response> {
+    let asked = answer::check(parts).ok()?;
+    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
+    let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
+    let socket = parts.extensions.remove::<SocketPermit>();
+    // A browser gives up when it has offered some, and none is chosen.
+    let offered = parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL);
+    let offered = offered.and_then(|value| value.to_str().ok());
+    let first = offered.and_then(|value| value.split(',').map(str::trim).next());
+    let response = asked.accepted(first, None);
+    runtime.spawn(async move {
+        let Ok(Ok(upgraded)) = timeout(UPGRADE_TIMEOUT, upgrade).await else {
+            return;
+        };
+        let (mut io, _) = Transport::of(upgraded);
+        let sent = async {
+            io.write_all(&frame(&close)).await?;
+            io.flush().await
+        };
+        if let Ok(Ok(())) = timeout(LINGER, sent).await {
+            linger(io).await;
+        }
+        drop(socket);
+    });
+    Some(response)
+}
+
+/// A close frame of a server (RFC 6455, section 5.5.1).
+fn frame(close: &Close) -> Vec<u8> {
+    const LONGEST: usize = 123;
+    let reason = &close.reason[..close.reason.floor_char_boundary(LONGEST)];
+    let mut frame = vec![0x88, 2 + reason.len() as u8];
+    frame.extend_from_slice(&close.code.as_u16().to_be_bytes());
+    frame.extend_from_slice(reason.as_bytes());
+    frame
+}
