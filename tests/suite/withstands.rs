@@ -41,4 +41,5 @@ mod r45_silent_streams;
 mod r47_handshake_headers;
 mod r47_paths;
 mod r47_tokens;
+mod r48_health;
 mod r48_key_sets;

@@ -17,7 +17,7 @@ pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
 pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
-    balance::{Balance, BalanceError, Balancer, Picked},
+    balance::{Balance, BalanceError, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::IntoBackend,
     http::{Http, HttpRequest},
     websocket::{Reconnect, WebSocket},
@@ -102,6 +102,13 @@ pub trait Lifecycle {
     #[doc(hidden)]
     fn forwards(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// How this backend is asked in such a way whether it works; `None` if it knows no such way.
+    #[doc(hidden)]
+    fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
+        let _ = way;
+        None
     }
 
     /// A connection has been opened.

@@ -107,7 +107,8 @@
 /// * an `async fn`, or an async closure that captures nothing, of up to ten extractors: see
 ///   [`FromRequest`](crate::FromRequest)
 /// * `with([middleware, ..], target)`
-/// * `balance([(weight, target), ..])`, of targets of any kinds: see [`Balance`](crate::Balance)
+/// * `balance([(weight, target), ..])`, of targets of any kinds: see [`Balance`](crate::Balance); a node may have a
+///   [`HealthCheck`](crate::HealthCheck): `(weight, target, check)`
 /// * `match key { pattern => target, .. }`. `key` is a `&str`, and the match is a real one, with guards. Match on
 ///   `key.parse::<Action>()` and the compiler checks that all actions are routed.
 ///

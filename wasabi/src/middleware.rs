@@ -8,7 +8,8 @@ use std::future::{Ready, ready};
 use futures_util::future::Either;
 
 use crate::{
-    Backend, Connection, Lifecycle, Reply, Request, Result, backend::HandshakeError,
+    Backend, Connection, Lifecycle, Reply, Request, Result,
+    backend::{HandshakeError, Probe, Way},
     request::Route as RequestRoute,
 };
 
@@ -175,6 +176,10 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn forwards(&self) -> Vec<String> {
         self.part.forwards()
+    }
+
+    fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
+        self.part.probe(way)
     }
 
     fn connected(&self, connection: &Connection) {

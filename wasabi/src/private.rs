@@ -31,7 +31,7 @@ pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, pars
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,
-    backend::{Balancer, Picked},
+    backend::{Balancer, Group, HealthCheck, Picked, Probe, Way},
     channel::Channel,
     gateway::{ChannelInfo, GatewayBuilder, RouteInfo, TargetInfo},
     middleware::{Stack, Valid},

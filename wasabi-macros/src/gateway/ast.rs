@@ -68,6 +68,8 @@ pub(crate) enum Target {
 pub(crate) struct Node {
     pub(crate) weight: Fragment,
     pub(crate) target: Target,
+    /// How it is asked whether it works.
+    pub(crate) check: Option<Fragment>,
 }
 
 pub(crate) struct Match {

@@ -130,7 +130,7 @@ fn check_target(target: &Target, diagnostics: &mut Diagnostics) {
                 let message = "`balance` shares requests among two nodes or more; for one, write its target itself";
                 diagnostics.error_at(*keyword, message);
             }
-            for Node { weight, target } in nodes {
+            for Node { weight, target, .. } in nodes {
                 if is_no_weight(weight) {
                     diagnostics.error(weight, "a weight is a whole number above zero");
                 }

@@ -1,15 +1,19 @@
 //! Several backends that share the requests of one route.
 
+mod health;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+pub use self::health::{Group, HealthCheck, Probe, Way};
 
 use super::{Backend, Lifecycle};
 use crate::{
@@ -27,6 +31,8 @@ use crate::{
 ///   itself. Failures are what is the upstream's [fault](crate::Error::fault), an open circuit breaker among it. Requests
 ///   that are cancelled from outside, or end by their own fault, say nothing about the node. When no node is healthy,
 ///   all are used as if they were.
+/// * **Checks:** a node with a [`HealthCheck`] is asked beside its requests as well. One that fails its checks gets
+///   nothing until it passes them again, and then has no failures.
 ///
 /// A request goes to one node and fails with it; put a [`Retry`](crate::middleware::request::Retry) around to have
 /// it try another one.
@@ -87,6 +93,30 @@ impl<B> Balance<B> {
         self
     }
 
+    /// Asks each node in this way whether it works. None if not set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasabi::{Balance, HealthCheck, Http};
+    ///
+    /// let nodes = ["a", "b", "c"].map(|host| (1, Http::post(format!("http://{host}:8080/orders"))));
+    /// let check = HealthCheck::path("/healthz").every(Duration::from_secs(2));
+    /// let orders = Balance::new(nodes.into())?.health_check(check);
+    /// # drop(orders);
+    /// # Ok::<_, wasabi::BalanceError>(())
+    /// ```
+    #[must_use]
+    pub fn health_check(self, check: HealthCheck) -> Self {
+        self.health_check_by(|_| check.clone())
+    }
+
+    /// Asks each node in the way that this function says, which is called for each of them now.
+    #[must_use]
+    pub fn health_check_by(mut self, check: impl Fn(&B) -> HealthCheck) -> Self {
+        self.balancer.checks = self.nodes.iter().map(|node| Some(check(node))).collect();
+        self
+    }
+
     /// How long a node is left out before it is tried again, 10 s if not set.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
@@ -108,6 +138,11 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        visit(&Group::new(&self.balancer, &|index, visit| {
+            if let Some(node) = self.nodes.get(index) {
+                node.lifecycle(visit);
+            }
+        }));
         for node in &self.nodes {
             node.lifecycle(visit);
         }
@@ -117,7 +152,11 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
 /// Decides which node gets a request.
 pub struct Balancer {
     /// Held for a few steps per node, never over an `await`.
-    nodes: Mutex<Box<[Node]>>,
+    nodes: Arc<Mutex<Box<[Node]>>>,
+    /// By node; empty when none has one.
+    checks: Box<[Option<HealthCheck>]>,
+    /// The tasks of the checks, which end with the balancer.
+    running: OnceLock<Box<[AbortOnDropHandle<()>]>>,
     max_failures: u32,
     pause: Duration,
     mistake: Option<BalanceError>,
@@ -131,6 +170,10 @@ struct Node {
     /// In a row.
     failures: u32,
     health: Health,
+    /// It fails its checks, and gets nothing.
+    drained: bool,
+    /// How many checks in a row had the other outcome.
+    streak: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,6 +192,13 @@ impl Balancer {
         Self::of(weights.into_iter())
     }
 
+    /// Nodes with checks, in their order.
+    #[must_use]
+    pub fn checked<const N: usize>(mut self, checks: [Option<HealthCheck>; N]) -> Self {
+        self.checks = checks.into();
+        self
+    }
+
     fn of(weights: impl Iterator<Item = u32>) -> Self {
         let nodes: Box<[Node]> = weights.map(Node::new).collect();
         let mistake = match nodes.iter().position(|node| node.weight == 0) {
@@ -156,7 +206,9 @@ impl Balancer {
             zero => zero.map(BalanceError::ZeroWeight),
         };
         Self {
-            nodes: Mutex::new(nodes),
+            nodes: Arc::new(Mutex::new(nodes)),
+            checks: Box::default(),
+            running: OnceLock::new(),
             max_failures: 5,
             pause: Duration::from_secs(10),
             mistake,
@@ -196,15 +248,19 @@ fn due_for_trial(nodes: &[Node]) -> Option<usize> {
         .filter(|node| matches!(node.health, Health::Down { .. }));
     down.next()?; // Mostly there is none, and no need for the time.
     let now = Instant::now();
-    nodes
-        .iter()
-        .position(|node| matches!(node.health, Health::Down { until } if until <= now))
+    nodes.iter().position(|node| {
+        !node.drained && matches!(node.health, Health::Down { until } if until <= now)
+    })
 }
 
 /// The node that is most behind among those that are below their share of the load.
 fn by_share(nodes: &mut [Node]) -> usize {
-    let any_up = nodes.iter().any(|node| node.health == Health::Up);
-    let takes_part = |node: &Node| !any_up || node.health == Health::Up;
+    let any_up = nodes.iter().any(Node::is_up);
+    let any_passes = any_up || nodes.iter().any(|node| !node.drained);
+    let takes_part = |node: &Node| match any_up {
+        true => node.is_up(),
+        false => !any_passes || !node.drained,
+    };
     let (mut load, mut weights) = (1, 0); // the new request counts
     for node in nodes.iter().filter(|node| takes_part(node)) {
         load += node.in_flight;
@@ -241,7 +297,13 @@ impl Node {
             credit: 0,
             failures: 0,
             health: Health::Up,
+            drained: false,
+            streak: 0,
         }
+    }
+
+    fn is_up(&self) -> bool {
+        self.health == Health::Up && !self.drained
     }
 }
 
@@ -309,15 +371,6 @@ impl Drop for Picked<'_> {
         if self.on_trial && node.health == Health::OnTrial {
             let until = Instant::now(); // the trial came to nothing: the next request is one
             node.health = Health::Down { until };
-        }
-    }
-}
-
-impl Lifecycle for Balancer {
-    fn check(&self) -> Result<(), String> {
-        match &self.mistake {
-            Some(mistake) => Err(format!("`balance`: {mistake}")),
-            None => Ok(()),
         }
     }
 }

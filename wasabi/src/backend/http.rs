@@ -6,8 +6,13 @@ mod host_limit;
 mod reply;
 mod request;
 
-use std::{fmt, sync::OnceLock, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, ClientBuilder, Url};
 use tokio::time::Instant;
@@ -18,7 +23,7 @@ pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
 use self::{dials::Dials, host_limit::HostLimit};
-use super::{backoff::MAX_DIAL_PAUSE, retry_after::retry_after};
+use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, retry_after::retry_after};
 use crate::{Backend, ConnectionId, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
@@ -325,6 +330,20 @@ impl<T: Target> Http<T> {
             .as_ref()
     }
 
+    fn health_url(&self, path: &str) -> Result<Url, String> {
+        if !path.starts_with('/') || path.starts_with("//") {
+            return Err(format!(
+                "`{}` is not a path: it starts with one `/`",
+                path.escape_debug()
+            ));
+        }
+        let base = self.target.url().ok_or(
+            "a function makes the URLs of this node, so that it has no host: use `HealthCheck::with`",
+        )?;
+        base.join(path)
+            .map_err(|error| format!("`{}` is not a path: {error}", path.escape_debug()))
+    }
+
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         let mut request = self.target.request(req)?;
         let headers = request.headers_mut();
@@ -380,6 +399,25 @@ impl<T: Target> Lifecycle for Http<T> {
     fn forwards(&self) -> Vec<String> {
         self.forwarded.iter().map(ToString::to_string).collect()
     }
+
+    fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
+        let path = way.path.as_ref()?;
+        Some(self.health_url(path).and_then(|url| {
+            let client = self.ready_client().map_err(String::clone)?.clone();
+            let (headers, way) = (self.static_headers.clone(), way.clone());
+            Ok(Arc::new(move || -> BoxFuture<'static, _> {
+                let asking = client.get(url.clone()).headers(headers.clone()).send();
+                let way = way.clone();
+                Box::pin(async move {
+                    let status = asking.await?.status();
+                    match way.accepts(status) {
+                        true => Ok(()),
+                        false => Err(format!("it answered {status}").into()),
+                    }
+                })
+            }) as Probe)
+        }))
+    }
 }
 
 impl<T> fmt::Debug for Http<T> {
@@ -411,6 +449,12 @@ pub trait Target: Send + Sync {
     #[doc(hidden)]
     fn may_be_https(&self) -> bool {
         true
+    }
+
+    /// That of every request, where it is always the same.
+    #[doc(hidden)]
+    fn url(&self) -> Option<&Url> {
+        None
     }
 }
 
@@ -450,6 +494,10 @@ impl Target for Fixed {
 
     fn may_be_https(&self) -> bool {
         self.url.as_ref().is_ok_and(|url| url.scheme() == "https")
+    }
+
+    fn url(&self) -> Option<&Url> {
+        self.url.as_ref().ok()
     }
 }
 

@@ -4,6 +4,7 @@ mod correlate;
 mod dial;
 mod forward;
 mod link;
+mod probe;
 mod reconnect;
 #[cfg(feature = "tls")]
 mod tls;
@@ -27,7 +28,10 @@ use self::{
     forward::Forward,
     link::Link,
 };
-use super::backoff::{Backoff, MAX_DIAL_PAUSE};
+use super::{
+    Probe, Way,
+    backoff::{Backoff, MAX_DIAL_PAUSE},
+};
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
     connection::{driver::FOREVER, socket::Limits},
@@ -429,6 +433,13 @@ impl Lifecycle for WebSocket {
         let forward = &self.config.forward;
         let headers = forward.headers.iter().map(ToString::to_string);
         headers.chain(forward.query.iter().cloned()).collect()
+    }
+
+    fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
+        match way.path {
+            Some(_) => None,
+            None => Some(Ok(probe::probe(&self.config, way))),
+        }
     }
 
     fn handshake(&self, parts: &Parts) -> Result<(), HandshakeError> {

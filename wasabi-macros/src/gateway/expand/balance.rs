@@ -31,6 +31,18 @@ impl Expansion<'_> {
                     }
                 },
             );
+        let checks = nodes.iter().map(|node| match &node.check {
+            Some(check) => {
+                let emitted = self.emit(check);
+                quote_spanned!(check.span()=> #p::Some::<#p::HealthCheck>(#emitted))
+            }
+            None => quote!(#p::None),
+        });
+        let checked = nodes
+            .iter()
+            .any(|node| node.check.is_some())
+            .then(|| quote!(.checked([#(#checks),*])));
+        let numbers = (0..nodes.len()).map(proc_macro2::Literal::usize_unsuffixed);
         let targets = nodes.iter().map(|node| self.target(&node.target, false));
         quote! {{
             struct __WasabiBalance<#(#types),*> { balancer: #p::Balancer, #(#fields: #types),* }
@@ -49,11 +61,14 @@ impl Expansion<'_> {
                     #(#p::Backend::<S>::owes_reply(&self.#fields, req))||*
                 }
                 fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
-                    visit(&self.balancer);
+                    visit(&#p::Group::new(&self.balancer, &|node, visit| match node {
+                        #(#numbers => #p::Backend::<S>::lifecycle(&self.#fields, visit),)*
+                        _ => {}
+                    }));
                     #(#p::Backend::<S>::lifecycle(&self.#fields, visit);)*
                 }
             }
-            __WasabiBalance { balancer: #p::Balancer::new([#(#weights),*]), #(#fields: #targets),* }
+            __WasabiBalance { balancer: #p::Balancer::new([#(#weights),*])#checked, #(#fields: #targets),* }
         }}
     }
 }

@@ -155,7 +155,11 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
             let message = format!("expected a weight and a target: write `(1, {text})`");
             diagnostics.error_at(at, message);
             let target = target(&list, diagnostics);
-            nodes.push(Node { weight, target });
+            nodes.push(Node {
+                weight,
+                target,
+                check: None,
+            });
         }
         comma(&list, diagnostics);
     }
@@ -167,7 +171,7 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
     })
 }
 
-/// `weight, target`.
+/// `weight, target`, and a health check where there is one.
 fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
     let at = input.span();
     let ahead = input.fork();
@@ -182,13 +186,23 @@ fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
         comma(input, diagnostics);
         let weight = Fragment::parse(input);
         comma(input, diagnostics);
-        return Node { weight, target };
+        return Node {
+            weight,
+            target,
+            check: None,
+        };
     }
     let weight = Fragment::parse(input);
     comma(input, diagnostics);
     let target = target(input, diagnostics);
     comma(input, diagnostics);
-    Node { weight, target }
+    let check = (!input.is_empty()).then(|| Fragment::parse(input));
+    comma(input, diagnostics);
+    Node {
+        weight,
+        target,
+        check,
+    }
 }
 
 fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {

@@ -170,9 +170,9 @@ fn senseless_nodes_and_weights_are_errors() {
     let error = Balance::new(vec![(1, ()), (0, ())]).unwrap_err();
     assert_eq!(error, BalanceError::ZeroWeight(1));
     let zero = Balancer::new([0, 0]);
-    assert!(zero.check().is_err());
+    assert!(zero.mistake.is_some());
     assert_eq!(ok(&zero), 0, "and no panic");
-    assert!(Balancer::new([1, u32::MAX]).check().is_ok());
+    assert!(Balancer::new([1, u32::MAX]).mistake.is_none());
 }
 
 fn of(weights: &[u32]) -> Balancer {
@@ -213,4 +213,30 @@ proptest! {
             prop_assert!((before as f64) < share, "{before} of {share} at {index}");
         }
     }
+}
+
+fn drain(balancer: &Balancer, index: usize, drained: bool) {
+    balancer.lock()[index].drained = drained;
+}
+
+#[test]
+fn a_drained_node_gets_nothing_and_is_tried_by_nobody() {
+    let balancer = Balancer::new([1, 1, 1]);
+    drain(&balancer, 1, true);
+    assert!((0..30).all(|_| ok(&balancer) != 1));
+    drain(&balancer, 1, false);
+    assert_eq!((0..30).filter(|_| ok(&balancer) == 1).count(), 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_fails_its_requests_is_used_before_one_that_fails_its_checks() {
+    let balancer = Balancer::new([1, 1]);
+    break_node_1(&balancer);
+    drain(&balancer, 0, true);
+    assert!((0..10).all(|_| ok(&balancer) == 1));
+    break_node_1(&balancer);
+    drain(&balancer, 1, true);
+    // All fail their checks: all are used.
+    let used: std::collections::HashSet<_> = (0..10).map(|_| ok(&balancer)).collect();
+    assert_eq!(used.len(), 2);
 }

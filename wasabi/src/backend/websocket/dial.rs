@@ -196,9 +196,20 @@ impl Config {
     }
 
     fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {
-        let path_and_query = self
-            .forward
-            .path_and_query(&self.target.uri, connection.uri().query());
+        let mut request = self.request(connection.uri().query(), connection.headers())?;
+        if self.forward.subprotocol
+            && let Some(subprotocol) = connection.subprotocol()
+        {
+            let subprotocol = HeaderValue::from_str(subprotocol).map_err(http::Error::from)?;
+            let headers = request.headers_mut();
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        Ok(request)
+    }
+
+    /// The handshake, with what passes of a client's query and headers.
+    fn request(&self, query: Option<&str>, client: &HeaderMap) -> Result<Request<()>, DialError> {
+        let path_and_query = self.forward.path_and_query(&self.target.uri, query);
         let mut uri = self.target.uri.clone().into_parts();
         uri.path_and_query = Some(path_and_query.try_into().map_err(http::Error::from)?);
         let uri = Uri::from_parts(uri).map_err(http::Error::from)?;
@@ -212,15 +223,16 @@ impl Config {
             .header(header::SEC_WEBSOCKET_KEY, generate_key())
             .uri(uri)
             .body(())?;
-        let headers = request.headers_mut();
-        self.forward.add_headers(connection.headers(), headers);
-        if self.forward.subprotocol
-            && let Some(subprotocol) = connection.subprotocol()
-        {
-            let subprotocol = HeaderValue::from_str(subprotocol).map_err(http::Error::from)?;
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        }
+        self.forward.add_headers(client, request.headers_mut());
         Ok(request)
+    }
+
+    /// Connects for nobody: the stream after the handshake, and what came after it already.
+    pub(super) async fn dial_to_ask(&self) -> Result<(Io, Vec<u8>), DialError> {
+        let request = self.request(None, &HeaderMap::new())?;
+        let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
+        let read_already = upgrade(&mut io, &request).await?;
+        Ok((io, read_already))
     }
 }
 
