@@ -4,6 +4,7 @@ mod suite {
     mod balance;
     mod faults;
     mod http_backend;
+    mod http_connections;
     mod otel;
     mod queue;
     mod request_middleware;

@@ -90,6 +90,8 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("WebSocket"), "correlate", 0, Rule::Pointer),
     (Some("Http"), "timeout", 0, Rule::NotZero),
     (Some("Http"), "concurrency", 0, Rule::NotZero),
+    (Some("Http"), "idle_timeout", 0, Rule::NotZero),
+    (Some("Http"), "max_connection_age", 0, Rule::NotZero),
     (Some("Http"), "max_response_size", 0, Rule::NotZero),
     (Some("Jwks"), "refresh_every", 0, Rule::NotZero),
     (Some("Jwks"), "ask_every", 0, Rule::NotZero),

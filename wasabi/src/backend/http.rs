@@ -1,16 +1,13 @@
 //! Backends that are HTTP services.
 
+mod again;
 mod client;
 mod dials;
 mod host_limit;
 mod reply;
 mod request;
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -22,9 +19,12 @@ pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
-use self::{dials::Dials, host_limit::HostLimit};
+use self::{client::Clients, dials::Dials, host_limit::HostLimit};
 use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, retry_after::retry_after};
-use crate::{Backend, ConnectionId, Error, Lifecycle, Request, Result, connection::held::Reading};
+use crate::{
+    Backend, ConnectionId, Error, Lifecycle, Request, Result,
+    connection::{driver::FOREVER, held::Reading},
+};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
 ///
@@ -73,8 +73,11 @@ pub struct Http<T = Fixed> {
     dials: Dials,
     max_response_size: usize,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
-    /// Made when the gateway is built, which is once all settings are known.
-    client: OnceLock<Result<Client, String>>,
+    clients: Clients,
+    /// Whether the ages of its connections were set.
+    has_ages: bool,
+    /// Whether requests of every method may be sent again.
+    idempotent: bool,
     /// The first setting that makes no sense.
     mistake: Option<String>,
 }
@@ -171,7 +174,9 @@ impl<T> Http<T> {
             dials: Dials::new(MAX_DIAL_PAUSE),
             max_response_size: 1024 * 1024,
             accept_status: None,
-            client: OnceLock::new(),
+            clients: Clients::default(),
+            has_ages: false,
+            idempotent: false,
             mistake: None,
         }
     }
@@ -269,7 +274,60 @@ impl<T> Http<T> {
     /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the
     /// limits of this backend apply all the same.
     pub fn client(mut self, client: Client) -> Self {
-        self.client = OnceLock::from(Ok(client));
+        self.clients = Clients::Given(client);
+        self.check_ages();
+        self
+    }
+
+    /// A user's client has no ages that could be set here.
+    fn check_ages(&mut self) {
+        if self.has_ages && matches!(self.clients, Clients::Given(_)) {
+            let mistake =
+                "`idle_timeout` and `max_connection_age` do not go with a `client` of one's own";
+            self.mistaken(mistake.to_owned());
+        }
+    }
+
+    /// How long a connection is kept that nothing comes over; 50 s if not set, which is below the 60 s after which most
+    /// services close it. For services that close sooner (Node.js after 5 s) set less than they do: a request that
+    /// crosses with their close may fail.
+    ///
+    /// A [`client`](Self::client) of one's own has its own time, `pool_idle_timeout`: together they keep the gateway from
+    /// being served.
+    pub fn idle_timeout(mut self, idle: Duration) -> Self {
+        if idle.is_zero() {
+            self.mistaken("an `idle_timeout` of zero keeps no connection".to_owned());
+        }
+        self.clients.set(|ages| ages.idle = idle.min(FOREVER));
+        self.has_ages = true;
+        self.check_ages();
+        self
+    }
+
+    /// For how long connections are used at most, 5 min if not set, so that a service that moves, by DNS or behind a
+    /// balancer, is followed while there is traffic. Requests in flight go on to their end. The time is up to a quarter
+    /// shorter, by chance, so that many gateways do not connect at once; a new connection costs its handshakes.
+    ///
+    /// A [`client`](Self::client) of one's own lives as long as it likes: together they keep the gateway from being
+    /// served.
+    pub fn max_connection_age(mut self, age: Duration) -> Self {
+        if age.is_zero() {
+            self.mistaken("a `max_connection_age` of zero keeps no connection".to_owned());
+        }
+        self.clients.set(|ages| ages.max = age.min(FOREVER));
+        self.has_ages = true;
+        self.check_ages();
+        self
+    }
+
+    /// Says that it does no harm when a request is carried out twice, whatever its method.
+    ///
+    /// Services close connections that are kept alive, and a request may be on its way just then. One with the method
+    /// GET, HEAD, PUT, DELETE, OPTIONS or TRACE is sent once more over a fresh connection, when the connection ends before
+    /// there is an answer (RFC 9110, section 9.2.2). So is every other one of which no byte was written. After that, a POST or
+    /// PATCH may have been carried out: it fails with `upstream_unreachable`, unless this is set.
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
         self
     }
 
@@ -304,7 +362,21 @@ impl<T> Http<T> {
         let _permit = self.limit.acquire(host, connection).await?;
         self.dials.admit(host)?;
         let began = Instant::now();
-        let response = match client.execute(request).await {
+        let may_repeat = self.idempotent || again::is_idempotent(request.method());
+        let repeated = if may_repeat {
+            request.try_clone()
+        } else {
+            None
+        };
+        let outcome = match (client.execute(request).await, repeated) {
+            (Err(error), Some(request)) if again::was_closed(&error) => {
+                tracing::debug!(%error, "sent once more over a fresh connection");
+                let fresh = self.clients.without_connections();
+                fresh.as_ref().unwrap_or(client).execute(request).await
+            }
+            (outcome, _) => outcome,
+        };
+        let response = match outcome {
             Ok(response) => response,
             Err(error) => return Err(self.not_answered(error, began)),
         };
@@ -321,13 +393,11 @@ impl<T> Http<T> {
 }
 
 impl<T: Target> Http<T> {
-    fn ready_client(&self) -> Result<&Client, &String> {
+    fn ready_client(&self) -> Result<Client, &String> {
         if let Some(mistake) = self.mistake.as_ref().or(self.target.mistake()) {
             return Err(mistake);
         }
-        self.client
-            .get_or_init(|| client::build(self.target.may_be_https()))
-            .as_ref()
+        self.clients.current(self.target.may_be_https())
     }
 
     fn health_url(&self, path: &str) -> Result<Url, String> {
@@ -377,7 +447,7 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
         let connection = req.connection().id();
         let mut reading = Reading::new(req.connection().clone());
         drop(req);
-        let exchange = self.exchange(client, request, connection, &mut reading);
+        let exchange = self.exchange(&client, request, connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
             // The upstream would have gone on: it is the client that takes too little.
@@ -403,7 +473,7 @@ impl<T: Target> Lifecycle for Http<T> {
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         let path = way.path.as_ref()?;
         Some(self.health_url(path).and_then(|url| {
-            let client = self.ready_client().map_err(String::clone)?.clone();
+            let client = self.ready_client().map_err(String::clone)?;
             let (headers, way) = (self.static_headers.clone(), way.clone());
             Ok(Arc::new(move || -> BoxFuture<'static, _> {
                 let asking = client.get(url.clone()).headers(headers.clone()).send();

@@ -1,0 +1,186 @@
+//! Connections to HTTP services that are kept alive: how they end, and what becomes of requests meanwhile.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::sleep,
+};
+use wasabi::prelude::*;
+use wasabi_tests::{serve, soon};
+
+/// A service that knows what it does with its connections.
+#[derive(Clone, Default)]
+struct Service {
+    connections: Arc<AtomicUsize>,
+    /// The methods of all requests, in their order.
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    /// Each connection is closed over the request after so many answers.
+    async fn closing_after(answers: usize) -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let service = Self::default();
+        let serving = service.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                serving.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(serving.clone().serve(stream, answers));
+            }
+        });
+        (service, url)
+    }
+
+    async fn serve(self, mut stream: TcpStream, answers: usize) {
+        for nth in 0.. {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                match stream.read_u8().await {
+                    Ok(byte) => head.push(byte),
+                    Err(_) => return,
+                }
+            }
+            let head = String::from_utf8(head).expect("text");
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            let length = length.map_or(0, |length| length.parse().expect("a number"));
+            if stream.read_exact(&mut vec![0; length]).await.is_err() {
+                return;
+            }
+            let method = head.split(' ').next().expect("a method").to_owned();
+            self.requests.lock().unwrap().push(method);
+            if nth == answers {
+                return;
+            }
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).await.expect("sent");
+        }
+    }
+
+    fn requests(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_may_be_repeated_is_sent_once_more_when_its_connection_closes() {
+    for (method, is_declared) in [
+        ("GET", false),
+        ("PUT", false),
+        ("DELETE", false),
+        ("POST", true),
+    ] {
+        let (service, url) = Service::closing_after(1).await;
+        let backend = Http::method(method.parse().expect("a method"), url);
+        let backend = if is_declared {
+            backend.idempotent()
+        } else {
+            backend
+        };
+        let server = serve(gateway!(channel("/", backend))).await;
+        let mut client = server.connect("/").await;
+        for _ in 0..3 {
+            assert_eq!(client.ask("x").await, "ok", "{method}");
+        }
+        // The second one twice.
+        assert_eq!(service.requests(), vec![method; 4]);
+    }
+}
+
+#[tokio::test]
+async fn a_post_that_may_have_been_carried_out_is_not_sent_again() {
+    let (service, url) = Service::closing_after(1).await;
+    let server = serve(gateway!(channel("/", Http::post(url)))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("x").await, "ok");
+    assert!(client.ask("x").await.starts_with("upstream_unreachable"));
+    assert_eq!(service.requests(), ["POST"; 2]);
+    assert_eq!(client.ask("x").await, "ok");
+}
+
+#[tokio::test]
+async fn a_service_that_closes_every_connection_is_asked_twice_and_no_more() {
+    let (service, url) = Service::closing_after(0).await;
+    let server = serve(gateway!(channel("/", Http::get(url)))).await;
+    let mut client = server.connect("/").await;
+    assert!(client.ask("x").await.starts_with("upstream_unreachable"));
+    assert_eq!(service.requests(), ["GET"; 2]);
+}
+
+#[tokio::test]
+async fn connections_are_replaced_at_their_age_also_under_traffic() {
+    let (young, url) = Service::closing_after(usize::MAX).await;
+    let (kept, other) = Service::closing_after(usize::MAX).await;
+    let age = Duration::from_millis(100);
+    let server = serve(gateway!(
+        channel("/young", Http::post(url).max_connection_age(age)),
+        channel("/kept", Http::post(other)),
+    ))
+    .await;
+    let (mut moves, mut stays) = (
+        server.connect("/young").await,
+        server.connect("/kept").await,
+    );
+    let moved = async {
+        while young.connections() < 4 {
+            assert_eq!(moves.ask("x").await, "ok");
+            assert_eq!(stays.ask("x").await, "ok");
+        }
+    };
+    soon(moved).await;
+    assert_eq!(kept.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_nothing_comes_over_is_not_used_again_after_the_idle_timeout() {
+    let (service, url) = Service::closing_after(usize::MAX).await;
+    let backend = Http::post(url).idle_timeout(Duration::from_millis(50));
+    let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("x").await, "ok");
+    sleep(Duration::from_millis(100)).await;
+    assert_eq!(client.ask("x").await, "ok");
+    assert_eq!(service.connections(), 2);
+}
+
+#[test]
+fn ages_that_nobody_would_keep_are_mistakes() {
+    let url = "http://127.0.0.1:9/";
+    let own = || Http::client_builder().build().expect("a client");
+    let second = Duration::from_secs(1);
+    for (backend, expected) in [
+        (
+            Http::post(url).idle_timeout(Duration::ZERO),
+            "`idle_timeout` of zero",
+        ),
+        (
+            Http::post(url).max_connection_age(Duration::ZERO),
+            "`max_connection_age` of zero",
+        ),
+        (
+            Http::post(url).client(own()).idle_timeout(second),
+            "of one's own",
+        ),
+        (
+            Http::post(url).max_connection_age(second).client(own()),
+            "of one's own",
+        ),
+    ] {
+        let mistakes = gateway!(channel("/", backend)).check().expect_err(expected);
+        assert!(mistakes[0].to_string().contains(expected), "{mistakes:?}");
+    }
+}
