@@ -89,11 +89,11 @@ async fn every_step_in_the_life_of_a_connection_is_an_event() {
 
     events.has(Level::INFO, "listening", &["127.0.0.1:"]);
     events.has(Level::TRACE, "accepted", &["127.0.0.1:"]);
-    events.has(
-        Level::DEBUG,
-        "handshake refused",
-        &["403", "why=\"this origin may not connect\""],
-    );
+    let both = [
+        "origin=Some(\"https://evil.example\")",
+        "host=Some(\"127.0.0.1:",
+    ];
+    events.has(Level::INFO, "handshake refused", &both);
     events.has(Level::DEBUG, "connected", &["connection="]);
     events.has(Level::ERROR, "request failed", &["the cause", "route="]);
     events.has(
@@ -110,6 +110,38 @@ async fn every_step_in_the_life_of_a_connection_is_an_event() {
     events.has(Level::INFO, "draining", &["connections=0"]);
     events.has(Level::INFO, "drained", &["elapsed="]);
     events.has(Level::INFO, "stopped", &[]);
+}
+
+#[tokio::test]
+async fn refusals_that_a_client_repeats_are_few_lines_and_what_it_has_made_up_is_escaped() {
+    let events = Events::default();
+    let _subscribed = Subscribed::new(events.clone());
+    let server = serve(gateway!(channel(
+        "/",
+        hosts = ["a.test"],
+        async |text: Text| text
+    )))
+    .await;
+    let handshake = wasabi_tests::raw::HANDSHAKE;
+    for _ in 0..50 {
+        let request = format!(
+            "GET / HTTP/1.1\r\nhost: evil.test\r\nx-forwarded-host: \u{202e}{}\r\n{handshake}\r\n",
+            "x".repeat(10_000)
+        );
+        let status = wasabi_tests::raw::status(&server, request.as_bytes()).await;
+        assert_eq!(status, "HTTP/1.1 421");
+    }
+    let events = events.0.lock().unwrap();
+    let lines: Vec<_> = events
+        .iter()
+        .filter(|line| line.starts_with("INFO request refused"))
+        .collect();
+    assert!((1..=30).contains(&lines.len()), "{} lines", lines.len());
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.len() < 600 && !line.contains("\u{202e}"))
+    );
 }
 
 #[tokio::test]

@@ -12,7 +12,9 @@ use tokio::{
     net::TcpStream,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_tungstenite::{WebSocketStream, client_async, connect_async};
+use tokio_tungstenite::{
+    WebSocketStream, client_async, connect_async, tungstenite::client::IntoClientRequest,
+};
 use wasabi::{
     Tls, TlsError,
     prelude::*,
@@ -105,6 +107,22 @@ async fn messages_go_over_tls_1_2_and_1_3_and_alpn_agrees_on_http_1_1() {
 }
 
 #[tokio::test]
+async fn a_page_that_came_without_tls_does_not_get_in_where_tls_is_spoken() {
+    let identity = identity();
+    let server = echo(tls(&identity)).await;
+    for (origin, let_in) in [("https://localhost", true), ("http://localhost", false)] {
+        let stream = connect(&server, &identity, &[&TLS13], &[])
+            .await
+            .expect("TLS");
+        let mut request = "wss://localhost/".into_client_request().expect("a URL");
+        let origin = http::HeaderValue::from_static(origin);
+        request.headers_mut().insert("origin", origin.clone());
+        let handshake = soon(client_async(request, stream)).await;
+        assert_eq!(handshake.is_ok(), let_in, "{origin:?}");
+    }
+}
+
+#[tokio::test]
 async fn where_http_2_is_spoken_alpn_agrees_on_it_with_those_who_can() {
     let identity = identity();
     let server = serve_with(
@@ -184,7 +202,7 @@ async fn operators_and_plain_addresses_are_answered_without_tls() {
 
     let addr = soon(server.handle.admin_addr()).await.expect("an address");
     let mut stream = soon(TcpStream::connect(addr)).await.expect("TCP");
-    let request = b"GET /livez HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
     stream.write_all(request).await.expect("write");
     let mut answer = String::new();
     soon(stream.read_to_string(&mut answer))

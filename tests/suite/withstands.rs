@@ -36,6 +36,7 @@ mod r37_turns;
 mod r38_caches;
 mod r39_json_of_others;
 mod r40_passwords;
+mod r41_hosts;
 mod r42_keys;
 mod r45_silent_streams;
 mod r47_handshake_headers;

@@ -23,7 +23,7 @@ use crate::{
         driver::{FOREVER, Settings},
         socket::Limits,
     },
-    gateway::ChannelInfo,
+    gateway::{ChannelInfo, hosts::Hosts},
     middleware::http::HttpMiddleware,
     private::{Absent, Scope},
 };
@@ -80,6 +80,7 @@ struct Parts<S, B, P, C, D> {
     on_disconnect: D,
     errors: Option<ErrorFormat>,
     registry: Registry,
+    hosts: Option<Hosts>,
     origins: Origins,
     subprotocols: Vec<String>,
     max_connections: Option<usize>,
@@ -105,6 +106,7 @@ impl<S> Channel<S, Absent> {
                 on_disconnect: NoHook,
                 errors: None,
                 registry: Registry::new(),
+                hosts: None,
                 origins: Origins::default(),
                 subprotocols: Vec::new(),
                 max_connections: None,
@@ -257,9 +259,43 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `origins`: which web pages may connect beside those of the same host: `https://app.example.com`,
-    /// `https://*.example.com`, or `*` for all. Clients that send no `Origin`, which browsers always do, are
-    /// not restricted. Others get 403 (RFC 6455, section 10.2).
+    /// `hosts`: the names that the channel answers to: `api.example.com`, `api.example.com:8443`, `*.example.com` for all
+    /// names below it, or `*`; all if not set. Without a port every port is meant. Who asks for another host is
+    /// answered 421 (RFC 9110, section 15.5.20).
+    ///
+    /// Set it wherever browsers can reach the channel. Anybody can have a name of their own point to your address (DNS
+    /// rebinding): to a browser their page then is of the same host, and `origins` lets it in, however few it lists.
+    ///
+    /// A proxy that writes another `Host` tells the right one in `X-Forwarded-Host`, or in `Forwarded` (RFC 7239), which
+    /// counts when [`ClientIp`](crate::middleware::http::ClientIp) middleware trusts the proxy. For that reason the HTTP
+    /// middleware of the channel runs before the host is looked at. As a setting of the gateway it is that of its HTTP
+    /// endpoints and of what is mounted as well, which know the `Host` only, and which probes often ask by address.
+    #[must_use]
+    pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let (hosts, mistakes) = Hosts::new(names);
+        self.parts.hosts = Some(hosts);
+        self.mistakes.extend(mistakes);
+        self
+    }
+
+    /// `origins`: which web pages may connect beside those of the same host. Others get 403 (RFC 6455, section 10.2), and
+    /// a line in the log at info that shows both sides. Clients that send no `Origin`, which browsers always do, are not
+    /// restricted.
+    ///
+    /// | written | lets in |
+    /// |---|---|
+    /// | `https://app.example.com` | the pages of this host; another port than the scheme's is written with it |
+    /// | `https://*.example.com` | those of all names below it |
+    /// | `http://localhost:*` | those of every port |
+    /// | `chrome-extension://*`, `capacitor://localhost` | extensions, and apps that are made of pages |
+    /// | `file://`, `null` | local files; which of the two is sent depends on the browser. `null` is also sent by every page in a sandbox, which anybody can make: hardly better than `*` |
+    /// | `*` | every page |
+    ///
+    /// The own host is that of the request, whoever made its name point here: [`hosts`](Self::hosts) says which names it
+    /// may have. Its pages must come by `https` where the client speaks TLS with this server, or a proxy that is
+    /// trusted says that it does with it (`X-Forwarded-Proto`). Where a proxy may have ended TLS, and none is trusted, the
+    /// scheme is not known and not compared. Behind a proxy that writes another `Host`, list the origins, or trust the
+    /// proxy: see [`hosts`](Self::hosts).
     #[must_use]
     pub fn origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         let (origins, mistakes) = Origins::new(origins);
@@ -319,6 +355,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             on_disconnect: parts.on_disconnect,
             errors: parts.errors,
             registry: parts.registry,
+            hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
@@ -338,6 +375,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             on_disconnect: parts.on_disconnect,
             errors: parts.errors,
             registry: parts.registry,
+            hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
@@ -359,6 +397,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             on_disconnect: parts.on_disconnect,
             errors: parts.errors,
             registry: parts.registry,
+            hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
@@ -379,6 +418,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             on_connect: parts.on_connect,
             errors: parts.errors,
             registry: parts.registry,
+            hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
@@ -440,6 +480,11 @@ where
         mistakes
     }
 
+    /// Whether it has said which names it answers to.
+    pub(crate) fn has_hosts(&self) -> bool {
+        self.parts.hosts.is_some()
+    }
+
     /// Makes the channel's HTTP endpoint.
     pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Registry) {
         let parts = self.parts;
@@ -456,6 +501,7 @@ where
             on_disconnect: parts.on_disconnect,
             errors,
             registry: parts.registry,
+            hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,

@@ -1,13 +1,19 @@
 //! A declared gateway: channels, plain HTTP endpoints and mounted services under their paths.
 
 mod describe;
+pub(crate) mod hosts;
 mod mount;
 pub(crate) mod path;
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn, routing::MethodRouter};
+use axum::{
+    Router,
+    middleware::{from_fn, from_fn_with_state},
+    routing::MethodRouter,
+};
 
+use self::hosts::Hosts;
 pub use self::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     mount::Mount,
@@ -35,14 +41,34 @@ use crate::{
 /// ```
 #[must_use = "a gateway does nothing until it is served"]
 pub struct Gateway {
-    routes: Vec<(String, Entry)>,
+    routes: Vec<Route>,
     description: Description,
     mistakes: Vec<GatewayError>,
+}
+
+struct Route {
+    path: String,
+    entry: Entry,
+    /// Whether it has said which names it answers to.
+    has_hosts: bool,
 }
 
 enum Entry {
     Endpoint(Box<MethodRouter>),
     Service(Router),
+}
+
+impl Entry {
+    fn wrap(
+        &mut self,
+        endpoint: impl FnOnce(MethodRouter) -> MethodRouter,
+        service: impl FnOnce(Router) -> Router,
+    ) {
+        *self = match std::mem::take(self) {
+            Self::Endpoint(inner) => Self::Endpoint(Box::new(endpoint(*inner))),
+            Self::Service(inner) => Self::Service(service(inner)),
+        };
+    }
 }
 
 impl Default for Entry {
@@ -128,15 +154,11 @@ impl Gateway {
     ///
     /// When two paths conflict or one is malformed; [`check`](Self::check) tells before.
     pub fn into_router(mut self) -> Router {
-        for (_, entry) in &mut self.routes {
-            *entry = match std::mem::take(entry) {
-                Entry::Endpoint(endpoint) => {
-                    Entry::Endpoint(Box::new(endpoint.layer(from_fn(path::only_normal))))
-                }
-                Entry::Service(service) => {
-                    Entry::Service(service.layer(from_fn(path::only_normal)))
-                }
-            };
+        for route in &mut self.routes {
+            route.entry.wrap(
+                |endpoint| endpoint.layer(from_fn(path::only_normal)),
+                |service| service.layer(from_fn(path::only_normal)),
+            );
         }
         self.routed()
     }
@@ -145,7 +167,7 @@ impl Gateway {
     pub(crate) fn routed(self) -> Router {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
-            |router, (path, entry)| match entry {
+            |router, Route { path, entry, .. }| match entry {
                 Entry::Endpoint(endpoint) => router.route(&path, *endpoint),
                 Entry::Service(service) if path == "/" => router.fallback_service(service),
                 Entry::Service(service) => router.nest_service(&path, service),
@@ -162,7 +184,7 @@ impl Gateway {
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {
         let mut mistakes = self.mistakes.clone();
         let mut seen = matchit::Router::new();
-        for (path, entry) in &self.routes {
+        for Route { path, entry, .. } in &self.routes {
             if let Err(mistake) = check_path(&mut seen, path, entry) {
                 mistakes.push(mistake);
             }
@@ -223,6 +245,7 @@ impl std::fmt::Debug for Gateway {
 pub struct GatewayBuilder<S> {
     state: Arc<S>,
     gateway: Gateway,
+    hosts: Option<Hosts>,
     /// Endpoints of the same path with different methods are one route.
     endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
 }
@@ -239,8 +262,17 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 description: Description::default(),
                 mistakes: Vec::new(),
             },
+            hosts: None,
             endpoints: Vec::new(),
         }
+    }
+
+    /// `hosts`: the names that everything of the gateway answers to which does not have such a setting of its own.
+    pub fn hosts<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
+        let (hosts, mistakes) = Hosts::new(names);
+        self.hosts = Some(hosts);
+        let mistakes = mistakes.into_iter().map(GatewayError::Setting);
+        self.gateway.mistakes.extend(mistakes);
     }
 
     /// Adds a channel.
@@ -261,10 +293,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .iter()
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
         self.gateway.mistakes.extend(mistakes);
+        let has_hosts = channel.has_hosts();
         let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
-        self.gateway
-            .routes
-            .push((path, Entry::Endpoint(Box::new(router))));
+        self.gateway.routes.push(Route {
+            path,
+            entry: Entry::Endpoint(Box::new(router)),
+            has_hosts,
+        });
     }
 
     /// Adds an HTTP endpoint.
@@ -307,9 +342,23 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     /// The gateway.
     pub fn finish(mut self) -> Gateway {
         for (path, _, router) in self.endpoints {
-            self.gateway
-                .routes
-                .push((path, Entry::Endpoint(Box::new(router))));
+            self.gateway.routes.push(Route {
+                path,
+                entry: Entry::Endpoint(Box::new(router)),
+                has_hosts: false,
+            });
+        }
+        if let Some(hosts) = self.hosts.map(Arc::new) {
+            for route in &mut self.gateway.routes {
+                if std::mem::replace(&mut route.has_hosts, true) {
+                    continue;
+                }
+                let only = from_fn_with_state(Arc::clone(&hosts), hosts::only_for);
+                let (endpoint, service) = (only.clone(), only);
+                route
+                    .entry
+                    .wrap(|inner| inner.layer(endpoint), |inner| inner.layer(service));
+            }
         }
         self.gateway
     }

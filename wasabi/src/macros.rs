@@ -122,7 +122,7 @@
 /// Types, of course: what is no backend, no extractor, no reply, not `Send`, not provided by the state is an error at
 /// the place where it is written. Beside them: keys and paths that are there twice or match the same requests, arms
 /// that are never reached, keys without a route, unknown, repeated and misplaced settings, malformed paths, URLs,
-/// origins, header names, JSON pointers, networks and close codes, zeros where they make no sense, wrong units. All
+/// hosts, origins, header names, JSON pointers, networks and close codes, zeros where they make no sense, wrong units. All
 /// mistakes are reported at once.
 ///
 /// What is probably a mistake is a warning that `#[allow(deprecated)]` silences: a timeout around retries that take

@@ -36,7 +36,7 @@ pub use self::{
     tls::{ClientAuth, PeerCertificates, Tls, TlsError},
 };
 pub(crate) use self::{
-    listener::UnixPeer,
+    listener::{OverTls, UnixPeer},
     runtime::{Runtime, SocketPermit},
 };
 use crate::{Gateway, GatewayError, connection::driver::FOREVER};

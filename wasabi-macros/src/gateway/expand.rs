@@ -172,6 +172,14 @@ impl Expansion<'_> {
             "parser" | "on_connect" | "on_disconnect" => {
                 quote!(#(#cfg)* let #name = #p::Shared::new(#value);)
             }
+            // Not of its channels only.
+            "hosts" => {
+                let gateway = &self.gateway;
+                quote! {
+                    #(#cfg)* let #name = #value;
+                    #(#cfg)* #gateway.hosts(#p::Clone::clone(&#name));
+                }
+            }
             _ => quote!(#(#cfg)* let #name = #value;),
         }
     }

@@ -38,6 +38,7 @@ const SETTINGS: &[Known] = &[
     known("state", Kind::Value, GATEWAY),
     known("http", Kind::List, BOTH),
     known("middleware", Kind::List, BOTH),
+    known("hosts", Kind::Value, BOTH),
     known("origins", Kind::Value, BOTH),
     known("subprotocols", Kind::Value, BOTH),
     known("compression", Kind::Value, BOTH),

@@ -104,7 +104,7 @@ fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagn
     if matches!(kind, Kind::NotZero | Kind::Duration) && is_zero(value.tokens()) {
         diagnostics.error(value, format_args!("zero makes no sense for `{name}`; write a value above zero, or leave the setting out"));
     }
-    if matches!(name, "origins" | "subprotocols")
+    if matches!(name, "hosts" | "origins" | "subprotocols")
         && let Some(text) = value.string()
     {
         diagnostics.error(
@@ -113,6 +113,7 @@ fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagn
         );
     }
     match name {
+        "hosts" => literals::check_list(value.tokens(), literals::check_host, diagnostics),
         "origins" => literals::check_list(value.tokens(), literals::check_origin, diagnostics),
         "subprotocols" => {
             literals::check_list(value.tokens(), literals::check_subprotocol, diagnostics);

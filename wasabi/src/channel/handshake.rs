@@ -21,7 +21,7 @@ use futures_util::{
     FutureExt,
     future::{self, Fuse},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
 use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -41,11 +41,12 @@ use crate::{
         registry::Permit,
         socket::{Socket, deflate::Agreed},
     },
+    gateway::hosts::{self, Hosts, Target},
     log::limited,
-    middleware::http::{Expires, free},
+    middleware::http::{Expires, Front, free},
     parser,
     request::Route,
-    server::{Runtime, SocketPermit, transport::Transport},
+    server::{OverTls, Runtime, SocketPermit, transport::Transport},
 };
 
 /// Everything that the connections of a channel share.
@@ -57,6 +58,7 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) on_disconnect: D,
     pub(super) errors: ErrorFormat,
     pub(super) registry: Registry,
+    pub(super) hosts: Option<Hosts>,
     pub(super) origins: Origins,
     pub(super) subprotocols: Vec<String>,
     pub(super) max_connections: Option<usize>,
@@ -95,23 +97,30 @@ where
     fn handshake(self: &Arc<Self>, req: HttpRequest) -> Response {
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
+        let target = Target::of(&parts.uri, &parts.headers, &parts.extensions);
+        // Not kept for as long as the connection.
+        parts.extensions.remove::<Front>();
+        parts.extensions.remove::<OverTls>();
         let refused = |refusal: Refusal| {
             let Refusal { status, why } = refusal;
             tracing::debug!(path = parts.uri.path(), %status, why, "handshake refused");
             refusal.answer()
         };
+        if self
+            .hosts
+            .as_ref()
+            .is_some_and(|hosts| !hosts.answer_to(&target))
+        {
+            hosts::log_misdirected(parts.uri.path(), &parts.headers);
+            return hosts::misdirected();
+        }
         let asked = match answer::check(&parts) {
             Ok(asked) => asked,
             Err(refusal) => return refused(refusal),
         };
-        if !self
-            .origins
-            .allow(&parts.headers, answer::host(&parts).as_ref())
-        {
-            return refused(Refusal::new(
-                StatusCode::FORBIDDEN,
-                "this origin may not connect",
-            ));
+        if !self.origins.allow(&parts.headers, &target) {
+            log_foreign(&parts, &target);
+            return Refusal::new(StatusCode::FORBIDDEN, FOREIGN).answer();
         }
         if Handshake::size(&parts.uri, &parts.headers) > self.settings.max_header_size {
             return refused(Refusal::new(
@@ -371,6 +380,24 @@ async fn part(parting: Parting<Transport>, limit: Duration) {
     } else {
         let _ = tokio::time::timeout(LINGER, io.finish()).await;
     }
+}
+
+const FOREIGN: &str = "this origin may not connect";
+
+/// Tells both sides of the comparison, one of which is to be changed.
+fn log_foreign(parts: &Parts, target: &Target) {
+    let origin = hosts::shown(&parts.headers, "origin");
+    let host = target.host.as_ref().map(Authority::as_str);
+    let (path, secure) = (parts.uri.path(), target.secure);
+    limited!(
+        INFO,
+        path,
+        ?origin,
+        ?host,
+        secure,
+        why = FOREIGN,
+        "handshake refused"
+    );
 }
 
 /// Lets the close frame arrive: a socket that is closed over unread bytes resets the connection.

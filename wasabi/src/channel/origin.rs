@@ -2,19 +2,37 @@
 
 use http::{HeaderMap, header, uri::Authority};
 
+use crate::gateway::hosts::{Names, Target};
+
 /// Origins that are allowed beside those of the same host (RFC 6455, section 10.2; RFC 6454).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     any: bool,
+    /// `null`: pages without an origin, of files or in a sandbox.
+    opaque: bool,
     patterns: Vec<Pattern>,
 }
 
 #[derive(Debug, Clone)]
 struct Pattern {
     scheme: String,
-    /// `example.com`, or `.example.com` for everything below it.
-    host: String,
-    below: bool,
+    /// `None` is no host: `file://`.
+    names: Option<Names>,
+    port: Port,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Port {
+    Any,
+    /// That of the scheme, or `None` if it has none, where no other is written.
+    Is(Option<u16>),
+}
+
+/// An origin of a page.
+struct Origin<'a> {
+    scheme: &'a str,
+    /// Empty for `file://`.
+    host: &'a str,
     port: Option<u16>,
 }
 
@@ -25,6 +43,7 @@ impl Origins {
         for pattern in patterns {
             match pattern.as_ref() {
                 "*" => origins.any = true,
+                "null" => origins.opaque = true,
                 pattern => match Pattern::parse(pattern) {
                     Some(pattern) => origins.patterns.push(pattern),
                     None => mistakes.push(mistake(pattern)),
@@ -35,7 +54,7 @@ impl Origins {
     }
 
     /// Whether a handshake with these headers may go on. Only browsers send `Origin`, and they always do.
-    pub(crate) fn allow(&self, headers: &HeaderMap, host: Option<&Authority>) -> bool {
+    pub(crate) fn allow(&self, headers: &HeaderMap, target: &Target) -> bool {
         let mut values = headers.get_all(header::ORIGIN).iter();
         let origin = match (values.next(), values.next()) {
             (None, _) => return true,
@@ -45,69 +64,133 @@ impl Origins {
         if self.any {
             return true;
         }
-        let Some((scheme, origin)) = origin.to_str().ok().and_then(|o| o.split_once("://")) else {
-            return false; // also `null`, which sandboxed and local pages send
-        };
-        let Some(authority) = host_and_port(origin) else {
+        match origin.to_str() {
+            Ok("null") => self.opaque,
+            Ok(origin) => Origin::parse(origin).is_some_and(|origin| {
+                origin.is_of(target) || self.patterns.iter().any(|pattern| pattern.matches(&origin))
+            }),
+            Err(_) => false,
+        }
+    }
+}
+
+impl<'a> Origin<'a> {
+    fn parse(origin: &'a str) -> Option<Self> {
+        let (scheme, rest) = origin.split_once("://")?;
+        let usual = default_port(scheme);
+        if rest.is_empty() && usual.is_none() {
+            return Some(Self {
+                scheme,
+                host: rest,
+                port: None,
+            });
+        }
+        let authority = host_and_port(rest)?;
+        let host = rest.get(..authority.host().len())?;
+        Some(Self {
+            scheme,
+            host,
+            port: authority.port_u16().or(usual),
+        })
+    }
+
+    /// Whether it is the host that the client talks to, by a scheme that fits.
+    fn is_of(&self, target: &Target) -> bool {
+        let Some(host) = &target.host else {
             return false;
         };
-        let usual = default_port(scheme);
-        let port = authority.port_u16().or(usual);
-        let same_host = host.is_some_and(|host| {
-            // The pages of an app, such as `capacitor://localhost`, come from no host.
-            usual.is_some()
-                && host.host().eq_ignore_ascii_case(authority.host())
-                && host.port_u16().or(usual) == port
-        });
-        same_host
-            || self
-                .patterns
-                .iter()
-                .any(|pattern| pattern.matches(scheme, authority.host(), port))
+        // The pages of an app, such as `capacitor://localhost`, come from no host.
+        let usual = default_port(self.scheme);
+        let scheme_fits = match target.secure {
+            Some(true) => usual == Some(443),
+            Some(false) => usual == Some(80),
+            None => usual.is_some(),
+        };
+        scheme_fits
+            && host.host().eq_ignore_ascii_case(self.host)
+            && host.port_u16().or(usual) == self.port
     }
 }
 
 impl Pattern {
     fn parse(pattern: &str) -> Option<Self> {
         let (scheme, rest) = pattern.split_once("://")?;
-        let (below, rest) = match rest.strip_prefix("*.") {
-            Some(rest) => (true, rest),
-            None => (false, rest),
-        };
-        let authority = host_and_port(rest)?;
-        if scheme.is_empty() || authority.host().contains('*') {
+        if !is_scheme(scheme) {
             return None;
         }
-        let host = authority.host().to_ascii_lowercase();
+        let usual = default_port(scheme);
+        let scheme = scheme.to_ascii_lowercase();
+        if rest.is_empty() {
+            let port = Port::Is(None);
+            return usual.is_none().then_some(Self {
+                scheme,
+                names: None,
+                port,
+            });
+        }
+        let (names, port) = match rest.rsplit_once(':') {
+            Some((names, "*")) => (names, Port::Any),
+            Some((names, port)) if !port.contains(']') => {
+                (names, Port::Is(Some(port.parse().ok()?)))
+            }
+            _ => (rest, Port::Is(usual)),
+        };
+        let names = Some(Names::parse(names)?);
         Some(Self {
-            scheme: scheme.to_ascii_lowercase(),
-            host: if below { format!(".{host}") } else { host },
-            below,
-            port: authority.port_u16().or(default_port(scheme)),
+            scheme,
+            names,
+            port,
         })
     }
 
-    fn matches(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
-        let host = host.to_ascii_lowercase();
-        scheme.eq_ignore_ascii_case(&self.scheme)
-            && port == self.port
-            && match self.below {
-                true => host.len() > self.host.len() && host.ends_with(&self.host),
-                false => host == self.host,
+    fn matches(&self, origin: &Origin<'_>) -> bool {
+        origin.scheme.eq_ignore_ascii_case(&self.scheme)
+            && match self.port {
+                Port::Any => true,
+                Port::Is(port) => port == origin.port,
+            }
+            && match &self.names {
+                None => origin.host.is_empty(),
+                Some(names) => !origin.host.is_empty() && names.matches(origin.host),
             }
     }
 }
 
 fn mistake(pattern: &str) -> String {
-    let bare = |text: &str| text.split(['/', '?', '#']).next().map(str::to_owned);
-    let (scheme, host) = match pattern.split_once("://") {
-        Some((scheme, rest)) => (scheme, bare(rest)),
-        None => ("https", bare(pattern)),
+    let (scheme, rest) = pattern.split_once("://").unwrap_or(("", pattern));
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    let scheme = match scheme {
+        "" if is_local(host) => "http",
+        "" => "https",
+        scheme => scheme,
     };
-    let host = host.unwrap_or_default();
-    format!(
-        "`{pattern}` is not an origin; it is written like `{scheme}://{host}`, or `*` for every page"
-    )
+    let right = format!("{scheme}://{host}");
+    let advice = if pattern.starts_with("file:") {
+        "`file://`, and `null` for browsers that send that".to_owned()
+    } else if pattern.eq_ignore_ascii_case("null") {
+        "`null`".to_owned()
+    } else if Pattern::parse(&right).is_some() {
+        format!("`{right}`, or `*` for every page")
+    } else {
+        "a `*` for whole names at the start (`https://*.example.com`), for a port (`http://localhost:*`), or for the \
+         whole host (`chrome-extension://*`)"
+            .to_owned()
+    };
+    format!("{pattern:?} is not an origin; write {advice}")
+}
+
+fn is_local(host: &str) -> bool {
+    ["localhost", "127.", "[::1]"]
+        .iter()
+        .any(|local| host.starts_with(local))
+}
+
+fn is_scheme(scheme: &str) -> bool {
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
 }
 
 /// A host, perhaps with a port, and nothing else.
@@ -136,10 +219,133 @@ mod tests {
     use super::*;
 
     fn allowed(patterns: &[&str], origin: &str, host: &str) -> bool {
+        allowed_over(patterns, origin, host, None)
+    }
+
+    fn allowed_over(patterns: &[&str], origin: &str, host: &str, secure: Option<bool>) -> bool {
         let headers = HeaderMap::from_iter([(header::ORIGIN, origin.parse().unwrap())]);
+        let host = host.parse().ok();
         Origins::new(patterns)
             .0
-            .allow(&headers, Some(&host.parse().unwrap()))
+            .allow(&headers, &Target { host, secure })
+    }
+
+    #[test]
+    fn the_scheme_of_the_own_host_is_compared_where_it_is_known() {
+        for (secure, http, https) in [
+            (None, true, true),
+            (Some(true), false, true),
+            (Some(false), true, false),
+        ] {
+            assert_eq!(
+                allowed_over(&[], "http://a.test", "a.test", secure),
+                http,
+                "{secure:?}"
+            );
+            assert_eq!(
+                allowed_over(&[], "https://a.test", "a.test", secure),
+                https,
+                "{secure:?}"
+            );
+        }
+        assert!(allowed_over(
+            &["http://a.test"],
+            "http://a.test",
+            "a.test",
+            Some(true)
+        ));
+        assert!(!allowed_over(
+            &[],
+            "http://a.test:443",
+            "a.test",
+            Some(true)
+        ));
+    }
+
+    #[test]
+    fn pages_of_files_apps_and_local_ports_can_be_written() {
+        for (pattern, inside, outside) in [
+            ("null", "null", "https://null"),
+            ("file://", "file://", "file://host"),
+            (
+                "http://localhost:*",
+                "http://localhost:5173",
+                "http://localhost.evil.test:5173",
+            ),
+            (
+                "http://localhost:*",
+                "http://localhost",
+                "https://localhost",
+            ),
+            (
+                "chrome-extension://*",
+                "chrome-extension://abcdefgh",
+                "moz-extension://abcdefgh",
+            ),
+            (
+                "vscode-webview://*",
+                "vscode-webview://0a1b",
+                "vscode-webview://",
+            ),
+            (
+                "https://*.example.com:*",
+                "https://a.example.com:8443",
+                "https://example.com:8443",
+            ),
+            ("app://-", "app://-", "app://a"),
+            ("http://[::1]:*", "http://[::1]:3000", "http://[::2]:3000"),
+        ] {
+            assert!(
+                allowed(&[pattern], inside, "api.test"),
+                "{pattern} {inside}"
+            );
+            assert!(
+                !allowed(&[pattern], outside, "api.test"),
+                "{pattern} {outside}"
+            );
+        }
+        assert!(!allowed(&["file://"], "null", "api.test"));
+    }
+
+    #[test]
+    fn what_is_no_origin_is_told_how_to_be_written() {
+        for (pattern, advice) in [
+            (
+                "https://example.com/",
+                "write `https://example.com`, or `*` for every page",
+            ),
+            (
+                "example.com",
+                "write `https://example.com`, or `*` for every page",
+            ),
+            (
+                "localhost:3000",
+                "write `http://localhost:3000`, or `*` for every page",
+            ),
+            (
+                "localhost:*",
+                "write `http://localhost:*`, or `*` for every page",
+            ),
+            (
+                "https://me@example.com",
+                "write `https://example.com`, or `*` for every page",
+            ),
+            (
+                "file:///index.html",
+                "write `file://`, and `null` for browsers that send that",
+            ),
+            ("NULL", "write `null`"),
+            (
+                "https://a.*.com",
+                "or for the whole host (`chrome-extension://*`)",
+            ),
+        ] {
+            let mistakes = Origins::new([pattern]).1;
+            assert!(
+                mistakes.len() == 1 && mistakes[0].ends_with(advice),
+                "{mistakes:?}"
+            );
+        }
     }
 
     #[test]
@@ -164,7 +370,13 @@ mod tests {
 
     #[test]
     fn a_client_without_origin_is_no_browser() {
-        assert!(Origins::default().allow(&HeaderMap::new(), None));
+        assert!(Origins::default().allow(
+            &HeaderMap::new(),
+            &Target {
+                host: None,
+                secure: None
+            }
+        ));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::{Router, extract::Request, response::IntoResponse};
 use tower::Service;
 
-use super::{Entry, Gateway};
+use super::{Entry, Gateway, Route};
 
 /// What `mount("/path", ..)` takes: another [`Gateway`], or a tower service such as an `axum::Router`.
 ///
@@ -56,9 +56,10 @@ impl Mount<ViaGateway> for Gateway {
             description,
             mistakes,
         } = self;
-        gateway
-            .routes
-            .extend(routes.into_iter().map(|(path, entry)| (join(&path), entry)));
+        gateway.routes.extend(routes.into_iter().map(|route| Route {
+            path: join(&route.path),
+            ..route
+        }));
         gateway.description.absorb(description, join);
         gateway.mistakes.extend(mistakes);
     }
@@ -76,8 +77,10 @@ where
         gateway.description.mounts.push((path.to_owned(), docs));
         // A service as the fallback of a router of its own: boxed once, and the same for both kinds of mount.
         let service = Router::new().fallback_service(self);
-        gateway
-            .routes
-            .push((path.to_owned(), Entry::Service(service)));
+        gateway.routes.push(Route {
+            path: path.to_owned(),
+            entry: Entry::Service(service),
+            has_hosts: false,
+        });
     }
 }

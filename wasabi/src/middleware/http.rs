@@ -22,7 +22,7 @@ use tower::{Layer, Service};
 
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Jwks, Jwt};
-pub(crate) use self::{auth::Expires, stash::free};
+pub(crate) use self::{auth::Expires, client_ip::Front, stash::free};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},

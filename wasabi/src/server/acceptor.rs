@@ -119,6 +119,37 @@ impl Acceptor {
     }
 
     async fn establish(&self, accepted: Accepted) -> io::Result<Transport> {
+    async fn serve_accepted(
+        &self,
+        accepted: Accepted,
+        addr: Option<SocketAddr>,
+        permit: SocketPermit,
+        worker: Option<Worker>,
+    ) {
+        let transport = tokio::select! {
+            transport = self.establish(accepted) => transport,
+            () = self.control.wait_for(Phase::Closing) => return,
+        };
+        let ended = match transport {
+            Ok(transport) => {
+                let peer = Peer {
+                    addr,
+                    permit,
+                    worker,
+                    #[cfg(feature = "tls")]
+                    over_tls: matches!(transport, Transport::Tls(_)),
+                    #[cfg(feature = "tls")]
+                    certificates: transport.peer_certificates(),
+                };
+                self.talk(transport, peer).await
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = ended {
+            tracing::trace!(?addr, %error, "HTTP connection failed");
+        }
+    }
+
         #[cfg(feature = "tls")]
         if let (Some(tls), Accepted::Tcp(..)) = (&self.tls, &accepted)
             && let Accepted::Tcp(stream, _) = accepted
@@ -263,6 +294,9 @@ pub(super) struct Peer {
     addr: Option<SocketAddr>,
     pub(super) permit: SocketPermit,
     #[cfg(feature = "tls")]
+    worker: Option<Worker>,
+    #[cfg(feature = "tls")]
+    over_tls: bool,
     certificates: Option<PeerCertificates>,
 }
 
@@ -288,6 +322,10 @@ impl Answers {
         };
         #[cfg(feature = "tls")]
         if let Some(certificates) = &self.peer.certificates {
+        if self.peer.over_tls {
+            extensions.insert(super::OverTls);
+        }
+        #[cfg(feature = "tls")]
             extensions.insert(certificates.clone());
         }
         extensions.insert(self.runtime.clone());

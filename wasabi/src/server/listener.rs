@@ -31,6 +31,10 @@ pub(super) enum Accepted {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct UnixPeer;
 
+/// Marks requests that have come over TLS with this server.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OverTls;
+
 impl Listener {
     /// Listens on `host:port`, or on `unix:/path`.
     pub(super) async fn bind(address: &str) -> io::Result<Self> {

@@ -5,9 +5,7 @@ use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{
-    HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts, uri::Authority,
-};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Why a handshake is refused.
@@ -186,14 +184,6 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
         .any(|part| part.trim().eq_ignore_ascii_case(token))
-}
-
-/// The host that the client believes to talk to.
-pub(super) fn host(parts: &Parts) -> Option<Authority> {
-    match parts.uri.authority() {
-        Some(authority) => Some(authority.clone()),
-        None => parts.headers.get(header::HOST)?.to_str().ok()?.parse().ok(),
-    }
 }
 
 impl Asked {

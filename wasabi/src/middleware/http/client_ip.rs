@@ -1,5 +1,6 @@
 //! The address of the client, also behind proxies.
 
+mod front;
 mod hops;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use http::{Extensions, HeaderMap, StatusCode, request::Parts};
 use ipnet::{IpNet, Ipv4Net};
 use tower::{Layer, Service};
 
+pub(crate) use self::front::Front;
 use crate::{Error, FromRequest, Request, Result, server::UnixPeer};
 
 /// The address of the client: as an extractor the address itself, and the names of the HTTP middleware that finds
@@ -62,6 +64,9 @@ impl ClientIp {
     ///
     /// Where a proxy along the way names no address, or one that cannot be read, nothing to the left of it is believed
     /// and the client is whoever named it last.
+    ///
+    /// What they say in `X-Forwarded-Host` and `X-Forwarded-Proto` counts for the settings `hosts` and `origins` of a
+    /// channel, if it is one value: the proxy must write these headers itself, and never pass on those of clients.
     pub fn trusting<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> ClientIpLayer {
         ClientIpLayer::new(Source::XForwardedFor, networks)
     }
@@ -168,8 +173,8 @@ impl ClientIpLayer {
         Self(Arc::new(rules))
     }
 
-    /// The proxies write `Forwarded` (RFC 7239) instead of `X-Forwarded-For`. Only one of them is ever read: a proxy
-    /// that writes the one lets the other through as the client sent it.
+    /// The proxies write `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, with `host` and `proto` instead of the other
+    /// headers. Only one of them is ever read: a proxy that writes the one lets the other through as the client sent it.
     #[must_use]
     pub fn forwarded(mut self) -> Self {
         let rules = Arc::make_mut(&mut self.0);
@@ -215,6 +220,17 @@ impl Rules {
             }
         };
         named.or(peer.ip())
+    }
+
+    /// What a proxy that is trusted says that it was asked for.
+    fn front(&self, headers: &HeaderMap) -> Option<Front> {
+        match self.source {
+            Source::Peer => None,
+            Source::Forwarded => Front::forwarded(headers),
+            Source::XForwardedFor | Source::Cloudflare | Source::CloudFront => {
+                Front::x_forwarded(headers)
+            }
+        }
     }
 
     /// The first hop from the right that is not trusted, or the last one that can be read.
@@ -294,8 +310,13 @@ where
     }
 
     fn call(&mut self, mut req: http::Request<B>) -> S::Future {
-        let client = self.rules.client(Peer::of(req.extensions()), req.headers());
-        if let Some(ip) = client {
+        let peer = Peer::of(req.extensions());
+        if self.rules.trusts(peer)
+            && let Some(front) = self.rules.front(req.headers())
+        {
+            req.extensions_mut().insert(front);
+        }
+        if let Some(ip) = self.rules.client(peer, req.headers()) {
             req.extensions_mut().insert(ClientIp(ip));
         }
         self.inner.call(req)

@@ -47,6 +47,20 @@ pub(super) fn address_then_port(text: &str) -> Option<IpAddr> {
 
 /// The address in one element of `Forwarded`: `for=1.2.3.4;proto=https`.
 fn element(element: &[u8]) -> Option<IpAddr> {
+    address(parameter(element, "for")?)
+}
+
+/// The value of a parameter in a line of `Forwarded` that has one element only.
+pub(super) fn only_parameter<'a>(line: &'a [u8], name: &str) -> Option<&'a str> {
+    let mut elements = split_from_right(line, b',');
+    match (elements.next(), elements.next()) {
+        (Some(element), None) => parameter(element, name),
+        _ => None,
+    }
+}
+
+/// The value of the parameter of this name in one element of `Forwarded`, if that can be read and has it once.
+fn parameter<'a>(element: &'a [u8], wanted: &str) -> Option<&'a str> {
     let mut found = None;
     for pair in split_from_right(element, b';') {
         let (name, value) = std::str::from_utf8(pair).ok()?.split_once('=')?;
@@ -54,11 +68,11 @@ fn element(element: &[u8]) -> Option<IpAddr> {
         if name.contains('"') {
             return None;
         }
-        if name.trim().eq_ignore_ascii_case("for") {
+        if name.trim().eq_ignore_ascii_case(wanted) {
             if found.is_some() {
                 return None;
             }
-            found = Some(address(value)?);
+            found = Some(value);
         }
     }
     found

@@ -1,0 +1,336 @@
+//! Which names a gateway answers to.
+
+use std::{borrow::Cow, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use http::{Extensions, HeaderMap, StatusCode, Uri, header, uri::Authority};
+
+use crate::{log::limited, middleware::http::Front, server::OverTls};
+
+/// Names with which clients may ask (RFC 9110, section 7.4).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Hosts {
+    any: bool,
+    /// Addresses are no names: nobody can make them resolve to something else.
+    any_address: bool,
+    patterns: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern {
+    names: Names,
+    port: Option<u16>,
+}
+
+/// The names that a pattern stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Names {
+    All,
+    /// `.example.com`
+    Below(String),
+    Only(String),
+}
+
+/// What a client believes to talk to.
+pub(crate) struct Target {
+    pub(crate) host: Option<Authority>,
+    /// Whether it speaks TLS; `None` where a proxy may have ended that.
+    pub(crate) secure: Option<bool>,
+}
+
+impl Hosts {
+    /// The names, and what is wrong with those that are none.
+    pub(crate) fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> (Self, Vec<String>) {
+        let (mut hosts, mut mistakes) = (Self::default(), Vec::new());
+        for name in names {
+            match name.as_ref() {
+                "*" => hosts.any = true,
+                name => match Pattern::parse(name) {
+                    Some(pattern) => hosts.patterns.push(pattern),
+                    None => mistakes.push(mistake(name)),
+                },
+            }
+        }
+        if !hosts.any && hosts.patterns.is_empty() && mistakes.is_empty() {
+            mistakes.push("`hosts` is empty: nobody would be answered".to_owned());
+        }
+        (hosts, mistakes)
+    }
+
+    /// What operators use: `localhost` and every address.
+    pub(crate) fn of_this_machine() -> Self {
+        Self {
+            any: false,
+            any_address: true,
+            patterns: Pattern::parse("localhost").into_iter().collect(),
+        }
+    }
+
+    /// Adds names; tells what is wrong with those that are none.
+    pub(crate) fn extend<N: AsRef<str>>(
+        &mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Vec<String> {
+        let (more, mistakes) = Self::new(names);
+        self.any |= more.any;
+        self.patterns.extend(more.patterns);
+        mistakes
+    }
+
+    pub(crate) fn answer_to(&self, target: &Target) -> bool {
+        if self.any {
+            return true;
+        }
+        let Some(authority) = &target.host else {
+            return false;
+        };
+        let host = authority.host();
+        let host = host.strip_suffix('.').unwrap_or(host);
+        let port = authority.port_u16().or(match target.secure {
+            Some(true) => Some(443),
+            Some(false) => Some(80),
+            None => None,
+        });
+        let is_address = || {
+            let bare = host.trim_start_matches('[').trim_end_matches(']');
+            bare.parse::<std::net::IpAddr>().is_ok()
+        };
+        self.any_address && is_address()
+            || self
+                .patterns
+                .iter()
+                .any(|pattern| pattern.matches(host, port))
+    }
+}
+
+impl Pattern {
+    fn parse(pattern: &str) -> Option<Self> {
+        let (names, port) = match pattern.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => {
+                let port = port.parse().ok().filter(|port| *port != 0)?;
+                (name, Some(port))
+            }
+            _ => (pattern, None),
+        };
+        let names = Names::parse(names).filter(|names| *names != Names::All)?;
+        Some(Self { names, port })
+    }
+
+    fn matches(&self, host: &str, port: Option<u16>) -> bool {
+        self.names.matches(host)
+            && match (self.port, port) {
+                (Some(expected), Some(port)) => expected == port,
+                // Whether it is 80 or 443 only the proxy knows.
+                (Some(expected), None) => matches!(expected, 80 | 443),
+                (None, _) => true,
+            }
+    }
+}
+
+impl Names {
+    /// `example.com`, `192.0.2.1`, `[::1]`, `*.example.com` or `*`; no port.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text == "*" {
+            return Some(Self::All);
+        }
+        let (below, name) = match text.strip_prefix("*.") {
+            Some(name) => (true, name),
+            None => (false, text),
+        };
+        let authority: Authority = name.parse().ok()?;
+        if authority.host() != name || name.is_empty() || name.contains('*') {
+            return None;
+        }
+        let name = name.to_ascii_lowercase();
+        Some(match below {
+            true => Self::Below(format!(".{name}")),
+            false => Self::Only(name),
+        })
+    }
+
+    pub(crate) fn matches(&self, host: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(name) => name.eq_ignore_ascii_case(host),
+            Self::Below(end) => {
+                let start = host.len().saturating_sub(end.len());
+                start > 0
+                    && host
+                        .get(start..)
+                        .is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+            }
+        }
+    }
+}
+
+impl Target {
+    /// A trusted proxy tells the host and scheme that it was asked for; anybody else's word does not count.
+    pub(crate) fn of(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
+        let front = extensions.get::<Front>();
+        let over_tls = extensions.get::<OverTls>().map(|OverTls| true);
+        Self {
+            host: front
+                .and_then(|front| front.host.clone())
+                .or_else(|| asked_host(uri, headers)),
+            secure: front.and_then(|front| front.secure).or(over_tls),
+        }
+    }
+}
+
+/// In the target of the request, or in its one `Host` (RFC 9112, section 3.2).
+fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
+    if let Some(authority) = uri.authority() {
+        return Some(authority.clone());
+    }
+    let mut values = headers.get_all(header::HOST).iter();
+    match (values.next(), values.next()) {
+        (Some(host), None) => host.to_str().ok()?.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Answers 421 to those who ask for another host.
+pub(crate) async fn only_for(
+    State(hosts): State<Arc<Hosts>>,
+    req: Request,
+    next: Next,
+) -> Response {
+    let target = Target::of(req.uri(), req.headers(), req.extensions());
+    if hosts.answer_to(&target) {
+        return next.run(req).await;
+    }
+    log_misdirected(req.uri().path(), req.headers());
+    misdirected()
+}
+
+const MISDIRECTED: &str = "this host is not served here";
+
+/// RFC 9110, section 15.5.20.
+pub(crate) fn misdirected() -> Response {
+    (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response()
+}
+
+pub(crate) fn log_misdirected(path: &str, headers: &HeaderMap) {
+    let host = shown(headers, "host");
+    let forwarded_host = shown(headers, "x-forwarded-host");
+    limited!(
+        INFO,
+        path,
+        ?host,
+        ?forwarded_host,
+        why = MISDIRECTED,
+        "request refused"
+    );
+}
+
+/// A header as a log may show it: with `Debug`, which escapes what a client has made up, and not at any length.
+pub(crate) fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
+    let value = headers.get(name)?.as_bytes();
+    Some(String::from_utf8_lossy(&value[..value.len().min(256)]))
+}
+
+fn mistake(name: &str) -> String {
+    let rest = name.split_once("://").map_or(name, |(_, rest)| rest);
+    let bare = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let bare = bare.rsplit('@').next().unwrap_or_default();
+    let advice = match Pattern::parse(bare) {
+        Some(_) => bare,
+        None => "api.example.com`, `api.example.com:8443` or `*.example.com",
+    };
+    format!("{name:?} is not a host; write `{advice}`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(names: &[&str], host: &str, secure: Option<bool>) -> bool {
+        let (hosts, mistakes) = Hosts::new(names);
+        assert_eq!(mistakes, [""; 0]);
+        let host = host.parse().ok();
+        hosts.answer_to(&Target { host, secure })
+    }
+
+    #[test]
+    fn names_are_compared_without_case_and_the_dot_at_their_end() {
+        for host in ["example.com", "EXAMPLE.com:8080", "example.com."] {
+            assert!(answers(&["Example.com"], host, None), "{host}");
+        }
+        for host in [
+            "example.com.evil.test",
+            "www.example.com",
+            "evilexample.com",
+            "",
+            "[::1]",
+        ] {
+            assert!(!answers(&["example.com"], host, None), "{host}");
+        }
+        assert!(answers(&["[::1]", "192.0.2.1"], "[::1]:8080", None));
+        assert!(answers(&["[::1]", "192.0.2.1"], "192.0.2.1", None));
+    }
+
+    #[test]
+    fn a_wildcard_stands_for_what_is_below_the_domain() {
+        assert!(answers(&["*.example.com"], "a.b.example.com", None));
+        assert!(!answers(&["*.example.com"], "example.com", None));
+        assert!(!answers(&["*.example.com"], ".example.com", None));
+        assert!(!answers(
+            &["*.example.com"],
+            "a.example.com.evil.test",
+            None
+        ));
+        assert!(answers(&["*"], "anything", None));
+    }
+
+    #[test]
+    fn a_port_is_compared_where_one_is_written() {
+        assert!(answers(&["a.test:8443"], "a.test:8443", None));
+        assert!(!answers(&["a.test:8443"], "a.test", None));
+        assert!(!answers(&["a.test:443"], "a.test", Some(false)));
+        assert!(answers(&["a.test:443"], "a.test", Some(true)));
+        assert!(answers(&["a.test:443"], "a.test", None));
+    }
+
+    #[test]
+    fn operators_ask_by_address_or_for_localhost() {
+        let hosts = Hosts::of_this_machine();
+        let answers = |host: &str| {
+            let host = host.parse().ok();
+            hosts.answer_to(&Target { host, secure: None })
+        };
+        for host in ["localhost:9090", "127.0.0.1", "[::1]:9090", "10.1.2.3:9090"] {
+            assert!(answers(host), "{host}");
+        }
+        for host in [
+            "evil.test",
+            "localhost.evil.test",
+            "127.0.0.1.evil.test",
+            "",
+        ] {
+            assert!(!answers(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_is_told_how_to_be_written() {
+        for (name, advice) in [
+            ("https://api.example.com/", "`api.example.com`"),
+            ("me@api.example.com", "`api.example.com`"),
+            ("api.*.com", "`*.example.com`"),
+            ("a.test:0", "`*.example.com`"),
+            ("a.test:99999", "`*.example.com`"),
+            ("", "`*.example.com`"),
+        ] {
+            let mistakes = Hosts::new([name]).1;
+            assert!(
+                mistakes.len() == 1 && mistakes[0].ends_with(advice),
+                "{mistakes:?}"
+            );
+        }
+        assert_eq!(Hosts::new([""; 0]).1.len(), 1);
+    }
+}
