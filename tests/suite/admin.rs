@@ -25,7 +25,7 @@ async fn get_bytes(addr: SocketAddr, path: &str) -> Vec<u8> {
     let mut stream = soon(TcpStream::connect(addr))
         .await
         .expect("TCP connection");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut answer = Vec::new();
     // Symbols of a profile take their time where others are busy.
@@ -64,6 +64,76 @@ async fn operators_have_an_address_of_their_own_and_the_public_one_shows_them_no
         get(addr, "/").await.starts_with("HTTP/1.1 404"),
         "no channel is there"
     );
+}
+
+/// The status of a request that names this host.
+async fn status(addr: SocketAddr, host: &str) -> String {
+    let mut stream = soon(TcpStream::connect(addr))
+        .await
+        .expect("TCP connection");
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("write");
+    let mut answer = String::new();
+    soon(stream.read_to_string(&mut answer))
+        .await
+        .expect("an answer");
+    answer[9..12].to_owned()
+}
+
+#[tokio::test]
+async fn a_name_that_somebody_has_made_point_to_the_admin_listener_is_misdirected() {
+    let admin = || Admin::bind("127.0.0.1:0").metrics(String::new);
+    let server = serve_with(gateway(), |server| server.admin(admin())).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    for host in [
+        "localhost",
+        "localhost:9090",
+        "127.0.0.1",
+        "[::1]:9090",
+        "10.0.0.7:9090",
+    ] {
+        assert_eq!(status(addr, host).await, "200", "{host}");
+    }
+    for host in [
+        "evil.example",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "",
+    ] {
+        assert_eq!(status(addr, host).await, "421", "{host}");
+    }
+    let named = admin().hosts(["*.monitoring.svc"]);
+    let server = serve_with(gateway(), |server| server.admin(named)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    assert_eq!(status(addr, "gateway.monitoring.svc:9090").await, "200");
+    assert_eq!(status(addr, "localhost").await, "200");
+    assert_eq!(status(addr, "evil.example").await, "421");
+    let mistaken = Server::bind("127.0.0.1:0").admin(admin().hosts(["https://a.example"]));
+    let error = soon(mistaken.serve(gateway()))
+        .await
+        .expect_err("a mistake");
+    assert!(error.to_string().contains("write `a.example`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_probe_is_answered_however_many_clients_read_nothing() {
+    let admin = Admin::bind("127.0.0.1:0").metrics(|| "x".repeat(16 << 20));
+    let server = serve_with(gateway(), |server| server.admin(admin)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    let mut slow = Vec::new();
+    for _ in 0..64 {
+        let mut stream = soon(TcpStream::connect(addr))
+            .await
+            .expect("TCP connection");
+        let request = "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.expect("write");
+        soon(stream.read_u8()).await.expect("the answer has begun");
+        slow.push(stream);
+    }
+    for _ in 0..3 {
+        assert!(soon(get(addr, "/livez")).await.starts_with("HTTP/1.1 200"));
+    }
+    assert!(soon(get(addr, "/readyz")).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]

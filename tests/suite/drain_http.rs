@@ -192,7 +192,7 @@ async fn what_operators_ask_does_not_keep_a_drain_waiting() {
     let mut stream = soon(TcpStream::connect(addr))
         .await
         .expect("TCP connection");
-    let request = b"GET /debug/slow HTTP/1.1\r\nhost: test\r\n\r\n";
+    let request = b"GET /debug/slow HTTP/1.1\r\nhost: localhost\r\n\r\n";
     stream.write_all(request).await.expect("write");
     until("it is being answered", || gate.running() == 1).await;
     server.drain().await.expect("drained");

@@ -3,6 +3,7 @@
 mod acceptor;
 mod admin;
 mod config;
+mod crowd;
 mod drain;
 mod heads;
 mod held;
@@ -26,6 +27,7 @@ use tokio_util::task::TaskTracker;
 
 use self::{
     acceptor::{Acceptor, LAST_ANSWER},
+    crowd::Crowd,
     drain::{Control, Phase},
     listener::Listener,
 };
@@ -115,7 +117,7 @@ enum Source {
     Listener(io::Result<TcpListener>),
 }
 
-/// Sockets of operators that are open at the same time.
+/// Sockets of operators that are open at the same time; further ones take the place of the oldest.
 const ADMIN_SOCKETS: usize = 64;
 
 /// How long a request of theirs may take: longer than a profile.
@@ -237,8 +239,9 @@ impl Server {
     }
 
     /// Answers what operators ask, such as probes, on an address apart from the public ones: an [`Admin`] or just its
-    /// address. It goes on until the server has drained; its few sockets do not count as
-    /// [`max_sockets`](Self::max_sockets), and a request there may take 90 s.
+    /// address. It goes on until the server has drained; its sockets do not count as
+    /// [`max_sockets`](Self::max_sockets), and a request there may take 90 s. There are 64 of them: a further one takes
+    /// the place of the oldest that waits for its client, so that a probe is answered whoever is slow.
     pub fn admin(mut self, admin: impl Into<Admin>) -> Self {
         self.admin = Some(admin.into());
         self
@@ -360,6 +363,7 @@ impl Server {
             sockets: sockets.clone(),
             requests: Some(requests.clone()),
             permits: Arc::new(Semaphore::new(self.max_sockets)),
+            crowd: None,
             header_timeout: self.header_timeout,
             keep_alive_timeout: self.keep_alive_timeout,
             request_timeout: self.request_timeout,
@@ -382,10 +386,13 @@ impl Server {
         }
         let mut admin_addr = None;
         if let Some(admin) = self.admin {
+            admin.check().map_err(ServeError::Gateway)?;
             let listener = Source::Plain(admin.address.clone()).listen().await?;
             admin_addr = listener.local_addr();
             let mut acceptor = acceptor.clone();
-            acceptor.router = admin.into_router();
+            // No web page can reach a Unix socket.
+            acceptor.router = admin.into_router(admin_addr.is_some());
+            acceptor.crowd = Some(Crowd::default());
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
             acceptor.request_timeout = ADMIN_TIMEOUT;
             acceptor.keep_alive_timeout = self.header_timeout;

@@ -34,6 +34,7 @@ use super::http2;
 #[cfg(feature = "tls")]
 use super::tls::{PeerCertificates, Tls};
 use super::{
+    crowd::{Crowd, Worker},
     drain::{Control, Phase},
     heads::Heads,
     held::holding,
@@ -59,6 +60,8 @@ pub(super) struct Acceptor {
     /// The HTTP requests that a drain waits for, where it does.
     pub(super) requests: Option<TaskTracker>,
     pub(super) permits: Arc<Semaphore>,
+    /// Where new sockets do not wait for old ones.
+    pub(super) crowd: Option<Crowd>,
     pub(super) header_timeout: Duration,
     pub(super) keep_alive_timeout: Duration,
     pub(super) request_timeout: Duration,
@@ -74,9 +77,17 @@ impl Acceptor {
     pub(super) async fn run(self, listener: Listener) {
         let acceptor = Arc::new(self);
         loop {
-            // Not kept while nobody comes: what else wants a place may need it.
-            drop(acceptor.permits.acquire().await);
-            match listener.accept().await {
+            if acceptor.crowd.is_none() {
+                // Not kept while nobody comes: what else wants a place may need it.
+                drop(acceptor.permits.acquire().await);
+            }
+            let accepted = listener.accept().await;
+            if let Some(crowd) = &acceptor.crowd
+                && acceptor.permits.available_permits() == 0
+            {
+                crowd.make_room();
+            }
+            match accepted {
                 Ok(accepted) => match Arc::clone(&acceptor.permits).acquire_owned().await {
                     Ok(permit) => acceptor.serve(accepted, SocketPermit::new(permit)),
                     Err(_) => return, // never closed
@@ -95,30 +106,19 @@ impl Acceptor {
         let addr = accepted.addr();
         tracing::trace!(?addr, "accepted");
         let acceptor = Arc::clone(self);
+        let member = self.crowd.as_ref().map(Crowd::enter);
         self.sockets.spawn(async move {
-            let transport = tokio::select! {
-                transport = acceptor.establish(accepted) => transport,
-                () = acceptor.control.wait_for(Phase::Closing) => return,
+            let Some(member) = member else {
+                return acceptor.serve_accepted(accepted, addr, permit, None).await;
             };
-            let ended = match transport {
-                Ok(transport) => {
-                    let peer = Peer {
-                        addr,
-                        permit,
-                        #[cfg(feature = "tls")]
-                        certificates: transport.peer_certificates(),
-                    };
-                    acceptor.talk(transport, peer).await
-                }
-                Err(error) => Err(error.into()),
-            };
-            if let Err(error) = ended {
-                tracing::trace!(?addr, %error, "HTTP connection failed");
+            let worker = Some(member.worker());
+            tokio::select! {
+                () = acceptor.serve_accepted(accepted, addr, permit, worker) => {}
+                () = member.sent_away() => tracing::debug!(?addr, "made room for another socket"),
             }
         });
     }
 
-    async fn establish(&self, accepted: Accepted) -> io::Result<Transport> {
     async fn serve_accepted(
         &self,
         accepted: Accepted,
@@ -150,6 +150,7 @@ impl Acceptor {
         }
     }
 
+    async fn establish(&self, accepted: Accepted) -> io::Result<Transport> {
         #[cfg(feature = "tls")]
         if let (Some(tls), Accepted::Tcp(..)) = (&self.tls, &accepted)
             && let Accepted::Tcp(stream, _) = accepted
@@ -293,10 +294,10 @@ struct Ahead {
 pub(super) struct Peer {
     addr: Option<SocketAddr>,
     pub(super) permit: SocketPermit,
-    #[cfg(feature = "tls")]
     worker: Option<Worker>,
     #[cfg(feature = "tls")]
     over_tls: bool,
+    #[cfg(feature = "tls")]
     certificates: Option<PeerCertificates>,
 }
 
@@ -321,11 +322,11 @@ impl Answers {
             None => extensions.insert(UnixPeer).map(drop),
         };
         #[cfg(feature = "tls")]
-        if let Some(certificates) = &self.peer.certificates {
         if self.peer.over_tls {
             extensions.insert(super::OverTls);
         }
         #[cfg(feature = "tls")]
+        if let Some(certificates) = &self.peer.certificates {
             extensions.insert(certificates.clone());
         }
         extensions.insert(self.runtime.clone());
@@ -338,7 +339,9 @@ impl Answers {
             _ => None,
         };
         let answer = tokio::time::timeout(self.timeout, self.router.clone().oneshot(req));
+        let working = self.peer.worker.as_ref().map(Worker::work);
         async move {
+            let _working = working;
             if let Some(why) = refused {
                 return path::refusal(why);
             }

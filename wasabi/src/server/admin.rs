@@ -2,17 +2,22 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
-use axum::{Router, routing::get};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use http::header;
 
 use super::readiness;
+use crate::{
+    GatewayError,
+    gateway::hosts::{Hosts, only_for},
+};
 
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` where there are metrics to show,
 /// and whatever else is added. None of it can be reached through the public addresses.
 ///
 /// With [`profiles`](Self::profiles), of the feature `profiling`, there are CPU profiles as well.
 ///
-/// There is no authentication and no TLS: listen on a loopback address, a Unix socket or a private network.
+/// There is no authentication and no TLS: listen on a loopback address, a Unix socket or a private network. A web page
+/// in the browser of somebody there cannot ask for anything: see [`hosts`](Self::hosts).
 ///
 /// ```no_run
 /// use wasabi::{Admin, prelude::*};
@@ -27,6 +32,8 @@ use super::readiness;
 pub struct Admin {
     pub(super) address: String,
     router: Router,
+    hosts: Hosts,
+    mistakes: Vec<String>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
 }
 
@@ -36,11 +43,31 @@ impl Admin {
         let router = Router::new()
             .route("/livez", get(async || "alive"))
             .route("/readyz", get(readiness));
+        let address = address.to_string();
+        let mut hosts = Hosts::of_this_machine();
+        if let Some((name, _port)) = address.rsplit_once(':') {
+            // Where it is none, such as `[::]`, it is an address.
+            let _ = hosts.extend([name]);
+        }
         Self {
-            address: address.to_string(),
+            address,
             router,
+            hosts,
+            mistakes: Vec::new(),
             metrics: None,
         }
+    }
+
+    /// Answers to these names as well, written as for the setting `hosts` of a channel; `*` is every name. If not set
+    /// there are `localhost`, the name in the address that is listened on, and every address: others are answered 421.
+    ///
+    /// Anybody can have a name of their own point to an address (DNS rebinding), and so have a browser that can reach it
+    /// ask for a profile or read the metrics. What cannot be a name that is made to point here is an address itself.
+    /// Name what your own tools ask for, such as the service that Prometheus scrapes. On a Unix socket, which no
+    /// browser can reach, every name is answered.
+    pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.mistakes.extend(self.hosts.extend(names));
+        self
     }
 
     /// Shows at `/metrics` what this function returns, in the text format of Prometheus. The last function counts.
@@ -83,12 +110,26 @@ impl Admin {
         self
     }
 
-    pub(super) fn into_router(self) -> Router {
-        let Some(render) = self.metrics else {
-            return self.router;
-        };
-        let show = async move || ([(header::CONTENT_TYPE, TEXT_FORMAT)], render());
-        self.router.route("/metrics", get(show))
+    pub(super) fn check(&self) -> Result<(), Vec<GatewayError>> {
+        match self.mistakes.as_slice() {
+            [] => Ok(()),
+            mistakes => {
+                let mistakes = mistakes.iter().cloned().map(GatewayError::Setting);
+                Err(mistakes.collect())
+            }
+        }
+    }
+
+    pub(super) fn into_router(self, for_hosts: bool) -> Router {
+        let mut router = self.router;
+        if let Some(render) = self.metrics {
+            let show = async move || ([(header::CONTENT_TYPE, TEXT_FORMAT)], render());
+            router = router.route("/metrics", get(show));
+        }
+        match for_hosts {
+            true => router.layer(from_fn_with_state(Arc::new(self.hosts), only_for)),
+            false => router,
+        }
     }
 }
 

@@ -41,6 +41,9 @@ pub struct ServerConfig {
     /// Where to answer operators: see [`Server::admin`](crate::Server::admin).
     #[serde(default)]
     pub admin: Option<String>,
+    /// Names that operators ask for: see [`Admin::hosts`](crate::Admin::hosts).
+    #[serde(default)]
+    pub admin_hosts: Vec<String>,
     /// See [`Server::tls`](crate::Server::tls).
     #[cfg(feature = "tls")]
     #[serde(default)]
@@ -128,7 +131,11 @@ impl ServerConfig {
             .iter()
             .fold(server, Server::also_bind_plain);
         if let Some(address) = &self.admin {
-            server = server.admin(Admin::bind(address));
+            let admin = Admin::bind(address);
+            server = server.admin(match self.admin_hosts.as_slice() {
+                [] => admin,
+                names => admin.hosts(names),
+            });
         }
         #[cfg(feature = "tls")]
         if let Some(files) = &self.tls {
@@ -250,6 +257,7 @@ mod tests {
             "listen": ["a", "b"],
             "listen_plain": ["c"],
             "admin": "d",
+            "admin_hosts": ["e", "f g"],
             "header_timeout": "1s",
             "keep_alive_timeout": "8s",
             "drain_delay": "9s",
@@ -268,7 +276,8 @@ mod tests {
         };
         let server = config.server().expect("a server");
         assert_eq!(server.sources.len(), 3);
-        assert!(server.admin.is_some());
+        let mistakes = server.admin.expect("an admin listener").check();
+        assert_eq!(mistakes.expect_err("one").len(), 1);
         assert_eq!(server.header_timeout.as_secs(), 1);
         assert_eq!(server.keep_alive_timeout.as_secs(), 8);
         assert_eq!(server.drain_delay.as_secs(), 9);
