@@ -367,13 +367,16 @@ where
 async fn part(parting: Parting<Transport>, limit: Duration) {
     let Parting {
         mut socket,
+        is_unsent,
         lingers,
     } = parting;
-    let flushed = poll_fn(|cx| {
-        socket.register(cx.waker());
-        socket.poll_flush()
-    });
-    let _ = tokio::time::timeout(limit, flushed).await;
+    if is_unsent {
+        let flushed = poll_fn(|cx| {
+            socket.register(cx.waker());
+            socket.poll_flush()
+        });
+        let _ = tokio::time::timeout(limit, flushed).await;
+    }
     let mut io = socket.into_io();
     if lingers {
         linger(io).await;

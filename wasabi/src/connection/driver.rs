@@ -98,6 +98,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
     /// would destroy the close frame.
     lingers: bool,
+    /// The client is still to get what it was sent before its close frame came.
+    is_unsent: bool,
     /// The client has hung up, and there may be more of it than was read.
     is_unread: bool,
 }
@@ -220,6 +222,7 @@ where
             },
             timer: None,
             lingers: false,
+            is_unsent: false,
             is_unread: false,
         }
     }
@@ -286,7 +289,10 @@ where
                 return match self.flush()? {
                     Poll::Ready(()) => Ok(Turn::End),
                     // What is left to be sent keeps nothing else waiting.
-                    Poll::Pending if self.has_work() => Ok(Turn::End),
+                    Poll::Pending if self.has_work() => {
+                        self.is_unsent = true;
+                        Ok(Turn::End)
+                    }
                     Poll::Pending => Ok(Turn::Wait),
                 };
             }

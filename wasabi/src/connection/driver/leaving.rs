@@ -41,9 +41,10 @@ pub(crate) struct Leaving<'a, T, F, P, C> {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// What is left to be sent to the client.
+/// The end of the socket.
 pub(crate) struct Parting<T> {
     pub(crate) socket: Socket<T>,
+    pub(crate) is_unsent: bool,
     pub(crate) lingers: bool,
 }
 
@@ -92,8 +93,12 @@ where
         let (unread, parting) = match self.is_unread {
             true => (Some(self.socket), None),
             false => {
-                let (socket, lingers) = (self.socket, self.lingers);
-                (None, Some(Parting { socket, lingers }))
+                let parting = Parting {
+                    socket: self.socket,
+                    is_unsent: self.is_unsent,
+                    lingers: self.lingers,
+                };
+                (None, Some(parting))
             }
         };
         let leaving = Leaving {
