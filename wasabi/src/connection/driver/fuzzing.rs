@@ -13,8 +13,7 @@ use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
     connection::{
-        Handshake,
-        held::Held,
+        Handshake, held,
         outbox::Outbox,
         socket::{HangUp, Limits, Socket},
     },
@@ -46,7 +45,7 @@ impl Stage {
             remote_addr: None,
         };
         let outbox = Outbox::new(send_queue, send_buffer);
-        let held = Held::new(send_buffer, Runtime::default());
+        let held = held::Held::new(send_buffer, Runtime::default());
         Self {
             settings: Settings {
                 limits,
