@@ -158,6 +158,7 @@ mod macros;
 mod message;
 pub mod middleware;
 mod parser;
+mod per_client;
 mod reply;
 mod request;
 mod server;
@@ -223,6 +224,9 @@ pub mod prelude {
     pub use crate::Compression;
     #[cfg(feature = "queue")]
     pub use crate::Queue;
+    #[cfg(feature = "rate-limit")]
+    #[doc(no_inline)]
+    pub use crate::middleware::http::LimitClients;
     #[doc(no_inline)]
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{

@@ -41,7 +41,7 @@ pub(crate) use self::{
     listener::{OverTls, UnixPeer},
     runtime::{Runtime, SocketPermit},
 };
-use crate::{Gateway, GatewayError, connection::driver::FOREVER};
+use crate::{Gateway, GatewayError, connection::driver::FOREVER, per_client::PerClient};
 
 /// Listens on an address, serves a gateway, and drains when it is told to stop.
 ///
@@ -104,6 +104,7 @@ pub struct Server {
     drain_spread: Duration,
     max_sockets: usize,
     max_waiting_bytes: Option<usize>,
+    max_sockets_per_client: Option<usize>,
     #[cfg(feature = "http2")]
     http2_streams: u32,
     signals: bool,
@@ -204,6 +205,7 @@ impl Server {
             drain_spread: Duration::from_secs(2),
             max_sockets: Semaphore::MAX_PERMITS,
             max_waiting_bytes: None,
+            max_sockets_per_client: None,
             #[cfg(feature = "http2")]
             http2_streams: 0,
             signals: true,
@@ -320,6 +322,18 @@ impl Server {
         self
     }
 
+    /// How many sockets one client may have open at the same time, on all addresses together; any number if not set.
+    /// Further ones are closed at once. An IPv6 client is its /64, which is what a subscriber has.
+    ///
+    /// It is for servers that clients reach directly: the client is the peer of the socket, and all that come through a
+    /// proxy are one. Sockets count before they have asked for anything; what they ask for is limited by
+    /// [`LimitClients`](crate::middleware::http::LimitClients), which knows clients behind proxies. Those who share an
+    /// address, as in an office or on a mobile network, share the number. Zero is a mistake.
+    pub fn max_sockets_per_client(mut self, sockets: usize) -> Self {
+        self.max_sockets_per_client = Some(sockets);
+        self
+    }
+
     /// Speaks HTTP/2 as well, with so many streams on a socket at the same time; 0, HTTP/1.1 only, if not set. 100 is
     /// what clients expect at least (RFC 9113, section 6.5.2).
     ///
@@ -355,6 +369,10 @@ impl Server {
     /// Serves the gateway until the server has drained or was stopped.
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
         gateway.check().map_err(ServeError::Gateway)?;
+        if self.max_sockets_per_client == Some(0) {
+            let mistake = "zero makes no sense for `max_sockets_per_client`".to_owned();
+            return Err(ServeError::Gateway(vec![GatewayError::Setting(mistake)]));
+        }
         let runtime = Runtime::new(self.max_waiting_bytes);
         let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
         let acceptor = Acceptor {
@@ -363,6 +381,9 @@ impl Server {
             sockets: sockets.clone(),
             requests: Some(requests.clone()),
             permits: Arc::new(Semaphore::new(self.max_sockets)),
+            per_client: self
+                .max_sockets_per_client
+                .map(|most| (most, PerClient::default())),
             crowd: None,
             header_timeout: self.header_timeout,
             keep_alive_timeout: self.keep_alive_timeout,
@@ -392,6 +413,7 @@ impl Server {
             let mut acceptor = acceptor.clone();
             // No web page can reach a Unix socket.
             acceptor.router = admin.into_router(admin_addr.is_some());
+            acceptor.per_client = None;
             acceptor.crowd = Some(Crowd::default());
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
             acceptor.request_timeout = ADMIN_TIMEOUT;

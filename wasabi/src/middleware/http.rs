@@ -6,6 +6,8 @@ mod bearer_auth;
 mod client_ip;
 #[cfg(feature = "jwt")]
 mod jwt;
+#[cfg(feature = "rate-limit")]
+mod limit_clients;
 mod refresh;
 mod stash;
 
@@ -22,7 +24,9 @@ use tower::{Layer, Service};
 
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Jwks, Jwt};
-pub(crate) use self::{auth::Expires, client_ip::Front, stash::free};
+#[cfg(feature = "rate-limit")]
+pub use self::limit_clients::{LimitClients, LimitClientsService};
+pub(crate) use self::{auth::Expires, client_ip::{Front, subscriber}, stash::free};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},
@@ -69,6 +73,10 @@ where
         let layer: &dyn Any = self;
         if let Some(client_ip) = layer.downcast_ref::<ClientIpLayer>() {
             return client_ip.check();
+        }
+        #[cfg(feature = "rate-limit")]
+        if let Some(limits) = layer.downcast_ref::<LimitClients>() {
+            return limits.check();
         }
         if let Some(users) = layer.downcast_ref::<BasicAuth>() {
             return users.check();

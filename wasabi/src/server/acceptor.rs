@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     io,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     sync::{
         Arc,
@@ -43,7 +43,12 @@ use super::{
     runtime::{Runtime, SocketPermit},
     transport::Transport,
 };
-use crate::{gateway::path, log::limited};
+use crate::{
+    gateway::path,
+    log::limited,
+    middleware::http::subscriber,
+    per_client::{PerClient, Place},
+};
 
 /// How long an HTTP request that nobody waits for any more may take.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -60,6 +65,8 @@ pub(super) struct Acceptor {
     /// The HTTP requests that a drain waits for, where it does.
     pub(super) requests: Option<TaskTracker>,
     pub(super) permits: Arc<Semaphore>,
+    /// How many sockets each client may have, and how many it has.
+    pub(super) per_client: Option<(usize, PerClient<IpAddr>)>,
     /// Where new sockets do not wait for old ones.
     pub(super) crowd: Option<Crowd>,
     pub(super) header_timeout: Duration,
@@ -88,10 +95,18 @@ impl Acceptor {
                 crowd.make_room();
             }
             match accepted {
-                Ok(accepted) => match Arc::clone(&acceptor.permits).acquire_owned().await {
-                    Ok(permit) => acceptor.serve(accepted, SocketPermit::new(permit)),
+                Ok(accepted) => {
+                    let Some(of_client) = acceptor.place_of(&accepted) else {
+                        continue; // closed, by being dropped
+                    };
+                    match Arc::clone(&acceptor.permits).acquire_owned().await {
+                    Ok(permit) => {
+                        let permit = SocketPermit::new(permit).of_client(of_client);
+                        acceptor.serve(accepted, permit);
+                    }
                     Err(_) => return, // never closed
-                },
+                }
+                }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     // Out of file descriptors, for instance: others must end first.
@@ -100,6 +115,18 @@ impl Acceptor {
                 }
             }
         }
+    }
+
+    /// A place among the sockets of its client, where these are counted; `None` if it has too many.
+    fn place_of(&self, accepted: &Accepted) -> Option<Option<Place<IpAddr>>> {
+        let (Some((most, sockets)), Some(addr)) = (&self.per_client, accepted.addr()) else {
+            return Some(None);
+        };
+        let place = sockets.enter(subscriber(addr.ip().to_canonical()), *most);
+        if place.is_none() {
+            tracing::debug!(?addr, "too many sockets of this client");
+        }
+        place.map(Some)
     }
 
     fn serve(self: &Arc<Self>, accepted: Accepted, permit: SocketPermit) {

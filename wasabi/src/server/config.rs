@@ -72,6 +72,9 @@ pub struct ServerConfig {
     /// See [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes).
     #[serde(default)]
     pub max_waiting_bytes: Option<usize>,
+    /// See [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client).
+    #[serde(default)]
+    pub max_sockets_per_client: Option<usize>,
     /// See [`Server::http2_streams`](crate::Server::http2_streams).
     #[cfg(feature = "http2")]
     #[serde(default)]
@@ -160,6 +163,9 @@ impl ServerConfig {
         }
         if let Some(bytes) = self.max_waiting_bytes {
             server = server.max_waiting_bytes(bytes);
+        }
+        if let Some(sockets) = self.max_sockets_per_client {
+            server = server.max_sockets_per_client(sockets);
         }
         #[cfg(feature = "http2")]
         if let Some(streams) = self.http2_streams {
@@ -266,6 +272,7 @@ mod tests {
             "drain_spread": "4s",
             "max_sockets": 5,
             "max_waiting_bytes": 7,
+            "max_sockets_per_client": 3,
             "signals": false,
         });
         let config: ServerConfig = serde_json::from_value(config).expect("a configuration");
@@ -286,6 +293,7 @@ mod tests {
         assert_eq!(server.drain_spread.as_secs(), 4);
         assert_eq!(server.max_sockets, 5);
         assert_eq!(server.max_waiting_bytes, Some(7));
+        assert_eq!(server.max_sockets_per_client, Some(3));
         #[cfg(feature = "http2")]
         assert_eq!(server.http2_streams, 6);
         assert!(!server.signals);

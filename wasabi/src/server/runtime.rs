@@ -1,8 +1,11 @@
 //! What the connections of a server know of it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use http::StatusCode;
@@ -12,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::{
     Close, CloseCode, Connection, Registry,
     connection::{ConnectionId, registry::Entry},
+    per_client::Place,
     sync::AtomicBool,
 };
 
@@ -108,6 +112,8 @@ pub(super) fn restart() -> Close {
 #[derive(Clone)]
 pub(crate) struct SocketPermit {
     _place: Arc<OwnedSemaphorePermit>,
+    /// Among the sockets of its client.
+    _of_client: Option<Arc<Place<IpAddr>>>,
     /// The stream of HTTP/2 that the place was given to.
     #[cfg(feature = "http2")]
     _stream: Option<Arc<super::http2::Stream>>,
@@ -117,9 +123,15 @@ impl SocketPermit {
     pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
         Self {
             _place: Arc::new(place),
+            _of_client: None,
             #[cfg(feature = "http2")]
             _stream: None,
         }
+    }
+
+    pub(super) fn of_client(mut self, place: Option<Place<IpAddr>>) -> Self {
+        self._of_client = place.map(Arc::new);
+        self
     }
 
     #[cfg(feature = "http2")]

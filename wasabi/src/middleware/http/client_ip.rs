@@ -91,7 +91,7 @@ impl ClientIp {
 }
 
 /// What stands for one client where addresses are counted: an IPv6 subscriber has a /64 of them (RFC 6177).
-pub(super) fn subscriber(ip: IpAddr) -> IpAddr {
+pub(crate) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (u128::MAX << 64)).into()),

@@ -123,6 +123,14 @@ pub(crate) fn free(extensions: &Extensions) {
     }
 }
 
+/// Keeps a value for a connection that is being opened, until that has ended.
+#[cfg(feature = "rate-limit")]
+pub(super) fn until_end<T: Send + Sync + 'static>(extensions: &mut Extensions, value: T) {
+    let slot = Slot(Arc::new(Mutex::new(Some(Arc::new(value)))));
+    let slots = extensions.get_or_insert_default::<Slots>();
+    slots.0.push(Arc::new(slot));
+}
+
 /// Makes a [`Stash`]: a `tower::Layer` for `http = [..]`.
 pub struct StashLayer<F>(Arc<F>);
 

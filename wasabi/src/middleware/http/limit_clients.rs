@@ -1,0 +1,252 @@
+//! Limits for each client by its address.
+
+mod rates;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    net::IpAddr,
+    num::NonZeroU32,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use tower::{Layer, Service};
+
+use self::rates::Rate;
+use super::{
+    client_ip::{ClientIp, subscriber},
+    stash::until_end,
+};
+use crate::{
+    Error, Middleware, Next, Reply, Request, Result,
+    per_client::{PerClient, Place},
+};
+
+/// Limits what one client may do, told apart by its address: connections at once, handshakes a second and messages a
+/// second. There is no limit that is not set.
+///
+/// An IPv6 client is its /64, which is what a subscriber has. The address is that which [`ClientIp`] middleware *before*
+/// this has found out; without it, that of the peer, and behind a proxy all clients are the proxy. Those without an
+/// address, such as the peers of a Unix socket, are one client.
+///
+/// In `http = [..]` it limits connections and handshakes, and answers 429 with `Retry-After` beyond (RFC 6585, section
+/// 4), before what stands after it runs: put it before authentication. In `middleware = [..]` it limits messages, and
+/// answers `rate_limited`. Clones share the counts, so that a client has the same allowance on all channels.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// let limits = LimitClients::new()
+///     .connections(50)
+///     .handshakes_per_second(10)
+///     .messages_per_second(200);
+/// let gateway = gateway!(
+///     http = [ClientIp::trusting(["10.0.0.0/8"]), limits.clone()],
+///     middleware = [limits],
+///     channel("/", async |text: Text| text),
+/// );
+/// assert!(gateway.check().is_ok());
+/// ```
+///
+/// What [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client) limits, sockets that have not asked for
+/// anything yet, comes before this.
+#[derive(Clone)]
+pub struct LimitClients(Arc<Limits>);
+
+struct Limits {
+    connections: Option<usize>,
+    handshakes: Option<u32>,
+    messages: Option<u32>,
+    max_clients: usize,
+    open: PerClient<Client>,
+    handshake_rate: Option<Rate>,
+    message_rate: Option<Rate>,
+}
+
+/// Those without an address are one.
+type Client = Option<IpAddr>;
+
+impl LimitClients {
+    /// No limits yet: without one of them it is a mistake.
+    #[expect(clippy::new_without_default, reason = "by default it limits nothing")]
+    pub fn new() -> Self {
+        Self::of(None, None, None, 65_536)
+    }
+
+    /// How many connections a client may have at once, handshakes that are being answered included; any number if not
+    /// set.
+    #[must_use]
+    pub fn connections(self, connections: usize) -> Self {
+        let Limits { handshakes, messages, max_clients, .. } = *self.0;
+        Self::of(Some(connections), handshakes, messages, max_clients)
+    }
+
+    /// How many handshakes a client may begin in a second, and as many at once; any number if not set. Refused ones do
+    /// not count.
+    #[must_use]
+    pub fn handshakes_per_second(self, handshakes: u32) -> Self {
+        let Limits { connections, messages, max_clients, .. } = *self.0;
+        Self::of(connections, Some(handshakes), messages, max_clients)
+    }
+
+    /// How many messages a client may send in a second on all its connections together, and as many at once; any number
+    /// if not set. Refused ones do not count.
+    #[must_use]
+    pub fn messages_per_second(self, messages: u32) -> Self {
+        let Limits { connections, handshakes, max_clients, .. } = *self.0;
+        Self::of(connections, handshakes, Some(messages), max_clients)
+    }
+
+    /// How many clients are remembered, about, for each of the two rates; 65 536 if not set, which is at most 4 MiB. When
+    /// there are more, those that have most of their allowance left are forgotten, which gives them the whole of it
+    /// back. The connections at once are counted for clients that have some.
+    #[must_use]
+    pub fn max_clients(self, clients: usize) -> Self {
+        let Limits { connections, handshakes, messages, .. } = *self.0;
+        Self::of(connections, handshakes, messages, clients)
+    }
+
+    fn of(
+        connections: Option<usize>,
+        handshakes: Option<u32>,
+        messages: Option<u32>,
+        max_clients: usize,
+    ) -> Self {
+        let rate = |per_second: Option<u32>| {
+            Some(Rate::per_second(NonZeroU32::new(per_second?)?, max_clients))
+        };
+        Self(Arc::new(Limits {
+            connections,
+            handshakes,
+            messages,
+            max_clients,
+            open: PerClient::default(),
+            handshake_rate: rate(handshakes),
+            message_rate: rate(messages),
+        }))
+    }
+
+    pub(super) fn check(&self) -> Result<(), String> {
+        let Limits { connections, handshakes, messages, max_clients, .. } = *self.0;
+        let zeros = [
+            ("connections", connections == Some(0)),
+            ("handshakes_per_second", handshakes == Some(0)),
+            ("messages_per_second", messages == Some(0)),
+            ("max_clients", max_clients == 0),
+        ];
+        if let Some((name, _)) = zeros.iter().find(|(_, is_zero)| *is_zero) {
+            return Err(format!("zero makes no sense in `LimitClients::{name}(..)`"));
+        }
+        if connections.is_none() && handshakes.is_none() && messages.is_none() {
+            return Err("`LimitClients` has no limit: set one of them".to_owned());
+        }
+        Ok(())
+    }
+}
+
+impl Limits {
+    /// A place for a connection, or how long to wait and for what.
+    fn admit(&self, client: Client) -> Result<Option<Place<Client>>, (Duration, &'static str)> {
+        let place = match self.connections {
+            None => None,
+            Some(most) => match self.open.enter(client, most) {
+                Some(place) => Some(place),
+                None => return Err((Duration::from_secs(1), "too many connections of this client")),
+            },
+        };
+        if let Some(rate) = &self.handshake_rate {
+            rate.take(client)
+                .map_err(|wait| (wait, "too many handshakes of this client"))?;
+        }
+        Ok(place)
+    }
+}
+
+impl Middleware for LimitClients {
+    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
+        if let Some(rate) = &self.0.message_rate {
+            let client: Client = req.connection().client_ip().map(subscriber);
+            rate.take(client).map_err(|wait| Error::RateLimited {
+                retry_after: Some(wait),
+            })?;
+        }
+        next.run(req).await
+    }
+}
+
+impl<S> Layer<S> for LimitClients {
+    type Service = LimitClientsService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        let limits = Arc::clone(&self.0);
+        LimitClientsService { inner, limits }
+    }
+}
+
+/// What [`LimitClients`] makes of a service.
+#[derive(Clone)]
+pub struct LimitClientsService<S> {
+    inner: S,
+    limits: Arc<Limits>,
+}
+
+impl<S, B> Service<http::Request<B>> for LimitClientsService<S>
+where
+    S: Service<http::Request<B>, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut req: http::Request<B>) -> Self::Future {
+        let client: Client = ClientIp::of(req.extensions()).map(|ClientIp(ip)| subscriber(ip));
+        match self.limits.admit(client) {
+            Ok(place) => {
+                if let Some(place) = place {
+                    until_end(req.extensions_mut(), place);
+                }
+                let answer = self.inner.call(req);
+                Box::pin(async { answer.await.map(IntoResponse::into_response) })
+            }
+            Err((wait, why)) => {
+                tracing::debug!(path = req.uri().path(), ?client, why, "not admitted");
+                Box::pin(async move { Ok(refusal(wait, why)) })
+            }
+        }
+    }
+}
+
+fn refusal(wait: Duration, why: &'static str) -> Response {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let after = HeaderValue::from(seconds.max(1));
+    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], why).into_response()
+}
+
+impl fmt::Debug for LimitClients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitClients")
+            .field("connections", &self.0.connections)
+            .field("handshakes_per_second", &self.0.handshakes)
+            .field("messages_per_second", &self.0.messages)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for LimitClientsService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LimitClientsService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}

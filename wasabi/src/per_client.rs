@@ -1,0 +1,93 @@
+//! How many of something each client has.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// Counts by client; those that have none take no memory.
+pub(crate) struct PerClient<C>(Arc<Mutex<HashMap<C, usize>>>);
+
+/// One of those that are counted, until it is dropped.
+pub(crate) struct Place<C: Eq + Hash + Copy> {
+    counts: PerClient<C>,
+    client: C,
+}
+
+impl<C: Eq + Hash + Copy> PerClient<C> {
+    /// One more, unless the client has so many already.
+    pub(crate) fn enter(&self, client: C, most: usize) -> Option<Place<C>> {
+        let mut counts = self.lock();
+        match counts.get_mut(&client) {
+            Some(count) if *count >= most => return None,
+            Some(count) => *count += 1,
+            None if most == 0 => return None,
+            None => drop(counts.insert(client, 1)),
+        }
+        drop(counts);
+        let counts = self.clone();
+        Some(Place { counts, client })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<C, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Eq + Hash + Copy> Drop for Place<C> {
+    fn drop(&mut self) {
+        let mut counts = self.counts.lock();
+        if let Some(count) = counts.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.client);
+            }
+        }
+        // What a crowd has taken is given back.
+        if counts.capacity() > 1024 && counts.len() < counts.capacity() / 8 {
+            counts.shrink_to_fit();
+        }
+    }
+}
+
+impl<C> Clone for PerClient<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<C> Default for PerClient<C> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<C> fmt::Debug for PerClient<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PerClient").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_client_has_so_many_and_those_that_have_none_are_forgotten() {
+        let counts = PerClient::default();
+        let mut places: Vec<_> = (0..3).filter_map(|_| counts.enter(1, 2)).collect();
+        assert_eq!(places.len(), 2);
+        assert!(counts.enter(2, 2).is_some());
+        places.pop();
+        assert!(counts.enter(1, 2).is_some());
+        drop(places);
+        assert!(counts.lock().is_empty());
+        let crowd: Vec<_> = (0..10_000).filter_map(|client| counts.enter(client, 1)).collect();
+        assert_eq!(crowd.len(), 10_000);
+        drop(crowd);
+        assert!(counts.lock().capacity() <= 1024);
+        assert!(counts.enter(1, 0).is_none());
+    }
+}
