@@ -160,4 +160,72 @@ mod unix {
         assert_eq!(std::fs::read(&path).expect("kept"), b"not a socket");
         let _ = std::fs::remove_file(&path);
     }
+
+    #[tokio::test]
+    async fn the_file_of_a_unix_socket_has_the_mode_that_is_set() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let path = path("mode");
+        let gateway = || gateway!(channel("/", whoami));
+        let server = serve_with(gateway(), |server| {
+            server.also_bind(format!("unix:{path}")).unix_mode(0o666)
+        })
+        .await;
+        let mode = std::fs::metadata(&path)
+            .expect("a file")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o666);
+        server.drain().await.expect("drained");
+        let senseless = Server::bind("127.0.0.1:0").unix_mode(660);
+        let error = soon(senseless.serve(gateway()))
+            .await
+            .expect_err("a mistake");
+        assert!(
+            error.to_string().contains("write it like `0o660`"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_server_has_put_there_is_not_removed() {
+        let path = path("taken-over");
+        let gateway = || gateway!(channel("/", http = [ClientIp::trusting(["unix:"])], whoami));
+        let address = format!("unix:{path}");
+        let old = serve_with(gateway(), |server| server.also_bind(&address)).await;
+        std::fs::remove_file(&path).expect("as a script does before it starts another one");
+        let new = serve_with(gateway(), |server| server.also_bind(&address)).await;
+        old.drain().await.expect("drained");
+        assert_eq!(ask(&path, "ws://localhost/").await, "1.1.1.1");
+        new.drain().await.expect("drained");
+        assert!(!std::fs::exists(&path).expect("a folder"), "it was its own");
+    }
+
+    #[tokio::test]
+    async fn listeners_of_the_standard_library_and_of_tokio_are_taken() {
+        let (std_path, tokio_path) = (path("given-std"), path("given-tokio"));
+        let std_unix = std::os::unix::net::UnixListener::bind(&std_path).expect("a socket");
+        let tokio_unix = tokio::net::UnixListener::bind(&tokio_path).expect("a socket");
+        let tcp = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port");
+        let addr = tcp.local_addr().expect("an address");
+        let gateway = gateway!(channel("/", http = [ClientIp::trusting(["unix:"])], whoami));
+        let server = serve_with(gateway, |server| {
+            server.also_on(std_unix).also_on(tokio_unix).also_on(tcp)
+        })
+        .await;
+        for path in [&std_path, &tokio_path] {
+            assert_eq!(ask(path, "ws://localhost/").await, "1.1.1.1");
+        }
+        assert_eq!(server.handle.addrs().await[1], addr);
+        server.drain().await.expect("drained");
+        for path in [&std_path, &tokio_path] {
+            assert!(
+                std::fs::exists(path).expect("a folder"),
+                "it belongs to somebody else"
+            );
+            std::fs::remove_file(path).expect("a file");
+        }
+    }
 }

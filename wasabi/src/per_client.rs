@@ -84,7 +84,9 @@ mod tests {
         assert!(counts.enter(1, 2).is_some());
         drop(places);
         assert!(counts.lock().is_empty());
-        let crowd: Vec<_> = (0..10_000).filter_map(|client| counts.enter(client, 1)).collect();
+        let crowd: Vec<_> = (0..10_000)
+            .filter_map(|client| counts.enter(client, 1))
+            .collect();
         assert_eq!(crowd.len(), 10_000);
         drop(crowd);
         assert!(counts.lock().capacity() <= 1024);

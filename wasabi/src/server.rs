@@ -22,7 +22,7 @@ pub(crate) mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time::sleep_until};
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep_until};
 use tokio_util::task::TaskTracker;
 
 use self::{
@@ -31,7 +31,10 @@ use self::{
     drain::{Control, Phase},
     listener::Listener,
 };
-pub use self::{admin::Admin, config::ServerConfig, drain::ServerHandle, runtime::readiness};
+pub use self::{
+    admin::Admin, config::ServerConfig, drain::ServerHandle, listener::OpenListener,
+    runtime::readiness,
+};
 #[cfg(feature = "tls")]
 pub use self::{
     config::TlsFiles,
@@ -93,6 +96,7 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER, per_client::PerC
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
     sources: Vec<Source>,
+    unix_mode: Option<u32>,
     admin: Option<Admin>,
     #[cfg(feature = "tls")]
     tls: Option<Tls>,
@@ -115,7 +119,7 @@ pub struct Server {
 enum Source {
     Address(String),
     Plain(String),
-    Listener(io::Result<TcpListener>),
+    Listener(OpenListener),
 }
 
 /// Sockets of operators that are open at the same time; further ones take the place of the oldest.
@@ -125,23 +129,13 @@ const ADMIN_SOCKETS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
 
 impl Source {
-    fn open(listener: std::net::TcpListener) -> Self {
-        let listener = listener
-            .set_nonblocking(true)
-            .and_then(|()| TcpListener::from_std(listener));
-        Self::Listener(listener)
-    }
-
-    async fn listen(self) -> Result<Listener, ServeError> {
+    async fn listen(self, unix_mode: Option<u32>) -> Result<Listener, ServeError> {
         let (address, listener) = match self {
             Self::Address(address) | Self::Plain(address) => {
-                let listener = Listener::bind(&address).await;
+                let listener = Listener::bind(&address, unix_mode).await;
                 (address, listener)
             }
-            Self::Listener(listener) => {
-                let name = "the given listener".to_owned();
-                (name, listener.map(Listener::Tcp))
-            }
+            Self::Listener(OpenListener(listener)) => ("the given listener".to_owned(), listener),
         };
         listener.map_err(|source| ServeError::Bind { address, source })
     }
@@ -175,15 +169,26 @@ impl Server {
     /// A server that will listen on `address`, such as `127.0.0.1:8080` or `[::]:8080`, or on a Unix socket,
     /// `unix:/run/gateway.sock`. With port 0 the system chooses one; [`ServerHandle::addr`] tells which.
     ///
-    /// The file of a Unix socket is removed at the end, and before the beginning if nobody listens on it. Who may
-    /// connect is a matter of the folder's permissions.
+    /// The file of a Unix socket is removed at the end, if it is still the same one, and before the beginning if nobody
+    /// listens on it. Who may connect is a matter of the folder's permissions and of its own:
+    /// [`unix_mode`](Self::unix_mode).
     pub fn bind(address: impl ToString) -> Self {
         Self::new(Source::Address(address.to_string()))
     }
 
-    /// A server on a listener that is open already.
-    pub fn on(listener: std::net::TcpListener) -> Self {
-        Self::new(Source::open(listener))
+    /// A server on a listener that is open already: one of the standard library or of tokio, for TCP or for a Unix
+    /// socket, whose file is then left alone.
+    ///
+    /// systemd, and what works like it, opens sockets and hands them over, so that they stay open while the server is
+    /// restarted. The crate `listenfd` takes them from the environment:
+    ///
+    /// ```ignore
+    /// let mut given = listenfd::ListenFd::from_env();
+    /// let listener = given.take_tcp_listener(0)?.ok_or("started without a socket")?;
+    /// Server::on(listener).serve(gateway).await?;
+    /// ```
+    pub fn on(listener: impl Into<OpenListener>) -> Self {
+        Self::new(Source::Listener(listener.into()))
     }
 
     /// A server as a configuration says, which can be changed further. Reads the certificate.
@@ -194,6 +199,7 @@ impl Server {
     fn new(source: Source) -> Self {
         Self {
             sources: vec![source],
+            unix_mode: None,
             admin: None,
             #[cfg(feature = "tls")]
             tls: None,
@@ -226,8 +232,16 @@ impl Server {
     }
 
     /// Listens on a listener that is open already as well.
-    pub fn also_on(mut self, listener: std::net::TcpListener) -> Self {
-        self.sources.push(Source::open(listener));
+    pub fn also_on(mut self, listener: impl Into<OpenListener>) -> Self {
+        self.sources.push(Source::Listener(listener.into()));
+        self
+    }
+
+    /// The permissions of the Unix sockets that the server opens, such as `0o660`; what the umask leaves of `0o777` if
+    /// not set. Connecting needs permission to write: with the usual umask of `0o022` only the same user may, and a proxy
+    /// under another user needs a group in common and `0o660`, or `0o666` in a folder that lets nobody else in.
+    pub fn unix_mode(mut self, mode: u32) -> Self {
+        self.unix_mode = Some(mode);
         self
     }
 
@@ -369,6 +383,11 @@ impl Server {
     /// Serves the gateway until the server has drained or was stopped.
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
         gateway.check().map_err(ServeError::Gateway)?;
+        if let Some(mode) = self.unix_mode.filter(|mode| *mode > 0o777) {
+            let mistake =
+                format!("{mode:#o} is not a mode for Unix sockets; write it like `0o660`");
+            return Err(ServeError::Gateway(vec![GatewayError::Setting(mistake)]));
+        }
         if self.max_sockets_per_client == Some(0) {
             let mistake = "zero makes no sense for `max_sockets_per_client`".to_owned();
             return Err(ServeError::Gateway(vec![GatewayError::Setting(mistake)]));
@@ -403,12 +422,14 @@ impl Server {
             if matches!(source, Source::Plain(_)) {
                 acceptor.tls = None;
             }
-            listening.push((source.listen().await?, acceptor));
+            listening.push((source.listen(self.unix_mode).await?, acceptor));
         }
         let mut admin_addr = None;
         if let Some(admin) = self.admin {
             admin.check().map_err(ServeError::Gateway)?;
-            let listener = Source::Plain(admin.address.clone()).listen().await?;
+            let listener = Source::Plain(admin.address.clone())
+                .listen(self.unix_mode)
+                .await?;
             admin_addr = listener.local_addr();
             let mut acceptor = acceptor.clone();
             // No web page can reach a Unix socket.

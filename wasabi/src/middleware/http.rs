@@ -26,7 +26,11 @@ use tower::{Layer, Service};
 pub use self::jwt::{Jwks, Jwt};
 #[cfg(feature = "rate-limit")]
 pub use self::limit_clients::{LimitClients, LimitClientsService};
-pub(crate) use self::{auth::Expires, client_ip::{Front, subscriber}, stash::free};
+pub(crate) use self::{
+    auth::Expires,
+    client_ip::{Front, subscriber},
+    stash::free,
+};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},

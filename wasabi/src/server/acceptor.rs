@@ -100,12 +100,12 @@ impl Acceptor {
                         continue; // closed, by being dropped
                     };
                     match Arc::clone(&acceptor.permits).acquire_owned().await {
-                    Ok(permit) => {
-                        let permit = SocketPermit::new(permit).of_client(of_client);
-                        acceptor.serve(accepted, permit);
+                        Ok(permit) => {
+                            let permit = SocketPermit::new(permit).of_client(of_client);
+                            acceptor.serve(accepted, permit);
+                        }
+                        Err(_) => return, // never closed
                     }
-                    Err(_) => return, // never closed
-                }
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {

@@ -38,6 +38,10 @@ pub struct ServerConfig {
     /// Where to listen without TLS: see [`Server::also_bind_plain`](crate::Server::also_bind_plain).
     #[serde(default)]
     pub listen_plain: Vec<String>,
+    /// The permissions of Unix sockets in octal digits, such as `"660"`: see
+    /// [`Server::unix_mode`](crate::Server::unix_mode).
+    #[serde(default, deserialize_with = "mode")]
+    pub unix_mode: Option<u32>,
     /// Where to answer operators: see [`Server::admin`](crate::Server::admin).
     #[serde(default)]
     pub admin: Option<String>,
@@ -133,6 +137,9 @@ impl ServerConfig {
             .listen_plain
             .iter()
             .fold(server, Server::also_bind_plain);
+        if let Some(mode) = self.unix_mode {
+            server = server.unix_mode(mode);
+        }
         if let Some(address) = &self.admin {
             let admin = Admin::bind(address);
             server = server.admin(match self.admin_hosts.as_slice() {
@@ -184,6 +191,17 @@ fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, 
         return Err(D::Error::custom("there must be an address to listen on"));
     }
     Ok(list)
+}
+
+fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let digits = text.trim_start_matches("0o");
+    match u32::from_str_radix(digits, 8) {
+        Ok(mode) if mode <= 0o777 && digits.len() >= 3 => Ok(Some(mode)),
+        _ => Err(D::Error::custom(format_args!(
+            "`{text}` is not a mode; write it in octal digits, like `660`"
+        ))),
+    }
 }
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
@@ -246,6 +264,7 @@ mod tests {
                 r#"{"listen":["a"],"drain_timeout":"soon"}"#,
                 "`soon` is not a duration",
             ),
+            (r#"{"listen":["a"],"unix_mode":"rw"}"#, "`rw` is not a mode"),
             (
                 r#"{"listen":["a"],"drain_timeout":30}"#,
                 "expected a string",
@@ -262,6 +281,7 @@ mod tests {
         let config = serde_json::json!({
             "listen": ["a", "b"],
             "listen_plain": ["c"],
+            "unix_mode": "0660",
             "admin": "d",
             "admin_hosts": ["e", "f g"],
             "header_timeout": "1s",
@@ -283,6 +303,7 @@ mod tests {
         };
         let server = config.server().expect("a server");
         assert_eq!(server.sources.len(), 3);
+        assert_eq!(server.unix_mode, Some(0o660));
         let mistakes = server.admin.expect("an admin listener").check();
         assert_eq!(mistakes.expect_err("one").len(), 1);
         assert_eq!(server.header_timeout.as_secs(), 1);

@@ -2,7 +2,11 @@
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 #[cfg(unix)]
-use std::{os::unix::fs::FileTypeExt, path::PathBuf};
+use std::{
+    fs::Metadata,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::PathBuf,
+};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +21,46 @@ pub(super) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
+    /// One that is not ours to remove.
+    #[cfg(unix)]
+    GivenUnix(UnixListener),
+}
+
+/// A listener that is open already, for [`Server::on`](crate::Server::on): one of the standard library or of tokio, for
+/// TCP or, on Unix, for a Unix socket.
+#[derive(Debug)]
+pub struct OpenListener(pub(super) io::Result<Listener>);
+
+impl From<std::net::TcpListener> for OpenListener {
+    fn from(listener: std::net::TcpListener) -> Self {
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| TcpListener::from_std(listener));
+        Self(listener.map(Listener::Tcp))
+    }
+}
+
+impl From<TcpListener> for OpenListener {
+    fn from(listener: TcpListener) -> Self {
+        Self(Ok(Listener::Tcp(listener)))
+    }
+}
+
+#[cfg(unix)]
+impl From<std::os::unix::net::UnixListener> for OpenListener {
+    fn from(listener: std::os::unix::net::UnixListener) -> Self {
+        let listener = listener
+            .set_nonblocking(true)
+            .and_then(|()| UnixListener::from_std(listener));
+        Self(listener.map(Listener::GivenUnix))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixListener> for OpenListener {
+    fn from(listener: UnixListener) -> Self {
+        Self(Ok(Listener::GivenUnix(listener)))
+    }
 }
 
 /// One client at the other end of an accepted socket.
@@ -36,17 +80,23 @@ pub(crate) struct UnixPeer;
 pub(crate) struct OverTls;
 
 impl Listener {
-    /// Listens on `host:port`, or on `unix:/path`.
-    pub(super) async fn bind(address: &str) -> io::Result<Self> {
+    /// Listens on `host:port`, or on `unix:/path` with these permissions.
+    pub(super) async fn bind(address: &str, unix_mode: Option<u32>) -> io::Result<Self> {
         match address.strip_prefix("unix:") {
             #[cfg(unix)]
-            Some(path) => UnixSocket::bind(path.into()).await.map(Self::Unix),
+            Some(path) => UnixSocket::bind(path.into(), unix_mode)
+                .await
+                .map(Self::Unix),
             #[cfg(not(unix))]
             Some(_) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "this system has no Unix sockets",
             )),
-            None => TcpListener::bind(address).await.map(Self::Tcp),
+            None => {
+                #[cfg(not(unix))]
+                let _ = unix_mode;
+                TcpListener::bind(address).await.map(Self::Tcp)
+            }
         }
     }
 
@@ -55,7 +105,7 @@ impl Listener {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
-            Self::Unix(_) => None,
+            Self::Unix(_) | Self::GivenUnix(_) => None,
         }
     }
 
@@ -83,6 +133,11 @@ impl Listener {
                 let (stream, _) = socket.listener.accept().await?;
                 Ok(Accepted::Unix(stream))
             }
+            #[cfg(unix)]
+            Self::GivenUnix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Accepted::Unix(stream))
+            }
         }
     }
 }
@@ -96,6 +151,14 @@ impl fmt::Display for Listener {
             },
             #[cfg(unix)]
             Self::Unix(socket) => write!(f, "unix:{}", socket.path.display()),
+            #[cfg(unix)]
+            Self::GivenUnix(listener) => match listener.local_addr() {
+                Ok(addr) => match addr.as_pathname() {
+                    Some(path) => write!(f, "unix:{}", path.display()),
+                    None => f.write_str("a Unix socket without a name"),
+                },
+                Err(error) => error.fmt(f),
+            },
         }
     }
 }
@@ -120,17 +183,36 @@ impl From<Accepted> for Transport {
     }
 }
 
-/// A Unix socket; its file goes when it does.
+/// A Unix socket; its file goes when it does, if it is still its own.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct UnixSocket {
     listener: UnixListener,
     path: PathBuf,
+    file: Option<File>,
+}
+
+/// Which file of the system it is.
+#[cfg(unix)]
+#[derive(Debug, PartialEq, Eq)]
+struct File {
+    device: u64,
+    inode: u64,
+}
+
+#[cfg(unix)]
+impl From<Metadata> for File {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
 }
 
 #[cfg(unix)]
 impl UnixSocket {
-    async fn bind(path: PathBuf) -> io::Result<Self> {
+    async fn bind(path: PathBuf, mode: Option<u32>) -> io::Result<Self> {
         let listener = match UnixListener::bind(&path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 // Left behind by a process that was killed, if it is a socket that nobody answers at.
@@ -147,13 +229,26 @@ impl UnixSocket {
             }
             bound => bound?,
         };
-        Ok(Self { listener, path })
+        let file = std::fs::symlink_metadata(&path).ok().map(File::from);
+        let socket = Self {
+            listener,
+            path,
+            file,
+        };
+        if let Some(mode) = mode {
+            std::fs::set_permissions(&socket.path, PermissionsExt::from_mode(mode))?;
+        }
+        Ok(socket)
     }
 }
 
 #[cfg(unix)]
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
+        // Another process may have taken its place.
+        let there = std::fs::symlink_metadata(&self.path).ok().map(File::from);
+        if there.is_some() && there == self.file {
+            let _ = std::fs::remove_file(&self.path);
+        }
     }
 }

@@ -82,7 +82,12 @@ impl LimitClients {
     /// set.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
-        let Limits { handshakes, messages, max_clients, .. } = *self.0;
+        let Limits {
+            handshakes,
+            messages,
+            max_clients,
+            ..
+        } = *self.0;
         Self::of(Some(connections), handshakes, messages, max_clients)
     }
 
@@ -90,7 +95,12 @@ impl LimitClients {
     /// not count.
     #[must_use]
     pub fn handshakes_per_second(self, handshakes: u32) -> Self {
-        let Limits { connections, messages, max_clients, .. } = *self.0;
+        let Limits {
+            connections,
+            messages,
+            max_clients,
+            ..
+        } = *self.0;
         Self::of(connections, Some(handshakes), messages, max_clients)
     }
 
@@ -98,7 +108,12 @@ impl LimitClients {
     /// if not set. Refused ones do not count.
     #[must_use]
     pub fn messages_per_second(self, messages: u32) -> Self {
-        let Limits { connections, handshakes, max_clients, .. } = *self.0;
+        let Limits {
+            connections,
+            handshakes,
+            max_clients,
+            ..
+        } = *self.0;
         Self::of(connections, handshakes, Some(messages), max_clients)
     }
 
@@ -107,7 +122,12 @@ impl LimitClients {
     /// back. The connections at once are counted for clients that have some.
     #[must_use]
     pub fn max_clients(self, clients: usize) -> Self {
-        let Limits { connections, handshakes, messages, .. } = *self.0;
+        let Limits {
+            connections,
+            handshakes,
+            messages,
+            ..
+        } = *self.0;
         Self::of(connections, handshakes, messages, clients)
     }
 
@@ -132,7 +152,13 @@ impl LimitClients {
     }
 
     pub(super) fn check(&self) -> Result<(), String> {
-        let Limits { connections, handshakes, messages, max_clients, .. } = *self.0;
+        let Limits {
+            connections,
+            handshakes,
+            messages,
+            max_clients,
+            ..
+        } = *self.0;
         let zeros = [
             ("connections", connections == Some(0)),
             ("handshakes_per_second", handshakes == Some(0)),
@@ -156,7 +182,12 @@ impl Limits {
             None => None,
             Some(most) => match self.open.enter(client, most) {
                 Some(place) => Some(place),
-                None => return Err((Duration::from_secs(1), "too many connections of this client")),
+                None => {
+                    return Err((
+                        Duration::from_secs(1),
+                        "too many connections of this client",
+                    ));
+                }
             },
         };
         if let Some(rate) = &self.handshake_rate {
@@ -230,7 +261,12 @@ where
 fn refusal(wait: Duration, why: &'static str) -> Response {
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
     let after = HeaderValue::from(seconds.max(1));
-    (StatusCode::TOO_MANY_REQUESTS, [(header::RETRY_AFTER, after)], why).into_response()
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        [(header::RETRY_AFTER, after)],
+        why,
+    )
+        .into_response()
 }
 
 impl fmt::Debug for LimitClients {
