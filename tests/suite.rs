@@ -20,6 +20,7 @@ mod suite {
     mod intercept;
     mod keep_alive;
     mod listeners;
+    mod proxied;
     mod registry;
     mod replies;
     mod routing;

@@ -39,6 +39,7 @@ mod r40_passwords;
 mod r41_hosts;
 mod r42_keys;
 mod r45_silent_streams;
+mod r46_limits_by_client;
 mod r47_handshake_headers;
 mod r47_paths;
 mod r47_tokens;

@@ -211,7 +211,10 @@ pub use crate::{
     parser::{Envelope, JsonKey, Parser, Raw},
     reply::{IntoReply, Replies, Reply},
     request::{Key, Request, RequestId},
-    server::{Admin, OpenListener, ServeError, Server, ServerConfig, ServerHandle, readiness},
+    server::{
+        Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
+        readiness,
+    },
 };
 
 /// What most gateways need: `use wasabi::prelude::*;`.

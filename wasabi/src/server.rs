@@ -15,6 +15,7 @@ mod models;
 mod patient;
 #[cfg(all(feature = "profiling", unix))]
 mod profile;
+mod proxied;
 mod runtime;
 #[cfg(feature = "tls")]
 mod tls;
@@ -32,7 +33,10 @@ use self::{
     listener::Listener,
 };
 pub use self::{
-    admin::Admin, config::ServerConfig, drain::ServerHandle, listener::OpenListener,
+    admin::Admin,
+    config::{ProxiedListener, ServerConfig},
+    drain::ServerHandle,
+    listener::OpenListener,
     runtime::readiness,
 };
 #[cfg(feature = "tls")]
@@ -44,7 +48,12 @@ pub(crate) use self::{
     listener::{OverTls, UnixPeer},
     runtime::{Runtime, SocketPermit},
 };
-use crate::{Gateway, GatewayError, connection::driver::FOREVER, per_client::PerClient};
+use crate::{
+    Gateway, GatewayError,
+    connection::driver::FOREVER,
+    middleware::http::{ClientIp, ClientIpLayer},
+    per_client::PerClient,
+};
 
 /// Listens on an address, serves a gateway, and drains when it is told to stop.
 ///
@@ -72,6 +81,16 @@ use crate::{Gateway, GatewayError, connection::driver::FOREVER, per_client::PerC
 /// NUL within a segment (`%2F`, `%5C`, `%00`), or with a `%` that stands before something else than two digits is
 /// answered 400, because proxies and mounted services read it in different ways. A slash or a dot at the end is a part of
 /// the path.
+///
+/// # In production
+///
+/// What is right depends on the machine and its clients, so these are off: [`max_sockets`](Self::max_sockets), below what
+/// the process may have open (`ulimit -n`); [`max_sockets_per_client`](Self::max_sockets_per_client) where clients come
+/// directly; `max_connections` of a channel, 5 to 20 KiB each; and
+/// `LimitClients` (HTTP middleware) for what one client may do, behind proxies after
+/// [`ClientIp`](crate::middleware::http::ClientIp). A start for a public channel: 50 connections of a client, 10
+/// handshakes and 200 messages a second. Networks of many people behind one address need more.
+/// [`hosts`](crate::Channel::hosts) lists the names that browsers may use.
 ///
 /// # Stopping
 ///
@@ -119,6 +138,7 @@ pub struct Server {
 enum Source {
     Address(String),
     Plain(String),
+    Proxied(String, ClientIpLayer),
     Listener(OpenListener),
 }
 
@@ -129,9 +149,16 @@ const ADMIN_SOCKETS: usize = 64;
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
 
 impl Source {
+    fn proxied<N: AsRef<str>>(
+        address: impl ToString,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Self {
+        Self::Proxied(address.to_string(), ClientIp::trusting(networks))
+    }
+
     async fn listen(self, unix_mode: Option<u32>) -> Result<Listener, ServeError> {
         let (address, listener) = match self {
-            Self::Address(address) | Self::Plain(address) => {
+            Self::Address(address) | Self::Plain(address) | Self::Proxied(address, _) => {
                 let listener = Listener::bind(&address, unix_mode).await;
                 (address, listener)
             }
@@ -174,6 +201,15 @@ impl Server {
     /// [`unix_mode`](Self::unix_mode).
     pub fn bind(address: impl ToString) -> Self {
         Self::new(Source::Address(address.to_string()))
+    }
+
+    /// A server that will listen on `address` for proxies in these networks: see
+    /// [`also_bind_proxied`](Self::also_bind_proxied).
+    pub fn bind_proxied<N: AsRef<str>>(
+        address: impl ToString,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Self {
+        Self::new(Source::proxied(address, networks))
     }
 
     /// A server on a listener that is open already: one of the standard library or of tokio, for TCP or for a Unix
@@ -228,6 +264,24 @@ impl Server {
     /// Listens on this address as well, without TLS even if the others have it.
     pub fn also_bind_plain(mut self, address: impl ToString) -> Self {
         self.sources.push(Source::Plain(address.to_string()));
+        self
+    }
+
+    /// Listens on this address as well, for proxies in these networks that begin every connection with a header of the
+    /// PROXY protocol, version 1 or 2. The address that it tells is the peer's, for
+    /// [`Connection::remote_addr`](crate::Connection::remote_addr) and
+    /// [`ClientIp`](crate::middleware::http::ClientIp). It comes before TLS, and in the
+    /// [`header_timeout`](Self::header_timeout).
+    ///
+    /// Networks are written as for `ClientIp::trusting`. Who else connects here, and who begins with something else, is
+    /// cut off: nobody can claim an address by coming to the other listeners. Where the proxy speaks for itself, as
+    /// when it probes, the peer is the proxy.
+    pub fn also_bind_proxied<N: AsRef<str>>(
+        mut self,
+        address: impl ToString,
+        networks: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.sources.push(Source::proxied(address, networks));
         self
     }
 
@@ -341,7 +395,7 @@ impl Server {
     ///
     /// It is for servers that clients reach directly: the client is the peer of the socket, and all that come through a
     /// proxy are one. Sockets count before they have asked for anything; what they ask for is limited by
-    /// [`LimitClients`](crate::middleware::http::LimitClients), which knows clients behind proxies. Those who share an
+    /// `LimitClients`, HTTP middleware, which knows clients behind proxies. Those who share an
     /// address, as in an office or on a mobile network, share the number. Zero is a mistake.
     pub fn max_sockets_per_client(mut self, sockets: usize) -> Self {
         self.max_sockets_per_client = Some(sockets);
@@ -403,6 +457,7 @@ impl Server {
             per_client: self
                 .max_sockets_per_client
                 .map(|most| (most, PerClient::default())),
+            proxies: None,
             crowd: None,
             header_timeout: self.header_timeout,
             keep_alive_timeout: self.keep_alive_timeout,
@@ -416,8 +471,13 @@ impl Server {
         let mut accepting = JoinSet::new();
         let mut listening = Vec::new();
         for source in self.sources {
-            #[cfg_attr(not(feature = "tls"), expect(unused_mut))]
             let mut acceptor = acceptor.clone();
+            if let Source::Proxied(_, proxies) = &source {
+                proxies
+                    .check()
+                    .map_err(|mistake| ServeError::Gateway(vec![GatewayError::Setting(mistake)]))?;
+                acceptor.proxies = Some(proxies.clone());
+            }
             #[cfg(feature = "tls")]
             if matches!(source, Source::Plain(_)) {
                 acceptor.tls = None;

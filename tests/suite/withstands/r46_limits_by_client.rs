@@ -136,7 +136,9 @@ async fn sockets_that_ask_for_nothing_are_bounded_by_client() {
         let socket = TcpSocket::new_v4().expect("a socket");
         let local = SocketAddr::from((address, 0));
         socket.bind(local).expect("an address of this machine");
-        soon(socket.connect(server.addr)).await.expect("TCP connection")
+        soon(socket.connect(server.addr))
+            .await
+            .expect("TCP connection")
     };
     let mut held = Vec::new();
     for _ in 0..3 {
@@ -156,7 +158,9 @@ async fn sockets_that_ask_for_nothing_are_bounded_by_client() {
         loop {
             let mut stream = from([127, 0, 0, 2]).await;
             let mut head = [0; 12];
-            let asked = stream.write_all(b"GET /none HTTP/1.1\r\nhost: test\r\n\r\n").await;
+            let asked = stream
+                .write_all(b"GET /none HTTP/1.1\r\nhost: test\r\n\r\n")
+                .await;
             if asked.is_ok() && stream.read_exact(&mut head).await.is_ok() {
                 return head;
             }
@@ -175,7 +179,9 @@ fn limits_that_limit_nothing_or_everything_are_mistakes() {
         LimitClients::new().messages_per_second(zero as u32),
         LimitClients::new().connections(1).max_clients(zero),
     ] {
-        let gateway = gateway!(channel("/", http = [limits.clone()], async |text: Text| text));
+        let gateway = gateway!(channel("/", http = [limits.clone()], async |text: Text| {
+            text
+        }));
         assert!(gateway.check().is_err(), "{limits:?}");
     }
 }

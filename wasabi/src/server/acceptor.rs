@@ -24,7 +24,7 @@ use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     sync::Semaphore,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -46,7 +46,7 @@ use super::{
 use crate::{
     gateway::path,
     log::limited,
-    middleware::http::subscriber,
+    middleware::http::{ClientIpLayer, subscriber},
     per_client::{PerClient, Place},
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Acceptor {
     pub(super) permits: Arc<Semaphore>,
     /// How many sockets each client may have, and how many it has.
     pub(super) per_client: Option<(usize, PerClient<IpAddr>)>,
+    /// The proxies that begin with a header of the PROXY protocol, where they do.
+    pub(super) proxies: Option<ClientIpLayer>,
     /// Where new sockets do not wait for old ones.
     pub(super) crowd: Option<Crowd>,
     pub(super) header_timeout: Duration,
@@ -96,7 +98,7 @@ impl Acceptor {
             }
             match accepted {
                 Ok(accepted) => {
-                    let Some(of_client) = acceptor.place_of(&accepted) else {
+                    let Some(of_client) = acceptor.place_of(accepted.addr(), false) else {
                         continue; // closed, by being dropped
                     };
                     match Arc::clone(&acceptor.permits).acquire_owned().await {
@@ -118,10 +120,13 @@ impl Acceptor {
     }
 
     /// A place among the sockets of its client, where these are counted; `None` if it has too many.
-    fn place_of(&self, accepted: &Accepted) -> Option<Option<Place<IpAddr>>> {
-        let (Some((most, sockets)), Some(addr)) = (&self.per_client, accepted.addr()) else {
+    fn place_of(&self, addr: Option<SocketAddr>, is_told: bool) -> Option<Option<Place<IpAddr>>> {
+        let (Some((most, sockets)), Some(addr)) = (&self.per_client, addr) else {
             return Some(None);
         };
+        if self.proxies.is_some() != is_told {
+            return Some(None); // who it is will be told
+        }
         let place = sockets.enter(subscriber(addr.ip().to_canonical()), *most);
         if place.is_none() {
             tracing::debug!(?addr, "too many sockets of this client");
@@ -148,11 +153,30 @@ impl Acceptor {
 
     async fn serve_accepted(
         &self,
-        accepted: Accepted,
-        addr: Option<SocketAddr>,
-        permit: SocketPermit,
+        mut accepted: Accepted,
+        mut addr: Option<SocketAddr>,
+        mut permit: SocketPermit,
         worker: Option<Worker>,
     ) {
+        if let Some(proxies) = &self.proxies {
+            if !proxies.trusts(addr) {
+                tracing::debug!(?addr, "not a proxy that is trusted");
+                return;
+            }
+            let told = tokio::select! {
+                told = timeout(self.header_timeout, accepted.told()) => told,
+                () = self.control.wait_for(Phase::Closing) => return,
+            };
+            match told {
+                Ok(Ok(client)) => addr = client.or(addr),
+                Ok(Err(error)) => return tracing::debug!(?addr, %error, "no header of a proxy"),
+                Err(_) => return tracing::debug!(?addr, "no header of a proxy in time"),
+            }
+            let Some(of_client) = self.place_of(addr, true) else {
+                return;
+            };
+            permit = permit.of_client(of_client);
+        }
         let transport = tokio::select! {
             transport = self.establish(accepted) => transport,
             () = self.control.wait_for(Phase::Closing) => return,

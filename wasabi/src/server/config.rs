@@ -38,6 +38,10 @@ pub struct ServerConfig {
     /// Where to listen without TLS: see [`Server::also_bind_plain`](crate::Server::also_bind_plain).
     #[serde(default)]
     pub listen_plain: Vec<String>,
+    /// Where to listen for proxies that speak the PROXY protocol: see
+    /// [`Server::also_bind_proxied`](crate::Server::also_bind_proxied).
+    #[serde(default)]
+    pub listen_proxied: Vec<ProxiedListener>,
     /// The permissions of Unix sockets in octal digits, such as `"660"`: see
     /// [`Server::unix_mode`](crate::Server::unix_mode).
     #[serde(default, deserialize_with = "mode")]
@@ -86,6 +90,17 @@ pub struct ServerConfig {
     /// See [`Server::signals`](crate::Server::signals).
     #[serde(default)]
     pub signals: Option<bool>,
+}
+
+/// An address, and who may begin there with a header of the PROXY protocol.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct ProxiedListener {
+    /// Where to listen: see [`Server::bind`](crate::Server::bind).
+    pub address: String,
+    /// The networks of the proxies, such as `10.0.0.0/8`.
+    pub proxies: Vec<String>,
 }
 
 /// The files of a certificate.
@@ -137,6 +152,9 @@ impl ServerConfig {
             .listen_plain
             .iter()
             .fold(server, Server::also_bind_plain);
+        for ProxiedListener { address, proxies } in &self.listen_proxied {
+            server = server.also_bind_proxied(address, proxies);
+        }
         if let Some(mode) = self.unix_mode {
             server = server.unix_mode(mode);
         }
@@ -281,6 +299,7 @@ mod tests {
         let config = serde_json::json!({
             "listen": ["a", "b"],
             "listen_plain": ["c"],
+            "listen_proxied": [{"address": "x", "proxies": ["10.0.0.0/8"]}],
             "unix_mode": "0660",
             "admin": "d",
             "admin_hosts": ["e", "f g"],
@@ -302,7 +321,7 @@ mod tests {
             ..config
         };
         let server = config.server().expect("a server");
-        assert_eq!(server.sources.len(), 3);
+        assert_eq!(server.sources.len(), 4);
         assert_eq!(server.unix_mode, Some(0o660));
         let mistakes = server.admin.expect("an admin listener").check();
         assert_eq!(mistakes.expect_err("one").len(), 1);

@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
-use super::transport::Transport;
+use super::{proxied, transport::Transport};
 
 /// A listening socket.
 #[derive(Debug)]
@@ -164,6 +164,15 @@ impl fmt::Display for Listener {
 }
 
 impl Accepted {
+    /// What its proxy says of the client before anything else.
+    pub(super) async fn told(&mut self) -> io::Result<Option<SocketAddr>> {
+        match self {
+            Self::Tcp(stream, _) => proxied::client(stream).await,
+            #[cfg(unix)]
+            Self::Unix(stream) => proxied::client(stream).await,
+        }
+    }
+
     pub(super) fn addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(_, addr) => Some(*addr),

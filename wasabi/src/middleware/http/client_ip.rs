@@ -184,7 +184,15 @@ impl ClientIpLayer {
         self
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    /// Whether what a peer with this address says is believed; `None` is one of a Unix socket.
+    pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
+        self.0.trusts(match peer {
+            Some(addr) => Peer::Ip(addr.ip().to_canonical()),
+            None => Peer::Unix,
+        })
+    }
+
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self.0.mistakes.as_slice() {
             [] => Ok(()),
             mistakes => Err(mistakes.join("; ")),
