@@ -14,6 +14,7 @@ mod models;
 pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;
+pub(crate) mod work;
 
 use std::{
     any::Any,

@@ -206,6 +206,7 @@ impl TryFrom<Bytes> for Text {
     type Error = std::str::Utf8Error;
 
     /// Checks the bytes once; fails on the first that is not UTF-8.
+    #[inline]
     fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
         Utf8Bytes::try_from(bytes).map(Self)
     }

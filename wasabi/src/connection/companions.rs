@@ -10,6 +10,7 @@ use super::{
     Connection,
     attached::Companion,
     in_flight::{InFlight, Tag},
+    work,
 };
 use crate::log::limited;
 
@@ -62,6 +63,7 @@ impl Companions {
         if self.0.tag_mut(index).is_none() {
             return; // woken after its end
         }
+        work::spend(work::EACH);
         let mut polled = Poll::Pending;
         if !self.0.poll(index, &mut polled) {
             limited!(ERROR, "a companion of a connection panicked");
@@ -78,6 +80,7 @@ impl Companions {
         }
         let all = poll_fn(|cx| {
             self.register(cx.waker());
+            work::begin();
             self.poll(connection, cx);
             if self.0.is_empty() {
                 Poll::Ready(())

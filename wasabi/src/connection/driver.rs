@@ -12,9 +12,10 @@ mod writing;
 
 use std::{
     collections::VecDeque,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -29,6 +30,7 @@ use super::{
     companions::Companions,
     in_flight::{InFlight, Tag},
     socket::{Failure, HangUp, Limits, Socket},
+    work,
 };
 use crate::{
     Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, parser::Parsed,
@@ -65,9 +67,6 @@ impl Settings {
 /// Longer times would not fit into an `Instant`.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Messages that one wake-up may read before other connections have their turn.
-const BUDGET: usize = 128;
-
 pub(crate) struct Driver<'a, T, F, P, C> {
     socket: Socket<T>,
     connection: &'a Connection,
@@ -80,6 +79,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     /// Slots whose requests go on when the client takes more, in the order in which they came to that.
     held: VecDeque<usize>,
     held_bytes: usize,
+    /// The slot of a reply of many messages of which the first ones are written. Nothing comes between them.
+    unfinished: Option<usize>,
     /// Read, but there was no free slot.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
@@ -95,6 +96,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     blocked: Option<Blocked>,
     clock: Clock,
     timer: Option<Pin<Box<Sleep>>>,
+    /// There was more to do when the last turn was over.
+    goes_on: bool,
     /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
     /// would destroy the close frame.
     lingers: bool,
@@ -201,6 +204,7 @@ where
             companions: Companions::new(),
             held: VecDeque::new(),
             held_bytes: 0,
+            unfinished: None,
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
@@ -221,6 +225,7 @@ where
                 streams: None,
             },
             timer: None,
+            goes_on: false,
             lingers: false,
             is_unsent: false,
             is_unread: false,
@@ -242,6 +247,11 @@ where
 
     /// Runs the connection until it ends.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
+        if mem::take(&mut self.goes_on) {
+            // What it did itself may have woken it, before the others had their turn.
+            work::come_back(cx.waker());
+            return Poll::Pending;
+        }
         self.socket.register(cx.waker());
         self.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
@@ -249,11 +259,7 @@ where
         loop {
             let turn = self.turn(cx);
             match turn {
-                Ok(Turn::Yield) => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Ok(Turn::Wait) => {}
+                Ok(Turn::Yield | Turn::Wait) => {}
                 Ok(Turn::End) => return Poll::Ready(self.ended()),
                 Err(failure) => {
                     if self.failed(failure).is_ready() {
@@ -262,7 +268,14 @@ where
                     continue;
                 }
             }
-            ready!(self.poll_timer(cx));
+            // What is due is due also for a client that never stops.
+            if self.poll_timer(cx).is_pending() {
+                if let Ok(Turn::Yield) = turn {
+                    self.goes_on = true;
+                    work::come_back(cx.waker());
+                }
+                return Poll::Pending;
+            }
             if self.expired().is_ready() {
                 return Poll::Ready(self.ended());
             }
@@ -279,7 +292,7 @@ where
     /// Goes on until there is nothing to do but wait.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let _keeps = request::KeepsHandle::begin();
-        let mut budget = BUDGET;
+        work::begin();
         let received = self.socket.received();
         loop {
             if self.socket.is_blocked() {
@@ -296,8 +309,14 @@ where
                     Poll::Pending => Ok(Turn::Wait),
                 };
             }
+            if self.unfinished.is_some() && !self.finish_many()? {
+                let _ = self.flush()?;
+                return Ok(Turn::Yield);
+            }
             let mut progress = self.poll_woken()?;
-            if !self.socket.is_blocked() {
+            if self.unfinished.is_some() {
+                // Nothing comes between its messages, and the turn is over.
+            } else if !self.socket.is_blocked() {
                 progress |= self.send_held()?;
                 let sent = self.send_queued()?;
                 progress |= sent;
@@ -305,23 +324,17 @@ where
                 if !sent && let Turn::End = self.check_close()? {
                     return Ok(Turn::End);
                 }
-                let count = self.read_some(cx, budget)?;
-                progress |= count > 0;
-                budget -= count.saturating_sub(1);
+                progress |= self.read_some(cx)?;
             } else if self.connection.outbox().wants_stop() {
                 self.close = self.connection.outbox().requested_close();
                 return Ok(Turn::End);
             }
-            if progress {
-                budget -= 1;
-                if budget > 0 {
-                    continue;
-                }
+            if progress && !work::is_over() {
+                continue;
             }
             // The others gather what they do for one wake-up of the connection, and come last.
             if self.companions.poll(self.connection, cx) {
-                budget = budget.saturating_sub(1);
-                if budget > 0 {
+                if !work::is_over() {
                     continue;
                 }
                 progress = true;

@@ -139,6 +139,15 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         self.ready.as_ref().map_or(0, |ready| ready.take(word))
     }
 
+    /// Has slots of one word looked at in the next turn. Their task knows that there is more to do, and is not woken.
+    pub(crate) fn put_back(&self, word: usize, slots: u64) {
+        if slots != 0
+            && let Some(ready) = &self.ready
+        {
+            ready.bits[word].fetch_or(slots, Ordering::AcqRel);
+        }
+    }
+
     /// Drops everything that is in flight.
     pub(crate) fn clear(&mut self) {
         for index in 0..self.slots.len() {

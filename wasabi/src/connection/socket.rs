@@ -27,6 +27,7 @@ use self::{
     reader::{Event, Reader},
     writer::Writer,
 };
+use super::work;
 use crate::{Close, CloseCode, Message};
 
 /// A stream that may know of its peer's end before it is read to it.
@@ -78,6 +79,8 @@ pub(crate) enum Incoming {
     Message(Message),
     Ping,
     Pong,
+    /// Some of what is no message yet.
+    Part,
     Close(Close),
 }
 
@@ -161,7 +164,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.received
     }
 
-    /// Reads the next message. Pings and closes are answered along the way.
+    /// Reads the next message, or a part of one. Pings and closes are answered along the way.
     #[inline(always)]
     pub(crate) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
         loop {
@@ -182,9 +185,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             if input.is_empty() {
                 self.input = None;
             }
-            if let Some(event) = event {
-                return Poll::Ready(self.incoming(event));
-            }
+            work::spend(used + 2 * work::EACH);
+            return Poll::Ready(match event {
+                Some(event) => self.incoming(event),
+                None => Ok(Incoming::Part),
+            });
         }
     }
 
@@ -245,6 +250,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Adds a message to what is to be sent. It is taken in any case; see [`is_blocked`](Self::is_blocked).
+    #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Result<(), Failure> {
         if self.state != State::Open {
             return Err(Failure::Closed);

@@ -20,7 +20,10 @@ use super::{
 use crate::{
     Close, CloseCode, Connection, Error, Message, Reply, Result, TrySendError,
     backend::backoff::Backoff,
-    connection::socket::{Failure, Incoming, Socket},
+    connection::{
+        socket::{Failure, Incoming, Socket},
+        work,
+    },
     parser::IdAt,
 };
 
@@ -234,6 +237,7 @@ impl Link {
         let mut must_start = false;
         match &mut state.phase {
             Phase::Open(socket) if state.queue.is_empty() && !socket.is_blocked() => {
+                work::spend(message.len());
                 let written = socket.write(&message);
                 state.wake_companion();
                 if let Some(id) = id {
@@ -337,7 +341,7 @@ impl Link {
     pub(super) fn poll_write(&self, cx: &Context<'_>) -> Result<Blocked, Failure> {
         let mut state = self.lock();
         state.register(cx);
-        state.write()
+        state.write(cx)
     }
 
     /// Sends what waits, and delivers what has come to the client.
@@ -345,9 +349,9 @@ impl Link {
         let mut state = self.lock();
         state.register(cx);
         let mut event = Poll::Pending;
-        let blocked = state.write().and_then(|_| {
-            event = state.read(client, self.config.correlate.as_ref())?;
-            state.write() // pongs, and what there is room for now
+        let blocked = state.write(cx).and_then(|_| {
+            event = state.read(cx, client, self.config.correlate.as_ref())?;
+            state.write(cx) // pongs, and what there is room for now
         });
         match blocked {
             Ok(blocked) => (event, blocked),
@@ -412,10 +416,11 @@ impl State {
     }
 
     /// Writes the queue and flushes, as far as the upstream takes it.
-    fn write(&mut self) -> Result<Blocked, Failure> {
+    fn write(&mut self, cx: &Context<'_>) -> Result<Blocked, Failure> {
         let Phase::Open(socket) = &mut self.phase else {
             return Ok(Blocked::No);
         };
+        let mut has_written = false;
         loop {
             if let Poll::Ready(result) = socket.poll_flush() {
                 result?;
@@ -425,11 +430,17 @@ impl State {
             if self.queue.is_empty() {
                 return Ok(Blocked::No);
             }
-            while !socket.is_blocked() {
+            if mem::replace(&mut has_written, true) && work::is_over() {
+                work::come_back(cx.waker());
+                return Ok(Blocked::No);
+            }
+            let mut first = true;
+            while !socket.is_blocked() && (mem::take(&mut first) || !work::is_over()) {
                 let Some(place) = self.queue.pop_front() else {
                     break;
                 };
                 place.request.wake();
+                work::spend(place.message.len() + work::EACH);
                 // First: when it cannot be written, a part of it may have been.
                 if let Some(id) = &place.id {
                     self.exchanges.sent(id);
@@ -442,6 +453,7 @@ impl State {
     /// Passes messages to the client as long as it takes them.
     fn read(
         &mut self,
+        cx: &Context<'_>,
         client: &Connection,
         correlate: Option<&IdAt>,
     ) -> Result<Poll<Event>, Failure> {
@@ -469,20 +481,20 @@ impl State {
                         None => Some(message),
                     };
                     // An interceptor sees it once, also when it waits.
-                    let Some(outgoing) = unsolicited.and_then(|message| client.outgoing(message))
-                    else {
-                        continue;
-                    };
-                    match client.outbox().try_send(outgoing) {
-                        // A client that is being closed gets nothing more.
-                        Ok(()) | Err(TrySendError::Closed(_)) => {}
-                        Err(TrySendError::Full(message)) => {
-                            return Ok(Poll::Ready(Event::Full(message)));
-                        }
+                    let outgoing = unsolicited.and_then(|message| client.outgoing(message));
+                    // A client that is being closed gets nothing more.
+                    if let Some(outgoing) = outgoing
+                        && let Err(TrySendError::Full(message)) = client.outbox().try_send(outgoing)
+                    {
+                        return Ok(Poll::Ready(Event::Full(message)));
                     }
                 }
                 Incoming::Close(close) => return Ok(Poll::Ready(Event::Closed(close))),
-                Incoming::Ping | Incoming::Pong => {}
+                Incoming::Ping | Incoming::Pong | Incoming::Part => {}
+            }
+            if work::is_over() {
+                work::come_back(cx.waker());
+                return Ok(Poll::Pending);
             }
         }
     }

@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     Close, CloseCode, Connection, Error, Fault,
-    connection::socket::{Failure, Socket},
+    connection::{
+        socket::{Failure, Socket},
+        work,
+    },
     error::is_about_the_upstream,
     log::limited,
 };
@@ -272,6 +275,10 @@ async fn finish(mut socket: Socket<Io>) {
         }
         loop {
             match socket.poll_read() {
+                Poll::Ready(Ok(_)) if work::is_over() => {
+                    work::come_back(cx.waker());
+                    return Poll::Pending;
+                }
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

@@ -13,13 +13,14 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{BUDGET, Driver, InSlot, discard, reading::READ_AHEAD, requests::panicked};
+use super::{Driver, InSlot, discard, reading::READ_AHEAD, requests::panicked};
 use crate::{
     Close, Connection, Message, Reply, Request, Result,
     connection::{
         companions::Companions,
         in_flight::InFlight,
         socket::{HangUp, Incoming, Socket},
+        work,
     },
     error_format,
     parser::Parsed,
@@ -147,7 +148,8 @@ where
         if let Some(socket) = &mut self.unread {
             socket.register(cx.waker());
         }
-        for _ in 0..BUDGET {
+        work::begin();
+        loop {
             let mut progress = self.poll_woken();
             progress |= self.start_next(cx);
             progress |= self.read();
@@ -158,9 +160,11 @@ where
             if !progress {
                 return self.poll_end(cx);
             }
+            if work::is_over() {
+                work::come_back(cx.waker());
+                return self.poll_end(cx);
+            }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Waits for the end of the time, or of the server.
@@ -177,9 +181,10 @@ where
         );
         self.in_flight.clear();
         // How it ended may stand behind messages that are too late now.
+        work::begin();
         while self.unread.is_some() {
             self.ahead.clear();
-            if !self.read() {
+            if !self.read() || work::is_over() {
                 self.unread = None;
             }
         }
@@ -195,7 +200,12 @@ where
             while woken != 0 {
                 let bit = woken.trailing_zeros();
                 woken &= woken - 1;
+                work::spend(work::EACH);
                 self.run(word * 64 + bit as usize);
+                if work::is_over() {
+                    self.in_flight.put_back(word, woken);
+                    return true;
+                }
             }
         }
         progress
@@ -226,6 +236,7 @@ where
         let Some(message) = self.ahead.pop_front() else {
             return false;
         };
+        work::spend(message.len() + work::EACH);
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
         let begun = catch_unwind(AssertUnwindSafe(|| {
@@ -262,7 +273,7 @@ where
         match socket.poll_read() {
             Poll::Pending => return false,
             Poll::Ready(Ok(Incoming::Message(message))) => self.ahead.push_back(message),
-            Poll::Ready(Ok(Incoming::Ping | Incoming::Pong)) => {}
+            Poll::Ready(Ok(Incoming::Ping | Incoming::Pong | Incoming::Part)) => {}
             Poll::Ready(Ok(Incoming::Close(close))) => {
                 self.close = close;
                 self.unread = None;

@@ -10,7 +10,10 @@ use tokio::{
 use super::{Driver, Phase};
 use crate::{
     Close, CloseCode, Message, Reply, Request, Result,
-    connection::socket::{Failure, HangUp, Incoming},
+    connection::{
+        socket::{Failure, HangUp, Incoming},
+        work,
+    },
     parser::Parsed,
 };
 
@@ -39,15 +42,16 @@ where
         matches!(self.phase, Phase::Opening { .. })
     }
 
-    /// Reads messages for as long as nothing else can have come up; returns how many.
-    pub(super) fn read_some(&mut self, cx: &Context<'_>, budget: usize) -> Result<usize, Failure> {
-        for count in 0..budget.min(READ_AT_ONCE) {
-            let goes_on = count == 0 || self.phase == Phase::Open && !self.socket.is_blocked();
+    /// Reads messages for as long as nothing else can have come up; whether there were any.
+    pub(super) fn read_some(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+        for count in 0..READ_AT_ONCE {
+            let goes_on = count == 0
+                || self.phase == Phase::Open && !self.socket.is_blocked() && !work::is_over();
             if !goes_on || !self.read(cx)? {
-                return Ok(count);
+                return Ok(count > 0);
             }
         }
-        Ok(budget.min(READ_AT_ONCE))
+        Ok(true)
     }
 
     /// Reads one message, or takes one that was read before. `false` when there is none for now.
@@ -59,6 +63,7 @@ where
             && let Some(message) = self.ahead.pop_front()
         {
             self.ahead_bytes -= message.len();
+            work::spend(message.len() + work::EACH);
             self.start(message, cx)?;
             return Ok(true);
         }
@@ -70,6 +75,7 @@ where
             Poll::Ready(incoming) => match incoming? {
                 Incoming::Message(message) => self.receive(message, cx)?,
                 Incoming::Ping | Incoming::Pong => self.count_control_frame()?,
+                Incoming::Part => {}
                 Incoming::Close(close) => {
                     self.leave();
                     self.connection.outbox().shut();

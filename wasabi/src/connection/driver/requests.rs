@@ -3,6 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
+    vec,
 };
 
 use tokio::{
@@ -10,10 +11,13 @@ use tokio::{
     time::Instant,
 };
 
-use super::{BUDGET, Driver, discard};
+use super::{Driver, discard};
 use crate::{
     Error, Message, Reply, Request, Result,
-    connection::socket::{Failure, HangUp},
+    connection::{
+        socket::{Failure, HangUp},
+        work,
+    },
     error_format,
     parser::Parsed,
     reply::{Body, ReplyStream},
@@ -36,7 +40,12 @@ where
                 let bit = woken.trailing_zeros();
                 woken &= woken - 1;
                 progress = true;
+                work::spend(work::EACH);
                 self.step(word * 64 + bit as usize)?;
+                if work::is_over() {
+                    self.in_flight.put_back(word, woken);
+                    return Ok(true);
+                }
             }
         }
         Ok(progress)
@@ -45,7 +54,10 @@ where
     /// Goes on with the replies that had to wait.
     pub(super) fn send_held(&mut self) -> Result<bool, Failure> {
         let count = self.held.len();
-        for _ in 0..count {
+        for done in 0..count {
+            if done > 0 && work::is_over() {
+                break;
+            }
             let Some(index) = self.held.pop_front() else {
                 break;
             };
@@ -172,7 +184,8 @@ where
     pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
         match body {
             Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
-            Body::None | Body::One(_) | Body::Many(_) if self.has_room() => {
+            Body::Many(messages) if self.has_room() => self.step_many(index, messages),
+            Body::None | Body::One(_) if self.has_room() => {
                 self.in_flight.release(index);
                 self.write_body(body)
             }
@@ -197,6 +210,35 @@ where
         self.reply(index, reply.into_body())
     }
 
+    /// Goes on with the reply of many messages that has been begun; whether that is all of it.
+    #[cold]
+    pub(super) fn finish_many(&mut self) -> Result<bool, Failure> {
+        if let Some(index) = self.unfinished.take() {
+            self.step(index)?;
+        }
+        Ok(self.unfinished.is_none())
+    }
+
+    /// Sends as many messages of a reply as fit into a turn.
+    fn step_many(
+        &mut self,
+        index: usize,
+        mut messages: vec::IntoIter<Message>,
+    ) -> Result<(), Failure> {
+        while let Some(message) = messages.next() {
+            self.write(&message)?;
+            if !messages.as_slice().is_empty() && work::is_over() {
+                if let Some(slot) = self.in_flight.tag_mut(index) {
+                    slot.reply = Some(Body::Many(messages));
+                    self.unfinished = Some(index);
+                }
+                return Ok(());
+            }
+        }
+        self.in_flight.release(index);
+        Ok(())
+    }
+
     /// Sends what a streaming reply has ready, as long as the client takes it.
     pub(super) fn step_stream(
         &mut self,
@@ -205,7 +247,7 @@ where
     ) -> Result<(), Failure> {
         let waker = self.in_flight.waker(index).clone();
         let mut is_silent = true;
-        for _ in 0..BUDGET {
+        loop {
             if self.socket.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
             }
@@ -221,6 +263,13 @@ where
                 Ok(Poll::Ready(Some(Ok(message)))) => {
                     is_silent = false;
                     self.write(&message)?;
+                    if work::is_over() {
+                        // There may be more: the slot has its turn again.
+                        self.keep(index, stream);
+                        self.listen(index, false);
+                        self.in_flight.put_back(index / 64, 1 << (index % 64));
+                        return Ok(());
+                    }
                 }
                 Ok(Poll::Ready(Some(Err(error)))) => {
                     discard(stream);
@@ -237,11 +286,6 @@ where
                 }
             }
         }
-        // There may be more: the slot has its turn again.
-        self.keep(index, stream);
-        self.listen(index, false);
-        waker.wake();
-        Ok(())
     }
 
     pub(super) fn keep(&mut self, index: usize, stream: ReplyStream) {
@@ -335,6 +379,7 @@ where
         self.in_flight.clear();
         self.held.clear();
         self.held_bytes = 0;
+        self.unfinished = None;
         self.ahead.clear();
         self.ahead_bytes = 0;
     }

@@ -13,6 +13,7 @@ use crate::{
     connection::{
         outbox::Requested,
         socket::{Failure, HangUp},
+        work,
     },
     parser::Parsed,
     reply::Body,
@@ -48,7 +49,9 @@ where
         self.socket.write(message)
     }
 
+    #[inline(always)]
     fn note(&mut self, message: &Message) {
+        work::spend(message.len() + work::EACH);
         self.unsent += message.len();
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
@@ -87,7 +90,7 @@ where
         }
         let (mut count, mut bytes) = (0, 0);
         let mut result = Ok(());
-        while !self.socket.is_blocked() && result.is_ok() {
+        while !self.socket.is_blocked() && result.is_ok() && (count == 0 || !work::is_over()) {
             let Some(message) = self.batch.pop_front() else {
                 break;
             };

@@ -1,6 +1,6 @@
 //! One message to many connections.
 
-use crate::{Connection, Message, TrySendError};
+use crate::{Connection, Message, TrySendError, connection::work};
 
 /// What became of a broadcast. Connections that have been closed meanwhile are in neither number.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,7 @@ pub struct Broadcast {
 /// A clone of a message is a reference count.
 pub(super) fn broadcast(connections: Vec<Connection>, message: Message) -> Broadcast {
     let mut outcome = Broadcast::default();
+    work::spend(connections.len() * work::EACH);
     for connection in connections {
         match connection.try_send(message.clone()) {
             Ok(()) => outcome.sent += 1,

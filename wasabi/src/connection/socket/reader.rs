@@ -10,7 +10,7 @@ use super::{
     deflate::Inflater,
     frame::{Head, MAX_HEAD, Opcode, RESERVED, Role, apply_mask, broken},
 };
-use crate::{Close, CloseCode, Message, Text};
+use crate::{Close, CloseCode, Message, Text, connection::work};
 
 /// Bytes that the frames of one message may have beside twice the largest message: a message in many small
 /// fragments, or in endless empty ones, is too big although its payload is not.
@@ -259,6 +259,7 @@ impl Reader {
         match &mut self.inflater {
             Some(inflater) => {
                 let payload = inflater.inflate(payload, self.max_message_size)?;
+                work::spend(payload.len());
                 message(opcode.is_text(), payload)
             }
             None => Err(broken(RESERVED)),
