@@ -201,8 +201,12 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `send_timeout`: a client that lets what is sent to it wait, and takes less than 1 KiB for each second of this
-    /// time in it, is closed with 1008; 10 s if not set.
+    /// `send_timeout`: a client that lets what is sent to it wait, and takes less than 1 KiB a second for so long, is
+    /// closed with 1008; 10 s if not set.
+    ///
+    /// What a client takes is seen in steps: its own system keeps some 100 KiB for it, and tells only when it has room
+    /// for much more. Clients that read 16 KiB a second are safe with the default. For slower ones with large receive
+    /// buffers set a time in which they read 128 KiB.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.send_timeout = timeout.min(FOREVER);

@@ -517,6 +517,7 @@ impl Server {
         let mut addrs = Vec::new();
         for (listener, acceptor) in listening {
             listener.keep_alive();
+            listener.take_little();
             tracing::info!(on = %listener, "listening");
             addrs.extend(listener.local_addr());
             accepting.spawn(acceptor.run(listener));

@@ -155,7 +155,7 @@ impl Tag for InSlot {
 
 /// The client takes no more for now.
 struct Blocked {
-    /// When it had last taken as much as it must within the send timeout.
+    /// When it had last taken as much as it must. It is seen in large steps how much that is, at the end of each.
     since: Instant,
     /// Bytes that it had taken then.
     written: u64,

@@ -15,6 +15,15 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{proxied, transport::Transport};
 
+/// Bytes that the system takes beside those that are on their way to a client (`TCP_NOTSENT_LOWAT`). It tells when half
+/// of them have gone, and what it was given at once may be more.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const NOT_SENT: u32 = 16 * 1024;
+
+/// Bytes that the system keeps for the peer of a Unix socket. Linux takes twice that, and counts what it needs itself.
+#[cfg(unix)]
+const UNIX_SEND_BUFFER: usize = 32 * 1024;
+
 /// A listening socket.
 #[derive(Debug)]
 pub(super) enum Listener {
@@ -121,6 +130,17 @@ impl Listener {
         }
     }
 
+    /// Has the system take little more than is on its way to a client: what it has taken, and the client has not, looks
+    /// like nothing taken by a slow client for a long time. What is accepted inherits it.
+    pub(super) fn take_little(&self) {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        if let Self::Tcp(listener) = self
+            && let Err(error) = SockRef::from(listener).set_tcp_notsent_lowat(NOT_SENT)
+        {
+            tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
+        }
+    }
+
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
@@ -131,6 +151,8 @@ impl Listener {
             #[cfg(unix)]
             Self::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
+                // The same for these sockets: the system tells when a quarter is left of it.
+                let _ = SockRef::from(&stream).set_send_buffer_size(UNIX_SEND_BUFFER);
                 Ok(Accepted::Unix(stream))
             }
             #[cfg(unix)]

@@ -103,11 +103,6 @@ where
         result.map(|()| count > 0)
     }
 
-    /// Bytes that a client must take within the send timeout.
-    fn least_taken(&self) -> u64 {
-        (self.settings.send_timeout.as_millis() as u64 * MIN_RATE / 1000).max(1)
-    }
-
     pub(super) fn flush(&mut self) -> Result<Poll<()>, Failure> {
         Ok(match self.socket.poll_flush() {
             Poll::Ready(result) => {
@@ -121,13 +116,21 @@ where
             }
             Poll::Pending => {
                 let written = self.socket.written();
-                if self
-                    .blocked
-                    .as_ref()
-                    .is_none_or(|blocked| written - blocked.written >= self.least_taken())
-                {
-                    let since = Instant::now();
-                    self.blocked = Some(Blocked { since, written });
+                match &self.blocked {
+                    Some(blocked) if blocked.written == written => {}
+                    Some(blocked) => {
+                        let now = Instant::now();
+                        if blocked.is_made_up_for(written, now) {
+                            self.blocked = Some(Blocked {
+                                since: now,
+                                written,
+                            });
+                        }
+                    }
+                    None => {
+                        let since = Instant::now();
+                        self.blocked = Some(Blocked { since, written });
+                    }
                 }
                 self.tell_waiting(self.unsent + self.held_bytes);
                 Poll::Pending
@@ -141,5 +144,13 @@ where
             self.waiting = bytes;
             self.connection.held().set_waiting(bytes);
         }
+    }
+}
+
+impl Blocked {
+    /// Whether a client has taken enough since it was blocked, when so much is written.
+    fn is_made_up_for(&self, written: u64, now: Instant) -> bool {
+        let least = (now - self.since).as_millis() as u64 * MIN_RATE / 1000;
+        written - self.written >= least.max(1)
     }
 }
