@@ -1,6 +1,9 @@
 //! Groups of connections, and messages to many.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use wasabi::prelude::*;
 use wasabi_tests::{SOON, TestServer, serve, until};
@@ -180,4 +183,37 @@ async fn joining_while_connections_come_and_go_leaves_nothing_behind() {
     }
     until("all have gone", || registry.is_empty()).await;
     until("all groups are empty", || registry.groups().is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_connection_joins_its_last_group_as_fast_as_its_first() {
+    const GROUPS: usize = 20_000;
+    let registry = Registry::new().max_group_bytes(64 << 20);
+    let server = serve(gateway!(
+        state = registry.clone(),
+        channel(
+            "/",
+            registry = registry.clone(),
+            async |State(registry): State<Registry>, text: Text, connection: Connection| {
+                let name = |n| format!("a group whose name begins as that of any other {n}");
+                let done = (0..GROUPS).filter(|n| match &*text {
+                    "join" => registry.join(name(*n), &connection),
+                    _ => registry.leave(name(*n), &connection),
+                });
+                done.count().to_string()
+            }
+        )
+    ))
+    .await;
+    let mut client = server.connect("/").await;
+    let start = Instant::now();
+    assert_eq!(client.ask("join").await, GROUPS.to_string());
+    assert_eq!(client.ask("leave").await, GROUPS.to_string());
+    assert!(registry.groups().is_empty());
+    // It takes half a second; when each join looks through all groups before, half a minute.
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
 }

@@ -4,7 +4,7 @@ mod broadcast;
 mod group;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fmt,
     sync::{Arc, PoisonError, atomic::Ordering},
 };
@@ -45,7 +45,7 @@ struct Inner {
 /// A live connection, and the groups it has joined.
 struct Listed {
     connection: Connection,
-    groups: Vec<Arc<str>>,
+    groups: HashSet<Arc<str>>,
     /// What the groups count for.
     group_bytes: usize,
 }
@@ -129,7 +129,7 @@ impl Registry {
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
-        if listed.groups.iter().any(|joined| **joined == *group) {
+        if listed.groups.contains(group) {
             return false;
         }
         let group_bytes = listed.group_bytes + bytes_of(group);
@@ -138,7 +138,7 @@ impl Registry {
             return false;
         }
         let group = self.0.groups.join(group, &listed.connection);
-        listed.groups.push(group);
+        listed.groups.insert(group);
         listed.group_bytes = group_bytes;
         true
     }
@@ -150,11 +150,10 @@ impl Registry {
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
-        let Some(position) = listed.groups.iter().position(|joined| **joined == *group) else {
+        if !listed.groups.remove(group) {
             return false;
-        };
-        let left = listed.groups.swap_remove(position);
-        listed.group_bytes -= bytes_of(&left);
+        }
+        listed.group_bytes -= bytes_of(group);
         self.0.groups.leave(group, id);
         true
     }
@@ -169,7 +168,7 @@ impl Registry {
         let shard = lock(self.shard(connection.id()));
         let listed = shard.get(&connection.id());
         listed
-            .map(|listed| listed.groups.clone())
+            .map(|listed| listed.groups.iter().cloned().collect())
             .unwrap_or_default()
     }
 
@@ -195,7 +194,7 @@ impl Registry {
         let id = connection.id();
         let listed = Listed {
             connection,
-            groups: Vec::new(),
+            groups: HashSet::new(),
             group_bytes: 0,
         };
         lock(self.shard(id)).insert(id, listed);
