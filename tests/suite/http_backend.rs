@@ -412,6 +412,41 @@ async fn a_function_cannot_set_the_headers_that_say_where_a_request_goes_and_whe
 }
 
 #[tokio::test]
+async fn a_body_that_is_empty_is_said_to_be_empty_where_there_may_be_one() {
+    let url = upstream(Router::new().fallback(inspect)).await;
+    let made = url.clone();
+    let server = serve(gateway!(
+        channel("/post", Http::post(&url)),
+        channel("/put", Http::put(&url)),
+        channel("/patch", Http::patch(&url)),
+        channel("/get", Http::get(&url)),
+        channel("/delete", Http::delete(&url)),
+        channel(
+            "/made",
+            Http::with(move |_: &Request| Ok(HttpRequest::post(&made)))
+        ),
+    ))
+    .await;
+    for (path, length) in [
+        ("/post", "0"),
+        ("/put", "0"),
+        ("/patch", "0"),
+        ("/made", "0"),
+        ("/get", "null"),
+        ("/delete", "null"),
+    ] {
+        let mut client = server.connect(path).await;
+        client.send("").await;
+        let seen = client.json().await;
+        let said = seen["headers"]["content-length"].to_string();
+        assert_eq!(said.trim_matches('"'), length, "{path}");
+    }
+    let mut client = server.connect("/post").await;
+    client.send("four").await;
+    assert_eq!(client.json().await["headers"]["content-length"], "4");
+}
+
+#[tokio::test]
 async fn headers_of_the_handshake_are_forwarded_by_name_only() {
     let url = upstream(Router::new().fallback(inspect)).await;
     let backend = Http::post(url)

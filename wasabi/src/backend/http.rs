@@ -434,6 +434,7 @@ impl<T: Target> Http<T> {
         }
         #[cfg(feature = "otel")]
         crate::trace_context::inject(&mut crate::trace_context::HttpHeaders(headers));
+        tell_empty(&mut request);
         Ok(request)
     }
 }
@@ -581,6 +582,23 @@ where
 {
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         (self.0)(req)?.into_inner()
+    }
+}
+
+/// Says that there is no content where the method means that there is some (RFC 9110, section 8.6): some servers wait
+/// for it, or answer 411. The HTTP client says how much there is, but not that there is none.
+fn tell_empty(request: &mut reqwest::Request) {
+    let is_empty = request
+        .body()
+        .is_none_or(|body| body.as_bytes().is_some_and(<[u8]>::is_empty));
+    if is_empty
+        && matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        )
+    {
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().insert(header::CONTENT_LENGTH, none);
     }
 }
 
