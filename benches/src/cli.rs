@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     compare, compile,
-    load::{self, Kind, Load, Outcome, Payload, Window},
+    load::{self, Flood, Kind, Load, Outcome, Payload, Window},
 };
 
 /// Measures WebSocket servers.
@@ -45,6 +45,9 @@ struct LoadArgs {
     /// `{"status":"ok","id":1}`.
     #[arg(long)]
     answer: Option<String>,
+    /// What the connections do beside a calm client; `gateway flooded` answers it.
+    #[arg(long, default_value = "nothing")]
+    flood: Flood,
     /// The process whose processor time and memory are reported.
     #[arg(long)]
     pid: Option<u32>,
@@ -64,6 +67,7 @@ enum LoadKind {
     Broadcasts,
     Handshakes,
     Idle,
+    Calm,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -90,6 +94,7 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         size: args.size,
         // For as long as the program runs.
         answer: args.answer.clone().map(|answer| &*answer.leak()),
+        flood: args.flood,
     };
     let window = Window {
         warmup: seconds(args.warmup)?,
@@ -101,6 +106,7 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         LoadKind::Broadcasts => Kind::Broadcasts,
         LoadKind::Handshakes => Kind::Handshakes,
         LoadKind::Idle => Kind::Idle,
+        LoadKind::Calm => Kind::Calm,
     };
     let outcome = load::run(kind, &load, args.addr, args.pid, window)?;
     println!("{}", line(kind, &outcome));
@@ -114,6 +120,7 @@ fn seconds(seconds: f64) -> Result<Duration, String> {
 fn line(kind: Kind, outcome: &Outcome) -> String {
     let mut line = match kind {
         Kind::Idle => format!("{:.0} bytes for each connection", outcome.bytes_each()),
+        Kind::Calm => format!("{} answers", outcome.count),
         Kind::Messages | Kind::Broadcasts | Kind::Handshakes => format!(
             "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
             outcome.per_second(),

@@ -179,6 +179,7 @@ fn measure(
     let server = server?;
     let load = Load {
         payload: contender.payload.unwrap_or(work.load.payload),
+        flood: contender.flood,
         ..work.load
     };
     let outcome = load::run(work.kind, &load, server.addr, Some(server.pid()), window)?;

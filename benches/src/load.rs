@@ -1,6 +1,7 @@
 //! A load generator: one thread, plain epoll, frames that are made beforehand, so that it costs far less per message
 //! than any server it measures.
 
+mod calm;
 mod connection;
 mod engine;
 mod frames;
@@ -11,7 +12,7 @@ mod socket_io;
 use std::{net::SocketAddr, time::Duration};
 
 use self::engine::Engine;
-pub(crate) use self::{engine::raise_file_limit, histogram::Histogram};
+pub(crate) use self::{calm::Flood, engine::raise_file_limit, histogram::Histogram};
 
 /// What is sent, and what must come back.
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct Load {
     pub(crate) size: usize,
     /// The one answer to everything; the message itself if there is none.
     pub(crate) answer: Option<&'static str>,
+    /// What the connections do beside a calm client.
+    pub(crate) flood: Flood,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -49,6 +52,8 @@ pub(crate) enum Kind {
     Handshakes,
     /// Memory of connections that are open and silent, after one message each.
     Idle,
+    /// How long a client that asks now and then waits for its answers, while all the connections never stop.
+    Calm,
 }
 
 /// For how long.
@@ -116,12 +121,17 @@ pub(crate) fn run(
     pid: Option<u32>,
     window: Window,
 ) -> Result<Outcome, String> {
+    if kind == Kind::Calm {
+        return calm::run(load.flood, load.connections, addr, pid, window)
+            .map_err(|error| error.to_string());
+    }
     let mut engine = Engine::new(load, addr, pid).map_err(|error| error.to_string())?;
     match kind {
         Kind::Messages => engine.messages(window),
         Kind::Broadcasts => engine.broadcasts(window),
         Kind::Handshakes => engine.handshakes(window),
         Kind::Idle => engine.idle(window),
+        Kind::Calm => unreachable!("has an event loop of its own"),
     }
     .map_err(|error| error.to_string())
 }

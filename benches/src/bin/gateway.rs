@@ -1,12 +1,12 @@
 //! The gateways that are measured:
-//! `gateway echo|routed|calls|http|http-wide|passthrough|broadcast`, with `--addr 127.0.0.1:9001`, `--upstream URL` and
+//! `gateway echo|routed|calls|http|http-wide|passthrough|broadcast|flooded`, with `--addr 127.0.0.1:9001`, `--upstream URL` and
 //! `--threads N`.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use wasabi::prelude::*;
+use wasabi::{Compression, prelude::*};
 
 /// A gateway to be measured.
 #[derive(Debug, clap::Parser)]
@@ -15,10 +15,15 @@ struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// What `http`, `http-wide` and `passthrough` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
+    /// What `http`, `http-wide`, `passthrough` and `flooded` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
     #[arg(
         long,
-        required_if_eq_any([("kind", "http"), ("kind", "http-wide"), ("kind", "passthrough")])
+        required_if_eq_any([
+            ("kind", "http"),
+            ("kind", "http-wide"),
+            ("kind", "passthrough"),
+            ("kind", "flooded")
+        ])
     )]
     upstream: Option<String>,
     /// Worker threads; one for each core that the process may use, if not given.
@@ -42,6 +47,8 @@ enum Kind {
     Passthrough,
     /// Every message goes to all connections.
     Broadcast,
+    /// A channel for a calm client, and one for each kind of work that others keep the gateway busy with.
+    Flooded,
 }
 
 /// Answers with the message.
@@ -163,6 +170,43 @@ fn broadcasting() -> Gateway {
     )
 }
 
+fn flooded(upstream: &str) -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        channel("/calm", echo),
+        channel("/small", echo),
+        channel(
+            "/key",
+            parser = JsonKey::at("/a").or("x"),
+            async |_: Message| {}
+        ),
+        channel("/value", async |Json(value): Json<serde_json::Value>| {
+            std::hint::black_box(value);
+        }),
+        channel(
+            "/inflate",
+            compression = Compression::deflate(),
+            async |_: Message| {}
+        ),
+        channel("/replies", async |_: Message| vec![
+            Message::text("a reply");
+            1000
+        ]),
+        channel("/streams", async |_: Message| {
+            Replies(futures_util::stream::repeat(Message::text("a reply")))
+        }),
+        channel(
+            "/broadcast",
+            registry = registry,
+            async |State(registry): State<Registry>, message: Message| {
+                registry.broadcast(message);
+            }
+        ),
+        channel("/upstream", WebSocket::connect(upstream)),
+    )
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     let upstream = args.upstream.unwrap_or_default();
@@ -174,6 +218,7 @@ fn main() -> ExitCode {
         Kind::HttpWide => http_wide(&upstream),
         Kind::Passthrough => passthrough(&upstream),
         Kind::Broadcast => broadcasting(),
+        Kind::Flooded => flooded(&upstream),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.threads {

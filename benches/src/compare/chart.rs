@@ -28,6 +28,7 @@ pub(super) fn svg(results: &Results) -> String {
             Kind::Broadcasts => "µs a receipt",
             Kind::Handshakes => "µs a handshake",
             Kind::Idle => "bytes a connection",
+            Kind::Calm => "ms until 99 of 100 answers",
         };
         y += 24.0;
         let _ = writeln!(

@@ -1,6 +1,6 @@
 //! What is measured, and who takes part.
 
-use crate::load::{Kind, Load, Payload};
+use crate::load::{Flood, Kind, Load, Payload};
 
 /// A server that takes part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub(super) struct Contender {
     pub(super) threads: usize,
     /// What it is sent, where its protocol is another one.
     pub(super) payload: Option<Payload>,
+    /// What is done beside a calm client.
+    pub(super) flood: Flood,
 }
 
 /// How it is started.
@@ -42,6 +44,7 @@ const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
         program: Program::Gateway(kind),
         threads: 1,
         payload: None,
+        flood: Flood::Nothing,
     }
 }
 
@@ -51,6 +54,7 @@ const fn peer(name: &'static str, peer: &'static str) -> Contender {
         program: Program::Peer(peer),
         threads: 1,
         payload: None,
+        flood: Flood::Nothing,
     }
 }
 
@@ -68,6 +72,7 @@ const ECHO: &[Contender] = &[
         program: Program::Node,
         threads: 1,
         payload: None,
+        flood: Flood::Nothing,
     },
 ];
 
@@ -123,6 +128,27 @@ const BROADCAST: &[Contender] = &[
     peer("axum ws and tokio's broadcast channel", "broadcast-axum"),
 ];
 
+/// As many clients that never stop as the server has threads: one.
+const CALM: &[Contender] = &[
+    flooded("nothing else", Flood::Nothing),
+    flooded("messages of a byte", Flood::Small),
+    flooded("32 KiB of JSON, looked through for a key", Flood::Parse),
+    flooded("32 KiB of JSON, made into values", Flood::Json),
+    flooded("32 KiB of JSON with 3200 keys", Flood::ManyKeys),
+    flooded("36 KB that inflate to nothing", Flood::Inflate),
+    flooded("1000 replies to each message", Flood::Replies),
+    flooded("streams without end", Flood::Streams),
+    flooded("broadcasts to 200 clients", Flood::Broadcast),
+    flooded("messages to and from a WebSocket upstream", Flood::Upstream),
+];
+
+const fn flooded(name: &'static str, flood: Flood) -> Contender {
+    Contender {
+        flood,
+        ..wasabi(name, "flooded")
+    }
+}
+
 const fn text(connections: usize, depth: usize, size: usize) -> Load {
     Load {
         connections,
@@ -130,6 +156,7 @@ const fn text(connections: usize, depth: usize, size: usize) -> Load {
         payload: Payload::Text,
         size,
         answer: None,
+        flood: Flood::Nothing,
     }
 }
 
@@ -245,6 +272,16 @@ pub(super) const WORK: &[Work] = &[
             ECHO,
         )
     },
+    Work {
+        kind: Kind::Calm,
+        upstream: Some(("ws", &wasabi("WebSocket upstream", "echo"))),
+        ..messages(
+            "calm",
+            "A client that asks each millisecond, on one thread with one that never stops",
+            text(1, 1, 64),
+            CALM,
+        )
+    },
 ];
 
 /// What must hold: the first at most so many times the second.
@@ -257,6 +294,8 @@ pub(super) struct Bar {
 pub(super) enum Than {
     Times(f64, &'static str),
     Bytes(f64),
+    /// Milliseconds until 99 of 100 answers are there.
+    Millis(f64),
 }
 
 pub(super) const BARS: &[Bar] = &[
@@ -308,7 +347,24 @@ pub(super) const BARS: &[Bar] = &[
         "wasabi, 1 thread",
     ),
     bar("handshakes", "wasabi", 1.15, "axum ws, tuned"),
+    calm("messages of a byte"),
+    calm("32 KiB of JSON, looked through for a key"),
+    calm("32 KiB of JSON, made into values"),
+    calm("32 KiB of JSON with 3200 keys"),
+    calm("36 KB that inflate to nothing"),
+    calm("1000 replies to each message"),
+    calm("streams without end"),
+    calm("broadcasts to 200 clients"),
+    calm("messages to and from a WebSocket upstream"),
 ];
+
+const fn calm(contender: &'static str) -> Bar {
+    Bar {
+        work: "calm",
+        contender,
+        than: Than::Millis(20.0),
+    }
+}
 
 const fn bar(work: &'static str, contender: &'static str, times: f64, than: &'static str) -> Bar {
     Bar {

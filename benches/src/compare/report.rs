@@ -89,10 +89,11 @@ impl Row<'_> {
             .min_by(f64::total_cmp)
     }
 
-    /// What the work is about: microseconds of processor time, or bytes.
+    /// What the work is about: microseconds of processor time, bytes, or milliseconds of waiting.
     pub(super) fn cost(&self, kind: Kind) -> Option<f64> {
         match kind {
             Kind::Idle => self.median(Outcome::bytes_each),
+            Kind::Calm => self.median(|outcome| outcome.latency.us(0.99) / 1000.0),
             Kind::Messages | Kind::Broadcasts | Kind::Handshakes => {
                 self.median(Outcome::cpu_us_each)
             }
@@ -129,6 +130,7 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64, others: &
             let _ = writeln!(text, "## {}\n", work.title);
             match work.kind {
                 Kind::Idle => idle(&mut text, &rows),
+                Kind::Calm => calm(&mut text, &rows),
                 kind => costs(&mut text, kind, &rows),
             }
             failures(&mut text, &rows);
@@ -141,7 +143,7 @@ fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
     let each = match kind {
         Kind::Broadcasts => "receipt",
         Kind::Handshakes => "handshake",
-        Kind::Messages | Kind::Idle => "message",
+        Kind::Messages | Kind::Idle | Kind::Calm => "message",
     };
     let _ = writeln!(
         text,
@@ -195,6 +197,19 @@ fn idle(text: &mut String, rows: &[Row<'_>]) {
     text.push('\n');
 }
 
+fn calm(text: &mut String, rows: &[Row<'_>]) {
+    text.push_str("| beside | p50, ms | p99, ms | the longest, ms |\n|---|---|---|---|\n");
+    for row in rows {
+        let cell = |quantile| {
+            row.median(|outcome| outcome.latency.us(quantile) / 1000.0)
+                .map_or("failed".to_owned(), |figure| format!("{figure:.2}"))
+        };
+        let (half, most, longest) = (cell(0.5), cell(0.99), cell(1.0));
+        let _ = writeln!(text, "| {} | {half} | {most} | {longest} |", row.name);
+    }
+    text.push('\n');
+}
+
 fn compared(figure: Option<f64>, first: Option<f64>, digits: usize) -> String {
     match (figure, first) {
         (Some(figure), Some(first)) if first > 0.0 => {
@@ -227,6 +242,7 @@ fn bars(text: &mut String, results: &Results, others: &str) {
         };
         let (figure, limit, what) = match bar.than {
             Than::Bytes(limit) => (own, limit, format!("{limit} bytes a connection")),
+            Than::Millis(limit) => (own, limit, format!("{limit} ms, p99")),
             Than::Times(limit, other) => match cost(other) {
                 Some(other_cost) => (own / other_cost, limit, format!("{limit:.2} x {other}")),
                 None => continue,

@@ -260,6 +260,7 @@ impl Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::load::Flood;
 
     fn load(payload: Payload, size: usize) -> Load {
         Load {
@@ -268,6 +269,7 @@ mod tests {
             payload,
             size,
             answer: None,
+            flood: Flood::Nothing,
         }
     }
 

@@ -1,0 +1,278 @@
+//! A client that asks now and then, beside others that never stop.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    net::{SocketAddr, TcpStream},
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+};
+
+use super::{Outcome, Window, connection::KEY, process};
+
+/// What the others have the server do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Flood {
+    Nothing,
+    /// Answer messages of a byte.
+    Small,
+    /// Look for a key in 32 KiB of JSON that has none.
+    Parse,
+    /// Make a value of 32 KiB of JSON.
+    Json,
+    /// The same of an object with as many keys as fit.
+    ManyKeys,
+    /// Inflate 36 KB to nothing.
+    Inflate,
+    /// Answer each request with 1000 messages.
+    Replies,
+    /// Answer with messages without end.
+    Streams,
+    /// Send messages on to 200 clients.
+    Broadcast,
+    /// Forward messages, and answers.
+    Upstream,
+}
+
+/// Clients that receive what is broadcast.
+const MEMBERS: usize = 200;
+
+/// From an answer to the next question.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the calm client sends and what it gets, with a mask that changes nothing.
+const QUESTION: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'?'];
+const ANSWER: &[u8] = &[0x81, 1, b'?'];
+
+impl Flood {
+    fn path(self) -> &'static str {
+        match self {
+            Self::Nothing => "/calm",
+            Self::Small => "/small",
+            Self::Parse => "/key",
+            Self::Json | Self::ManyKeys => "/value",
+            Self::Inflate => "/inflate",
+            Self::Replies => "/replies",
+            Self::Streams => "/streams",
+            Self::Broadcast => "/broadcast",
+            Self::Upstream => "/upstream",
+        }
+    }
+
+    /// Some messages, as they are sent over and over.
+    fn wire(self) -> Vec<u8> {
+        let array = |item: &str| {
+            let items = vec![item; 32_700 / (item.len() + 1)];
+            format!("[{}]", items.join(",")).into_bytes()
+        };
+        let message = match self {
+            Self::Nothing => return Vec::new(),
+            Self::Small | Self::Replies | Self::Streams => frame(0x81, b"x"),
+            Self::Broadcast | Self::Upstream => frame(0x81, &[b'x'; 64]),
+            Self::Parse => frame(0x81, &array("[]")),
+            Self::Json => frame(0x81, &array(r#"{"":[]}"#)),
+            Self::ManyKeys => {
+                let keys: Vec<_> = (0..3200).map(|n| format!("\"{n:04}\":[]")).collect();
+                frame(0x81, format!("{{{}}}", keys.join(",")).as_bytes())
+            }
+            Self::Inflate => {
+                let mut blocks = [0, 0, 0, 0xff, 0xff].repeat(7000);
+                // Completed by what is not sent (RFC 7692, section 7.2.1).
+                blocks.push(0);
+                frame(0xc1, &blocks)
+            }
+        };
+        message.repeat((1 << 20) / message.len())
+    }
+}
+
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        short @ 0..=125 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0x80 | 126);
+            frame.extend((long as u16).to_be_bytes());
+        }
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+/// One of the others.
+struct Other {
+    stream: TcpStream,
+    wire: Vec<u8>,
+    at: usize,
+}
+
+/// Measures how long answers take beside so many floods.
+pub(super) fn run(
+    flood: Flood,
+    floods: usize,
+    addr: SocketAddr,
+    pid: Option<u32>,
+    window: Window,
+) -> io::Result<Outcome> {
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let mut calm = open(addr, "/calm")?;
+    let mut others = Vec::new();
+    if flood == Flood::Broadcast {
+        for _ in 0..MEMBERS {
+            others.push(Other::open(addr, flood, Vec::new())?);
+        }
+    }
+    for _ in 0..floods {
+        others.push(Other::open(addr, flood, flood.wire())?);
+    }
+    watch(&epoll, &calm, 0, epoll::EventFlags::IN)?;
+    for (index, other) in others.iter().enumerate() {
+        let mut flags = epoll::EventFlags::IN;
+        flags.set(epoll::EventFlags::OUT, !other.wire.is_empty());
+        watch(&epoll, &other.stream, index as u64 + 1, flags)?;
+    }
+    let usage = || pid.map(process::usage).unwrap_or_default();
+    let (start, mut first) = (Instant::now(), None);
+    let mut outcome = Outcome::default();
+    let mut scratch = vec![0; 256 * 1024];
+    let mut events = Vec::with_capacity(512);
+    let (mut asked, mut next, mut answer) = (None::<Instant>, start, Vec::new());
+    loop {
+        let now = Instant::now();
+        if first.is_none() && now >= start + window.warmup {
+            first = Some((now, usage()));
+        }
+        let is_over = now >= start + window.warmup + window.length;
+        match asked {
+            None if is_over => break,
+            Some(asked) if now > asked + PATIENCE => {
+                outcome.missing = 1;
+                break;
+            }
+            None if now >= next => {
+                calm.write_all(QUESTION)?;
+                asked = Some(now);
+            }
+            _ => {}
+        }
+        let until = match asked {
+            None => next.saturating_duration_since(now),
+            Some(_) => Duration::from_millis(100),
+        };
+        let timeout = Timespec::try_from(until).map_err(io::Error::other)?;
+        events.clear();
+        match epoll::wait(&epoll, spare_capacity(&mut events), Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for event in &events {
+            let (flags, data) = (event.flags, event.data);
+            let Some(index) = (data.u64() as usize).checked_sub(1) else {
+                let count = read(&mut calm, &mut scratch)?;
+                answer.extend_from_slice(&scratch[..count]);
+                continue;
+            };
+            let other = &mut others[index];
+            if flags.contains(epoll::EventFlags::OUT) {
+                other.write()?;
+            }
+            if flags.intersects(!epoll::EventFlags::OUT) {
+                read(&mut other.stream, &mut scratch)?;
+            }
+        }
+        if let Some(at) = asked
+            && answer.len() >= ANSWER.len()
+        {
+            outcome.wrong += u64::from(answer != ANSWER);
+            answer.clear();
+            if first.is_some() {
+                outcome.count += 1;
+                outcome.latency.record(at.elapsed());
+            }
+            asked = None;
+            next = Instant::now() + PAUSE;
+        }
+    }
+    let (since, before) = first.unwrap_or_else(|| (start, usage()));
+    let after = usage();
+    outcome.seconds = since.elapsed().as_secs_f64();
+    outcome.cpu_us = after.cpu_us - before.cpu_us;
+    outcome.peak_bytes = after.peak_bytes;
+    Ok(outcome)
+}
+
+impl Other {
+    fn open(addr: SocketAddr, flood: Flood, wire: Vec<u8>) -> io::Result<Self> {
+        let stream = open(addr, flood.path())?;
+        Ok(Self {
+            stream,
+            wire,
+            at: 0,
+        })
+    }
+
+    /// Writes as much as the server takes at once.
+    fn write(&mut self) -> io::Result<()> {
+        match self.stream.write(&self.wire[self.at..]) {
+            Ok(count) => self.at = (self.at + count) % self.wire.len(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    match stream.read(buffer) {
+        Ok(0) => Err(io::Error::other("the server has closed a connection")),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        read => read,
+    }
+}
+
+fn watch(
+    epoll: &OwnedFd,
+    stream: &TcpStream,
+    data: u64,
+    flags: epoll::EventFlags,
+) -> io::Result<()> {
+    Ok(epoll::add(
+        epoll,
+        stream,
+        epoll::EventData::new_u64(data),
+        flags,
+    )?)
+}
+
+/// A WebSocket that may compress.
+fn open(addr: SocketAddr, path: &str) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect(addr)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
+         Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte)?;
+        head.push(byte[0]);
+    }
+    if !head.starts_with(b"HTTP/1.1 101") {
+        let head = String::from_utf8_lossy(&head).into_owned();
+        return Err(io::Error::other(format!("handshake refused: {head}")));
+    }
+    stream.set_nonblocking(true)?;
+    Ok(stream)
+}
