@@ -30,7 +30,6 @@ mod r28_turns;
 mod r30_held_replies;
 mod r31_slow_readers;
 mod r32_dials_and_logs;
-mod r31_slow_readers;
 mod r33_verdicts;
 mod r34_last_words;
 mod r35_sending_again;

@@ -319,6 +319,8 @@ impl Server {
 
     /// How long a client may take to send the head of a request; 3 s if not set. It begins when the client has connected,
     /// and for later requests with their first byte.
+    ///
+    /// A head may have 64 KiB, with HTTP/1.1 in 100 lines. A larger one is answered 431.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout.min(FOREVER);
         self

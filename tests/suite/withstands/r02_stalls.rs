@@ -10,7 +10,7 @@ use tokio::{
     time::sleep,
 };
 use wasabi::prelude::*;
-use wasabi_tests::{TestServer, raw, serve, serve_with, soon};
+use wasabi_tests::{TestServer, http2::Http2, raw, serve, serve_with, soon};
 
 fn echo() -> Gateway {
     gateway!(channel("/", async |message: Message| message))
@@ -92,6 +92,37 @@ async fn a_head_over_64_kib_is_refused() {
         raw::status(&server, request.as_bytes()).await,
         "HTTP/1.1 431"
     );
+}
+
+#[tokio::test]
+async fn a_head_may_have_100_lines_with_http_1_1() {
+    let server = serve(echo()).await;
+    // With the five lines of the handshake.
+    for (more, status) in [(95, "HTTP/1.1 101"), (96, "HTTP/1.1 431")] {
+        let lines: String = (0..more).map(|n| format!("x-{n}: x\r\n")).collect();
+        let handshake = raw::HANDSHAKE;
+        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{handshake}{lines}\r\n");
+        let answer = raw::status(&server, request.as_bytes()).await;
+        assert_eq!(answer, status, "{more} more lines");
+    }
+}
+
+/// Each field counts 32 bytes beside its own (RFC 9113, section 10.5.1).
+#[tokio::test]
+async fn a_head_may_have_64_kib_with_http_2_in_fields_of_any_size() {
+    let gateway = gateway!(get("/livez", async || "ok"));
+    let server = serve_with(gateway, |server| server.http2_streams(10)).await;
+    let mut http2 = Http2::connect(&server).await;
+    for (fields, is_answered) in [(1000, true), (3000, false)] {
+        let mut request = http2.request(http::Method::GET, "/livez");
+        for n in 0..fields {
+            let name = format!("x-{n}").parse::<http::HeaderName>().unwrap();
+            request.headers_mut().insert(name, "x".parse().unwrap());
+        }
+        let answer = soon(http2.requests.send_request(request)).await;
+        let status = answer.map_or(0, |answer| answer.status().as_u16());
+        assert_eq!(status == 200, is_answered, "{fields} fields: {status}");
+    }
 }
 
 #[tokio::test]
