@@ -301,6 +301,7 @@ mod brokers {
     mod replies;
     mod tls;
     mod traces;
+    mod workers;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

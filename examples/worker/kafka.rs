@@ -1,6 +1,6 @@
 //! A worker over Kafka, with librdkafka alone.
 
-use std::time::Duration;
+use std::{ops::Deref, thread, time::Duration};
 
 use rdkafka::{
     ClientConfig, Message,
@@ -10,14 +10,52 @@ use rdkafka::{
     message::{Header, Headers, OwnedHeaders},
     producer::{FutureProducer, FutureRecord},
 };
+use tokio::{sync::oneshot, time::timeout};
 
 use super::{Answer, Error};
+
+/// A client of librdkafka that is dropped on a thread of its own. Dropping one waits for its threads, and a consumer waits
+/// until it has left its group. Without a broker that can take for ever, and would block a thread of the runtime.
+pub(crate) struct Elsewhere<T: Send + 'static>(Option<T>);
+
+impl<T: Send> Elsewhere<T> {
+    pub(crate) fn new(client: T) -> Self {
+        Self(Some(client))
+    }
+
+    /// Drops the client, and waits for it to be gone, but not for ever.
+    async fn end(mut self) {
+        let client = self.0.take();
+        let (tell, told) = oneshot::channel();
+        thread::spawn(move || {
+            drop(client);
+            let _ = tell.send(());
+        });
+        let _ = timeout(Duration::from_secs(10), told).await;
+    }
+}
+
+impl<T: Send> Deref for Elsewhere<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T: Send> Drop for Elsewhere<T> {
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            thread::spawn(move || drop(client));
+        }
+    }
+}
 
 /// Creates topics of one partition; those that exist stay as they are.
 pub(crate) async fn create_topics(brokers: &str, topics: &[&str]) -> Result<(), Error> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
-    let admin: AdminClient<DefaultClientContext> = config.create()?;
+    let admin: Elsewhere<AdminClient<DefaultClientContext>> = Elsewhere::new(config.create()?);
     let topics = topics
         .iter()
         .map(|topic| NewTopic::new(topic, 1, TopicReplication::Fixed(1)));
@@ -41,11 +79,24 @@ pub(crate) async fn serve(brokers: &str, topic: &str, answer: Answer) -> Result<
         .set("session.timeout.ms", "6000")
         .set("fetch.wait.max.ms", "10")
         .create()?;
+    let requests = Elsewhere::new(requests);
     let replies: FutureProducer = config
         .set("linger.ms", "0")
         .set("message.timeout.ms", "5000")
         .create()?;
+    let replies = Elsewhere::new(replies);
     requests.subscribe(&[topic])?;
+    let ended = answer_all(&requests, &replies, answer).await;
+    // The next one would wait in the group for this one.
+    requests.end().await;
+    ended
+}
+
+async fn answer_all(
+    requests: &StreamConsumer,
+    replies: &FutureProducer,
+    answer: Answer,
+) -> Result<(), Error> {
     loop {
         let request = requests.recv().await?;
         let reply = answer(request.payload().unwrap_or_default());

@@ -194,10 +194,12 @@ async fn only_the_first_reply_over_kafka_counts() {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", broker.url());
         let producer: FutureProducer = config.create().expect("a producer");
+        let producer = worker::kafka::Elsewhere::new(producer);
         config
             .set("group.id", "orders")
             .set("enable.auto.commit", "false");
         let requests: StreamConsumer = config.create().expect("a consumer");
+        let requests = worker::kafka::Elsewhere::new(requests);
         let mut partitions = TopicPartitionList::new();
         let added = partitions.add_partition_offset("orders", 0, Offset::Beginning);
         added.expect("a partition");

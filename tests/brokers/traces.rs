@@ -102,6 +102,7 @@ async fn a_consumer_of_kafka_sees_the_trace_context() {
             .set("enable.auto.commit", "false")
             .create()
             .expect("a consumer");
+        let consumer = worker::kafka::Elsewhere::new(consumer);
         let mut partitions = rdkafka::TopicPartitionList::new();
         let from = rdkafka::Offset::Beginning;
         let added = partitions.add_partition_offset(&topic, 0, from);
