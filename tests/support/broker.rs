@@ -1,17 +1,15 @@
 //! Real message brokers, as processes of their own that can be killed and started again.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
 };
-
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{authority::Authority, chaos::Chaos};
 
@@ -25,8 +23,8 @@ pub struct Broker {
     tls_port: Option<u16>,
     /// Where Kafka sends its clients, if not to where it listens.
     advertised: Option<SocketAddr>,
-    /// RabbitMQ is one for all tests, and each kills it when it likes.
-    _turn: Option<SemaphorePermit<'static>>,
+    /// RabbitMQ is one for all tests, in whatever process they run, and each kills it when it likes.
+    _turn: Option<File>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -50,11 +48,18 @@ impl Broker {
 
     /// RabbitMQ: the one that `tests/run` has started, or else a new one. Waits for its turn.
     pub async fn rabbitmq() -> Self {
-        static TURNS: Semaphore = Semaphore::const_new(1);
-        let turn = TURNS.acquire().await.expect("never closed");
-        let mut broker = Self::new(Kind::RabbitMq, None);
-        broker._turn = Some(turn);
-        broker
+        let start = || {
+            let turn = shared_rabbitmq().map(|dir| {
+                let turn = File::create(dir.join("turn")).expect("a file");
+                turn.lock().expect("a turn");
+                turn
+            });
+            let mut broker = Self::new(Kind::RabbitMq, None);
+            broker._turn = turn;
+            broker
+        };
+        let started = tokio::task::spawn_blocking(start).await;
+        started.expect("RabbitMQ starts")
     }
 
     /// A RabbitMQ of one's own, which listens with TLS too, for clients with certificates of this authority.
@@ -104,10 +109,10 @@ impl Broker {
 
     fn new(kind: Kind, authority: Option<&Authority>) -> Self {
         let mut broker = Self::unstarted(kind);
-        match std::env::var_os("WASABI_TEST_RABBITMQ") {
+        match shared_rabbitmq() {
             // It is listening, or about to.
             Some(dir) if kind == Kind::RabbitMq && authority.is_none() => {
-                broker.dir = dir.into();
+                broker.dir = dir;
                 broker.wait_for_rabbitmq();
             }
             _ => {
@@ -213,7 +218,7 @@ impl Broker {
                 tansu
             }
         };
-        let output = fs::File::create(self.dir.join("output")).expect("a file");
+        let output = File::create(self.dir.join("output")).expect("a file");
         let process = command
             .current_dir(&self.dir)
             .stdin(Stdio::null())
@@ -275,7 +280,7 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         if self.kind == Kind::RabbitMq {
-            if self.tls_port.is_none() && std::env::var_os("WASABI_TEST_RABBITMQ").is_some() {
+            if self.tls_port.is_none() && shared_rabbitmq().is_some() {
                 return;
             }
             rabbitmq("kill", &self.dir);
@@ -299,7 +304,24 @@ fn tools() -> PathBuf {
     PathBuf::from(tools.expect("WASABI_TEST_TOOLS is set by tests/run"))
 }
 
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("an address").port()
+/// Where the RabbitMQ is that all tests share, if there is one.
+fn shared_rabbitmq() -> Option<PathBuf> {
+    std::env::var_os("WASABI_TEST_RABBITMQ").map(PathBuf::from)
+}
+
+/// A port for a program that is told where to listen, also after it was killed and is started again. It is below those
+/// that systems give to connections and to whoever asks for any, so that nobody takes it meanwhile; other processes begin
+/// their search elsewhere.
+pub fn free_port() -> u16 {
+    const PORTS: std::ops::Range<u32> = 10_000..30_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    for _ in PORTS {
+        let nth = NEXT.fetch_add(1, Ordering::SeqCst);
+        let port = std::process::id().wrapping_mul(61).wrapping_add(nth) % PORTS.len() as u32;
+        let port = (PORTS.start + port) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("there is no free port");
 }

@@ -47,8 +47,9 @@ use wasabi::{Close, Connection, Gateway, ServeError, Server, ServerHandle};
 
 pub use self::gate::Gate;
 
-/// How long anything may take that is expected to happen.
-pub const SOON: Duration = Duration::from_secs(5);
+/// How long anything may take that is expected to happen. Much longer than it takes, for a machine may be busy, and less than
+/// the defaults of timeouts (10 s and more), so that a setting that is ignored is noticed.
+pub const SOON: Duration = Duration::from_secs(9);
 
 /// Awaits what must happen soon.
 pub async fn soon<F: Future>(future: F) -> F::Output {
