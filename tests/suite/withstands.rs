@@ -44,6 +44,7 @@ mod r45_silent_streams;
 mod r46_limits_by_client;
 mod r47_handshake_headers;
 mod r47_paths;
+mod r47_slow_answers;
 mod r47_tokens;
 mod r48_health;
 mod r48_key_sets;

@@ -12,6 +12,7 @@ mod http2;
 mod listener;
 #[cfg(all(test, wasabi_loom))]
 mod models;
+mod pace;
 mod patient;
 #[cfg(all(feature = "profiling", unix))]
 mod profile;
@@ -147,6 +148,9 @@ const ADMIN_SOCKETS: usize = 64;
 
 /// How long a request of theirs may take: longer than a profile.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// How long the server waits in all for an operator that takes an answer too slowly.
+const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Source {
     fn proxied<N: AsRef<str>>(
@@ -310,8 +314,9 @@ impl Server {
 
     /// Answers what operators ask, such as probes, on an address apart from the public ones: an [`Admin`] or just its
     /// address. It goes on until the server has drained; its sockets do not count as
-    /// [`max_sockets`](Self::max_sockets), and a request there may take 90 s. There are 64 of them: a further one takes
-    /// the place of the oldest that waits for its client, so that a probe is answered whoever is slow.
+    /// [`max_sockets`](Self::max_sockets). A request there may take 90 s, and a client that takes its answer too slowly, as
+    /// with [`request_timeout`](Self::request_timeout), is closed after 10 s. There are 64 sockets: a further one takes the
+    /// place of the oldest that waits for its client, so that a probe is answered whoever is slow.
     pub fn admin(mut self, admin: impl Into<Admin>) -> Self {
         self.admin = Some(admin.into());
         self
@@ -335,8 +340,11 @@ impl Server {
         self
     }
 
-    /// How long an HTTP request, a handshake included, may take; 30 s if not set. Then it is answered 503. Also
-    /// a client that takes nothing of an answer for so long is cut.
+    /// How long an HTTP request, a handshake included, may take; 30 s if not set. Then it is answered 503.
+    ///
+    /// The server also waits so long, in all, for a client that takes an answer too slowly: less than 1 KiB for each second
+    /// in which the answer waits for it, or nothing. Then it closes the socket, or resets the stream of HTTP/2. Time in
+    /// which an answer that streams has nothing to send does not count.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout.min(FOREVER);
         self
@@ -464,6 +472,7 @@ impl Server {
             header_timeout: self.header_timeout,
             keep_alive_timeout: self.keep_alive_timeout,
             request_timeout: self.request_timeout,
+            patience: self.request_timeout,
             control: Arc::clone(&self.control),
             #[cfg(feature = "http2")]
             http2: (self.http2_streams > 0).then_some(self.http2_streams),
@@ -501,6 +510,7 @@ impl Server {
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
             acceptor.request_timeout = ADMIN_TIMEOUT;
             acceptor.keep_alive_timeout = self.header_timeout;
+            acceptor.patience = ADMIN_PATIENCE;
             acceptor.requests = None;
             #[cfg(feature = "http2")]
             {

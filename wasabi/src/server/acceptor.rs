@@ -76,6 +76,8 @@ pub(super) struct Acceptor {
     pub(super) header_timeout: Duration,
     pub(super) keep_alive_timeout: Duration,
     pub(super) request_timeout: Duration,
+    /// How long it waits for a client that takes answers too slowly.
+    pub(super) patience: Duration,
     pub(super) control: Arc<Control>,
     /// Streams of HTTP/2 on one socket, where that is spoken.
     #[cfg(feature = "http2")]
@@ -285,7 +287,7 @@ impl Acceptor {
                 Ok::<Response, Infallible>(response)
             }
         });
-        let io = Patient::new(transport, ahead.bytes, self.request_timeout).tell(heads.clone());
+        let io = Patient::new(transport, ahead.bytes, self.patience).tell(heads.clone());
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.keep_alive_timeout.max(self.header_timeout))

@@ -1,5 +1,7 @@
 //! HTTP/2: what clients open with, and one socket with many streams.
 
+mod paced;
+
 use std::{convert::Infallible, io, sync::Arc, time::Duration};
 
 use axum::{
@@ -8,13 +10,14 @@ use axum::{
 };
 use http::{HeaderValue, Method, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
     sync::watch,
     time::{Instant, sleep_until, timeout},
 };
 
+use self::paced::{StreamExecutor, pace, paced};
 use super::{
     acceptor::{Acceptor, LAST_ANSWER, MAX_HEAD, Peer},
     drain::Phase,
@@ -100,6 +103,7 @@ impl Talk<'_> {
                 }
                 let answer = place.map(|()| answers.to(req.map(Body::new)));
                 async move {
+                    let pace = pace();
                     let mut unanswered = Unanswered(Some(&stream));
                     let response = match answer {
                         Ok(answer) => answer.await,
@@ -108,12 +112,13 @@ impl Talk<'_> {
                     unanswered.0 = None;
                     // A stream is open until its body is sent.
                     let stream = Arc::clone(&stream);
-                    Ok::<_, Infallible>(response.map(|body| holding(stream, body)))
+                    Ok::<_, Infallible>(response.map(|body| paced(pace, holding(stream, body))))
                 }
             })
         };
-        let io = Patient::new(transport, ahead, acceptor.request_timeout);
-        let connection = http2::Builder::new(TokioExecutor::new())
+        let patience = acceptor.patience;
+        let io = Patient::new(transport, ahead, patience);
+        let connection = http2::Builder::new(StreamExecutor { patience })
             .timer(TokioTimer::new())
             .enable_connect_protocol()
             .max_concurrent_streams(self.streams)

@@ -9,17 +9,17 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Sleep, sleep},
+    time::{Sleep, sleep_until},
 };
 
-use super::heads::Heads;
+use super::{heads::Heads, pace::Pace};
 
-/// Reads what was read ahead first. Fails with `TimedOut` when the peer has taken nothing for the limit although there
-/// was something to send: hyper itself would wait for ever.
+/// Reads what was read ahead first. Fails with `TimedOut` when the peer takes nothing, or less than the [`Pace`] asks for,
+/// and writes have waited for it as long as the limit: hyper itself would wait for ever.
 pub(super) struct Patient<T> {
     io: T,
     ahead: Cursor<Vec<u8>>,
-    limit: Duration,
+    pace: Pace,
     /// Told when something has come.
     heads: Option<Heads>,
     /// Runs while a write waits.
@@ -31,7 +31,7 @@ impl<T> Patient<T> {
         Self {
             io,
             ahead: Cursor::new(ahead),
-            limit,
+            pace: Pace::new(limit),
             heads: None,
             waiting: None,
         }
@@ -47,17 +47,22 @@ impl<T> Patient<T> {
         self.io
     }
 
+    /// `taken` tells how many bytes of what was polled the peer has taken.
     fn watch<O>(
         &mut self,
         polled: Poll<io::Result<O>>,
+        taken: impl FnOnce(&O) -> usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<O>> {
-        if polled.is_ready() {
+        if let Poll::Ready(result) = polled {
+            self.pace.took(result.as_ref().map_or(0, taken));
             self.waiting = None;
-            return polled;
+            return Poll::Ready(result);
         }
-        let limit = self.limit;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
+        let deadline = self.pace.waits();
+        let waiting = self
+            .waiting
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         waiting
             .as_mut()
             .poll(cx)
@@ -95,7 +100,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write(cx, data);
-        this.watch(polled, cx)
+        this.watch(polled, |taken| *taken, cx)
     }
 
     fn poll_write_vectored(
@@ -105,7 +110,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_write_vectored(cx, data);
-        this.watch(polled, cx)
+        this.watch(polled, |taken| *taken, cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -116,12 +121,84 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
         // TLS takes what is written and sends it here.
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_flush(cx);
-        this.watch(polled, cx)
+        this.watch(polled, |()| 0, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_shutdown(cx);
-        this.watch(polled, cx)
+        this.watch(polled, |()| 0, cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        time::{Instant, sleep},
+    };
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Sends a page to a peer that reads so many bytes every second, in pieces of the length that the application makes.
+    async fn page(
+        bytes: usize,
+        piece: usize,
+        mut peer: DuplexStream,
+        io: DuplexStream,
+        rate: usize,
+    ) -> io::Result<()> {
+        tokio::spawn(async move {
+            let mut buffer = vec![0; rate];
+            while peer.read_exact(&mut buffer).await.is_ok() {
+                sleep(Duration::from_secs(1)).await;
+            }
+        });
+        let mut patient = Patient::new(io, Vec::new(), LIMIT);
+        for piece in vec![0; bytes].chunks(piece) {
+            patient.write_all(piece).await?;
+            patient.flush().await?;
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_200_bytes_a_second_is_cut_whatever_the_pieces_are() {
+        for piece in [100, 1000, 1 << 20] {
+            let (io, peer) = duplex(256);
+            let start = Instant::now();
+            let error = page(1 << 20, piece, peer, io, 200).await.expect_err("cut");
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(
+                start.elapsed() < LIMIT + Duration::from_secs(2),
+                "{:?}",
+                start.elapsed()
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_takes_2_kib_a_second_gets_everything() {
+        for piece in [100, 1000, 1 << 20] {
+            let (io, peer) = duplex(256);
+            page(1 << 20, piece, peer, io, 2048).await.expect("sent");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_in_which_there_is_nothing_to_send_does_not_count() {
+        let (io, mut peer) = duplex(256);
+        let mut patient = Patient::new(io, Vec::new(), LIMIT);
+        for _ in 0..100 {
+            let reads = async {
+                sleep(Duration::from_millis(100)).await;
+                peer.read_exact(&mut [0; 300]).await
+            };
+            let (written, read) = tokio::join!(patient.write_all(&[0; 300]), reads);
+            written.and(read.map(drop)).expect("taken");
+            sleep(LIMIT).await;
+        }
     }
 }
