@@ -21,8 +21,11 @@ pub(super) struct Dials {
     longest: Duration,
     /// As long as it is not, nobody looks at the hosts.
     any_fails: AtomicBool,
-    failing: Mutex<HashMap<Box<str>, Arc<Backoff<Arc<str>>>>>,
+    failing: Mutex<Failing>,
 }
+
+/// Why each host could not be reached.
+type Failing = HashMap<Box<str>, Arc<Backoff<Arc<str>>>>;
 
 impl Dials {
     pub(super) fn new(longest: Duration) -> Self {
@@ -68,7 +71,7 @@ impl Dials {
         self.any_fails.store(true, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Backoff<Arc<str>>>>> {
+    fn lock(&self) -> MutexGuard<'_, Failing> {
         // Nothing panics while it is held.
         self.failing.lock().unwrap_or_else(PoisonError::into_inner)
     }

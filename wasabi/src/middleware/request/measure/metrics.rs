@@ -25,8 +25,10 @@ pub struct Route {
     ok: Counter,
     cancelled: Counter,
     /// By code; a status is one code, and may be the fault of either side.
-    failed: RwLock<HashMap<Box<str>, Vec<(Fault, Counter)>>>,
+    failed: RwLock<Failed>,
 }
+
+type Failed = HashMap<Box<str>, Vec<(Fault, Counter)>>;
 
 const REQUESTS: &str = "wasabi_requests_total";
 const DURATION: &str = "wasabi_request_duration_seconds";
