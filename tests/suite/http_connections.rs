@@ -107,7 +107,7 @@ async fn a_post_that_may_have_been_carried_out_is_not_sent_again() {
     let server = serve(gateway!(channel("/", Http::post(url)))).await;
     let mut client = server.connect("/").await;
     assert_eq!(client.ask("x").await, "ok");
-    assert!(client.ask("x").await.starts_with("upstream_unreachable"));
+    assert!(client.ask("x").await.starts_with("upstream_lost"));
     assert_eq!(service.requests(), ["POST"; 2]);
     assert_eq!(client.ask("x").await, "ok");
 }
@@ -117,7 +117,7 @@ async fn a_service_that_closes_every_connection_is_asked_twice_and_no_more() {
     let (service, url) = Service::closing_after(0).await;
     let server = serve(gateway!(channel("/", Http::get(url)))).await;
     let mut client = server.connect("/").await;
-    assert!(client.ask("x").await.starts_with("upstream_unreachable"));
+    assert!(client.ask("x").await.starts_with("upstream_lost"));
     assert_eq!(service.requests(), ["GET"; 2]);
 }
 

@@ -325,7 +325,7 @@ impl<T> Http<T> {
     /// Services close connections that are kept alive, and a request may be on its way just then. One with the method
     /// GET, HEAD, PUT, DELETE, OPTIONS or TRACE is sent once more over a fresh connection, when the connection ends before
     /// there is an answer (RFC 9110, section 9.2.2). So is every other one of which no byte was written. After that, a POST or
-    /// PATCH may have been carried out: it fails with `upstream_unreachable`, unless this is set.
+    /// PATCH may have been carried out: it fails with `upstream_lost`, unless this is set.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
