@@ -40,6 +40,7 @@ mod r39_json_of_others;
 mod r40_passwords;
 mod r41_hosts;
 mod r42_keys;
+mod r43_logs;
 mod r45_silent_streams;
 mod r46_limits_by_client;
 mod r47_handshake_headers;

@@ -1,6 +1,7 @@
 //! Expressions of the user's, kept as written.
 
 mod calls;
+mod label;
 mod text;
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
@@ -13,6 +14,7 @@ use syn::{
 use self::calls::calls_of;
 pub(crate) use self::{
     calls::{Call, calls},
+    label::without_secrets,
     text::text,
 };
 
@@ -131,6 +133,14 @@ impl Fragment {
             return "|..|".to_owned();
         }
         text(&self.tokens)
+    }
+
+    /// Short text for logs and metrics: a backend by how it is made, without what is secret in URLs.
+    pub(crate) fn label(&self) -> String {
+        if self.is_closure {
+            return "|..|".to_owned();
+        }
+        label::label(&self.tokens)
     }
 
     /// What the value is called: `Throttle` of `Throttle::new(100)`, `audit` of `audit`, `require` of `require(Role::Admin)`.

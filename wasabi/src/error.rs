@@ -263,7 +263,15 @@ fn within(limit: &Duration) -> String {
 impl From<reqwest::Error> for Error {
     /// Sorts the error by what happened, so that a backend function that calls an HTTP service can use `?`, also
     /// on `error_for_status`. A request that could not be made is `internal`.
-    fn from(error: reqwest::Error) -> Self {
+    fn from(mut error: reqwest::Error) -> Self {
+        // It is displayed, and what is secret in a URL is mostly here.
+        if let Some(url) = error.url_mut() {
+            url.set_query(None);
+            url.set_fragment(None);
+            // Fails where there is none.
+            let _ = url.set_username("");
+            let _ = url.set_password(None);
+        }
         let in_transit = sources(&error).find_map(|source| source.downcast_ref::<hyper::Error>());
         if error.is_builder() {
             Self::internal(error)

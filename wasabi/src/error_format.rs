@@ -8,7 +8,10 @@ use std::{
 
 use serde_json::{Map, Value, json, value::RawValue};
 
-use crate::{Error, Fault, IntoReply, Reply, RequestId, Result, log::limited};
+use crate::{
+    Error, Fault, IntoReply, Reply, RequestId, Result,
+    log::{Logged, limited},
+};
 
 /// How error replies are written: the channel setting `errors = ..`.
 ///
@@ -159,6 +162,11 @@ impl JsonErrors {
     }
 }
 
+/// As an error and not as text: then subscribers write what caused it, too.
+fn cause(error: &Logged) -> &(dyn std::error::Error + 'static) {
+    error
+}
+
 /// Answers a request with an error in the channel's format, once it has been logged.
 pub(crate) fn report(
     format: &ErrorFormat,
@@ -171,15 +179,20 @@ pub(crate) fn report(
 }
 
 pub(crate) fn log(error: &Error, route: &str) {
-    // As an error and not as text: then subscribers write what caused it, too.
-    let cause: &(dyn std::error::Error + 'static) = error;
     let code = error.code();
     match error {
-        Error::Internal(_) => limited!(ERROR, of: route, error = cause, route, "request failed"),
-        _ if error.fault() == Fault::Upstream => {
-            limited!(WARN, of: route, code, error = cause, route, "request failed");
+        Error::Internal(_) => {
+            limited!(ERROR, of: route, error = cause(&Logged::of(error)), route, "request failed");
         }
-        _ => tracing::debug!(code, error = cause, route, "request failed"),
+        _ if error.fault() == Fault::Upstream => {
+            limited!(WARN, of: route, code, error = cause(&Logged::of(error)), route, "request failed");
+        }
+        _ => tracing::debug!(
+            code,
+            error = cause(&Logged::of(error)),
+            route,
+            "request failed"
+        ),
     }
 }
 

@@ -1,8 +1,12 @@
 //! What goes into the log: how often, and how what others say is written there.
 
 mod limit;
+mod said;
 
-pub(crate) use self::limit::Limits;
+pub(crate) use self::{
+    limit::Limits,
+    said::{Logged, said, without_secrets},
+};
 
 /// A line of the log that a client can bring about, as often as it likes: so many a second are written, and the next one
 /// says how many were left out before it, as the field `left_out`.

@@ -265,7 +265,12 @@ impl From<CloseCode> for Close {
 
 impl fmt::Display for Close {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.code, self.reason)
+        write!(f, "{}", self.code)?;
+        match self.reason.is_empty() {
+            true => Ok(()),
+            // Whoever closes writes what it likes into it.
+            false => write!(f, " {:?}", self.reason),
+        }
     }
 }
 

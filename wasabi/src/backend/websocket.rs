@@ -220,8 +220,9 @@ impl WebSocket {
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.change(|config| {
             let header = forward::header_name(name.as_ref()).and_then(|name| {
-                let value = HeaderValue::from_str(value.as_ref())
+                let mut value = HeaderValue::from_str(value.as_ref())
                     .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
+                value.set_sensitive(true); // for `Debug`
                 Ok((name, value))
             });
             match header {

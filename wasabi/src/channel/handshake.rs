@@ -42,7 +42,7 @@ use crate::{
         socket::{Socket, deflate::Agreed},
     },
     gateway::hosts::{self, Hosts, Target},
-    log::limited,
+    log::{limited, said},
     middleware::http::{Expires, Front, free},
     parser,
     request::Route,
@@ -135,7 +135,7 @@ where
             }
         });
         if let Err(error) = admitted {
-            tracing::debug!(path = parts.uri.path(), %error, "handshake refused");
+            tracing::debug!(path = parts.uri.path(), error = %said(&error), "handshake refused");
             return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
         }
         if runtime.is_draining() {
@@ -229,7 +229,7 @@ where
         let upgraded = match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
             Ok(Ok(upgraded)) => upgraded,
             Ok(Err(error)) => {
-                tracing::debug!(connection = %connection.id(), %error, "upgrade failed");
+                tracing::debug!(connection = %connection.id(), error = %said(&error), "upgrade failed");
                 return connection.end(CloseCode::ABNORMAL.into());
             }
             Err(_) => {
@@ -254,7 +254,7 @@ where
         drop(entry);
         // It is closed; what the hook does needs no place.
         drop(socket);
-        tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = %close.reason, "disconnected");
+        tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
         Box::pin(self.ended(connection, close, admitted, companions)).await;
         drop(listed);
     }

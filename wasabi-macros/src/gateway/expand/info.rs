@@ -29,7 +29,7 @@ impl Expansion<'_> {
         match target {
             Target::Missing => quote!(#p::TargetInfo::Backend { name: "" }),
             Target::Expr(backend) => {
-                let name = backend.text();
+                let name = backend.label();
                 quote!(#p::TargetInfo::Backend { name: #name })
             }
             Target::With { middleware, target } => {

@@ -146,7 +146,7 @@ fn number(i: usize) -> TokenStream {
 /// An arm's pattern for people: the key itself, `quote | ticks`, `Ok(Action::Buy)`.
 pub(super) fn name(arm: &Arm) -> String {
     let pattern = arm.pattern.to_token_stream();
-    let name = fragment::text(&pattern).replace("\" | \"", " | ");
+    let name = fragment::text(&fragment::without_secrets(pattern)).replace("\" | \"", " | ");
     let name = match name
         .strip_prefix('"')
         .and_then(|name| name.strip_suffix('"'))
@@ -155,7 +155,10 @@ pub(super) fn name(arm: &Arm) -> String {
         _ => name,
     };
     match &arm.guard {
-        Some(guard) => format!("{name} if {}", guard.text()),
+        Some(guard) => {
+            let guard = fragment::without_secrets(guard.tokens().clone());
+            format!("{name} if {}", fragment::text(&guard))
+        }
         None => name,
     }
 }

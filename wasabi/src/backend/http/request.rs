@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 use serde::Serialize;
 
-use crate::{Error, Result};
+use crate::{Error, Result, log::without_secrets};
 
 /// An HTTP request that a function makes for [`Http::with`](crate::Http::with).
 ///
@@ -172,8 +172,10 @@ pub(super) fn is_framing(name: &HeaderName) -> bool {
 }
 
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .map_err(|error| format!("`{}` is not a URL: {error}", text.escape_debug()))?;
+    let url = Url::parse(text).map_err(|error| {
+        let url = without_secrets(text);
+        format!("`{}` is not a URL: {error}", url.escape_debug())
+    })?;
     check_url(&url)?;
     Ok(url)
 }
@@ -181,10 +183,14 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
 fn check_url(url: &Url) -> Result<(), String> {
     match url.scheme() {
         "https" if !cfg!(feature = "tls") => {
+            let url = without_secrets(url.as_str());
             Err(format!("`{url}` needs the cargo feature `tls` of wasabi"))
         }
         "http" | "https" => Ok(()),
-        _ => Err(format!("`{url}` is neither http nor https")),
+        _ => {
+            let url = without_secrets(url.as_str());
+            Err(format!("`{url}` is neither http nor https"))
+        }
     }
 }
 

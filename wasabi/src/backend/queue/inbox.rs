@@ -1,7 +1,5 @@
 //! Replies, and the requests that wait for them.
 
-mod rarely;
-
 use std::{
     collections::HashMap,
     fmt,
@@ -15,10 +13,9 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use self::rarely::Rarely;
 use crate::{
     ConnectionId, Error, Message, Result, Text,
-    log::limited,
+    log::{limited, said},
     turns::{self, Entered, Line, Place, Rule},
 };
 
@@ -116,7 +113,6 @@ struct Shared {
     foreign: AtomicU64,
     too_large: AtomicU64,
     malformed: AtomicU64,
-    warnings: Rarely,
 }
 
 /// Locks are held for one look-up; with this many, threads seldom meet.
@@ -155,7 +151,6 @@ impl Inbox {
             foreign: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
             malformed: AtomicU64::new(0),
-            warnings: Rarely::default(),
         }))
     }
 
@@ -191,13 +186,11 @@ impl Inbox {
         }
     }
 
-    /// Counts a reply that cannot be read, and logs a warning with the reason: at most one in ten seconds, with the
+    /// Counts a reply that cannot be read, and logs a warning with the reason: a few a second at most, with the
     /// number of those that were left out. A transport skips such a reply and goes on with the next one.
     pub fn malformed(&self, reason: impl fmt::Display) {
         self.0.malformed.fetch_add(1, Ordering::Relaxed);
-        if let Some(left_out) = self.0.warnings.next() {
-            tracing::warn!(reason = %reason.to_string().escape_debug(), left_out, "malformed reply skipped");
-        }
+        limited!(WARN, reason = %said(reason), "malformed reply skipped");
     }
 
     /// How many requests are under way: waiting for the broker, or for their reply.

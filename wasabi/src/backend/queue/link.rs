@@ -10,7 +10,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Inbox, Session, Transport};
-use crate::{BoxError, Error, backend::backoff::pauses};
+use crate::{BoxError, Error, backend::backoff::pauses, log::said};
 
 /// Keeps a session open for as long as it lives.
 pub(super) struct Link<S> {
@@ -111,7 +111,7 @@ async fn keep<T: Transport>(
             Err(_) => "no connection in time".into(),
         };
         let pause = pauses.next().unwrap_or(MAX_PAUSE);
-        tracing::warn!(%error, ?pause, "no connection to the broker");
+        tracing::warn!(error = %said(&error), ?pause, "no connection to the broker");
         state.send_replace(State::Down(error.to_string().into()));
         sleep(pause).await;
     }

@@ -23,10 +23,13 @@ use tokio_tungstenite::tungstenite::handshake::{
 };
 
 use super::Config;
-use crate::{Connection, Error, backend::retry_after::retry_after, connection::socket::Socket};
+use crate::{
+    Connection, Error, backend::retry_after::retry_after, connection::socket::Socket,
+    log::without_secrets,
+};
 
 /// Where an upstream is.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Target {
     uri: Uri,
     host: String,
@@ -79,7 +82,10 @@ impl From<&Arc<DialError>> for Error {
 
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |why: &str| format!("`{url}` is no WebSocket URL: {why}");
+        let wrong = |why: &str| {
+            let url = without_secrets(url);
+            format!("`{}` is not a WebSocket URL: {why}", url.escape_debug())
+        };
         let uri: Uri = url
             .parse()
             .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
@@ -110,6 +116,12 @@ impl Target {
             is_tls,
             uri,
         })
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&without_secrets(&self.uri.to_string()))
     }
 }
 
@@ -154,7 +166,7 @@ impl Config {
         #[cfg(not(feature = "tls"))]
         Err(format!(
             "`{}` needs the cargo feature `tls` of wasabi",
-            self.target.uri
+            without_secrets(&self.target.uri.to_string())
         ))
     }
 

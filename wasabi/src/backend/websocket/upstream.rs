@@ -27,7 +27,7 @@ use crate::{
         work,
     },
     error::is_about_the_upstream,
-    log::limited,
+    log::{limited, said},
 };
 
 /// A connection that lasted so long makes up for the attempts before it.
@@ -94,9 +94,9 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 let verdict = Error::from(&error);
                 let is_final = verdict.fault() == Fault::Request;
                 if is_final {
-                    tracing::debug!(connection = %connection.id(), %error, "upstream refuses the client");
+                    tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refuses the client");
                 } else {
-                    limited!(WARN, connection = %connection.id(), %error, "upstream cannot be reached");
+                    limited!(WARN, connection = %connection.id(), error = %said(&error), "upstream cannot be reached");
                 }
                 let why = Unreachable::Dial(error);
                 if delays.is_none() {

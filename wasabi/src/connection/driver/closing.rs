@@ -11,6 +11,7 @@ use super::{Driver, Phase, Turn};
 use crate::{
     CloseCode, Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
+    log::said,
     parser::Parsed,
 };
 
@@ -67,7 +68,7 @@ where
         match failure {
             Failure::Closed => Poll::Ready(()),
             Failure::Broken(error) => {
-                tracing::debug!(connection = %self.connection.id(), %error, "connection broken");
+                tracing::debug!(connection = %self.connection.id(), error = %said(&error), "connection broken");
                 // After its own close frame the server knows better how this ended.
                 if !matches!(self.phase, Phase::Closing { .. } | Phase::Flushing { .. }) {
                     self.close = Some(CloseCode::ABNORMAL.into());

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::jwks::Jwks;
 use super::{BearerAuth, Denied, Identity};
-use crate::Result;
+use crate::{Result, log::said};
 
 /// Verifies JSON Web Tokens (RFC 7519) whose claims are a `C`.
 ///
@@ -81,7 +81,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
         let usable = keys::check(&key, &validation.algorithms);
         if let Err(why) = &usable {
-            tracing::error!(%why, "the key for JSON Web Tokens cannot be used, nobody gets in");
+            tracing::error!(why = %said(why), "the key for JSON Web Tokens cannot be used, nobody gets in");
         }
         let keys = match usable {
             Ok(()) => Keys::One(key),
@@ -191,7 +191,7 @@ fn decoded<C: DeserializeOwned>(
 }
 
 fn invalid(error: &dyn fmt::Display) -> Denied {
-    tracing::debug!(%error, "token refused");
+    tracing::debug!(error = %said(error), "token refused");
     Denied::Invalid
 }
 

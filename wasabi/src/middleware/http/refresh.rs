@@ -6,7 +6,7 @@ use super::{
     auth::{Denied, Identity, Verdict},
     bearer_auth::BearerAuth,
 };
-use crate::{Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result};
+use crate::{Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result, log::said};
 
 /// The target of a route on which a client sends a new token before the old one expires: what
 /// [`BearerAuth::refresh`] makes.
@@ -93,7 +93,7 @@ where
                 Err(Error::new("unavailable", message))
             }
             Err(denied) => {
-                tracing::debug!(connection = %connection.id(), %denied, "token refused");
+                tracing::debug!(connection = %connection.id(), denied = %said(&denied), "token refused");
                 // Not by way of an interceptor, which might keep it back.
                 let close = Close::new(CloseCode::EXPIRED, denied.to_string());
                 connection.outbox().close(close);

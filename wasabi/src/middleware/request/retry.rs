@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{Error, Middleware, Next, Reply, Request, Resend, Result};
+use crate::{Error, Middleware, Next, Reply, Request, Resend, Result, log::said};
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
@@ -176,11 +176,11 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
                 .as_ref()
                 .is_some_and(|budget| !budget.withdraw())
             {
-                tracing::debug!(route = req.route(), %error, "no retry: the budget is used up");
+                tracing::debug!(route = req.route(), error = %said(&error), "no retry: the budget is used up");
                 return Err(error);
             }
             let delay = retry_after.saturating_add(delay);
-            tracing::debug!(route = req.route(), %error, ?delay, "retry");
+            tracing::debug!(route = req.route(), error = %said(&error), ?delay, "retry");
             tokio::time::sleep(delay).await;
         }
     }

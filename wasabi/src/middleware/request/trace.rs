@@ -9,7 +9,7 @@ use {
 
 #[cfg(feature = "otel")]
 use crate::Fault;
-use crate::{Error, Middleware, Next, Reply, Request, Result};
+use crate::{Error, Middleware, Next, Reply, Request, Result, log::said};
 
 /// Puts each request into a [tracing](https://docs.rs/tracing) span.
 ///
@@ -75,7 +75,7 @@ impl Trace {
             "request",
             route = req.route(),
             connection = %req.connection().id(),
-            id = req.id().map(field::display),
+            id = req.id().map(|id| field::display(said(id))),
             outcome = field::Empty,
         );
         #[cfg(feature = "otel")]
@@ -87,7 +87,7 @@ impl Trace {
                 otel.name = req.route(),
                 route = req.route(),
                 connection = %req.connection().id(),
-                id = req.id().map(field::display),
+                id = req.id().map(|id| field::display(said(id))),
                 outcome = field::Empty,
             );
             if self.links_handshake && !span.is_disabled() {
@@ -110,7 +110,9 @@ impl Middleware for Trace {
         if let Err(error) = &outcome
             && is_failure(error)
         {
-            ending.span.set_status(Status::error(error.to_string()));
+            ending
+                .span
+                .set_status(Status::error(said(error).to_string()));
         }
         ending.record(outcome.as_ref().map_or_else(Error::code, |_| "ok"));
         outcome

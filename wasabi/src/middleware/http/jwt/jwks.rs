@@ -18,7 +18,10 @@ use tokio::{
 
 use self::set::KeySet;
 use super::Denied;
-use crate::backend::{build_client, parse_url};
+use crate::{
+    backend::{build_client, parse_url},
+    log::{limited, said},
+};
 
 /// The keys that an identity provider publishes under a URL, as a JSON Web Key Set (RFC 7517), for
 /// [`Jwt::jwks`](super::Jwt::jwks).
@@ -101,7 +104,7 @@ impl Jwks {
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = parse_url(url.as_ref());
         if let Err(mistake) = &url {
-            tracing::error!(%mistake, "the keys for JSON Web Tokens cannot be asked for, nobody gets in");
+            tracing::error!(mistake = %said(mistake), "the keys for JSON Web Tokens cannot be asked for, nobody gets in");
         }
         Self::of(Settings {
             url,
@@ -245,8 +248,10 @@ impl Inner {
                     known.of = Some(now);
                     known.has_failed = false;
                 }
-                Ok(Err(error)) => tracing::warn!(%error, "no keys for JSON Web Tokens"),
-                Err(_) => tracing::warn!("no keys for JSON Web Tokens: no answer in time"),
+                Ok(Err(error)) => {
+                    limited!(WARN, error = %said(error), "no keys for JSON Web Tokens")
+                }
+                Err(_) => limited!(WARN, "no keys for JSON Web Tokens: no answer in time"),
             }
         });
         Some(answer)

@@ -1,0 +1,93 @@
+//! What a backend is called in logs and metrics.
+
+use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
+use syn::LitStr;
+
+use super::text;
+
+/// How a value is made, without how it is set up: `Http::post("http://orders/")` of
+/// `Http::post("http://orders/?key=secret").header("authorization", "secret")`. Of URLs there is no user, password, query
+/// or fragment.
+pub(crate) fn label(tokens: &TokenStream) -> String {
+    let mut made = TokenStream::new();
+    let mut trees = tokens.clone().into_iter().peekable();
+    let mut is_path = true;
+    while let Some(tree) = trees.next() {
+        let is_call = is_path
+            && !made.is_empty()
+            && matches!(&tree, TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis);
+        is_path &= match &tree {
+            TokenTree::Ident(_) => true,
+            TokenTree::Punct(punct) => "&:<>".contains(punct.as_char()),
+            _ => false,
+        };
+        made.extend([tree]);
+        // A call of what it gives is how it is set up.
+        let is_set_up =
+            matches!(trees.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == '.');
+        if is_call && is_set_up {
+            break;
+        }
+    }
+    text(&without_secrets(made))
+}
+
+/// The same tokens; of URLs in string literals without user, password, query and fragment.
+pub(crate) fn without_secrets(tokens: TokenStream) -> TokenStream {
+    let clean = |tree| match tree {
+        TokenTree::Group(group) => {
+            Group::new(group.delimiter(), without_secrets(group.stream())).into()
+        }
+        TokenTree::Literal(literal) => {
+            let string: Option<LitStr> = syn::parse2(TokenTree::from(literal.clone()).into()).ok();
+            match string.and_then(|string| clean_url(&string.value())) {
+                Some(url) => Literal::string(&url).into(),
+                None => literal.into(),
+            }
+        }
+        other => other,
+    };
+    tokens.into_iter().map(clean).collect()
+}
+
+/// `None` if it is not a URL. It need not be a valid one.
+fn clean_url(text: &str) -> Option<String> {
+    let (scheme, rest) = text.split_once("://")?;
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    // Whoever writes a slash into a password gets less of the host, not more of the password.
+    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    Some(format!("{scheme}://{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn a_backend_is_called_by_how_it_is_made_without_secrets() {
+        for (tokens, expected) in [
+            (
+                quote!(
+                    Http::post("http://u:p@orders:80/a?api_key=k#f").header("authorization", "s")
+                ),
+                r#"Http::post("http://orders:80/a")"#,
+            ),
+            (
+                quote!(WebSocket::connect(format!("wss://up/?token={}", token)).eager()),
+                r#"WebSocket::connect(format!("wss://up/", token))"#,
+            ),
+            (quote!(Queue::over(nats).topic("x")), "Queue::over(nats)"),
+            (quote!(place_order), "place_order"),
+            (quote!(config.backend.clone()), "config.backend.clone()"),
+            (
+                quote!(Greeting("hello".into())),
+                r#"Greeting("hello".into())"#,
+            ),
+            (quote!(Balance::new(nodes)?), "Balance::new(nodes)?"),
+        ] {
+            assert_eq!(label(&tokens), expected);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What others say, as it goes into the log: on one line, and without secrets.
+
+use std::{
+    borrow::Cow,
+    error::Error,
+    fmt::{self, Write},
+};
+
+/// Displays what a client, an upstream or a function of the user's has said: control characters and the like are escaped
+/// as in Rust's strings, so that nobody writes lines of their own into the log; of URLs there is no user, password, query
+/// or fragment.
+pub(crate) fn said<T: fmt::Display>(value: T) -> Said<T> {
+    Said(value)
+}
+
+/// See [`said`].
+pub(crate) struct Said<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Said<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        for char in without_secrets(&text).chars() {
+            match char {
+                // They end nothing here, and stand in JSON and in other people's texts.
+                '"' | '\'' => f.write_char(char)?,
+                _ => write!(f, "{}", char.escape_debug())?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: fmt::Display> fmt::Debug for Said<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An error and its sources, as they go into the log.
+#[derive(Debug)]
+pub(crate) struct Logged {
+    text: String,
+    source: Option<Box<Self>>,
+}
+
+impl Logged {
+    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
+        Self {
+            text: said(error).to_string(),
+            source: error.source().map(|source| Box::new(Self::of(source))),
+        }
+    }
+}
+
+impl fmt::Display for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Logged {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
+
+/// A text without the users, passwords, queries and fragments of the URLs in it, well-formed or not.
+pub(crate) fn without_secrets(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find("://") else {
+        return Cow::Borrowed(text);
+    };
+    let mut clean = String::with_capacity(text.len());
+    let (mut rest, mut next) = (text, Some(first));
+    while let Some(at) = next {
+        let (before, url) = rest.split_at(at + 3);
+        clean.push_str(before);
+        let ends_url =
+            |char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '`' | '<' | '>' | ')');
+        let (url, after) = url.split_at(url.find(ends_url).unwrap_or(url.len()));
+        let shown = url.split(['?', '#']).next().unwrap_or_default();
+        // Whoever writes a slash into a password gets less of the host, not more of the password.
+        let shown = shown.rsplit_once('@').map_or(shown, |(_, host)| host);
+        clean.push_str(shown);
+        rest = after;
+        next = rest.find("://");
+    }
+    clean.push_str(rest);
+    Cow::Owned(clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_secrets() {
+        for (text, clean) in [
+            ("no URL at all?", "no URL at all?"),
+            (
+                "error for url (http://up:80/a?token=s3cret#x): refused",
+                "error for url (http://up:80/a): refused",
+            ),
+            (
+                "`redis://user:s3c/ret@host/0` is not",
+                "`redis://host/0` is not",
+            ),
+            ("ws://u@h ws://v@g?api_key=k", "ws://h ws://g"),
+            ("://?", "://"),
+            ("http://", "http://"),
+        ] {
+            assert_eq!(without_secrets(text), clean);
+        }
+    }
+
+    #[test]
+    fn what_is_said_stays_on_its_line() {
+        let forged = "bye\n2026-01-01 ERROR \u{1b}[31mpwned\u{202e} \"ä\" C:\\";
+        assert_eq!(
+            said(forged).to_string(),
+            r#"bye\n2026-01-01 ERROR \u{1b}[31mpwned\u{202e} "ä" C:\\"#
+        );
+    }
+
+    #[test]
+    fn the_sources_of_an_error_are_written_alike() {
+        let error = crate::Error::internal("a\nb");
+        let logged = Logged::of(&error);
+        assert_eq!(logged.to_string(), r"internal error: a\nb");
+        let source = logged.source().expect("a source");
+        assert_eq!(source.to_string(), r"a\nb");
+    }
+}
