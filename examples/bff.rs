@@ -59,9 +59,12 @@ fn gateway(api: Api, upstream: &str) -> Gateway {
         state = api,
         channel(
             "/",
-            // Messages without a method are not ours to understand. Those that could have one for somebody else, such
-            // as a repeated one, are refused.
-            parser = JsonKey::at("/method").id("/req_id").or("passthrough"),
+            // Messages without a method, and those that are not JSON, are for the upstream. A message that another parser
+            // could read in another way, such as one with two methods, is refused.
+            parser = JsonKey::at("/method")
+                .id("/req_id")
+                .or("passthrough")
+                .not_json("passthrough"),
             match key {
                 "aggregate" => with([Timeout::new(5s)], aggregate),
                 _ => WebSocket::connect(upstream),

@@ -244,7 +244,7 @@ impl Asking {
             } else {
                 let code = outcome["error"]["code"].as_str().expect("a code");
                 assert!(
-                    ["upstream_unreachable", "timed_out"].contains(&code),
+                    ["upstream_unreachable", "upstream_lost", "timed_out"].contains(&code),
                     "{code}"
                 );
                 self.failed.fetch_add(1, Ordering::SeqCst);

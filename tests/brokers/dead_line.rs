@@ -18,7 +18,7 @@ async fn notices_a_dead_line<T: Transport>(proxy: &Chaos, queue: Queue<T>) {
     proxy.half_open();
     client.send(json!({"do": "ask"}).to_string()).await;
     let reply = next_json(&mut client).await;
-    assert_eq!(reply["error"]["code"], "upstream_unreachable", "{reply}");
+    assert_eq!(reply["error"]["code"], "upstream_lost", "{reply}");
     proxy.calm();
     works(&server).await;
 }
