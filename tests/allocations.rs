@@ -181,6 +181,7 @@ async fn upstream() -> String {
     let url = format!("ws://{}/", listener.local_addr().expect("an address"));
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
+            stream.set_nodelay(true).expect("a socket");
             let mut socket = tokio_tungstenite::accept_async(stream)
                 .await
                 .expect("handshake");
@@ -203,8 +204,8 @@ async fn allocations_on_the_wire(action: &str, batch: usize, rounds: usize) -> u
         .expect("handshake");
     let message = format!(r#"{{"action":"{action}","id":7,"text":"some more of it"}}"#);
     let mut counts = Vec::new();
-    // The first round opens what the others use again.
-    for rounds in [10, rounds, 0] {
+    // The first rounds open what the others use again; a queue grows when it is as full as it has never been.
+    for rounds in [100, rounds, 0] {
         for _ in 0..rounds {
             for _ in 0..batch {
                 socket.feed(message.clone().into()).await.expect("send");

@@ -105,7 +105,7 @@ async fn every_step_in_the_life_of_a_connection_is_an_event() {
     events.has(
         Level::DEBUG,
         "disconnected",
-        &["code=4000", "reason=enough"],
+        &["code=4000", "reason=\"enough\""],
     );
     events.has(Level::INFO, "draining", &["connections=0"]);
     events.has(Level::INFO, "drained", &["elapsed="]);

@@ -88,11 +88,11 @@ async fn on_disconnect_runs_once_with_code_and_reason() {
     client.send("close").await;
     assert_eq!(client.closed().await.0, 4000);
     let (first, close) = soon(told.recv()).await.unwrap();
-    assert_eq!(close, "4000 from here");
+    assert_eq!(close, "4000 \"from here\"");
 
     server.connect("/").await.close(3999, "from there").await;
     let (second, close) = soon(told.recv()).await.unwrap();
-    assert_eq!(close, "3999 from there");
+    assert_eq!(close, "3999 \"from there\"");
     assert_ne!(first, second);
 
     server.drain().await.unwrap();

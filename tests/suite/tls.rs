@@ -263,7 +263,10 @@ async fn a_client_that_hangs_up_while_it_is_not_read_is_noticed() {
         ping = None,
         move |_: Text| {
             let held = held.clone();
-            async move { held.pass().await }
+            async move {
+                held.pass().await;
+                "passed"
+            }
         }
     ));
     let server = serve_with(gateway, |server| server.tls(tls(&identity))).await;

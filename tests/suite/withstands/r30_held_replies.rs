@@ -51,7 +51,14 @@ async fn a_client_that_reads_late_gets_every_reply_of_an_http_service() {
 
 #[tokio::test]
 async fn a_reply_that_waited_for_its_client_too_long_is_no_failure_of_the_upstream() {
-    let backend = Http::post(service(4 * MIB).await)
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let answer = post(async move || {
+        held.pass().await;
+        vec![b'x'; 4 * MIB]
+    });
+    let service = http_service(Router::new().route("/", answer)).await;
+    let backend = Http::post(format!("{service}/"))
         .max_response_size(4 * MIB)
         .timeout(Duration::from_secs(1));
     let server = serve(gateway!(channel("/", backend))).await;
@@ -59,6 +66,9 @@ async fn a_reply_that_waited_for_its_client_too_long_is_no_failure_of_the_upstre
     for _ in 0..20 {
         client.send("x").await;
     }
+    // What is not read before the first answer is not read until the client takes it.
+    until("all are at the service", || gate.running() == 20).await;
+    gate.open.add_permits(20);
     sleep(Duration::from_millis(1500)).await;
     let (mut replies, mut refused) = (0, 0);
     for _ in 0..20 {

@@ -23,10 +23,10 @@ async fn page() -> Vec<u8> {
     vec![b'x'; PAGE]
 }
 
-/// A client whose streams have room for 100 bytes, each time that it has read them.
-async fn client(server: &TestServer) -> SendRequest<Body> {
+/// A client whose streams have room for so many bytes, each time that it has read them.
+async fn client(server: &TestServer, window: u32) -> SendRequest<Body> {
     let client = Builder::new(TokioExecutor::new())
-        .initial_stream_window_size(100)
+        .initial_stream_window_size(window)
         .handshake(TokioIo::new(server.tcp().await));
     let (requests, connection) = soon(client).await.expect("HTTP/2");
     tokio::spawn(connection);
@@ -50,7 +50,7 @@ async fn a_stream_whose_client_takes_200_bytes_a_second_is_reset_and_others_go_o
             .request_timeout(Duration::from_secs(2))
     })
     .await;
-    let mut client = client(&server).await;
+    let mut client = client(&server, 100).await;
     let mut page = ask(&mut client, &server, "/page").await.into_data_stream();
     let start = Instant::now();
     let mut read = 0;
@@ -74,13 +74,14 @@ async fn a_stream_that_is_read_as_fast_as_it_must_be_is_not_reset() {
             .request_timeout(Duration::from_secs(3))
     })
     .await;
-    let mut client = client(&server).await;
+    let mut client = client(&server, 1000).await;
     let mut page = ask(&mut client, &server, "/page").await.into_data_stream();
     let mut read = 0;
     while let Some(data) = soon(page.next()).await {
-        read += data.expect("not reset").len();
-        // Some KiB a second.
-        sleep(Duration::from_millis(5)).await;
+        let count = data.expect("not reset").len();
+        read += count;
+        // 4 KB a second, in frames of whatever length.
+        sleep(Duration::from_millis(count as u64 / 4)).await;
     }
     assert_eq!(read, 20 << 10);
 }
