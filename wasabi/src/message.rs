@@ -230,7 +230,8 @@ impl PartialEq<&str> for Text {
 /// use wasabi::{Close, CloseCode};
 ///
 /// let close = Close::new(CloseCode::new(4401), "token expired");
-/// assert_eq!(close.to_string(), "4401 token expired");
+/// // For logs: the reason is escaped, since the peer may have chosen it.
+/// assert_eq!(close.to_string(), r#"4401 "token expired""#);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

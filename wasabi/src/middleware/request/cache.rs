@@ -201,7 +201,7 @@ impl Limits {
 /// More than anybody waits for; very long times are refused by what is beneath.
 const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// What tells requests apart: [`WholeRequest`], or [`By`] a function.
+/// What tells requests apart: the whole request, or what a function makes of it.
 pub trait CacheKey: Send + Sync {
     /// Writes the key of a request; `false` when it has none.
     #[doc(hidden)]
