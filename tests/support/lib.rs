@@ -5,6 +5,31 @@
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
+/// The programs of the guide compile.
+#[cfg(doctest)]
+mod guide {
+    #[doc = include_str!("../../docs/guide/01-first-gateway.md")]
+    pub struct Page01;
+    #[doc = include_str!("../../docs/guide/02-routing.md")]
+    pub struct Page02;
+    #[doc = include_str!("../../docs/guide/03-replies.md")]
+    pub struct Page03;
+    #[doc = include_str!("../../docs/guide/04-middleware.md")]
+    pub struct Page04;
+    #[doc = include_str!("../../docs/guide/05-upstreams.md")]
+    pub struct Page05;
+    #[doc = include_str!("../../docs/guide/06-queues.md")]
+    pub struct Page06;
+    #[doc = include_str!("../../docs/guide/07-identity.md")]
+    pub struct Page07;
+    #[doc = include_str!("../../docs/guide/08-groups.md")]
+    pub struct Page08;
+    #[doc = include_str!("../../docs/guide/09-production.md")]
+    pub struct Page09;
+    #[doc = include_str!("../../docs/guide/10-testing.md")]
+    pub struct Page10;
+}
+
 pub mod authority;
 pub mod broker;
 pub mod chaos;
