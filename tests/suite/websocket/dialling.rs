@@ -225,7 +225,7 @@ async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
         ("nonsense", "nonsense"),
     ];
     for (url, shown) in urls {
-        let gateway = gateway!(channel("/", WebSocket::connect(url.to_owned())));
+        let gateway = gateway!(channel("/", WebSocket::connect(url)));
         let mistakes = gateway.check().expect_err("a mistake");
         assert!(
             matches!(&mistakes[..], [GatewayError::Setting(text)] if text.contains(shown) && !text.contains("secret")),
