@@ -324,6 +324,40 @@ async fn an_answer_may_come_in_pieces_with_the_first_message_behind_it() {
 }
 
 #[tokio::test]
+async fn interim_answers_before_the_handshakes_are_skipped_but_not_without_end() {
+    let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n";
+    for (times, is_connected) in [(1, true), (8, true), (9, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let url = format!("ws://{}/", listener.local_addr().expect("address"));
+        let server = serve(gateway!(channel("/", WebSocket::connect(url)))).await;
+        let mut client = server.connect("/").await;
+        client.send("hello").await;
+        let (mut stream, _) = soon(listener.accept()).await.expect("a connection");
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            soon(stream.read_buf(&mut head)).await.expect("a head");
+        }
+        let head = String::from_utf8(head).expect("text");
+        let key = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+        let accept = derive_accept_key(key.expect("a key").as_bytes());
+        let answer = format!(
+            "{}HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n\
+             sec-websocket-accept: {accept}\r\n\r\n",
+            interim.repeat(times)
+        );
+        stream.write_all(answer.as_bytes()).await.expect("write");
+        stream.write_all(b"\x81\x05there").await.expect("write");
+        let expected = match is_connected {
+            true => "there",
+            false => "upstream_unreachable: upstream cannot be reached",
+        };
+        assert_eq!(client.text().await, expected, "{times}");
+    }
+}
+
+#[tokio::test]
 async fn an_answer_that_is_no_handshake_is_refused() {
     let endless = &*format!("HTTP/1.1 101 OK\r\nx: {}", "y".repeat(ENDLESS)).leak();
     for answer in [

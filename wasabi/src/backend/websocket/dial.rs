@@ -253,21 +253,41 @@ async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8>, DialErro
     io.write_all(&head_of(request)).await?;
     io.flush().await?;
     let mut answer = Vec::with_capacity(1024);
+    let mut interim = 0;
     loop {
+        let parsed = HandshakeResponse::try_parse(&answer)
+            .map_err(|_| DialError::Invalid("it is no HTTP/1.1"))?;
+        match parsed {
+            Some((length, response)) if is_interim(response.status()) => {
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    return Err(DialError::Invalid("interim answers have no end"));
+                }
+                answer.drain(..length);
+                continue;
+            }
+            Some((length, response)) => {
+                check(&response, request.headers())?;
+                return Ok(answer.split_off(length));
+            }
+            None if answer.len() > MAX_ANSWER => {
+                return Err(DialError::Invalid("it is too long"));
+            }
+            None => {}
+        }
         if io.read_buf(&mut answer).await? == 0 {
             return Err(DialError::Invalid("it ends too early"));
         }
-        let parsed = HandshakeResponse::try_parse(&answer)
-            .map_err(|_| DialError::Invalid("it is no HTTP/1.1"))?;
-        if let Some((length, response)) = parsed {
-            check(&response, request.headers())?;
-            return Ok(answer.split_off(length));
-        }
-        if answer.len() > MAX_ANSWER {
-            return Err(DialError::Invalid("it is too long"));
-        }
     }
 }
+
+/// An answer that says that another one follows, such as 100 and 103 (RFC 9110, section 15.2).
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
+/// The most interim answers before the one that counts.
+const MAX_INTERIM: usize = 16;
 
 /// The most bytes that the head of the answer may have.
 const MAX_ANSWER: usize = 64 * 1024;
