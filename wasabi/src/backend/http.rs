@@ -3,28 +3,32 @@
 mod again;
 mod client;
 mod dials;
+mod exchange;
 mod host_limit;
 mod reply;
 mod request;
+mod settings;
+mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, ClientBuilder, Url};
-use tokio::time::Instant;
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
 pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
-use self::{client::Clients, dials::Dials, host_limit::HostLimit};
-use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, retry_after::retry_after};
-use crate::{
-    Backend, ConnectionId, Error, Lifecycle, Request, Result,
-    connection::{driver::FOREVER, held::Reading},
+use self::{
+    client::Clients,
+    dials::Dials,
+    host_limit::HostLimit,
+    target::{Fixed, Target, With},
 };
+use super::{Probe, Way, backoff::MAX_DIAL_PAUSE};
+use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
 ///
@@ -111,10 +115,7 @@ impl Http {
 
     /// A request with this method to this URL.
     pub fn method(method: Method, url: impl AsRef<str>) -> Self {
-        Self::to(Fixed {
-            method,
-            url: parse_url(url.as_ref()),
-        })
+        Self::to(Fixed::new(method, url.as_ref()))
     }
 
     /// The client that this backend makes for itself, to be changed and given to [`client`](Self::client): no
@@ -159,7 +160,7 @@ where
     /// # drop(user);
     /// ```
     pub fn with(factory: F) -> Self {
-        Self::to(With(factory))
+        Self::to(With::new(factory))
     }
 }
 
@@ -179,216 +180,6 @@ impl<T> Http<T> {
             idempotent: false,
             mistake: None,
         }
-    }
-
-    /// Sends this header with every request. It replaces a forwarded one of the same name, and a function's own
-    /// header replaces it.
-    pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        let parsed = HeaderName::try_from(name)
-            .ok()
-            .filter(|name| !request::is_framing(name));
-        match (parsed, HeaderValue::from_bytes(value)) {
-            (Some(name), Ok(value)) => {
-                self.static_headers.insert(name, value);
-            }
-            (None, _) => self.mistaken(format!(
-                "`{}` is not a header that can be set",
-                name.escape_debug()
-            )),
-            (_, Err(_)) => self.mistaken(format!("the value of the header `{name}` is malformed")),
-        }
-        self
-    }
-
-    /// Passes these headers of the WebSocket handshake on with every request. Not those that belong to one
-    /// connection, such as `Host`, `Upgrade` or `Sec-WebSocket-Key`.
-    pub fn forward_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
-        for name in names {
-            match HeaderName::try_from(name.as_ref()) {
-                Ok(name) if is_forwardable(&name) => self.forwarded.push(name),
-                _ => self.mistaken(format!(
-                    "`{}` is not a header that can be forwarded",
-                    name.as_ref().escape_debug()
-                )),
-            }
-        }
-        self
-    }
-
-    /// How long messages are answered `upstream_unreachable` at most when a host could not be connected to, instead of
-    /// trying again; 2 s if not set, zero tries with every message.
-    ///
-    /// The pauses double from 10 ms up to it and are random in their upper half; they are the same for all clients. An
-    /// answer ends them.
-    pub fn max_dial_pause(mut self, pause: Duration) -> Self {
-        self.dials = Dials::new(pause);
-        self
-    }
-
-    /// How long everything together may take, waiting for a free place among the
-    /// [`concurrency`](Self::concurrency) included; 30 s if not set.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        if timeout.is_zero() {
-            self.mistaken("a `timeout` of zero leaves no time for an answer".to_owned());
-        }
-        self.timeout = timeout;
-        self
-    }
-
-    /// How many requests to one host are in flight at the same time, 50 if not set. Further ones wait, and connections
-    /// take turns: who sends a lot waits behind itself, and a connection with one request waits for one of each other
-    /// connection at most. When 10 000 requests wait already, further ones are answered `overloaded`.
-    pub fn concurrency(mut self, requests: usize) -> Self {
-        if requests == 0 {
-            self.mistaken("a `concurrency` of 0 lets no request through".to_owned());
-        }
-        self.limit = HostLimit::new(requests);
-        self
-    }
-
-    /// The most bytes that the body of a response may have, 1 MiB if not set.
-    pub fn max_response_size(mut self, bytes: usize) -> Self {
-        self.max_response_size = bytes;
-        self
-    }
-
-    /// Which statuses are answers and not errors; 2xx if not set.
-    ///
-    /// ```
-    /// use wasabi::{Http, StatusCode};
-    ///
-    /// // That there is no such thing is an answer too.
-    /// let lookup = Http::post("http://catalogue:8080/")
-    ///     .accept_status(|status| status.is_success() || status == StatusCode::NOT_FOUND);
-    /// # drop(lookup);
-    /// ```
-    pub fn accept_status(
-        mut self,
-        accepts: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
-    ) -> Self {
-        self.accept_status = Some(Box::new(accepts));
-        self
-    }
-
-    /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the
-    /// limits of this backend apply all the same.
-    pub fn client(mut self, client: Client) -> Self {
-        self.clients = Clients::Given(client);
-        self.check_ages();
-        self
-    }
-
-    /// A user's client has no ages that could be set here.
-    fn check_ages(&mut self) {
-        if self.has_ages && matches!(self.clients, Clients::Given(_)) {
-            let mistake =
-                "`idle_timeout` and `max_connection_age` do not go with a `client` of one's own";
-            self.mistaken(mistake.to_owned());
-        }
-    }
-
-    /// How long a connection is kept that nothing comes over; 50 s if not set, which is below the 60 s after which most
-    /// services close it. For services that close sooner (Node.js after 5 s) set less than they do: a request that
-    /// crosses with their close may fail.
-    ///
-    /// A [`client`](Self::client) of one's own has its own time, `pool_idle_timeout`: together they keep the gateway from
-    /// being served.
-    pub fn idle_timeout(mut self, idle: Duration) -> Self {
-        if idle.is_zero() {
-            self.mistaken("an `idle_timeout` of zero keeps no connection".to_owned());
-        }
-        self.clients.set(|ages| ages.idle = idle.min(FOREVER));
-        self.has_ages = true;
-        self.check_ages();
-        self
-    }
-
-    /// For how long connections are used at most, 5 min if not set, so that a service that moves, by DNS or behind a
-    /// balancer, is followed while there is traffic. Requests in flight go on to their end. The time is up to a quarter
-    /// shorter, by chance, so that many gateways do not connect at once; a new connection costs its handshakes.
-    ///
-    /// A [`client`](Self::client) of one's own lives as long as it likes: together they keep the gateway from being
-    /// served.
-    pub fn max_connection_age(mut self, age: Duration) -> Self {
-        if age.is_zero() {
-            self.mistaken("a `max_connection_age` of zero keeps no connection".to_owned());
-        }
-        self.clients.set(|ages| ages.max = age.min(FOREVER));
-        self.has_ages = true;
-        self.check_ages();
-        self
-    }
-
-    /// Says that it does no harm when a request is carried out twice, whatever its method.
-    ///
-    /// Services close connections that are kept alive, and a request may be on its way just then. One with the method
-    /// GET, HEAD, PUT, DELETE, OPTIONS or TRACE is sent once more over a fresh connection, when the connection ends before
-    /// there is an answer (RFC 9110, section 9.2.2). So is every other one of which no byte was written. After that, a POST or
-    /// PATCH may have been carried out: it fails with `upstream_lost`, unless this is set.
-    pub fn idempotent(mut self) -> Self {
-        self.idempotent = true;
-        self
-    }
-
-    fn mistaken(&mut self, mistake: String) {
-        self.mistake.get_or_insert(mistake);
-    }
-
-    fn accepts(&self, status: StatusCode) -> bool {
-        match &self.accept_status {
-            Some(accepts) => accepts(status),
-            None => status.is_success(),
-        }
-    }
-
-    fn not_answered(&self, error: reqwest::Error, began: Instant) -> Error {
-        let url = error.url().cloned();
-        let error = Error::from(error);
-        if let (Error::UpstreamUnreachable(why), Some(url)) = (&error, url) {
-            self.dials.failed(url.authority(), began, why);
-        }
-        error
-    }
-
-    async fn exchange(
-        &self,
-        client: &Client,
-        request: reqwest::Request,
-        connection: ConnectionId,
-        reading: &mut Reading,
-    ) -> Result {
-        let host = request.url().authority();
-        let _permit = self.limit.acquire(host, connection).await?;
-        self.dials.admit(host)?;
-        let began = Instant::now();
-        let may_repeat = self.idempotent || again::is_idempotent(request.method());
-        let repeated = if may_repeat {
-            request.try_clone()
-        } else {
-            None
-        };
-        let outcome = match (client.execute(request).await, repeated) {
-            (Err(error), Some(request)) if again::was_closed(&error) => {
-                tracing::debug!(%error, "sent once more over a fresh connection");
-                let fresh = self.clients.without_connections();
-                fresh.as_ref().unwrap_or(client).execute(request).await
-            }
-            (outcome, _) => outcome,
-        };
-        let response = match outcome {
-            Ok(response) => response,
-            Err(error) => return Err(self.not_answered(error, began)),
-        };
-        self.dials.reached(response.url().authority());
-        if !self.accepts(response.status()) {
-            return Err(Error::UpstreamStatus {
-                status: response.status(),
-                retry_after: retry_after(response.headers()),
-                seen: true,
-            });
-        }
-        reply::read(response, self.max_response_size, reading).await
     }
 }
 
@@ -434,7 +225,7 @@ impl<T: Target> Http<T> {
         }
         #[cfg(feature = "otel")]
         crate::trace_context::inject(&mut crate::trace_context::HttpHeaders(headers));
-        tell_empty(&mut request);
+        exchange::tell_empty(&mut request);
         Ok(request)
     }
 }
@@ -498,113 +289,4 @@ impl<T> fmt::Debug for Http<T> {
             .field("max_response_size", &self.max_response_size)
             .finish_non_exhaustive()
     }
-}
-
-/// Where requests come from: [`Fixed`] or [`With`].
-pub trait Target: Send + Sync {
-    #[doc(hidden)]
-    fn request(&self, req: &Request) -> Result<reqwest::Request>;
-
-    /// That of the body, unless a header says it.
-    #[doc(hidden)]
-    fn content_type(&self, req: &Request) -> Option<&'static str> {
-        let _ = req;
-        None
-    }
-
-    #[doc(hidden)]
-    fn mistake(&self) -> Option<&String> {
-        None
-    }
-
-    #[doc(hidden)]
-    fn may_be_https(&self) -> bool {
-        true
-    }
-
-    /// That of every request, where it is always the same.
-    #[doc(hidden)]
-    fn url(&self) -> Option<&Url> {
-        None
-    }
-}
-
-/// The same method and URL for every message.
-#[derive(Debug)]
-pub struct Fixed {
-    method: Method,
-    url: Result<Url, String>,
-}
-
-impl Fixed {
-    fn has_body(&self) -> bool {
-        self.method != Method::GET && self.method != Method::HEAD
-    }
-}
-
-impl Target for Fixed {
-    fn request(&self, req: &Request) -> Result<reqwest::Request> {
-        let url = self
-            .url
-            .clone()
-            .map_err(|mistake| Error::internal(mistake.as_str()))?;
-        let mut request = reqwest::Request::new(self.method.clone(), url);
-        if self.has_body() {
-            *request.body_mut() = Some(req.payload().into());
-        }
-        Ok(request)
-    }
-
-    fn content_type(&self, req: &Request) -> Option<&'static str> {
-        self.has_body().then(|| req.content_type())
-    }
-
-    fn mistake(&self) -> Option<&String> {
-        self.url.as_ref().err()
-    }
-
-    fn may_be_https(&self) -> bool {
-        self.url.as_ref().is_ok_and(|url| url.scheme() == "https")
-    }
-
-    fn url(&self) -> Option<&Url> {
-        self.url.as_ref().ok()
-    }
-}
-
-/// A request that a function makes from the message.
-#[derive(Debug)]
-pub struct With<F>(F);
-
-impl<F> Target for With<F>
-where
-    F: Fn(&Request) -> Result<HttpRequest> + Send + Sync,
-{
-    fn request(&self, req: &Request) -> Result<reqwest::Request> {
-        (self.0)(req)?.into_inner()
-    }
-}
-
-/// Says that there is no content where the method means that there is some (RFC 9110, section 8.6): some servers wait
-/// for it, or answer 411. The HTTP client says how much there is, but not that there is none.
-fn tell_empty(request: &mut reqwest::Request) {
-    let is_empty = request
-        .body()
-        .is_none_or(|body| body.as_bytes().is_some_and(<[u8]>::is_empty));
-    if is_empty
-        && matches!(
-            *request.method(),
-            Method::POST | Method::PUT | Method::PATCH
-        )
-    {
-        let none = HeaderValue::from_static("0");
-        request.headers_mut().insert(header::CONTENT_LENGTH, none);
-    }
-}
-
-/// Whether a header is about the client and not about its connection to the gateway (RFC 9110, section 7.6.1).
-fn is_forwardable(name: &HeaderName) -> bool {
-    !request::is_framing(name)
-        && *name != header::HOST
-        && !name.as_str().starts_with("sec-websocket-")
 }

@@ -1,0 +1,85 @@
+//! From a request to a response.
+
+use http::{HeaderValue, Method, StatusCode, header};
+use reqwest::Client;
+use tokio::time::Instant;
+
+use super::{Http, again, reply};
+use crate::{
+    ConnectionId, Error, Result, backend::retry_after::retry_after, connection::held::Reading,
+};
+
+impl<T> Http<T> {
+    fn accepts(&self, status: StatusCode) -> bool {
+        match &self.accept_status {
+            Some(accepts) => accepts(status),
+            None => status.is_success(),
+        }
+    }
+
+    fn not_answered(&self, error: reqwest::Error, began: Instant) -> Error {
+        let url = error.url().cloned();
+        let error = Error::from(error);
+        if let (Error::UpstreamUnreachable(why), Some(url)) = (&error, url) {
+            self.dials.failed(url.authority(), began, why);
+        }
+        error
+    }
+
+    pub(super) async fn exchange(
+        &self,
+        client: &Client,
+        request: reqwest::Request,
+        connection: ConnectionId,
+        reading: &mut Reading,
+    ) -> Result {
+        let host = request.url().authority();
+        let _permit = self.limit.acquire(host, connection).await?;
+        self.dials.admit(host)?;
+        let began = Instant::now();
+        let may_repeat = self.idempotent || again::is_idempotent(request.method());
+        let repeated = if may_repeat {
+            request.try_clone()
+        } else {
+            None
+        };
+        let outcome = match (client.execute(request).await, repeated) {
+            (Err(error), Some(request)) if again::was_closed(&error) => {
+                tracing::debug!(%error, "sent once more over a fresh connection");
+                let fresh = self.clients.without_connections();
+                fresh.as_ref().unwrap_or(client).execute(request).await
+            }
+            (outcome, _) => outcome,
+        };
+        let response = match outcome {
+            Ok(response) => response,
+            Err(error) => return Err(self.not_answered(error, began)),
+        };
+        self.dials.reached(response.url().authority());
+        if !self.accepts(response.status()) {
+            return Err(Error::UpstreamStatus {
+                status: response.status(),
+                retry_after: retry_after(response.headers()),
+                seen: true,
+            });
+        }
+        reply::read(response, self.max_response_size, reading).await
+    }
+}
+
+/// Says that there is no content where the method means that there is some (RFC 9110, section 8.6): some servers wait
+/// for it, or answer 411. The HTTP client says how much there is, but not that there is none.
+pub(super) fn tell_empty(request: &mut reqwest::Request) {
+    let is_empty = request
+        .body()
+        .is_none_or(|body| body.as_bytes().is_some_and(<[u8]>::is_empty));
+    if is_empty
+        && matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        )
+    {
+        let none = HeaderValue::from_static("0");
+        request.headers_mut().insert(header::CONTENT_LENGTH, none);
+    }
+}
