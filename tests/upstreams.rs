@@ -8,5 +8,6 @@ mod suite {
     mod otel;
     mod queue;
     mod request_middleware;
+    mod upstream_headers;
     mod websocket;
 }

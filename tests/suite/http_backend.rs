@@ -496,6 +496,20 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
             "`host` is not a header that can be forwarded",
         ),
         (
+            Http::post(url).forward_headers(["X-Forwarded-For"]),
+            "`X-Forwarded-For` is not a header that can be forwarded: a client may write anything there; use \
+             `forwarded_for()`",
+        ),
+        (
+            Http::post(url).forward_headers(["accept-encoding"]),
+            "`accept-encoding` is not a header that can be forwarded: it is about the answer to the handshake, and the \
+             gateway asks for what it can decode",
+        ),
+        (
+            Http::post(url).header_with("te", |_| Some("gzip")),
+            "`te` is not a header that can be set",
+        ),
+        (
             Http::post(url).timeout(Duration::ZERO),
             "a `timeout` of zero leaves no time for an answer",
         ),

@@ -3,6 +3,7 @@
 mod backoff;
 mod balance;
 mod function;
+mod headers;
 mod http;
 #[cfg(feature = "queue")]
 pub mod queue;

@@ -46,7 +46,7 @@ pub use self::{
 };
 use crate::{
     Close, Error, Message, Result,
-    middleware::http::{ClientIp, Identity, Stash},
+    middleware::http::{ClientIp, Hops, Identity, Stash},
 };
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
@@ -225,6 +225,24 @@ impl Connection {
     pub fn client_ip(&self) -> Option<IpAddr> {
         let found = self.extensions().get().map(|ClientIp(ip)| *ip);
         found.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
+    }
+
+    /// The addresses that a request has come by, from the client to the peer, as far as they are trustworthy.
+    pub(crate) fn hops(&self) -> impl Iterator<Item = IpAddr> {
+        let peer = self.remote_addr().map(|addr| addr.ip().to_canonical());
+        let client = self.client_ip();
+        let named = self.extensions().get().map(|Hops(hops)| &**hops);
+        // Middleware of the user's may have found out another client than ours has.
+        let named = named.filter(|hops| hops.first().copied() == client);
+        let client = client.filter(|ip| named.is_none() && Some(*ip) != peer);
+        let named = named.unwrap_or_default().iter().copied();
+        named.chain(client).chain(peer)
+    }
+
+    /// The scheme of the client's connection, as far as it is known.
+    pub(crate) fn scheme(&self) -> Option<&'static str> {
+        let secure = self.0.handshake.secure?;
+        Some(if secure { "https" } else { "http" })
     }
 
     /// Who the client is: what it was [renewed](Self::renew) to, or what HTTP middleware that authenticates it has left.

@@ -21,6 +21,7 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
         extensions: Extensions::new(),
         subprotocol: None,
         remote_addr: None,
+        secure: None,
     };
     let limits = Limits {
         max_message_size: 32 * 1024,

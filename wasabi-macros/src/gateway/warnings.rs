@@ -134,6 +134,16 @@ fn what_of_the_client(target: &TokenStream) -> Option<String> {
     ];
     let forwarded = calls(target).into_iter().find_map(|call| {
         let name = call.name.to_string();
+        if call.is_method && name == "header_with" {
+            return string(call.args.first()?).map(|name| name.value());
+        }
+        if call.is_method && matches!(name.as_str(), "forwarded" | "forwarded_for") {
+            return Some(if name == "forwarded" {
+                name
+            } else {
+                "x-forwarded-for".to_owned()
+            });
+        }
         let forwards = matches!(
             name.as_str(),
             "forward_headers" | "forward_query" | "require_headers" | "require_query"

@@ -84,6 +84,7 @@ const FUNCTIONS: &[(&str, &str, usize, Rule)] = &[
 /// Methods with arguments that are checked. Without an owner they are checked on any value.
 const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (None, "header", 0, Rule::HeaderName),
+    (None, "header_with", 0, Rule::HeaderName),
     (None, "forward_headers", 0, Rule::HeaderNames),
     (None, "require_headers", 0, Rule::HeaderNames),
     (Some("JsonKey"), "id", 0, Rule::Pointer),

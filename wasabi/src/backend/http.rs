@@ -13,7 +13,7 @@ mod target;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use reqwest::{Client, ClientBuilder, Url};
 
 #[cfg(feature = "jwt")]
@@ -27,7 +27,7 @@ use self::{
     host_limit::HostLimit,
     target::{Fixed, Target, With},
 };
-use super::{Probe, Way, backoff::MAX_DIAL_PAUSE};
+use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers};
 use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
@@ -70,8 +70,7 @@ use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Readin
 #[must_use = "a backend does nothing until it is a target"]
 pub struct Http<T = Fixed> {
     target: T,
-    static_headers: HeaderMap,
-    forwarded: Vec<HeaderName>,
+    headers: Headers,
     timeout: Duration,
     limit: HostLimit,
     dials: Dials,
@@ -168,8 +167,7 @@ impl<T> Http<T> {
     fn to(target: T) -> Self {
         Self {
             target,
-            static_headers: HeaderMap::new(),
-            forwarded: Vec::new(),
+            headers: Headers::default(),
             timeout: Duration::from_secs(30),
             limit: HostLimit::new(50),
             dials: Dials::new(MAX_DIAL_PAUSE),
@@ -208,16 +206,7 @@ impl<T: Target> Http<T> {
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         let mut request = self.target.request(req)?;
         let headers = request.headers_mut();
-        for (name, value) in &self.static_headers {
-            headers.entry(name).or_insert_with(|| value.clone());
-        }
-        for name in &self.forwarded {
-            if !headers.contains_key(name) {
-                for value in req.connection().headers().get_all(name) {
-                    headers.append(name, value.clone());
-                }
-            }
-        }
+        self.headers.add(req.connection(), headers)?;
         if let Some(content_type) = self.target.content_type(req) {
             headers
                 .entry(header::CONTENT_TYPE)
@@ -259,14 +248,15 @@ impl<T: Target> Lifecycle for Http<T> {
     }
 
     fn forwards(&self) -> Vec<String> {
-        self.forwarded.iter().map(ToString::to_string).collect()
+        self.headers.of_clients().map(ToString::to_string).collect()
     }
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         let path = way.path.as_ref()?;
         Some(self.health_url(path).and_then(|url| {
             let client = self.ready_client().map_err(String::clone)?;
-            let (headers, way) = (self.static_headers.clone(), way.clone());
+            let (mut headers, way) = (HeaderMap::new(), way.clone());
+            self.headers.add_fixed(&mut headers);
             Ok(Arc::new(move || -> BoxFuture<'static, _> {
                 let asking = client.get(url.clone()).headers(headers.clone()).send();
                 let way = way.clone();

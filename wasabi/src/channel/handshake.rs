@@ -175,6 +175,7 @@ where
             headers: parts.headers,
             extensions: parts.extensions,
             subprotocol,
+            secure: target.secure,
         };
         handshake.detach();
         let expires = handshake.extensions.get().map(|Expires(time)| *time);

@@ -11,6 +11,8 @@ pub(crate) struct Handshake {
     pub(crate) extensions: Extensions,
     pub(crate) subprotocol: Option<String>,
     pub(crate) remote_addr: Option<SocketAddr>,
+    /// Whether the client speaks TLS, to the gateway or to a trusted proxy.
+    pub(crate) secure: Option<bool>,
 }
 
 impl Handshake {
@@ -75,6 +77,7 @@ mod tests {
             extensions: Extensions::new(),
             subprotocol: None,
             remote_addr: None,
+            secure: None,
         };
         assert!(!buffer.is_unique());
 

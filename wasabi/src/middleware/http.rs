@@ -28,7 +28,7 @@ pub use self::jwt::{Jwks, Jwt};
 pub use self::limit_clients::{LimitClients, LimitClientsService};
 pub(crate) use self::{
     auth::Expires,
-    client_ip::{Front, subscriber},
+    client_ip::{Front, Hops, subscriber},
     stash::free,
 };
 pub use self::{

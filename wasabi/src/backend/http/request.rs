@@ -5,7 +5,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use reqwest::Url;
 use serde::Serialize;
 
-use crate::{Error, Result, log::without_secrets};
+use crate::{Error, Result, backend::headers::is_framing, log::without_secrets};
 
 /// An HTTP request that a function makes for [`Http::with`](crate::Http::with).
 ///
@@ -154,21 +154,6 @@ impl HttpRequest {
     pub(super) fn into_inner(self) -> Result<reqwest::Request> {
         self.0
     }
-}
-
-/// Headers that belong to one connection or say where a message ends.
-pub(super) fn is_framing(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
 }
 
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {

@@ -2,43 +2,98 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderValue, StatusCode};
 use reqwest::Client;
 
-use super::{Clients, Dials, HostLimit, Http, request};
-use crate::connection::driver::FOREVER;
+use super::{Clients, Dials, HostLimit, Http};
+use crate::{Connection, backend::headers, connection::driver::FOREVER};
 
 impl<T> Http<T> {
     /// Sends this header with every request. It replaces a forwarded one of the same name, and a function's own
-    /// header replaces it.
+    /// header replaces it. What is set later under the same name replaces it too.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
-        let (name, value) = (name.as_ref(), value.as_ref());
-        let parsed = HeaderName::try_from(name)
-            .ok()
-            .filter(|name| !request::is_framing(name));
-        match (parsed, HeaderValue::from_bytes(value)) {
-            (Some(name), Ok(value)) => {
-                self.static_headers.insert(name, value);
-            }
-            (None, _) => self.mistaken(format!(
-                "`{}` is not a header that can be set",
-                name.escape_debug()
-            )),
+        let name = name.as_ref();
+        match (
+            headers::settable(name),
+            HeaderValue::from_bytes(value.as_ref()),
+        ) {
+            (Ok(name), Ok(value)) => self.headers.fix(name, value),
+            (Err(mistake), _) => self.mistaken(mistake),
             (_, Err(_)) => self.mistaken(format!("the value of the header `{name}` is malformed")),
         }
         self
     }
 
+    /// Sends a header whose value a function makes of the client's connection: of its
+    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), or what HTTP middleware has
+    /// left. With `None` there is no such header, also not the one that the client may have sent.
+    ///
+    /// It is called for each request, with the identity of then. A value with a line break or another control character
+    /// is refused: the request is answered `bad_request`, and nothing is sent.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// let orders = Http::post("http://orders:8080/place").header_with("x-user", |connection| {
+    ///     let user: Identity<User> = connection.identity()?;
+    ///     Some(user.id.to_string())
+    /// });
+    /// # drop(orders);
+    /// ```
+    pub fn header_with<V: AsRef<[u8]>>(
+        mut self,
+        name: impl AsRef<str>,
+        value: impl Fn(&Connection) -> Option<V> + Send + Sync + 'static,
+    ) -> Self {
+        match headers::settable(name.as_ref()) {
+            Ok(name) => self.headers.make(name, value),
+            Err(mistake) => self.mistaken(mistake),
+        }
+        self
+    }
+
+    /// Tells the service in `X-Forwarded-For` where requests come from: the address of the client, those of the proxies
+    /// that [`ClientIp`](crate::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is
+    /// left out, so that without such middleware it is the peer alone. A peer behind a Unix socket has no address.
+    ///
+    /// `X-Forwarded-Proto` is sent as well, `http` or `https`, where it is known: over TLS, or by the word of a trusted
+    /// proxy.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// let gateway = gateway!(
+    ///     http = [ClientIp::trusting(["10.0.0.0/8"])],
+    ///     channel("/", Http::post("http://orders:8080/place").forwarded_for()),
+    /// );
+    /// # drop(gateway);
+    /// ```
+    pub fn forwarded_for(mut self) -> Self {
+        self.headers.tell_forwarded_for();
+        self
+    }
+
+    /// Tells the service the same in `Forwarded` (RFC 7239): an element `for=..` for each of these addresses,
+    /// `for=unknown` for the peer of a Unix socket, and `proto` in the last element.
+    pub fn forwarded(mut self) -> Self {
+        self.headers.tell_forwarded();
+        self
+    }
+
     /// Passes these headers of the WebSocket handshake on with every request. Not those that belong to one
-    /// connection, such as `Host`, `Upgrade` or `Sec-WebSocket-Key`.
+    /// connection, such as `Host`, `Upgrade` or `Sec-WebSocket-Key`, and not `Accept-Encoding`. What proxies say in
+    /// `X-Forwarded-For` and `Forwarded`, and clients too, is told by [`forwarded_for`](Self::forwarded_for) and
+    /// [`forwarded`](Self::forwarded).
     pub fn forward_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
-            match HeaderName::try_from(name.as_ref()) {
-                Ok(name) if is_forwardable(&name) => self.forwarded.push(name),
-                _ => self.mistaken(format!(
-                    "`{}` is not a header that can be forwarded",
-                    name.as_ref().escape_debug()
-                )),
+            match headers::forwardable(name.as_ref()) {
+                Ok(name) => self.headers.forward(name),
+                Err(mistake) => self.mistaken(mistake),
             }
         }
         self
@@ -162,11 +217,4 @@ impl<T> Http<T> {
     pub(super) fn mistaken(&mut self, mistake: String) {
         self.mistake.get_or_insert(mistake);
     }
-}
-
-/// Whether a header is about the client and not about its connection to the gateway (RFC 9110, section 7.6.1).
-fn is_forwardable(name: &HeaderName) -> bool {
-    !request::is_framing(name)
-        && *name != header::HOST
-        && !name.as_str().starts_with("sec-websocket-")
 }

@@ -43,6 +43,7 @@ impl Stage {
             extensions: Extensions::new(),
             subprotocol: None,
             remote_addr: None,
+            secure: None,
         };
         let outbox = Outbox::new(send_queue, send_buffer);
         let held = held::Held::new(send_buffer, Runtime::default());

@@ -90,6 +90,10 @@ impl ClientIp {
     }
 }
 
+/// The hops of a request from its client to the proxy before the last one, where there are more than the client.
+#[derive(Debug, Clone)]
+pub(crate) struct Hops(pub(crate) Arc<[IpAddr]>);
+
 /// What stands for one client where addresses are counted: an IPv6 subscriber has a /64 of them (RFC 6177).
 pub(crate) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip {
@@ -214,20 +218,21 @@ fn parse_network(network: &str) -> Option<IpNet> {
 }
 
 impl Rules {
-    fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
+    /// The hops from the client to the last proxy before the peer, as far as who names them is trusted.
+    fn hops(&self, peer: Peer, headers: &HeaderMap) -> Vec<IpAddr> {
         if !self.trusts(peer) {
-            return peer.ip();
+            return Vec::new();
         }
         let named = match self.source {
             Source::Peer => None,
-            Source::XForwardedFor => self.rightmost(hops::x_forwarded_for(headers)),
-            Source::Forwarded => self.rightmost(hops::forwarded(headers)),
+            Source::XForwardedFor => return self.trusted(hops::x_forwarded_for(headers)),
+            Source::Forwarded => return self.trusted(hops::forwarded(headers)),
             Source::Cloudflare => hops::only(headers, "cf-connecting-ip").and_then(hops::address),
             Source::CloudFront => {
                 hops::only(headers, "cloudfront-viewer-address").and_then(hops::address_then_port)
             }
         };
-        named.or(peer.ip())
+        Vec::from_iter(named)
     }
 
     /// What a proxy that is trusted says that it was asked for.
@@ -241,17 +246,18 @@ impl Rules {
         }
     }
 
-    /// The first hop from the right that is not trusted, or the last one that can be read.
-    fn rightmost(&self, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
-        let mut last = None;
-        for hop in hops {
+    /// From the first hop from the right that is not trusted, or the last one that can be read.
+    fn trusted(&self, from_right: impl Iterator<Item = Option<IpAddr>>) -> Vec<IpAddr> {
+        let mut hops = Vec::new();
+        for hop in from_right {
             let Some(ip) = hop else { break };
-            last = Some(ip);
+            hops.push(ip);
             if !self.trusts(Peer::Ip(ip)) {
                 break;
             }
         }
-        last
+        hops.reverse();
+        hops
     }
 
     fn trusts(&self, peer: Peer) -> bool {
@@ -324,8 +330,14 @@ where
         {
             req.extensions_mut().insert(front);
         }
-        if let Some(ip) = self.rules.client(peer, req.headers()) {
+        let hops = self.rules.hops(peer, req.headers());
+        if let Some(ip) = hops.first().copied().or(peer.ip()) {
             req.extensions_mut().insert(ClientIp(ip));
+        }
+        // Middleware around this one may have known others.
+        req.extensions_mut().remove::<Hops>();
+        if hops.len() > 1 {
+            req.extensions_mut().insert(Hops(hops.into()));
         }
         self.inner.call(req)
     }

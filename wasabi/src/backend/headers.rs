@@ -1,0 +1,263 @@
+//! The headers that an upstream gets beside its own: the gateway's, those of the client's handshake, and what is known of
+//! the client.
+
+use std::{fmt, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+use crate::{Connection, Error, Result};
+
+/// Which headers requests to an upstream have.
+#[derive(Clone, Default)]
+pub(super) struct Headers {
+    /// Each name once.
+    own: Vec<(HeaderName, Own)>,
+    /// Of the client's handshake.
+    forwarded: Vec<HeaderName>,
+}
+
+/// Where the value of a header of the gateway's own comes from.
+#[derive(Clone)]
+enum Own {
+    Fixed(HeaderValue),
+    Made(Arc<Make>),
+}
+
+/// No value is no header.
+type Make = dyn Fn(&Connection) -> Result<Option<HeaderValue>> + Send + Sync;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+impl Headers {
+    /// The same value in every request.
+    pub(super) fn fix(&mut self, name: HeaderName, value: HeaderValue) {
+        self.set(name, Own::Fixed(value));
+    }
+
+    /// A value that a function makes of the connection.
+    pub(super) fn make<V: AsRef<[u8]>>(
+        &mut self,
+        name: HeaderName,
+        make: impl Fn(&Connection) -> Option<V> + Send + Sync + 'static,
+    ) {
+        self.set_made(name, move |connection| {
+            let Some(value) = make(connection) else {
+                return Ok(None);
+            };
+            let value = HeaderValue::from_bytes(value.as_ref());
+            value.map(Some).map_err(|_| CANNOT_STAND)
+        });
+    }
+
+    /// `X-Forwarded-For`, and `X-Forwarded-Proto` where the scheme is known.
+    pub(super) fn tell_forwarded_for(&mut self) {
+        self.set_made(X_FORWARDED_FOR, |connection| {
+            let mut hops = String::new();
+            for hop in connection.hops() {
+                let separator = if hops.is_empty() { "" } else { ", " };
+                hops += &format!("{separator}{hop}");
+            }
+            value(hops)
+        });
+        self.set_made(X_FORWARDED_PROTO, |connection| {
+            Ok(connection.scheme().map(HeaderValue::from_static))
+        });
+    }
+
+    /// `Forwarded` (RFC 7239): an element for each hop, and the scheme where it is known.
+    pub(super) fn tell_forwarded(&mut self) {
+        self.set_made(header::FORWARDED, |connection| {
+            let mut elements = String::new();
+            for hop in connection.hops() {
+                let separator = if elements.is_empty() { "" } else { ", " };
+                elements += &match hop {
+                    std::net::IpAddr::V4(ip) => format!("{separator}for={ip}"),
+                    std::net::IpAddr::V6(ip) => format!("{separator}for=\"[{ip}]\""),
+                };
+            }
+            if connection.remote_addr().is_none() {
+                let separator = if elements.is_empty() { "" } else { ", " };
+                elements += &format!("{separator}for=unknown");
+            }
+            if let Some(scheme) = connection.scheme() {
+                elements += &format!(";proto={scheme}");
+            }
+            value(elements)
+        });
+    }
+
+    /// Those that the client has sent in its handshake, unless the gateway has one of its own.
+    pub(super) fn forward(&mut self, name: HeaderName) {
+        if !self.forwarded.contains(&name) {
+            self.forwarded.push(name);
+        }
+    }
+
+    fn set_made(
+        &mut self,
+        name: HeaderName,
+        make: impl Fn(&Connection) -> Result<Option<HeaderValue>> + Send + Sync + 'static,
+    ) {
+        self.set(name, Own::Made(Arc::new(make)));
+    }
+
+    fn set(&mut self, name: HeaderName, value: Own) {
+        self.own.retain(|(other, _)| *other != name);
+        self.own.push((name, value));
+    }
+
+    /// What depends on the client.
+    pub(super) fn of_clients(&self) -> impl Iterator<Item = &HeaderName> {
+        let made = self.own.iter();
+        let made = made.filter(|(_, value)| matches!(value, Own::Made(_)));
+        made.map(|(name, _)| name).chain(&self.forwarded)
+    }
+
+    /// Adds those that do not depend on a client.
+    pub(super) fn add_fixed(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.own {
+            if let Own::Fixed(value) = value {
+                headers.entry(name).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    /// Adds all that are not there yet, for the client of a connection.
+    pub(super) fn add(&self, connection: &Connection, headers: &mut HeaderMap) -> Result<()> {
+        for (name, value) in &self.own {
+            if headers.contains_key(name) {
+                continue;
+            }
+            let value = match value {
+                Own::Fixed(value) => Some(value.clone()),
+                Own::Made(make) => make(connection)?,
+            };
+            if let Some(value) = value {
+                headers.insert(name, value);
+            }
+        }
+        for name in &self.forwarded {
+            // A function that knows no value has decided that there is none.
+            let is_own = self.own.iter().any(|(own, _)| own == name);
+            if !is_own && !headers.contains_key(name) {
+                for value in connection.headers().get_all(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Headers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own: Vec<_> = self.own.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Headers")
+            .field("own", &own)
+            .field("forwarded", &self.forwarded)
+            .finish()
+    }
+}
+
+const CANNOT_STAND: Error = Error::BadRequest(std::borrow::Cow::Borrowed(
+    "a value cannot stand in a header",
+));
+
+/// Nothing is told where nothing is known.
+fn value(text: String) -> Result<Option<HeaderValue>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    HeaderValue::try_from(text)
+        .map(Some)
+        .map_err(|_| CANNOT_STAND)
+}
+
+/// The name of a header that may be set.
+pub(super) fn settable(name: &str) -> Result<HeaderName, String> {
+    let parsed = HeaderName::try_from(name).ok();
+    let parsed = parsed.filter(|name| !is_framing(name));
+    parsed.ok_or_else(|| {
+        let name = name.escape_debug();
+        format!("`{name}` is not a header that can be set")
+    })
+}
+
+/// The name of a header of the handshake that is about the client, and neither about its connection to the gateway (RFC
+/// 9110, section 7.6.1) nor what only a proxy may say.
+pub(super) fn forwardable(name: &str) -> Result<HeaderName, String> {
+    let wrong = |why: &str| {
+        let name = name.escape_debug();
+        format!("`{name}` is not a header that can be forwarded{why}")
+    };
+    let parsed = HeaderName::try_from(name).map_err(|_| wrong(""))?;
+    match parsed.as_str() {
+        "x-forwarded-for" | "x-forwarded-proto" => Err(wrong(
+            ": a client may write anything there; use `forwarded_for()`",
+        )),
+        "forwarded" => Err(wrong(
+            ": a client may write anything there; use `forwarded()`",
+        )),
+        "accept-encoding" => Err(wrong(
+            ": it is about the answer to the handshake, and the gateway asks for what it can decode",
+        )),
+        "host" => Err(wrong("")),
+        name if name.starts_with("sec-websocket-") => Err(wrong("")),
+        _ if is_framing(&parsed) => Err(wrong("")),
+        _ => Ok(parsed),
+    }
+}
+
+/// Headers that belong to one connection or say where a message ends.
+pub(super) fn is_framing(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "content-length"
+            | "keep-alive"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_belongs_to_one_connection_or_to_proxies_is_not_forwarded() {
+        for name in [
+            "Host",
+            "upgrade",
+            "Sec-WebSocket-Key",
+            "X-Forwarded-For",
+            "Forwarded",
+            "Accept-Encoding",
+            "a b",
+            "",
+        ] {
+            assert!(forwardable(name).is_err(), "{name}");
+        }
+        assert_eq!(
+            forwardable("X-User").map(|name| name.to_string()),
+            Ok("x-user".to_owned())
+        );
+        assert!(settable("Transfer-Encoding").is_err() && settable("host").is_ok());
+    }
+
+    #[test]
+    fn a_header_that_is_set_again_has_the_later_value() {
+        let mut headers = Headers::default();
+        let name = HeaderName::from_static("x-a");
+        headers.make(name.clone(), |_| Some("made"));
+        headers.fix(name.clone(), HeaderValue::from_static("fixed"));
+        let mut map = HeaderMap::new();
+        headers.add_fixed(&mut map);
+        assert_eq!(map[&name], "fixed");
+        assert!(headers.of_clients().next().is_none());
+    }
+}
