@@ -297,6 +297,7 @@ mod brokers {
     mod dead_line;
     mod drain;
     pub(super) mod employed;
+    mod keep_alive;
     mod malformed;
     mod replies;
     mod tls;

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::time::{sleep, timeout};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{sleep, timeout},
+};
 use wasabi::{prelude::*, queue::Transport};
 use wasabi_tests::{TestServer, broker::Broker};
 
-use super::super::{PATIENCE, gateway, name, works};
+use super::super::{PATIENCE, gateway, json as next_json, name, works};
 
 /// Ten requests in a row have their replies, however busy the machine is.
 async fn goes_on(server: &TestServer) {
@@ -99,6 +103,180 @@ async fn a_reply_over_kafka_whose_headers_are_not_utf_8_stops_no_other() {
         wasabi_tests::until("it is read", || queue.dropped().foreign == foreign + 1).await;
         goes_on(&server).await;
         assert_eq!(queue.dropped().malformed, 1);
+    });
+}
+
+/// A way to a broker on which each `@@` that a client sends becomes two bytes that are no text: what client libraries
+/// cannot be made to send.
+async fn garbling(broker: &Broker) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let target = broker.addr();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let (mut from, mut to) = client.into_split();
+            let broker = TcpStream::connect(target).await.expect("connected");
+            let (mut answers, mut asks) = broker.into_split();
+            tokio::spawn(async move { tokio::io::copy(&mut answers, &mut to).await });
+            tokio::spawn(async move {
+                let mut piece = [0; 8192];
+                while let Ok(count @ 1..) = from.read(&mut piece).await {
+                    let piece = &mut piece[..count];
+                    for at in 1..count {
+                        if &piece[at - 1..=at] == b"@@" {
+                            piece[at - 1..=at].copy_from_slice(b"\xff\xfe");
+                        }
+                    }
+                    asks.write_all(piece).await.expect("sent");
+                }
+            });
+        }
+    });
+    let url = broker.url();
+    url.replace(&broker.addr().to_string(), &addr.to_string())
+}
+
+/// A worker answers most of what it is asked at once, with what RabbitMQ passes on and lapin does not read, and what is
+/// `slow` after that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs RabbitMQ: run tests/run"]
+async fn a_reply_over_rabbitmq_whose_properties_are_not_utf_8_stops_no_other() {
+    built_with!("amqp", {
+        use futures_util::StreamExt;
+        use lapin::{
+            BasicProperties,
+            options::*,
+            types::{AMQPValue, FieldTable},
+        };
+
+        let broker = Broker::rabbitmq().await;
+        let topic = name("amqp-malformed");
+        let url = garbling(&broker).await;
+        let worker = lapin::Connection::connect(&url, Default::default()).await;
+        let worker = worker.expect("connected");
+        let channel = worker.create_channel().await.expect("a channel");
+        let options = QueueDeclareOptions::default();
+        let declared = channel.queue_declare(topic.as_str().into(), options, FieldTable::default());
+        declared.await.expect("a queue");
+        let options = BasicConsumeOptions {
+            no_ack: true,
+            ..Default::default()
+        };
+        let (topic_, tag, table) = (topic.as_str().into(), "".into(), FieldTable::default());
+        let consumer = channel.basic_consume(topic_, tag, options, table);
+        let mut requests = consumer.await.expect("a consumer");
+        tokio::spawn(async move {
+            let _worker = worker;
+            let mut slow = None;
+            while let Some(Ok(request)) = requests.next().await {
+                let reply_to = request.properties.reply_to().clone().expect("an address");
+                let id = request.properties.correlation_id().clone().expect("an id");
+                let question: Value = serde_json::from_slice(&request.data).expect("JSON");
+                let own = BasicProperties::default().with_correlation_id(id);
+                let mut headers = FieldTable::default();
+                headers.insert("@@".into(), AMQPValue::LongString("@@".into()));
+                let properties = match question["do"].as_str() {
+                    Some("slow") => {
+                        slow = Some((own, request.data));
+                        continue;
+                    }
+                    Some("headers") => own.with_headers(headers),
+                    Some("type") => own.with_type("@@".into()),
+                    Some("others") => own
+                        .with_content_type("@@".into())
+                        .with_message_id("@@".into())
+                        .with_app_id("@@".into()),
+                    Some("id") => own.with_correlation_id("@@".into()),
+                    Some("none") => BasicProperties::default(),
+                    _ => own,
+                };
+                let finished = slow.take_if(|_| question["do"] == "finish");
+                for (properties, data) in [(properties, request.data)].into_iter().chain(finished) {
+                    let reply_to = reply_to.clone();
+                    let options = BasicPublishOptions::default();
+                    let replied =
+                        channel.basic_publish("".into(), reply_to, options, &data, properties);
+                    replied.await.expect("published");
+                }
+            }
+        });
+        let queue = patient(Queue::amqp(broker.url(), topic));
+        let server = gateway(queue.clone()).await;
+        works(&server).await;
+        let mut client = server.connect("/").await;
+        let slow = json!({"do": "slow", "id": 1});
+        client.send(slow.to_string()).await;
+        for read in ["headers", "type", "others", "ask"] {
+            let question = json!({"do": read, "id": read});
+            client.send(question.to_string()).await;
+            assert_eq!(next_json(&mut client).await, question);
+        }
+        // Nobody can tell whose these are.
+        for (lost, count) in [("id", 1), ("none", 2)] {
+            client
+                .send(json!({"do": lost, "id": lost}).to_string())
+                .await;
+            wasabi_tests::until("it is counted", || queue.dropped().foreign == count).await;
+        }
+        let finish = json!({"do": "finish", "id": 2});
+        client.send(finish.to_string()).await;
+        let mut answers = [next_json(&mut client).await, next_json(&mut client).await];
+        answers.sort_by_key(|answer| answer["id"].as_u64());
+        assert_eq!(answers, [slow, finish]);
+        goes_on(&server).await;
+        assert_eq!(queue.pending(), 2);
+    });
+}
+
+/// NATS' client library ends the connection over these: what is in flight has an outcome, and what comes after it a reply,
+/// however often that happens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn a_reply_over_nats_whose_headers_are_not_utf_8_holds_nothing_up() {
+    built_with!("nats", {
+        use futures_util::StreamExt;
+
+        let broker = Broker::nats();
+        let worker = async_nats::connect(garbling(&broker).await).await;
+        let worker = worker.expect("connected");
+        let mut requests = worker.subscribe("orders").await.expect("subscribed");
+        worker.flush().await.expect("subscribed");
+        tokio::spawn(async move {
+            while let Some(request) = requests.next().await {
+                let question: Value = serde_json::from_slice(&request.payload).expect("JSON");
+                let (reply_to, payload) = (request.reply.expect("an address"), request.payload);
+                let mut headers = async_nats::HeaderMap::new();
+                match question["do"].as_str() {
+                    Some("slow") => continue,
+                    Some("headers") => headers.insert("spoilt", "@@"),
+                    _ => {}
+                }
+                let replied = worker.publish_with_headers(reply_to, headers, payload);
+                replied.await.expect("published");
+            }
+        });
+        let queue = patient(Queue::nats(broker.url(), "orders"));
+        let server = gateway(queue.clone()).await;
+        works(&server).await;
+        let mut client = server.connect("/").await;
+        let began = std::time::Instant::now();
+        for _ in 0..20 {
+            client
+                .send(json!({"do": "slow", "id": 1}).to_string())
+                .await;
+            client
+                .send(json!({"do": "headers", "id": 2}).to_string())
+                .await;
+            for _ in 0..2 {
+                let answer = next_json(&mut client).await;
+                assert_eq!(answer["error"]["code"], "upstream_lost");
+            }
+            let question = json!({"do": "ask", "id": 3});
+            assert_eq!(client.ask_json(question.clone()).await, question);
+        }
+        // With pauses that grow it takes longer than a minute.
+        assert!(began.elapsed() < Duration::from_secs(20));
+        assert_eq!(queue.pending(), 0);
     });
 }
 

@@ -19,6 +19,8 @@ mod redis;
     feature = "redis"
 ))]
 mod session_task;
+#[cfg(any(feature = "amqp", feature = "redis"))]
+mod socket;
 #[cfg(all(
     feature = "tls",
     any(feature = "amqp", feature = "nats", feature = "redis")

@@ -1,7 +1,7 @@
 //! RabbitMQ, by AMQP 0-9-1, as the broker of a queue: direct reply-to.
 
-#[cfg(feature = "tls")]
-mod over_tls;
+mod legible;
+mod streams;
 
 use std::{borrow::Cow, fmt};
 
@@ -50,8 +50,7 @@ use crate::{BoxError, Error, Result};
 ///
 /// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_lost`. The client library also ends the connection over properties and names of headers that are not
-/// UTF-8: keep workers from replying with such.
+/// `upstream_lost`. Of a reply's properties only those above are read; one that is not UTF-8 is as good as none.
 ///
 /// # Memory
 ///
@@ -103,13 +102,14 @@ impl Amqp {
         let mut uri = self.uri.clone()?;
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
         let properties = ConnectionProperties::default().with_connection_name("wasabi".into());
-        Ok(match uri.scheme {
-            AMQPScheme::AMQP => Connection::connect_uri(uri, properties).await?,
+        let tls = match uri.scheme {
+            AMQPScheme::AMQP => None,
             #[cfg(feature = "tls")]
-            AMQPScheme::AMQPS => over_tls::connect(uri, properties, &self.tls).await?,
+            AMQPScheme::AMQPS => Some(self.tls.clone()),
             #[cfg(not(feature = "tls"))]
             AMQPScheme::AMQPS => return Err(NEEDS_TLS.into()),
-        })
+        };
+        Ok(streams::connect(uri, properties, tls).await?)
     }
 }
 

@@ -109,6 +109,7 @@ struct Shared {
     shards: [Mutex<Shard>; SHARDS],
     /// The requests that are under way.
     places: Places,
+    matched: AtomicU64,
     unmatched: AtomicU64,
     foreign: AtomicU64,
     too_large: AtomicU64,
@@ -147,6 +148,7 @@ impl Inbox {
             instance: RandomState::new().build_hasher().finish(),
             shards: Default::default(),
             places: Places::default(),
+            matched: AtomicU64::new(0),
             unmatched: AtomicU64::new(0),
             foreign: AtomicU64::new(0),
             too_large: AtomicU64::new(0),
@@ -186,6 +188,11 @@ impl Inbox {
         }
     }
 
+    /// How many replies have found their requests.
+    pub(super) fn matched(&self) -> u64 {
+        self.0.matched.load(Ordering::Relaxed)
+    }
+
     /// Counts a reply that cannot be read, and logs a warning with the reason: a few a second at most, with the
     /// number of those that were left out. A transport skips such a reply and goes on with the next one.
     pub fn malformed(&self, reason: impl fmt::Display) {
@@ -205,10 +212,17 @@ impl Inbox {
     }
 
     fn finish(&self, id: &str, size: usize, reply: impl FnOnce() -> Result<Message>) -> bool {
-        let Some(id) = CorrelationId::parse(id).filter(|id| id.instance == self.0.instance) else {
-            self.0.foreign.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(instance = self.0.instance, "foreign reply dropped");
-            return false;
+        let id = match CorrelationId::parse(id) {
+            Some(id) if id.instance == self.0.instance => id,
+            id => {
+                self.0.foreign.fetch_add(1, Ordering::Relaxed);
+                match id {
+                    Some(id) => tracing::debug!(instance = id.instance, "foreign reply dropped"),
+                    // No gateway has given it to a worker.
+                    None => limited!(WARN, "reply without a correlation id dropped"),
+                }
+                return false;
+            }
         };
         let entry = self.0.shard(id.request).remove(&id.request);
         if let Some(Entry {
@@ -224,6 +238,7 @@ impl Inbox {
                 return false;
             }
             if waiting.send(reply()).is_ok() {
+                self.0.matched.fetch_add(1, Ordering::Relaxed);
                 return true;
             }
         }

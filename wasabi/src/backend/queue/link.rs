@@ -95,12 +95,13 @@ async fn keep<T: Transport>(
                 });
                 tracing::debug!("connected to the broker");
                 state.send_replace(State::Up(Arc::clone(&up)));
-                let opened = Instant::now();
+                let (opened, matched) = (Instant::now(), inbox.matched());
                 let error = caught(up.session.closed()).await;
                 let error = error.unwrap_or_else(|| PANICKED.into());
                 state.send_replace(State::Down(error.to_string().into()));
                 up.lost.cancel();
-                if opened.elapsed() > MAX_PAUSE {
+                // One that was good for something is not a broker's that is starting, or refuses us.
+                if opened.elapsed() > MAX_PAUSE || inbox.matched() > matched {
                     pauses = self::pauses(MIN_PAUSE, MAX_PAUSE);
                 }
                 // Mostly the last one, and the destructor is the user's.
@@ -171,6 +172,49 @@ mod tests {
         sleep(Duration::from_secs(120)).await;
         let connects = connects.load(Ordering::SeqCst);
         assert!((24..80).contains(&connects), "{connects}");
+    }
+
+    /// A broker whose sessions end with the first reply.
+    struct Fragile(Arc<AtomicUsize>);
+
+    struct Answering(Inbox, CancellationToken);
+
+    impl Transport for Fragile {
+        type Session = Answering;
+
+        async fn connect(&self, inbox: Inbox) -> Result<Answering, BoxError> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(Answering(inbox, CancellationToken::new()))
+        }
+    }
+
+    impl super::super::Session for Answering {
+        async fn publish(&self, message: Outgoing<'_>) -> crate::Result<()> {
+            self.0.reply(message.id, "done");
+            self.1.cancel();
+            Ok(())
+        }
+
+        async fn closed(&self) -> BoxError {
+            self.1.cancelled().await;
+            "a reply that the client library could not read".into()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_has_brought_replies_is_followed_by_another_at_once() {
+        let connects = Arc::default();
+        let queue = super::super::Queue::new(Fragile(Arc::clone(&connects)), "orders");
+        let client = crate::testing::request("order", "tea");
+        for _ in 0..50 {
+            let began = Instant::now();
+            crate::Backend::call(&queue, client.clone(), &())
+                .await
+                .expect("a reply");
+            assert!(began.elapsed() <= 2 * MIN_PAUSE);
+            sleep(MIN_PAUSE / 10).await;
+        }
+        assert_eq!(connects.load(Ordering::SeqCst), 50);
     }
 
     #[tokio::test(start_paused = true)]

@@ -41,8 +41,9 @@ use crate::{BoxError, Error, Result, log::limited};
 /// # Limits
 ///
 /// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
-/// in flight when the connection breaks fails too. The client library also ends the connection over headers that are not
-/// UTF-8: keep workers from replying with such. Subjects with the wildcards `*` and `>` are the error `bad_request`.
+/// in flight when the connection breaks fails too. The client library ends the connection over a reply with headers that
+/// are not UTF-8: it is opened again within 50 ms, and what was in flight has failed with `upstream_lost`. Keep workers
+/// from replying with such. Subjects with the wildcards `*` and `>` are the error `bad_request`.
 ///
 /// # Memory
 ///
@@ -130,7 +131,11 @@ impl Transport for Nats {
             .max_reconnects(1)
             .event_callback(move |event| {
                 match event {
-                    Event::Disconnected | Event::Closed => at_end.end(&event),
+                    // The client library tells no more.
+                    Event::Disconnected => {
+                        at_end.end(&"disconnected, perhaps by a reply whose headers are not UTF-8");
+                    }
+                    Event::Closed => at_end.end(&event),
                     Event::SlowConsumer(_) => limited!(WARN, "replies dropped, too many at once"),
                     _ => {}
                 }

@@ -8,15 +8,16 @@ use std::{
 };
 
 use bytes::Bytes;
-#[cfg(feature = "tls")]
-use redis::ConnectionAddr;
 use redis::{
-    AsyncConnectionConfig, Client, RedisError, Value, aio::MultiplexedConnection, from_redis_value,
+    AsyncConnectionConfig, Client, ConnectionAddr, RedisError, Value, aio::MultiplexedConnection,
+    from_redis_value,
 };
+use tokio::time::timeout;
 
 use super::{
     Inbox, Outgoing, Queue, Session, Transport,
     session_task::{Ending, SessionTask},
+    socket::{self, CONNECT_TIMEOUT},
     transport::expires_at,
 };
 use crate::{BoxError, Error, Result};
@@ -142,31 +143,29 @@ impl Redis {
     async fn open(&self) -> Result<MultiplexedConnection, BoxError> {
         let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(5)))
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
             // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
             .set_response_timeout(Some(BLOCK * 2))
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
-        if !self.is_encrypted {
-            return Ok(client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await?);
-        }
+        let info = client.get_connection_info();
+        let ConnectionAddr::Tcp(host, port) = info.addr() else {
+            // A Unix socket.
+            let opening = client.get_multiplexed_async_connection_with_config(&config);
+            return Ok(opening.await?);
+        };
         #[cfg(feature = "tls")]
-        {
-            let info = client.get_connection_info();
-            let ConnectionAddr::Tcp(host, port) = info.addr() else {
-                return Err("TLS needs a host".into());
-            };
-            let stream = self.tls.connect(host, *port).await?;
-            let opening =
-                MultiplexedConnection::new_with_config(info.redis_settings(), stream, config);
-            let (connection, driver) = opening.await?;
-            tokio::spawn(driver);
-            Ok(connection)
-        }
+        let tls = self.is_encrypted.then_some(&self.tls);
         #[cfg(not(feature = "tls"))]
-        Err(NEEDS_TLS.into())
+        let tls = match self.is_encrypted {
+            true => return Err(NEEDS_TLS.into()),
+            false => None,
+        };
+        let stream = socket::connect(host, *port, tls).await?;
+        let opening = MultiplexedConnection::new_with_config(info.redis_settings(), stream, config);
+        let (connection, driver) = timeout(CONNECT_TIMEOUT, opening).await??;
+        tokio::spawn(driver);
+        Ok(connection)
     }
 }
 

@@ -1,15 +1,10 @@
 //! TLS to brokers.
 
-#[cfg(any(feature = "amqp", feature = "redis"))]
-use std::io;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 
 use crate::backend::tls;
-
-#[cfg(any(feature = "amqp", feature = "redis"))]
-const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The configuration for the connections of a transport: the user's, or else one that trusts whom the system trusts.
 #[derive(Clone, Default)]
@@ -42,21 +37,5 @@ impl Settings {
             Some(config) => Ok(Arc::clone(config)),
             None => tls::default_config(),
         }
-    }
-
-    /// Connects to a host, whose certificate must be for this name.
-    #[cfg(any(feature = "amqp", feature = "redis"))]
-    pub(super) async fn connect(
-        &self,
-        host: &str,
-        port: u16,
-    ) -> io::Result<tokio_rustls::client::TlsStream<tokio::net::TcpStream>> {
-        let config = self.config().map_err(io::Error::other)?;
-        let connecting = async {
-            let stream = tokio::net::TcpStream::connect((host, port)).await?;
-            stream.set_nodelay(true)?;
-            tls::connect(config, host, stream).await
-        };
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await?
     }
 }

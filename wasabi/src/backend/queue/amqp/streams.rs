@@ -1,4 +1,5 @@
-//! lapin over streams of our own: its own TLS brings ciphers of the last century, for formats of keys.
+//! lapin over streams of our own: its own TLS brings ciphers of the last century, for formats of keys, and what workers
+//! write is made legible for it.
 
 use std::{
     future::ready,
@@ -10,38 +11,41 @@ use std::{
 use async_rs::{Runtime, Tokio, traits::Reactor, util::RuntimeParts};
 use futures_util::Stream;
 use lapin::{AsyncTcpStream, Connection, ConnectionProperties, uri::AMQPUri};
-use tokio::{net::TcpStream, runtime::Handle, time::Sleep};
-use tokio_rustls::client::TlsStream;
+use tokio::{runtime::Handle, time::Sleep};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-use super::super::tls::Settings;
+use super::{
+    super::socket::{self, Socket, Tls},
+    legible::Legible,
+};
 
 pub(super) async fn connect(
     uri: AMQPUri,
     properties: ConnectionProperties,
-    tls: &Settings,
+    tls: Option<Tls>,
 ) -> lapin::Result<Connection> {
-    let (tls, handle) = (tls.clone(), Handle::current());
+    let handle = Handle::current();
     let connect = async move |uri: AMQPUri, _| {
         // lapin polls this on a thread of its own.
         let (tls, host, port) = (tls.clone(), uri.authority.host, uri.authority.port);
-        let connecting = handle.spawn(async move { tls.connect(&host, port).await });
+        let connecting =
+            handle.spawn(async move { socket::connect(&host, port, tls.as_ref()).await });
         let stream = connecting.await.map_err(io::Error::other)??;
-        Ok(AsyncTcpStream::Plain(stream.compat()))
+        Ok(AsyncTcpStream::Plain(Legible::new(stream).compat()))
     };
     let runtime = Runtime::new(RuntimeParts::new(
         Tokio::current(),
-        OverTls(Tokio::current()),
+        Streams(Tokio::current()),
     ));
     Connection::connector(uri, runtime, connect, properties).await
 }
 
 /// tokio's, but for the type of the streams. lapin gets them from the function above.
 #[derive(Debug, Clone)]
-struct OverTls(Tokio);
+struct Streams(Tokio);
 
-impl Reactor for OverTls {
-    type TcpStream = Compat<TlsStream<TcpStream>>;
+impl Reactor for Streams {
+    type TcpStream = Compat<Legible<Socket>>;
     type Sleep = Sleep;
 
     #[expect(refining_impl_trait, reason = "nobody sees it")]

@@ -1,0 +1,355 @@
+//! What comes from RabbitMQ, made legible for lapin.
+//!
+//! lapin ends the connection over properties and names of headers that are not UTF-8, and reads tables by recursion. A
+//! worker can write anything into them. So it gets only what a reply may say: the other properties are left out of the
+//! frames before it reads them.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
+
+/// A stream from and to RabbitMQ.
+pub(super) struct Legible<S> {
+    stream: BufReader<S>,
+    state: State,
+    /// The frame that is held, and later what is left of it.
+    held: Vec<u8>,
+}
+
+enum State {
+    /// Bytes up to the end of a frame, as they are.
+    Passes(usize),
+    /// A frame is held until so many bytes of it are there.
+    Holds(usize),
+    /// What is held goes out, from here on.
+    Gives(usize),
+}
+
+/// Type, channel and size.
+const HEAD: usize = 7;
+const END: usize = 1;
+/// The type of frames with properties.
+const HEADER: u8 = 2;
+/// Class, weight, size of the body.
+const FIXED: usize = 12;
+/// Above what lapin allows RabbitMQ to send.
+const MAX_HEADER: usize = 1024 * 1024;
+const READ_BUFFER: usize = 32 * 1024;
+
+impl<S: AsyncRead> Legible<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self {
+            stream: BufReader::with_capacity(READ_BUFFER, stream),
+            state: State::Holds(HEAD),
+            held: Vec::new(),
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Legible<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self {
+            stream,
+            state,
+            held,
+        } = &mut *self;
+        let mut stream = Pin::new(stream);
+        while buf.remaining() > 0 {
+            match *state {
+                State::Passes(0) => *state = State::Holds(HEAD),
+                State::Passes(left) => {
+                    let read = ready!(stream.as_mut().poll_fill_buf(cx))?;
+                    let read = &read[..read.len().min(left).min(buf.remaining())];
+                    let count = read.len();
+                    buf.put_slice(read);
+                    stream.consume(count);
+                    *state = State::Passes(left - count);
+                    return Poll::Ready(Ok(()));
+                }
+                State::Holds(whole) if held.len() < whole => {
+                    let read = ready!(stream.as_mut().poll_fill_buf(cx))?;
+                    let read = &read[..read.len().min(whole - held.len())];
+                    let count = read.len();
+                    if count == 0 {
+                        // The end; lapin sees that it is one within a frame.
+                        if held.is_empty() {
+                            return Poll::Ready(Ok(()));
+                        }
+                        *state = State::Gives(0);
+                        continue;
+                    }
+                    held.extend_from_slice(read);
+                    stream.as_mut().consume(count);
+                }
+                State::Holds(HEAD) => {
+                    let size = [held[3], held[4], held[5], held[6]];
+                    let rest = u32::from_be_bytes(size) as usize;
+                    match held[0] {
+                        HEADER if rest > MAX_HEADER => {
+                            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                        }
+                        HEADER => *state = State::Holds(HEAD + rest + END),
+                        _ => *state = State::Gives(0),
+                    }
+                }
+                State::Holds(_) => {
+                    leave_out(held);
+                    *state = State::Gives(0);
+                }
+                State::Gives(from) if from < held.len() => {
+                    let count = (held.len() - from).min(buf.remaining());
+                    buf.put_slice(&held[from..from + count]);
+                    *state = State::Gives(from + count);
+                    return Poll::Ready(Ok(()));
+                }
+                State::Gives(_) => {
+                    *state = match **held {
+                        // The head of a frame that is not held.
+                        [kind, _, _, a, b, c, d] if kind != HEADER => {
+                            State::Passes(u32::from_be_bytes([a, b, c, d]) as usize + END)
+                        }
+                        _ => State::Holds(HEAD),
+                    };
+                    held.clear();
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Legible<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Leaves out of a frame what nobody asks a reply for.
+fn leave_out(frame: &mut Vec<u8>) {
+    let end = frame.len() - END;
+    let Some(properties) = frame.get(HEAD + FIXED..end) else {
+        return;
+    };
+    let kept = Properties::read(properties).unwrap_or_default().written();
+    frame.splice(HEAD + FIXED..end, kept);
+    let size = (frame.len() - HEAD - END) as u32;
+    frame[3..HEAD].copy_from_slice(&size.to_be_bytes());
+}
+
+/// The properties of a reply that are asked for, of the class basic (AMQP 0-9-1, section 1.8). One that is not UTF-8 is as
+/// good as none.
+#[derive(Debug, Default, PartialEq)]
+struct Properties<'a> {
+    correlation_id: Option<&'a str>,
+    kind: Option<&'a str>,
+}
+
+const CORRELATION_ID: u32 = 10;
+const KIND: u32 = 5;
+
+impl<'a> Properties<'a> {
+    /// `None` if they are cut off.
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut bytes = Bytes(bytes);
+        let flags = u16::from_be_bytes(bytes.array()?);
+        let mut found = Self::default();
+        for property in (2..=15).rev().filter(|bit| flags & (1 << bit) != 0) {
+            match property {
+                CORRELATION_ID => found.correlation_id = std::str::from_utf8(bytes.short()?).ok(),
+                KIND => found.kind = std::str::from_utf8(bytes.short()?).ok(),
+                // Headers.
+                13 => drop(bytes.long()?),
+                // Delivery mode, priority.
+                11 | 12 => drop(bytes.take(1)?),
+                // The time.
+                6 => drop(bytes.take(8)?),
+                _ => drop(bytes.short()?),
+            }
+        }
+        Some(found)
+    }
+
+    fn written(&self) -> Vec<u8> {
+        let mut flags = 0_u16;
+        let mut written = vec![0, 0];
+        for (bit, value) in [(CORRELATION_ID, self.correlation_id), (KIND, self.kind)] {
+            if let Some(value) = value {
+                flags |= 1 << bit;
+                // It came with a length of a byte.
+                written.push(value.len() as u8);
+                written.extend_from_slice(value.as_bytes());
+            }
+        }
+        written[..2].copy_from_slice(&flags.to_be_bytes());
+        written
+    }
+}
+
+struct Bytes<'a>(&'a [u8]);
+
+impl<'a> Bytes<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        self.take(N)?.try_into().ok()
+    }
+
+    /// A string with a length of one byte.
+    fn short(&mut self) -> Option<&'a [u8]> {
+        let [length] = self.array()?;
+        self.take(length.into())
+    }
+
+    /// A string or table with a length of four bytes.
+    fn long(&mut self) -> Option<&'a [u8]> {
+        let length = u32::from_be_bytes(self.array()?);
+        self.take(length as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let size = payload.len() as u32;
+        let head = [&[kind, 0, 1][..], &size.to_be_bytes()].concat();
+        [&head[..], payload, &[0xCE]].concat()
+    }
+
+    fn header(properties: &[u8]) -> Vec<u8> {
+        frame(
+            HEADER,
+            &[&[0, 60, 0, 0, 0, 0, 0, 0, 0, 0, 0, 3][..], properties].concat(),
+        )
+    }
+
+    /// Every property, with these bytes in each string.
+    fn properties(text: &[u8], headers: &[u8]) -> Vec<u8> {
+        let short = [&[text.len() as u8][..], text].concat();
+        let mut all = vec![0b1111_1111, 0b1111_1100];
+        for property in (2..=15).rev() {
+            match property {
+                13 => {
+                    all.extend((headers.len() as u32).to_be_bytes());
+                    all.extend(headers);
+                }
+                11 | 12 => all.push(2),
+                6 => all.extend([0; 8]),
+                _ => all.extend(&short),
+            }
+        }
+        all
+    }
+
+    /// Comes in so many bytes at a time.
+    struct Pieces<'a>(&'a [u8], usize);
+
+    impl AsyncRead for Pieces<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let (piece, rest) = self
+                .0
+                .split_at(self.1.min(self.0.len()).min(buf.remaining()));
+            buf.put_slice(piece);
+            self.0 = rest;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What lapin gets, however the bytes come in and however much it reads at a time.
+    async fn passed(bytes: &[u8]) -> Vec<u8> {
+        let mut all = Vec::new();
+        let mut whole = Legible::new(bytes);
+        whole.read_to_end(&mut all).await.expect("bytes");
+        for piece in [1, 2, 7, 8] {
+            let mut legible = Legible::new(Pieces(bytes, piece));
+            let mut pieces = Vec::new();
+            loop {
+                let mut read = vec![0; piece];
+                match legible.read(&mut read).await.expect("bytes") {
+                    0 => break,
+                    count => pieces.extend_from_slice(&read[..count]),
+                }
+            }
+            assert_eq!(pieces, all);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn of_properties_only_those_pass_that_are_asked_for() {
+        let deep = [b"\x01a", &[b'A', 0, 0, 0, 9].repeat(20_000)[..]].concat();
+        for headers in [&b""[..], b"\x02\xff\xfeS\0\0\0\x01x", &deep] {
+            let sent = [
+                frame(1, b"delivery"),
+                header(&properties(b"id", headers)),
+                frame(3, b"a\xffc"),
+                frame(8, b""),
+            ];
+            let expected = [
+                frame(1, b"delivery"),
+                header(&[0b0000_0100, 0b0010_0000, 2, b'i', b'd', 2, b'i', b'd']),
+                frame(3, b"a\xffc"),
+                frame(8, b""),
+            ];
+            assert_eq!(passed(&sent.concat()).await, expected.concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_utf_8_or_is_cut_off_does_not_pass() {
+        let cut = properties(b"id", b"\xff");
+        for bytes in [&properties(b"\xff", b"")[..], &cut[..cut.len() - 1], b""] {
+            let sent = [header(bytes), frame(3, b"x")].concat();
+            let expected = [header(&[0, 0]), frame(3, b"x")].concat();
+            assert_eq!(passed(&sent).await, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_end_within_a_frame_is_one_for_lapin_too() {
+        let whole = [frame(1, b"delivery"), header(&properties(b"id", b""))].concat();
+        for end in 0..whole.len() {
+            let passed = passed(&whole[..end]).await;
+            assert!(passed.len() <= end);
+        }
+        let mut endless = header(b"");
+        endless[3] = 0xff;
+        let mut all = Vec::new();
+        let error = Legible::new(&endless[..]).read_to_end(&mut all).await;
+        assert_eq!(
+            error.expect_err("too long").kind(),
+            io::ErrorKind::InvalidData
+        );
+    }
+}

@@ -1,0 +1,60 @@
+//! Sockets to brokers, where a client library takes one.
+
+use std::{io, time::Duration};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+
+#[cfg(feature = "tls")]
+pub(super) use super::tls::Settings as Tls;
+
+/// Without the feature there is none.
+#[cfg(not(feature = "tls"))]
+#[derive(Clone)]
+pub(super) enum Tls {}
+
+/// With TLS or without.
+pub(super) type Socket = Box<dyn Stream>;
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+
+/// For the socket, and for what the client library does with it then.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connects to a host, with TLS if there are settings for it; its certificate must be for this name then.
+pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Socket> {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let connecting = async {
+        let stream = TcpStream::connect((host, port)).await?;
+        stream.set_nodelay(true)?;
+        keep_alive(&stream);
+        match tls {
+            None => Ok(Box::new(stream) as Socket),
+            #[cfg(feature = "tls")]
+            Some(tls) => {
+                let config = tls.config().map_err(io::Error::other)?;
+                let stream = crate::backend::tls::connect(config, host, stream).await?;
+                Ok(Box::new(stream) as Socket)
+            }
+            #[cfg(not(feature = "tls"))]
+            Some(never) => match *never {},
+        }
+    };
+    timeout(CONNECT_TIMEOUT, connecting).await?
+}
+
+/// Has the system probe a broker that is silent.
+fn keep_alive(stream: &TcpStream) {
+    let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
+    #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
+    let probes = probes.with_interval(Duration::from_secs(10));
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+        tracing::debug!(%error, "no TCP keep-alive");
+    }
+}
