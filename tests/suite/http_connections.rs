@@ -157,6 +157,17 @@ async fn a_connection_that_nothing_comes_over_is_not_used_again_after_the_idle_t
     assert_eq!(service.connections(), 2);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_system_probes_services_that_are_silent() {
+    let (_service, url) = Service::closing_after(2).await;
+    let server = serve(gateway!(channel("/", Http::post(&url)))).await;
+    let mut client = server.connect("/").await;
+    client.ask("hello").await;
+    let addr = url.trim_start_matches("http://").trim_end_matches('/');
+    wasabi_tests::tcp::assert_probed(addr.parse().expect("an address"));
+}
+
 #[test]
 fn ages_that_nobody_would_keep_are_mistakes() {
     let url = "http://127.0.0.1:9/";

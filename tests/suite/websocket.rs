@@ -1,5 +1,6 @@
 //! Messages forwarded to a WebSocket server.
 
+mod alive;
 mod closing;
 mod correlation;
 mod dialling;

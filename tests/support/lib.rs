@@ -41,6 +41,8 @@ pub mod http2;
 pub mod log;
 pub mod raw;
 pub mod subscribed;
+#[cfg(target_os = "linux")]
+pub mod tcp;
 pub mod traces;
 pub mod upstream;
 pub mod websocket_upstream;

@@ -21,6 +21,7 @@ use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
     connection::{
         driver::{FOREVER, Settings},
+        heartbeat::Pings,
         socket::Limits,
     },
     gateway::{ChannelInfo, hosts::Hosts},
@@ -119,8 +120,7 @@ impl<S> Channel<S, Absent> {
                     concurrency: 25,
                     idle_timeout: None,
                     open_timeout: Duration::from_secs(10),
-                    ping: Some(Duration::from_secs(30)),
-                    pong_timeout: None,
+                    pings: Pings::default(),
                     send_timeout: Duration::from_secs(10),
                     stream_idle_timeout: Some(Duration::from_secs(60)),
                     close_timeout: Duration::from_secs(10),
@@ -190,14 +190,14 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// out. A client that sends more than 100 pings and pongs in a second is closed with 1008 in any case.
     #[must_use]
     pub fn ping(mut self, interval: impl Into<Option<Duration>>) -> Self {
-        self.parts.settings.ping = interval.into().map(|interval| interval.min(FOREVER));
+        self.parts.settings.pings.interval = interval.into().map(|interval| interval.min(FOREVER));
         self
     }
 
     /// `pong_timeout`: how long a client may take to answer a ping; the ping interval if not set.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
-        self.parts.settings.pong_timeout = Some(timeout.min(FOREVER));
+        self.parts.settings.pings.timeout = Some(timeout.min(FOREVER));
         self
     }
 
@@ -466,8 +466,8 @@ where
             ("send_queue", settings.send_queue == 0),
             ("send_buffer", settings.send_buffer == 0),
             ("idle_timeout", is_none(settings.idle_timeout)),
-            ("ping", is_none(settings.ping)),
-            ("pong_timeout", is_none(settings.pong_timeout)),
+            ("ping", is_none(settings.pings.interval)),
+            ("pong_timeout", is_none(settings.pings.timeout)),
             ("send_timeout", settings.send_timeout.is_zero()),
             ("stream_idle_timeout", is_none(settings.stream_idle_timeout)),
             ("open_timeout", settings.open_timeout.is_zero()),

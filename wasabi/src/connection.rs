@@ -6,6 +6,7 @@ mod client;
 pub(crate) mod companions;
 pub(crate) mod driver;
 mod handshake;
+pub(crate) mod heartbeat;
 pub(crate) mod held;
 pub(crate) mod in_flight;
 mod intercept;
@@ -14,6 +15,7 @@ mod models;
 pub(crate) mod outbox;
 pub(crate) mod registry;
 pub(crate) mod socket;
+pub(crate) mod timer;
 pub(crate) mod work;
 
 use std::{

@@ -163,6 +163,7 @@ mod reply;
 mod request;
 mod server;
 mod sync;
+mod tcp;
 #[cfg(test)]
 mod testing;
 #[cfg(feature = "otel")]

@@ -66,15 +66,7 @@ async fn work_in_flight_is_activity_and_its_client_is_not_idle() {
 async fn the_system_probes_clients_that_are_silent() {
     let server = serve(echo()).await;
     let client = raw::open(&server).await;
-    let ports = [server.addr.port(), client.local_addr().unwrap().port()];
-    let [local, remote] = ports.map(|port| format!("0100007F:{port:04X}"));
-    let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
-    let socket = sockets
-        .lines()
-        .find(|line| line.contains(&format!("{local} {remote}")))
-        .expect("the server's socket");
-    let timer = socket.split_whitespace().nth(5).unwrap();
-    assert!(timer.starts_with("02:"), "no keep-alive timer: {timer}");
+    wasabi_tests::tcp::assert_probed(client.local_addr().expect("an address"));
 }
 
 #[tokio::test]

@@ -100,6 +100,8 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("WebSocket"), "timeout", 0, Rule::NotZero),
     (Some("WebSocket"), "connect_timeout", 0, Rule::NotZero),
     (Some("WebSocket"), "send_timeout", 0, Rule::NotZero),
+    (Some("WebSocket"), "ping", 0, Rule::NotZero),
+    (Some("WebSocket"), "pong_timeout", 0, Rule::NotZero),
     (Some("WebSocket"), "max_message_size", 0, Rule::NotZero),
     (Some("WebSocket"), "read_buffer_size", 0, Rule::NotZero),
     (Some("Reconnect"), "attempts", 0, Rule::NotZero),

@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
-    connection::{driver::FOREVER, socket::Limits},
+    connection::{driver::FOREVER, heartbeat::Pings, socket::Limits},
     parser::IdAt,
 };
 
@@ -75,7 +75,8 @@ use crate::{
 ///   to it yet, within the channel's `close_timeout` ([`Backend::owes_reply`]).
 /// * When the upstream closes, the client is closed with the same code and reason. Instead of a code that says
 ///   nothing to the client (none at all, or 1002, which is about the gateway) it gets 1011, and so it does when
-///   the upstream is lost, breaks the protocol, or takes nothing for the [`send_timeout`](Self::send_timeout).
+///   the upstream is lost, breaks the protocol, takes nothing for the [`send_timeout`](Self::send_timeout), or does
+///   not answer a [`ping`](Self::ping).
 ///   See [`reconnect`](Self::reconnect). What was on its way is lost with the upstream.
 /// * When the server drains, what was read of either side before is passed on, and both are closed with 1012. A
 ///   message that the client sends later is answered `closing`; what the upstream sends later is dropped, answers
@@ -98,6 +99,7 @@ struct Config {
     close_on_failed_dial: bool,
     connect_timeout: Duration,
     send_timeout: Duration,
+    pings: Pings,
     max_message_size: Option<usize>,
     /// Shared by the clients, whose dials go to the same address.
     backoff: Arc<Backoff<Arc<DialError>>>,
@@ -129,6 +131,7 @@ impl WebSocket {
                 close_on_failed_dial: false,
                 connect_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
+                pings: Pings::default(),
                 max_message_size: None,
                 backoff: Arc::new(Backoff::new(MAX_DIAL_PAUSE)),
                 reconnect: None,
@@ -255,6 +258,24 @@ impl WebSocket {
     #[must_use]
     pub fn send_timeout(self, timeout: Duration) -> Self {
         self.change(|config| config.send_timeout = timeout.min(FOREVER))
+    }
+
+    /// An upstream that has been silent for so long is pinged; 30 s if not set, so that balancers, which commonly cut what
+    /// is silent for a minute, do not cut it. One that leaves the ping unanswered for the
+    /// [`pong_timeout`](Self::pong_timeout) is lost, as one whose connection has broken is. `None` pings never: then only
+    /// the system's own probes notice an upstream that is gone without a word, after a few minutes, and nothing
+    /// notices one that hangs.
+    #[must_use]
+    pub fn ping(self, interval: impl Into<Option<Duration>>) -> Self {
+        let interval = interval.into().map(|interval| interval.min(FOREVER));
+        self.change(|config| config.pings.interval = interval)
+    }
+
+    /// How long the upstream may take to answer a [`ping`](Self::ping); the ping interval if not set. Everything that it
+    /// sends is an answer.
+    #[must_use]
+    pub fn pong_timeout(self, timeout: Duration) -> Self {
+        self.change(|config| config.pings.timeout = Some(timeout.min(FOREVER)))
     }
 
     /// The most bytes that a message of the upstream may have; 1 MiB if not set, or that of the channel if it is more.
@@ -415,9 +436,12 @@ impl<S: Sync> Backend<S> for WebSocket {
 impl Lifecycle for WebSocket {
     fn check(&self) -> Result<(), String> {
         let config = &self.config;
+        let is_zero = |time: Option<Duration>| time.is_some_and(|time| time.is_zero());
         let zeros = [
             ("connect_timeout", config.connect_timeout.is_zero()),
             ("send_timeout", config.send_timeout.is_zero()),
+            ("ping", is_zero(config.pings.interval)),
+            ("pong_timeout", is_zero(config.pings.timeout)),
             ("max_message_size", config.max_message_size == Some(0)),
         ];
         let zero = zeros.iter().find(|(_, is_zero)| *is_zero);

@@ -14,22 +14,23 @@ use std::{
     collections::VecDeque,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep},
+    time::Instant,
 };
 
 use self::count::Count;
 use super::{
     Connection,
     companions::Companions,
+    heartbeat::{Heartbeat, Pings},
     in_flight::{InFlight, Tag},
     socket::{Failure, HangUp, Limits, Socket},
+    timer::Timer,
     work,
 };
 use crate::{
@@ -45,8 +46,7 @@ pub(crate) struct Settings {
     pub(crate) concurrency: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) open_timeout: Duration,
-    pub(crate) ping: Option<Duration>,
-    pub(crate) pong_timeout: Option<Duration>,
+    pub(crate) pings: Pings,
     pub(crate) send_timeout: Duration,
     pub(crate) stream_idle_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
@@ -95,7 +95,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     waiting: usize,
     blocked: Option<Blocked>,
     clock: Clock,
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     /// There was more to do when the last turn was over.
     goes_on: bool,
     /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
@@ -163,10 +163,9 @@ struct Blocked {
 
 /// When the client was heard, and what follows from that.
 struct Clock {
-    heard: Instant,
+    heartbeat: Heartbeat,
     /// The last message in either direction.
     active: Instant,
-    pinged: Option<Instant>,
     /// When it was last looked whether the client has hung up while it is not read.
     looked: Instant,
     /// Pings and pongs of the client since that moment.
@@ -216,15 +215,14 @@ where
             waiting: 0,
             blocked: None,
             clock: Clock {
-                heard: now,
+                heartbeat: Heartbeat::from(now),
                 active: now,
-                pinged: None,
                 looked: now,
                 control: Count::from(now),
                 invalid: Count::from(now),
                 streams: None,
             },
-            timer: None,
+            timer: Timer::default(),
             goes_on: false,
             lingers: false,
             is_unsent: false,

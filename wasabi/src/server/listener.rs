@@ -1,6 +1,6 @@
 //! What a server listens on.
 
-use std::{fmt, io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr};
 #[cfg(unix)]
 use std::{
     fs::Metadata,
@@ -8,12 +8,13 @@ use std::{
     path::PathBuf,
 };
 
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{proxied, transport::Transport};
+use crate::tcp;
 
 /// Bytes that the system takes beside those that are on their way to a client (`TCP_NOTSENT_LOWAT`). It tells when half
 /// of them have gone, and what it was given at once may be more.
@@ -120,13 +121,8 @@ impl Listener {
 
     /// Has the system probe clients that are silent: what is accepted inherits it.
     pub(super) fn keep_alive(&self) {
-        let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
-        #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
-        let probes = probes.with_interval(Duration::from_secs(10));
-        if let Self::Tcp(listener) = self
-            && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&probes)
-        {
-            tracing::debug!(%error, "no TCP keep-alive");
+        if let Self::Tcp(listener) = self {
+            tcp::keep_alive(&SockRef::from(listener));
         }
     }
 

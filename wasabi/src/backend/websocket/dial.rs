@@ -25,7 +25,7 @@ use tokio_tungstenite::tungstenite::handshake::{
 use super::Config;
 use crate::{
     Connection, Error, backend::retry_after::retry_after, connection::socket::Socket,
-    log::without_secrets,
+    log::without_secrets, tcp,
 };
 
 /// Where an upstream is.
@@ -186,7 +186,7 @@ impl Config {
         match &self.dialer {
             Dialer::Custom(dial) => dial(request.clone()).await,
             Dialer::Tcp => {
-                let stream = tcp(&self.target).await?;
+                let stream = tcp::connect(&self.target.host, self.target.port).await?;
                 if self.target.is_tls {
                     self.encrypt(stream).await
                 } else {
@@ -406,12 +406,6 @@ impl fmt::Debug for Dialer {
             Self::Custom(_) => "Custom",
         })
     }
-}
-
-async fn tcp(target: &Target) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((target.host.as_str(), target.port)).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// A stream to an upstream.

@@ -345,7 +345,7 @@ impl Link {
     }
 
     /// Sends what waits, and delivers what has come to the client.
-    pub(super) fn poll(&self, cx: &Context<'_>, client: &Connection) -> (Poll<Event>, Blocked) {
+    pub(super) fn poll(&self, cx: &Context<'_>, client: &Connection) -> (Poll<Event>, Progress) {
         let mut state = self.lock();
         state.register(cx);
         let mut event = Poll::Pending;
@@ -353,13 +353,40 @@ impl Link {
             event = state.read(cx, client, self.config.correlate.as_ref())?;
             state.write(cx) // pongs, and what there is room for now
         });
-        match blocked {
-            Ok(blocked) => (event, blocked),
-            // What was read first came first.
-            Err(_) if event.is_ready() => (event, Blocked::No),
-            Err(failure) => (Poll::Ready(Event::Failed(failure)), Blocked::No),
+        let blocked = match blocked {
+            Ok(blocked) => blocked,
+            Err(failure) => {
+                // What was read first came first.
+                if event.is_pending() {
+                    event = Poll::Ready(Event::Failed(failure));
+                }
+                Blocked::No
+            }
+        };
+        let progress = Progress {
+            blocked,
+            received: state.received(),
+            is_read: !state.waits_for_requests,
+        };
+        (event, progress)
+    }
+
+    /// Asks the upstream for a sign of life.
+    pub(super) fn ping(&self) -> Result<(), Failure> {
+        match &mut self.lock().phase {
+            Phase::Open(socket) => socket.write_ping(),
+            _ => Ok(()),
         }
     }
+}
+
+/// How far an upstream connection has come.
+pub(super) struct Progress {
+    pub(super) blocked: Blocked,
+    /// Bytes that the upstream has sent so far.
+    pub(super) received: u64,
+    /// Whether what it sends is read now.
+    pub(super) is_read: bool,
 }
 
 /// What the companion has to see to.
@@ -385,6 +412,13 @@ impl State {
         self.companion.clone_from(cx.waker());
         if let Phase::Open(socket) = &mut self.phase {
             socket.register(cx.waker());
+        }
+    }
+
+    fn received(&self) -> u64 {
+        match &self.phase {
+            Phase::Open(socket) => socket.received(),
+            _ => 0,
         }
     }
 

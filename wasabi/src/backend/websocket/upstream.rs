@@ -5,25 +5,27 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_util::FutureExt;
 use tokio::{
     io::AsyncReadExt,
-    time::{Instant, Sleep, sleep, sleep_until},
+    time::{Instant, sleep},
 };
 
 use super::{
     dial::Io,
-    link::{Blocked, Event, Link, Unreachable},
+    link::{Blocked, Event, Link, Progress, Unreachable},
     reconnect::Delays,
 };
 use crate::{
     Close, CloseCode, Connection, Error, Fault,
     connection::{
+        heartbeat::{Beat, Heartbeat, Pings},
         socket::{Failure, Socket},
+        timer::Timer,
         work,
     },
     error::is_about_the_upstream,
@@ -182,19 +184,34 @@ async fn serve(
     mut closed: Pin<&mut impl Future<Output = Close>>,
 ) -> End {
     let mut stall = Stall::default();
+    let mut life = Life::new();
     loop {
         let event = poll_fn(|cx| {
             if let Poll::Ready(close) = closed.as_mut().poll(cx) {
                 return Poll::Ready(Err(End::Client(close)));
             }
-            let (event, blocked) = link.poll(cx, client);
-            if let Poll::Ready(event) = event {
-                return Poll::Ready(Ok(event));
+            loop {
+                let (event, progress) = link.poll(cx, client);
+                if let Poll::Ready(event) = event {
+                    return Poll::Ready(Ok(event));
+                }
+                let limit = link.config.send_timeout;
+                if stall.poll(cx, progress.blocked, limit).is_ready() {
+                    return Poll::Ready(Err(gone()));
+                }
+                match life.poll(cx, &progress, &link.config.pings) {
+                    Poll::Ready(Beat::Ping) => {
+                        if let Err(failure) = link.ping() {
+                            return Poll::Ready(Err(failed(failure)));
+                        }
+                    }
+                    Poll::Ready(Beat::Lost) => {
+                        tracing::debug!(connection = %client.id(), "the upstream does not answer a ping");
+                        return Poll::Ready(Err(gone()));
+                    }
+                    Poll::Ready(Beat::Nothing) | Poll::Pending => return Poll::Pending,
+                }
             }
-            if stall.poll(cx, blocked, link.config.send_timeout).is_ready() {
-                return Poll::Ready(Err(End::Upstream(lost(), Unreachable::Lost, Kind::Restart)));
-            }
-            Poll::Pending
         })
         .await;
         match event {
@@ -204,6 +221,7 @@ async fn serve(
             Ok(event @ (Event::Full(_) | Event::Held)) => {
                 // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
                 stall = Stall::default();
+                life.excuse();
                 let mut sending = pin!(async {
                     match event {
                         // A client that is being closed gets nothing more.
@@ -231,11 +249,13 @@ async fn serve(
 
 fn failed(failure: Failure) -> End {
     match failure {
-        Failure::Closed | Failure::Broken(_) => {
-            End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
-        }
+        Failure::Closed | Failure::Broken(_) => gone(),
         Failure::Rule(why) => End::Broken(why),
     }
+}
+
+fn gone() -> End {
+    End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
 }
 
 fn lost() -> Close {
@@ -332,19 +352,53 @@ impl Stall {
     }
 }
 
-/// A timer whose deadline moves.
-#[derive(Default)]
-struct Timer(Option<Pin<Box<Sleep>>>);
+/// Finds out that nothing comes from the upstream any more.
+struct Life {
+    heartbeat: Heartbeat,
+    /// Bytes that had been received when it was looked last.
+    received: u64,
+    timer: Timer,
+}
 
-impl Timer {
-    fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let timer = self
-            .0
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+impl Life {
+    fn new() -> Self {
+        Self {
+            heartbeat: Heartbeat::from(Instant::now()),
+            received: 0,
+            timer: Timer::default(),
         }
-        timer.as_mut().poll(cx)
+    }
+
+    /// The upstream was not read for a while.
+    fn excuse(&mut self) {
+        self.heartbeat.heard(Instant::now());
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress, pings: &Pings) -> Poll<Beat> {
+        let Some(interval) = pings.interval else {
+            return Poll::Pending;
+        };
+        if self.received != progress.received {
+            self.received = progress.received;
+            let now = Instant::now();
+            self.heartbeat.heard(now);
+            if self.timer.wakes_by(now + interval) {
+                return Poll::Pending; // not polled for every message
+            }
+        }
+        loop {
+            let Some(due) = self.heartbeat.due(pings) else {
+                return Poll::Pending;
+            };
+            ready!(self.timer.poll(cx, due));
+            let now = Instant::now();
+            // A pong may be among what is not read, and no ping gets past what is not taken.
+            if !progress.is_read || progress.blocked != Blocked::No {
+                self.heartbeat.heard(now);
+                continue;
+            }
+            return Poll::Ready(self.heartbeat.beat(pings, now));
+        }
     }
 }
 

@@ -13,7 +13,9 @@ use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
     connection::{
-        Handshake, held,
+        Handshake,
+        heartbeat::Pings,
+        held,
         outbox::Outbox,
         socket::{HangUp, Limits, Socket},
     },
@@ -54,8 +56,10 @@ impl Stage {
                 concurrency,
                 idle_timeout: None,
                 open_timeout: Duration::from_secs(30),
-                ping: pings.then_some(Duration::from_secs(30)),
-                pong_timeout: None,
+                pings: Pings {
+                    interval: pings.then_some(Duration::from_secs(30)),
+                    timeout: None,
+                },
                 send_timeout: Duration::from_secs(10),
                 stream_idle_timeout: Some(Duration::from_secs(60)),
                 close_timeout: Duration::from_secs(10),

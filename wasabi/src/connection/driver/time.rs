@@ -1,18 +1,20 @@
 //! What is to be done although nothing happens: heartbeats and deadlines.
 
 use std::{
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 
 use super::{Blocked, Driver, Phase, Turn};
 use crate::{
-    Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, log::limited,
+    Close, CloseCode, Message, Reply, Request, Result,
+    connection::{heartbeat::Beat, socket::HangUp},
+    log::limited,
     parser::Parsed,
 };
 
@@ -39,7 +41,7 @@ where
                 let streams = self.clock.streams;
                 return [
                     sending,
-                    self.ping_at(),
+                    self.clock.heartbeat.due(&self.settings.pings),
                     self.idle_at(),
                     expires,
                     look,
@@ -60,14 +62,6 @@ where
             .min()
     }
 
-    pub(super) fn ping_at(&self) -> Option<Instant> {
-        let interval = self.settings.ping?;
-        Some(match self.clock.pinged {
-            None => self.clock.heard + interval,
-            Some(pinged) => pinged + self.settings.pong_timeout.unwrap_or(interval),
-        })
-    }
-
     pub(super) fn idle_at(&self) -> Option<Instant> {
         Some(self.clock.active + self.settings.idle_timeout?)
     }
@@ -77,20 +71,7 @@ where
         let Some(deadline) = self.deadline() else {
             return Poll::Pending;
         };
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // A timer that fires too early costs one wake-up; moving it for every message would cost more.
-        if timer.deadline() > deadline || timer.is_elapsed() {
-            timer.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(deadline);
-        }
+        self.timer.poll(cx, deadline)
     }
 
     /// Does what the deadline was for.
@@ -141,8 +122,7 @@ where
         }
         // A pong may be among what is not read now.
         if self.is_full() || self.socket.is_blocked() {
-            self.clock.heard = now;
-            self.clock.pinged = None;
+            self.clock.heartbeat.heard(now);
         }
         if self.is_full() {
             self.clock.looked = now;
@@ -158,24 +138,27 @@ where
         } else if self.idle_at().is_some_and(|at| now >= at) {
             self.close = Some(Close::new(CloseCode::GOING_AWAY, "idle"));
             self.drain();
-        } else if self.ping_at().is_some_and(|at| now >= at) {
-            if self.clock.pinged.is_some() {
-                tracing::debug!(connection = %self.connection.id(), "ping not answered");
-                self.close = Some(CloseCode::ABNORMAL.into());
-                return Poll::Ready(());
-            }
-            self.clock.pinged = Some(now);
-            if self.socket.write_ping().is_err() {
-                return Poll::Ready(());
+        } else {
+            match self.clock.heartbeat.beat(&self.settings.pings, now) {
+                Beat::Nothing => {}
+                Beat::Ping => {
+                    if self.socket.write_ping().is_err() {
+                        return Poll::Ready(());
+                    }
+                }
+                Beat::Lost => {
+                    tracing::debug!(connection = %self.connection.id(), "ping not answered");
+                    self.close = Some(CloseCode::ABNORMAL.into());
+                    return Poll::Ready(());
+                }
             }
         }
         Poll::Pending
     }
 
     pub(super) fn hear(&mut self) {
-        if self.settings.ping.is_some() || self.settings.idle_timeout.is_some() {
-            self.clock.heard = Instant::now();
-            self.clock.pinged = None;
+        if self.settings.pings.interval.is_some() {
+            self.clock.heartbeat.heard(Instant::now());
         }
     }
 }

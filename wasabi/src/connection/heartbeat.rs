@@ -1,0 +1,114 @@
+//! Whether a peer is still there: one that is silent is pinged.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When a peer is pinged, and how long it may take to answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pings {
+    /// After so long a silence; `None` is never.
+    pub(crate) interval: Option<Duration>,
+    /// As long as the interval if not set.
+    pub(crate) timeout: Option<Duration>,
+}
+
+impl Default for Pings {
+    /// Proxies commonly cut what is silent for a minute.
+    fn default() -> Self {
+        Self {
+            interval: Some(Duration::from_secs(30)),
+            timeout: None,
+        }
+    }
+}
+
+/// When a peer was heard.
+pub(crate) struct Heartbeat {
+    heard: Instant,
+    pinged: Option<Instant>,
+}
+
+/// What is to be done about a silent peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beat {
+    Nothing,
+    Ping,
+    /// It has not answered the ping.
+    Lost,
+}
+
+impl Heartbeat {
+    pub(crate) fn from(now: Instant) -> Self {
+        Self {
+            heard: now,
+            pinged: None,
+        }
+    }
+
+    /// The peer has sent something, or cannot be blamed for its silence.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        *self = Self::from(now);
+    }
+
+    /// When there is something to do.
+    pub(crate) fn due(&self, pings: &Pings) -> Option<Instant> {
+        let interval = pings.interval?;
+        Some(match self.pinged {
+            None => self.heard + interval,
+            Some(pinged) => pinged + pings.timeout.unwrap_or(interval),
+        })
+    }
+
+    /// What is to be done now. Whoever is told to ping does so.
+    pub(crate) fn beat(&mut self, pings: &Pings, now: Instant) -> Beat {
+        if self.due(pings).is_none_or(|due| now < due) {
+            return Beat::Nothing;
+        }
+        if self.pinged.is_some() {
+            return Beat::Lost;
+        }
+        self.pinged = Some(now);
+        Beat::Ping
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn beats(pings: &Pings, heartbeat: &mut Heartbeat, from: Instant, seconds: u32) -> Vec<Beat> {
+        let at = |second| from + second * SECOND;
+        let beats = (0..seconds).map(|second| heartbeat.beat(pings, at(second)));
+        beats.filter(|beat| *beat != Beat::Nothing).collect()
+    }
+
+    #[test]
+    fn a_silent_peer_is_pinged_once_and_lost_after_the_timeout() {
+        let pings = Pings {
+            interval: Some(30 * SECOND),
+            timeout: Some(5 * SECOND),
+        };
+        let now = Instant::now();
+        let mut heartbeat = Heartbeat::from(now);
+        assert_eq!(beats(&pings, &mut heartbeat, now, 30), []);
+        assert_eq!(beats(&pings, &mut heartbeat, now, 35), [Beat::Ping]);
+        assert_eq!(beats(&pings, &mut heartbeat, now, 36), [Beat::Lost]);
+        heartbeat.heard(now + 35 * SECOND);
+        assert_eq!(beats(&pings, &mut heartbeat, now, 65), []);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_pinged_may_be_silent_for_ever() {
+        let pings = Pings {
+            interval: None,
+            timeout: Some(SECOND),
+        };
+        let now = Instant::now();
+        let mut heartbeat = Heartbeat::from(now);
+        assert_eq!(heartbeat.due(&pings), None);
+        assert_eq!(beats(&pings, &mut heartbeat, now, 3600), []);
+    }
+}
