@@ -1,5 +1,6 @@
 //! Messages forwarded to a WebSocket server.
 
+mod addresses;
 mod alive;
 mod closing;
 mod correlation;

@@ -1,9 +1,13 @@
 //! What the system knows of TCP sockets.
 
-use std::net::SocketAddr;
+use std::{
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use socket2::{Domain, Socket, Type};
 
 /// Fails the test unless the system probes the peer at this address when it is silent.
-#[cfg(target_os = "linux")]
 pub fn assert_probed(peer: SocketAddr) {
     let SocketAddr::V4(peer) = peer else {
         panic!("not for IPv6: {peer}");
@@ -20,4 +24,35 @@ pub fn assert_probed(peer: SocketAddr) {
         socket[5].starts_with("02:"),
         "no keep-alive timer: {socket:?}"
     );
+}
+
+/// A listener whose backlog is full: on Linux the system drops what else would connect, as a firewall does.
+pub struct BlackHole {
+    /// Where nobody answers.
+    pub addr: SocketAddr,
+    _listener: Socket,
+    _waiting: Vec<TcpStream>,
+}
+
+impl BlackHole {
+    /// On a free port of this address.
+    pub fn open(ip: [u8; 4]) -> Self {
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener
+            .bind(&SocketAddr::from((ip, 0)).into())
+            .expect("a port");
+        listener.listen(0).expect("listen");
+        let addr = listener.local_addr().expect("an address");
+        let addr = addr.as_socket().expect("an address");
+        let mut waiting = Vec::new();
+        while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(100)) {
+            waiting.push(stream);
+            assert!(waiting.len() < 100, "the backlog is never full");
+        }
+        Self {
+            addr,
+            _listener: listener,
+            _waiting: waiting,
+        }
+    }
 }

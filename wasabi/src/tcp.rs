@@ -1,9 +1,13 @@
 //! TCP sockets of clients and to upstreams.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use socket2::{SockRef, TcpKeepalive};
-use tokio::net::TcpStream;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 
 /// Has the system probe a peer that is silent, so that one that is gone without a word is noticed after a few minutes.
 /// What a listener accepts inherits it.
@@ -16,10 +20,92 @@ pub(crate) fn keep_alive(socket: &SockRef<'_>) {
     }
 }
 
-/// Connects to an upstream.
+/// Connects to an upstream by its name.
 pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    keep_alive(&SockRef::from(&stream));
-    Ok(stream)
+    let addrs = lookup_host((host, port)).await?;
+    connect_to(addrs.collect()).await
+}
+
+/// How long an address may take before the next one is tried beside it (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// Connects to the address that answers first (Happy Eyeballs, RFC 8305). Each has a head start before the next one, and
+/// the next one begins at once when it fails. An address that drops what it is sent then costs a moment, and not the time
+/// that the whole dial may take.
+pub(crate) async fn connect_to(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut addrs = alternating(addrs).into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    loop {
+        attempts.extend(addrs.next().map(TcpStream::connect));
+        let first = match addrs.len() {
+            0 => attempts.next().await,
+            _ => match timeout(HEAD_START, attempts.next()).await {
+                Ok(first) => first,
+                Err(_) => continue,
+            },
+        };
+        match first {
+            Some(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                keep_alive(&SockRef::from(&stream));
+                return Ok(stream);
+            }
+            Some(Err(error)) => failure = error,
+            None => return Err(failure),
+        }
+    }
+}
+
+/// The addresses in their order, but of both families in turn (RFC 8305, section 4): a family may be what does not work.
+fn alternating(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let begins_with_v6 = addrs.first().is_some_and(SocketAddr::is_ipv6);
+    let mut ordered = Vec::with_capacity(addrs.len());
+    let (preferred, others): (Vec<_>, Vec<_>) = addrs
+        .into_iter()
+        .partition(|addr| addr.is_ipv6() == begins_with_v6);
+    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
+    loop {
+        let (one, other) = (preferred.next(), others.next());
+        if one.is_none() && other.is_none() {
+            return ordered;
+        }
+        ordered.extend(one.into_iter().chain(other));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_families_of_addresses_take_turns() {
+        let order = |texts: &[&str]| -> Vec<String> {
+            let addrs = texts.iter().map(|text| text.parse().unwrap()).collect();
+            alternating(addrs)
+                .iter()
+                .map(SocketAddr::to_string)
+                .collect()
+        };
+        assert_eq!(
+            order(&["[::1]:1", "[::2]:1", "[::3]:1", "127.0.0.1:1"]),
+            ["[::1]:1", "127.0.0.1:1", "[::2]:1", "[::3]:1"]
+        );
+        assert_eq!(
+            order(&["127.0.0.1:1", "127.0.0.2:1", "[::1]:1"]),
+            ["127.0.0.1:1", "[::1]:1", "127.0.0.2:1"]
+        );
+        assert!(order(&[]).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_without_addresses_and_one_that_refuses_are_errors() {
+        let none = connect_to(Vec::new()).await.unwrap_err();
+        assert_eq!(none.kind(), io::ErrorKind::NotFound);
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = closed.local_addr().unwrap();
+        drop(closed);
+        let refused = connect_to(vec![addr, addr]).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    }
 }

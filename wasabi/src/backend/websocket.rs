@@ -12,6 +12,7 @@ mod upstream;
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -373,7 +374,44 @@ impl WebSocket {
         Fut: Future<Output = io::Result<T>> + Send + 'static,
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        self.change(|config| config.dialer = Dialer::custom(dial))
+        self.dial_by(Dialer::custom(dial))
+    }
+
+    /// Asks a function of the user's for the addresses of the URL's host and port, at each dial, instead of the system: for
+    /// service discovery, or addresses that are known already.
+    ///
+    /// They are tried as the system's are: in their order, IPv4 and IPv6 in turn, each a quarter of a second after the one
+    /// before, and the first one to answer is taken (Happy Eyeballs, RFC 8305). The certificate of a `wss` upstream
+    /// must still be for the URL's host. The [`connect_timeout`](Self::connect_timeout) covers the function; when it
+    /// panics, the upstream cannot be reached this time.
+    ///
+    /// ```
+    /// use wasabi::WebSocket;
+    ///
+    /// let feed = WebSocket::connect("ws://feed.service.consul:9000/").resolve_with(async |host, port| {
+    ///     let addresses = tokio::net::lookup_host((format!("eu.{host}"), port)).await?;
+    ///     Ok(addresses.collect())
+    /// });
+    /// # drop(feed);
+    /// ```
+    #[must_use]
+    pub fn resolve_with<F, Fut>(self, resolve: F) -> Self
+    where
+        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        self.dial_by(Dialer::resolved(resolve))
+    }
+
+    fn dial_by(self, dialer: Dialer) -> Self {
+        self.change(|config| {
+            if !matches!(config.dialer, Dialer::Tcp) {
+                let mistake =
+                    "`WebSocket`: only one of `dial_with` and `resolve_with` can make the stream";
+                config.mistakes.push(mistake.to_owned());
+            }
+            config.dialer = dialer;
+        })
     }
 
     /// The TLS configuration for `wss`: for certificates of one's own, or one for this client. If not set, the

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
@@ -147,7 +148,7 @@ impl Config {
         if is_connected {
             // What comes then may be about this client.
             self.backoff.reached();
-        } else if let Dialer::Tcp = self.dialer {
+        } else if !matches!(self.dialer, Dialer::Custom(_)) {
             self.backoff.failed(began, Arc::clone(&error));
         }
         Err(error)
@@ -187,12 +188,19 @@ impl Config {
             Dialer::Custom(dial) => dial(request.clone()).await,
             Dialer::Tcp => {
                 let stream = tcp::connect(&self.target.host, self.target.port).await?;
-                if self.target.is_tls {
-                    self.encrypt(stream).await
-                } else {
-                    Ok(Io::Tcp(stream))
-                }
+                self.encrypted(stream).await
             }
+            Dialer::Resolved(resolve) => {
+                let addrs = resolve(self.target.host.clone(), self.target.port).await?;
+                self.encrypted(tcp::connect_to(addrs).await?).await
+            }
+        }
+    }
+
+    async fn encrypted(&self, stream: TcpStream) -> io::Result<Io> {
+        match self.target.is_tls {
+            true => self.encrypt(stream).await,
+            false => Ok(Io::Tcp(stream)),
         }
     }
 
@@ -377,11 +385,15 @@ fn header_bytes(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> 
 
 type Dial = dyn Fn(Request<()>) -> BoxFuture<'static, io::Result<Io>> + Send + Sync;
 
+type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
+
 /// How the stream to an upstream is made.
 #[derive(Clone, Default)]
 pub(super) enum Dialer {
     #[default]
     Tcp,
+    /// The same, to addresses that a function knows.
+    Resolved(Arc<Resolve>),
     Custom(Arc<Dial>),
 }
 
@@ -397,12 +409,21 @@ impl Dialer {
             Box::pin(async move { Ok(Io::Custom(Box::new(dialing.await?))) })
         }))
     }
+
+    pub(super) fn resolved<F, Fut>(resolve: F) -> Self
+    where
+        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
+    {
+        Self::Resolved(Arc::new(move |host, port| Box::pin(resolve(host, port))))
+    }
 }
 
 impl fmt::Debug for Dialer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Tcp => "Tcp",
+            Self::Resolved(_) => "Resolved",
             Self::Custom(_) => "Custom",
         })
     }
