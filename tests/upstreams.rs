@@ -5,6 +5,7 @@ mod suite {
     mod faults;
     mod http_backend;
     mod http_connections;
+    mod http_encodings;
     mod otel;
     mod queue;
     mod request_middleware;

@@ -130,6 +130,7 @@
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
 //! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] and for the brokers of [`Queue`] | |
 //! | `deflate` | `Compression`, permessage-deflate for [`Channel`] | |
+//! | `decompress` | answers of HTTP services in gzip, deflate, br and zstd for [`Http`] | |
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |

@@ -63,6 +63,12 @@ use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Readin
 ///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is
 ///   `timed_out`; no connection is `upstream_unreachable`, one that broke before the end of the answer `upstream_lost`.
 ///
+/// * A text is expected to be UTF-8, or ASCII in a charset that has ASCII as a part; another one is the error
+///   `upstream_invalid`.
+/// * Without the cargo feature `decompress` the service is asked for a body that is not compressed (`accept-encoding:
+///   identity`). With it, gzip, deflate, br and zstd are asked for and decoded, and `max_response_size` holds for what they
+///   become. A body in another encoding is the error `upstream_invalid`.
+///
 /// When the client goes away, or a middleware gives up, the HTTP request is abandoned.
 ///
 /// The proxies of the environment (`HTTP_PROXY` ..) are not used. `https` needs the cargo feature `tls`. For
@@ -212,6 +218,10 @@ impl<T: Target> Http<T> {
                 .entry(header::CONTENT_TYPE)
                 .or_insert_with(|| HeaderValue::from_static(content_type));
         }
+        #[cfg(not(feature = "decompress"))]
+        headers
+            .entry(header::ACCEPT_ENCODING)
+            .or_insert(HeaderValue::from_static("identity"));
         #[cfg(feature = "otel")]
         crate::trace_context::inject(&mut crate::trace_context::HttpHeaders(headers));
         exchange::tell_empty(&mut request);

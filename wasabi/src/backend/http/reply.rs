@@ -1,7 +1,7 @@
 //! From an HTTP response to a reply.
 
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::Response;
 
 use crate::{Error, Reply, Result, Text, connection::held::Reading};
@@ -15,8 +15,21 @@ pub(super) async fn read(
     if response.status() == StatusCode::NO_CONTENT {
         return Ok(Reply::none());
     }
-    let kind = Kind::of(response.headers().get(header::CONTENT_TYPE));
+    let encoding = encoding_of(response.headers());
+    let content_type = response.headers().get(header::CONTENT_TYPE);
+    let kind = Kind::of(content_type);
+    let charset = content_type
+        .filter(|_| kind == Kind::Text)
+        .and_then(charset_of);
     let body = read_body(&mut response, limit, reading).await?;
+    if let Some(encoding) = encoding.filter(|_| !body.is_empty()) {
+        let error = format!("a body in the encoding {encoding:?}, which is not decoded here");
+        return Err(Error::UpstreamUnfit(error.into()));
+    }
+    if let Some(charset) = charset.filter(|charset| !is_utf_8_too(charset, &body)) {
+        let error = format!("a text in the charset {charset:?}");
+        return Err(Error::UpstreamUnfit(error.into()));
+    }
     Ok(match kind {
         Kind::Binary => Reply::message(body),
         Kind::Text => Reply::message(Text::try_from(body).map_err(|error| {
@@ -72,6 +85,31 @@ fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
         body.reserve_exact(wanted - body.len());
     }
     body.extend_from_slice(chunk);
+}
+
+/// What the body is still encoded in. The header of what the client has decoded is gone.
+fn encoding_of(headers: &HeaderMap) -> Option<String> {
+    let values = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    values.find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
+}
+
+/// The charset of a content type, if it is none of UTF-8's names.
+fn charset_of(content_type: &HeaderValue) -> Option<String> {
+    let content_type = String::from_utf8_lossy(content_type.as_bytes()).to_ascii_lowercase();
+    let charset = content_type.split(';').skip(1).find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+    })?;
+    (!["", "utf-8", "utf8"].contains(&&*charset)).then_some(charset)
+}
+
+/// Whether a text in this charset has the same bytes in UTF-8.
+fn is_utf_8_too(charset: &str, text: &[u8]) -> bool {
+    let has_ascii = ["us-ascii", "ascii", "latin1"].contains(&charset)
+        || charset.starts_with("iso-8859-")
+        || charset.starts_with("windows-125");
+    has_ascii && text.is_ascii()
 }
 
 /// Which kind of message a body becomes.
@@ -130,6 +168,23 @@ mod tests {
             assert!(moves <= 9, "{moves} times for {most}");
             assert!(body.capacity() == most || most > 1 << 20);
         }
+    }
+
+    #[test]
+    fn a_charset_is_utf_8_unless_the_content_type_says_otherwise() {
+        for (content_type, charset) in [
+            ("text/plain", None),
+            ("text/plain; charset=UTF-8", None),
+            ("text/plain;charset=\"utf-8\"; x=y", None),
+            ("text/plain; x=y; Charset=ISO-8859-1", Some("iso-8859-1")),
+            ("application/json; charset=utf-16", Some("utf-16")),
+            ("text/plain; charset", None),
+        ] {
+            let value = HeaderValue::from_static(content_type);
+            assert_eq!(charset_of(&value).as_deref(), charset, "{content_type}");
+        }
+        assert!(is_utf_8_too("iso-8859-1", b"text") && is_utf_8_too("windows-1252", b""));
+        assert!(!is_utf_8_too("iso-8859-1", b"\xe9") && !is_utf_8_too("utf-16", b"a\0"));
     }
 
     #[test]
