@@ -2,15 +2,14 @@
 
 use std::{io, time::Duration};
 
-use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
     time::timeout,
 };
 
 #[cfg(feature = "tls")]
 pub(super) use super::tls::Settings as Tls;
+use crate::tcp;
 
 /// Without the feature there is none.
 #[cfg(not(feature = "tls"))]
@@ -31,9 +30,7 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Socket> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connecting = async {
-        let stream = TcpStream::connect((host, port)).await?;
-        stream.set_nodelay(true)?;
-        keep_alive(&stream);
+        let stream = tcp::connect(host, port).await?;
         match tls {
             None => Ok(Box::new(stream) as Socket),
             #[cfg(feature = "tls")]
@@ -47,14 +44,4 @@ pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Res
         }
     };
     timeout(CONNECT_TIMEOUT, connecting).await?
-}
-
-/// Has the system probe a broker that is silent.
-fn keep_alive(stream: &TcpStream) {
-    let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
-    #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
-    let probes = probes.with_interval(Duration::from_secs(10));
-    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
-        tracing::debug!(%error, "no TCP keep-alive");
-    }
 }
