@@ -6,6 +6,7 @@ mod closing;
 mod correlation;
 mod dialling;
 mod handshake;
+mod moving;
 mod order;
 mod panics;
 mod passthrough;

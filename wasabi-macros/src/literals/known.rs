@@ -102,6 +102,7 @@ const METHODS: &[(Option<&str>, &str, usize, Rule)] = &[
     (Some("WebSocket"), "send_timeout", 0, Rule::NotZero),
     (Some("WebSocket"), "ping", 0, Rule::NotZero),
     (Some("WebSocket"), "pong_timeout", 0, Rule::NotZero),
+    (Some("WebSocket"), "max_connection_age", 0, Rule::NotZero),
     (Some("WebSocket"), "max_message_size", 0, Rule::NotZero),
     (Some("WebSocket"), "read_buffer_size", 0, Rule::NotZero),
     (Some("Reconnect"), "attempts", 0, Rule::NotZero),

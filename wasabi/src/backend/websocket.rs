@@ -105,6 +105,7 @@ struct Config {
     /// Shared by the clients, whose dials go to the same address.
     backoff: Arc<Backoff<Arc<DialError>>>,
     reconnect: Option<Reconnect>,
+    max_connection_age: Option<Duration>,
     correlate: Option<IdAt>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
@@ -136,6 +137,7 @@ impl WebSocket {
                 max_message_size: None,
                 backoff: Arc::new(Backoff::new(MAX_DIAL_PAUSE)),
                 reconnect: None,
+                max_connection_age: None,
                 correlate: None,
                 #[cfg(feature = "tls")]
                 tls: None,
@@ -314,6 +316,20 @@ impl WebSocket {
         self.change(|config| config.reconnect = Some(policy))
     }
 
+    /// For how long an upstream connection is used at most; as long as it lasts if not set. With it an upstream that moves,
+    /// by DNS or behind a balancer, is followed while its clients stay. It goes with [`reconnect`](Self::reconnect).
+    ///
+    /// The upstream is closed with 1001 then, what it sends before its own close frame reaches the client, and it is
+    /// connected to again at once, its addresses being asked for anew. The client's messages wait meanwhile. From three
+    /// quarters of the time on, at a random moment so that not all clients connect at once, the connection is replaced when
+    /// no request waits for its answer ([`correlate`](Self::correlate)); at the end in any case, and requests that still wait
+    /// then are answered `upstream_lost`. Without `correlate` nobody knows what the upstream was going to answer, and such
+    /// an answer is lost.
+    #[must_use]
+    pub fn max_connection_age(self, age: Duration) -> Self {
+        self.change(|config| config.max_connection_age = Some(age.min(FOREVER)))
+    }
+
     /// Makes request and reply of the messages that have an id, a string or a number, at this JSON pointer (RFC
     /// 6901).
     ///
@@ -480,6 +496,7 @@ impl Lifecycle for WebSocket {
             ("send_timeout", config.send_timeout.is_zero()),
             ("ping", is_zero(config.pings.interval)),
             ("pong_timeout", is_zero(config.pings.timeout)),
+            ("max_connection_age", is_zero(config.max_connection_age)),
             ("max_message_size", config.max_message_size == Some(0)),
         ];
         let zero = zeros.iter().find(|(_, is_zero)| *is_zero);
@@ -487,6 +504,9 @@ impl Lifecycle for WebSocket {
             (Some(mistake), _) => Err(mistake.clone()),
             (None, Some((name, _))) => {
                 Err(format!("`WebSocket`: zero makes no sense for `{name}`"))
+            }
+            (None, None) if config.max_connection_age.is_some() && config.reconnect.is_none() => {
+                Err("`WebSocket`: `max_connection_age` goes with `reconnect`".to_owned())
             }
             (None, None) => config.check_tls(),
         }

@@ -149,6 +149,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.blocked
     }
 
+    /// Whether messages may be written: neither side has said that it closes.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
     /// Bytes that the peer has taken so far.
     pub(crate) fn written(&self) -> u64 {
         self.written

@@ -113,6 +113,12 @@ impl Exchanges {
         }
     }
 
+    /// Whether the upstream owes an answer.
+    pub(super) fn any_sent(&self) -> bool {
+        let mut open = self.open.values();
+        open.any(|exchange| matches!(exchange.state, State::Sent))
+    }
+
     /// Bytes of the answers that are here.
     pub(super) fn bytes(&self) -> usize {
         self.bytes

@@ -236,7 +236,9 @@ impl Link {
         let state = &mut *guard;
         let mut must_start = false;
         match &mut state.phase {
-            Phase::Open(socket) if state.queue.is_empty() && !socket.is_blocked() => {
+            Phase::Open(socket)
+                if state.queue.is_empty() && !socket.is_blocked() && socket.is_open() =>
+            {
                 work::spend(message.len());
                 let written = socket.write(&message);
                 state.wake_companion();
@@ -371,6 +373,22 @@ impl Link {
         (event, progress)
     }
 
+    /// Starts the closing handshake with an upstream. `false`, and it does not, when requests wait for answers, unless it is to
+    /// be in any case. What comes from now on waits for the next connection.
+    pub(super) fn retire(&self, in_any_case: bool) -> Result<bool, Failure> {
+        let mut state = self.lock();
+        if !in_any_case && state.exchanges.any_sent() {
+            return Ok(false);
+        }
+        if let Phase::Open(socket) = &mut state.phase {
+            socket.close(&Close::new(
+                CloseCode::GOING_AWAY,
+                "connected for long enough",
+            ))?;
+        }
+        Ok(true)
+    }
+
     /// Asks the upstream for a sign of life.
     pub(super) fn ping(&self) -> Result<(), Failure> {
         match &mut self.lock().phase {
@@ -461,7 +479,8 @@ impl State {
             } else {
                 return Ok(Blocked::At(socket.written()));
             }
-            if self.queue.is_empty() {
+            // What comes behind a close waits for the next connection.
+            if self.queue.is_empty() || !socket.is_open() {
                 return Ok(Blocked::No);
             }
             if mem::replace(&mut has_written, true) && work::is_over() {

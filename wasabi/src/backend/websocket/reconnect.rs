@@ -66,7 +66,7 @@ impl Reconnect {
 }
 
 /// From 0 to 1. The keys of hash maps are drawn by chance, which is chance enough here.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64
 }

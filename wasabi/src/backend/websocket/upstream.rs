@@ -16,9 +16,10 @@ use tokio::{
 };
 
 use super::{
+    Config,
     dial::Io,
     link::{Blocked, Event, Link, Progress, Unreachable},
-    reconnect::Delays,
+    reconnect::{Delays, chance},
 };
 use crate::{
     Close, CloseCode, Connection, Error, Fault,
@@ -85,6 +86,12 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                             return;
                         }
                         link.reconnect(why);
+                        if kind == Kind::Old
+                            && let Some(policy) = &config.reconnect
+                        {
+                            delays = Some(policy.start());
+                            continue; // there is nothing to wait for
+                        }
                     }
                 }
                 if opened.elapsed() >= STABLE {
@@ -175,6 +182,8 @@ enum End {
 enum Kind {
     Final,
     Restart,
+    /// We have closed the connection.
+    Old,
 }
 
 /// Moves messages in both directions until one side has gone.
@@ -185,6 +194,7 @@ async fn serve(
 ) -> End {
     let mut stall = Stall::default();
     let mut life = Life::new();
+    let mut age = Age::new(&link.config);
     loop {
         let event = poll_fn(|cx| {
             if let Poll::Ready(close) = closed.as_mut().poll(cx) {
@@ -204,19 +214,25 @@ async fn serve(
                         if let Err(failure) = link.ping() {
                             return Poll::Ready(Err(failed(failure)));
                         }
+                        continue;
                     }
                     Poll::Ready(Beat::Lost) => {
                         tracing::debug!(connection = %client.id(), "the upstream does not answer a ping");
                         return Poll::Ready(Err(gone()));
                     }
-                    Poll::Ready(Beat::Nothing) | Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Beat::Nothing) | Poll::Pending => {}
                 }
+                return age.poll(cx, link).map(|result| Err(result.map_or_else(failed, |()| old())));
             }
         })
         .await;
         match event {
             Err(end) => return end,
+            Ok(Event::Closed(close)) if age.is_answer(&close) => return old(),
             Ok(Event::Closed(close)) => return for_client(close),
+            Ok(Event::Failed(Failure::Closed | Failure::Broken(_))) if age.closing.is_some() => {
+                return old();
+            }
             Ok(Event::Failed(failure)) => return failed(failure),
             Ok(event @ (Event::Full(_) | Event::Held)) => {
                 // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
@@ -256,6 +272,10 @@ fn failed(failure: Failure) -> End {
 
 fn gone() -> End {
     End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
+}
+
+fn old() -> End {
+    End::Upstream(lost(), Unreachable::Lost, Kind::Old)
 }
 
 fn lost() -> Close {
@@ -349,6 +369,61 @@ impl Stall {
         };
         self.since = Some((since, written));
         self.timer.poll(cx, since + limit)
+    }
+}
+
+/// Ends an upstream connection that has lasted for long enough.
+struct Age {
+    /// From when on it ends as soon as no request waits for an answer, and when in any case.
+    limits: Option<(Instant, Instant)>,
+    /// The closing handshake has begun and may last so long.
+    closing: Option<Instant>,
+    timer: Timer,
+}
+
+impl Age {
+    fn new(config: &Config) -> Self {
+        let now = Instant::now();
+        // Without a policy the client would be closed.
+        let max = config
+            .max_connection_age
+            .filter(|_| config.reconnect.is_some());
+        Self {
+            limits: max.map(|max| (now + max.mul_f64(0.75 + chance() / 8.0), now + max)),
+            closing: None,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Ready when the connection is over, also without the upstream's part.
+    fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<Result<(), Failure>> {
+        let Some((from, until)) = self.limits else {
+            return Poll::Pending;
+        };
+        loop {
+            if let Some(limit) = self.closing {
+                return self.timer.poll(cx, limit).map(Ok);
+            }
+            if self.timer.wakes_by(from) {
+                return Poll::Pending; // not polled for every message
+            }
+            ready!(self.timer.poll(cx, from));
+            let now = Instant::now();
+            match link.retire(now >= until) {
+                Ok(true) => self.closing = Some(now + CLOSE_HANDSHAKE),
+                Ok(false) => ready!(self.timer.poll(cx, until)),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+
+    /// Whether this close is the upstream's part of the closing handshake, and not one of its own for the client.
+    fn is_answer(&self, close: &Close) -> bool {
+        let says_nothing = matches!(
+            close.code,
+            CloseCode::GOING_AWAY | CloseCode::NORMAL | CloseCode::NO_STATUS
+        );
+        self.closing.is_some() && says_nothing
     }
 }
 
