@@ -387,6 +387,30 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
 
 /// Answered by the protocol engine alone: nothing of it is seen by what counts the resets of clients.
 #[tokio::test]
+async fn a_stream_that_was_on_its_way_when_the_socket_was_to_be_closed_is_served() {
+    // For longer than the last answer of a socket that is closed may take.
+    let gateway = gateway!(get("/", async || {
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+    }));
+    let limit = Duration::from_millis(50);
+    let server = serve_with(gateway, |server| {
+        server.http2_streams(10).header_timeout(limit)
+    })
+    .await;
+    let mut stream = open(&server).await;
+    while soon(read(&mut stream)).await.unwrap().0 != GOAWAY {}
+    stream.write_all(&get(1)).await.unwrap();
+    loop {
+        let frame = soon(read(&mut stream)).await;
+        let (kind, _, id, _) = frame.expect("the socket is open");
+        if kind == HEADERS {
+            assert_eq!(id, 1);
+            break;
+        }
+    }
+}
+
+#[tokio::test]
 async fn streams_that_break_the_protocol_end_the_socket_before_long() {
     let (server, calls) = pending(100).await;
     let mut stream = open(&server).await;

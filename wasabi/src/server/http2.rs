@@ -133,7 +133,10 @@ impl Talk<'_> {
         tokio::pin!(connection);
         let mut counted = streams.0.subscribe();
         let (mut draining, mut closing) = (false, false);
-        let patience = loop {
+        // Set once the client is told to open no more streams: how long it may be without one then. A stream that was
+        // on its way when it was told is served as any other.
+        let mut leaving = None;
+        loop {
             let Count {
                 open,
                 opened,
@@ -147,33 +150,32 @@ impl Talk<'_> {
                 // Who comes during the drain is to see that there is one.
                 connection.as_mut().graceful_shutdown();
             }
-            let stream_by = match opened {
+            let stream_by = match (leaving, opened) {
                 _ if closing => Instant::now() + LAST_ANSWER,
-                0 => self.head_by,
-                _ => Instant::now() + acceptor.keep_alive_timeout,
+                (Some(patience), _) => Instant::now() + patience,
+                (None, 0) => self.head_by,
+                (None, _) => Instant::now() + acceptor.keep_alive_timeout,
             };
             tokio::select! {
                 ended = connection.as_mut() => return Ok(ended?),
                 _ = counted.changed() => {}
                 () = sleep_until(stream_by), if open == 0 => {
-                    if closing {
+                    if closing || leaving.is_some() {
                         return Ok(());
                     }
+                    connection.as_mut().graceful_shutdown();
                     // The end of an answer may be on its way still.
-                    break if opened > 0 { acceptor.request_timeout } else { LAST_ANSWER };
+                    leaving = Some(if opened > 0 { acceptor.request_timeout } else { LAST_ANSWER });
                 }
                 () = acceptor.control.wait_for(Phase::Draining), if !draining => draining = true,
                 () = acceptor.control.wait_for(Phase::Closing), if !closing => closing = true,
-                () = acceptor.control.wait_for(Phase::Stopped) => break LAST_ANSWER,
+                () = acceptor.control.wait_for(Phase::Stopped) => break,
             }
-        };
+        }
         connection.as_mut().graceful_shutdown();
-        tokio::select! {
-            ended = timeout(patience, connection) => match ended {
-                Ok(ended) => Ok(ended?),
-                Err(_) => Ok(()),
-            },
-            () = acceptor.control.wait_for(Phase::Closing), if patience > LAST_ANSWER => Ok(()),
+        match timeout(LAST_ANSWER, connection).await {
+            Ok(ended) => Ok(ended?),
+            Err(_) => Ok(()),
         }
     }
 }
