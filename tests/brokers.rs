@@ -299,6 +299,7 @@ mod brokers {
     pub(super) mod employed;
     mod keep_alive;
     mod malformed;
+    mod progress;
     mod replies;
     mod tls;
     mod traces;

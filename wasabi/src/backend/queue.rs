@@ -10,6 +10,7 @@ mod link;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
+mod parts;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(
@@ -35,7 +36,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::{Instant, sleep_until, timeout_at};
+use futures_util::stream;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 #[cfg(feature = "amqp")]
 pub use self::amqp::{Amqp, AmqpSession};
@@ -51,7 +53,11 @@ pub use self::{
     memory::{Job, Memory, MemorySession, Worker},
     transport::{Outgoing, Session, Transport},
 };
-use self::{inbox::Waiting, link::Link};
+use self::{
+    inbox::{Answer, Waiting},
+    link::{Link, Up},
+    parts::Part,
+};
 use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns::Entered};
 
 /// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
@@ -60,6 +66,9 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns
 /// late, duplicate and foreign ones are [counted](Self::dropped) and dropped. Text stays text and binary stays binary,
 /// in both directions. When the client goes away, or a middleware gives up, the request is forgotten and its place
 /// is free at once, unless it owes [no reply](Self::no_reply).
+///
+/// A worker may reply in parts, and so tell how far it has come: each part but the last one carries the header `more` with
+/// its number, from 1. They go on to the client as they come ([`Reply::stream`]), and none of them twice.
 ///
 /// ```
 /// use std::time::Duration;
@@ -85,14 +94,16 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns
 ///
 /// # Errors
 ///
-/// * `timed_out`: no reply within the [`timeout`](Self::timeout).
+/// * `timed_out`: no reply, or no further part of one, within the [`timeout`](Self::timeout).
 /// * `upstream_unreachable`: there was no connection to the broker within the
 ///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message: it has not been published.
 /// * `upstream_lost`: the broker did not confirm the message within the [`publish_timeout`](Self::publish_timeout), or
 ///   the connection broke and the reply cannot come any more. A message is published once at most, and here perhaps.
 /// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
 /// * `bad_request`: the topic or a header made of the request cannot be sent.
-/// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size).
+/// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size); a
+///   part of it is missing, or its parts came faster than the client takes them.
+/// * `job_failed`: the worker has replied with an error, whose text goes to the client.
 ///
 /// # Connection
 ///
@@ -103,7 +114,9 @@ use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns
 ///
 /// # Memory
 ///
-/// A queue holds no more than `max_pending` requests, and as many replies of up to `max_reply_size`. A reply is checked
+/// A queue holds no more than `max_pending` requests, and as many replies of up to `max_reply_size`. The parts of one that
+/// its client has not taken yet are at most 256, have no more bytes than that together, and the last one has no more by
+/// itself. A reply is checked
 /// when all of it is there; until then the transport's client library holds it, so that brokers must be as trusted as
 /// any part of the backend.
 #[must_use = "a backend does nothing until it is a target"]
@@ -138,7 +151,7 @@ enum Topic {
 type HeaderFn = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 
 /// Names that the transports use themselves.
-const RESERVED: [&str; 5] = ["expires_at", "id", "kind", "payload", "reply_to"];
+const RESERVED: [&str; 6] = ["expires_at", "id", "kind", "more", "payload", "reply_to"];
 
 impl<T: Transport> Queue<T> {
     /// A queue over a transport; messages go to this topic, queue, subject or stream, as the broker calls it.
@@ -187,7 +200,7 @@ impl<T: Transport> Queue<T> {
     }
 
     /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
-    /// `bad_request`. `id`, `kind`, `payload`, `reply_to` and `expires_at` are in use already.
+    /// `bad_request`. `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are in use already.
     ///
     /// With the cargo feature `otel` messages have the headers of the
     /// [trace context](crate::middleware::request::Trace#upstreams) too.
@@ -206,7 +219,8 @@ impl<T: Transport> Queue<T> {
             .header("connection", |req| req.connection().id().to_string())
     }
 
-    /// How long a request may take from its arrival to its reply, 30 s if not set.
+    /// How long a request may take from its arrival to its reply, 30 s if not set; of a reply in parts to the first one, and
+    /// from each part that the client has taken to the next. The channel's `stream_idle_timeout` counts for these too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = timeout;
         self
@@ -258,12 +272,7 @@ impl<T: Transport> Queue<T> {
     }
 
     /// Publishes the message of a request that has a place, and waits for the reply.
-    async fn exchange(
-        &self,
-        req: &Request,
-        mut waiting: Waiting<'_>,
-        came: Instant,
-    ) -> Result<Reply> {
+    async fn exchange(&self, req: &Request, mut waiting: Waiting, came: Instant) -> Result<Reply> {
         let settings = &self.settings;
         let topic = settings.topic(req)?;
         let headers = settings.headers(req)?;
@@ -285,7 +294,9 @@ impl<T: Transport> Queue<T> {
         // A reply may be there before the broker has confirmed the message, or even while it is published.
         tokio::select! {
             biased;
-            reply = waiting.reply(), if settings.expects_reply => return reply.map(Reply::message),
+            answer = waiting.reply(), if settings.expects_reply => {
+                return answer.map(|answer| self.reply(answer, waiting, up));
+            }
             published = timeout_at(publish_by, up.session.publish(message)) => match published {
                 Ok(published) => published?,
                 Err(_) => return Err(Error::UpstreamLost("the message was not taken in time".into())),
@@ -295,12 +306,38 @@ impl<T: Transport> Queue<T> {
         if !settings.expects_reply {
             return Ok(Reply::none());
         }
-        tokio::select! {
+        let answer = tokio::select! {
             biased;
-            reply = waiting.reply() => reply.map(Reply::message),
-            () = up.lost(), if !self.shared.transport.keeps_replies() => Err(Error::UpstreamLost(link.down())),
-            () = sleep_until(deadline) => Err(Error::TimedOut(settings.timeout)),
-        }
+            answer = waiting.reply() => answer?,
+            () = up.lost(), if !self.shared.transport.keeps_replies() => {
+                return Err(Error::UpstreamLost(link.down()));
+            }
+            () = sleep_until(deadline) => return Err(Error::TimedOut(settings.timeout)),
+        };
+        Ok(self.reply(answer, waiting, up))
+    }
+
+    /// What comes first of a reply, and what follows. The place is taken until the last part is there.
+    fn reply(&self, answer: Answer, waiting: Waiting, up: Arc<Up<T::Session>>) -> Reply {
+        let parts = match answer {
+            Answer::Whole(message) => return Reply::message(message),
+            Answer::Parts(parts) => parts,
+        };
+        let (shared, timeout) = (Arc::clone(&self.shared), self.settings.timeout.min(FAR));
+        let rest = Some((parts, waiting, up, shared));
+        Reply::stream(stream::unfold(rest, move |rest| async move {
+            let (parts, waiting, up, shared) = rest?;
+            let part = tokio::select! {
+                biased;
+                part = parts.next() => part,
+                () = up.lost(), if !shared.transport.keeps_replies() => {
+                    Part::last(Err(Error::UpstreamLost(shared.link().down())))
+                }
+                () = sleep(timeout) => Part::last(Err(Error::TimedOut(timeout))),
+            };
+            let rest = (!part.is_last).then_some((parts, waiting, up, shared));
+            Some((part.message, rest))
+        }))
     }
 }
 

@@ -44,13 +44,14 @@ use crate::{BoxError, Error, Result};
 /// | `headers` | the headers of the queue |
 ///
 /// The reply is published through the default exchange with the routing key `reply_to`, the same `correlation_id`, and
-/// `type` (text if absent).
+/// `type` (text if absent; `error` with a text for the client if the job has failed). In a reply in parts each but the last
+/// one has the header `more` with its number, from 1, as a number or a string.
 ///
 /// # Limits
 ///
 /// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
 /// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_lost`. Of a reply's properties only those above are read; one that is not UTF-8 is as good as none.
+/// `upstream_lost`. Of a reply's properties and headers only those above are read; one that is not UTF-8 is as good as none.
 ///
 /// # Memory
 ///
@@ -193,9 +194,15 @@ async fn read(mut replies: Consumer, inbox: Inbox) -> BoxError {
         };
         let id = delivery.properties.correlation_id().as_ref();
         let kind = delivery.properties.kind().as_ref();
+        let headers = delivery.properties.headers().as_ref();
+        let more = match headers.and_then(|headers| headers.inner().get("more")) {
+            Some(AMQPValue::LongString(more)) => Some(more.as_bytes()),
+            _ => None,
+        };
         inbox.reply_with(
             id.map_or("", ShortString::as_str),
             kind.map(|kind| kind.as_str().as_bytes()),
+            more,
             Bytes::from(delivery.data),
         );
     }

@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use super::parts::Parts;
 use crate::{
     ConnectionId, Error, Message, Result, Text,
     log::{limited, said},
@@ -91,7 +92,8 @@ impl fmt::Display for CorrelationId {
 
 /// Where the replies of a queue are handed in: a handle, cheap to clone.
 ///
-/// A reply that nobody waits for is dropped and [counted](Self::dropped): the first reply to a request wins.
+/// A reply that nobody waits for is dropped and [counted](Self::dropped): the first reply to a request wins. It may come in
+/// [parts](Self::part), which go on to the client one after the other.
 ///
 /// ```
 /// use wasabi::{Message, queue::Inbox};
@@ -122,19 +124,67 @@ const SHARDS: usize = 16;
 type Shard = HashMap<u128, Entry>;
 
 struct Entry {
-    reply: oneshot::Sender<Result<Message>>,
+    to: To,
+    /// The number of the part that comes next.
+    next: u64,
     max_size: usize,
+}
+
+/// Where a reply goes.
+enum To {
+    /// There is nothing of it yet.
+    Waiting(oneshot::Sender<Result<Answer>>),
+    /// The first part is there.
+    Parts(Arc<Parts>),
+}
+
+/// What comes first of a reply.
+pub(super) enum Answer {
+    Whole(Message),
+    Parts(Arc<Parts>),
+}
+
+impl Entry {
+    /// `false` if nobody waits for it any more.
+    fn end(self, last: Result<Message>) -> bool {
+        match self.to {
+            To::Waiting(to) => to.send(last.map(Answer::Whole)).is_ok(),
+            To::Parts(parts) => {
+                parts.end(last);
+                true
+            }
+        }
+    }
+
+    /// `false` if nobody waits for it any more, or it does not fit.
+    fn add(&mut self, message: Message) -> bool {
+        self.next += 1;
+        match &self.to {
+            To::Parts(parts) => parts.add(message, self.max_size),
+            To::Waiting(_) => {
+                let parts = Arc::new(Parts::default());
+                let fits = parts.add(message, self.max_size);
+                let to = To::Parts(Arc::clone(&parts));
+                match std::mem::replace(&mut self.to, to) {
+                    To::Waiting(to) => fits && to.send(Ok(Answer::Parts(parts))).is_ok(),
+                    To::Parts(_) => false,
+                }
+            }
+        }
+    }
 }
 
 /// How many replies of a queue have been dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DroppedReplies {
-    /// Nobody waits for them: the request has been answered already, has timed out, or its client has gone.
+    /// Nobody waits for them: the request has been answered already, has timed out, or its client has gone. Or a part
+    /// that comes again.
     pub unmatched: u64,
     /// They are not for this queue: the correlation id is another gateway's, or none.
     pub foreign: u64,
-    /// They are longer than the [`max_reply_size`](super::Queue::max_reply_size). Their requests have failed.
+    /// They are longer than the [`max_reply_size`](super::Queue::max_reply_size), or parts for which there is no room while
+    /// their client takes none. Their requests have failed.
     pub too_large: u64,
     /// They cannot be read at all, so that nobody knows whose they are: what the broker has is no reply, or
     /// something else is where replies should be. Their requests time out.
@@ -162,18 +212,51 @@ impl Inbox {
         self.finish(id.as_ref(), message.len(), || Ok(message))
     }
 
-    /// Hands in a reply as it came over the wire. `kind` is `binary` or `text`; anything else, and none, is taken for
-    /// text. A text that is not UTF-8 ends the request with `upstream_invalid`.
-    pub fn reply_with(&self, id: impl AsRef<str>, kind: Option<&[u8]>, payload: Bytes) -> bool {
-        self.finish(id.as_ref(), payload.len(), || match kind {
-            Some(b"binary") => Ok(Message::Binary(payload)),
-            _ => Text::try_from(payload)
-                .map(Message::Text)
-                .map_err(|error| Error::UpstreamUnfit(error.into())),
-        })
+    /// Hands in a part of a reply: more follow, until [`reply`](Self::reply) hands in the last one or
+    /// [`fail`](Self::fail) ends it. `false` if it was dropped.
+    ///
+    /// The first part has the number 1, each one after it the next number. A number that was there already is dropped: a
+    /// job that a broker has given out twice does not repeat itself. A number that is missing ends the request with
+    /// `upstream_invalid`.
+    pub fn part(&self, id: impl AsRef<str>, number: u64, message: impl Into<Message>) -> bool {
+        let message = message.into();
+        self.go_on(id.as_ref(), number, message.len(), || Ok(message))
     }
 
-    /// Ends a request with an error. `false` if nobody waits for it.
+    /// Hands in a reply as it came over the wire.
+    ///
+    /// `kind` is `text`, `binary` or `error`; anything else, and none, is taken for text. A text that is not UTF-8 ends the
+    /// request with `upstream_invalid`. An error ends it with the code `job_failed` and the payload as its message, which
+    /// goes to the client. `more` is the number of a [part](Self::part); without it the reply is whole, or the last part.
+    pub fn reply_with(
+        &self,
+        id: impl AsRef<str>,
+        kind: Option<&[u8]>,
+        more: Option<&[u8]>,
+        payload: Bytes,
+    ) -> bool {
+        let (id, size) = (id.as_ref(), payload.len());
+        let text = |payload: Bytes| match Text::try_from(payload) {
+            Ok(text) => Ok(text),
+            Err(error) => Err(Error::UpstreamUnfit(error.into())),
+        };
+        let message = || match kind {
+            Some(b"binary") => Ok(Message::Binary(payload)),
+            Some(b"error") => Err(Error::new("job_failed", text(payload)?.as_str().to_owned())),
+            _ => text(payload).map(Message::Text),
+        };
+        match more {
+            Some(more) if kind != Some(b"error") => {
+                let number = std::str::from_utf8(more)
+                    .ok()
+                    .and_then(|more| more.parse().ok());
+                self.go_on(id, number.unwrap_or(0), size, message)
+            }
+            _ => self.finish(id, size, message),
+        }
+    }
+
+    /// Ends a request with an error, also after parts of its reply. `false` if nobody waits for it.
     pub fn fail(&self, id: impl AsRef<str>, error: Error) -> bool {
         self.finish(id.as_ref(), 0, || Err(error))
     }
@@ -211,61 +294,120 @@ impl Inbox {
         format!("{:016x}", self.0.instance)
     }
 
+    /// The id, if it is one of this queue.
+    fn own(&self, id: &str) -> Option<CorrelationId> {
+        let id = CorrelationId::parse(id);
+        if let Some(id) = id.filter(|id| id.instance == self.0.instance) {
+            return Some(id);
+        }
+        self.0.foreign.fetch_add(1, Ordering::Relaxed);
+        match id {
+            Some(id) => tracing::debug!(instance = id.instance, "foreign reply dropped"),
+            // No gateway has given it to a worker.
+            None => limited!(WARN, "reply without a correlation id dropped"),
+        }
+        None
+    }
+
     fn finish(&self, id: &str, size: usize, reply: impl FnOnce() -> Result<Message>) -> bool {
-        let id = match CorrelationId::parse(id) {
-            Some(id) if id.instance == self.0.instance => id,
-            id => {
-                self.0.foreign.fetch_add(1, Ordering::Relaxed);
-                match id {
-                    Some(id) => tracing::debug!(instance = id.instance, "foreign reply dropped"),
-                    // No gateway has given it to a worker.
-                    None => limited!(WARN, "reply without a correlation id dropped"),
-                }
-                return false;
-            }
+        let Some(id) = self.own(id) else {
+            return false;
         };
         let entry = self.0.shard(id.request).remove(&id.request);
-        if let Some(Entry {
-            reply: waiting,
-            max_size,
-        }) = entry
-        {
-            if size > max_size {
-                self.0.too_large.fetch_add(1, Ordering::Relaxed);
-                limited!(WARN, %id, size, max_size, "reply dropped, it is too large");
-                let error = format!("a reply of {size} bytes, of {max_size} at most");
-                let _ = waiting.send(Err(Error::UpstreamUnfit(error.into())));
-                return false;
-            }
-            if waiting.send(reply()).is_ok() {
-                self.0.matched.fetch_add(1, Ordering::Relaxed);
-                return true;
-            }
+        match entry {
+            None => self.unmatched(id),
+            Some(entry) if size > entry.max_size => self.too_large(id, size, entry),
+            Some(entry) => match entry.end(reply()) {
+                true => self.matches(),
+                false => self.unmatched(id),
+            },
         }
+    }
+
+    fn go_on(
+        &self,
+        id: &str,
+        number: u64,
+        size: usize,
+        message: impl FnOnce() -> Result<Message>,
+    ) -> bool {
+        let Some(id) = self.own(id) else {
+            return false;
+        };
+        let mut shard = self.0.shard(id.request);
+        let Some(entry) = shard.get_mut(&id.request) else {
+            drop(shard);
+            return self.unmatched(id);
+        };
+        if (1..entry.next).contains(&number) {
+            drop(shard);
+            return self.unmatched(id);
+        }
+        let next = entry.next;
+        // `None` is too large, by itself or beside what waits already.
+        let added = if number != next {
+            let error = format!("part {next} of the reply is missing: there is {number}");
+            Some(Err(Error::UpstreamInvalid(error.into())))
+        } else if size > entry.max_size {
+            None
+        } else {
+            match message() {
+                Ok(message) => entry.add(message).then_some(Ok(())),
+                Err(error) => Some(Err(error)),
+            }
+        };
+        if let Some(Ok(())) = added {
+            drop(shard);
+            return self.matches();
+        }
+        let entry = shard.remove(&id.request);
+        drop(shard);
+        match (entry, added) {
+            (Some(entry), Some(Err(error))) => entry.end(Err(error)),
+            (Some(entry), _) => self.too_large(id, size, entry),
+            (None, _) => self.unmatched(id),
+        }
+    }
+
+    fn matches(&self) -> bool {
+        self.0.matched.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn unmatched(&self, id: CorrelationId) -> bool {
         self.0.unmatched.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(%id, "late or duplicate reply dropped");
         false
     }
 
+    fn too_large(&self, id: CorrelationId, size: usize, entry: Entry) -> bool {
+        self.0.too_large.fetch_add(1, Ordering::Relaxed);
+        let max_size = entry.max_size;
+        limited!(WARN, %id, size, max_size, "reply dropped, it is too large");
+        let error = match size > max_size {
+            true => format!("a reply of {size} bytes, of {max_size} at most"),
+            false => "its parts came faster than the client takes them".to_owned(),
+        };
+        entry.end(Err(Error::UpstreamUnfit(error.into())));
+        false
+    }
+
     /// A place among at most `limit` requests that are under way. Where there is none, a request of a connection that has
     /// less than its share waits for it; others are refused.
-    pub(super) fn enter(&self, connection: ConnectionId, limit: usize) -> Entered<&Places> {
-        turns::enter(&self.0.places, connection, limit, Rule::BelowShare)
+    pub(super) fn enter(&self, connection: ConnectionId, limit: usize) -> Entered<Self> {
+        turns::enter(self.clone(), connection, limit, Rule::BelowShare)
     }
 
     /// Waits for a reply of at most `max_size` bytes.
-    pub(super) fn register<'a>(
-        &'a self,
-        place: turns::Permit<&'a Places>,
-        max_size: usize,
-    ) -> Result<Waiting<'a>> {
+    pub(super) fn register(&self, place: turns::Permit<Self>, max_size: usize) -> Result<Waiting> {
         let (sender, reply) = oneshot::channel();
         let entry = Entry {
-            reply: sender,
+            to: To::Waiting(sender),
+            next: 1,
             max_size,
         };
         let mut waiting = Waiting {
-            inbox: self,
+            inbox: self.clone(),
             id: CorrelationId::new(self.0.instance, 0),
             reply,
             _place: place,
@@ -297,18 +439,24 @@ impl fmt::Debug for Inbox {
 }
 
 /// The place of one request among those that wait. Dropping it gives the place back.
-pub(super) struct Waiting<'a> {
-    inbox: &'a Inbox,
+pub(super) struct Waiting {
+    inbox: Inbox,
     pub(super) id: CorrelationId,
-    reply: oneshot::Receiver<Result<Message>>,
-    _place: turns::Permit<&'a Places>,
+    reply: oneshot::Receiver<Result<Answer>>,
+    _place: turns::Permit<Inbox>,
 }
 
-pub(super) type Places = crate::sync::Mutex<Line>;
+type Places = crate::sync::Mutex<Line>;
 
-impl Waiting<'_> {
-    /// The reply, once it is there.
-    pub(super) async fn reply(&mut self) -> Result<Message> {
+impl Place for Inbox {
+    fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
+        self.0.places.line(work)
+    }
+}
+
+impl Waiting {
+    /// The reply, or its first part, once it is there.
+    pub(super) async fn reply(&mut self) -> Result<Answer> {
         match (&mut self.reply).await {
             Ok(reply) => reply,
             Err(_) => Err(Error::internal("a request was forgotten")),
@@ -316,7 +464,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         let shared = &self.inbox.0;
         shared.shard(self.id.request).remove(&self.id.request);
@@ -335,11 +483,18 @@ mod tests {
         Inbox::new()
     }
 
-    fn register(inbox: &Inbox, limit: usize, max_size: usize) -> Result<Waiting<'_>> {
+    fn register(inbox: &Inbox, limit: usize, max_size: usize) -> Result<Waiting> {
         match inbox.enter(ConnectionId(0), limit) {
             Entered::Place(place) => inbox.register(place, max_size),
             Entered::Turn(_) => panic!("it has everything"),
             Entered::Full => Err(Error::Overloaded),
+        }
+    }
+
+    async fn whole(waiting: &mut Waiting) -> Result<Message> {
+        match waiting.reply().await? {
+            Answer::Whole(message) => Ok(message),
+            Answer::Parts(_) => panic!("a part"),
         }
     }
 
@@ -382,7 +537,7 @@ mod tests {
         let mut waiting = register(&inbox, 1, 64).unwrap();
         assert!(inbox.reply(waiting.id, "first"));
         assert!(!inbox.reply(waiting.id, "second"));
-        assert_eq!(waiting.reply().await.unwrap(), Message::text("first"));
+        assert_eq!(whole(&mut waiting).await.unwrap(), Message::text("first"));
         let id = waiting.id;
         drop(waiting);
         assert!(!inbox.reply(id, "late"));
@@ -418,7 +573,7 @@ mod tests {
     async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
         let inbox = inbox();
         let mut waiting = register(&inbox, 1, 64).unwrap();
-        inbox.reply_with(waiting.id, None, Bytes::from_static(b"\xff"));
+        inbox.reply_with(waiting.id, None, None, Bytes::from_static(b"\xff"));
         let reply = waiting.reply().await;
         assert!(matches!(reply, Err(Error::UpstreamUnfit(_))));
     }
@@ -434,14 +589,98 @@ mod tests {
             let fits = reply.len() <= 64;
             assert_eq!(inbox.reply(plain.id, reply.clone()), fits);
             // Too large comes before anything that looks at the bytes.
-            assert_eq!(inbox.reply_with(wire.id, None, reply.into()), fits);
-            for reply in [plain.reply().await, wire.reply().await] {
+            assert_eq!(inbox.reply_with(wire.id, None, None, reply.into()), fits);
+            for reply in [whole(&mut plain).await, whole(&mut wire).await] {
                 assert_eq!(matches!(reply, Err(Error::UpstreamUnfit(_))), !fits);
             }
             assert!(!inbox.reply(wire.id, "late"));
         }
         let dropped = inbox.dropped();
         assert_eq!((dropped.too_large, dropped.unmatched), (2, 2));
+    }
+
+    async fn parts(waiting: &mut Waiting) -> Arc<Parts> {
+        match waiting.reply().await.unwrap() {
+            Answer::Parts(parts) => parts,
+            Answer::Whole(_) => panic!("all at once"),
+        }
+    }
+
+    #[tokio::test]
+    async fn parts_come_in_their_order_and_none_of_them_twice() {
+        let inbox = inbox();
+        let mut waiting = register(&inbox, 1, 64).unwrap();
+        let id = waiting.id;
+        assert!(inbox.part(id, 1, "one"));
+        assert!(!inbox.part(id, 1, "again"));
+        assert!(inbox.reply_with(id, Some(b"binary"), Some(b"2"), Bytes::from_static(b"two")));
+        assert!(inbox.reply(id, "three"));
+        assert!(!inbox.part(id, 4, "late"));
+        let parts = parts(&mut waiting).await;
+        for (message, is_last) in [
+            (Message::text("one"), false),
+            (Message::binary(&b"two"[..]), false),
+            (Message::text("three"), true),
+        ] {
+            let next = parts.next().await;
+            assert_eq!((next.message.unwrap(), next.is_last), (message, is_last));
+        }
+        assert_eq!(inbox.dropped().unmatched, 2);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_missing_or_has_no_number_ends_the_request() {
+        let inbox = inbox();
+        for more in [&b"2"[..], b"0", b"", b"yes", b"\xff", b"-1"] {
+            let mut waiting = register(&inbox, 1, 64).unwrap();
+            inbox.reply_with(waiting.id, None, Some(more), Bytes::new());
+            let reply = waiting.reply().await;
+            assert!(matches!(reply, Err(Error::UpstreamInvalid(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_ends_a_reply_in_parts() {
+        let inbox = inbox();
+        let mut waiting = register(&inbox, 1, 64).unwrap();
+        inbox.part(waiting.id, 1, "one");
+        let why = Bytes::from_static(b"no paper");
+        assert!(inbox.reply_with(waiting.id, Some(b"error"), Some(b"2"), why));
+        let parts = parts(&mut waiting).await;
+        assert_eq!(parts.next().await.message.unwrap(), Message::text("one"));
+        let end = parts.next().await;
+        let error = end.message.unwrap_err();
+        assert_eq!((error.code(), end.is_last), ("job_failed", true));
+        assert_eq!(error.client_message(), "no paper");
+    }
+
+    /// A client that takes nothing costs as much as one whole reply, and its request ends.
+    #[tokio::test]
+    async fn the_parts_that_wait_are_bounded() {
+        for (size, most) in [(16, 4), (0, 256), (65, 0)] {
+            let inbox = inbox();
+            let mut waiting = register(&inbox, 1, 64).unwrap();
+            let added = (1..1000).filter(|n| inbox.part(waiting.id, *n, "x".repeat(size)));
+            assert_eq!(added.count(), most);
+            let dropped = inbox.dropped();
+            assert_eq!(
+                (dropped.too_large, dropped.unmatched),
+                (1, 998 - most as u64)
+            );
+            if most == 0 {
+                assert!(matches!(
+                    waiting.reply().await,
+                    Err(Error::UpstreamUnfit(_))
+                ));
+                continue;
+            }
+            let parts = parts(&mut waiting).await;
+            for _ in 0..most {
+                assert!(parts.next().await.message.is_ok());
+            }
+            let end = parts.next().await;
+            assert!(matches!(end.message, Err(Error::UpstreamUnfit(_))));
+        }
     }
 
     proptest! {

@@ -53,7 +53,9 @@ use crate::{BoxError, Error, Result};
 /// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply goes to the topic `reply_to` with the same `id`, and `kind` (text if absent).
+/// The reply goes to the topic `reply_to` with the same `id`, and `kind` (text if absent; `error` with a text for the client
+/// if the job has failed). In a reply in parts each but the last one has the header `more` with its number, from 1. All of
+/// them go to the same partition, or Kafka changes their order: give their records the `id` as the key.
 ///
 /// # Limits
 ///
@@ -251,13 +253,13 @@ async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offset
             },
         };
         lock(&offsets).insert(record.partition(), record.offset() + 1);
-        let Some(Headers { id, kind }) = Headers::of(&record) else {
+        let Some(Headers { id, kind, more }) = Headers::of(&record) else {
             inbox.malformed("no id, and the name of a header that is not UTF-8");
             continue;
         };
         let id = std::str::from_utf8(id.unwrap_or_default()).unwrap_or_default();
         let payload = Bytes::copy_from_slice(record.payload().unwrap_or_default());
-        inbox.reply_with(id, kind, payload);
+        inbox.reply_with(id, kind, more, payload);
     }
 }
 
@@ -266,6 +268,7 @@ async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offset
 struct Headers<'a> {
     id: Option<&'a [u8]>,
     kind: Option<&'a [u8]>,
+    more: Option<&'a [u8]>,
 }
 
 impl<'a> Headers<'a> {
@@ -280,11 +283,9 @@ impl<'a> Headers<'a> {
             match panic::catch_unwind(header) {
                 Ok(Some(Header { key: "id", value })) => found.id = found.id.or(value),
                 Ok(Some(Header { key: "kind", value })) => found.kind = found.kind.or(value),
+                Ok(Some(Header { key: "more", value })) => found.more = found.more.or(value),
                 Ok(_) => {}
                 Err(_) => unreadable = true,
-            }
-            if found.id.is_some() && found.kind.is_some() {
-                break;
             }
         }
         (found.id.is_some() || !unreadable).then_some(found)

@@ -264,6 +264,30 @@ impl Job {
             .as_ref()
             .is_some_and(|inbox| inbox.reply(self.id, message))
     }
+
+    /// Sends a part of the reply; see [`Inbox::part`]. [`reply`](Self::reply) sends the last one. `false` if it was dropped,
+    /// or nobody waits for one.
+    ///
+    /// ```
+    /// use wasabi::queue::Job;
+    ///
+    /// fn render(job: &Job) {
+    ///     job.part(1, "half of it");
+    ///     job.reply("all of it");
+    /// }
+    /// ```
+    pub fn part(&self, number: u64, message: impl Into<Message>) -> bool {
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.part(self.id, number, message))
+    }
+
+    /// Ends the request with an error, also after parts of its reply. `false` if nobody waits for one.
+    pub fn fail(&self, error: Error) -> bool {
+        self.inbox
+            .as_ref()
+            .is_some_and(|inbox| inbox.fail(self.id, error))
+    }
 }
 
 impl fmt::Debug for Broker {

@@ -36,7 +36,8 @@ use crate::{BoxError, Error, Result, log::limited};
 /// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply may have the header `kind`; without it the reply is text.
+/// The reply may have the header `kind`; without it the reply is text, and with `error` it is what the client is told of why
+/// the job has failed. In a reply in parts each but the last one has the header `more` with its number, from 1.
 ///
 /// # Limits
 ///
@@ -174,10 +175,9 @@ async fn read(mut replies: Subscriber, inbox: Inbox, prefix: usize) -> BoxError 
             inbox.fail(id, Error::UpstreamUnreachable("no worker listens".into()));
             continue;
         }
-        let headers = message.headers.as_ref();
-        let kind = headers.and_then(|headers| headers.get("kind"));
-        let kind = kind.map(|kind| kind.as_str().as_bytes());
-        inbox.reply_with(id, kind, message.payload);
+        let header = |name| Some(message.headers.as_ref()?.get(name)?.as_str().as_bytes());
+        let (kind, more) = (header("kind"), header("more"));
+        inbox.reply_with(id, kind, more, message.payload.clone());
     }
     "the subscription has ended".into()
 }

@@ -45,7 +45,9 @@ use crate::{BoxError, Error, Result};
 /// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply is an entry of the stream `reply_to` with `id`, `kind` (text if absent) and `payload`. Limit that stream,
+/// The reply is an entry of the stream `reply_to` with `id`, `kind` (text if absent; `error` with a text for the client if
+/// the job has failed) and `payload`. In a reply in parts each but the last one has the field `more` with its number, from 1.
+/// Limit that stream,
 /// and let it expire for the case that the gateway has gone:
 ///
 /// ```text
@@ -292,9 +294,10 @@ async fn is_of_another_type(
 fn hand_in(mut fields: Fields, inbox: &Inbox) {
     let id = fields.remove(&b"id"[..]).unwrap_or_default();
     let kind = fields.remove(&b"kind"[..]);
+    let more = fields.remove(&b"more"[..]);
     let payload = fields.remove(&b"payload"[..]).unwrap_or_default();
     let id = std::str::from_utf8(&id).unwrap_or_default();
-    inbox.reply_with(id, kind.as_deref(), payload);
+    inbox.reply_with(id, kind.as_deref(), more.as_deref(), payload);
 }
 
 /// Entries by stream: their ids and fields. A worker may write anything into these.

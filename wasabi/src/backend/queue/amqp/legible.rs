@@ -5,6 +5,7 @@
 //! frames before it reads them.
 
 use std::{
+    borrow::Cow,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -162,8 +163,11 @@ fn leave_out(frame: &mut Vec<u8>) {
 struct Properties<'a> {
     correlation_id: Option<&'a str>,
     kind: Option<&'a str>,
+    /// The header of this name, written as a text.
+    more: Option<Cow<'a, [u8]>>,
 }
 
+const HEADERS: u32 = 13;
 const CORRELATION_ID: u32 = 10;
 const KIND: u32 = 5;
 
@@ -177,8 +181,7 @@ impl<'a> Properties<'a> {
             match property {
                 CORRELATION_ID => found.correlation_id = std::str::from_utf8(bytes.short()?).ok(),
                 KIND => found.kind = std::str::from_utf8(bytes.short()?).ok(),
-                // Headers.
-                13 => drop(bytes.long()?),
+                HEADERS => found.more = Bytes(bytes.long()?).more(),
                 // Delivery mode, priority.
                 11 | 12 => drop(bytes.take(1)?),
                 // The time.
@@ -192,6 +195,12 @@ impl<'a> Properties<'a> {
     fn written(&self) -> Vec<u8> {
         let mut flags = 0_u16;
         let mut written = vec![0, 0];
+        if let Some(more) = &self.more {
+            flags |= 1 << HEADERS;
+            let entry = [&b"\x04moreS"[..], &(more.len() as u32).to_be_bytes(), more].concat();
+            written.extend_from_slice(&(entry.len() as u32).to_be_bytes());
+            written.extend_from_slice(&entry);
+        }
         for (bit, value) in [(CORRELATION_ID, self.correlation_id), (KIND, self.kind)] {
             if let Some(value) = value {
                 flags |= 1 << bit;
@@ -228,6 +237,46 @@ impl<'a> Bytes<'a> {
     fn long(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_be_bytes(self.array()?);
         self.take(length as usize)
+    }
+
+    /// The value of this name in a table. What stands in tables and lists within it is not looked at.
+    fn more(mut self) -> Option<Cow<'a, [u8]>> {
+        loop {
+            let name = self.short()?;
+            let value = self.value()?;
+            if name == b"more" {
+                return Some(value);
+            }
+        }
+    }
+
+    /// A value with its type (AMQP 0-9-1, section 4.2.1, with RabbitMQ's errata): a string as it is, a number as a text,
+    /// nothing of others.
+    fn value(&mut self) -> Option<Cow<'a, [u8]>> {
+        let [kind] = self.array()?;
+        let number: i128 = match kind {
+            b'S' | b'x' => return self.long().map(Cow::Borrowed),
+            b'b' => i8::from_be_bytes(self.array()?).into(),
+            b'B' => u8::from_be_bytes(self.array()?).into(),
+            b's' | b'U' => i16::from_be_bytes(self.array()?).into(),
+            b'u' => u16::from_be_bytes(self.array()?).into(),
+            b'I' => i32::from_be_bytes(self.array()?).into(),
+            b'i' => u32::from_be_bytes(self.array()?).into(),
+            b'l' | b'L' => i64::from_be_bytes(self.array()?).into(),
+            other => {
+                match other {
+                    b'A' | b'F' => self.long()?,
+                    b't' => self.take(1)?,
+                    b'f' => self.take(4)?,
+                    b'D' => self.take(5)?,
+                    b'd' | b'T' => self.take(8)?,
+                    b'V' => self.take(0)?,
+                    _ => return None,
+                };
+                return Some(Cow::Borrowed(b""));
+            }
+        };
+        Some(number.to_string().into_bytes().into())
     }
 }
 
@@ -323,6 +372,37 @@ mod tests {
                 frame(8, b""),
             ];
             assert_eq!(passed(&sent.concat()).await, expected.concat());
+        }
+    }
+
+    #[tokio::test]
+    async fn of_headers_the_number_of_a_part_passes() {
+        let before = b"\x01aF\0\0\0\x03\x01aV\x01bt\x01\x01cD\0\0\0\0\x01";
+        for (value, number) in [
+            (&b"S\0\0\0\x0217"[..], "17"),
+            (b"b\x11", "17"),
+            (b"s\0\x11", "17"),
+            (b"I\0\0\0\x11", "17"),
+            (b"l\0\0\0\0\0\0\0\x11", "17"),
+            (b"I\xff\xff\xff\xff", "-1"),
+            (b"t\x01", ""),
+        ] {
+            let headers = [&before[..], b"\x04more", value].concat();
+            let more = Bytes(&headers).more().expect("a value");
+            assert_eq!(more, number.as_bytes());
+            let kept = Properties::read(&properties(b"id", &headers)).map(|kept| kept.written());
+            let table = [
+                &b"\x04moreS\0\0\0"[..],
+                &[number.len() as u8],
+                number.as_bytes(),
+            ];
+            let table = table.concat();
+            let expected = [
+                &[0b0010_0100, 0b0010_0000, 0, 0, 0, table.len() as u8][..],
+                &table,
+                b"\x02id\x02id",
+            ];
+            assert_eq!(kept, Some(expected.concat()));
         }
     }
 
