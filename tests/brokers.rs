@@ -294,6 +294,7 @@ macro_rules! built_with {
 
 mod brokers {
     mod bounds;
+    mod credentials;
     mod dead_line;
     mod drain;
     pub(super) mod employed;

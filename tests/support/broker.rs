@@ -77,6 +77,15 @@ impl Broker {
         Self::new(Kind::Nats, Some(authority))
     }
 
+    /// NATS with these lines in its configuration.
+    pub fn nats_with(config: &str) -> Self {
+        let mut broker = Self::unstarted(Kind::Nats);
+        fs::create_dir_all(&broker.dir).expect("a temporary directory");
+        fs::write(broker.dir.join("nats.conf"), config).expect("a file");
+        broker.start();
+        broker
+    }
+
     /// Tansu, which speaks the protocol of Kafka and keeps its data in memory.
     pub fn kafka() -> Self {
         Self::new(Kind::Kafka, None)
@@ -195,6 +204,9 @@ impl Broker {
             Kind::Nats => {
                 let mut nats = Command::new(tools().join("python/bin/nats-server"));
                 nats.args(["-a", "127.0.0.1", "-p", &port]);
+                if self.dir.join("nats.conf").exists() {
+                    nats.args(["-c", "nats.conf"]);
+                }
                 if self.tls_port.is_some() {
                     nats.args([
                         "--tlsverify",

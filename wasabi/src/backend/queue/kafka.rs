@@ -72,9 +72,14 @@ use crate::{BoxError, Error, Result};
 ///
 /// # TLS
 ///
-/// TLS and SASL are not compiled in: librdkafka does both with OpenSSL, which this crate does without. A
-/// `security.protocol` other than `plaintext` keeps the gateway from being served; where the broker demands one, connect
-/// to a proxy beside the gateway that speaks it.
+/// TLS is not compiled in: librdkafka does it with OpenSSL, which this crate does without. A `security.protocol` that needs it
+/// keeps the gateway from being served; where the broker demands TLS, connect to a proxy beside the gateway that speaks it.
+///
+/// # Credentials
+///
+/// A user and a password are settings: `security.protocol` is `sasl_plaintext`, `sasl.mechanisms` is `PLAIN`, the only one
+/// that is compiled in, with `sasl.username` and `sasl.password`. They go over the wire as they are. In the address of a
+/// broker they keep the gateway from being served.
 pub struct Kafka {
     config: ClientConfig,
     replies: String,
@@ -83,6 +88,10 @@ pub struct Kafka {
 }
 
 type Offsets = Arc<Mutex<HashMap<i32, i64>>>;
+
+const NO_CREDENTIALS: &str = "this is no broker of Kafka: it is `host:port`, and users and \
+    passwords are settings of SASL";
+const NO_MECHANISM: &str = "this is no configuration of Kafka: of SASL only `PLAIN` is compiled in";
 
 /// For what asks the broker while connecting.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -158,6 +167,21 @@ impl Transport for Kafka {
     }
 
     fn check(&self) -> Result<(), String> {
+        let brokers = self.config.get("bootstrap.servers");
+        if brokers.is_some_and(|brokers| brokers.contains('@')) {
+            return Err(NO_CREDENTIALS.to_owned());
+        }
+        let is = |name: &str, value| {
+            let set = self.config.get(name);
+            set.is_some_and(|set| set.eq_ignore_ascii_case(value))
+        };
+        if is("security.protocol", "sasl_plaintext")
+            && !["sasl.mechanism", "sasl.mechanisms"]
+                .into_iter()
+                .any(|name| is(name, "PLAIN"))
+        {
+            return Err(NO_MECHANISM.to_owned());
+        }
         match self.config.create_native_config() {
             Ok(_) => Ok(()),
             Err(mistake) => Err(format!("this is no configuration of Kafka: {mistake}")),

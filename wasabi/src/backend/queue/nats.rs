@@ -1,6 +1,8 @@
 //! NATS as the broker of a queue: its own request and reply.
 
-use std::{borrow::Cow, fmt, time::Duration};
+mod credentials;
+
+use std::{borrow::Cow, fmt, path::PathBuf, time::Duration};
 
 use async_nats::{
     Client, ConnectOptions, Event, HeaderMap, HeaderName, HeaderValue, ServerAddr, StatusCode,
@@ -8,6 +10,7 @@ use async_nats::{
 };
 use futures_util::StreamExt;
 
+use self::credentials::Credentials;
 use super::{
     Inbox, Outgoing, Queue, Session, Transport,
     session_task::{Ending, SessionTask},
@@ -57,8 +60,19 @@ use crate::{BoxError, Error, Result, log::limited};
 /// A URL with the scheme `tls` is encrypted, and so is one with a `tls_config`, which needs the cargo feature `tls`; a
 /// connection without TLS is then refused. The certificate of the server must be for the host of the URL, from an
 /// authority that the system trusts, or as `tls_config` says. Other servers that one tells of are not used.
+///
+/// # Credentials
+///
+/// A user and a password, or a token, stand in the URL, percent-encoded: `nats://user:password@host`,
+/// `nats://token@host`; or they are settings ([`user`](Self::user), [`token`](Self::token)), as are an
+/// [`nkey`](Self::nkey) and [`credentials`](Self::credentials_file). They count for all servers. NATS' refusal of them is in
+/// the log as the reason why there is no connection, and they are themselves never there.
 pub struct Nats {
     servers: Result<Vec<ServerAddr>, String>,
+    /// Of the URLs.
+    in_urls: Option<Credentials>,
+    /// Of a setting.
+    credentials: Option<Credentials>,
     #[cfg(feature = "tls")]
     tls: super::tls::Settings,
 }
@@ -71,13 +85,71 @@ const READ_QUEUE: usize = 65_536;
 impl Nats {
     /// NATS at a URL, or at one of several, separated by commas.
     pub fn new(urls: impl AsRef<str>) -> Self {
-        let servers: std::result::Result<Vec<ServerAddr>, _> =
-            urls.as_ref().split(',').map(str::parse).collect();
+        let mut in_urls = None;
+        let servers = urls.as_ref().split(',').map(|url| {
+            let (addr, credentials) = Credentials::parse(url)?;
+            match (&in_urls, credentials) {
+                (Some(others), Some(credentials)) if *others != credentials => {
+                    return Err("all servers have the same credentials".to_owned());
+                }
+                (_, Some(credentials)) => in_urls = Some(credentials),
+                (_, None) => {}
+            }
+            Ok(addr)
+        });
         Self {
-            servers: servers.map_err(|error| error.to_string()),
+            servers: servers.collect(),
+            in_urls,
+            credentials: None,
             #[cfg(feature = "tls")]
             tls: super::tls::Settings::default(),
         }
+    }
+
+    /// The user and the password that NATS knows this client by. Of this and the other credentials the last one counts;
+    /// beside some in the URL they keep the gateway from being served.
+    #[must_use]
+    pub fn user(self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        let (name, password) = (name.into(), password.into());
+        self.known_by(Credentials::User { name, password })
+    }
+
+    /// The token that NATS knows this client by.
+    #[must_use]
+    pub fn token(self, token: impl Into<String>) -> Self {
+        self.known_by(Credentials::Token(token.into()))
+    }
+
+    /// The seed of the nkey that NATS knows this client by: `SU..`.
+    #[must_use]
+    pub fn nkey(self, seed: impl Into<String>) -> Self {
+        self.known_by(Credentials::Nkey(seed.into()))
+    }
+
+    /// What is in a file of credentials, with a JWT and a seed, as `nsc` and NATS' services write them.
+    #[must_use]
+    pub fn credentials(self, text: impl Into<String>) -> Self {
+        self.known_by(Credentials::Text(text.into()))
+    }
+
+    /// A file of [`credentials`](Self::credentials). It is read for each connection, so that a new one counts from then on;
+    /// one that cannot be read keeps the gateway from being served.
+    ///
+    /// ```
+    /// use wasabi::{Queue, queue::Nats};
+    ///
+    /// let nats = Nats::new("tls://connect.example.com").credentials_file("/run/secrets/nats.creds");
+    /// let queue = Queue::new(nats, "orders");
+    /// # drop(queue);
+    /// ```
+    #[must_use]
+    pub fn credentials_file(self, path: impl Into<PathBuf>) -> Self {
+        self.known_by(Credentials::File(path.into()))
+    }
+
+    fn known_by(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
     }
 
     /// The TLS configuration: for certificates of one's own, or one for this client. With it every connection is
@@ -120,6 +192,10 @@ impl Transport for Nats {
             true => options.tls_client_config(rustls::ClientConfig::clone(&*self.tls.config()?)),
             false => options,
         };
+        let options = match self.credentials.as_ref().or(self.in_urls.as_ref()) {
+            Some(credentials) => credentials.apply(options)?,
+            None => options,
+        };
         let client = options
             .name("wasabi")
             // They need not be encrypted, and others may have written them.
@@ -158,6 +234,12 @@ impl Transport for Nats {
     fn check(&self) -> Result<(), String> {
         if let Err(mistake) = &self.servers {
             return Err(format!("this is no URL of NATS: {mistake}"));
+        }
+        if let Some(credentials) = &self.credentials {
+            if self.in_urls.is_some() {
+                return Err("credentials are in the URL or a setting, not both".to_owned());
+            }
+            credentials.check()?;
         }
         #[cfg(feature = "tls")]
         if self.is_encrypted() {

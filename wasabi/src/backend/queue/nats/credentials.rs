@@ -1,0 +1,92 @@
+//! Who the gateway is for NATS.
+
+use std::path::PathBuf;
+
+use async_nats::{ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
+
+/// What NATS knows a client by. There is no `Debug`, so that it gets into no log.
+#[derive(Clone, PartialEq)]
+pub(super) enum Credentials {
+    User {
+        name: String,
+        password: String,
+    },
+    Token(String),
+    /// The seed of a user's key.
+    Nkey(String),
+    /// A file with a token and a seed.
+    File(PathBuf),
+    /// What is in such a file.
+    Text(String),
+}
+
+impl Credentials {
+    /// The address in a URL, and apart from it the credentials.
+    pub(super) fn parse(url: &str) -> Result<(ServerAddr, Option<Self>), String> {
+        let addr: ServerAddr = url.trim().parse().map_err(|error| format!("{error}"))?;
+        if !matches!(addr.scheme(), "nats" | "tls") {
+            return Err("it must start with `nats://` or `tls://`".to_owned());
+        }
+        if addr.host().is_empty() {
+            return Err("it names no host".to_owned());
+        }
+        let mut url = addr.into_inner();
+        let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
+            Ok(text) => Ok(text.into_owned()),
+            Err(_) => Err("its user or password is not UTF-8".to_owned()),
+        };
+        let credentials = match (decoded(url.username())?, url.password()) {
+            (name, None) if name.is_empty() => None,
+            (token, None) => Some(Self::Token(token)),
+            (name, Some(_)) if name.is_empty() => {
+                return Err("it has a password and no user".to_owned());
+            }
+            (name, Some(password)) => Some(Self::User {
+                name,
+                password: decoded(password)?,
+            }),
+        };
+        // Whatever shows the address shows no secret.
+        let cleared = url.set_password(None).and_then(|()| url.set_username(""));
+        cleared.map_err(|()| "it names no host".to_owned())?;
+        let addr = ServerAddr::from_url(url).map_err(|error| error.to_string())?;
+        Ok((addr, credentials))
+    }
+
+    /// What is wrong with them, before NATS is asked.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Nkey(seed) => {
+                let is_base32 = |byte: u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');
+                match seed.starts_with("SU") && seed.len() == 58 && seed.bytes().all(is_base32) {
+                    true => Ok(()),
+                    false => Err("the seed of a user's nkey is `SU` and 56 letters".to_owned()),
+                }
+            }
+            Self::User { .. } | Self::Token(_) => Ok(()),
+            Self::File(_) | Self::Text(_) => self.apply(ConnectOptions::new()).map(drop),
+        }
+    }
+
+    /// A file is read each time, so that another one counts for the next connection.
+    pub(super) fn apply(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
+        let text = |options: ConnectOptions, text: &str| {
+            let options = options.credentials(text);
+            options.map_err(|_| "these are no credentials: a token and a seed".to_owned())
+        };
+        Ok(match self {
+            Self::User { name, password } => {
+                options.user_and_password(name.clone(), password.clone())
+            }
+            Self::Token(token) => options.token(token.clone()),
+            Self::Nkey(seed) => options.nkey(seed.clone()),
+            Self::Text(credentials) => text(options, credentials)?,
+            Self::File(path) => {
+                let read = std::fs::read_to_string(path);
+                let read = read.map_err(|error| format!("{}: {error}", path.display()))?;
+                text(options, &read).map_err(|error| format!("{}: {error}", path.display()))?
+            }
+        })
+    }
+}
