@@ -6,6 +6,7 @@ mod suite {
     mod http_backend;
     mod http_connections;
     mod http_encodings;
+    mod http_streams;
     mod otel;
     mod queue;
     mod request_middleware;

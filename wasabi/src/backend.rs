@@ -20,7 +20,7 @@ pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
     balance::{Balance, BalanceError, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::IntoBackend,
-    http::{Http, HttpRequest},
+    http::{Framing, Http, HttpRequest, Lines, Sse, SseEvent},
     websocket::{Reconnect, WebSocket},
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};

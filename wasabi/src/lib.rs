@@ -193,8 +193,8 @@ pub use crate::channel::Compression;
 pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
-        Backend, Balance, BalanceError, HandshakeError, HealthCheck, Http, HttpRequest,
-        IntoBackend, Lifecycle, NoRoute, Reconnect, WebSocket,
+        Backend, Balance, BalanceError, Framing, HandshakeError, HealthCheck, Http, HttpRequest,
+        IntoBackend, Lifecycle, Lines, NoRoute, Reconnect, Sse, SseEvent, WebSocket,
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{
@@ -236,9 +236,9 @@ pub mod prelude {
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{
         Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
-        Gateway, HealthCheck, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Message,
+        Gateway, HealthCheck, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Lines, Message,
         Middleware, Next, NoRoute, Parsed, Path, Query, Raw, Reconnect, Registry, RemoteAddr,
-        Replies, Reply, Request, RequestId, Result, ServeError, Server, State, Text, WebSocket,
-        backend, gateway, middleware, middleware::request::*, readiness,
+        Replies, Reply, Request, RequestId, Result, ServeError, Server, Sse, State, Text,
+        WebSocket, backend, gateway, middleware, middleware::request::*, readiness,
     };
 }

@@ -1,6 +1,6 @@
 //! What goes back to the client.
 
-use std::pin::Pin;
+use std::{cell::Cell, pin::Pin};
 
 use axum::Json;
 use bytes::Bytes;
@@ -46,6 +46,20 @@ impl Body {
             Self::None | Self::Stream(_) => 0,
         }
     }
+}
+
+thread_local! {
+    static STIRRED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The source of the streaming reply that is being polled has said something that is not a message.
+pub(crate) fn stirred() {
+    STIRRED.set(true);
+}
+
+/// Whether a source has done so since this was asked last.
+pub(crate) fn has_stirred() -> bool {
+    STIRRED.replace(false)
 }
 
 /// The messages of a reply that are not there yet. Only a streaming reply pays for the box.

@@ -4,10 +4,12 @@ mod again;
 mod client;
 mod dials;
 mod exchange;
+mod framing;
 mod host_limit;
 mod reply;
 mod request;
 mod settings;
+mod stream;
 mod target;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -19,13 +21,16 @@ use reqwest::{Client, ClientBuilder, Url};
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
-pub use self::request::HttpRequest;
 pub(crate) use self::request::parse_url;
 use self::{
     client::Clients,
     dials::Dials,
     host_limit::HostLimit,
     target::{Fixed, Target, With},
+};
+pub use self::{
+    framing::{Framing, Lines, Sse, SseEvent},
+    request::HttpRequest,
 };
 use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers};
 use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
@@ -78,9 +83,11 @@ pub struct Http<T = Fixed> {
     target: T,
     headers: Headers,
     timeout: Duration,
-    limit: HostLimit,
+    limit: Arc<HostLimit>,
     dials: Dials,
     max_response_size: usize,
+    /// For answers that are sent on while they come.
+    framing: Option<Framing>,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
     clients: Clients,
     /// Whether the ages of its connections were set.
@@ -175,9 +182,10 @@ impl<T> Http<T> {
             target,
             headers: Headers::default(),
             timeout: Duration::from_secs(30),
-            limit: HostLimit::new(50),
+            limit: Arc::new(HostLimit::new(50)),
             dials: Dials::new(MAX_DIAL_PAUSE),
             max_response_size: 1024 * 1024,
+            framing: None,
             accept_status: None,
             clients: Clients::default(),
             has_ages: false,
@@ -212,6 +220,11 @@ impl<T: Target> Http<T> {
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         let mut request = self.target.request(req)?;
         let headers = request.headers_mut();
+        if let Some(media_type) = self.framing.as_ref().and_then(Framing::media_type) {
+            headers
+                .entry(header::ACCEPT)
+                .or_insert(HeaderValue::from_static(media_type));
+        }
         self.headers.add(req.connection(), headers)?;
         if let Some(content_type) = self.target.content_type(req) {
             headers
@@ -235,10 +248,10 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
             .ready_client()
             .map_err(|mistake| Error::internal(mistake.as_str()))?;
         let request = self.request(&req)?;
-        let connection = req.connection().id();
-        let mut reading = Reading::new(req.connection().clone());
+        let connection = req.connection().clone();
+        let mut reading = Reading::new(connection.clone());
         drop(req);
-        let exchange = self.exchange(&client, request, connection, &mut reading);
+        let exchange = self.exchange(&client, request, &connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
             // The upstream would have gone on: it is the client that takes too little.

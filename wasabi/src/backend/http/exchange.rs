@@ -4,9 +4,9 @@ use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
 use tokio::time::Instant;
 
-use super::{Http, again, reply};
+use super::{Http, again, reply, stream};
 use crate::{
-    ConnectionId, Error, Result, backend::retry_after::retry_after, connection::held::Reading,
+    Connection, Error, Result, backend::retry_after::retry_after, connection::held::Reading,
 };
 
 impl<T> Http<T> {
@@ -30,11 +30,11 @@ impl<T> Http<T> {
         &self,
         client: &Client,
         request: reqwest::Request,
-        connection: ConnectionId,
+        connection: &Connection,
         reading: &mut Reading,
     ) -> Result {
         let host = request.url().authority();
-        let _permit = self.limit.acquire(host, connection).await?;
+        let permit = self.limit.acquire(host, connection.id()).await?;
         self.dials.admit(host)?;
         let began = Instant::now();
         let may_repeat = self.idempotent || again::is_idempotent(request.method());
@@ -63,7 +63,11 @@ impl<T> Http<T> {
                 seen: true,
             });
         }
-        reply::read(response, self.max_response_size, reading).await
+        let limit = self.max_response_size;
+        match &self.framing {
+            Some(framing) => stream::reply(response, framing, limit, connection.clone(), permit),
+            None => reply::read(response, limit, reading).await,
+        }
     }
 }
 

@@ -34,9 +34,13 @@ impl HostLimit {
     }
 
     /// Waits for a place among the requests to this host.
-    pub(super) async fn acquire(&self, host: &str, connection: ConnectionId) -> Result<Permit<'_>> {
+    pub(super) async fn acquire(
+        self: &Arc<Self>,
+        host: &str,
+        connection: ConnectionId,
+    ) -> Result<Permit> {
         let host = Known {
-            limit: self,
+            limit: Arc::clone(self),
             host: self.host(host),
         };
         let line = Arc::clone(&host.host);
@@ -67,18 +71,18 @@ impl HostLimit {
 }
 
 /// A place among the requests to a host.
-pub(super) struct Permit<'a> {
+pub(super) struct Permit {
     _place: turns::Permit<Host>,
-    _host: Known<'a>,
+    _host: Known,
 }
 
 /// A host with something in flight to it, or waiting.
-struct Known<'a> {
-    limit: &'a HostLimit,
+struct Known {
+    limit: Arc<HostLimit>,
     host: Host,
 }
 
-impl Drop for Known<'_> {
+impl Drop for Known {
     fn drop(&mut self) {
         let mut hosts = self.limit.lock();
         if hosts.len() > KEPT {

@@ -88,14 +88,14 @@ fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
 }
 
 /// What the body is still encoded in. The header of what the client has decoded is gone.
-fn encoding_of(headers: &HeaderMap) -> Option<String> {
+pub(super) fn encoding_of(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     values.find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
 }
 
 /// The charset of a content type, if it is none of UTF-8's names.
-fn charset_of(content_type: &HeaderValue) -> Option<String> {
+pub(super) fn charset_of(content_type: &HeaderValue) -> Option<String> {
     let content_type = String::from_utf8_lossy(content_type.as_bytes()).to_ascii_lowercase();
     let charset = content_type.split(';').skip(1).find_map(|parameter| {
         let (name, value) = parameter.split_once('=')?;

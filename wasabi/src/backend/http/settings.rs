@@ -1,11 +1,11 @@
 //! The settings of an [`Http`].
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, StatusCode};
 use reqwest::Client;
 
-use super::{Clients, Dials, HostLimit, Http};
+use super::{Clients, Dials, Framing, HostLimit, Http};
 use crate::{Connection, backend::headers, connection::driver::FOREVER};
 
 impl<T> Http<T> {
@@ -126,7 +126,30 @@ impl<T> Http<T> {
         if requests == 0 {
             self.mistaken("a `concurrency` of 0 lets no request through".to_owned());
         }
-        self.limit = HostLimit::new(requests);
+        self.limit = Arc::new(HostLimit::new(requests));
+        self
+    }
+
+    /// Sends what the service answers on while it comes: the body becomes a stream of messages, divided by
+    /// [`Lines`](crate::Lines) or [`Sse`](crate::Sse). A status that is not accepted is an error as before.
+    ///
+    /// * The [`timeout`](Self::timeout) is for the beginning of the answer. A service that then says nothing for the
+    ///   channel's [`stream_idle_timeout`](crate::Channel::stream_idle_timeout), 60 s if not set, is `timed_out`; whatever
+    ///   it sends counts, comments of Server-Sent Events too.
+    /// * One message has at most [`max_response_size`](Self::max_response_size) bytes; the whole answer may have any number.
+    /// * The request keeps its place among the [`concurrency`](Self::concurrency) until the answer has ended. It is
+    ///   abandoned when the client goes away. The service is read as the client takes what it sends.
+    /// * An answer that breaks off ends with the error `upstream_lost` after the messages that have come.
+    ///
+    /// ```
+    /// use wasabi::{Http, Lines, Sse};
+    ///
+    /// let tokens = Http::post("http://model:8080/complete").streaming(Sse);
+    /// let rows = Http::post("http://reports:8080/rows.ndjson").streaming(Lines);
+    /// # drop((tokens, rows));
+    /// ```
+    pub fn streaming(mut self, framing: impl Into<Framing>) -> Self {
+        self.framing = Some(framing.into());
         self
     }
 

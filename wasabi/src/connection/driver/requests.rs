@@ -20,7 +20,7 @@ use crate::{
     },
     error_format,
     parser::Parsed,
-    reply::{Body, ReplyStream},
+    reply::{Body, ReplyStream, has_stirred},
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -247,6 +247,7 @@ where
     ) -> Result<(), Failure> {
         let waker = self.in_flight.waker(index).clone();
         let mut is_silent = true;
+        has_stirred();
         loop {
             if self.socket.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
@@ -257,7 +258,7 @@ where
             match polled {
                 Ok(Poll::Pending) => {
                     self.keep(index, stream);
-                    self.listen(index, is_silent);
+                    self.listen(index, is_silent && !has_stirred());
                     return Ok(());
                 }
                 Ok(Poll::Ready(Some(Ok(message)))) => {

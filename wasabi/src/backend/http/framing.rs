@@ -1,0 +1,176 @@
+//! How the body of an answer becomes messages while it comes.
+
+mod lines;
+mod sse;
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+
+pub use self::sse::SseEvent;
+use self::{lines::Cutter, sse::Events};
+use crate::{Error, Message, Result, Text};
+
+/// How the body of an answer that streams is divided into messages; see [`Http::streaming`](crate::Http::streaming).
+/// [`Lines`] and [`Sse`] are such ways.
+#[derive(Clone)]
+pub struct Framing(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Lines,
+    Sse(Option<Arc<Tell>>),
+}
+
+/// What a client is told of an event.
+type Tell = dyn Fn(&SseEvent<'_>) -> Option<Message> + Send + Sync;
+
+/// Each line is a text message, without what ends it: NDJSON, logs, other text that comes bit by bit.
+///
+/// Lines end with LF, or CR and LF; the last one may end with the body. Empty lines are left out. A line that is not UTF-8 is
+/// the error `upstream_invalid`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Lines;
+
+/// Server-Sent Events: the data of each event is a text message.
+///
+/// The body is read as the HTML standard has it: the lines of `data` are joined by a line feed; lines end with LF, CR or
+/// both; comments, `retry` and fields of other names are left out; an event without data is none, nor is one that the end
+/// of the body cuts off. Of the fields `event` and `id` the client is told nothing, unless [`tell`](Self::tell) says what.
+///
+/// The service is asked for `text/event-stream`. An answer of another type is the error `upstream_invalid`. When the body
+/// ends, so does the reply: it is not asked for again.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sse;
+
+impl Sse {
+    /// The messages are made by a function of the events; `None` leaves one out.
+    ///
+    /// ```
+    /// use wasabi::{Http, Message, Sse};
+    ///
+    /// let answers = Http::post("http://model:8080/complete")
+    ///     .streaming(Sse.tell(|event| (event.name != "ping").then(|| Message::text(event.data.to_owned()))));
+    /// # drop(answers);
+    /// ```
+    pub fn tell(
+        self,
+        message: impl Fn(&SseEvent<'_>) -> Option<Message> + Send + Sync + 'static,
+    ) -> Framing {
+        Framing(Kind::Sse(Some(Arc::new(message))))
+    }
+}
+
+impl From<Lines> for Framing {
+    fn from(_: Lines) -> Self {
+        Self(Kind::Lines)
+    }
+}
+
+impl From<Sse> for Framing {
+    fn from(_: Sse) -> Self {
+        Self(Kind::Sse(None))
+    }
+}
+
+impl Framing {
+    /// The media type that the service is asked for, and must answer with.
+    pub(super) fn media_type(&self) -> Option<&'static str> {
+        match self.0 {
+            Kind::Lines => None,
+            Kind::Sse(_) => Some("text/event-stream"),
+        }
+    }
+
+    /// For a body whose messages have at most `limit` bytes each.
+    pub(super) fn start(&self, limit: usize) -> Frames {
+        match &self.0 {
+            Kind::Lines => Frames::Lines(Cutter::new(limit, false)),
+            Kind::Sse(tell) => {
+                // The data of one line may be all of it.
+                let line = limit.saturating_add("data: ".len());
+                Frames::Sse(Cutter::new(line, true), Events::new(limit), tell.clone())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Lines => "Lines",
+            Kind::Sse(_) => "Sse",
+        })
+    }
+}
+
+/// The messages of one body.
+pub(super) enum Frames {
+    Lines(Cutter),
+    Sse(Cutter, Events, Option<Arc<Tell>>),
+}
+
+impl Frames {
+    /// What has come, once there is no message left in what came before.
+    pub(super) fn feed(&mut self, chunk: Bytes) {
+        match self {
+            Self::Lines(cutter) | Self::Sse(cutter, ..) => cutter.feed(chunk),
+        }
+    }
+
+    /// Bytes of what is kept of a message that is not whole.
+    pub(super) fn held(&self) -> usize {
+        match self {
+            Self::Lines(cutter) => cutter.held(),
+            Self::Sse(cutter, events, _) => cutter.held() + events.held(),
+        }
+    }
+
+    /// The next message in what has come.
+    pub(super) fn next(&mut self) -> Result<Option<Message>> {
+        match self {
+            Self::Lines(cutter) => {
+                while let Some(line) = cutter.line()? {
+                    if !line.is_empty() {
+                        return text(line).map(Some);
+                    }
+                }
+                Ok(None)
+            }
+            Self::Sse(cutter, events, tell) => {
+                while let Some(line) = cutter.line()? {
+                    let Some(event) = events.line(&line)? else {
+                        continue;
+                    };
+                    let message = match tell {
+                        Some(tell) => tell(&event),
+                        None => Some(Message::text(event.data.to_owned())),
+                    };
+                    if message.is_some() {
+                        return Ok(message);
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// The message that ends with the body.
+    pub(super) fn end(&mut self) -> Result<Option<Message>> {
+        match self {
+            Self::Lines(cutter) => {
+                let rest = cutter.rest();
+                let message = (!rest.is_empty()).then(|| text(rest));
+                message.transpose()
+            }
+            Self::Sse(..) => Ok(None),
+        }
+    }
+}
+
+fn text(line: Bytes) -> Result<Message> {
+    // A copy, so that a line does not keep all that has come with it.
+    let text = Text::try_from(Bytes::copy_from_slice(&line));
+    text.map(Message::from)
+        .map_err(|error| Error::UpstreamUnfit(format!("text that is not UTF-8: {error}").into()))
+}
