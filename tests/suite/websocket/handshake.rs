@@ -111,3 +111,109 @@ async fn encoded_line_breaks_in_a_forwarded_parameter_stay_encoded() {
     assert_eq!(peer.uri.query(), Some("l=a%0D%0Ax-evil:%201%00"));
     assert!(!peer.headers.contains_key("x-evil"));
 }
+
+#[derive(Clone)]
+struct User(String);
+
+#[tokio::test]
+async fn an_upstream_is_dialled_with_the_identity_that_the_client_has_logged_in_with() {
+    let mut upstream = Upstream::start().await;
+    let backend = WebSocket::connect(upstream.url("/"))
+        .header_with("x-request-id", |connection| {
+            Some(connection.id().to_string())
+        })
+        .header_with("x-user", |connection| {
+            let user: Identity<User> = connection.identity()?;
+            Some(user.0.clone())
+        })
+        .forward_headers(["x-user"]);
+    let server = serve(gateway!(channel(
+        "/",
+        parser = JsonKey::at("/do"),
+        match key {
+            "login" => async |connection: Connection| {
+                connection.renew(Identity::new(User("zoe".into())));
+                connection.id().to_string()
+            },
+            _ => backend,
+        },
+    )))
+    .await;
+    let forged = [("x-user", "root")];
+    let mut client = server.connect_with("/", &forged).await.expect("connected");
+    client.send(r#"{"do":"x"}"#).await;
+    let peer = upstream.accept().await;
+    assert_eq!(peer.headers.get("x-user"), None, "nobody has logged in");
+    let mut client = server.connect_with("/", &forged).await.expect("connected");
+    let id = client.ask(r#"{"do":"login"}"#).await;
+    client.send(r#"{"do":"x"}"#).await;
+    let peer = upstream.accept().await;
+    assert_eq!(peer.headers["x-user"], "zoe");
+    assert_eq!(peer.headers["x-request-id"], id);
+}
+
+#[tokio::test]
+async fn what_an_untrusted_client_claims_to_come_by_does_not_reach_the_upstream() {
+    for (trusted, addresses) in [
+        ("10.0.0.0/8", "127.0.0.1"),
+        ("127.0.0.0/8", "203.0.113.7, 127.0.0.1"),
+    ] {
+        let mut upstream = Upstream::start().await;
+        let server = serve(gateway!(channel(
+            "/",
+            http = [ClientIp::trusting([trusted])],
+            WebSocket::connect(upstream.url("/"))
+                .forwarded_for()
+                .forwarded()
+                .eager(),
+        )))
+        .await;
+        let claims = [
+            ("x-forwarded-for", "198.51.100.1, 203.0.113.7"),
+            ("forwarded", "for=198.51.100.1"),
+        ];
+        let _client = server.connect_with("/", &claims).await.expect("connected");
+        let peer = upstream.accept().await;
+        assert_eq!(peer.headers["x-forwarded-for"], addresses);
+        let forwarded = format!("for={}", addresses.replace(", ", ", for="));
+        let told = peer.headers["forwarded"].to_str().expect("text");
+        assert!(told.starts_with(&forwarded), "{told}");
+        assert!(!told.contains("198.51"), "{told}");
+    }
+    for name in ["x-forwarded-for", "forwarded", "x-forwarded-proto"] {
+        let backend = WebSocket::connect("ws://up/").forward_headers([name]);
+        let mistakes = gateway!(channel("/", backend)).check().expect_err(name);
+        assert!(
+            mistakes[0].to_string().contains("use `forwarded"),
+            "{mistakes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_header_that_cannot_be_made_for_one_client_keeps_no_other_from_the_upstream() {
+    let mut upstream = Upstream::start().await;
+    let backend = WebSocket::connect(upstream.url("/")).header_with("x-name", |connection| {
+        let name = connection.headers().get("x-name")?.to_str().ok()?;
+        assert_ne!(name, "panic");
+        Some(name.replace('|', "\r\n"))
+    });
+    let server = serve(gateway!(channel("/", backend))).await;
+    for (name, answer) in [
+        (
+            "a|x-admin: yes",
+            "bad_request: a value cannot stand in a header",
+        ),
+        ("panic", "internal: internal error"),
+    ] {
+        let mut client = server
+            .connect_with("/", &[("x-name", name)])
+            .await
+            .expect("connected");
+        assert_eq!(client.ask("hello").await, answer);
+        let mut other = server.connect("/").await;
+        other.send("hello").await;
+        assert_eq!(upstream.accept().await.text().await, "hello");
+    }
+    assert_eq!(upstream.dials(), 2);
+}

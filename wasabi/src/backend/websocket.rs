@@ -32,6 +32,7 @@ use self::{
 use super::{
     Probe, Way,
     backoff::{Backoff, MAX_DIAL_PAUSE},
+    headers,
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
@@ -158,13 +159,15 @@ impl WebSocket {
     }
 
     /// Passes these headers of the client's handshake on to the upstream, where the client sent them. None if
-    /// not set. Headers that belong to the handshake itself, such as `Host`, cannot be passed on.
+    /// not set. Headers that belong to the handshake itself, such as `Host`, cannot be passed on. What proxies say in
+    /// `X-Forwarded-For` and `Forwarded`, and clients too, is told by [`forwarded_for`](Self::forwarded_for) and
+    /// [`forwarded`](Self::forwarded).
     #[must_use]
     pub fn forward_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
             for name in names {
-                match forward::header_name(name.as_ref()) {
-                    Ok(name) => config.forward.headers.push(name),
+                match headers::forwardable(name.as_ref()) {
+                    Ok(name) => config.forward.headers.forward(name),
                     Err(mistake) => config.mistakes.push(mistake),
                 }
             }
@@ -177,10 +180,10 @@ impl WebSocket {
     pub fn require_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
             for name in names {
-                match forward::header_name(name.as_ref()) {
+                match headers::forwardable(name.as_ref()) {
                     Ok(name) => {
                         config.forward.required_headers.push(name.clone());
-                        config.forward.headers.push(name);
+                        config.forward.headers.forward(name);
                     }
                     Err(mistake) => config.mistakes.push(mistake),
                 }
@@ -221,21 +224,86 @@ impl WebSocket {
         self.change(|config| config.forward.subprotocol = true)
     }
 
-    /// Sends a header of the gateway's own in the upstream's handshake, such as the credentials for it.
+    /// Sends a header of the gateway's own in the upstream's handshake, such as the credentials for it. It replaces a
+    /// forwarded one of the same name.
     #[must_use]
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.change(|config| {
-            let header = forward::header_name(name.as_ref()).and_then(|name| {
+            let header = forward::settable(name.as_ref()).and_then(|name| {
                 let mut value = HeaderValue::from_str(value.as_ref())
                     .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
                 value.set_sensitive(true); // for `Debug`
                 Ok((name, value))
             });
             match header {
-                Ok(header) => config.forward.fixed.push(header),
+                Ok((name, value)) => config.forward.headers.fix(name, value),
                 Err(mistake) => config.mistakes.push(mistake),
             }
         })
+    }
+
+    /// Sends a header whose value a function makes of the client's connection: of its
+    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), its id, or what HTTP middleware
+    /// has left. With `None` there is no such header, also not the one that the client may have sent.
+    ///
+    /// It is called at each dial, so that an upstream that is dialled with the first message is told who has logged in
+    /// before. A value with a line break or another control character is refused: messages are answered `bad_request`, and
+    /// nothing is dialled.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// #[derive(Clone)]
+    /// struct User {
+    ///     id: u64,
+    /// }
+    ///
+    /// let feed = WebSocket::connect("ws://feed:9000/")
+    ///     .header_with("x-request-id", |connection| Some(connection.id().to_string()))
+    ///     .header_with("x-user", |connection| {
+    ///         let user: Identity<User> = connection.identity()?;
+    ///         Some(user.id.to_string())
+    ///     });
+    /// # drop(feed);
+    /// ```
+    #[must_use]
+    pub fn header_with<V: AsRef<[u8]>>(
+        self,
+        name: impl AsRef<str>,
+        value: impl Fn(&Connection) -> Option<V> + Send + Sync + 'static,
+    ) -> Self {
+        self.change(|config| match forward::settable(name.as_ref()) {
+            Ok(name) => config.forward.headers.make(name, value),
+            Err(mistake) => config.mistakes.push(mistake),
+        })
+    }
+
+    /// Tells the upstream in `X-Forwarded-For` where its client is: the address of the client, those of the proxies that
+    /// [`ClientIp`](crate::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is left out,
+    /// so that without such middleware it is the peer alone. A peer behind a Unix socket has no address.
+    ///
+    /// `X-Forwarded-Proto` is sent as well, `http` or `https`, where it is known: over TLS, or by the word of a trusted
+    /// proxy.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// let gateway = gateway!(
+    ///     http = [ClientIp::trusting(["10.0.0.0/8"])],
+    ///     channel("/", WebSocket::connect("ws://feed:9000/").forwarded_for()),
+    /// );
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn forwarded_for(self) -> Self {
+        self.change(|config| config.forward.headers.tell_forwarded_for())
+    }
+
+    /// Tells the upstream the same in `Forwarded` (RFC 7239): an element `for=..` for each of these addresses,
+    /// `for=unknown` for the peer of a Unix socket, and `proto` in the last element.
+    #[must_use]
+    pub fn forwarded(self) -> Self {
+        self.change(|config| config.forward.headers.tell_forwarded())
     }
 
     /// How long the upstream may take to accept a connection, its handshake included, and how long a message
@@ -514,7 +582,7 @@ impl Lifecycle for WebSocket {
 
     fn forwards(&self) -> Vec<String> {
         let forward = &self.config.forward;
-        let headers = forward.headers.iter().map(ToString::to_string);
+        let headers = forward.headers.of_clients().map(ToString::to_string);
         headers.chain(forward.query.iter().cloned()).collect()
     }
 

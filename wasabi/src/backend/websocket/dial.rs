@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     net::SocketAddr,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -60,6 +60,10 @@ pub(super) enum DialError {
     Request(#[from] http::Error),
     #[error("the dialler panicked")]
     Panicked,
+    #[error("a header cannot be made: {0}")]
+    Header(#[source] Error),
+    #[error("a function that makes a header panicked")]
+    HeaderPanicked,
 }
 
 impl From<&Arc<DialError>> for Error {
@@ -75,7 +79,11 @@ impl From<&Arc<DialError>> for Error {
             },
             // What the client has asked for.
             DialError::Subprotocol => Self::UpstreamUnfit(Arc::clone(error).into()),
-            DialError::Request(_) => Self::Internal(Arc::clone(error).into()),
+            DialError::Request(_) | DialError::HeaderPanicked => {
+                Self::Internal(Arc::clone(error).into())
+            }
+            DialError::Header(Self::BadRequest(ref why)) => Self::BadRequest(why.clone()),
+            DialError::Header(_) => Self::Internal(Arc::clone(error).into()),
             _ => Self::UpstreamUnreachable(Arc::clone(error).into()),
         }
     }
@@ -129,11 +137,15 @@ impl fmt::Debug for Target {
 impl Config {
     /// Connects for a client.
     pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, Arc<DialError>> {
+        // What is wrong with this client's handshake is nothing about the upstream.
+        let request = catch_unwind(AssertUnwindSafe(|| self.handshake(connection)))
+            .unwrap_or(Err(DialError::HeaderPanicked))?;
         self.backoff.admit()?;
         let began = Instant::now();
         let mut is_connected = false;
         // A dialler and its streams are the user's.
-        let dialing = AssertUnwindSafe(self.connect_for(connection, &mut is_connected));
+        let connecting = self.connect_for(connection, &request, &mut is_connected);
+        let dialing = AssertUnwindSafe(connecting);
         let dialed = tokio::time::timeout(self.connect_timeout, dialing.catch_unwind()).await;
         let error = match dialed {
             Ok(Ok(Ok(socket))) => {
@@ -174,12 +186,12 @@ impl Config {
     async fn connect_for(
         &self,
         connection: &Connection,
+        request: &Request<()>,
         is_connected: &mut bool,
     ) -> Result<Socket<Io>, DialError> {
-        let request = self.handshake(connection)?;
-        let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
+        let mut io = self.stream(request).await.map_err(DialError::Connect)?;
         *is_connected = true;
-        let read_already = upgrade(&mut io, &request).await?;
+        let read_already = upgrade(&mut io, request).await?;
         Ok(Socket::client(io, read_already, self.limits(connection)))
     }
 
@@ -216,25 +228,29 @@ impl Config {
     }
 
     fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {
-        let mut request = self.request(connection.uri().query(), connection.headers())?;
+        let mut request = self.request(connection.uri().query())?;
+        let headers = request.headers_mut();
+        self.forward
+            .headers
+            .add(connection, headers)
+            .map_err(DialError::Header)?;
         if self.forward.subprotocol
             && let Some(subprotocol) = connection.subprotocol()
         {
             let subprotocol = HeaderValue::from_str(subprotocol).map_err(http::Error::from)?;
-            let headers = request.headers_mut();
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
         Ok(request)
     }
 
-    /// The handshake, with what passes of a client's query and headers.
-    fn request(&self, query: Option<&str>, client: &HeaderMap) -> Result<Request<()>, DialError> {
+    /// The handshake, with what passes of a client's query, and without the headers that are set.
+    fn request(&self, query: Option<&str>) -> Result<Request<()>, DialError> {
         let path_and_query = self.forward.path_and_query(&self.target.uri, query);
         let mut uri = self.target.uri.clone().into_parts();
         uri.path_and_query = Some(path_and_query.try_into().map_err(http::Error::from)?);
         let uri = Uri::from_parts(uri).map_err(http::Error::from)?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let mut request = Request::builder()
+        let request = Request::builder()
             .method(Method::GET)
             .header(header::HOST, host)
             .header(header::CONNECTION, "Upgrade")
@@ -243,13 +259,13 @@ impl Config {
             .header(header::SEC_WEBSOCKET_KEY, generate_key())
             .uri(uri)
             .body(())?;
-        self.forward.add_headers(client, request.headers_mut());
         Ok(request)
     }
 
     /// Connects for nobody: the stream after the handshake, and what came after it already.
     pub(super) async fn dial_to_ask(&self) -> Result<(Io, Vec<u8>), DialError> {
-        let request = self.request(None, &HeaderMap::new())?;
+        let mut request = self.request(None)?;
+        self.forward.headers.add_fixed(request.headers_mut());
         let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
         let read_already = upgrade(&mut io, &request).await?;
         Ok((io, read_already))

@@ -2,37 +2,31 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::{HeaderMap, HeaderName, Uri, header};
 
-use crate::HandshakeError;
+use crate::{
+    HandshakeError,
+    backend::headers::{self, Headers},
+};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Forward {
-    pub(super) headers: Vec<HeaderName>,
+    pub(super) headers: Headers,
     pub(super) required_headers: Vec<HeaderName>,
     pub(super) query: Vec<String>,
     pub(super) required_query: Vec<String>,
     pub(super) subprotocol: bool,
-    /// The gateway's own headers.
-    pub(super) fixed: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A header that may be put into the upstream's handshake.
-pub(super) fn header_name(name: &str) -> Result<HeaderName, String> {
-    let parsed = HeaderName::try_from(name).map_err(|_| format!("`{name}` is no header name"))?;
-    let own = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::HOST,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    if own.contains(&parsed) || parsed.as_str().starts_with("sec-websocket-") {
+/// A header of the gateway's own that may be put into the upstream's handshake.
+pub(super) fn settable(name: &str) -> Result<HeaderName, String> {
+    let name = headers::settable(name)?;
+    if name == header::HOST || name.as_str().starts_with("sec-websocket-") {
         return Err(format!(
-            "the header `{parsed}` belongs to the handshake itself"
+            "the header `{name}` belongs to the handshake itself"
         ));
     }
-    Ok(parsed)
+    Ok(name)
 }
 
 impl Forward {
@@ -50,21 +44,6 @@ impl Forward {
             }
         }
         Ok(())
-    }
-
-    /// The headers that pass from the client to the upstream, and the gateway's own.
-    pub(super) fn add_headers(&self, client: &HeaderMap, upstream: &mut HeaderMap) {
-        for name in &self.headers {
-            if upstream.contains_key(name) {
-                continue; // named twice
-            }
-            for value in client.get_all(name) {
-                upstream.append(name, value.clone());
-            }
-        }
-        for (name, value) in &self.fixed {
-            upstream.insert(name, value.clone());
-        }
     }
 
     /// The upstream's path and query with what passes from the client's query.
@@ -141,10 +120,10 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_handshake_itself_cannot_be_forwarded() {
+    fn headers_of_the_handshake_itself_cannot_be_set() {
         for name in ["Host", "upgrade", "Sec-WebSocket-Key", "a b", ""] {
-            assert!(header_name(name).is_err(), "{name}");
+            assert!(settable(name).is_err(), "{name}");
         }
-        assert!(header_name("X-User").is_ok());
+        assert!(settable("X-User").is_ok());
     }
 }
