@@ -2,6 +2,7 @@
 
 mod addresses;
 mod alive;
+mod before_accept;
 mod closing;
 mod correlation;
 mod dialling;

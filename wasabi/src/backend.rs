@@ -13,6 +13,8 @@ mod tls;
 mod websocket;
 
 use ::http::request::Parts;
+use axum::response::Response;
+use futures_util::future::BoxFuture;
 
 pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
@@ -112,11 +114,21 @@ pub trait Lifecycle {
         None
     }
 
+    /// What is to be done before the handshake of a connection is accepted; a response refuses it.
+    #[doc(hidden)]
+    fn prepare(&self, connection: &Connection) -> Option<Preparing> {
+        let _ = connection;
+        None
+    }
+
     /// A connection has been opened.
     fn connected(&self, connection: &Connection) {
         let _ = connection;
     }
 }
+
+/// What goes on before a handshake is accepted.
+pub(crate) type Preparing = BoxFuture<'static, Result<(), Response>>;
 
 /// Why a handshake is refused: 400 with this text.
 #[derive(Debug, Clone, thiserror::Error)]

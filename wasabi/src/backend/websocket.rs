@@ -30,13 +30,14 @@ use self::{
     link::Link,
 };
 use super::{
-    Probe, Way,
+    Preparing, Probe, Way,
     backoff::{Backoff, MAX_DIAL_PAUSE},
     headers,
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
     connection::{driver::FOREVER, heartbeat::Pings, socket::Limits},
+    log::said,
     parser::IdAt,
 };
 
@@ -84,7 +85,8 @@ use crate::{
 ///   message that the client sends later is answered `closing`; what the upstream sends later is dropped, answers
 ///   that nobody has told the gateway to wait for among it: [`correlate`](Self::correlate) does.
 ///
-/// A channel's clients wait for the upstream in the handshake at no time: they are connected first.
+/// A channel's clients do not wait for the upstream in the handshake, unless it is dialled
+/// [before](Self::before_accept) that is accepted: they are connected first.
 #[derive(Debug)]
 pub struct WebSocket {
     /// Tells the upstream connections of this backend from those of others.
@@ -98,6 +100,7 @@ struct Config {
     forward: Forward,
     dialer: Dialer,
     eager: bool,
+    before_accept: bool,
     close_on_failed_dial: bool,
     connect_timeout: Duration,
     send_timeout: Duration,
@@ -131,6 +134,7 @@ impl WebSocket {
                 forward: Forward::default(),
                 dialer: Dialer::default(),
                 eager: false,
+                before_accept: false,
                 close_on_failed_dial: false,
                 connect_timeout: Duration::from_secs(10),
                 send_timeout: Duration::from_secs(10),
@@ -156,6 +160,33 @@ impl WebSocket {
     #[must_use]
     pub fn eager(self) -> Self {
         self.change(|config| config.eager = true)
+    }
+
+    /// Connects to the upstream before the client's handshake is accepted, which is refused when there is no upstream
+    /// connection: with the upstream's own status, its `WWW-Authenticate` and its `Retry-After`, when it has answered with a
+    /// status of 400 or more; with 504 when it did not answer within the [`connect_timeout`](Self::connect_timeout); with
+    /// 502 otherwise.
+    ///
+    /// The client waits for the upstream in its handshake, and has a place among the channel's `max_connections`
+    /// meanwhile. Where `on_connect` refuses it later, the upstream has been dialled in vain. Nodes of a balanced group are
+    /// connected to all together. For browsers a close may tell more than a status, which they do not show:
+    /// [`close_on_failed_dial`](Self::close_on_failed_dial) with [`eager`](Self::eager).
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// // Who may connect is the upstream's decision.
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     WebSocket::connect("ws://legacy:9000/")
+    ///         .forward_headers(["authorization"])
+    ///         .before_accept(),
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    #[must_use]
+    pub fn before_accept(self) -> Self {
+        self.change(|config| config.before_accept = true)
     }
 
     /// Passes these headers of the client's handshake on to the upstream, where the client sent them. None if
@@ -597,8 +628,21 @@ impl Lifecycle for WebSocket {
         self.config.forward.check(&parts.uri, &parts.headers)
     }
 
+    fn prepare(&self, connection: &Connection) -> Option<Preparing> {
+        if !self.config.before_accept {
+            return None;
+        }
+        let dialing = self.link(connection).prepare(connection.clone());
+        Some(Box::pin(async {
+            dialing.await.map_err(|error| {
+                tracing::debug!(error = %said(&error), "no upstream for a handshake");
+                error.refusal()
+            })
+        }))
+    }
+
     fn connected(&self, connection: &Connection) {
-        if self.config.eager {
+        if self.config.eager || self.config.before_accept {
             // The first message learns of it.
             let _ = self.link(connection).start(connection);
         }

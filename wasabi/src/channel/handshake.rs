@@ -19,7 +19,7 @@ use axum::{
 };
 use futures_util::{
     FutureExt,
-    future::{self, Fuse},
+    future::{self, Either, Fuse},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
 use hyper::upgrade::OnUpgrade;
@@ -32,6 +32,7 @@ pub(crate) use self::refused::close_after_upgrade;
 use super::{Compression, OnConnect, OnDisconnect, origin::Origins};
 use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
+    backend::Preparing,
     connection::{
         Handshake,
         companions::Companions,
@@ -90,11 +91,19 @@ where
         self: &Arc<Self>,
         req: HttpRequest,
     ) -> impl Future<Output = Response> + Send + use<S, B, P, C, D> {
-        let response = self.handshake(req);
-        async { response }
+        let accepted = match self.handshake(req) {
+            Ok(accepted) => accepted,
+            Err(refusal) => return Either::Left(future::ready(refusal)),
+        };
+        let preparing = self.preparing(&accepted.connection);
+        if preparing.is_empty() {
+            return Either::Left(future::ready(self.start(accepted)));
+        }
+        Either::Right(Box::pin(Arc::clone(self).prepare(accepted, preparing)))
     }
 
-    fn handshake(self: &Arc<Self>, req: HttpRequest) -> Response {
+    /// Looks at a handshake, and takes a place for the connection.
+    fn handshake(&self, req: HttpRequest) -> Result<Accepted, Response> {
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
         let target = Target::of(&parts.uri, &parts.headers, &parts.extensions);
@@ -112,21 +121,21 @@ where
             .is_some_and(|hosts| !hosts.answer_to(&target))
         {
             hosts::log_misdirected(parts.uri.path(), &parts.headers);
-            return hosts::misdirected();
+            return Err(hosts::misdirected());
         }
         let asked = match answer::check(&parts) {
             Ok(asked) => asked,
-            Err(refusal) => return refused(refusal),
+            Err(refusal) => return Err(refused(refusal)),
         };
         if !self.origins.allow(&parts.headers, &target) {
             log_foreign(&parts, &target);
-            return Refusal::new(StatusCode::FORBIDDEN, FOREIGN).answer();
+            return Err(Refusal::new(StatusCode::FORBIDDEN, FOREIGN).answer());
         }
         if Handshake::size(&parts.uri, &parts.headers) > self.settings.max_header_size {
-            return refused(Refusal::new(
+            return Err(refused(Refusal::new(
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "the headers of the handshake are too large",
-            ));
+            )));
         }
         let mut admitted = Ok(());
         self.backend.lifecycle(&mut |part| {
@@ -136,31 +145,27 @@ where
         });
         if let Err(error) = admitted {
             tracing::debug!(path = parts.uri.path(), error = %said(&error), "handshake refused");
-            return (StatusCode::BAD_REQUEST, error.to_string()).into_response();
+            return Err((StatusCode::BAD_REQUEST, error.to_string()).into_response());
         }
         if runtime.is_draining() {
-            return refused(Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the server is shutting down",
-            ));
+            return Err(refused(shutting_down()));
         }
         let Some(permit) = self.registry.admit(self.max_connections) else {
-            return refused(Refusal::new(
+            return Err(refused(Refusal::new(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "too many connections",
-            ));
+            )));
         };
         let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
-            return refused(Refusal::new(
+            return Err(refused(Refusal::new(
                 StatusCode::UPGRADE_REQUIRED,
                 "the connection cannot be upgraded",
-            ));
+            )));
         };
         let subprotocol = self.choose_subprotocol(&parts.headers);
         let (agreed, extensions) = self.choose_compression(&parts.headers).unzip();
         let response = asked.accepted(subprotocol.as_deref(), extensions);
         let id = runtime.next_id();
-        tracing::debug!(connection = %id, path = parts.uri.path(), "handshake accepted");
         let socket = parts.extensions.remove::<SocketPermit>();
         #[cfg(feature = "http2")]
         if matches!(asked, Asked::Stream) {
@@ -186,6 +191,57 @@ where
         if expires.is_some() {
             connection.expire_at(expires);
         }
+        Ok(Accepted {
+            response,
+            connection,
+            permit,
+            socket,
+            upgrade,
+            agreed,
+            runtime,
+        })
+    }
+
+    /// What the backends have to do before the handshake is answered.
+    fn preparing(&self, connection: &Connection) -> Vec<Preparing> {
+        let mut preparing = Vec::new();
+        self.backend
+            .lifecycle(&mut |part| preparing.extend(part.prepare(connection)));
+        preparing
+    }
+
+    /// Accepts when everything is prepared.
+    async fn prepare(self: Arc<Self>, accepted: Accepted, preparing: Vec<Preparing>) -> Response {
+        // Also when the client goes away meanwhile.
+        let ends = EndOnDrop(Some(accepted.connection.clone()));
+        let refusal = match future::try_join_all(preparing).await {
+            Ok(_) if accepted.runtime.is_draining() => shutting_down().answer(),
+            Ok(_) => {
+                ends.forget();
+                return self.start(accepted);
+            }
+            Err(refusal) => refusal,
+        };
+        tracing::debug!(
+            path = accepted.connection.uri().path(),
+            status = %refusal.status(),
+            "handshake refused"
+        );
+        refusal
+    }
+
+    /// Starts the connection and tells the client.
+    fn start(self: &Arc<Self>, accepted: Accepted) -> Response {
+        let Accepted {
+            response,
+            connection,
+            permit,
+            socket,
+            upgrade,
+            agreed,
+            runtime,
+        } = accepted;
+        tracing::debug!(connection = %connection.id(), path = connection.uri().path(), "handshake accepted");
         // Not wrapped into another future, which would have room for it twice.
         let task = Arc::clone(self);
         runtime.spawn(task.run(connection, permit, socket, upgrade, agreed, runtime.clone()));
@@ -361,6 +417,41 @@ where
             Box::pin(future::join(parting, leave)).await;
         }
         leaving.into_end()
+    }
+}
+
+/// A handshake that is about to be accepted.
+struct Accepted {
+    response: Response,
+    connection: Connection,
+    permit: Permit,
+    socket: Option<SocketPermit>,
+    upgrade: OnUpgrade,
+    agreed: Option<Agreed>,
+    runtime: Runtime,
+}
+
+fn shutting_down() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "the server is shutting down",
+    )
+}
+
+/// A connection that never begins ends all the same.
+struct EndOnDrop(Option<Connection>);
+
+impl EndOnDrop {
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.end(CloseCode::ABNORMAL.into());
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
     net::TcpStream,
@@ -49,6 +50,8 @@ pub(super) enum DialError {
     Refused {
         status: StatusCode,
         retry_after: Option<Duration>,
+        /// `WWW-Authenticate`, of a 401.
+        challenges: Vec<HeaderValue>,
     },
     #[error("the answer to the handshake is invalid: {0}")]
     Invalid(&'static str),
@@ -72,6 +75,7 @@ impl From<&Arc<DialError>> for Error {
             DialError::Refused {
                 status,
                 retry_after,
+                ..
             } => Self::UpstreamStatus {
                 status,
                 retry_after,
@@ -86,6 +90,42 @@ impl From<&Arc<DialError>> for Error {
             DialError::Header(_) => Self::Internal(Arc::clone(error).into()),
             _ => Self::UpstreamUnreachable(Arc::clone(error).into()),
         }
+    }
+}
+
+impl DialError {
+    /// How the handshake of a client is refused that cannot have an upstream.
+    pub(super) fn refusal(self: &Arc<Self>) -> Response {
+        let why = Error::from(self).client_message().into_owned();
+        let status = match **self {
+            Self::Refused { status, .. }
+                if status.is_client_error() || status.is_server_error() =>
+            {
+                status
+            }
+            Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Header(_) => StatusCode::BAD_REQUEST,
+            Self::HeaderPanicked | Self::Request(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::BAD_GATEWAY,
+        };
+        let mut response = (status, why).into_response();
+        if let Self::Refused {
+            retry_after,
+            challenges,
+            ..
+        } = &**self
+        {
+            let headers = response.headers_mut();
+            if let Some(pause) = retry_after {
+                // Whoever comes back a moment too early comes twice.
+                let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
+                headers.insert(header::RETRY_AFTER, seconds.into());
+            }
+            for challenge in challenges {
+                headers.append(header::WWW_AUTHENTICATE, challenge.clone());
+            }
+        }
+        response
     }
 }
 
@@ -349,14 +389,17 @@ fn head_of(request: &Request<()>) -> Vec<u8> {
     head
 }
 
-fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError> {
+fn check<B>(response: &http::Response<B>, request: &HeaderMap) -> Result<(), DialError> {
     if response.status().is_success() {
         return Err(DialError::Invalid("it speaks HTTP only"));
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
+        let challenges = challenges.iter();
         return Err(DialError::Refused {
             status: response.status(),
             retry_after: retry_after(response.headers()),
+            challenges: challenges.cloned().collect(),
         });
     }
     let headers = response.headers();

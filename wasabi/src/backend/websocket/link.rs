@@ -62,6 +62,8 @@ enum Phase {
     /// The next message dials.
     Idle,
     Connecting,
+    /// Dialled before the client's handshake was accepted: nobody serves it yet.
+    Ready(Socket<Io>),
     Open(Socket<Io>),
     /// The client is being closed.
     Ended(Unreachable),
@@ -157,17 +159,22 @@ impl Link {
     /// Connects, unless there is a connection or an attempt at one, or has just been one in vain.
     pub(super) fn start(self: &Arc<Self>, connection: &Connection) -> Result<(), Unreachable> {
         let mut state = self.lock();
-        if !matches!(state.phase, Phase::Idle) {
-            return Ok(());
+        match mem::replace(&mut state.phase, Phase::Connecting) {
+            Phase::Idle => {
+                let remembered = self.config.backoff.remembered();
+                if let Err(error) = remembered.map_or_else(|| self.backoff.admit(), Err) {
+                    drop(state);
+                    let why = Unreachable::Dial(error);
+                    self.refuse(connection, why.clone());
+                    return Err(why);
+                }
+            }
+            Phase::Ready(socket) => state.phase = Phase::Open(socket),
+            phase => {
+                state.phase = phase;
+                return Ok(());
+            }
         }
-        let remembered = self.config.backoff.remembered();
-        if let Err(error) = remembered.map_or_else(|| self.backoff.admit(), Err) {
-            drop(state);
-            let why = Unreachable::Dial(error);
-            self.refuse(connection, why.clone());
-            return Err(why);
-        }
-        state.phase = Phase::Connecting;
         drop(state);
         let serving = upstream::run(Arc::clone(self), connection.clone());
         if !connection.accompany(Box::pin(serving)) {
@@ -251,7 +258,7 @@ impl Link {
                 };
             }
             Phase::Open(_) => {}
-            Phase::Idle => must_start = true,
+            Phase::Idle | Phase::Ready(_) => must_start = true,
             // The companion watches how long messages wait.
             Phase::Connecting => state.wake_companion(),
             Phase::Ended(why) => return Err(why.clone()),
@@ -285,7 +292,22 @@ impl Link {
         })
     }
 
+    /// Connects before there is a companion, which is to serve what has been dialled.
+    pub(super) async fn prepare(self: Arc<Self>, client: Connection) -> Result<(), Arc<DialError>> {
+        let socket = self.config.dial(&client).await?;
+        let mut state = self.lock();
+        if let Phase::Idle = state.phase {
+            state.phase = Phase::Ready(socket);
+        }
+        Ok(())
+    }
+
     // For the companion
+
+    /// Whether there is an upstream connection already.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.lock().phase, Phase::Open(_))
+    }
 
     /// There is an upstream connection.
     pub(super) fn open(&self, socket: Socket<Io>) {

@@ -44,13 +44,19 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
     let mut closed = pin!(connection.outbox().finished());
     let mut delays: Option<Delays> = None;
     loop {
-        // In a box of its own: it is large, and the companion stays.
-        let dialing = Box::pin(config.dial(&connection));
-        match while_waiting(&link, closed.as_mut(), dialing).await {
+        let dialed = match link.is_open() {
+            true => Some(Ok(())),
+            false => {
+                // In a box of its own: it is large, and the companion stays.
+                let dialing = Box::pin(config.dial(&connection));
+                let dialed = while_waiting(&link, closed.as_mut(), dialing).await;
+                dialed.map(|dialed| dialed.map(|socket| link.open(socket)))
+            }
+        };
+        match dialed {
             None => return,
-            Some(Ok(socket)) => {
+            Some(Ok(())) => {
                 tracing::debug!(connection = %connection.id(), "upstream connected");
-                link.open(socket);
                 let opened = Instant::now();
                 let serving = AssertUnwindSafe(serve(&link, &connection, closed.as_mut()));
                 match serving.catch_unwind().await.unwrap_or_else(|_| {
