@@ -151,8 +151,8 @@ pub(crate) fn garbage() -> Queue<impl wasabi::queue::Transport> {
             match turn % 6 {
                 0 => inbox.reply("not an id", message),
                 1 => inbox.reply("0".repeat(48), message),
-                2 => inbox.reply_with(id, Some(b"text"), Bytes::from_static(b"\xff")),
-                3 => inbox.reply_with(id, Some(b"\xff"), too_much.clone()),
+                2 => inbox.reply_with(id, Some(b"text"), None, Bytes::from_static(b"\xff")),
+                3 => inbox.reply_with(id, Some(b"\xff"), None, too_much.clone()),
                 4 => false,
                 _ => inbox.reply(id, message.clone()) && inbox.reply(id, message),
             };
