@@ -473,19 +473,19 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
     let mistakes = [
         (
             Http::post(String::from("localhost:1")),
-            "`localhost:1` is neither http nor https",
+            "`localhost:1` is not a whole URL; it starts with `http://` or `https://`",
         ),
         (
             Http::post(String::from("/path")),
-            "`/path` is not a URL: relative URL without a base",
+            "`/path` is not a whole URL; it starts with `http://` or `https://`",
         ),
         (
             Http::post(url).header("a b", "c"),
-            "`a b` is not a header that can be set",
+            "`a b` is not a header name; use letters, digits and `-`",
         ),
         (
             Http::post(url).header("content-length", "0"),
-            "`content-length` is not a header that can be set",
+            "the header `content-length` cannot be set: it belongs to one connection",
         ),
         (
             Http::post(url).header("x", "\n"),
@@ -493,29 +493,29 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
         ),
         (
             Http::post(url).forward_headers(["host"]),
-            "`host` is not a header that can be forwarded",
+            "the header `host` cannot be set: it belongs to the handshake",
         ),
         (
             Http::post(url).forward_headers(["X-Forwarded-For"]),
-            "`X-Forwarded-For` is not a header that can be forwarded: a client may write anything there; use \
+            "the header `x-forwarded-for` cannot be forwarded: a client may write anything there; use \
              `forwarded_for()`",
         ),
         (
             Http::post(url).forward_headers(["accept-encoding"]),
-            "`accept-encoding` is not a header that can be forwarded: it is about the answer to the handshake, and the \
+            "the header `accept-encoding` cannot be forwarded: it is about the answer to the handshake, and the \
              gateway asks for what it can decode",
         ),
         (
             Http::post(url).header_with("te", |_| Some("gzip")),
-            "`te` is not a header that can be set",
+            "the header `te` cannot be set: it belongs to one connection",
         ),
         (
             Http::post(url).timeout(Duration::ZERO),
-            "a `timeout` of zero leaves no time for an answer",
+            "zero makes no sense in `Http::timeout(..)`; write a value above zero",
         ),
         (
             Http::post(url).concurrency(0),
-            "a `concurrency` of 0 lets no request through",
+            "zero makes no sense in `Http::concurrency(..)`; write a value above zero",
         ),
     ];
     for (backend, mistake) in mistakes {

@@ -176,11 +176,11 @@ fn ages_that_nobody_would_keep_are_mistakes() {
     for (backend, expected) in [
         (
             Http::post(url).idle_timeout(Duration::ZERO),
-            "`idle_timeout` of zero",
+            "zero makes no sense in `Http::idle_timeout(..)`",
         ),
         (
             Http::post(url).max_connection_age(Duration::ZERO),
-            "`max_connection_age` of zero",
+            "zero makes no sense in `Http::max_connection_age(..)`",
         ),
         (
             Http::post(url).client(own()).idle_timeout(second),

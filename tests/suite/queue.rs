@@ -251,12 +251,18 @@ async fn senseless_settings_are_mistakes_when_the_gateway_is_checked() {
         (queue().publish_timeout(zero), "publish_timeout"),
         (queue().max_pending(0), "max_pending"),
         (queue().max_reply_size(0), "max_reply_size"),
-        (queue().header("reply_to", |_| String::new()), "in use"),
-        (queue().header("a b", |_| String::new()), "header name"),
+        (
+            queue().header("reply_to", |_| String::new()),
+            "`Queue` uses it",
+        ),
+        (
+            queue().header("a b", |_| String::new()),
+            "name of a header of a `Queue`",
+        ),
     ] {
         let mistakes = gateway!(channel("/", queue)).check().expect_err(part);
         let text = mistakes[0].to_string();
-        assert!(text.contains("`Queue`") && text.contains(part), "{text}");
+        assert!(text.contains("`Queue") && text.contains(part), "{text}");
     }
 }
 

@@ -66,7 +66,9 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
     ];
     assert_eq!(
         all,
-        names.map(|name| format!("`/`: zero makes no sense for `{name}`"))
+        names.map(|name| format!(
+            "`/`: zero makes no sense for `{name}`; write a value above zero, or leave the setting out"
+        ))
     );
 }
 
@@ -76,7 +78,10 @@ fn a_subprotocol_that_no_header_can_name_keeps_the_gateway_from_being_served() {
         let names = [name.to_owned()];
         assert_eq!(
             mistakes(&gateway!(channel("/", subprotocols = names, echo))),
-            [format!("`/`: {name:?} is not the name of a subprotocol")]
+            [format!(
+                "`/`: `{}` is not the name of a subprotocol; use letters, digits, `-` and `.`, without white space",
+                name.escape_debug()
+            )]
         );
     }
 }
@@ -93,7 +98,7 @@ fn zeros_for_an_upstream_keep_the_gateway_from_being_served() {
         assert_eq!(
             mistakes(&gateway!(channel("/", backend))),
             [format!(
-                "`/`: `WebSocket`: zero makes no sense for `{name}`"
+                "`/`: zero makes no sense in `WebSocket::{name}(..)`; write a value above zero"
             )]
         );
     }

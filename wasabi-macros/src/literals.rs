@@ -1,33 +1,31 @@
-//! Literals with a grammar of their own: URLs, origins, header names, networks, methods, close codes.
+//! Literals with a grammar of their own: origins, hosts, and the arguments of calls.
 
 mod known;
 
-use std::net::IpAddr;
-
-use http::{HeaderName, Method, Uri, uri::Authority};
+use http::uri::Authority;
 use proc_macro2::TokenStream;
-use syn::{LitInt, LitStr};
+use syn::LitStr;
 
 pub(crate) use self::known::check_calls;
 use crate::{
-    diagnostics::{Diagnostics, distance, list},
+    diagnostics::Diagnostics,
     fragment::{elements, string},
 };
 
-fn check_text(
+fn check_text<T>(
     literal: &LitStr,
-    check: impl Fn(&str) -> Result<(), String>,
+    rule: impl Fn(&str) -> Result<T, String>,
     diagnostics: &mut Diagnostics,
 ) {
-    if let Err(message) = check(&literal.value()) {
+    if let Err(message) = rule(&literal.value()) {
         diagnostics.error(literal, message);
     }
 }
 
 /// Checks the string literals in a list in brackets.
-pub(crate) fn check_list(
+pub(crate) fn check_list<T>(
     tokens: &TokenStream,
-    check: fn(&str) -> Result<(), String>,
+    rule: impl Fn(&str) -> Result<T, String>,
     diagnostics: &mut Diagnostics,
 ) {
     for literal in elements(tokens)
@@ -35,37 +33,8 @@ pub(crate) fn check_list(
         .iter()
         .filter_map(string)
     {
-        check_text(&literal, check, diagnostics);
+        check_text(&literal, &rule, diagnostics);
     }
-}
-
-fn check_url(url: &str, schemes: &[&str]) -> Result<(), String> {
-    let expected = schemes
-        .iter()
-        .map(|scheme| format!("`{scheme}://`"))
-        .collect::<Vec<_>>()
-        .join(" or ");
-    if !url.contains("://") {
-        return Err(format!(
-            "`{url}` is not a whole URL; it starts with {expected}"
-        ));
-    }
-    let uri: Uri = url
-        .parse()
-        .map_err(|error| format!("`{url}` is not a URL: {error}"))?;
-    let scheme = uri.scheme_str().unwrap_or_default();
-    if !schemes.contains(&scheme) {
-        return Err(format!(
-            "`{scheme}://` does not suit this backend; write {expected}"
-        ));
-    }
-    let Some(authority) = uri
-        .authority()
-        .filter(|authority| !authority.host().is_empty())
-    else {
-        return Err(format!("`{url}` has no host"));
-    };
-    check_port(authority)
 }
 
 fn check_port(authority: &Authority) -> Result<(), String> {
@@ -172,17 +141,6 @@ pub(crate) fn check_host(host: &str) -> Result<(), String> {
     }
 }
 
-/// A token of RFC 9110, section 5.6.2.
-pub(crate) fn check_subprotocol(name: &str) -> Result<(), String> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    match !name.is_empty() && name.bytes().all(fits) {
-        true => Ok(()),
-        false => Err(format!(
-            "`{name}` is not the name of a subprotocol; it is made of letters, digits, `-` and `.`, without white space"
-        )),
-    }
-}
-
 fn is_scheme(scheme: &str) -> bool {
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme
@@ -199,145 +157,9 @@ fn host_of(text: &str) -> &str {
     }
 }
 
-fn check_header_name(name: &str) -> Result<(), String> {
-    match HeaderName::from_bytes(name.as_bytes()) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(format!(
-            "`{name}` is not a header name; it is made of letters, digits and `-`"
-        )),
-    }
-}
-
-fn check_network(network: &str) -> Result<(), String> {
-    if network == "unix:" {
-        return Ok(()); // the peers of Unix sockets
-    }
-    let (address, prefix) = match network.split_once('/') {
-        Some((address, prefix)) => (address, Some(prefix)),
-        None => (network, None),
-    };
-    let Ok(ip) = address.parse::<IpAddr>() else {
-        return Err(format!(
-            "`{network}` is not a network; write it like `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`"
-        ));
-    };
-    let lengths = match ip {
-        IpAddr::V4(_) => 0..=32,
-        IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some() => 96..=128,
-        IpAddr::V6(_) => 0..=128,
-    };
-    match prefix {
-        Some(prefix) if !prefix.parse().is_ok_and(|bits: u8| lengths.contains(&bits)) => {
-            let (shortest, longest) = lengths.into_inner();
-            Err(format!(
-                "`/{prefix}` is not a prefix of `{address}`; it is a number from {shortest} to {longest}"
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_method(method: &str) -> Result<(), String> {
-    const STANDARD: &[&str] = &[
-        "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT",
-    ];
-    let upper = method.to_ascii_uppercase();
-    if Method::from_bytes(method.as_bytes()).is_err() {
-        return Err(format!(
-            "`{method}` is not an HTTP method; these are: {}",
-            list(STANDARD.iter().copied())
-        ));
-    }
-    match STANDARD
-        .iter()
-        .find(|standard| distance(standard, &upper) <= 1)
-    {
-        Some(standard) if *standard != method => Err(format!(
-            "`{method}` is not an HTTP method; did you mean `{standard}`?"
-        )),
-        _ => Ok(()),
-    }
-}
-
-/// RFC 6901, without the pointer to the whole document.
-fn check_pointer(pointer: &str) -> Result<(), String> {
-    if !pointer.starts_with('/') {
-        let dotted = pointer.trim_start_matches(['$', '.', '#']);
-        return Err(format!(
-            "`{pointer}` is not a JSON pointer; it starts with `/`: write `/{}`",
-            dotted.replace('.', "/")
-        ));
-    }
-    let mut after_tildes = pointer.split('~').skip(1);
-    if !after_tildes.all(|rest| rest.starts_with(['0', '1'])) {
-        return Err(format!(
-            "`{pointer}` is not a JSON pointer; a `~` is written `~0`"
-        ));
-    }
-    Ok(())
-}
-
-fn check_close_code(code: &LitInt) -> Result<(), String> {
-    match code.base10_parse::<u64>() {
-        Ok(reserved @ (1005 | 1006 | 1015)) => Err(format!(
-            "the close code {reserved} is never sent: it tells of connections that ended without one"
-        )),
-        Ok(1000..=1003 | 1007..=1014 | 3000..=4999) => Ok(()),
-        _ => Err(format!(
-            "{code} is not a close code; these are 1000 to 1003, 1007 to 1014 and 3000 to 4999, those from 4000 are for applications"
-        )),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use quote::quote;
-
     use super::*;
-
-    fn mistakes(tokens: TokenStream) -> Vec<String> {
-        let mut diagnostics = Diagnostics::default();
-        check_calls(&tokens, &mut diagnostics);
-        diagnostics.messages()
-    }
-
-    #[test]
-    fn urls_need_a_host_and_the_scheme_of_their_backend() {
-        assert!(mistakes(quote!(Http::post("http://localhost:8080/a?b=c"))).is_empty());
-        assert!(mistakes(quote!(WebSocket::connect("wss://[::1]:9000"))).is_empty());
-        assert!(mistakes(quote!(Http::post(&config.url))).is_empty());
-        assert_eq!(
-            mistakes(quote!(Http::post("ws://a/"))),
-            ["`ws://` does not suit this backend; write `http://` or `https://`"]
-        );
-        assert_eq!(
-            mistakes(quote!(wasabi::WebSocket::connect("http://a/"))),
-            ["`http://` does not suit this backend; write `ws://` or `wss://`"]
-        );
-        assert_eq!(
-            mistakes(quote!(Http::get("localhost:8080/a"))),
-            ["`localhost:8080/a` is not a whole URL; it starts with `http://` or `https://`"]
-        );
-        assert_eq!(
-            mistakes(quote!(Http::get("http://a:99999/"))),
-            ["`99999` is not a port"]
-        );
-        assert_eq!(mistakes(quote!(Http::get("http://a b/"))).len(), 1);
-        assert!(mistakes(quote!(Queue::nats("nats://a:4222,tls://b", "jobs"))).is_empty());
-        assert_eq!(
-            mistakes(quote!(Queue::new(Nats::new("nats://a,b:4222"), "jobs"))),
-            ["`b:4222` is not a whole URL; it starts with `nats://` or `tls://`"]
-        );
-        assert_eq!(
-            mistakes(quote!(Queue::amqp("http://a/", "jobs"))),
-            ["`http://` does not suit this backend; write `amqp://` or `amqps://`"]
-        );
-        assert_eq!(
-            mistakes(quote!(Queue::redis("localhost", "jobs"))),
-            ["`localhost` is not a whole URL; it starts with `redis://`"]
-        );
-        assert_eq!(mistakes(quote!(Http::get("http:///a"))).len(), 1);
-    }
 
     #[test]
     fn origins_have_no_path() {
@@ -408,89 +230,5 @@ mod tests {
         assert!(message("a.example:*").contains("answers at every port"));
         assert_eq!(message("a:x"), "`x` is not a port");
         assert!(message("").contains("it is written like"));
-    }
-
-    #[test]
-    fn zeros_are_found_in_known_calls_only() {
-        assert_eq!(
-            mistakes(quote!(with(
-                [Timeout::new(0s), Retry::exponential(0, 0ms)],
-                Http::post("http://a/").timeout(0s)
-            ))),
-            [
-                "zero makes no sense in `Timeout::new(..)`; write a value above zero",
-                "zero makes no sense in `Retry::exponential(..)`; write a value above zero",
-                "zero makes no sense in `Retry::exponential(..)`; write a value above zero",
-                "zero makes no sense in `.timeout(..)`; write a value above zero",
-            ]
-        );
-        assert!(mistakes(quote!(Mine::new(0))).is_empty());
-    }
-
-    #[test]
-    fn json_pointers_start_with_a_slash() {
-        assert!(mistakes(quote!(JsonKey::at("/a/0/b~1c").id("/~0"))).is_empty());
-        assert_eq!(
-            mistakes(quote!(JsonKey::at("$.header.topic").id("req_id"))),
-            [
-                "`$.header.topic` is not a JSON pointer; it starts with `/`: write `/header/topic`",
-                "`req_id` is not a JSON pointer; it starts with `/`: write `/req_id`",
-            ]
-        );
-        assert_eq!(
-            mistakes(quote!(WebSocket::connect("ws://a").correlate("/a~b"))),
-            ["`/a~b` is not a JSON pointer; a `~` is written `~0`"]
-        );
-    }
-
-    #[test]
-    fn names_and_numbers_are_what_they_claim() {
-        assert_eq!(
-            mistakes(quote!(Http::post("http://a").header("x y", v))).len(),
-            1
-        );
-        assert_eq!(
-            mistakes(quote!(http.forward_headers(["x-id", "x:id"]))).len(),
-            1
-        );
-        assert_eq!(
-            mistakes(quote!(ClientIp::trusting([
-                "10.0.0.0/8",
-                "::1",
-                "10.0.0.0/33",
-                "intranet"
-            ])))
-            .len(),
-            2
-        );
-        assert_eq!(
-            mistakes(quote!(Http::method(
-                Method::from_bytes(b"POTS")?,
-                "http://a"
-            ))),
-            ["`POTS` is not an HTTP method; did you mean `POST`?"]
-        );
-        assert_eq!(
-            mistakes(quote!(Method::from_bytes(b"get"))),
-            ["`get` is not an HTTP method; did you mean `GET`?"]
-        );
-        assert!(mistakes(quote!(Method::from_bytes(b"PROPFIND"))).is_empty());
-        for (code, is_one) in [
-            (1000, true),
-            (4999, true),
-            (999, false),
-            (5000, false),
-            (1005, false),
-            (1006, false),
-            (1015, false),
-            (1012, true),
-        ] {
-            let code = proc_macro2::Literal::u16_unsuffixed(code);
-            assert_eq!(
-                mistakes(quote!(CloseCode::new(#code))).is_empty(),
-                is_one,
-                "{code}"
-            );
-        }
     }
 }

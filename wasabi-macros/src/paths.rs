@@ -2,8 +2,9 @@
 
 use matchit::{InsertError, Router};
 use syn::LitStr;
+use wasabi_rules::list;
 
-use crate::diagnostics::{Diagnostics, list};
+use crate::diagnostics::Diagnostics;
 
 /// Who answers at a path.
 #[derive(Clone, PartialEq)]

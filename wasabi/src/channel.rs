@@ -17,6 +17,8 @@ pub use self::compression::Compression;
 pub(crate) use self::hooks::NoHook;
 pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
 use self::{handshake::Endpoint, origin::Origins};
+use wasabi_rules::setting_above_zero;
+
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
     connection::{
@@ -321,6 +323,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
+        self.mistakes
+            .extend_from_slice(compression.mistakes().as_slice());
         self.parts.compression = Some(compression);
         self
     }
@@ -342,7 +346,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// One entry of `http = [..]`; those that come first are outermost.
     #[must_use]
     pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
-        self.mistakes.extend(middleware.check().err());
+        self.mistakes.extend(middleware.check());
         self.layers
             .push(Box::new(|router| middleware.apply(router)));
         self
@@ -457,27 +461,36 @@ where
     pub(crate) fn check(&self) -> Vec<String> {
         let parts = &self.parts;
         let settings = &parts.settings;
-        let is_none = |time: Option<Duration>| time.is_some_and(|time| time.is_zero());
-        let zeros = [
-            ("max_message_size", settings.limits.max_message_size == 0),
-            ("max_header_size", settings.max_header_size == 0),
-            ("concurrency", settings.concurrency == 0),
-            ("max_connections", parts.max_connections == Some(0)),
-            ("send_queue", settings.send_queue == 0),
-            ("send_buffer", settings.send_buffer == 0),
-            ("idle_timeout", is_none(settings.idle_timeout)),
-            ("ping", is_none(settings.pings.interval)),
-            ("pong_timeout", is_none(settings.pings.timeout)),
-            ("send_timeout", settings.send_timeout.is_zero()),
-            ("stream_idle_timeout", is_none(settings.stream_idle_timeout)),
-            ("open_timeout", settings.open_timeout.is_zero()),
-            ("close_timeout", settings.close_timeout.is_zero()),
+        let counts = [
+            ("max_message_size", Some(settings.limits.max_message_size)),
+            ("max_header_size", Some(settings.max_header_size)),
+            ("concurrency", Some(settings.concurrency)),
+            ("max_connections", parts.max_connections),
+            ("send_queue", Some(settings.send_queue)),
+            ("send_buffer", Some(settings.send_buffer)),
         ];
-        let zeros = zeros.iter().filter(|(_, is_zero)| *is_zero);
+        let times = [
+            ("idle_timeout", settings.idle_timeout),
+            ("ping", settings.pings.interval),
+            ("pong_timeout", settings.pings.timeout),
+            ("send_timeout", Some(settings.send_timeout)),
+            ("stream_idle_timeout", settings.stream_idle_timeout),
+            ("open_timeout", Some(settings.open_timeout)),
+            ("close_timeout", Some(settings.close_timeout)),
+        ];
+        let counts = counts.map(|(name, count)| setting_above_zero(name, count).err());
+        let times = times.map(|(name, time)| setting_above_zero(name, time).err());
         let mut mistakes = self.mistakes.clone();
-        mistakes.extend(zeros.map(|(name, _)| format!("zero makes no sense for `{name}`")));
-        let no_tokens = parts.subprotocols.iter().filter(|name| !is_token(name));
-        mistakes.extend(no_tokens.map(|name| format!("{name:?} is not the name of a subprotocol")));
+        mistakes.extend(counts.into_iter().chain(times).flatten());
+        mistakes.extend(
+            parts
+                .errors
+                .as_ref()
+                .and_then(|errors| errors.check().err()),
+        );
+        mistakes.extend(parts.parser.check().err());
+        let subprotocols = parts.subprotocols.iter();
+        mistakes.extend(subprotocols.filter_map(|name| wasabi_rules::subprotocol(name).err()));
         parts
             .backend
             .lifecycle(&mut |part| mistakes.extend(part.check().err()));
@@ -529,10 +542,4 @@ impl<S, B, P, C, D> std::fmt::Debug for Channel<S, B, P, C, D> {
             .field("settings", &self.parts.settings)
             .finish_non_exhaustive()
     }
-}
-
-/// RFC 9110, section 5.6.2, which RFC 6455 wants a subprotocol to be.
-fn is_token(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    !text.is_empty() && text.bytes().all(fits)
 }

@@ -52,7 +52,8 @@ impl ErrorFormat {
 
     /// JSON errors with the id at this JSON pointer (RFC 6901).
     ///
-    /// It cannot be the whole document, nor a part of the error: then the id stands at `/id`.
+    /// A text that is not a JSON pointer is a mistake that keeps the gateway from being served. It cannot be a part of the
+    /// error: then the id stands at `/id`.
     pub fn json_id_at(pointer: impl Into<Arc<str>>) -> Self {
         Self::Json(JsonErrors {
             id_at: Some(pointer.into()),
@@ -79,6 +80,14 @@ impl ErrorFormat {
         R: IntoReply,
     {
         Self::With(Arc::new(move |error, id| function(error, id).into_reply()))
+    }
+
+    /// What is wrong with it.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Json(JsonErrors { id_at: Some(at) }) => wasabi_rules::pointer(at).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// Fills in what the channel left to its parser.
@@ -147,14 +156,14 @@ impl JsonErrors {
         };
         let is_free = |at: &&str| at.len() > 1 && *at != "/error" && !at.starts_with("/error/");
         let pointer = self.id_at.as_deref().filter(is_free).unwrap_or("/id");
-        let nested =
-            pointer
-                .rsplit('/')
-                .filter(|token| !token.is_empty())
-                .fold(id, |value, token| {
-                    let name = token.replace("~1", "/").replace("~0", "~");
-                    format!("{{{}:{value}}}", Value::from(name))
-                });
+        let tokens = wasabi_rules::pointer(pointer).unwrap_or_default();
+        let names = tokens.into_iter().map(|token| token.name);
+        let nested = names
+            .rev()
+            .filter(|name| !name.is_empty())
+            .fold(id, |value, name| {
+                format!("{{{}:{value}}}", Value::from(name))
+            });
         let error = Map::from_iter([("error".to_owned(), inner)]);
         let error = Value::Object(error).to_string();
         // Two objects, joined: `{"error":..}` and `{"id":..}`.

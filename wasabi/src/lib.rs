@@ -158,6 +158,7 @@ mod log;
 mod macros;
 mod message;
 pub mod middleware;
+mod mistakes;
 mod parser;
 mod per_client;
 mod reply;

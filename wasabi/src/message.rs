@@ -319,8 +319,9 @@ impl CloseCode {
     /// When the code may not be sent.
     pub const fn new(code: u16) -> Self {
         assert!(
-            is_sendable(code),
-            "a close code is 1000-1003, 1007-1014 or 3000-4999"
+            wasabi_rules::is_sendable(code),
+            "{}",
+            wasabi_rules::NOT_SENDABLE
         );
         Self(code)
     }
@@ -331,15 +332,11 @@ impl CloseCode {
     }
 }
 
-const fn is_sendable(code: u16) -> bool {
-    matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
-}
-
 impl TryFrom<u16> for CloseCode {
     type Error = InvalidCloseCode;
 
     fn try_from(code: u16) -> Result<Self, Self::Error> {
-        if is_sendable(code) {
+        if wasabi_rules::is_sendable(code) {
             Ok(Self(code))
         } else {
             Err(InvalidCloseCode(code))
@@ -359,7 +356,7 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// A number that is no close code, or one that may not be sent.
+/// A number that a close frame cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("{0} is no close code that may be sent: 1000-1003, 1007-1014 and 3000-4999 are")]
+#[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")]
 pub struct InvalidCloseCode(pub u16);

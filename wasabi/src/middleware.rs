@@ -41,17 +41,27 @@ pub trait Middleware: Send + Sync {
     /// Handles one request: runs the rest of the chain once, not at all, or several times.
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send;
 
+    /// What is wrong with its settings; asked once, when the gateway is built.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// What is wrong with this being around a part of a backend; asked once, when the gateway is built.
     #[doc(hidden)]
-    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
-        let _ = around;
+    fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
+        let _ = part;
         Ok(())
     }
 }
 
 impl<M: Middleware> Middleware for std::sync::Arc<M> {
-    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
-        (**self).check(around)
+    fn check(&self) -> Result<(), String> {
+        (**self).check()
+    }
+
+    fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
+        (**self).check_around(part)
     }
 
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
@@ -153,8 +163,18 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         let middleware = &self.middleware;
+        visit(&Itself(middleware));
         self.inner
             .lifecycle(&mut |part| visit(&Around { middleware, part }));
+    }
+}
+
+/// A middleware, as a part that has settings.
+struct Itself<'a, M>(&'a M);
+
+impl<M: Middleware> Lifecycle for Itself<'_, M> {
+    fn check(&self) -> Result<(), String> {
+        self.0.check()
     }
 }
 
@@ -171,7 +191,7 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn check(&self) -> Result<(), String> {
         self.part.check()?;
-        self.middleware.check(self.part)
+        self.middleware.check_around(self.part)
     }
 
     fn forwards(&self) -> Vec<String> {

@@ -45,6 +45,12 @@ pub trait Parser: Send + Sync + 'static {
     fn errors(&self) -> ErrorFormat {
         ErrorFormat::Text
     }
+
+    /// What is wrong with its settings; asked once, when the gateway is built.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 #[diagnostic::do_not_recommend]

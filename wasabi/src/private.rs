@@ -115,8 +115,12 @@ impl<T> Deref for Shared<T> {
 }
 
 impl<M: Middleware> Middleware for Shared<M> {
-    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
-        self.0.check(around)
+    fn check(&self) -> Result<(), String> {
+        self.0.check()
+    }
+
+    fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
+        self.0.check_around(part)
     }
 
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
@@ -131,6 +135,10 @@ impl<P: Parser> Parser for Shared<P> {
 
     fn errors(&self) -> ErrorFormat {
         self.0.errors()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.0.check()
     }
 }
 

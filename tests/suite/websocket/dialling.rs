@@ -220,7 +220,7 @@ async fn the_dial_is_given_up_when_the_client_leaves() {
 #[tokio::test]
 async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
     let urls = [
-        ("http://upstream/", "http://upstream/"),
+        ("http://upstream/", "`http://` does not suit"),
         ("ws://user:secret@upstream/", "ws://upstream/"),
         ("nonsense", "nonsense"),
     ];
@@ -232,9 +232,10 @@ async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
             "{mistakes:?}"
         );
     }
+    let host = ["Host"];
     let header = gateway!(channel(
         "/",
-        WebSocket::connect("ws://upstream/").forward_headers(["Host"])
+        WebSocket::connect("ws://upstream/").forward_headers(host)
     ));
     assert!(header.check().is_err());
 }

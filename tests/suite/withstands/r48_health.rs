@@ -258,7 +258,7 @@ fn checks_that_cannot_be_made_are_mistakes_of_the_gateway() {
                 "/",
                 balance([(1, fixed(), HealthCheck::path("/x").every(every)), (1, ok)])
             )),
-            "zero makes no sense for `every`",
+            "zero makes no sense in `HealthCheck::every(..)`",
         ),
         (
             gateway!(channel(

@@ -6,8 +6,8 @@ async fn echo(message: Message) -> Message {
 
 fn main() {
     let _ = gateway!(
-        middleware = [Throttle::new(0), RateLimit::per_second(0)],
-        channel("/", with([Timeout::new(0s), Retry::exponential(0, 100ms)], echo)),
+        middleware = [CircuitBreaker::new(0, 1s), RateLimit::per_second(1).max_keys(0)],
+        channel("/", with([Timeout::new(0s), Retry::exponential(1, 0ms)], echo)),
         channel("/http", Http::post("http://localhost/").timeout(0s)),
     );
 }

@@ -11,16 +11,14 @@ use syn::{
     parse::{ParseStream, Parser},
     token::{Bracket, Paren},
 };
+use wasabi_rules::{did_you_mean, list};
 
 use self::target::target;
 use super::{
     ast::{Attrs, Channel, Gateway, Section, SectionKind, Setting, Target, Value},
     settings::{self, Kind, METHODS},
 };
-use crate::{
-    diagnostics::{Diagnostics, did_you_mean, list},
-    fragment::Fragment,
-};
+use crate::{diagnostics::Diagnostics, fragment::Fragment};
 
 pub(crate) fn gateway(input: TokenStream, diagnostics: &mut Diagnostics) -> Gateway {
     let mut gateway = Gateway::default();

@@ -1,6 +1,6 @@
 //! The settings there are, and where each may stand.
 
-use crate::diagnostics::list;
+use wasabi_rules::list;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use quote::ToTokens;
 use syn::{Expr, Lit, LitStr, Pat};
+use wasabi_rules::{did_you_mean, subprotocol};
 
 use super::{
     ast::{
@@ -13,7 +14,7 @@ use super::{
     warnings,
 };
 use crate::{
-    diagnostics::{Diagnostics, did_you_mean},
+    diagnostics::Diagnostics,
     fragment::{Fragment, is_zero},
     literals,
     paths::{Paths, Who},
@@ -116,7 +117,8 @@ fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagn
         "hosts" => literals::check_list(value.tokens(), literals::check_host, diagnostics),
         "origins" => literals::check_list(value.tokens(), literals::check_origin, diagnostics),
         "subprotocols" => {
-            literals::check_list(value.tokens(), literals::check_subprotocol, diagnostics);
+            let rule = |name: &str| subprotocol(name).map(drop);
+            literals::check_list(value.tokens(), rule, diagnostics);
         }
         _ => {}
     }

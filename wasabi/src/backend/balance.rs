@@ -18,6 +18,7 @@ pub use self::health::{Group, HealthCheck, Probe, Way};
 use super::{Backend, Lifecycle};
 use crate::{
     Reply, Request, Result, connection::driver::FOREVER, error::upstream_failed, log::limited,
+    mistakes::Mistakes,
 };
 
 /// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
@@ -86,10 +87,11 @@ impl<B> Balance<B> {
         }
     }
 
-    /// After how many failures in a row a node is left out, 5 if not set. At least 1.
+    /// After how many failures in a row a node is left out, 5 if not set.
     #[must_use]
     pub fn failures(mut self, failures: u32) -> Self {
-        self.balancer.max_failures = failures.max(1);
+        let mistakes = &mut self.balancer.mistakes;
+        self.balancer.max_failures = mistakes.above_zero("Balance::failures", failures).max(1);
         self
     }
 
@@ -120,7 +122,8 @@ impl<B> Balance<B> {
     /// How long a node is left out before it is tried again, 10 s if not set.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
-        self.balancer.pause = pause.min(FOREVER);
+        let mistakes = &mut self.balancer.mistakes;
+        self.balancer.pause = mistakes.above_zero("Balance::pause", pause).min(FOREVER);
         self
     }
 }
@@ -160,6 +163,7 @@ pub struct Balancer {
     max_failures: u32,
     pause: Duration,
     mistake: Option<BalanceError>,
+    mistakes: Mistakes,
 }
 
 struct Node {
@@ -212,6 +216,7 @@ impl Balancer {
             max_failures: 5,
             pause: Duration::from_secs(10),
             mistake,
+            mistakes: Mistakes::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 use crate::{Connection, Error, Result};
 
@@ -67,7 +67,7 @@ impl Headers {
 
     /// `Forwarded` (RFC 7239): an element for each hop, and the scheme where it is known.
     pub(super) fn tell_forwarded(&mut self) {
-        self.set_made(header::FORWARDED, |connection| {
+        self.set_made(FORWARDED, |connection| {
             let mut elements = String::new();
             for hop in connection.hops() {
                 let separator = if elements.is_empty() { "" } else { ", " };
@@ -174,80 +174,28 @@ fn value(text: String) -> Result<Option<HeaderValue>> {
         .map_err(|_| CANNOT_STAND)
 }
 
-/// The name of a header that may be set.
-pub(super) fn settable(name: &str) -> Result<HeaderName, String> {
-    let parsed = HeaderName::try_from(name).ok();
-    let parsed = parsed.filter(|name| !is_framing(name));
-    parsed.ok_or_else(|| {
-        let name = name.escape_debug();
-        format!("`{name}` is not a header that can be set")
-    })
+/// The name of a header that [`wasabi_rules::header()`] allows.
+pub(super) fn header(name: &str) -> Result<HeaderName, String> {
+    wasabi_rules::header(name).and_then(parsed)
 }
 
-/// The name of a header of the handshake that is about the client, and neither about its connection to the gateway (RFC
-/// 9110, section 7.6.1) nor what only a proxy may say.
-pub(super) fn forwardable(name: &str) -> Result<HeaderName, String> {
-    let wrong = |why: &str| {
-        let name = name.escape_debug();
-        format!("`{name}` is not a header that can be forwarded{why}")
-    };
-    let parsed = HeaderName::try_from(name).map_err(|_| wrong(""))?;
-    match parsed.as_str() {
-        "x-forwarded-for" | "x-forwarded-proto" => Err(wrong(
-            ": a client may write anything there; use `forwarded_for()`",
-        )),
-        "forwarded" => Err(wrong(
-            ": a client may write anything there; use `forwarded()`",
-        )),
-        "accept-encoding" => Err(wrong(
-            ": it is about the answer to the handshake, and the gateway asks for what it can decode",
-        )),
-        "host" => Err(wrong("")),
-        name if name.starts_with("sec-websocket-") => Err(wrong("")),
-        _ if is_framing(&parsed) => Err(wrong("")),
-        _ => Ok(parsed),
-    }
+/// The name of a header that [`wasabi_rules::upstream_header`] allows.
+pub(super) fn upstream_header(name: &str) -> Result<HeaderName, String> {
+    wasabi_rules::upstream_header(name).and_then(parsed)
 }
 
-/// Headers that belong to one connection or say where a message ends.
-pub(super) fn is_framing(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection"
-            | "content-length"
-            | "keep-alive"
-            | "proxy-connection"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-    )
+/// The name of a header that [`wasabi_rules::forwarded_header`] allows.
+pub(super) fn forwarded_header(name: &str) -> Result<HeaderName, String> {
+    wasabi_rules::forwarded_header(name).and_then(parsed)
+}
+
+fn parsed(name: String) -> Result<HeaderName, String> {
+    HeaderName::try_from(name).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_belongs_to_one_connection_or_to_proxies_is_not_forwarded() {
-        for name in [
-            "Host",
-            "upgrade",
-            "Sec-WebSocket-Key",
-            "X-Forwarded-For",
-            "Forwarded",
-            "Accept-Encoding",
-            "a b",
-            "",
-        ] {
-            assert!(forwardable(name).is_err(), "{name}");
-        }
-        assert_eq!(
-            forwardable("X-User").map(|name| name.to_string()),
-            Ok("x-user".to_owned())
-        );
-        assert!(settable("Transfer-Encoding").is_err() && settable("host").is_ok());
-    }
 
     #[test]
     fn a_header_that_is_set_again_has_the_later_value() {

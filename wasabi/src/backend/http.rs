@@ -33,7 +33,9 @@ pub use self::{
     request::HttpRequest,
 };
 use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers};
-use crate::{Backend, Error, Lifecycle, Request, Result, connection::held::Reading};
+use crate::{
+    Backend, Error, Lifecycle, Request, Result, connection::held::Reading, mistakes::Mistakes,
+};
 
 /// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
 ///
@@ -94,8 +96,7 @@ pub struct Http<T = Fixed> {
     has_ages: bool,
     /// Whether requests of every method may be sent again.
     idempotent: bool,
-    /// The first setting that makes no sense.
-    mistake: Option<String>,
+    mistakes: Mistakes,
 }
 
 impl Http {
@@ -190,14 +191,15 @@ impl<T> Http<T> {
             clients: Clients::default(),
             has_ages: false,
             idempotent: false,
-            mistake: None,
+            mistakes: Mistakes::default(),
         }
     }
 }
 
 impl<T: Target> Http<T> {
     fn ready_client(&self) -> Result<Client, &String> {
-        if let Some(mistake) = self.mistake.as_ref().or(self.target.mistake()) {
+        let mistake = self.mistakes.as_slice().first();
+        if let Some(mistake) = mistake.or(self.target.mistake()) {
             return Err(mistake);
         }
         self.clients.current(self.target.may_be_https())

@@ -58,7 +58,10 @@ use self::{
     link::{Link, Up},
     parts::Part,
 };
-use crate::{Backend, Connection, Error, Lifecycle, Reply, Request, Result, turns::Entered};
+use crate::{
+    Backend, Connection, Error, Lifecycle, Reply, Request, Result, mistakes::Mistakes,
+    turns::Entered,
+};
 
 /// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
 ///
@@ -140,6 +143,7 @@ struct Settings {
     max_pending: usize,
     max_reply_size: usize,
     expects_reply: bool,
+    mistakes: Mistakes,
 }
 
 #[derive(Clone)]
@@ -149,9 +153,6 @@ enum Topic {
 }
 
 type HeaderFn = Arc<dyn Fn(&Request) -> String + Send + Sync>;
-
-/// Names that the transports use themselves.
-const RESERVED: [&str; 6] = ["expires_at", "id", "kind", "more", "payload", "reply_to"];
 
 impl<T: Transport> Queue<T> {
     /// A queue over a transport; messages go to this topic, queue, subject or stream, as the broker calls it.
@@ -170,6 +171,7 @@ impl<T: Transport> Queue<T> {
                 max_pending: 10_000,
                 max_reply_size: 1024 * 1024,
                 expects_reply: true,
+                mistakes: Mistakes::default(),
             },
         }
     }
@@ -209,6 +211,9 @@ impl<T: Transport> Queue<T> {
         name: &'static str,
         value: impl Fn(&Request) -> String + Send + Sync + 'static,
     ) -> Self {
+        self.settings
+            .mistakes
+            .keep(wasabi_rules::queue_header(name));
         self.settings.headers.push((name, Arc::new(value)));
         self
     }
@@ -222,14 +227,17 @@ impl<T: Transport> Queue<T> {
     /// How long a request may take from its arrival to its reply, 30 s if not set; of a reply in parts to the first one, and
     /// from each part that the client has taken to the next. The channel's `stream_idle_timeout` counts for these too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
+        self.settings.timeout = self.settings.mistakes.above_zero("Queue::timeout", timeout);
         self
     }
 
     /// How long a request waits for a place, for a connection to the broker, and for the broker to take the message, 5 s
     /// if not set.
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.publish_timeout = timeout;
+        self.settings.publish_timeout = self
+            .settings
+            .mistakes
+            .above_zero("Queue::publish_timeout", timeout);
         self
     }
 
@@ -238,14 +246,20 @@ impl<T: Transport> Queue<T> {
     /// with other connections, as long as the [`publish_timeout`](Self::publish_timeout) allows. No more of them wait
     /// than this.
     pub fn max_pending(mut self, requests: usize) -> Self {
-        self.settings.max_pending = requests;
+        self.settings.max_pending = self
+            .settings
+            .mistakes
+            .above_zero("Queue::max_pending", requests);
         self
     }
 
     /// The most bytes that a reply may have, 1 MiB if not set. A longer one is dropped and
     /// [counted](DroppedReplies::too_large), and its request is answered `upstream_invalid`.
     pub fn max_reply_size(mut self, bytes: usize) -> Self {
-        self.settings.max_reply_size = bytes;
+        self.settings.max_reply_size = self
+            .settings
+            .mistakes
+            .above_zero("Queue::max_reply_size", bytes);
         self
     }
 
@@ -386,34 +400,11 @@ impl Settings {
 
     fn check(&self) -> Result<(), String> {
         if let Topic::Fixed(topic) = &self.topic {
-            check_topic(topic).map_err(|mistake| format!("the topic {topic:?} {mistake}"))?;
+            check_topic(topic)
+                .map_err(|mistake| format!("`Queue`: the topic {topic:?} {mistake}"))?;
         }
-        for (name, _) in &self.headers {
-            if RESERVED.contains(name) {
-                return Err(format!("the header `{name}` is in use already"));
-            }
-            if !is_header_name(name) {
-                return Err(format!("`{name}` is not a header name"));
-            }
-        }
-        for (name, zero) in [
-            ("timeout", self.timeout.is_zero()),
-            ("publish_timeout", self.publish_timeout.is_zero()),
-            ("max_pending", self.max_pending == 0),
-            ("max_reply_size", self.max_reply_size == 0),
-        ] {
-            if zero {
-                return Err(format!("with a `{name}` of 0 nothing can be answered"));
-            }
-        }
-        Ok(())
+        self.mistakes.check()
     }
-}
-
-/// Whether the headers of every broker may have this name.
-pub(crate) fn is_header_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-    !name.is_empty() && name.bytes().all(fits) && !RESERVED.contains(&name)
 }
 
 pub(crate) fn is_header_value(value: &str) -> bool {
@@ -463,9 +454,8 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
 
 impl<T: Transport> Lifecycle for Queue<T> {
     fn check(&self) -> Result<(), String> {
-        let checked = self.settings.check();
-        let checked = checked.and_then(|()| self.shared.transport.check());
-        checked.map_err(|mistake| format!("`Queue`: {mistake}"))
+        self.settings.check()?;
+        self.shared.transport.check()
     }
 
     fn connected(&self, _connection: &Connection) {

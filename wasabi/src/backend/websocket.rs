@@ -38,6 +38,7 @@ use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
     connection::{driver::FOREVER, heartbeat::Pings, socket::Limits},
     log::said,
+    mistakes::Mistakes,
     parser::IdAt,
 };
 
@@ -113,7 +114,7 @@ struct Config {
     correlate: Option<IdAt>,
     #[cfg(feature = "tls")]
     tls: Option<Arc<rustls::ClientConfig>>,
-    mistakes: Vec<String>,
+    mistakes: Mistakes,
 }
 
 impl WebSocket {
@@ -124,8 +125,8 @@ impl WebSocket {
     pub fn connect(url: impl AsRef<str>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let (target, mistakes) = match Target::parse(url.as_ref()) {
-            Ok(target) => (target, Vec::new()),
-            Err(mistake) => (Target::default(), vec![mistake]),
+            Ok(target) => (target, Mistakes::default()),
+            Err(mistake) => (Target::default(), vec![mistake].into()),
         };
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -197,9 +198,9 @@ impl WebSocket {
     pub fn forward_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
             for name in names {
-                match headers::forwardable(name.as_ref()) {
-                    Ok(name) => config.forward.headers.forward(name),
-                    Err(mistake) => config.mistakes.push(mistake),
+                let name = headers::forwarded_header(name.as_ref());
+                if let Some(name) = config.mistakes.keep(name) {
+                    config.forward.headers.forward(name);
                 }
             }
         })
@@ -211,12 +212,10 @@ impl WebSocket {
     pub fn require_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
             for name in names {
-                match headers::forwardable(name.as_ref()) {
-                    Ok(name) => {
-                        config.forward.required_headers.push(name.clone());
-                        config.forward.headers.forward(name);
-                    }
-                    Err(mistake) => config.mistakes.push(mistake),
+                let name = headers::forwarded_header(name.as_ref());
+                if let Some(name) = config.mistakes.keep(name) {
+                    config.forward.required_headers.push(name.clone());
+                    config.forward.headers.forward(name);
                 }
             }
         })
@@ -260,15 +259,14 @@ impl WebSocket {
     #[must_use]
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         self.change(|config| {
-            let header = forward::settable(name.as_ref()).and_then(|name| {
+            let header = headers::upstream_header(name.as_ref()).and_then(|name| {
                 let mut value = HeaderValue::from_str(value.as_ref())
                     .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
                 value.set_sensitive(true); // for `Debug`
                 Ok((name, value))
             });
-            match header {
-                Ok((name, value)) => config.forward.headers.fix(name, value),
-                Err(mistake) => config.mistakes.push(mistake),
+            if let Some((name, value)) = config.mistakes.keep(header) {
+                config.forward.headers.fix(name, value);
             }
         })
     }
@@ -303,9 +301,11 @@ impl WebSocket {
         name: impl AsRef<str>,
         value: impl Fn(&Connection) -> Option<V> + Send + Sync + 'static,
     ) -> Self {
-        self.change(|config| match forward::settable(name.as_ref()) {
-            Ok(name) => config.forward.headers.make(name, value),
-            Err(mistake) => config.mistakes.push(mistake),
+        self.change(|config| {
+            let name = headers::upstream_header(name.as_ref());
+            if let Some(name) = config.mistakes.keep(name) {
+                config.forward.headers.make(name, value);
+            }
         })
     }
 
@@ -341,7 +341,12 @@ impl WebSocket {
     /// waits for one while the upstream is gone; 10 s if not set.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
-        self.change(|config| config.connect_timeout = timeout.min(FOREVER))
+        self.change(|config| {
+            let timeout = config
+                .mistakes
+                .above_zero("WebSocket::connect_timeout", timeout);
+            config.connect_timeout = timeout.min(FOREVER);
+        })
     }
 
     /// How long messages are answered from memory at most when the upstream could not be reached, instead of dialling
@@ -359,7 +364,12 @@ impl WebSocket {
     /// client takes nothing of what the upstream sends does not count.
     #[must_use]
     pub fn send_timeout(self, timeout: Duration) -> Self {
-        self.change(|config| config.send_timeout = timeout.min(FOREVER))
+        self.change(|config| {
+            let timeout = config
+                .mistakes
+                .above_zero("WebSocket::send_timeout", timeout);
+            config.send_timeout = timeout.min(FOREVER);
+        })
     }
 
     /// An upstream that has been silent for so long is pinged; 30 s if not set, so that balancers, which commonly cut what
@@ -369,22 +379,36 @@ impl WebSocket {
     /// notices one that hangs.
     #[must_use]
     pub fn ping(self, interval: impl Into<Option<Duration>>) -> Self {
-        let interval = interval.into().map(|interval| interval.min(FOREVER));
-        self.change(|config| config.pings.interval = interval)
+        self.change(|config| {
+            let interval = config
+                .mistakes
+                .above_zero("WebSocket::ping", interval.into());
+            config.pings.interval = interval.map(|interval| interval.min(FOREVER));
+        })
     }
 
     /// How long the upstream may take to answer a [`ping`](Self::ping); the ping interval if not set. Everything that it
     /// sends is an answer.
     #[must_use]
     pub fn pong_timeout(self, timeout: Duration) -> Self {
-        self.change(|config| config.pings.timeout = Some(timeout.min(FOREVER)))
+        self.change(|config| {
+            let timeout = config
+                .mistakes
+                .above_zero("WebSocket::pong_timeout", timeout);
+            config.pings.timeout = Some(timeout.min(FOREVER));
+        })
     }
 
     /// The most bytes that a message of the upstream may have; 1 MiB if not set, or that of the channel if it is more.
     /// The upstream is lost with a larger one.
     #[must_use]
     pub fn max_message_size(self, bytes: usize) -> Self {
-        self.change(|config| config.max_message_size = Some(bytes))
+        self.change(|config| {
+            let bytes = config
+                .mistakes
+                .above_zero("WebSocket::max_message_size", bytes);
+            config.max_message_size = Some(bytes);
+        })
     }
 
     /// Closes the client with 1014 when the upstream cannot be reached, or refuses the handshake.
@@ -412,7 +436,10 @@ impl WebSocket {
     /// ```
     #[must_use]
     pub fn reconnect(self, policy: Reconnect) -> Self {
-        self.change(|config| config.reconnect = Some(policy))
+        self.change(|config| {
+            config.mistakes.extend(policy.mistakes());
+            config.reconnect = Some(policy);
+        })
     }
 
     /// For how long an upstream connection is used at most; as long as it lasts if not set. With it an upstream that moves,
@@ -426,7 +453,12 @@ impl WebSocket {
     /// an answer is lost.
     #[must_use]
     pub fn max_connection_age(self, age: Duration) -> Self {
-        self.change(|config| config.max_connection_age = Some(age.min(FOREVER)))
+        self.change(|config| {
+            let age = config
+                .mistakes
+                .above_zero("WebSocket::max_connection_age", age);
+            config.max_connection_age = Some(age.min(FOREVER));
+        })
     }
 
     /// Makes request and reply of the messages that have an id, a string or a number, at this JSON pointer (RFC
@@ -456,15 +488,13 @@ impl WebSocket {
     /// # drop(gateway);
     /// ```
     ///
-    /// # Panics
-    ///
-    /// When the pointer does not start with `/`, or has a `~` that is not a part of `~0` or `~1`.
+    /// A text that is not a JSON pointer is a mistake that keeps the gateway from being served.
     #[must_use]
-    #[track_caller]
-    pub fn correlate(mut self, pointer: impl AsRef<str>) -> Self {
-        let at = IdAt::new(pointer.as_ref());
-        Arc::make_mut(&mut self.config).correlate = Some(at);
-        self
+    pub fn correlate(self, pointer: impl AsRef<str>) -> Self {
+        self.change(|config| {
+            let at = config.mistakes.keep(IdAt::new(pointer.as_ref()));
+            config.correlate = at.or(config.correlate.take());
+        })
     }
 
     /// Makes the stream to the upstream by a function of the user's: through a proxy, a Unix socket, an
@@ -589,26 +619,11 @@ impl<S: Sync> Backend<S> for WebSocket {
 impl Lifecycle for WebSocket {
     fn check(&self) -> Result<(), String> {
         let config = &self.config;
-        let is_zero = |time: Option<Duration>| time.is_some_and(|time| time.is_zero());
-        let zeros = [
-            ("connect_timeout", config.connect_timeout.is_zero()),
-            ("send_timeout", config.send_timeout.is_zero()),
-            ("ping", is_zero(config.pings.interval)),
-            ("pong_timeout", is_zero(config.pings.timeout)),
-            ("max_connection_age", is_zero(config.max_connection_age)),
-            ("max_message_size", config.max_message_size == Some(0)),
-        ];
-        let zero = zeros.iter().find(|(_, is_zero)| *is_zero);
-        match (config.mistakes.first(), zero) {
-            (Some(mistake), _) => Err(mistake.clone()),
-            (None, Some((name, _))) => {
-                Err(format!("`WebSocket`: zero makes no sense for `{name}`"))
-            }
-            (None, None) if config.max_connection_age.is_some() && config.reconnect.is_none() => {
-                Err("`WebSocket`: `max_connection_age` goes with `reconnect`".to_owned())
-            }
-            (None, None) => config.check_tls(),
+        config.mistakes.check()?;
+        if config.max_connection_age.is_some() && config.reconnect.is_none() {
+            return Err("`WebSocket`: `max_connection_age` goes with `reconnect`".to_owned());
         }
+        config.check_tls()
     }
 
     fn forwards(&self) -> Vec<String> {

@@ -4,6 +4,8 @@ mod negotiate;
 
 use std::ops::RangeInclusive;
 
+use crate::mistakes::Mistakes;
+
 /// Compression of a channel's messages: permessage-deflate (RFC 7692), for the clients that offer it; browsers do.
 ///
 /// ```
@@ -40,6 +42,7 @@ pub struct Compression {
     level: u8,
     /// The base-2 logarithm of the window that is kept between messages.
     kept_window: Option<u8>,
+    mistakes: Mistakes,
 }
 
 const LEVELS: RangeInclusive<u8> = 1..=9;
@@ -55,6 +58,7 @@ impl Compression {
             threshold: 1024,
             level: 2,
             kept_window: None,
+            mistakes: Mistakes::default(),
         }
     }
 
@@ -76,15 +80,15 @@ impl Compression {
 
     /// How much work is put into a message, from 1, the fastest, to 9, the smallest; 2 if not set. Of JSON, 1 takes
     /// half the time of 2 for a third more bytes; 6 takes up to five times as long for a tenth less. A level outside
-    /// of this range is taken for the nearest one.
+    /// of this range is a mistake.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
-        self.level = level.clamp(*LEVELS.start(), *LEVELS.end());
+        self.level = self.mistakes.between("Compression::level", level, LEVELS);
         self
     }
 
     /// Lets a message refer to those before it, as far as they are within the last 2^`window_bits` bytes; 9 to 15, and
-    /// what is outside of this range is taken for the nearest number. Without it, every message is compressed for
+    /// a number outside of this range is a mistake. Without it, every message is compressed for
     /// itself.
     ///
     /// Messages that resemble each other become much smaller. But **each connection** then has a context of its own,
@@ -95,7 +99,12 @@ impl Compression {
     /// not offer `client_max_window_bits`, and so cannot limit its window, must send such ones unless `window_bits` is 15.
     #[must_use]
     pub fn context_takeover(mut self, window_bits: u8) -> Self {
-        self.kept_window = Some(window_bits.clamp(*WINDOW_BITS.start(), *WINDOW_BITS.end()));
+        let call = "Compression::context_takeover";
+        self.kept_window = Some(self.mistakes.between(call, window_bits, WINDOW_BITS));
         self
+    }
+
+    pub(crate) fn mistakes(&self) -> &Mistakes {
+        &self.mistakes
     }
 }

@@ -11,7 +11,7 @@ mod limit_clients;
 mod refresh;
 mod stash;
 
-use std::{any::Any, convert::Infallible};
+use std::convert::Infallible;
 
 pub use axum::{
     extract::Request,
@@ -19,8 +19,12 @@ pub use axum::{
     response::{IntoResponse, Response},
 };
 
-use axum::routing::{MethodRouter, Route};
-use tower::{Layer, Service};
+use std::future::ready;
+
+use axum::routing::{MethodRouter, Route, any_service};
+use tower::{Layer, Service, service_fn};
+
+use crate::mistakes;
 
 #[cfg(feature = "jwt")]
 pub use self::jwt::{Jwks, Jwt};
@@ -54,9 +58,7 @@ pub trait HttpMiddleware: Clone + Send + 'static {
 
     /// What is wrong with its settings; asked once, when the gateway is built.
     #[doc(hidden)]
-    fn check(&self) -> Result<(), String> {
-        Ok(())
-    }
+    fn check(&self) -> Vec<String>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -72,19 +74,13 @@ where
         endpoint.layer(self)
     }
 
-    fn check(&self) -> Result<(), String> {
-        // `tower::Layer` has no room for a question, and every layer takes this implementation.
-        let layer: &dyn Any = self;
-        if let Some(client_ip) = layer.downcast_ref::<ClientIpLayer>() {
-            return client_ip.check();
-        }
-        #[cfg(feature = "rate-limit")]
-        if let Some(limits) = layer.downcast_ref::<LimitClients>() {
-            return limits.check();
-        }
-        if let Some(users) = layer.downcast_ref::<BasicAuth>() {
-            return users.check();
-        }
-        Ok(())
+    fn check(&self) -> Vec<String> {
+        // `tower::Layer` has no room for a question, but it can be put around something.
+        let endpoint = any_service(service_fn(|_: Request| {
+            ready(Ok::<Response, Infallible>(Response::default()))
+        }));
+        mistakes::told(|| {
+            let _around: MethodRouter = endpoint.layer(self.clone());
+        })
     }
 }

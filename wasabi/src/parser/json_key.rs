@@ -11,7 +11,9 @@ use self::{
     pointer::{Path, Pointer},
     scan::{Invalid, Scanner},
 };
-use crate::{Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Text};
+use crate::{
+    Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Text, mistakes::Mistakes,
+};
 
 /// Reads the routing key and the id from places in a JSON message that two JSON pointers (RFC 6901) name.
 ///
@@ -41,40 +43,35 @@ use crate::{Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Te
 /// name of a member on the way to it, that contains escapes is copied.
 #[derive(Debug, Clone)]
 pub struct JsonKey {
-    key: Pointer,
+    /// `None` if it is a mistake.
+    key: Option<Pointer>,
     id: Option<Pointer>,
     or: Option<&'static str>,
     not_json: Option<&'static str>,
     /// As long as nobody has said: where there is a key for messages without one.
     strict: Option<bool>,
+    mistakes: Mistakes,
 }
 
 impl JsonKey {
-    /// The key is at this pointer; there is no id.
-    ///
-    /// # Panics
-    ///
-    /// When the pointer does not start with `/`, or has a `~` that is not a part of `~0` or `~1`.
-    #[track_caller]
+    /// The key is at this pointer; there is no id. A text that is not a JSON pointer is a mistake that keeps the gateway
+    /// from being served.
     pub fn at(pointer: impl AsRef<str>) -> Self {
+        let mut mistakes = Mistakes::default();
         Self {
-            key: Pointer::new(pointer.as_ref()),
+            key: mistakes.keep(Pointer::parse(pointer.as_ref())),
             id: None,
             or: None,
             not_json: None,
             strict: None,
+            mistakes,
         }
     }
 
-    /// The id is at this pointer.
-    ///
-    /// # Panics
-    ///
-    /// When the pointer does not start with `/`, or has a `~` that is not a part of `~0` or `~1`.
+    /// The id is at this pointer. A text that is not a JSON pointer is a mistake that keeps the gateway from being served.
     #[must_use]
-    #[track_caller]
     pub fn id(mut self, pointer: impl AsRef<str>) -> Self {
-        self.id = Some(Pointer::new(pointer.as_ref()));
+        self.id = self.mistakes.keep(Pointer::parse(pointer.as_ref()));
         self
     }
 
@@ -148,16 +145,17 @@ impl JsonKey {
     fn ambiguous(&self) -> Error {
         Error::bad_request(format!(
             "`{}` is there twice, or in another case",
-            self.key.as_str()
+            self.key_at()
         ))
     }
 
     #[cold]
     fn no_key(&self) -> Error {
-        Error::bad_request(format!(
-            "no routing key, a string, at `{}`",
-            self.key.as_str()
-        ))
+        Error::bad_request(format!("no routing key, a string, at `{}`", self.key_at()))
+    }
+
+    fn key_at(&self) -> &str {
+        self.key.as_ref().map_or("", Pointer::as_str)
     }
 }
 
@@ -174,7 +172,7 @@ impl Parser for JsonKey {
             },
         };
         let wanted = [
-            Some(self.key.path()),
+            self.key.as_ref().map(Pointer::path),
             self.id.as_ref().map(|pointer| pointer.path()),
         ];
         let strict = self.is_strict();
@@ -212,6 +210,10 @@ impl Parser for JsonKey {
         }))
     }
 
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
     fn errors(&self) -> ErrorFormat {
         match &self.id {
             Some(pointer) => ErrorFormat::json_id_at(pointer.as_str()),
@@ -226,13 +228,8 @@ pub(crate) struct IdAt(Pointer);
 
 impl IdAt {
     /// The id is at this JSON pointer.
-    ///
-    /// # Panics
-    ///
-    /// When the text is no JSON pointer.
-    #[track_caller]
-    pub(crate) fn new(pointer: &str) -> Self {
-        Self(Pointer::new(pointer))
+    pub(crate) fn new(pointer: &str) -> Result<Self, String> {
+        Pointer::parse(pointer).map(Self)
     }
 
     /// The id, a string or a number, of a message that is JSON.

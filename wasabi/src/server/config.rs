@@ -224,53 +224,14 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
 
 fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let duration = parse_duration(&text).ok_or_else(|| {
-        D::Error::custom(format_args!(
-            "`{text}` is not a duration; write it like `250us`, `100ms`, `2s`, `5min` or `1h`"
-        ))
-    })?;
-    Ok(Some(duration))
-}
-
-fn parse_duration(text: &str) -> Option<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().ok()?;
-    Some(match unit {
-        "us" => Duration::from_micros(number),
-        "ms" => Duration::from_millis(number),
-        "s" => Duration::from_secs(number),
-        "min" => Duration::from_secs(number.checked_mul(60)?),
-        "h" => Duration::from_secs(number.checked_mul(3600)?),
-        _ => return None,
-    })
+    wasabi_rules::duration(&text)
+        .map(Some)
+        .map_err(D::Error::custom)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_have_the_units_of_the_macro() {
-        let cases = [
-            ("250us", Some(Duration::from_micros(250))),
-            ("100ms", Some(Duration::from_millis(100))),
-            ("2s", Some(Duration::from_secs(2))),
-            ("5min", Some(Duration::from_secs(300))),
-            ("1h", Some(Duration::from_secs(3600))),
-            ("5", None),
-            ("s", None),
-            ("", None),
-            ("5m", None),
-            ("-5s", None),
-            ("5 s", None),
-            ("99999999999999999999s", None),
-            ("18446744073709551615h", None),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(parse_duration(text), expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn mistakes_in_a_configuration_are_told() {

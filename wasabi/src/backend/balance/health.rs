@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Balancer, Health, Node};
-use crate::{BoxError, Lifecycle, connection::driver::FOREVER};
+use crate::{BoxError, Lifecycle, connection::driver::FOREVER, mistakes::Mistakes};
 
 /// How a node of a balanced group is asked whether it works, whatever becomes of its requests.
 ///
@@ -48,6 +48,7 @@ pub struct HealthCheck {
     timeout: Duration,
     rise: u32,
     fall: u32,
+    mistakes: Mistakes,
 }
 
 #[derive(Clone)]
@@ -83,6 +84,7 @@ impl HealthCheck {
             timeout: Duration::from_secs(2),
             rise: 2,
             fall: 3,
+            mistakes: Mistakes::default(),
         }
     }
 
@@ -131,39 +133,32 @@ impl HealthCheck {
 
     /// The time between two checks, 5 s if not set.
     pub fn every(mut self, every: Duration) -> Self {
-        self.every = every.min(FOREVER);
+        self.every = self
+            .mistakes
+            .above_zero("HealthCheck::every", every)
+            .min(FOREVER);
         self
     }
 
     /// How long a node may take to pass, 2 s if not set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout.min(FOREVER);
+        self.timeout = self
+            .mistakes
+            .above_zero("HealthCheck::timeout", timeout)
+            .min(FOREVER);
         self
     }
 
     /// How many checks in a row a node that was left out has to pass, 2 if not set.
     pub fn rise(mut self, passed: u32) -> Self {
-        self.rise = passed;
+        self.rise = self.mistakes.above_zero("HealthCheck::rise", passed);
         self
     }
 
     /// After how many failures in a row a node is left out, 3 if not set.
     pub fn fall(mut self, failed: u32) -> Self {
-        self.fall = failed;
+        self.fall = self.mistakes.above_zero("HealthCheck::fall", failed);
         self
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let zeros = [
-            ("every", self.every.is_zero()),
-            ("timeout", self.timeout.is_zero()),
-            ("rise", self.rise == 0),
-            ("fall", self.fall == 0),
-        ];
-        match zeros.iter().find(|(_, is_zero)| *is_zero) {
-            Some((name, _)) => Err(format!("zero makes no sense for `{name}`")),
-            None => Ok(()),
-        }
     }
 
     async fn run(self, index: usize, probe: Probe, nodes: Nodes) {
@@ -236,7 +231,6 @@ impl<'a> Group<'a> {
     }
 
     fn probe(&self, index: usize, check: &HealthCheck) -> Result<Probe, String> {
-        check.check()?;
         let way = match &check.kind {
             Kind::Function(probe) => return Ok(Arc::clone(probe)),
             Kind::Way(way) => way,
@@ -270,7 +264,9 @@ impl Lifecycle for Group<'_> {
         if let Some(mistake) = &self.balancer.mistake {
             return Err(format!("`balance`: {mistake}"));
         }
-        for (index, _, probe) in self.probes() {
+        self.balancer.mistakes.check()?;
+        for (index, check, probe) in self.probes() {
+            check.mistakes.check()?;
             probe.map_err(|mistake| {
                 format!("`balance`: the check of node {index} (counted from 0): {mistake}")
             })?;

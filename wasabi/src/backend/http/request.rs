@@ -1,11 +1,12 @@
 //! An HTTP request in the making, in which data of a client can only be data.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, header};
+use http::{HeaderValue, Method, header};
 use reqwest::Url;
 use serde::Serialize;
+use wasabi_rules::schemes;
 
-use crate::{Error, Result, backend::headers::is_framing, log::without_secrets};
+use crate::{Error, Result, backend::headers::upstream_header};
 
 /// An HTTP request that a function makes for [`Http::with`](crate::Http::with).
 ///
@@ -34,7 +35,8 @@ impl HttpRequest {
     /// A request to a URL that has been parsed before.
     pub fn new(method: Method, url: Url) -> Self {
         Self(
-            check_url(&url)
+            wasabi_rules::url(url.as_str(), schemes::HTTP)
+                .and_then(|url| check_tls(url.scheme))
                 .map(|()| reqwest::Request::new(method, url))
                 .map_err(Error::internal),
         )
@@ -65,10 +67,11 @@ impl HttpRequest {
         Self::method(Method::DELETE, url)
     }
 
-    /// A request with this method to this URL. A URL that is none is the error `internal`.
+    /// A request with this method to this URL. An invalid URL is the error `internal`.
     pub fn method(method: Method, url: impl AsRef<str>) -> Self {
         Self(
-            parse_url(url.as_ref())
+            wasabi_rules::method(method.as_str())
+                .and_then(|_| parse_url(url.as_ref()))
                 .map(|url| reqwest::Request::new(method, url))
                 .map_err(Error::internal),
         )
@@ -106,14 +109,12 @@ impl HttpRequest {
         })
     }
 
-    /// Sets a header. A value with CR, LF, NUL or another control character is refused. The headers that say where
-    /// the request ends, such as `Content-Length`, and `Host` cannot be set.
+    /// Sets a header. A value with CR, LF, NUL or another control character is refused. Headers that belong to one
+    /// connection or say where the request ends, such as `Content-Length`, and those of a handshake, such as `Host`, cannot
+    /// be set.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|request| {
-            let name = HeaderName::try_from(name.as_ref())
-                .ok()
-                .filter(|name| !is_framing(name) && *name != header::HOST)
-                .ok_or(Error::bad_request("not a header that can be set"))?;
+            let name = upstream_header(name.as_ref()).map_err(Error::bad_request)?;
             let value = HeaderValue::from_bytes(value.as_ref())
                 .map_err(|_| Error::bad_request("a value cannot stand in a header"))?;
             request.headers_mut().insert(name, value);
@@ -151,31 +152,35 @@ impl HttpRequest {
         }))
     }
 
+    /// What is wrong with it: the first mistake, with which a request fails. For tests of the function that makes it.
+    ///
+    /// ```
+    /// use wasabi::HttpRequest;
+    ///
+    /// assert!(HttpRequest::get("http://orders:8080/").segment("7").check().is_ok());
+    /// assert!(HttpRequest::get("orders:8080").check().is_err());
+    /// ```
+    pub fn check(&self) -> Result<(), &Error> {
+        self.0.as_ref().map(drop)
+    }
+
     pub(super) fn into_inner(self) -> Result<reqwest::Request> {
         self.0
     }
 }
 
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|error| {
-        let url = without_secrets(text);
-        format!("`{}` is not a URL: {error}", url.escape_debug())
-    })?;
-    check_url(&url)?;
-    Ok(url)
+    let parsed = wasabi_rules::url(text, schemes::HTTP)?;
+    check_tls(parsed.scheme)?;
+    Url::parse(text).map_err(|error| format!("the URL is invalid: {error}"))
 }
 
-fn check_url(url: &Url) -> Result<(), String> {
-    match url.scheme() {
+fn check_tls(scheme: &str) -> Result<(), String> {
+    match scheme {
         "https" if !cfg!(feature = "tls") => {
-            let url = without_secrets(url.as_str());
-            Err(format!("`{url}` needs the cargo feature `tls` of wasabi"))
+            Err("`https` needs the cargo feature `tls` of wasabi".to_owned())
         }
-        "http" | "https" => Ok(()),
-        _ => {
-            let url = without_secrets(url.as_str());
-            Err(format!("`{url}` is neither http nor https"))
-        }
+        _ => Ok(()),
     }
 }
 

@@ -13,13 +13,11 @@ impl<T> Http<T> {
     /// header replaces it. What is set later under the same name replaces it too.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         let name = name.as_ref();
-        match (
-            headers::settable(name),
-            HeaderValue::from_bytes(value.as_ref()),
-        ) {
-            (Ok(name), Ok(value)) => self.headers.fix(name, value),
-            (Err(mistake), _) => self.mistaken(mistake),
-            (_, Err(_)) => self.mistaken(format!("the value of the header `{name}` is malformed")),
+        let value = HeaderValue::from_bytes(value.as_ref());
+        let value = value.map_err(|_| format!("the value of the header `{name}` is malformed"));
+        let header = headers::header(name).and_then(|name| Ok((name, value?)));
+        if let Some((name, value)) = self.mistakes.keep(header) {
+            self.headers.fix(name, value);
         }
         self
     }
@@ -50,9 +48,8 @@ impl<T> Http<T> {
         name: impl AsRef<str>,
         value: impl Fn(&Connection) -> Option<V> + Send + Sync + 'static,
     ) -> Self {
-        match headers::settable(name.as_ref()) {
-            Ok(name) => self.headers.make(name, value),
-            Err(mistake) => self.mistaken(mistake),
+        if let Some(name) = self.mistakes.keep(headers::header(name.as_ref())) {
+            self.headers.make(name, value);
         }
         self
     }
@@ -91,9 +88,9 @@ impl<T> Http<T> {
     /// [`forwarded`](Self::forwarded).
     pub fn forward_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
-            match headers::forwardable(name.as_ref()) {
-                Ok(name) => self.headers.forward(name),
-                Err(mistake) => self.mistaken(mistake),
+            let name = headers::forwarded_header(name.as_ref());
+            if let Some(name) = self.mistakes.keep(name) {
+                self.headers.forward(name);
             }
         }
         self
@@ -112,10 +109,7 @@ impl<T> Http<T> {
     /// How long everything together may take, waiting for a free place among the
     /// [`concurrency`](Self::concurrency) included; 30 s if not set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        if timeout.is_zero() {
-            self.mistaken("a `timeout` of zero leaves no time for an answer".to_owned());
-        }
-        self.timeout = timeout;
+        self.timeout = self.mistakes.above_zero("Http::timeout", timeout);
         self
     }
 
@@ -123,9 +117,7 @@ impl<T> Http<T> {
     /// take turns: who sends a lot waits behind itself, and a connection with one request waits for one of each other
     /// connection at most. When 10 000 requests wait already, further ones are answered `overloaded`.
     pub fn concurrency(mut self, requests: usize) -> Self {
-        if requests == 0 {
-            self.mistaken("a `concurrency` of 0 lets no request through".to_owned());
-        }
+        self.mistakes.above_zero("Http::concurrency", requests);
         self.limit = Arc::new(HostLimit::new(requests));
         self
     }
@@ -155,7 +147,7 @@ impl<T> Http<T> {
 
     /// The most bytes that the body of a response may have, 1 MiB if not set.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
-        self.max_response_size = bytes;
+        self.max_response_size = self.mistakes.above_zero("Http::max_response_size", bytes);
         self
     }
 
@@ -190,7 +182,7 @@ impl<T> Http<T> {
         if self.has_ages && matches!(self.clients, Clients::Given(_)) {
             let mistake =
                 "`idle_timeout` and `max_connection_age` do not go with a `client` of one's own";
-            self.mistaken(mistake.to_owned());
+            self.mistakes.push(mistake.to_owned());
         }
     }
 
@@ -201,9 +193,7 @@ impl<T> Http<T> {
     /// A [`client`](Self::client) of one's own has its own time, `pool_idle_timeout`: together they keep the gateway from
     /// being served.
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
-        if idle.is_zero() {
-            self.mistaken("an `idle_timeout` of zero keeps no connection".to_owned());
-        }
+        self.mistakes.above_zero("Http::idle_timeout", idle);
         self.clients.set(|ages| ages.idle = idle.min(FOREVER));
         self.has_ages = true;
         self.check_ages();
@@ -217,9 +207,7 @@ impl<T> Http<T> {
     /// A [`client`](Self::client) of one's own lives as long as it likes: together they keep the gateway from being
     /// served.
     pub fn max_connection_age(mut self, age: Duration) -> Self {
-        if age.is_zero() {
-            self.mistaken("a `max_connection_age` of zero keeps no connection".to_owned());
-        }
+        self.mistakes.above_zero("Http::max_connection_age", age);
         self.clients.set(|ages| ages.max = age.min(FOREVER));
         self.has_ages = true;
         self.check_ages();
@@ -235,9 +223,5 @@ impl<T> Http<T> {
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self
-    }
-
-    pub(super) fn mistaken(&mut self, mistake: String) {
-        self.mistake.get_or_insert(mistake);
     }
 }

@@ -44,10 +44,8 @@ pub struct Fixed {
 
 impl Fixed {
     pub(super) fn new(method: Method, url: &str) -> Self {
-        Self {
-            method,
-            url: parse_url(url),
-        }
+        let url = wasabi_rules::method(method.as_str()).and_then(|_| parse_url(url));
+        Self { method, url }
     }
 
     fn has_body(&self) -> bool {

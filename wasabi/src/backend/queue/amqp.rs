@@ -20,6 +20,7 @@ use super::{
     session_task::{Ending, SessionTask},
 };
 use crate::{BoxError, Error, Result};
+use wasabi_rules::schemes;
 
 /// RabbitMQ as the transport of a queue.
 ///
@@ -83,8 +84,9 @@ const UNCONFIRMED: usize = 1024;
 impl Amqp {
     /// RabbitMQ at an `amqp://` or `amqps://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
+        let url = url.as_ref();
         Self {
-            uri: url.as_ref().parse(),
+            uri: wasabi_rules::url(url, schemes::AMQP).and_then(|_| url.parse()),
             #[cfg(feature = "tls")]
             tls: super::tls::Settings::default(),
         }
@@ -160,7 +162,7 @@ impl Transport for Amqp {
     fn check(&self) -> Result<(), String> {
         let uri = match &self.uri {
             Ok(uri) => uri,
-            Err(mistake) => return Err(format!("this is no URL of RabbitMQ: {mistake}")),
+            Err(mistake) => return Err(mistake.clone()),
         };
         let is_encrypted = uri.scheme == AMQPScheme::AMQPS;
         #[cfg(not(feature = "tls"))]

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{CorrelationId, Inbox, Outgoing, Session, Transport};
-use crate::{BoxError, Error, Message, Result};
+use crate::{BoxError, Error, Message, Result, mistakes::Mistakes};
 
 /// A broker inside the process: for tests, examples, and workers that live beside the gateway.
 ///
@@ -44,6 +44,7 @@ struct Broker {
     topics: Mutex<HashMap<String, Topic>>,
     /// One permit for each message that may still be queued.
     room: Arc<Semaphore>,
+    mistakes: Mistakes,
 }
 
 #[derive(Default)]
@@ -81,9 +82,12 @@ impl Memory {
     /// there, requests wait for a place and fail with `upstream_lost` after their queue's
     /// [`publish_timeout`](super::Queue::publish_timeout).
     pub fn with_capacity(messages: usize) -> Self {
+        let mut mistakes = Mistakes::default();
+        mistakes.above_zero("Memory::with_capacity", messages);
         Self(Arc::new(Broker {
             topics: Mutex::default(),
             room: Arc::new(Semaphore::new(messages.min(Semaphore::MAX_PERMITS))),
+            mistakes,
         }))
     }
 
@@ -147,6 +151,10 @@ impl Transport for Memory {
             broker: Arc::clone(&self.0),
             inbox,
         })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.0.mistakes.check()
     }
 }
 

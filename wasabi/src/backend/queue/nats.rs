@@ -17,6 +17,7 @@ use super::{
     transport::expires_at,
 };
 use crate::{BoxError, Error, Result, log::limited};
+use wasabi_rules::schemes;
 
 /// NATS as the transport of a queue. Version 2.2 or newer, which has headers.
 ///
@@ -87,6 +88,7 @@ impl Nats {
     pub fn new(urls: impl AsRef<str>) -> Self {
         let mut in_urls = None;
         let servers = urls.as_ref().split(',').map(|url| {
+            wasabi_rules::url(url, schemes::NATS)?;
             let (addr, credentials) = Credentials::parse(url)?;
             match (&in_urls, credentials) {
                 (Some(others), Some(credentials)) if *others != credentials => {
@@ -233,7 +235,7 @@ impl Transport for Nats {
 
     fn check(&self) -> Result<(), String> {
         if let Err(mistake) = &self.servers {
-            return Err(format!("this is no URL of NATS: {mistake}"));
+            return Err(mistake.clone());
         }
         if let Some(credentials) = &self.credentials {
             if self.in_urls.is_some() {

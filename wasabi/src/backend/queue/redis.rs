@@ -20,7 +20,8 @@ use super::{
     socket::{self, CONNECT_TIMEOUT},
     transport::expires_at,
 };
-use crate::{BoxError, Error, Result};
+use crate::{BoxError, Error, Result, mistakes::Mistakes};
+use wasabi_rules::schemes;
 
 /// Redis streams as the transport of a queue. Redis 6.2 or newer, Valkey too.
 ///
@@ -86,6 +87,7 @@ pub struct Redis {
     max_len: usize,
     /// The last reply that has been read; the next session goes on after it.
     last: Arc<Mutex<String>>,
+    mistakes: Mistakes,
 }
 
 #[cfg(not(feature = "tls"))]
@@ -112,7 +114,8 @@ impl Redis {
             None => Client::open(url),
             Some(rest) => Client::open(format!("redis://{rest}")),
         };
-        let mut client = client.map_err(|error| error.to_string());
+        let checked = wasabi_rules::url(url, schemes::REDIS);
+        let mut client = checked.and_then(|_| client.map_err(|error| error.to_string()));
         if rest.is_some_and(|rest| rest.contains('#')) {
             client = Err("certificates are always verified, so it has no fragment".to_owned());
         }
@@ -123,13 +126,14 @@ impl Redis {
             tls: super::tls::Settings::default(),
             max_len: 100_000,
             last: Arc::new(Mutex::new(START.to_owned())),
+            mistakes: Mistakes::default(),
         }
     }
 
     /// About how many requests a topic's stream holds at most, 100 000 if not set.
     #[must_use]
     pub fn max_len(mut self, entries: usize) -> Self {
-        self.max_len = entries;
+        self.max_len = self.mistakes.above_zero("Redis::max_len", entries);
         self
     }
 
@@ -210,8 +214,9 @@ impl Transport for Redis {
 
     fn check(&self) -> Result<(), String> {
         if let Err(mistake) = &self.client {
-            return Err(format!("this is no URL of Redis: {mistake}"));
+            return Err(mistake.clone());
         }
+        self.mistakes.check()?;
         #[cfg(not(feature = "tls"))]
         if self.is_encrypted {
             return Err(NEEDS_TLS.to_owned());

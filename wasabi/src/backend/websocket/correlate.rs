@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn spellings_of_one_string_are_one_id_and_numbers_are_no_strings() {
-        let at = IdAt::new("/id");
+        let at = IdAt::new("/id").expect("a pointer");
         let id = |text: &'static str| id_of(&Message::text(text), &at);
         assert_eq!(id(r#"{"id":"a/b"}"#), id(r#"{"id":"a\/\u0062"}"#));
         assert_ne!(id(r#"{"id":"7"}"#), id(r#"{"id":7}"#));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn ids_of_any_size_are_remembered_by_their_digest() {
-        let at = IdAt::new("/id");
+        let at = IdAt::new("/id").expect("a pointer");
         let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(30_000));
         let (one, other) = (Message::text(long.clone()), Message::text(long));
         let id = id_of(&one, &at).expect("an id");

@@ -24,6 +24,8 @@ use tokio_tungstenite::tungstenite::handshake::{
     machine::TryParse,
 };
 
+use wasabi_rules::schemes;
+
 use super::Config;
 use crate::{
     Connection, Error, backend::retry_after::retry_after, connection::socket::Socket,
@@ -131,37 +133,14 @@ impl DialError {
 
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let wrong = |why: &str| {
-            let url = without_secrets(url);
-            format!("`{}` is not a WebSocket URL: {why}", url.escape_debug())
-        };
-        let uri: Uri = url
+        let parsed = wasabi_rules::url(url, schemes::WEBSOCKET)?;
+        let is_tls = parsed.scheme == "wss";
+        let uri = url
             .parse()
-            .map_err(|error: http::uri::InvalidUri| wrong(&error.to_string()))?;
-        let is_tls = match uri.scheme_str() {
-            Some("ws") => false,
-            Some("wss") => true,
-            _ => return Err(wrong("it must start with `ws://` or `wss://`")),
-        };
-        let Some(authority) = uri.authority() else {
-            return Err(wrong("it names no host"));
-        };
-        if authority.as_str().contains('@') {
-            return Err(wrong("credentials belong in a header"));
-        }
-        let host = authority.host();
-        if host.is_empty() {
-            return Err(wrong("it names no host"));
-        }
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = match (authority.port_u16(), is_tls) {
-            (Some(port), _) => port,
-            (None, false) => 80,
-            (None, true) => 443,
-        };
+            .map_err(|error| format!("the URL of `WebSocket` is invalid: {error}"))?;
         Ok(Self {
-            host: host.to_owned(),
-            port,
+            host: parsed.host.to_owned(),
+            port: parsed.port.unwrap_or(if is_tls { 443 } else { 80 }),
             is_tls,
             uri,
         })

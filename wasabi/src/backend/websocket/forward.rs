@@ -2,12 +2,9 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, Uri};
 
-use crate::{
-    HandshakeError,
-    backend::headers::{self, Headers},
-};
+use crate::{HandshakeError, backend::headers::Headers};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Forward {
@@ -16,17 +13,6 @@ pub(super) struct Forward {
     pub(super) query: Vec<String>,
     pub(super) required_query: Vec<String>,
     pub(super) subprotocol: bool,
-}
-
-/// A header of the gateway's own that may be put into the upstream's handshake.
-pub(super) fn settable(name: &str) -> Result<HeaderName, String> {
-    let name = headers::settable(name)?;
-    if name == header::HOST || name.as_str().starts_with("sec-websocket-") {
-        return Err(format!(
-            "the header `{name}` belongs to the handshake itself"
-        ));
-    }
-    Ok(name)
 }
 
 impl Forward {
@@ -117,13 +103,5 @@ mod tests {
     fn a_client_cannot_change_a_parameter_of_the_upstreams_url() {
         let passed = forwarded("ws://up/?key=secret", "k%65y=mine&l=EN", &["key", "l"]);
         assert_eq!(passed, "/?key=secret&l=EN");
-    }
-
-    #[test]
-    fn headers_of_the_handshake_itself_cannot_be_set() {
-        for name in ["Host", "upgrade", "Sec-WebSocket-Key", "a b", ""] {
-            assert!(settable(name).is_err(), "{name}");
-        }
-        assert!(settable("X-User").is_ok());
     }
 }

@@ -8,11 +8,14 @@ use std::{
     time::Duration,
 };
 
+use crate::mistakes::Mistakes;
+
 /// A policy for [`WebSocket::reconnect`](crate::WebSocket::reconnect): the pauses before each attempt.
 #[derive(Clone)]
 pub struct Reconnect {
     delays: Arc<dyn Fn() -> Delays + Send + Sync>,
     attempts: Option<usize>,
+    mistakes: Mistakes,
 }
 
 /// Pauses; at their end there are no more attempts.
@@ -23,17 +26,22 @@ impl Reconnect {
     /// again, so that the clients of a restarted upstream do not all come back at the same moment. No end of
     /// attempts unless [`attempts`](Self::attempts) sets one.
     pub fn exponential(first: Duration, max: Duration) -> Self {
-        Self::delays(move || {
+        let mut policy = Self::delays(move || {
             iter::successors(Some(first), move |delay| {
                 Some(delay.saturating_mul(2).min(max))
             })
             .map(|delay| delay.saturating_add(delay.mul_f64(chance())))
-        })
+        });
+        policy.mistakes.above_zero("Reconnect::exponential", first);
+        policy.mistakes.above_zero("Reconnect::exponential", max);
+        policy
     }
 
     /// Pauses of the same length. No end of attempts unless [`attempts`](Self::attempts) sets one.
     pub fn constant(delay: Duration) -> Self {
-        Self::delays(move || iter::repeat(delay))
+        let mut policy = Self::delays(move || iter::repeat(delay));
+        policy.mistakes.above_zero("Reconnect::constant", delay);
+        policy
     }
 
     /// Pauses of the user's: the function is called when an upstream is lost, and the iterator's end is the
@@ -46,14 +54,20 @@ impl Reconnect {
         Self {
             delays: Arc::new(move || Box::new(delays())),
             attempts: None,
+            mistakes: Mistakes::default(),
         }
     }
 
     /// How many attempts there are at most before the client is closed.
     #[must_use]
     pub fn attempts(mut self, attempts: usize) -> Self {
+        self.mistakes.above_zero("Reconnect::attempts", attempts);
         self.attempts = Some(attempts);
         self
+    }
+
+    pub(super) fn mistakes(&self) -> &Mistakes {
+        &self.mistakes
     }
 
     pub(super) fn start(&self) -> Delays {

@@ -20,7 +20,10 @@ use super::{
     auth::{AuthService, Authenticate, Identity, Refused, Verdict, credentials, quoted},
     client_ip::{ClientIp, subscriber},
 };
-use crate::Result;
+use crate::{
+    Result,
+    mistakes::{self, Mistakes},
+};
 
 /// Lets clients in that name themselves by HTTP Basic authentication (RFC 7617), and answers others 401.
 ///
@@ -87,7 +90,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_threads(self, threads: usize) -> Self {
-        self.set(threads, "hash_threads", turns::Turns::set_places)
+        self.set(threads, "BasicAuth::hash_threads", turns::Turns::set_places)
     }
 
     /// How many logins wait for a thread; 64 if not set. When there are so many, the address with most of them gets 503
@@ -95,18 +98,18 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_queue(self, logins: usize) -> Self {
-        self.set(logins, "hash_queue", turns::Turns::set_max_waiting)
+        self.set(
+            logins,
+            "BasicAuth::hash_queue",
+            turns::Turns::set_max_waiting,
+        )
     }
 
     #[cfg(feature = "argon2")]
-    fn set(mut self, number: usize, name: &str, set: fn(&turns::Turns, usize)) -> Self {
+    fn set(mut self, number: usize, call: &str, set: fn(&turns::Turns, usize)) -> Self {
         set(&self.0.verify.turns, number);
-        if number == 0 {
-            let mistake = format!("zero makes no sense in `BasicAuth::{name}(..)`");
-            tracing::error!("{mistake}");
-            if let Some(inner) = Arc::get_mut(&mut self.0) {
-                inner.verify.mistake(&mistake);
-            }
+        if let Some(inner) = Arc::get_mut(&mut self.0) {
+            inner.verify.mistakes.above_zero(call, number);
         }
         self
     }
@@ -145,15 +148,14 @@ impl<V> BasicAuth<V> {
     }
 }
 
-impl BasicAuth<Users> {
-    pub(super) fn check(&self) -> Result<(), String> {
-        self.0.verify.check()
-    }
-}
-
 /// What can verify a password.
 pub(super) trait Verify: Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
+
+    /// What is wrong with the settings.
+    fn mistakes(&self) -> Option<&Mistakes> {
+        None
+    }
 
     /// `client` is who waits in turn with others, where there is something to wait for.
     fn verify(
@@ -215,6 +217,11 @@ impl<S, V: Verify> Layer<S> for BasicAuth<V> {
     type Service = AuthService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        self.0
+            .verify
+            .mistakes()
+            .into_iter()
+            .for_each(mistakes::tell);
         AuthService::new(inner, self.clone())
     }
 }

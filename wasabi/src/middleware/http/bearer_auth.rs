@@ -11,7 +11,10 @@ use super::{
     Refresh,
     auth::{AuthService, Authenticate, Denied, Identity, Refused, Verdict, credentials, quoted},
 };
-use crate::{Request, Result};
+use crate::{
+    Request, Result,
+    mistakes::{self, Mistakes},
+};
 
 /// Lets clients in that send a token (RFC 6750) which a function knows, and answers others 401.
 ///
@@ -66,6 +69,7 @@ struct Inner<V> {
     subprotocol: bool,
     is_optional: bool,
     refuses_by_close: bool,
+    mistakes: Mistakes,
 }
 
 impl<V: Clone> BearerAuth<V> {
@@ -83,7 +87,15 @@ impl<V: Clone> BearerAuth<V> {
             subprotocol: false,
             is_optional: false,
             refuses_by_close: false,
+            mistakes: Mistakes::default(),
         }))
+    }
+
+    /// With what is wrong with the settings of its function.
+    #[cfg(feature = "jwt")]
+    pub(super) fn with_mistakes(mut self, mistakes: Mistakes) -> Self {
+        Arc::make_mut(&mut self.0).mistakes = mistakes;
+        self
     }
 
     /// Names what the token is for in the 401 answer.
@@ -317,6 +329,7 @@ impl<S, V: Clone> Layer<S> for BearerAuth<V> {
     type Service = AuthService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        mistakes::tell(&self.0.mistakes);
         AuthService::new(inner, self.clone())
     }
 }

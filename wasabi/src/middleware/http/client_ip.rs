@@ -14,11 +14,16 @@ use std::{
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{Extensions, HeaderMap, StatusCode, request::Parts};
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use tower::{Layer, Service};
+use wasabi_rules::Network;
 
 pub(crate) use self::front::Front;
-use crate::{Error, FromRequest, Request, Result, server::UnixPeer};
+use crate::{
+    Error, FromRequest, Request, Result,
+    mistakes::{self, Mistakes},
+    server::UnixPeer,
+};
 
 /// The address of the client: as an extractor the address itself, and the names of the HTTP middleware that finds
 /// it out.
@@ -135,7 +140,7 @@ struct Rules {
     source: Source,
     trusted: Vec<IpNet>,
     trusts_unix: bool,
-    mistakes: Vec<String>,
+    mistakes: Mistakes,
 }
 
 /// What tells the address.
@@ -154,21 +159,13 @@ impl ClientIpLayer {
             source,
             trusted: Vec::new(),
             trusts_unix: false,
-            mistakes: Vec::new(),
+            mistakes: Mistakes::default(),
         };
         for network in networks {
-            let network = network.as_ref().trim();
-            if network == "unix:" {
-                rules.trusts_unix = true;
-                continue;
-            }
-            match parse_network(network) {
-                Some(network) => rules.trusted.push(network),
-                None => {
-                    let mistake = format!(
-                        "`{network}` is not a network that `ClientIp` could trust; write it like `10.0.0.0/8`, \
-                         `fd00::/8` or `192.0.2.1`"
-                    );
+            match wasabi_rules::network(network.as_ref()) {
+                Ok(Network::Unix) => rules.trusts_unix = true,
+                Ok(Network::Ip(ip, bits)) => rules.trusted.extend(IpNet::new(ip, bits)),
+                Err(mistake) => {
                     tracing::error!("{mistake}");
                     rules.mistakes.push(mistake);
                 }
@@ -197,23 +194,7 @@ impl ClientIpLayer {
     }
 
     pub(crate) fn check(&self) -> Result<(), String> {
-        match self.0.mistakes.as_slice() {
-            [] => Ok(()),
-            mistakes => Err(mistakes.join("; ")),
-        }
-    }
-}
-
-/// Peers are looked at without their IPv6 disguise, so that a network must not have one either.
-fn parse_network(network: &str) -> Option<IpNet> {
-    let single = || network.parse::<IpAddr>().ok().map(IpNet::from);
-    let network = network.parse().ok().or_else(single)?;
-    match (network, network.addr().to_canonical()) {
-        (IpNet::V6(disguised), IpAddr::V4(ip)) => {
-            let prefix = disguised.prefix_len().checked_sub(96)?;
-            Some(Ipv4Net::new(ip, prefix).ok()?.into())
-        }
-        _ => Some(network),
+        self.0.mistakes.check()
     }
 }
 
@@ -299,6 +280,7 @@ impl<S> Layer<S> for ClientIpLayer {
     type Service = ClientIpService<S>;
 
     fn layer(&self, inner: S) -> ClientIpService<S> {
+        mistakes::tell(&self.0.mistakes);
         let rules = Arc::clone(&self.0);
         ClientIpService { inner, rules }
     }

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::jwks::Jwks;
 use super::{BearerAuth, Denied, Identity};
-use crate::{Result, log::said};
+use crate::{Result, log::said, mistakes::Mistakes};
 
 /// Verifies JSON Web Tokens (RFC 7519) whose claims are a `C`.
 ///
@@ -54,6 +54,7 @@ pub struct Jwt<C> {
 struct Shared {
     keys: Keys,
     validation: Validation,
+    mistakes: Mistakes,
 }
 
 #[derive(Clone)]
@@ -66,7 +67,8 @@ enum Keys {
 
 impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     /// Tokens that are signed with HMAC and SHA-256 by this secret, of 32 bytes at least (RFC 7518, section 3.2). A
-    /// shorter one can be guessed from a single token: it is logged as an error, and nobody gets in.
+    /// shorter one can be guessed from a single token: it is a mistake that keeps the gateway from being served, and logged
+    /// as an error; nobody gets in.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_nbf = true;
@@ -77,17 +79,21 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     /// [`wasabi::jsonwebtoken`](crate::jsonwebtoken).
     ///
     /// A key that does not fit all of the algorithms, or is too small for one of them (RFC 7518: a secret shorter than
-    /// the hash, an RSA modulus of less than 2048 bits), is logged as an error, and nobody gets in.
+    /// the hash, an RSA modulus of less than 2048 bits), is a mistake that keeps the gateway from being served, and logged
+    /// as an error; nobody gets in.
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
         let usable = keys::check(&key, &validation.algorithms);
         if let Err(why) = &usable {
             tracing::error!(why = %said(why), "the key for JSON Web Tokens cannot be used, nobody gets in");
         }
-        let keys = match usable {
-            Ok(()) => Keys::One(key),
-            Err(_) => Keys::Unusable,
+        let mut mistakes = Mistakes::default();
+        let usable =
+            usable.map_err(|why| format!("the key for JSON Web Tokens cannot be used: {why}"));
+        let keys = match mistakes.keep(usable) {
+            Some(()) => Keys::One(key),
+            None => Keys::Unusable,
         };
-        Self::made(keys, validation)
+        Self::made(keys, validation, mistakes)
     }
 
     /// Tokens that are signed with one of the keys of a set, which is asked for when it is needed.
@@ -97,12 +103,17 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     pub fn jwks(keys: Jwks) -> Self {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_nbf = true;
-        Self::made(Keys::Set(keys), validation)
+        let mistakes = keys.mistakes();
+        Self::made(Keys::Set(keys), validation, mistakes)
     }
 
-    fn made(keys: Keys, validation: Validation) -> Self {
+    fn made(keys: Keys, validation: Validation, mistakes: Mistakes) -> Self {
         Self {
-            shared: Arc::new(Shared { keys, validation }),
+            shared: Arc::new(Shared {
+                keys,
+                validation,
+                mistakes,
+            }),
             claims: PhantomData,
         }
     }
@@ -138,11 +149,14 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
             let jwt = jwt.clone();
             async move { jwt.verify(&token).await }.boxed()
         })
+        .with_mistakes(self.shared.mistakes.clone())
     }
 
     /// The claims of a token, which expire with it. It may wait for the keys of a [`Jwks`].
     pub async fn verify(&self, token: &str) -> Result<Identity<C>, Denied> {
-        let Shared { keys, validation } = &*self.shared;
+        let Shared {
+            keys, validation, ..
+        } = &*self.shared;
         let set = match keys {
             Keys::Unusable => return Err(Denied::Unavailable),
             Keys::One(key) => return decoded(token, key, validation),

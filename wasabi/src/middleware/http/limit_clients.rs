@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
+    mistakes::{self, Mistakes},
     per_client::{PerClient, Place},
 };
 
@@ -151,7 +152,7 @@ impl LimitClients {
         }))
     }
 
-    pub(super) fn check(&self) -> Result<(), String> {
+    fn mistakes(&self) -> Mistakes {
         let Limits {
             connections,
             handshakes,
@@ -159,19 +160,21 @@ impl LimitClients {
             max_clients,
             ..
         } = *self.0;
-        let zeros = [
-            ("connections", connections == Some(0)),
-            ("handshakes_per_second", handshakes == Some(0)),
-            ("messages_per_second", messages == Some(0)),
-            ("max_clients", max_clients == 0),
-        ];
-        if let Some((name, _)) = zeros.iter().find(|(_, is_zero)| *is_zero) {
-            return Err(format!("zero makes no sense in `LimitClients::{name}(..)`"));
+        let mut mistakes = Mistakes::default();
+        if let Some(connections) = connections {
+            mistakes.above_zero("LimitClients::connections", connections);
         }
+        if let Some(handshakes) = handshakes {
+            mistakes.above_zero("LimitClients::handshakes_per_second", handshakes);
+        }
+        if let Some(messages) = messages {
+            mistakes.above_zero("LimitClients::messages_per_second", messages);
+        }
+        mistakes.above_zero("LimitClients::max_clients", max_clients);
         if connections.is_none() && handshakes.is_none() && messages.is_none() {
-            return Err("`LimitClients` has no limit: set one of them".to_owned());
+            mistakes.push("`LimitClients` has no limit: set one of them".to_owned());
         }
-        Ok(())
+        mistakes
     }
 }
 
@@ -214,6 +217,7 @@ impl<S> Layer<S> for LimitClients {
     type Service = LimitClientsService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
+        mistakes::tell(&self.mistakes());
         let limits = Arc::clone(&self.0);
         LimitClientsService { inner, limits }
     }

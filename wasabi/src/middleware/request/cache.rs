@@ -19,6 +19,7 @@ use self::calls::{Calls, Turn};
 use crate::{
     Error, Lifecycle, Message, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
+    mistakes::Mistakes,
 };
 
 /// Remembers replies and gives them again to requests with the same key, without asking further inside.
@@ -80,6 +81,7 @@ pub struct Cache<K = WholeRequest> {
     secret: Secret,
     replies: moka::future::Cache<Digest, Stored>,
     calls: Calls<Outcome>,
+    mistakes: Mistakes,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +94,8 @@ struct Limits {
 impl Cache {
     /// Remembers replies for so long: up to 10 000 of them, with 64 MiB together.
     pub fn new(ttl: Duration) -> Self {
+        let mut mistakes = Mistakes::default();
+        mistakes.above_zero("Cache::new", ttl);
         let limits = Limits {
             ttl,
             max_entries: 10_000,
@@ -104,20 +108,21 @@ impl Cache {
             secret: Secret::new(),
             replies: limits.build(),
             calls: Calls::new(),
+            mistakes,
         }
     }
 
     /// How many replies are remembered, 10 000 if not set.
     #[must_use]
     pub fn max_entries(mut self, entries: usize) -> Self {
-        self.limits.max_entries = entries as u64;
+        self.limits.max_entries = self.mistakes.above_zero("Cache::max_entries", entries) as u64;
         self.rebuilt()
     }
 
     /// How many bytes the payloads of all remembered replies may have, 64 MiB if not set.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.limits.max_bytes = bytes as u64;
+        self.limits.max_bytes = self.mistakes.above_zero("Cache::max_bytes", bytes) as u64;
         self.rebuilt()
     }
 
@@ -151,6 +156,7 @@ impl Cache {
             secret: self.secret,
             replies: self.replies,
             calls: self.calls,
+            mistakes: self.mistakes,
         }
     }
 
@@ -319,11 +325,15 @@ impl Outcome {
 }
 
 impl<K: CacheKey> Middleware for Cache<K> {
-    fn check(&self, around: &dyn Lifecycle) -> Result<(), String> {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
+    fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
         if !self.is_shared || K::KNOWS_THE_CLIENT {
             return Ok(());
         }
-        let forwards = around.forwards();
+        let forwards = part.forwards();
         match forwards.iter().find(|name| !is_about_traces(name)) {
             Some(name) => Err(format!(
                 "a shared `Cache` is around an upstream that gets `{name}` of each client: leave `shared()` out, or make \
@@ -388,6 +398,7 @@ impl<K: Clone> Clone for Cache<K> {
             secret: self.secret.clone(),
             replies: self.replies.clone(),
             calls: self.calls.clone(),
+            mistakes: self.mistakes.clone(),
         }
     }
 }

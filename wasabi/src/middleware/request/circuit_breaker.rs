@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Fault, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER,
-    error::upstream_failed, log::limited,
+    error::upstream_failed, log::limited, mistakes::Mistakes,
 };
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
@@ -57,6 +57,7 @@ pub struct CircuitBreaker<P = fn(&Error) -> bool> {
     when: P,
     /// By route: as many as are written in the program.
     circuits: Arc<Mutex<HashMap<&'static str, Circuit>>>,
+    mistakes: Mistakes,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -68,9 +69,11 @@ struct Rules {
 }
 
 impl CircuitBreaker {
-    /// Opens after so many failures in a row, at least 1, for as long as `pause`.
+    /// Opens after so many failures in a row, for as long as `pause`.
     pub fn new(failures: usize, pause: Duration) -> Self {
-        let failures = failures.max(1);
+        let mut mistakes = Mistakes::default();
+        let failures = mistakes.above_zero("CircuitBreaker::new", failures).max(1);
+        let pause = mistakes.above_zero("CircuitBreaker::new", pause);
         Self {
             rules: Rules {
                 failures,
@@ -80,6 +83,7 @@ impl CircuitBreaker {
             },
             when: is_failure,
             circuits: Arc::default(),
+            mistakes,
         }
     }
 }
@@ -90,14 +94,16 @@ impl<P> CircuitBreaker<P> {
     #[must_use]
     pub fn out_of(mut self, requests: usize) -> Self {
         let failures = self.rules.failures;
+        let requests = self.mistakes.above_zero("CircuitBreaker::out_of", requests);
         self.rules.out_of = requests.clamp(failures, failures.max(MOST_REMEMBERED));
         self
     }
 
     /// How many requests must succeed before the breaker closes again, and how many of them there may be at the same
-    /// time; 1 if not set, and at least.
+    /// time; 1 if not set.
     #[must_use]
     pub fn probes(mut self, requests: usize) -> Self {
+        let requests = self.mistakes.above_zero("CircuitBreaker::probes", requests);
         self.rules.probes = requests.max(1);
         self
     }
@@ -109,6 +115,7 @@ impl<P> CircuitBreaker<P> {
             rules: self.rules,
             when: predicate,
             circuits: self.circuits,
+            mistakes: self.mistakes,
         }
     }
 
@@ -133,6 +140,10 @@ fn is_failure(error: &Error) -> bool {
 }
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         if req.invalid().is_some() {
             return next.run(req).await; // it has no upstream
@@ -302,6 +313,7 @@ impl<P: Clone> Clone for CircuitBreaker<P> {
             rules: self.rules,
             when: self.when.clone(),
             circuits: Arc::clone(&self.circuits),
+            mistakes: self.mistakes.clone(),
         }
     }
 }

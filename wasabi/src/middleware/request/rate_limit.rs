@@ -15,6 +15,7 @@ use super::keyed::{Keyed, Shard};
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
+    mistakes::Mistakes,
 };
 
 /// Lets so many requests through per second, minute or hour and answers further ones `rate_limited`, with the time
@@ -52,6 +53,7 @@ pub struct RateLimit<L = Together> {
     quota: Option<Quota>,
     max_keys: usize,
     limiter: Option<Arc<L>>,
+    mistakes: Mistakes,
 }
 
 /// All requests count together; the kind of a [`RateLimit`] that does not say otherwise.
@@ -89,6 +91,7 @@ impl RateLimit {
             quota,
             max_keys: 65_536,
             limiter,
+            mistakes: Mistakes::default(),
         }
     }
 
@@ -102,6 +105,7 @@ impl RateLimit {
             .map(|(quota, burst)| quota.allow_burst(burst));
         Self {
             max_keys: self.max_keys,
+            mistakes: self.mistakes,
             ..Self::of(quota)
         }
     }
@@ -111,7 +115,7 @@ impl RateLimit {
     /// gives them the whole of it back.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
-        self.max_keys = keys;
+        self.max_keys = self.mistakes.above_zero("RateLimit::max_keys", keys);
         self
     }
 
@@ -158,11 +162,16 @@ impl RateLimit {
             quota: self.quota,
             max_keys: self.max_keys,
             limiter,
+            mistakes: self.mistakes,
         }
     }
 }
 
 impl Middleware for RateLimit {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         let limiter = &self.limiter.as_ref().ok_or(NOTHING_PASSES)?.0;
         limiter
@@ -177,6 +186,10 @@ where
     K: Hash,
     F: Fn(&Request) -> K + Send + Sync,
 {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         let PerKey {
             key,
@@ -262,6 +275,7 @@ impl<L> Clone for RateLimit<L> {
             quota: self.quota,
             max_keys: self.max_keys,
             limiter: self.limiter.clone(),
+            mistakes: self.mistakes.clone(),
         }
     }
 }

@@ -5,7 +5,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tower::retry::budget::{Budget, TpsBudget};
 
-use crate::{Error, Middleware, Next, Reply, Request, Resend, Result, log::said};
+use crate::{
+    Error, Middleware, Next, Reply, Request, Resend, Result, log::said, mistakes::Mistakes,
+};
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
@@ -46,18 +48,23 @@ pub struct Retry<P = fn(&Error) -> bool> {
     max_retry_after: Duration,
     when: P,
     budget: Option<Arc<TpsBudget>>,
+    mistakes: Mistakes,
 }
 
 impl Retry {
     /// So many retries, the first after about `delay`, each next one after about twice the pause before, at most
     /// 30 s.
     pub fn exponential(retries: usize, delay: Duration) -> Self {
-        Self::of(retries, delay, 2.0)
+        let mut retry = Self::of(retries, delay, 2.0);
+        retry.mistakes.above_zero("Retry::exponential", delay);
+        retry
     }
 
     /// So many retries, each after about `delay`.
     pub fn linear(retries: usize, delay: Duration) -> Self {
-        Self::of(retries, delay, 1.0).max_delay(delay)
+        let mut retry = Self::of(retries, delay, 1.0);
+        retry.max_delay = retry.mistakes.above_zero("Retry::linear", delay);
+        retry
     }
 
     fn of(retries: usize, delay: Duration, factor: f32) -> Self {
@@ -69,6 +76,7 @@ impl Retry {
             max_retry_after: Duration::from_secs(10),
             when: Error::is_transient,
             budget: Some(budget(0.2)),
+            mistakes: Mistakes::default(),
         }
     }
 }
@@ -77,7 +85,7 @@ impl<P> Retry<P> {
     /// No pause is longer than this.
     #[must_use]
     pub fn max_delay(mut self, longest: Duration) -> Self {
-        self.max_delay = longest;
+        self.max_delay = self.mistakes.above_zero("Retry::max_delay", longest);
         self
     }
 
@@ -100,6 +108,7 @@ impl<P> Retry<P> {
             max_delay: self.max_delay,
             max_retry_after: self.max_retry_after,
             budget: self.budget,
+            mistakes: self.mistakes,
         }
     }
 
@@ -151,6 +160,10 @@ fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
 }
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         let is_invalid = req.invalid().is_some();
         if let Some(budget) = &self.budget

@@ -19,6 +19,10 @@ impl Timeout {
 }
 
 impl Middleware for Timeout {
+    fn check(&self) -> Result<(), String> {
+        wasabi_rules::above_zero("Timeout::new", self.0).map(drop)
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         match tokio::time::timeout(self.0, next.run(req)).await {
             Ok(outcome) => outcome,

@@ -1,33 +1,20 @@
 //! JSON pointers (RFC 6901).
 
+use wasabi_rules::PointerToken;
+
 /// A parsed JSON pointer to something inside a document.
 #[derive(Debug, Clone)]
 pub(super) struct Pointer {
     text: Box<str>,
-    tokens: Box<[Token]>,
-}
-
-#[derive(Debug, Clone)]
-struct Token {
-    name: Box<str>,
-    /// The token as an array index, where it is one.
-    index: Option<usize>,
+    tokens: Box<[PointerToken]>,
 }
 
 impl Pointer {
-    #[track_caller]
-    pub(super) fn new(text: &str) -> Self {
-        let Some(tokens) = text.strip_prefix('/') else {
-            panic!("the JSON pointer `{text}` does not start with `/`");
-        };
-        let parse = |token| {
-            Token::parse(token)
-                .unwrap_or_else(|| panic!("in the JSON pointer `{text}`, `~` is not `~0` or `~1`"))
-        };
-        Self {
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            tokens: wasabi_rules::pointer(text)?.into(),
             text: text.into(),
-            tokens: tokens.split('/').map(parse).collect(),
-        }
+        })
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -39,23 +26,9 @@ impl Pointer {
     }
 }
 
-impl Token {
-    fn parse(token: &str) -> Option<Self> {
-        let escapes_are_known = token
-            .split('~')
-            .skip(1)
-            .all(|rest| rest.starts_with(['0', '1']));
-        let is_index = token == "0" || !token.starts_with(['0', '+']);
-        escapes_are_known.then(|| Self {
-            name: token.replace("~1", "/").replace("~0", "~").into(),
-            index: token.parse().ok().filter(|_| is_index),
-        })
-    }
-}
-
 /// What is left of a pointer on the way to its value; empty at the value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Path<'p>(&'p [Token]);
+pub(super) struct Path<'p>(&'p [PointerToken]);
 
 impl<'p> Path<'p> {
     pub(super) fn is_empty(self) -> bool {

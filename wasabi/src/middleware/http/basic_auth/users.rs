@@ -8,11 +8,12 @@ use super::{
     super::auth::{Denied, Refused},
     Identity, Verify,
 };
+use crate::mistakes::Mistakes;
 
 /// A fixed table of users: the kind of a [`BasicAuth`](super::BasicAuth) that has been given one.
 pub struct Users {
     table: Vec<User>,
-    mistakes: Vec<String>,
+    pub(super) mistakes: Mistakes,
     #[cfg(feature = "argon2")]
     hashes: Option<super::hashes::Hashes>,
     #[cfg(feature = "argon2")]
@@ -34,7 +35,7 @@ impl Users {
     pub(super) fn new(users: impl Iterator<Item = (String, String)>) -> Self {
         let mut made = Self {
             table: Vec::new(),
-            mistakes: Vec::new(),
+            mistakes: Mistakes::default(),
             #[cfg(feature = "argon2")]
             hashes: None,
             #[cfg(feature = "argon2")]
@@ -79,19 +80,6 @@ impl Users {
         Err("hashed passwords need the cargo feature `argon2` of wasabi".to_owned())
     }
 
-    /// Notes a setting that makes no sense.
-    #[cfg(feature = "argon2")]
-    pub(super) fn mistake(&mut self, mistake: &str) {
-        self.mistakes.push(mistake.to_owned());
-    }
-
-    pub(super) fn check(&self) -> Result<(), String> {
-        match self.mistakes.as_slice() {
-            [] => Ok(()),
-            mistakes => Err(mistakes.join("; ")),
-        }
-    }
-
     /// The position of a user, in the same time whether there is one and which one it is.
     fn position(&self, name: &str) -> (Choice, u32) {
         let (mut known, mut position) = (Choice::from(0), 0);
@@ -106,6 +94,10 @@ impl Users {
 
 impl Verify for Users {
     type Identity = String;
+
+    fn mistakes(&self) -> Option<&Mistakes> {
+        Some(&self.mistakes)
+    }
 
     async fn verify(
         &self,
@@ -194,7 +186,7 @@ mod tests {
                 .map(|(name, password)| (name.into(), password.into()))
                 .into_iter(),
         );
-        let mistakes = users.check().expect_err("three mistakes");
+        let mistakes = users.mistakes.check().expect_err("three mistakes");
         assert_eq!(users.table.len(), 1);
         for part in ["user `a`: ", "user `b:c`: ", "user `d`: "] {
             assert!(mistakes.contains(part), "{mistakes}");

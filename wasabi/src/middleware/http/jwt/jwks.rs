@@ -21,6 +21,7 @@ use super::Denied;
 use crate::{
     backend::{build_client, parse_url},
     log::{limited, said},
+    mistakes::Mistakes,
 };
 
 /// The keys that an identity provider publishes under a URL, as a JSON Web Key Set (RFC 7517), for
@@ -83,6 +84,7 @@ struct Settings {
     ask_every: Duration,
     timeout: Duration,
     client: Option<Client>,
+    mistakes: Mistakes,
 }
 
 #[derive(Default)]
@@ -100,7 +102,8 @@ struct Known {
 const MAX_BYTES: usize = 256 * 1024;
 
 impl Jwks {
-    /// The keys under this URL.
+    /// The keys under this URL. An invalid one is a mistake that keeps the gateway from being served, and logged as an
+    /// error.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = parse_url(url.as_ref());
         if let Err(mistake) = &url {
@@ -113,6 +116,7 @@ impl Jwks {
             ask_every: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
             client: None,
+            mistakes: Mistakes::default(),
         })
     }
 
@@ -152,26 +156,41 @@ impl Jwks {
     /// needed them for twice as long, the next one waits for the answer.
     #[must_use]
     pub fn refresh_every(self, time: Duration) -> Self {
-        self.with(|settings| settings.refresh_every = time)
+        self.with(|settings| {
+            settings.refresh_every = settings.mistakes.above_zero("Jwks::refresh_every", time);
+        })
     }
 
     /// The least time between two questions, whatever the reason; 10 s if not set, and never less than 100 ms. A new key
     /// is known after that time at the latest.
     #[must_use]
     pub fn ask_every(self, time: Duration) -> Self {
-        self.with(|settings| settings.ask_every = time.max(Duration::from_millis(100)))
+        self.with(|settings| {
+            let time = settings.mistakes.above_zero("Jwks::ask_every", time);
+            settings.ask_every = time.max(Duration::from_millis(100));
+        })
     }
 
     /// How long an answer may take; 5 s if not set. Clients whose token needs it wait for so long.
     #[must_use]
     pub fn timeout(self, time: Duration) -> Self {
-        self.with(|settings| settings.timeout = time)
+        self.with(|settings| {
+            settings.timeout = settings.mistakes.above_zero("Jwks::timeout", time);
+        })
     }
 
     /// Asks with this client, with its own rules for TLS, proxies and redirects.
     #[must_use]
     pub fn client(self, client: Client) -> Self {
         self.with(|settings| settings.client = Some(client))
+    }
+
+    pub(super) fn mistakes(&self) -> Mistakes {
+        let settings = &self.0.settings;
+        let mut mistakes = Mistakes::default();
+        mistakes.keep(settings.url.as_ref().map_err(String::clone));
+        mistakes.extend(&settings.mistakes);
+        mistakes
     }
 
     /// The keys that may have signed a token with this header.

@@ -1,0 +1,108 @@
+//! Writes what `rules.rs` compiles: for each row of `wasabi_rules::CALLS` a call with a literal that its rule
+//! accepts, and one with a literal that it refuses.
+
+use std::{env, fs, path::Path};
+
+use wasabi_rules::{CALLS, Call};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    let rows = CALLS.iter().enumerate().map(|(index, call)| {
+        let check = check(call.owner);
+        let [accepted, refused] = call.rule.examples().map(|value| {
+            let expression = expression(call, &call.rule.source(value));
+            format!("{check}(|| {expression})")
+        });
+        let feature = match (call.owner, call.name) {
+            ("Redis", _) | ("Queue", "redis") => "#[cfg(feature = \"redis\")]",
+            ("Amqp", _) | ("Queue", "amqp") => "#[cfg(feature = \"amqp\")]",
+            ("Nats", _) | ("Queue", "nats") => "#[cfg(feature = \"nats\")]",
+            _ => "",
+        };
+        format!(
+            "{feature} Row {{ call: {index}, accepted: || {accepted}, refused: || {refused} }},\n"
+        )
+    });
+    let rows: String = rows.collect();
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    let path = Path::new(&out).join("rules.rs");
+    fs::write(path, format!("&[\n{rows}]")).expect("a file");
+}
+
+/// The function of `rules.rs` that puts a value of this type into a gateway.
+fn check(owner: &str) -> &'static str {
+    match owner {
+        "Timeout" | "Retry" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
+        "LimitClients" | "BasicAuth" | "ClientIp" | "Jwks" => "http",
+        "HttpRequest" => "request",
+        "Compression" => "compression",
+        "CloseCode" => "close_code",
+        "JsonKey" => "parser",
+        "ErrorFormat" => "errors",
+        _ => "backend",
+    }
+}
+
+/// A value in which the call is made with this argument.
+fn expression(call: &Call, argument: &str) -> String {
+    let (owner, name) = (call.owner, call.name);
+    let made = match (owner, name, call.position) {
+        _ if call.is_method => {
+            let more = match (owner, name) {
+                ("Queue", "header") => ", |_| String::new()",
+                (_, "header_with") => ", |_| Some(\"x\")",
+                (_, "header") => ", \"x\"",
+                _ => "",
+            };
+            format!("{}.{name}({argument}{more})", receiver(owner))
+        }
+        ("Http" | "HttpRequest", "method", 1) => {
+            format!("{owner}::method(Method::GET, {argument})")
+        }
+        ("Method", ..) => {
+            format!("Http::method(Method::{name}({argument}).expect(\"it\"), \"http://a/\")")
+        }
+        ("Reconnect", "exponential", 0) | ("CircuitBreaker", "new", 0) => {
+            format!("{owner}::{name}({argument}, Duration::from_secs(1))")
+        }
+        ("Reconnect", "exponential", 1) => {
+            format!("Reconnect::exponential(Duration::from_secs(1), {argument})")
+        }
+        ("Retry" | "CircuitBreaker", _, 1) => format!("{owner}::{name}(1, {argument})"),
+        ("Queue", ..) => format!("Queue::{name}({argument}, \"jobs\")"),
+        _ => format!("{owner}::{name}({argument})"),
+    };
+    match owner {
+        "Reconnect" => format!("WebSocket::connect(\"ws://a/\").reconnect({made})"),
+        "HealthCheck" => format!("nodes().health_check({made})"),
+        "Memory" | "Redis" | "Amqp" | "Nats" => format!("Queue::new({made}, \"jobs\")"),
+        "Jwks" => format!("Jwt::<Claims>::jwks({made}).auth()"),
+        _ => made,
+    }
+}
+
+/// What methods of this type are called on.
+fn receiver(owner: &str) -> &'static str {
+    match owner {
+        "Http" => "Http::post(\"http://a/\")",
+        "HttpRequest" => "HttpRequest::post(\"http://a/\")",
+        "WebSocket" => {
+            "WebSocket::connect(\"ws://a/\").reconnect(Reconnect::constant(Duration::from_secs(1)))"
+        }
+        "Reconnect" => "Reconnect::constant(Duration::from_secs(1))",
+        "Queue" => "Queue::new(Memory::new(), \"jobs\")",
+        "Redis" => "Redis::new(\"redis://a/\")",
+        "Balance" => "nodes()",
+        "HealthCheck" => "HealthCheck::path(\"/\")",
+        "Retry" => "Retry::exponential(1, Duration::from_secs(1))",
+        "RateLimit" => "RateLimit::per_second(1)",
+        "CircuitBreaker" => "CircuitBreaker::new(1, Duration::from_secs(1))",
+        "Cache" => "Cache::new(Duration::from_secs(1))",
+        "LimitClients" => "LimitClients::new().connections(1)",
+        "BasicAuth" => "BasicAuth::users(\"realm\", [(\"a\", \"b\")])",
+        "Jwks" => "Jwks::new(\"http://a/\")",
+        "Compression" => "Compression::deflate()",
+        "JsonKey" => "JsonKey::at(\"/a\")",
+        other => panic!("nothing is known here that methods of `{other}` are called on"),
+    }
+}

@@ -1,0 +1,125 @@
+//! The rules for literals, row by row: `gateway!` and the runtime accept and refuse the same, in the same words.
+//!
+//! `build.rs` writes the rows. That a row's function exists shows when this is compiled; that the macro knows the row, in
+//! the macro's own tests.
+
+use std::{panic::catch_unwind, time::Duration};
+
+#[cfg(feature = "amqp")]
+use wasabi::queue::Amqp;
+#[cfg(feature = "nats")]
+use wasabi::queue::Nats;
+#[cfg(feature = "redis")]
+use wasabi::queue::Redis;
+use wasabi::{
+    Balance, CloseCode, GatewayError, HealthCheck, HttpRequest, Method, Parser, Reconnect,
+    middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
+    middleware::request::Cache,
+    prelude::*,
+    queue::Memory,
+};
+use wasabi_rules::CALLS;
+
+/// What is wrong with a call.
+type Check = fn() -> Vec<String>;
+
+struct Row {
+    /// Its place in the table.
+    call: usize,
+    accepted: Check,
+    refused: Check,
+}
+
+const ROWS: &[Row] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+
+#[derive(Debug, Clone, serde::Deserialize)]
+struct Claims {}
+
+async fn echo(message: Message) -> Message {
+    message
+}
+
+/// Two services.
+fn nodes() -> Balance<Http> {
+    let nodes = ["http://a/", "http://b/"].map(|url| (1, Http::get(url)));
+    Balance::new(nodes.into()).expect("two nodes")
+}
+
+fn mistakes(gateway: &Gateway) -> Vec<String> {
+    let mistakes = gateway.check().err().unwrap_or_default();
+    let texts = mistakes.iter().map(|mistake| match mistake {
+        GatewayError::Setting(text) => text.replacen("`/`: ", "", 1),
+        other => other.to_string(),
+    });
+    texts.collect()
+}
+
+fn backend<B: Backend<()> + 'static>(make: impl FnOnce() -> B) -> Vec<String> {
+    let backend = make();
+    mistakes(&gateway!(channel("/", backend)))
+}
+
+fn middleware<M: Middleware + 'static>(make: impl FnOnce() -> M) -> Vec<String> {
+    let middleware = make();
+    mistakes(&gateway!(channel("/", middleware = [middleware], echo)))
+}
+
+fn http<H: HttpMiddleware>(make: impl FnOnce() -> H) -> Vec<String> {
+    let http = make();
+    mistakes(&gateway!(channel("/", http = [http], echo)))
+}
+
+fn parser<P: Parser>(make: impl FnOnce() -> P) -> Vec<String> {
+    let parser = make();
+    mistakes(&gateway!(channel("/", parser = parser, echo)))
+}
+
+fn errors(make: impl FnOnce() -> ErrorFormat) -> Vec<String> {
+    let errors = make();
+    mistakes(&gateway!(channel("/", errors = errors, echo)))
+}
+
+fn compression(make: impl FnOnce() -> Compression) -> Vec<String> {
+    let compression = make();
+    mistakes(&gateway!(channel("/", compression = compression, echo)))
+}
+
+/// A function makes them when the gateway is served already.
+fn request(make: impl FnOnce() -> HttpRequest) -> Vec<String> {
+    let request = make();
+    let error = request.check().err().map(ToString::to_string);
+    let texts = error.map(|text| match text.split_once(": ") {
+        Some(("internal error" | "bad request", mistake)) => mistake.to_owned(),
+        _ => text,
+    });
+    texts.into_iter().collect()
+}
+
+/// A constant: with a mistake the program does not compile.
+fn close_code(make: fn() -> CloseCode) -> Vec<String> {
+    let mistake = catch_unwind(make).err();
+    let texts = mistake.map(|mistake| match mistake.downcast::<String>() {
+        Ok(text) => *text,
+        Err(other) => other
+            .downcast::<&str>()
+            .map_or_else(|_| String::new(), |text| (*text).to_owned()),
+    });
+    texts.into_iter().collect()
+}
+
+#[test]
+fn the_runtime_accepts_every_literal_that_its_rule_accepts() {
+    for row in ROWS {
+        assert_eq!((row.accepted)(), [""; 0], "{}", CALLS[row.call].path());
+    }
+}
+
+#[test]
+fn the_runtime_refuses_every_literal_that_its_rule_refuses_in_the_same_words() {
+    for row in ROWS {
+        let call = &CALLS[row.call];
+        let [_, refused] = call.rule.examples();
+        let expected = call.check(refused).expect_err("a mistake");
+        assert_eq!((row.refused)(), [expected], "{}", call.path());
+    }
+}

@@ -1,0 +1,31 @@
+//! The rules for the values of a wasabi declaration: URLs, header names, networks, JSON pointers, units.
+//!
+//! `gateway!` checks literals at compile time; the runtime checks values that come from elsewhere, such as a
+//! configuration. Both call this crate, so that they accept the same values and report the same mistakes. It is an
+//! implementation detail of wasabi: use that crate instead.
+//!
+//! Each rule parses: it returns the parts of a valid value, or a message that says what was found and what to write.
+
+mod bounds;
+mod calls;
+mod close_code;
+mod header;
+mod network;
+mod pointer;
+mod suggest;
+mod unit;
+mod url;
+
+pub use self::{
+    bounds::{Zero, above_zero, between, setting_above_zero},
+    calls::{CALLS, Call, Rule, Value},
+    close_code::{NOT_SENDABLE, close_code, is_sendable},
+    header::{
+        forwarded_header, header, header_name, method, queue_header, subprotocol, upstream_header,
+    },
+    network::{Network, network},
+    pointer::{PointerToken, pointer},
+    suggest::{did_you_mean, distance, list},
+    unit::{Amount, Number, UNITS, Unit, duration, number},
+    url::{Url, schemes, url, urls},
+};

@@ -1,0 +1,250 @@
+//! URLs of upstreams (RFC 3986), as far as they say where to connect.
+
+use std::net::Ipv6Addr;
+
+/// The schemes of each kind of upstream.
+pub mod schemes {
+    /// HTTP services.
+    pub const HTTP: &[&str] = &["http", "https"];
+    /// WebSocket servers.
+    pub const WEBSOCKET: &[&str] = &["ws", "wss"];
+    /// Redis.
+    pub const REDIS: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
+    /// RabbitMQ.
+    pub const AMQP: &[&str] = &["amqp", "amqps"];
+    /// NATS.
+    pub const NATS: &[&str] = &["nats", "tls"];
+}
+
+/// Where a URL leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Url<'a> {
+    /// In lower case, as the list of schemes has it.
+    pub scheme: &'static str,
+    /// `user:password`, percent-encoded, if there is any.
+    pub userinfo: Option<&'a str>,
+    /// A name or an address; an IPv6 address stands without brackets.
+    pub host: &'a str,
+    /// The port, if it is written.
+    pub port: Option<u16>,
+    /// What follows the host and the port: path and query.
+    pub rest: &'a str,
+}
+
+/// A whole URL with one of these schemes.
+pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, String> {
+    let expected = || {
+        let quoted: Vec<_> = schemes.iter().map(|name| format!("`{name}://`")).collect();
+        quoted.join(" or ")
+    };
+    let shown = || redacted(text);
+    let Some((scheme, after_scheme)) = text.split_once("://") else {
+        return Err(format!(
+            "`{}` is not a whole URL; it starts with {}",
+            shown(),
+            expected()
+        ));
+    };
+    if let Some(found) = text
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "\"<>\\^`".contains(*c))
+    {
+        return Err(format!(
+            "`{}` is not a URL: `{}` cannot stand in it; percent-encode it",
+            shown(),
+            found.escape_debug()
+        ));
+    }
+    let Some(scheme) = schemes
+        .iter()
+        .find(|name| name.eq_ignore_ascii_case(scheme))
+    else {
+        return Err(format!(
+            "`{scheme}://` does not suit this backend; write {}",
+            expected()
+        ));
+    };
+    if let Some((before, _)) = text.split_once('#')
+        && (schemes::HTTP.contains(scheme) || schemes::WEBSOCKET.contains(scheme))
+    {
+        return Err(format!(
+            "the part of `{}` after `#` is never sent; write `{}`",
+            shown(),
+            redacted(before)
+        ));
+    }
+    let end = after_scheme
+        .find(['/', '?', '#'])
+        .unwrap_or(after_scheme.len());
+    let (authority, rest) = after_scheme.split_at(end);
+    let (userinfo, place) = match authority.rsplit_once('@') {
+        Some((userinfo, place)) => (Some(userinfo), place),
+        None => (None, authority),
+    };
+    if userinfo.is_some() && schemes::WEBSOCKET.contains(scheme) {
+        return Err(format!(
+            "`{}` has a user in front of its host; send credentials in a header: `.header(\"authorization\", ..)`",
+            shown()
+        ));
+    }
+    let (host, port) = host_and_port(place).map_err(|why| match why {
+        Invalid::NoHost => format!("`{}` has no host", shown()),
+        Invalid::Host(host) => format!("`{host}` is not a host"),
+        Invalid::Port(port) => format!("`{port}` is not a port"),
+    })?;
+    Ok(Url {
+        scheme,
+        userinfo,
+        host,
+        port,
+        rest,
+    })
+}
+
+/// URLs separated by commas.
+pub fn urls<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Vec<Url<'a>>, String> {
+    text.split(',').map(|each| url(each, schemes)).collect()
+}
+
+enum Invalid<'a> {
+    NoHost,
+    Host(&'a str),
+    Port(&'a str),
+}
+
+fn host_and_port(place: &str) -> Result<(&str, Option<u16>), Invalid<'_>> {
+    let (host, port) = match place.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']').ok_or(Invalid::Host(place))?;
+            let port = match after.strip_prefix(':') {
+                Some(port) => Some(port),
+                None if after.is_empty() => None,
+                None => return Err(Invalid::Host(place)),
+            };
+            host.parse::<Ipv6Addr>().map_err(|_| Invalid::Host(place))?;
+            (host, port)
+        }
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(Invalid::NoHost);
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
+    if !host.bytes().all(fits) {
+        return Err(Invalid::Host(host));
+    }
+    let port = match port {
+        None => None,
+        Some(text) => Some(
+            text.parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or(Invalid::Port(text))?,
+        ),
+    };
+    Ok((host, port))
+}
+
+/// The text without credentials and query, which may be secret.
+fn redacted(text: &str) -> String {
+    let (scheme, rest) = match text.split_once("://") {
+        Some((scheme, rest)) => (Some(scheme), rest),
+        None => (None, text),
+    };
+    let rest = rest.split('?').next().unwrap_or_default();
+    let end = rest.find('/').unwrap_or(rest.len());
+    let rest = match rest[..end].rfind('@') {
+        Some(at) => &rest[at + 1..],
+        None => rest,
+    };
+    match scheme {
+        Some(scheme) => format!("{}://{}", scheme.escape_debug(), rest.escape_debug()),
+        None => rest.escape_debug().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn http(text: &str) -> Result<Url<'_>, String> {
+        url(text, schemes::HTTP)
+    }
+
+    #[test]
+    fn parts_are_found() {
+        assert_eq!(
+            http("https://user:pw@example.com:8443/a?b=c"),
+            Ok(Url {
+                scheme: "https",
+                userinfo: Some("user:pw"),
+                host: "example.com",
+                port: Some(8443),
+                rest: "/a?b=c",
+            })
+        );
+        let parsed = url("WSS://[::1]", schemes::WEBSOCKET).expect("a URL");
+        assert_eq!(
+            (parsed.scheme, parsed.host, parsed.port),
+            ("wss", "::1", None)
+        );
+        assert!(http("http://my_service:80").is_ok());
+    }
+
+    #[test]
+    fn mistakes_say_what_to_write() {
+        let message = |text| http(text).expect_err(text);
+        assert_eq!(
+            message("localhost:8080/a"),
+            "`localhost:8080/a` is not a whole URL; it starts with `http://` or `https://`"
+        );
+        assert_eq!(
+            message("ws://a/"),
+            "`ws://` does not suit this backend; write `http://` or `https://`"
+        );
+        assert_eq!(message("http://a:99999/"), "`99999` is not a port");
+        assert_eq!(message("http://a:0/"), "`0` is not a port");
+        assert_eq!(message("http:///a"), "`http:///a` has no host");
+        assert_eq!(
+            message("http://a b/"),
+            "`http://a b/` is not a URL: ` ` cannot stand in it; percent-encode it"
+        );
+        assert_eq!(message("http://[::1/"), "`[::1` is not a host");
+        assert_eq!(
+            message("http://a/#b"),
+            "the part of `http://a/#b` after `#` is never sent; write `http://a/`"
+        );
+    }
+
+    #[test]
+    fn messages_keep_secrets() {
+        for text in [
+            "http://me:secret@/",
+            "http://me:secret@a\n/",
+            "me:secret@a?token=secret",
+            "http://a b?token=secret",
+        ] {
+            let message = http(text).expect_err(text);
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
+    fn websockets_have_no_credentials_in_their_url() {
+        let message = url("ws://me:secret@a/?b=secret", schemes::WEBSOCKET).expect_err("a mistake");
+        assert!(message.starts_with("`ws://a/` has a user"), "{message}");
+        assert!(url("redis://me:secret@a/", schemes::REDIS).is_ok());
+    }
+
+    #[test]
+    fn several_are_separated_by_commas() {
+        assert_eq!(
+            urls("nats://a:4222,tls://b", schemes::NATS).map(|urls| urls.len()),
+            Ok(2)
+        );
+        assert!(urls("nats://a,b:4222", schemes::NATS).is_err());
+    }
+}
