@@ -103,6 +103,7 @@ where
     }
 
     /// Looks at a handshake, and takes a place for the connection.
+    #[expect(clippy::result_large_err, reason = "it becomes the answer")]
     fn handshake(&self, req: HttpRequest) -> Result<Accepted, Response> {
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();

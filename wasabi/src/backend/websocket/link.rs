@@ -54,10 +54,6 @@ struct State {
     waits_for_requests: bool,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each client, and it is open most of the time"
-)]
 enum Phase {
     /// The next message dials.
     Idle,
