@@ -4,11 +4,14 @@ mod correlate;
 mod dial;
 mod forward;
 mod link;
+mod opening;
 mod probe;
 mod reconnect;
+mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod upstream;
+mod watch;
 
 use std::{
     io,
@@ -25,9 +28,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use self::reconnect::Reconnect;
 use self::{
-    dial::{DialError, Dialer, Target},
+    dial::{DialError, Target},
     forward::Forward,
     link::Link,
+    stream::Dialer,
 };
 use super::{
     Preparing, Probe, Way,

@@ -1,6 +1,7 @@
 //! The opening handshake, and the task that follows it.
 
 mod answer;
+mod before;
 mod refused;
 
 use std::{
@@ -32,7 +33,6 @@ pub(crate) use self::refused::close_after_upgrade;
 use super::{Compression, OnConnect, OnDisconnect, origin::Origins};
 use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
-    backend::Preparing,
     connection::{
         Handshake,
         companions::Companions,
@@ -201,34 +201,6 @@ where
             agreed,
             runtime,
         })
-    }
-
-    /// What the backends have to do before the handshake is answered.
-    fn preparing(&self, connection: &Connection) -> Vec<Preparing> {
-        let mut preparing = Vec::new();
-        self.backend
-            .lifecycle(&mut |part| preparing.extend(part.prepare(connection)));
-        preparing
-    }
-
-    /// Accepts when everything is prepared.
-    async fn prepare(self: Arc<Self>, accepted: Accepted, preparing: Vec<Preparing>) -> Response {
-        // Also when the client goes away meanwhile.
-        let ends = EndOnDrop(Some(accepted.connection.clone()));
-        let refusal = match future::try_join_all(preparing).await {
-            Ok(_) if accepted.runtime.is_draining() => shutting_down().answer(),
-            Ok(_) => {
-                ends.forget();
-                return self.start(accepted);
-            }
-            Err(refusal) => refusal,
-        };
-        tracing::debug!(
-            path = accepted.connection.uri().path(),
-            status = %refusal.status(),
-            "handshake refused"
-        );
-        refusal
     }
 
     /// Starts the connection and tells the client.
@@ -437,23 +409,6 @@ fn shutting_down() -> Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         "the server is shutting down",
     )
-}
-
-/// A connection that never begins ends all the same.
-struct EndOnDrop(Option<Connection>);
-
-impl EndOnDrop {
-    fn forget(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        if let Some(connection) = &self.0 {
-            connection.end(CloseCode::ABNORMAL.into());
-        }
-    }
 }
 
 /// Sends what is left, and ends the stream.

@@ -1,36 +1,25 @@
-//! Making an upstream connection: the stream, then the opening handshake (RFC 6455, section 4.1).
+//! Making an upstream connection.
 
 use std::{
     fmt, io,
-    net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::response::{IntoResponse, Response};
-use futures_util::{FutureExt, future::BoxFuture};
-use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri, header};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
-    time::Instant,
-};
-use tokio_tungstenite::tungstenite::handshake::{
-    client::{Response as HandshakeResponse, generate_key},
-    derive_accept_key,
-    machine::TryParse,
-};
-
+use futures_util::FutureExt;
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use wasabi_rules::schemes;
 
-use super::Config;
-use crate::{
-    Connection, Error, backend::retry_after::retry_after, connection::socket::Socket,
-    log::without_secrets, tcp,
+use super::{
+    Config,
+    opening::upgrade,
+    stream::{Dialer, Io},
 };
+use crate::{Connection, Error, connection::socket::Socket, log::without_secrets, tcp};
 
 /// Where an upstream is.
 #[derive(Clone, Default)]
@@ -291,249 +280,9 @@ impl Config {
     }
 }
 
-/// Does the handshake over a stream; returns what came after it.
-async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8>, DialError> {
-    io.write_all(&head_of(request)).await?;
-    io.flush().await?;
-    let mut answer = Vec::with_capacity(1024);
-    let mut interim = 0;
-    loop {
-        let parsed = HandshakeResponse::try_parse(&answer)
-            .map_err(|_| DialError::Invalid("it is no HTTP/1.1"))?;
-        match parsed {
-            Some((length, response)) if is_interim(response.status()) => {
-                interim += 1;
-                if interim > MAX_INTERIM {
-                    return Err(DialError::Invalid("interim answers have no end"));
-                }
-                answer.drain(..length);
-                continue;
-            }
-            Some((length, response)) => {
-                check(&response, request.headers())?;
-                return Ok(answer.split_off(length));
-            }
-            None if answer.len() > MAX_ANSWER => {
-                return Err(DialError::Invalid("it is too long"));
-            }
-            None => {}
-        }
-        if io.read_buf(&mut answer).await? == 0 {
-            return Err(DialError::Invalid("it ends too early"));
-        }
-    }
-}
-
-/// An answer that says that another one follows, such as 100 and 103 (RFC 9110, section 15.2).
-fn is_interim(status: StatusCode) -> bool {
-    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
-}
-
-/// The most interim answers before the one that counts.
-const MAX_INTERIM: usize = 16;
-
-/// The most bytes that the head of the answer may have.
-const MAX_ANSWER: usize = 64 * 1024;
-
-fn head_of(request: &Request<()>) -> Vec<u8> {
-    let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"GET ");
-    let target = request.uri().path_and_query();
-    head.extend_from_slice(target.map_or("/", |target| target.as_str()).as_bytes());
-    head.extend_from_slice(b" HTTP/1.1\r\n");
-    for (name, value) in request.headers() {
-        // Names have no case, but there are servers that expect the usual one.
-        let name = name.as_str();
-        let rest = match name.strip_prefix("sec-websocket-") {
-            Some(rest) => {
-                head.extend_from_slice(b"Sec-WebSocket-");
-                rest
-            }
-            None => name,
-        };
-        let mut is_start = true;
-        for byte in rest.bytes() {
-            head.push(if is_start {
-                byte.to_ascii_uppercase()
-            } else {
-                byte
-            });
-            is_start = byte == b'-';
-        }
-        head.extend_from_slice(b": ");
-        head.extend_from_slice(value.as_bytes());
-        head.extend_from_slice(b"\r\n");
-    }
-    head.extend_from_slice(b"\r\n");
-    head
-}
-
-fn check<B>(response: &http::Response<B>, request: &HeaderMap) -> Result<(), DialError> {
-    if response.status().is_success() {
-        return Err(DialError::Invalid("it speaks HTTP only"));
-    }
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
-        let challenges = challenges.iter();
-        return Err(DialError::Refused {
-            status: response.status(),
-            retry_after: retry_after(response.headers()),
-            challenges: challenges.cloned().collect(),
-        });
-    }
-    let headers = response.headers();
-    let is = |name, token: &str| {
-        let value = headers.get(name).and_then(|value| value.to_str().ok());
-        value.is_some_and(|value| value.eq_ignore_ascii_case(token))
-    };
-    let expected = request
-        .get(header::SEC_WEBSOCKET_KEY)
-        .map(|key| derive_accept_key(key.as_bytes()));
-    if !is(header::UPGRADE, "websocket") {
-        return Err(DialError::Invalid("it upgrades to something else"));
-    }
-    if !has_upgrade(headers) {
-        return Err(DialError::Invalid("it does not upgrade the connection"));
-    }
-    if header_bytes(headers, header::SEC_WEBSOCKET_ACCEPT) != expected.as_deref().map(str::as_bytes)
-    {
-        return Err(DialError::Invalid("it does not belong to the request"));
-    }
-    if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(DialError::Invalid("it uses an extension"));
-    }
-    if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != request.get(header::SEC_WEBSOCKET_PROTOCOL) {
-        return Err(DialError::Subprotocol);
-    }
-    Ok(())
-}
-
-fn has_upgrade(headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
-}
-
-fn header_bytes(headers: &HeaderMap, name: header::HeaderName) -> Option<&[u8]> {
-    Some(headers.get(name)?.as_bytes().trim_ascii())
-}
-
-type Dial = dyn Fn(Request<()>) -> BoxFuture<'static, io::Result<Io>> + Send + Sync;
-
-type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
-
-/// How the stream to an upstream is made.
-#[derive(Clone, Default)]
-pub(super) enum Dialer {
-    #[default]
-    Tcp,
-    /// The same, to addresses that a function knows.
-    Resolved(Arc<Resolve>),
-    Custom(Arc<Dial>),
-}
-
-impl Dialer {
-    pub(super) fn custom<F, Fut, T>(dial: F) -> Self
-    where
-        F: Fn(Request<()>) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = io::Result<T>> + Send + 'static,
-        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        Self::Custom(Arc::new(move |request| {
-            let dialing = dial(request);
-            Box::pin(async move { Ok(Io::Custom(Box::new(dialing.await?))) })
-        }))
-    }
-
-    pub(super) fn resolved<F, Fut>(resolve: F) -> Self
-    where
-        F: Fn(String, u16) -> Fut + Send + Sync + 'static,
-        Fut: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
-    {
-        Self::Resolved(Arc::new(move |host, port| Box::pin(resolve(host, port))))
-    }
-}
-
-impl fmt::Debug for Dialer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "Tcp",
-            Self::Resolved(_) => "Resolved",
-            Self::Custom(_) => "Custom",
-        })
-    }
-}
-
-/// A stream to an upstream.
-pub(super) enum Io {
-    Tcp(TcpStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
-    Custom(Box<dyn Stream>),
-}
-
-/// What a dialler of the user's may return.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// Calls a method of whichever stream it is.
-macro_rules! each {
-    ($self:expr, $io:ident => $call:expr) => {
-        match $self.get_mut() {
-            Io::Tcp($io) => $call,
-            #[cfg(feature = "tls")]
-            Io::Tls($io) => $call,
-            Io::Custom($io) => $call,
-        }
-    };
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        each!(self, io => Pin::new(io).poll_read(cx, buffer))
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        each!(self, io => Pin::new(io).poll_write(cx, data))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => Pin::new(io).poll_flush(cx))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, io => Pin::new(io).poll_shutdown(cx))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn header_names_are_written_as_servers_expect_them() {
-        let request = Request::get("ws://up/a?b")
-            .header("sec-websocket-key", "k")
-            .header("x-client-ip", HeaderValue::from_bytes(b"\xe4").unwrap())
-            .body(())
-            .unwrap();
-        let expected = b"GET /a?b HTTP/1.1\r\nSec-WebSocket-Key: k\r\nX-Client-Ip: \xe4\r\n\r\n";
-        assert_eq!(head_of(&request), expected);
-    }
 
     #[test]
     fn a_url_names_host_and_port() {

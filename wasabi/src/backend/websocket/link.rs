@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use super::{
     Config,
     correlate::{Exchanges, Id, id_of},
-    dial::{DialError, Io},
+    dial::DialError,
+    stream::Io,
     upstream,
 };
 use crate::{

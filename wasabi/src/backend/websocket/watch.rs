@@ -1,0 +1,167 @@
+//! What an upstream connection is watched for: stalls, silence and age.
+
+use std::{
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Config,
+    link::{Blocked, Link, Progress},
+    reconnect::chance,
+};
+use crate::{
+    Close, CloseCode,
+    connection::{
+        heartbeat::{Beat, Heartbeat, Pings},
+        socket::Failure,
+        timer::Timer,
+    },
+};
+
+/// How long an upstream may take for its part of the closing handshake.
+pub(super) const CLOSE_HANDSHAKE: Duration = Duration::from_secs(3);
+
+/// Finds out that the upstream takes nothing for too long.
+#[derive(Default)]
+pub(super) struct Stall {
+    /// Since when nothing was taken after how many bytes.
+    since: Option<(Instant, u64)>,
+    timer: Timer,
+}
+
+impl Stall {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        blocked: Blocked,
+        limit: Duration,
+    ) -> Poll<()> {
+        let Blocked::At(written) = blocked else {
+            self.since = None;
+            return Poll::Pending;
+        };
+        let since = match self.since {
+            Some((since, before)) if before == written => since,
+            _ => Instant::now(),
+        };
+        self.since = Some((since, written));
+        self.timer.poll(cx, since + limit)
+    }
+}
+
+/// Ends an upstream connection that has lasted for long enough.
+pub(super) struct Age {
+    /// From when on it ends as soon as no request waits for an answer, and when in any case.
+    limits: Option<(Instant, Instant)>,
+    /// The closing handshake has begun and may last so long.
+    closing: Option<Instant>,
+    timer: Timer,
+}
+
+impl Age {
+    pub(super) fn new(config: &Config) -> Self {
+        let now = Instant::now();
+        // Without a policy the client would be closed.
+        let max = config
+            .max_connection_age
+            .filter(|_| config.reconnect.is_some());
+        Self {
+            limits: max.map(|max| (now + max.mul_f64(0.75 + chance() / 8.0), now + max)),
+            closing: None,
+            timer: Timer::default(),
+        }
+    }
+
+    /// Ready when the connection is over, also without the upstream's part.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<Result<(), Failure>> {
+        let Some((from, until)) = self.limits else {
+            return Poll::Pending;
+        };
+        loop {
+            if let Some(limit) = self.closing {
+                return self.timer.poll(cx, limit).map(Ok);
+            }
+            if self.timer.wakes_by(from) {
+                return Poll::Pending; // not polled for every message
+            }
+            ready!(self.timer.poll(cx, from));
+            let now = Instant::now();
+            match link.retire(now >= until) {
+                Ok(true) => self.closing = Some(now + CLOSE_HANDSHAKE),
+                Ok(false) => ready!(self.timer.poll(cx, until)),
+                Err(failure) => return Poll::Ready(Err(failure)),
+            }
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    /// Whether this close is the upstream's part of the closing handshake, and not one of its own for the client.
+    pub(super) fn is_answer(&self, close: &Close) -> bool {
+        let says_nothing = matches!(
+            close.code,
+            CloseCode::GOING_AWAY | CloseCode::NORMAL | CloseCode::NO_STATUS
+        );
+        self.is_closing() && says_nothing
+    }
+}
+
+/// Finds out that nothing comes from the upstream any more.
+pub(super) struct Life {
+    heartbeat: Heartbeat,
+    /// Bytes that had been received when it was looked last.
+    received: u64,
+    timer: Timer,
+}
+
+impl Life {
+    pub(super) fn new() -> Self {
+        Self {
+            heartbeat: Heartbeat::from(Instant::now()),
+            received: 0,
+            timer: Timer::default(),
+        }
+    }
+
+    /// The upstream was not read for a while.
+    pub(super) fn excuse(&mut self) {
+        self.heartbeat.heard(Instant::now());
+    }
+
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        progress: &Progress,
+        pings: &Pings,
+    ) -> Poll<Beat> {
+        let Some(interval) = pings.interval else {
+            return Poll::Pending;
+        };
+        if self.received != progress.received {
+            self.received = progress.received;
+            let now = Instant::now();
+            self.heartbeat.heard(now);
+            if self.timer.wakes_by(now + interval) {
+                return Poll::Pending; // not polled for every message
+            }
+        }
+        loop {
+            let Some(due) = self.heartbeat.due(pings) else {
+                return Poll::Pending;
+            };
+            ready!(self.timer.poll(cx, due));
+            let now = Instant::now();
+            // A pong may be among what is not read, and no ping gets past what is not taken.
+            if !progress.is_read || progress.blocked != Blocked::No {
+                self.heartbeat.heard(now);
+                continue;
+            }
+            return Poll::Ready(self.heartbeat.beat(pings, now));
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What backends do before a handshake is accepted.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use futures_util::future;
+
+use super::{Accepted, Endpoint, shutting_down};
+use crate::{
+    Backend, CloseCode, Connection, Parser,
+    backend::Preparing,
+    channel::{OnConnect, OnDisconnect},
+};
+
+impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
+where
+    S: Send + Sync + 'static,
+    B: Backend<S> + 'static,
+    P: Parser,
+    C: OnConnect,
+    D: OnDisconnect,
+{
+    /// What the backends have to do before the handshake is answered.
+    pub(super) fn preparing(&self, connection: &Connection) -> Vec<Preparing> {
+        let mut preparing = Vec::new();
+        self.backend
+            .lifecycle(&mut |part| preparing.extend(part.prepare(connection)));
+        preparing
+    }
+
+    /// Accepts when everything is prepared.
+    pub(super) async fn prepare(
+        self: Arc<Self>,
+        accepted: Accepted,
+        preparing: Vec<Preparing>,
+    ) -> Response {
+        // Also when the client goes away meanwhile.
+        let ends = EndOnDrop(Some(accepted.connection.clone()));
+        let refusal = match future::try_join_all(preparing).await {
+            Ok(_) if accepted.runtime.is_draining() => shutting_down().answer(),
+            Ok(_) => {
+                ends.forget();
+                return self.start(accepted);
+            }
+            Err(refusal) => refusal,
+        };
+        tracing::debug!(
+            path = accepted.connection.uri().path(),
+            status = %refusal.status(),
+            "handshake refused"
+        );
+        refusal
+    }
+}
+
+/// A connection that never begins ends all the same.
+struct EndOnDrop(Option<Connection>);
+
+impl EndOnDrop {
+    fn forget(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for EndOnDrop {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.0 {
+            connection.end(CloseCode::ABNORMAL.into());
+        }
+    }
+}
