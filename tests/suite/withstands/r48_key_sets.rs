@@ -276,6 +276,26 @@ async fn the_keys_stay_when_the_provider_fails() {
     assert_eq!(status(&server, &known.token()).await, 401);
 }
 
+/// The key itself comes last.
+#[tokio::test]
+async fn of_a_key_set_no_more_than_256_kib_are_read() {
+    const MOST: usize = 256 * 1024;
+    let signer = Signer::new("ec", Algorithm::ES256);
+    let keys = json!({ "keys": [signer.public()] }).to_string();
+    for (bytes, expected) in [(MOST, 101), (MOST + 1, 503), (8 * MOST, 503)] {
+        let provider = Provider::start().await;
+        let padding = " ".repeat(bytes - keys.len());
+        provider.answers(200, padding + &keys);
+        let server = provider.gateway(|keys| keys).await;
+        assert_eq!(
+            status(&server, &signer.token()).await,
+            expected,
+            "{bytes} bytes"
+        );
+        assert_eq!(provider.asked(), 1);
+    }
+}
+
 #[tokio::test]
 async fn a_provider_that_does_not_answer_holds_clients_up_for_so_long_and_not_longer() {
     let provider = Provider::start().await;
