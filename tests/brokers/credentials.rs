@@ -183,7 +183,7 @@ mod nats {
         }
         for nats in [
             local().nkey(seed),
-            Nats::new("nats://s3cret@a,b,tls://s3cret@c"),
+            Nats::new("nats://s3cret@a,nats://b,tls://s3cret@c"),
         ] {
             assert_eq!(nats.check(), Ok(()));
         }

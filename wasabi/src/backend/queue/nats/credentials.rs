@@ -22,15 +22,9 @@ pub(super) enum Credentials {
 }
 
 impl Credentials {
-    /// The address in a URL, and apart from it the credentials.
+    /// The address in a URL that the rules allow, and apart from it the credentials.
     pub(super) fn parse(url: &str) -> Result<(ServerAddr, Option<Self>), String> {
-        let addr: ServerAddr = url.trim().parse().map_err(|error| format!("{error}"))?;
-        if !matches!(addr.scheme(), "nats" | "tls") {
-            return Err("it must start with `nats://` or `tls://`".to_owned());
-        }
-        if addr.host().is_empty() {
-            return Err("it names no host".to_owned());
-        }
+        let addr: ServerAddr = url.parse().map_err(|error| format!("{error}"))?;
         let mut url = addr.into_inner();
         let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(text) => Ok(text.into_owned()),
