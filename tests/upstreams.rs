@@ -11,5 +11,6 @@ mod suite {
     mod queue;
     mod request_middleware;
     mod upstream_headers;
+    mod upstream_urls;
     mod websocket;
 }

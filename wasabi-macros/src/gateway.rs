@@ -4,6 +4,7 @@ mod ast;
 mod expand;
 mod parse;
 mod settings;
+mod urls;
 mod validate;
 mod warnings;
 

@@ -169,7 +169,7 @@ fn nth(names: &[&str], name: &str) -> usize {
     names.iter().take_while(|other| **other != name).count() + 1
 }
 
-fn parameters(path: &str) -> Vec<&str> {
+pub(crate) fn parameters(path: &str) -> Vec<&str> {
     let parameter = |segment: &'_ str| -> Option<(usize, usize)> {
         let start = segment.find('{')?;
         (!segment.get(start..)?.starts_with("{{"))

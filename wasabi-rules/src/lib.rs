@@ -11,6 +11,7 @@ mod calls;
 mod close_code;
 mod header;
 mod network;
+mod places;
 mod pointer;
 mod suggest;
 mod unit;
@@ -24,6 +25,7 @@ pub use self::{
         forwarded_header, header, header_name, method, queue_header, subprotocol, upstream_header,
     },
     network::{Network, network},
+    places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
     suggest::{did_you_mean, distance, list},
     unit::{Amount, Number, UNITS, Unit, duration, number},

@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use crate::places;
+
 /// The schemes of each kind of upstream.
 pub mod schemes {
     /// HTTP services.
@@ -71,6 +73,16 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
             "the part of `{}` after `#` is never sent; write `{}`",
             shown(),
             redacted(before)
+        ));
+    }
+    if schemes::HTTP.contains(scheme) {
+        places(text)?;
+    }
+    if schemes::WEBSOCKET.contains(scheme) && text.contains(['{', '}']) {
+        return Err(format!(
+            "`{}` has a brace in it, and nothing is filled in in the URL of a WebSocket server; one that is meant is \
+             written `%7B` or `%7D`",
+            shown()
         ));
     }
     let end = after_scheme

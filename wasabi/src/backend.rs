@@ -8,9 +8,12 @@ mod http;
 #[cfg(feature = "queue")]
 pub mod queue;
 mod retry_after;
+mod template;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;
+
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ::http::request::Parts;
 use axum::response::Response;
@@ -26,6 +29,12 @@ pub use self::{
     websocket::{Reconnect, WebSocket},
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
+
+/// Tells what a backend keeps for a connection from what others do.
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
 
 /// Answers requests.
 ///
@@ -104,6 +113,12 @@ pub trait Lifecycle {
     /// The names of the headers and parameters of a client that are passed on to an upstream.
     #[doc(hidden)]
     fn forwards(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The parameters of the channel's path that an upstream's URL has.
+    #[doc(hidden)]
+    fn parameters(&self) -> Vec<String> {
         Vec::new()
     }
 

@@ -497,6 +497,14 @@ where
         mistakes
     }
 
+    /// The parameters of its path that the URLs of its upstreams have.
+    pub(crate) fn parameters(&self) -> Vec<String> {
+        let mut parameters = Vec::new();
+        let mut visit = |part: &dyn crate::Lifecycle| parameters.extend(part.parameters());
+        self.parts.backend.lifecycle(&mut visit);
+        parameters
+    }
+
     /// Whether it has said which names it answers to.
     pub(crate) fn has_hosts(&self) -> bool {
         self.parts.hosts.is_some()

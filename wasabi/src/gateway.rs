@@ -51,6 +51,8 @@ struct Route {
     entry: Entry,
     /// Whether it has said which names it answers to.
     has_hosts: bool,
+    /// The parameters that the URLs of its upstreams have.
+    parameters: Vec<String>,
 }
 
 enum Entry {
@@ -184,7 +186,21 @@ impl Gateway {
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {
         let mut mistakes = self.mistakes.clone();
         let mut seen = matchit::Router::new();
-        for Route { path, entry, .. } in &self.routes {
+        for Route {
+            path,
+            entry,
+            parameters,
+            ..
+        } in &self.routes
+        {
+            let missing = parameters
+                .iter()
+                .filter(|name| !path::has_parameter(path, name));
+            mistakes.extend(missing.map(|name| {
+                GatewayError::Setting(format!(
+                    "`{path}`: the URL of an upstream has `{{{name}}}`, and the path has no such parameter"
+                ))
+            }));
             if let Err(mistake) = check_path(&mut seen, path, entry) {
                 mistakes.push(mistake);
             }
@@ -294,11 +310,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
         self.gateway.mistakes.extend(mistakes);
         let has_hosts = channel.has_hosts();
+        let parameters = channel.parameters();
         let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
         self.gateway.routes.push(Route {
             path,
             entry: Entry::Endpoint(Box::new(router)),
             has_hosts,
+            parameters,
         });
     }
 
@@ -346,6 +364,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 path,
                 entry: Entry::Endpoint(Box::new(router)),
                 has_hosts: false,
+                parameters: Vec::new(),
             });
         }
         if let Some(hosts) = self.hosts.map(Arc::new) {

@@ -198,6 +198,10 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
         self.part.forwards()
     }
 
+    fn parameters(&self) -> Vec<String> {
+        self.part.parameters()
+    }
+
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         self.part.probe(way)
     }

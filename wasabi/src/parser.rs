@@ -4,8 +4,8 @@ mod json_key;
 
 use std::{any::Any, borrow::Cow, sync::Arc};
 
-pub(crate) use self::json_key::IdAt;
 pub use self::json_key::JsonKey;
+pub(crate) use self::json_key::{IdAt, ValueAt};
 use crate::{
     Connection, Error, ErrorFormat, Message, Request, Result,
     request::{KeyRepr, RequestId},

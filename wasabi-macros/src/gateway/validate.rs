@@ -11,7 +11,7 @@ use super::{
         self, Attrs, Channel, Gateway, Match, Node, Section, SectionKind, Setting, Target, Value,
     },
     settings::{self, Kind, Level},
-    warnings,
+    urls, warnings,
 };
 use crate::{
     diagnostics::Diagnostics,
@@ -29,6 +29,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
             check_target(target, diagnostics);
         }
     }
+    urls::check(gateway, diagnostics);
     warnings::check(gateway, diagnostics);
 }
 

@@ -32,7 +32,7 @@ pub use self::{
     framing::{Framing, Lines, Sse, SseEvent},
     request::HttpRequest,
 };
-use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers};
+use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers, template::Template};
 use crate::{
     Backend, Error, Lifecycle, Request, Result, connection::held::Reading, mistakes::Mistakes,
 };
@@ -56,6 +56,11 @@ use crate::{
 ///   the parser knows of it: `application/json` with [`JsonKey`](crate::JsonKey), else
 ///   `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one, unless
 ///   [`content_type`](Self::content_type) says otherwise.
+/// * The URL may have places in its path and its query for what a client sends, each of which is filled in
+///   percent-encoded, as one segment or value: `{name}` is a parameter of the channel's path, `{?name}` one of the query of
+///   the handshake, `{/pointer}` a string, number or boolean of the message at this JSON pointer (RFC 6901). `bad_request`
+///   is the answer, and nothing is sent, when there is no such value, or a parameter of the query is there twice; when a
+///   segment would be empty, `.` or `..`; and for values with a tab, CR, LF or NUL. Other braces are a mistake.
 /// * A request that depends on the message in other ways is made by a function: [`Http::with`].
 /// * With the cargo feature `otel` it carries the [trace context](crate::middleware::request::Trace#upstreams) of the
 ///   current span.
@@ -273,7 +278,19 @@ impl<T: Target> Lifecycle for Http<T> {
     }
 
     fn forwards(&self) -> Vec<String> {
-        self.headers.of_clients().map(ToString::to_string).collect()
+        let headers = self.headers.of_clients().map(ToString::to_string);
+        let template = self.target.template();
+        let of_url = template.into_iter().flat_map(|template| {
+            let names = template.parameters().chain(template.of_queries());
+            names.map(str::to_owned)
+        });
+        headers.chain(of_url).collect()
+    }
+
+    fn parameters(&self) -> Vec<String> {
+        let template = self.target.template().into_iter();
+        let names = template.flat_map(Template::parameters);
+        names.map(str::to_owned).collect()
     }
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {

@@ -13,15 +13,7 @@ mod tls;
 mod upstream;
 mod watch;
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, request::Parts};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,7 +28,7 @@ use self::{
 use super::{
     Preparing, Probe, Way,
     backoff::{Backoff, MAX_DIAL_PAUSE},
-    headers,
+    headers, next_id,
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
@@ -127,13 +119,12 @@ impl WebSocket {
     /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded.
     /// A URL that is none is an error when the gateway is served.
     pub fn connect(url: impl AsRef<str>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let (target, mistakes) = match Target::parse(url.as_ref()) {
             Ok(target) => (target, Mistakes::default()),
             Err(mistake) => (Target::default(), vec![mistake].into()),
         };
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: next_id(),
             config: Arc::new(Config {
                 target,
                 forward: Forward::default(),

@@ -81,6 +81,7 @@ where
             path: path.to_owned(),
             entry: Entry::Service(service),
             has_hosts: false,
+            parameters: Vec::new(),
         });
     }
 }

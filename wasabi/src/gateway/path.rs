@@ -9,6 +9,14 @@ use axum::{
 };
 use http::{StatusCode, Uri, uri::PathAndQuery};
 
+/// Whether a declared path has this parameter.
+pub(crate) fn has_parameter(path: &str, name: &str) -> bool {
+    let braces = [format!("{{{name}}}"), format!("{{*{name}}}")];
+    // Braces that are doubled are none.
+    let path = path.replace("{{", "").replace("}}", "");
+    braces.iter().any(|braces| path.contains(&**braces))
+}
+
 /// The path in its normal form, in which a character is written in one way (RFC 3986, section 6.2.2): `/%61dmin` is
 /// `/admin`. Otherwise it would go by the literal that it is, to a parameter beside it.
 ///

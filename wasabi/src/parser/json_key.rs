@@ -242,6 +242,33 @@ impl IdAt {
     }
 }
 
+/// A value of JSON messages, whatever else they are.
+#[derive(Debug, Clone)]
+pub(crate) struct ValueAt(Pointer);
+
+impl ValueAt {
+    /// The value is at this JSON pointer.
+    pub(crate) fn parse(pointer: &str) -> Result<Self, String> {
+        Pointer::parse(pointer).map(Self)
+    }
+
+    /// The value as text: a string without its escapes, a number or a boolean as it is written.
+    pub(crate) fn find<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>> {
+        let text = std::str::from_utf8(message.as_bytes())
+            .map_err(|_| Error::bad_request("a binary message must be JSON in UTF-8"))?;
+        let Found {
+            values: [_, value], ..
+        } = find(text, [None, Some(self.0.path())]).map_err(|Invalid| not_json(text))?;
+        match value.map(|range| Place::of(&text[range])) {
+            Some(Place::Key(value)) => Ok(value),
+            _ => Err(Error::bad_request(format!(
+                "no string, number or boolean at `{}`",
+                self.0.as_str()
+            ))),
+        }
+    }
+}
+
 /// One path for the key and one for the id; `None` where this part of the text is not on the way to it.
 type Wanted<'p> = [Option<Path<'p>>; 2];
 

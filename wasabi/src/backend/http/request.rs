@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, header};
 use reqwest::Url;
 use serde::Serialize;
-use wasabi_rules::schemes;
+use wasabi_rules::{Place, schemes};
 
 use crate::{Error, Result, backend::headers::upstream_header};
 
@@ -172,6 +172,13 @@ impl HttpRequest {
 pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     let parsed = wasabi_rules::url(text, schemes::HTTP)?;
     check_tls(parsed.scheme)?;
+    let places = wasabi_rules::places(text)?;
+    if !places.iter().all(|part| matches!(part, Place::Text(_))) {
+        return Err(
+            "nothing is filled in in this URL; a brace that is meant is written `%7B` or `%7D`"
+                .to_owned(),
+        );
+    }
     Url::parse(text).map_err(|error| format!("the URL is invalid: {error}"))
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use reqwest::Url;
 
 use super::{HttpRequest, parse_url};
-use crate::{Error, Request, Result};
+use crate::{Error, Request, Result, backend::template::Template};
 
 /// Where requests come from: [`Fixed`] or [`With`].
 pub trait Target: Send + Sync {
@@ -28,9 +28,14 @@ pub trait Target: Send + Sync {
         true
     }
 
-    /// That of every request, where it is always the same.
+    /// One with the host of every request, where that is always the same.
     #[doc(hidden)]
     fn url(&self) -> Option<&Url> {
+        None
+    }
+
+    #[doc(hidden)]
+    fn template(&self) -> Option<&Template> {
         None
     }
 }
@@ -39,13 +44,43 @@ pub trait Target: Send + Sync {
 #[derive(Debug)]
 pub struct Fixed {
     method: Method,
-    url: Result<Url, String>,
+    address: Result<Address, String>,
+}
+
+#[derive(Debug)]
+struct Address {
+    /// With something in every place, if there are any.
+    url: Url,
+    template: Option<Template>,
+}
+
+impl Address {
+    fn parse(url: &str) -> Result<Self, String> {
+        match Template::parse(url)? {
+            Some((template, sample)) => Ok(Self {
+                url: parse_url(&sample)?,
+                template: Some(template),
+            }),
+            None => Ok(Self {
+                url: parse_url(url)?,
+                template: None,
+            }),
+        }
+    }
+
+    fn for_request(&self, req: &Request) -> Result<Url> {
+        let Some(template) = &self.template else {
+            return Ok(self.url.clone());
+        };
+        let url = template.fill(req.connection(), req.message())?;
+        Url::parse(&url).map_err(Error::internal)
+    }
 }
 
 impl Fixed {
     pub(super) fn new(method: Method, url: &str) -> Self {
-        let url = wasabi_rules::method(method.as_str()).and_then(|_| parse_url(url));
-        Self { method, url }
+        let address = wasabi_rules::method(method.as_str()).and_then(|_| Address::parse(url));
+        Self { method, address }
     }
 
     fn has_body(&self) -> bool {
@@ -55,10 +90,9 @@ impl Fixed {
 
 impl Target for Fixed {
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
-        let url = self
-            .url
-            .clone()
-            .map_err(|mistake| Error::internal(mistake.as_str()))?;
+        let address = self.address.as_ref();
+        let address = address.map_err(|mistake| Error::internal(mistake.as_str()))?;
+        let url = address.for_request(req)?;
         let mut request = reqwest::Request::new(self.method.clone(), url);
         if self.has_body() {
             *request.body_mut() = Some(req.payload().into());
@@ -71,15 +105,19 @@ impl Target for Fixed {
     }
 
     fn mistake(&self) -> Option<&String> {
-        self.url.as_ref().err()
+        self.address.as_ref().err()
     }
 
     fn may_be_https(&self) -> bool {
-        self.url.as_ref().is_ok_and(|url| url.scheme() == "https")
+        self.url().is_some_and(|url| url.scheme() == "https")
     }
 
     fn url(&self) -> Option<&Url> {
-        self.url.as_ref().ok()
+        self.address.as_ref().ok().map(|address| &address.url)
+    }
+
+    fn template(&self) -> Option<&Template> {
+        self.address.as_ref().ok()?.template.as_ref()
     }
 }
 

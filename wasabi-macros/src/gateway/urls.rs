@@ -1,0 +1,133 @@
+//! What is to be filled in into the URLs of upstreams.
+
+use syn::LitStr;
+use wasabi_rules::{Place, did_you_mean, list};
+
+use super::ast::{Channel, Gateway, Match, SectionKind, Target};
+use crate::{
+    diagnostics::Diagnostics,
+    fragment::{Call, Fragment, calls, string},
+    paths::parameters,
+};
+
+pub(crate) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
+    for section in &gateway.sections {
+        if let SectionKind::Channel(Channel { target, .. }) = &section.kind {
+            let path = section.path.string().map(|path| path.value());
+            let mut found = Vec::new();
+            expressions(target, &mut found);
+            let calls = found.into_iter().flat_map(|target| calls(target.tokens()));
+            for url in calls.filter_map(|call| url(&call)) {
+                check_url(&url, path.as_deref(), diagnostics);
+            }
+        }
+    }
+}
+
+fn expressions<'a>(target: &'a Target, found: &mut Vec<&'a Fragment>) {
+    match target {
+        Target::Missing => {}
+        Target::Expr(target) => found.push(target),
+        Target::With { target, .. } => expressions(target, found),
+        Target::Balance { nodes, .. } => {
+            nodes
+                .iter()
+                .for_each(|node| expressions(&node.target, found));
+        }
+        Target::Match(Match { arms, .. }) => {
+            arms.iter().for_each(|arm| expressions(&arm.target, found));
+        }
+    }
+}
+
+/// The literal URL of a backend whose URL may have places.
+fn url(call: &Call) -> Option<LitStr> {
+    let name = call.name.to_string();
+    let at = match (call.owner.as_deref()?, name.as_str(), call.is_method) {
+        ("Http", "get" | "post" | "put" | "patch" | "delete", false) => 0,
+        ("Http", "method", false) => 1,
+        _ => return None,
+    };
+    string(call.args.get(at)?)
+}
+
+fn check_url(url: &LitStr, path: Option<&str>, diagnostics: &mut Diagnostics) {
+    let text = url.value();
+    // Other mistakes in it have been told by the one who checks all URLs.
+    for place in wasabi_rules::places(&text).unwrap_or_default() {
+        if let (Place::InPath(name), Some(path)) = (place, path) {
+            let known = parameters(path);
+            if !known.contains(&name) {
+                diagnostics.error(url, unknown(name, path, &known));
+            }
+        }
+    }
+}
+
+fn unknown(name: &str, path: &str, known: &[&str]) -> String {
+    let hint = match (did_you_mean(name, known.iter().copied()), known) {
+        (Some(meant), _) => format!("; did you mean `{{{meant}}}`?"),
+        (None, []) => "; it has none".to_owned(),
+        (None, known) => format!("; these are: {}", list(known.iter().copied())),
+    };
+    format!(
+        "the path `{path}` has no parameter `{name}`{hint}\na parameter of the query is written `{{?{name}}}`; where a gateway \
+         is mounted at a path with parameters, give the URL by a constant"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use crate::gateway::expand;
+
+    fn mistakes(tokens: proc_macro2::TokenStream) -> String {
+        expand(tokens).to_string()
+    }
+
+    #[test]
+    fn parameters_of_the_path_are_known() {
+        let good = mistakes(quote!(channel(
+            "/{tenant}/{*rest}",
+            match key {
+                "a" => with(
+                    [x],
+                    Http::post("http://a/{tenant}/{rest}?q={?q}&id={/a/id}")
+                ),
+                _ => Http::post(url),
+            }
+        )));
+        assert!(!good.contains("compile_error"), "{good}");
+        let wrong = mistakes(quote!(channel(
+            "/{tenant}",
+            Http::method(M, "http://a/{tenent}")
+        )));
+        assert!(wrong.contains("did you mean `{tenant}`?"), "{wrong}");
+        let none = mistakes(quote!(channel(
+            "/",
+            balance([(1, Http::get("http://a/{id}")), (1, b)])
+        )));
+        assert!(
+            none.contains("has no parameter `id`; it has none"),
+            "{none}"
+        );
+        // The whole path is not known.
+        assert!(
+            !mistakes(quote!(channel(path, Http::get("http://a/{id}")))).contains("compile_error")
+        );
+    }
+
+    #[test]
+    fn other_braces_are_mistakes() {
+        for url in [
+            "http://a/{}",
+            "http://{id}/",
+            "http://a/{/a~b}",
+            "http://a/{id",
+        ] {
+            let found = mistakes(quote!(channel("/{id}", Http::get(#url))));
+            assert_eq!(found.matches("compile_error").count(), 1, "{url}: {found}");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! URLs of upstreams with places for what a client has sent.
+
+use std::sync::Arc;
+
+use form_urlencoded::parse;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use wasabi_rules::{Place, path_start, places};
+
+use super::next_id;
+use crate::{Connection, Error, Message, Result, parser::ValueAt};
+
+/// Everything but the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A URL that is another one for each client or message.
+#[derive(Debug)]
+pub struct Template {
+    /// Tells what it keeps for a connection from what others do.
+    id: u64,
+    parts: Box<[Part]>,
+    /// What the handshakes of clients give.
+    given: Box<[Given]>,
+    /// The segments of the path with something to be filled in, by their numbers: that after the first `/` is 1.
+    open_segments: Box<[usize]>,
+    /// Where the path begins.
+    path: usize,
+}
+
+#[derive(Debug)]
+enum Part {
+    Text(Box<str>),
+    /// The one of this number.
+    Given(usize),
+    InMessage(ValueAt),
+}
+
+#[derive(Debug)]
+enum Given {
+    InPath(Box<str>),
+    InQuery(Box<str>),
+}
+
+/// The values of one connection, encoded.
+type Values = Vec<Result<String, &'static str>>;
+
+impl Template {
+    /// `None` if nothing is to be filled in. The other URL is one for checks, with something in every place.
+    pub(super) fn parse(url: &str) -> Result<Option<(Self, String)>, String> {
+        let places = places(url)?;
+        if let [] | [Place::Text(_)] = places[..] {
+            return Ok(None);
+        }
+        let (mut parts, mut given) = (Vec::new(), Vec::new());
+        let mut open_segments = Vec::new();
+        let mut sample = String::new();
+        let path = path_start(url);
+        for place in places {
+            if let Place::Text(text) = place {
+                sample += text;
+                parts.push(Part::Text(text.into()));
+                continue;
+            }
+            let before = sample.get(path..).unwrap_or_default();
+            let segment = before.matches('/').count();
+            if !before.contains('?') && open_segments.last() != Some(&segment) {
+                open_segments.push(segment);
+            }
+            sample.push('x');
+            parts.push(match place {
+                Place::InMessage(pointer) => Part::InMessage(ValueAt::parse(pointer)?),
+                Place::InQuery(name) => {
+                    given.push(Given::InQuery(name.into()));
+                    Part::Given(given.len() - 1)
+                }
+                Place::InPath(name) | Place::Text(name) => {
+                    given.push(Given::InPath(name.into()));
+                    Part::Given(given.len() - 1)
+                }
+            });
+        }
+        let template = Self {
+            id: next_id(),
+            parts: parts.into(),
+            given: given.into(),
+            open_segments: open_segments.into(),
+            path,
+        };
+        Ok(Some((template, sample)))
+    }
+
+    /// The parameters that the channel's path must have.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().filter_map(|given| match given {
+            Given::InPath(name) => Some(&**name),
+            Given::InQuery(_) => None,
+        })
+    }
+
+    /// What else it takes of clients.
+    pub(super) fn of_queries(&self) -> impl Iterator<Item = &str> {
+        self.given.iter().filter_map(|given| match given {
+            Given::InQuery(name) => Some(&**name),
+            Given::InPath(_) => None,
+        })
+    }
+
+    /// The URL for a message of this client.
+    pub(super) fn fill(&self, connection: &Connection, message: &Message) -> Result<String> {
+        let values = self.values(connection);
+        let mut url = String::with_capacity(128);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => url += text,
+                Part::Given(at) => match values.get(*at) {
+                    Some(Ok(value)) => url += value,
+                    Some(Err(why)) => return Err(Error::bad_request(*why)),
+                    None => {}
+                },
+                Part::InMessage(at) => {
+                    let value = at.find(message)?;
+                    url += &encoded(&value).map_err(Error::bad_request)?;
+                }
+            }
+        }
+        let path = url.get(self.path..).unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        for (at, segment) in path.split('/').enumerate() {
+            // A parser of URLs takes encoded dots for dots.
+            if self.open_segments.contains(&at)
+                && matches!(
+                    &*segment.replace("%2e", ".").replace("%2E", "."),
+                    "" | "." | ".."
+                )
+            {
+                return Err(Error::bad_request("a value cannot stand in a path"));
+            }
+        }
+        Ok(url)
+    }
+
+    fn values(&self, connection: &Connection) -> Arc<Values> {
+        connection.state_of(self.id, || {
+            let parameters: Vec<(String, String)> = connection.path().unwrap_or_default();
+            let value = |given: &Given| match given {
+                Given::InPath(name) => {
+                    let mut parameters = parameters.iter();
+                    let (_, value) = parameters
+                        .find(|(other, _)| **other == **name)
+                        .ok_or("the path has no such parameter")?;
+                    encoded(value)
+                }
+                Given::InQuery(name) => {
+                    let query = connection.uri().query().unwrap_or_default();
+                    let mut found = parse(query.as_bytes()).filter(|(other, _)| **other == **name);
+                    match (found.next(), found.next()) {
+                        (Some((_, value)), None) => encoded(&value),
+                        (None, _) => Err("a parameter of the query is missing"),
+                        _ => Err("a parameter of the query is there twice"),
+                    }
+                }
+            };
+            Arc::new(self.given.iter().map(value).collect())
+        })
+    }
+}
+
+/// A value as data in a URL.
+fn encoded(value: &str) -> Result<String, &'static str> {
+    // What reads URLs leniently drops them, or ends there.
+    if value.contains(['\r', '\n', '\0', '\t']) {
+        return Err("a value cannot stand in a URL");
+    }
+    Ok(utf8_percent_encode(value, ENCODED).to_string())
+}
