@@ -319,6 +319,11 @@ impl Expansion<'_> {
             ("errors", Some("Silent")) => quote!(Silent),
             ("errors", Some("Text")) => quote!(Text),
             ("errors", Some("Json")) => quote!(json()),
+            ("hosts" | "origins" | "subprotocols", _) if value.string().is_some() => {
+                // Reported already: it lacks its brackets.
+                let one = self.emit(value);
+                return quote_spanned!(value.span()=> [#one]);
+            }
             _ if value.number().is_some() && is_duration(&name) => {
                 // Reported already.
                 return quote_spanned!(value.span()=> #p::Duration::from_secs(1));

@@ -115,6 +115,17 @@ snapshots! {
 }
 
 #[test]
+fn a_list_without_its_brackets_gets_them_so_that_the_compiler_says_nothing_else() {
+    for name in ["hosts", "origins", "subprotocols"] {
+        let name = proc_macro2::Ident::new(name, proc_macro2::Span::call_site());
+        let declaration = quote!(#name = "*", channel("/", #name = "*", echo));
+        assert_eq!(errors(declaration.clone()), 2, "{name}");
+        let expansion = pretty(declaration);
+        assert_eq!(expansion.matches(r#"["*"]"#).count(), 2, "{expansion}");
+    }
+}
+
+#[test]
 fn a_half_typed_target_leaves_the_rest_of_the_gateway() {
     let expansion = expand(quote! {
         middleware = [audit],
