@@ -23,8 +23,8 @@ fn an_origin_of_a_configuration_that_is_none_keeps_the_gateway_from_being_served
     assert_eq!(
         mistakes(&gateway!(channel("/", origins = origins, echo))),
         [
-            "`/`: \"b.example\" is not an origin; write `https://b.example`, or `*` for every page",
-            "`/`: \"https://c.example/page\" is not an origin; write `https://c.example`, or `*` for every page",
+            "`/`: `b.example` is not an origin; write `https://b.example`, or `*` for every page",
+            "`/`: an origin has no path; write `https://c.example`",
         ]
     );
 }

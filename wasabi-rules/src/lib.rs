@@ -10,12 +10,17 @@ mod bounds;
 mod calls;
 mod close_code;
 mod header;
+mod host;
 mod network;
+mod origin;
+mod path;
 mod places;
 mod pointer;
 mod suggest;
 mod unit;
 mod url;
+
+use self::url::port;
 
 pub use self::{
     bounds::{Zero, above_zero, between, setting_above_zero},
@@ -24,7 +29,10 @@ pub use self::{
     header::{
         forwarded_header, header, header_name, method, queue_header, subprotocol, upstream_header,
     },
+    host::{HostPattern, Names, host},
     network::{Network, network},
+    origin::{Origin, OriginPattern, OriginPort, default_port, origin},
+    path::{declared_path, mount_path, normal_path},
     places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
     suggest::{did_you_mean, distance, list},

@@ -89,8 +89,8 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         .find(['/', '?', '#'])
         .unwrap_or(after_scheme.len());
     let (authority, rest) = after_scheme.split_at(end);
-    let (userinfo, place) = match authority.rsplit_once('@') {
-        Some((userinfo, place)) => (Some(userinfo), place),
+    let (userinfo, at) = match authority.rsplit_once('@') {
+        Some((userinfo, at)) => (Some(userinfo), at),
         None => (None, authority),
     };
     if userinfo.is_some() && schemes::WEBSOCKET.contains(scheme) {
@@ -99,11 +99,18 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
             shown()
         ));
     }
-    let (host, port) = host_and_port(place).map_err(|why| match why {
-        Invalid::NoHost => format!("`{}` has no host", shown()),
-        Invalid::Host(host) => format!("`{host}` is not a host"),
-        Invalid::Port(port) => format!("`{port}` is not a port"),
-    })?;
+    if at.is_empty() || at.starts_with(':') {
+        return Err(format!("`{}` has no host", shown()));
+    }
+    let Some(Place {
+        host,
+        port: written,
+    }) = place(at)
+    else {
+        return Err(format!("`{}` is not a host", at.escape_debug()));
+    };
+    let port = written.map(port).transpose()?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok(Url {
         scheme,
         userinfo,
@@ -118,46 +125,37 @@ pub fn urls<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Vec<Url<'a>>,
     text.split(',').map(|each| url(each, schemes)).collect()
 }
 
-enum Invalid<'a> {
-    NoHost,
-    Host(&'a str),
-    Port(&'a str),
+/// A host, with the brackets of an IPv6 address, and what is written as its port.
+pub(crate) struct Place<'a> {
+    pub(crate) host: &'a str,
+    pub(crate) port: Option<&'a str>,
 }
 
-fn host_and_port(place: &str) -> Result<(&str, Option<u16>), Invalid<'_>> {
-    let (host, port) = match place.strip_prefix('[') {
+/// `host` or `host:port`; `None` if the host is not one.
+pub(crate) fn place(text: &str) -> Option<Place<'_>> {
+    let end = match text.strip_prefix('[') {
         Some(inner) => {
-            let (host, after) = inner.split_once(']').ok_or(Invalid::Host(place))?;
-            let port = match after.strip_prefix(':') {
-                Some(port) => Some(port),
-                None if after.is_empty() => None,
-                None => return Err(Invalid::Host(place)),
-            };
-            host.parse::<Ipv6Addr>().map_err(|_| Invalid::Host(place))?;
-            (host, port)
+            let (address, _) = inner.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            address.len() + 2
         }
-        None => match place.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (place, None),
-        },
+        None => text.find(':').unwrap_or(text.len()),
     };
-    if host.is_empty() {
-        return Err(Invalid::NoHost);
-    }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:".contains(&byte);
-    if !host.bytes().all(fits) {
-        return Err(Invalid::Host(host));
-    }
-    let port = match port {
-        None => None,
-        Some(text) => Some(
-            text.parse()
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or(Invalid::Port(text))?,
-        ),
+    let (host, after) = text.split_at(end);
+    let port = match after.strip_prefix(':') {
+        None if !after.is_empty() => return None,
+        port => port,
     };
-    Ok((host, port))
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let is_host = host.starts_with('[') || (!host.is_empty() && host.bytes().all(fits));
+    is_host.then_some(Place { host, port })
+}
+
+/// A port that can be connected to.
+pub(crate) fn port(text: &str) -> Result<u16, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    let port = text.parse().ok().filter(|port| is_number && *port > 0);
+    port.ok_or_else(|| format!("`{}` is not a port", text.escape_debug()))
 }
 
 /// The text without credentials and query, which may be secret.

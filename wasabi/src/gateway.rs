@@ -13,6 +13,8 @@ use axum::{
     routing::MethodRouter,
 };
 
+use wasabi_rules::{declared_path, mount_path};
+
 use self::hosts::Hosts;
 pub use self::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
@@ -222,13 +224,12 @@ fn check_path(
         path: path.to_owned(),
         why: why.to_owned(),
     };
-    if !path.starts_with('/') {
-        return Err(malformed("it must start with `/`"));
-    }
-    if let Some(why) = path::unreachable(path) {
-        return Err(malformed(&why));
-    }
     let is_service = matches!(entry, Entry::Service(_));
+    let declared = match is_service {
+        true => mount_path(path),
+        false => declared_path(path),
+    };
+    declared.map_err(|why| malformed(&why))?;
     if is_service && path == "/" {
         return Ok(()); // takes what nothing else answers
     }

@@ -7,7 +7,6 @@ use super::ast::{Channel, Gateway, Match, SectionKind, Target};
 use crate::{
     diagnostics::Diagnostics,
     fragment::{Call, Fragment, calls, string},
-    paths::parameters,
 };
 
 pub(crate) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
@@ -56,7 +55,8 @@ fn check_url(url: &LitStr, path: Option<&str>, diagnostics: &mut Diagnostics) {
     // Other mistakes in it have been told by the one who checks all URLs.
     for place in wasabi_rules::places(&text).unwrap_or_default() {
         if let (Place::InPath(name), Some(path)) = (place, path) {
-            let known = parameters(path);
+            let names = wasabi_rules::declared_path(path).unwrap_or_default();
+            let known: Vec<_> = names.iter().map(String::as_str).collect();
             if !known.contains(&name) {
                 diagnostics.error(url, unknown(name, path, &known));
             }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use quote::ToTokens;
 use syn::{Expr, Lit, LitStr, Pat};
-use wasabi_rules::{did_you_mean, subprotocol};
+use wasabi_rules::{did_you_mean, host, origin, subprotocol};
 
 use super::{
     ast::{
@@ -115,8 +115,8 @@ fn check_value(name: &str, kind: Kind, value: &Fragment, diagnostics: &mut Diagn
         );
     }
     match name {
-        "hosts" => literals::check_list(value.tokens(), literals::check_host, diagnostics),
-        "origins" => literals::check_list(value.tokens(), literals::check_origin, diagnostics),
+        "hosts" => literals::check_list(value.tokens(), host, diagnostics),
+        "origins" => literals::check_list(value.tokens(), origin, diagnostics),
         "subprotocols" => {
             let rule = |name: &str| subprotocol(name).map(drop);
             literals::check_list(value.tokens(), rule, diagnostics);

@@ -1,0 +1,423 @@
+//! Paths: the one form in which requests come, and what may be declared.
+
+use std::borrow::Cow;
+
+use crate::list;
+
+/// The path of a request in its normal form, in which a character is written in one way (RFC 3986, section 6.2.2):
+/// `/%61dmin` is `/admin`. Otherwise it would go by the literal that it is, to a parameter beside it.
+///
+/// Refused, and never repaired, is what others along the way take for another path: segments without anything in them,
+/// `.` and `..`, a slash, backslash or NUL in a segment, and `%` before something else than two digits.
+pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if !path.starts_with('/') {
+        return Ok(Cow::Borrowed(path)); // `*`, and CONNECT without a path
+    }
+    let is_normal = path.bytes().all(|byte| is_plain(byte) || byte == b'/')
+        && !path.contains("//")
+        && !path.contains("/.");
+    if is_normal {
+        return Ok(Cow::Borrowed(path));
+    }
+    let mut normal = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'/' => normal.push('/'),
+            b'\\' => return Err("a path has no backslash"),
+            b'%' => match hex(bytes.next()).zip(hex(bytes.next())) {
+                None => return Err("`%` stands before two hexadecimal digits"),
+                Some((high, low)) => match (high << 4) | low {
+                    b'/' | b'\\' | 0 => return Err("a segment of a path has no slash in it"),
+                    byte => push(byte, &mut normal),
+                },
+            },
+            byte => push(byte, &mut normal),
+        }
+    }
+    let mut segments = normal.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        // What follows a semicolon is left out by some, and `..` is what remains.
+        let name = segment.split(';').next().unwrap_or_default();
+        if matches!(name, "." | "..") {
+            return Err("a path has no dot segments");
+        }
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err("a path has no empty segments");
+        }
+    }
+    Ok(Cow::Owned(normal))
+}
+
+/// What may stand in a segment as it is, and braces and `|`, which RFC 3986 wants encoded and many do not.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@{}|".contains(&byte)
+}
+
+fn push(byte: u8, normal: &mut String) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    if is_plain(byte) {
+        normal.push(char::from(byte));
+    } else {
+        let digit = |four: u8| char::from(DIGITS[usize::from(four & 15)]);
+        normal.extend(['%', digit(byte >> 4), digit(byte)]);
+    }
+}
+
+fn hex(digit: Option<u8>) -> Option<u8> {
+    let digit = char::from(digit?).to_digit(16)?;
+    u8::try_from(digit).ok()
+}
+
+/// A path that is declared, with parameters as axum writes them: the names of its parameters. A path that no request
+/// comes with is a mistake.
+pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
+    if !path.starts_with('/') {
+        return Err(format!(
+            "a path starts with `/`; write `\"/{}\"`",
+            path.escape_debug()
+        ));
+    }
+    if let Some(c) = path
+        .chars()
+        .find(|c| !c.is_ascii() || c.is_ascii_control() || " ?#\"<>\\^`".contains(*c))
+    {
+        let reason = match c {
+            '?' => {
+                "the query is not part of the path; take it with the `Query` extractor".to_owned()
+            }
+            '#' => "the fragment of a URL is never sent to a server".to_owned(),
+            '\\' => "write `/`".to_owned(),
+            _ => format!("in URLs it is written `{}`", percent_encoded(c)),
+        };
+        return Err(format!(
+            "`{}` cannot stand in a path: {reason}",
+            c.escape_debug()
+        ));
+    }
+    check_normal(path)?;
+    for segment in path.split('/') {
+        if let Some(name) = segment.strip_prefix(':') {
+            return Err(format!(
+                "a parameter is written in braces; write `{{{name}}}` for `{segment}`"
+            ));
+        }
+        if let Some(name) = segment.strip_prefix('*') {
+            let name = if name.is_empty() { "rest" } else { name };
+            return Err(format!(
+                "what is left of a path is written in braces; write `{{*{name}}}` for `{segment}`"
+            ));
+        }
+    }
+    let names = parameters(path).map_err(|malformed| match malformed {
+        Malformed::Parameter => format!(
+            "a parameter is written `{{name}}`, and other braces `{{{{` and `}}}}`; `{path}` has something else"
+        ),
+        Malformed::Segment => format!(
+            "a parameter ends its segment, and a segment has one at most; `{path}` has more between two `/`"
+        ),
+        Malformed::Rest => format!(
+            "`{{*..}}` takes all that is left: it stands last, not as in `{path}`"
+        ),
+    })?;
+    let twice = names
+        .iter()
+        .enumerate()
+        .find(|(at, name)| names[..*at].contains(name));
+    if let Some((at, name)) = twice {
+        let first = names.iter().take_while(|other| *other != name).count();
+        return Err(format!(
+            "the parameter `{name}` occurs twice, at {} and {} of {}",
+            first + 1,
+            at + 1,
+            list(names.iter().map(String::as_str))
+        ));
+    }
+    Ok(names)
+}
+
+/// A [`declared_path`] below which everything goes to one service.
+pub fn mount_path(path: &str) -> Result<Vec<String>, String> {
+    let names = declared_path(path)?;
+    match path.contains("{*") {
+        true => {
+            Err("a mount takes all that is below its path anyway; leave the `{*..}` out".to_owned())
+        }
+        false => Ok(names),
+    }
+}
+
+/// Requests come with paths in their [normal form](normal_path), or are refused.
+fn check_normal(path: &str) -> Result<(), String> {
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        if segment.is_empty() && segments.peek().is_some() {
+            return Err(
+                "no request comes with an empty segment in its path; write one `/`".to_owned(),
+            );
+        }
+        if matches!(segment.split(';').next(), Some("." | "..")) {
+            return Err(format!(
+                "no request comes with `{segment}` in its path; write the path that is meant"
+            ));
+        }
+    }
+    let mut after = path.split('%').skip(1);
+    after.try_for_each(|after| {
+        let mut digits = after.bytes();
+        let Some((high, low)) = hex(digits.next()).zip(hex(digits.next())) else {
+            return Err(
+                "`%` stands before two hexadecimal digits; itself it is written `%25`".to_owned(),
+            );
+        };
+        let digits = &after[..2];
+        let right = match (high << 4) | low {
+            b'/' | b'\\' | 0 => {
+                return Err(format!("no request comes with `%{digits}` in its path"));
+            }
+            b'{' => "{{".to_owned(),
+            b'}' => "}}".to_owned(),
+            byte => {
+                let mut right = String::new();
+                push(byte, &mut right);
+                right
+            }
+        };
+        match right.strip_prefix('%') == Some(digits) {
+            true => Ok(()),
+            false => Err(format!(
+                "requests come with `{right}` in their path where this has `%{digits}`; write `{right}`"
+            )),
+        }
+    })
+}
+
+/// What is wrong with the braces of a path.
+#[derive(Debug, PartialEq, Eq)]
+enum Malformed {
+    Parameter,
+    Segment,
+    Rest,
+}
+
+/// The names of the parameters, by the grammar of matchit, axum's router.
+fn parameters(path: &str) -> Result<Vec<String>, Malformed> {
+    let mut names = Vec::new();
+    let mut chars = Unescaped(path.chars()).peekable();
+    while let Some((c, is_escaped)) = chars.next() {
+        match c {
+            '}' if !is_escaped => return Err(Malformed::Parameter),
+            '{' if !is_escaped => {
+                let mut name = String::new();
+                loop {
+                    match chars.next() {
+                        None | Some(('/', _)) => return Err(Malformed::Parameter),
+                        Some(('}', false)) => break,
+                        Some(('*', _)) if !name.is_empty() => return Err(Malformed::Parameter),
+                        Some((c, _)) => name.push(c),
+                    }
+                }
+                if matches!(&*name, "" | "*") || name.starts_with('}') {
+                    return Err(Malformed::Parameter);
+                }
+                let next = chars.peek().map(|(c, _)| *c);
+                if next.is_some_and(|next| next != '/') {
+                    return Err(Malformed::Segment);
+                }
+                if let Some(rest) = name.strip_prefix('*') {
+                    if next.is_some() {
+                        return Err(Malformed::Rest);
+                    }
+                    name = rest.to_owned();
+                }
+                names.push(name);
+            }
+            _ => {}
+        }
+    }
+    Ok(names)
+}
+
+/// Characters, and whether they were written twice as braces are that are not those of a parameter.
+struct Unescaped<'a>(std::str::Chars<'a>);
+
+impl Iterator for Unescaped<'_> {
+    type Item = (char, bool);
+
+    fn next(&mut self) -> Option<(char, bool)> {
+        let c = self.0.next()?;
+        let is_escaped = matches!(c, '{' | '}') && self.0.as_str().starts_with(c);
+        if is_escaped {
+            self.0.next();
+        }
+        Some((c, is_escaped))
+    }
+}
+
+fn percent_encoded(c: char) -> String {
+    let mut buffer = [0; 4];
+    let bytes = c.encode_utf8(&mut buffer).bytes();
+    bytes.map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_is_written_in_one_way() {
+        let cases = [
+            ("/", "/"),
+            ("/api/", "/api/"),
+            ("/%61pi/%41", "/api/A"),
+            ("/caf%c3%a9", "/caf%C3%A9"),
+            ("/caf\u{e9}", "/caf%C3%A9"),
+            ("/a%3Ab%40c", "/a:b@c"),
+            ("/a%20b", "/a%20b"),
+            ("/%2561", "/%2561"),
+            ("/.well-known/x", "/.well-known/x"),
+            ("/a.", "/a."),
+            ("/...", "/..."),
+            ("/%7Bx%7d", "/{x}"),
+            ("*", "*"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(normal_path(path).as_deref(), Ok(expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_others_take_for_another_path_is_refused() {
+        for path in [
+            "//",
+            "//a",
+            "/a//b",
+            "/a//",
+            "/.",
+            "/..",
+            "/a/../b",
+            "/a/%2e%2E/b",
+            "/a/.%2e",
+            "/a/./",
+            "/a%2fb",
+            "/a%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%00",
+            "/%",
+            "/%6",
+            "/%zz",
+            "/%+1",
+            "/..;x/a",
+            "/a/..%3b",
+        ] {
+            assert!(normal_path(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn declared_paths_have_named_parameters() {
+        for (path, names) in [
+            ("/", &[][..]),
+            ("/a/", &[]),
+            ("/a/{x}/c", &["x"]),
+            ("/a-{b}/{c}", &["b", "c"]),
+            ("/{*rest}", &["rest"]),
+            ("/{{x}}", &[]),
+            ("/caf%C3%A9", &[]),
+            ("/.well-known/x", &[]),
+            ("/a%20b", &[]),
+        ] {
+            let found = declared_path(path).expect(path);
+            assert_eq!(found, names, "{path}");
+        }
+    }
+
+    #[test]
+    fn mistakes_say_what_to_write() {
+        let message = |path: &str| declared_path(path).expect_err(path);
+        for (path, expected) in [
+            ("chat", "a path starts with `/`; write `\"/chat\"`"),
+            ("", "a path starts with `/`; write `\"/\"`"),
+            (
+                "/:id",
+                "a parameter is written in braces; write `{id}` for `:id`",
+            ),
+            (
+                "/*",
+                "what is left of a path is written in braces; write `{*rest}` for `*`",
+            ),
+            (
+                "/a b",
+                "` ` cannot stand in a path: in URLs it is written `%20`",
+            ),
+            (
+                "/\u{e9}",
+                "`\u{e9}` cannot stand in a path: in URLs it is written `%C3%A9`",
+            ),
+            (
+                "/a?b=c",
+                "`?` cannot stand in a path: the query is not part of the path; take it with the `Query` extractor",
+            ),
+            (
+                "/{a}/{b}/{a}",
+                "the parameter `a` occurs twice, at 1 and 3 of `a`, `b`, `a`",
+            ),
+            (
+                "/%61dmin",
+                "requests come with `a` in their path where this has `%61`; write `a`",
+            ),
+            (
+                "/caf%c3%A9",
+                "requests come with `%C3` in their path where this has `%c3`; write `%C3`",
+            ),
+            (
+                "/a//b",
+                "no request comes with an empty segment in its path; write one `/`",
+            ),
+            (
+                "/a/../b",
+                "no request comes with `..` in its path; write the path that is meant",
+            ),
+            (
+                "/..;x",
+                "no request comes with `..;x` in its path; write the path that is meant",
+            ),
+            ("/a%2Fb", "no request comes with `%2F` in its path"),
+            (
+                "/50%",
+                "`%` stands before two hexadecimal digits; itself it is written `%25`",
+            ),
+            (
+                "/%7Bx",
+                "requests come with `{{` in their path where this has `%7B`; write `{{`",
+            ),
+        ] {
+            assert_eq!(message(path), expected);
+        }
+        assert!(message("/{id").starts_with("a parameter is written `{name}`"));
+        assert!(message("/{}").starts_with("a parameter is written `{name}`"));
+        assert!(message("/{a}-{b}").starts_with("a parameter ends its segment"));
+        assert!(message("/{*a}/b").starts_with("`{*..}` takes all that is left"));
+        assert!(mount_path("/a/{*rest}").is_err() && mount_path("/a/{b}").is_ok());
+    }
+
+    /// Every short text of the characters that matter.
+    #[test]
+    fn parameters_are_those_of_the_router() {
+        let mut paths = vec!["/".to_owned()];
+        for _ in 0..7 {
+            let longer = paths.iter().flat_map(|path| {
+                let ends = ['/', '{', '}', '*', 'a'];
+                ends.map(|end| format!("{path}{end}"))
+            });
+            paths = longer.collect();
+            for path in &paths {
+                let is_inserted = matchit::Router::new().insert(path, ()).is_ok();
+                // It overlooks a slash that begins a name.
+                let expected = is_inserted && !path.replace("{{", "").contains("{/");
+                assert_eq!(parameters(path).is_ok(), expected, "{path}");
+            }
+        }
+    }
+}
