@@ -240,3 +240,92 @@ async fn a_shared_cache_is_not_around_what_depends_on_the_client() {
         );
     }
 }
+
+const ADA: &str = "Basic YWRhOnAvdw==";
+
+#[tokio::test]
+async fn credentials_in_the_url_of_a_service_are_sent_as_authorization() {
+    let url = service().await.replace("http://", "http://ada:p%2Fw@");
+    let by_function = url.clone();
+    let server = serve(gateway!(
+        channel(
+            "/fixed",
+            Http::post(&url).forward_headers(["authorization"])
+        ),
+        channel("/{x}/filled", Http::post(format!("{url}/{{x}}"))),
+        channel(
+            "/function",
+            Http::with(move |_| Ok(HttpRequest::get(&by_function)))
+        ),
+        channel(
+            "/own",
+            Http::with(move |_| Ok(HttpRequest::get(&url).header("authorization", "Own x")))
+        ),
+    ))
+    .await;
+    let headers = [("authorization", "Bearer of-the-client")];
+    for (path, expected) in [
+        ("/fixed", ADA),
+        ("/x/filled", ADA),
+        ("/function", ADA),
+        ("/own", "Own x"),
+    ] {
+        let mut client = server
+            .connect_with(path, &headers)
+            .await
+            .expect("connected");
+        let seen = ask(&mut client, "x").await;
+        assert_eq!(seen["authorization"], expected, "{path}");
+        assert!(
+            seen["host"].to_string().starts_with("\"127.0.0.1:"),
+            "{path}: {seen}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn credentials_in_the_url_of_a_websocket_server_are_sent_as_authorization() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let addr = listener.local_addr().expect("an address");
+    let url = format!("ws://ada:p%2Fw@{addr}/feed");
+    let server = serve(gateway!(channel("/", WebSocket::connect(url)))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let (mut stream, _) = wasabi_tests::soon(listener.accept())
+        .await
+        .expect("a socket");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(
+            tokio::io::AsyncReadExt::read_u8(&mut stream)
+                .await
+                .expect("a head"),
+        );
+    }
+    let head = String::from_utf8(head).expect("text");
+    assert!(head.starts_with("GET /feed HTTP/1.1\r\n"), "{head}");
+    assert!(
+        head.contains(&format!("\r\nAuthorization: {ADA}\r\n")),
+        "{head}"
+    );
+    assert!(head.contains(&format!("\r\nHost: {addr}\r\n")), "{head}");
+}
+
+#[test]
+fn credentials_stand_in_one_place_and_are_ones_that_can_be_sent() {
+    let http = |url: &str| Http::post(url);
+    let checked = |gateway: Gateway, why: &str| {
+        let mistakes = gateway.check().expect_err(why);
+        assert!(mistakes[0].to_string().contains(why), "{mistakes:?}");
+    };
+    let both = http("http://a:b@c/").header("authorization", "x");
+    checked(gateway!(channel("/", both)), "one of them is enough");
+    let both = WebSocket::connect(String::from("ws://a:b@c/")).header("authorization", "x");
+    checked(gateway!(channel("/", both)), "one of them is enough");
+    checked(
+        gateway!(channel("/", http("http://a%3Ab:c@d/"))),
+        "has a colon",
+    );
+}

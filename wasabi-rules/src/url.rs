@@ -93,12 +93,6 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         Some((userinfo, at)) => (Some(userinfo), at),
         None => (None, authority),
     };
-    if userinfo.is_some() && schemes::WEBSOCKET.contains(scheme) {
-        return Err(format!(
-            "`{}` has a user in front of its host; send credentials in a header: `.header(\"authorization\", ..)`",
-            shown()
-        ));
-    }
     if at.is_empty() || at.starts_with(':') {
         return Err(format!("`{}` has no host", shown()));
     }
@@ -243,9 +237,9 @@ mod tests {
     }
 
     #[test]
-    fn websockets_have_no_credentials_in_their_url() {
-        let message = url("ws://me:secret@a/?b=secret", schemes::WEBSOCKET).expect_err("a mistake");
-        assert!(message.starts_with("`ws://a/` has a user"), "{message}");
+    fn every_kind_of_upstream_may_have_credentials() {
+        let parsed = url("ws://me:secret@a/?b=secret", schemes::WEBSOCKET).expect("a URL");
+        assert_eq!((parsed.userinfo, parsed.host), (Some("me:secret"), "a"));
         assert!(url("redis://me:secret@a/", schemes::REDIS).is_ok());
     }
 

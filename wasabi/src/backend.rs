@@ -2,6 +2,7 @@
 
 mod backoff;
 mod balance;
+mod credentials;
 mod function;
 mod headers;
 mod http;

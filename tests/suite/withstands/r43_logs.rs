@@ -135,7 +135,7 @@ async fn a_url_that_is_refused_is_named_without_its_secrets() {
         )),
         gateway!(channel(
             "/",
-            WebSocket::connect(String::from("ws://ada:s3cret@up/"))
+            WebSocket::connect(String::from("ws://ada:s3cret@/"))
         )),
         gateway!(channel(
             "/",

@@ -107,6 +107,11 @@ impl Headers {
         self.own.push((name, value));
     }
 
+    /// Whether the gateway has one of its own.
+    pub(super) fn owns(&self, name: &HeaderName) -> bool {
+        self.own.iter().any(|(own, _)| own == name)
+    }
+
     /// What depends on the client.
     pub(super) fn of_clients(&self) -> impl Iterator<Item = &HeaderName> {
         let made = self.own.iter();

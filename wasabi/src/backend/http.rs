@@ -32,7 +32,9 @@ pub use self::{
     framing::{Framing, Lines, Sse, SseEvent},
     request::HttpRequest,
 };
-use super::{Probe, Way, backoff::MAX_DIAL_PAUSE, headers::Headers, template::Template};
+use super::{
+    Probe, Way, backoff::MAX_DIAL_PAUSE, credentials, headers::Headers, template::Template,
+};
 use crate::{
     Backend, Error, Lifecycle, Request, Result, connection::held::Reading, mistakes::Mistakes,
 };
@@ -61,6 +63,8 @@ use crate::{
 ///   the handshake, `{/pointer}` a string, number or boolean of the message at this JSON pointer (RFC 6901). `bad_request`
 ///   is the answer, and nothing is sent, when there is no such value, or a parameter of the query is there twice; when a
 ///   segment would be empty, `.` or `..`; and for values with a tab, CR, LF or NUL. Other braces are a mistake.
+/// * A user and a password in the URL, as in `http://user:password@orders/`, are sent as `Authorization: Basic` (RFC 7617);
+///   what is percent-encoded in them is decoded. They replace a forwarded header, and do not go with one that is set.
 /// * A request that depends on the message in other ways is made by a function: [`Http::with`].
 /// * With the cargo feature `otel` it carries the [trace context](crate::middleware::request::Trace#upstreams) of the
 ///   current span.
@@ -226,6 +230,7 @@ impl<T: Target> Http<T> {
 
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         let mut request = self.target.request(req)?;
+        credentials::apply(&mut request).map_err(Error::internal)?;
         let headers = request.headers_mut();
         if let Some(media_type) = self.framing.as_ref().and_then(Framing::media_type) {
             headers
@@ -274,7 +279,17 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
 
 impl<T: Target> Lifecycle for Http<T> {
     fn check(&self) -> Result<(), String> {
-        self.ready_client().map(drop).map_err(String::clone)
+        self.ready_client().map(drop).map_err(String::clone)?;
+        let Some(url) = self.target.url() else {
+            return Ok(());
+        };
+        if url.username().is_empty() && url.password().is_none() {
+            return Ok(());
+        }
+        if self.headers.owns(&header::AUTHORIZATION) {
+            return Err(credentials::TWICE.to_owned());
+        }
+        credentials::basic(url.username(), url.password().unwrap_or_default()).map(drop)
     }
 
     fn forwards(&self) -> Vec<String> {

@@ -116,7 +116,8 @@ struct Config {
 impl WebSocket {
     /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the cargo feature `tls`.
     ///
-    /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded.
+    /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded. A user and a
+    /// password in it are sent as `Authorization: Basic`, as by [`Http`](crate::Http).
     /// A URL that is none is an error when the gateway is served.
     pub fn connect(url: impl AsRef<str>) -> Self {
         let (target, mistakes) = match Target::parse(url.as_ref()) {
@@ -617,6 +618,11 @@ impl Lifecycle for WebSocket {
         config.mistakes.check()?;
         if config.max_connection_age.is_some() && config.reconnect.is_none() {
             return Err("`WebSocket`: `max_connection_age` goes with `reconnect`".to_owned());
+        }
+        if config.target.has_credentials()
+            && config.forward.headers.owns(&http::header::AUTHORIZATION)
+        {
+            return Err(super::credentials::TWICE.to_owned());
         }
         config.check_tls()
     }

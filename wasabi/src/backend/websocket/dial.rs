@@ -19,7 +19,10 @@ use super::{
     opening::upgrade,
     stream::{Dialer, Io},
 };
-use crate::{Connection, Error, connection::socket::Socket, log::without_secrets, tcp};
+use crate::{
+    Connection, Error, backend::credentials::basic, connection::socket::Socket,
+    log::without_secrets, tcp,
+};
 
 /// Where an upstream is.
 #[derive(Clone, Default)]
@@ -28,6 +31,8 @@ pub(super) struct Target {
     host: String,
     port: u16,
     is_tls: bool,
+    /// What the URL says in front of the host.
+    authorization: Option<HeaderValue>,
 }
 
 /// Why there is no upstream connection.
@@ -124,7 +129,24 @@ impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let parsed = wasabi_rules::url(url, schemes::WEBSOCKET)?;
         let is_tls = parsed.scheme == "wss";
-        let uri = url
+        // They go into a header of their own, and not with the host into `Host`.
+        let authorization = parsed.userinfo.map(|userinfo| {
+            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
+            basic(user, password)
+        });
+        let (left, right) = match parsed.host.contains(':') {
+            true => ("[", "]"),
+            false => ("", ""),
+        };
+        let port = parsed.port.map(|port| format!(":{port}"));
+        let bare = format!(
+            "{}://{left}{}{right}{}{}",
+            parsed.scheme,
+            parsed.host,
+            port.unwrap_or_default(),
+            parsed.rest
+        );
+        let uri = bare
             .parse()
             .map_err(|error| format!("the URL of `WebSocket` is invalid: {error}"))?;
         Ok(Self {
@@ -132,7 +154,14 @@ impl Target {
             port: parsed.port.unwrap_or(if is_tls { 443 } else { 80 }),
             is_tls,
             uri,
+            authorization: authorization.transpose()?,
         })
+    }
+}
+
+impl Target {
+    pub(super) fn has_credentials(&self) -> bool {
+        self.authorization.is_some()
     }
 }
 
@@ -258,7 +287,7 @@ impl Config {
         uri.path_and_query = Some(path_and_query.try_into().map_err(http::Error::from)?);
         let uri = Uri::from_parts(uri).map_err(http::Error::from)?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::GET)
             .header(header::HOST, host)
             .header(header::CONNECTION, "Upgrade")
@@ -267,6 +296,10 @@ impl Config {
             .header(header::SEC_WEBSOCKET_KEY, generate_key())
             .uri(uri)
             .body(())?;
+        if let Some(value) = &self.target.authorization {
+            let headers = request.headers_mut();
+            headers.insert(header::AUTHORIZATION, value.clone());
+        }
         Ok(request)
     }
 
@@ -290,18 +323,14 @@ mod tests {
         assert_eq!((target.host.as_str(), target.port), ("::1", 443));
         let target = Target::parse("ws://up:9000").unwrap();
         assert_eq!((target.host.as_str(), target.port), ("up", 9000));
+        let target = Target::parse("ws://me:p%40@[::1]:9000/a@b?c=d@e").unwrap();
+        assert_eq!(target.uri, "ws://[::1]:9000/a@b?c=d@e");
+        assert!(target.authorization.is_some());
     }
 
     #[test]
     fn a_url_that_is_no_websocket_url_is_refused() {
-        for url in [
-            "http://up/",
-            "up:9000",
-            "/x",
-            "ws://",
-            "ws://user:pw@up/",
-            "",
-        ] {
+        for url in ["http://up/", "up:9000", "/x", "ws://", "ws://user:pw@/", ""] {
             assert!(Target::parse(url).is_err(), "{url}");
         }
     }
