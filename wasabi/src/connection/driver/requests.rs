@@ -265,9 +265,11 @@ where
                     is_silent = false;
                     self.write(&message)?;
                     if work::is_over() {
-                        // There may be more: the slot has its turn again.
+                        // There may be more: the slot has its turn again, and its source is not waited for.
                         self.keep(index, stream);
-                        self.listen(index, false);
+                        if let Some(slot) = self.in_flight.tag_mut(index) {
+                            slot.silent = None;
+                        }
                         self.in_flight.put_back(index / 64, 1 << (index % 64));
                         return Ok(());
                     }
