@@ -13,6 +13,7 @@ mod suite {
     mod errors;
     mod events;
     mod extractors;
+    mod failures;
     mod groups;
     mod handshake;
     mod hooks;

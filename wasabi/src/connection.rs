@@ -48,7 +48,7 @@ pub use self::{
 };
 use crate::{
     Close, Error, Message, Result,
-    middleware::http::{ClientIp, Hops, Identity, Stash},
+    middleware::http::{ClientIp, Hops, Identity, Stash, UserName},
 };
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
@@ -294,6 +294,18 @@ impl Connection {
         }
     }
 
+    /// What the log calls the client: the [name](Identity::named) of the identity that it was renewed to last, or else of
+    /// that which HTTP middleware has left. `None` where there is no identity, or one without a name.
+    pub fn user(&self) -> Option<Arc<str>> {
+        match self.0.attached.user() {
+            Some(renewed) => renewed,
+            None => self
+                .extensions()
+                .get()
+                .map(|UserName(name)| Arc::clone(name)),
+        }
+    }
+
     /// The value of this type that a [`Stash`] has made for the connection; `None` after its end.
     pub fn stash<T: Send + Sync + 'static>(&self) -> Option<Stash<T>> {
         Stash::of(self.extensions())
@@ -430,8 +442,9 @@ impl Renewal {
     pub fn finish<T: Clone + Send + Sync + 'static>(self, identity: Identity<T>) -> bool {
         let inner = &self.connection.0;
         let left = left_until(identity.expiry());
+        let user = identity.name().cloned();
         let expire = || inner.outbox.expire_in(left);
-        inner.attached.renew(self.place, identity, expire)
+        inner.attached.renew(self.place, identity, user, expire)
     }
 }
 

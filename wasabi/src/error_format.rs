@@ -7,9 +7,10 @@ use std::{
 };
 
 use serde_json::{Map, Value, json, value::RawValue};
+use tracing::debug;
 
 use crate::{
-    Error, Fault, IntoReply, Reply, RequestId, Result,
+    Connection, Error, Fault, IntoReply, Reply, RequestId, Result,
     log::{Logged, limited},
 };
 
@@ -176,32 +177,41 @@ fn cause(error: &Logged) -> &(dyn std::error::Error + 'static) {
     error
 }
 
-/// Answers a request with an error in the channel's format, once it has been logged.
-pub(crate) fn report(
-    format: &ErrorFormat,
-    error: &Error,
-    id: Option<&RequestId>,
-    route: &str,
-) -> Reply {
-    log(error, route);
-    format.write(error, id)
+/// The request that an error is about.
+pub(crate) struct About<'a> {
+    pub(crate) connection: &'a Connection,
+    /// Empty if it is not known.
+    pub(crate) route: &'a str,
+    pub(crate) id: Option<&'a RequestId>,
 }
 
-pub(crate) fn log(error: &Error, route: &str) {
-    let code = error.code();
+/// Answers a request with an error in the channel's format, once it has been logged.
+pub(crate) fn report(format: &ErrorFormat, error: &Error, about: &About<'_>) -> Reply {
+    log(error, about);
+    format.write(error, about.id)
+}
+
+pub(crate) fn log(error: &Error, about: &About<'_>) {
+    let (code, route) = (error.code(), about.route);
+    // What clients say is escaped. Who it was is only asked where it is wanted.
+    macro_rules! failed {
+        ($log:ident!($($first:tt)*)) => {
+            $log!(
+                $($first)*
+                code,
+                error = cause(&Logged::of(error)),
+                route,
+                connection = %about.connection.id(),
+                id = about.id.map(RequestId::as_str),
+                user = about.connection.user().as_deref(),
+                "request failed"
+            )
+        };
+    }
     match error {
-        Error::Internal(_) => {
-            limited!(ERROR, of: route, error = cause(&Logged::of(error)), route, "request failed");
-        }
-        _ if error.fault() == Fault::Upstream => {
-            limited!(WARN, of: route, code, error = cause(&Logged::of(error)), route, "request failed");
-        }
-        _ => tracing::debug!(
-            code,
-            error = cause(&Logged::of(error)),
-            route,
-            "request failed"
-        ),
+        Error::Internal(_) => failed!(limited!(ERROR, of: route,)),
+        _ if error.fault() == Fault::Upstream => failed!(limited!(WARN, of: route,)),
+        _ => failed!(debug!()),
     }
 }
 

@@ -40,6 +40,8 @@ struct Inner {
 struct Renewed {
     place: u64,
     of: TypeId,
+    /// What the log calls the client.
+    user: Option<Arc<str>>,
     identity: Value,
 }
 
@@ -80,12 +82,14 @@ impl Attached {
         &self,
         place: u64,
         identity: T,
+        user: Option<Arc<str>>,
         also: impl FnOnce(),
     ) -> bool {
         let of = TypeId::of::<T>();
         let new = Renewed {
             place,
             of,
+            user,
             identity: Arc::new(identity),
         };
         let mut inner = self.lock();
@@ -128,6 +132,16 @@ impl Attached {
         }
         let inner = self.lock();
         inner.identities.iter().map(|known| known.place).max()
+    }
+
+    /// What the log calls the client, if its identity has been renewed.
+    pub(crate) fn user(&self) -> Option<Option<Arc<str>>> {
+        if !self.renewed.load(Ordering::Acquire) {
+            return None;
+        }
+        let inner = self.lock();
+        let last = inner.identities.iter().max_by_key(|known| known.place)?;
+        Some(last.user.clone())
     }
 
     /// Adds a future; `false`, and it is dropped, when the connection has ended.

@@ -30,11 +30,6 @@ use crate::mistakes;
 pub use self::jwt::{Jwks, Jwt};
 #[cfg(feature = "rate-limit")]
 pub use self::limit_clients::{LimitClients, LimitClientsService};
-pub(crate) use self::{
-    auth::Expires,
-    client_ip::{Front, Hops, subscriber},
-    stash::free,
-};
 pub use self::{
     auth::{AuthService, Denied, Identity, Verdict},
     basic_auth::{BasicAuth, Users},
@@ -42,6 +37,11 @@ pub use self::{
     client_ip::{ClientIp, ClientIpLayer, ClientIpService},
     refresh::Refresh,
     stash::{Stash, StashLayer, StashService},
+};
+pub(crate) use self::{
+    auth::{Expires, UserName},
+    client_ip::{Front, Hops, subscriber},
+    stash::free,
 };
 
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with

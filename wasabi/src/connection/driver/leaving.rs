@@ -15,14 +15,15 @@ use tokio::{
 
 use super::{Driver, InSlot, discard, reading::READ_AHEAD, requests::panicked};
 use crate::{
-    Close, Connection, Message, Reply, Request, Result,
+    Close, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::{
         companions::Companions,
         in_flight::InFlight,
         socket::{HangUp, Incoming, Socket},
         work,
     },
-    error_format,
+    error_format::{self, About},
+    middleware::request::failed_in,
     parser::Parsed,
 };
 
@@ -216,16 +217,28 @@ where
         let Some(slot) = self.in_flight.tag_mut(index) else {
             return; // woken too late
         };
-        let route = slot.route;
+        let (route, id) = (slot.route, slot.id.clone());
         let mut polled = Poll::Pending;
         let is_alive = self.in_flight.poll(index, &mut polled);
         match polled {
             Poll::Pending if is_alive => return,
-            Poll::Pending => error_format::log(&panicked("the backend or a middleware"), route),
+            Poll::Pending => {
+                let error = panicked("the backend or a middleware");
+                self.failed(index, route, id.as_ref(), &error);
+            }
             Poll::Ready(Ok(reply)) => discard(reply),
-            Poll::Ready(Err(error)) => error_format::log(&error, route),
+            Poll::Ready(Err(error)) => self.failed(index, route, id.as_ref(), &error),
         }
         self.in_flight.release(index);
+    }
+
+    fn failed(&self, index: usize, route: &str, id: Option<&RequestId>, error: &Error) {
+        let about = About {
+            connection: self.connection,
+            route,
+            id,
+        };
+        failed_in(self.in_flight.waker(index)).in_scope(|| error_format::log(error, &about));
     }
 
     /// Begins the next request that was read and is owed nothing.
@@ -246,6 +259,7 @@ where
                 let (index, tag) = in_flight.reserve(cx.waker());
                 slot = Some(index);
                 tag.route = request.route();
+                tag.id = request.id().cloned();
                 in_flight.start(index, || call(request));
             }
         }));
@@ -253,7 +267,12 @@ where
             (Ok(()), Some(index)) => self.run(index),
             (Ok(()), None) => {}
             (Err(_), slot) => {
-                error_format::log(&panicked("the parser, the backend or a middleware"), "");
+                let about = About {
+                    connection: self.connection,
+                    route: "",
+                    id: None,
+                };
+                error_format::log(&panicked("the parser, the backend or a middleware"), &about);
                 if let Some(index) = slot {
                     self.in_flight.release(index);
                 }

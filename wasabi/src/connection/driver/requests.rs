@@ -18,7 +18,8 @@ use crate::{
         socket::{Failure, HangUp},
         work,
     },
-    error_format,
+    error_format::{self, About},
+    middleware::request::failed_in,
     parser::Parsed,
     reply::{Body, ReplyStream, has_stirred},
 };
@@ -203,10 +204,16 @@ where
     }
 
     pub(super) fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
+        let span = failed_in(self.in_flight.waker(index));
         let Some(slot) = self.in_flight.tag_mut(index) else {
             return Ok(());
         };
-        let reply = error_format::report(self.errors, error, slot.id.as_ref(), slot.route);
+        let about = About {
+            connection: self.connection,
+            route: slot.route,
+            id: slot.id.as_ref(),
+        };
+        let reply = span.in_scope(|| error_format::report(self.errors, error, &about));
         self.reply(index, reply.into_body())
     }
 
@@ -367,7 +374,12 @@ where
             }
             Parsed::Dropped => return Ok(()),
         };
-        let reply = error_format::report(self.errors, &Error::Closing, id.as_ref(), "");
+        let about = About {
+            connection: self.connection,
+            route: "",
+            id: id.as_ref(),
+        };
+        let reply = error_format::report(self.errors, &Error::Closing, &about);
         self.write_all(reply)
     }
 

@@ -8,6 +8,7 @@ use std::{
     future::Future,
     ops::Deref,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -45,6 +46,7 @@ use crate::{
 pub struct Identity<T> {
     value: T,
     expires: Option<SystemTime>,
+    name: Option<Arc<str>>,
 }
 
 impl<T> Identity<T> {
@@ -53,7 +55,22 @@ impl<T> Identity<T> {
         Self {
             value,
             expires: None,
+            name: None,
         }
+    }
+
+    /// The name under which the log knows the client: failed requests tell it as `user`, and
+    /// [`Connection::user`](crate::Connection::user) gives it to whoever logs something else. `BasicAuth` takes the user
+    /// name, and `Jwt` the claim `sub`, if not set; otherwise there is none.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// The name for the log.
+    pub fn name(&self) -> Option<&Arc<str>> {
+        self.name.as_ref()
     }
 
     /// The identity is good until this time. Then the connection is closed with 4401, as
@@ -105,6 +122,9 @@ impl<T> Identity<T> {
     {
         if let Some(time) = self.expires {
             extensions.insert(Expires(time));
+        }
+        if let Some(name) = &self.name {
+            extensions.insert(UserName(Arc::clone(name)));
         }
         extensions.insert(self);
     }
@@ -213,6 +233,10 @@ pub(crate) struct Expires(pub(crate) SystemTime);
 /// A client that came without credentials to where they are optional.
 #[derive(Debug, Clone, Copy)]
 struct Anonymous;
+
+/// What the log calls the client of a connection that is being opened.
+#[derive(Debug, Clone)]
+pub(crate) struct UserName(pub(crate) Arc<str>);
 
 /// A way to authenticate.
 pub(super) trait Authenticate: Clone + Send + Sync + 'static {

@@ -189,7 +189,12 @@ impl<V: Verify> Authenticate for BasicAuth<V> {
     async fn authenticate(&self, head: &mut Parts) -> Result<Identity<V::Identity>, Refused> {
         let client = ClientIp::of(&head.extensions).map(|ClientIp(ip)| subscriber(ip));
         let (user, password) = user_and_password(credentials(head, "basic")?)?;
-        self.0.verify.verify(client, user, password).await
+        let name = Arc::from(user.as_str());
+        let identity = self.0.verify.verify(client, user, password).await?;
+        Ok(match identity.name() {
+            Some(_) => identity,
+            None => identity.named(name),
+        })
     }
 
     fn challenge(&self, _refused: Refused) -> HeaderValue {

@@ -194,8 +194,13 @@ fn decoded<C: DeserializeOwned>(
         .claims
         .get("exp")
         .and_then(serde_json::Value::as_f64);
+    let subject = decoded.claims.get("sub").and_then(|sub| sub.as_str());
+    let subject: Option<Arc<str>> = subject.map(Arc::from);
     let claims = C::deserialize(decoded.claims).map_err(|error| invalid(&error))?;
-    let identity = Identity::new(claims);
+    let identity = match subject {
+        Some(subject) => Identity::new(claims).named(subject),
+        None => Identity::new(claims),
+    };
     Ok(match exp.and_then(from_unix) {
         Some(exp) if validation.validate_exp => {
             identity.expires_at(exp + Duration::from_secs(validation.leeway))
