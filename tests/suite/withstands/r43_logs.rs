@@ -86,7 +86,7 @@ async fn secrets_of_urls_are_neither_logged_nor_in_names() {
         channel(
             "/literal",
             Http::post("http://ada:s3cret@localhost:1/?api_key=s3cret")
-                .header("authorization", "s3cret")
+                .header("x-api-key", "s3cret")
         ),
         channel(
             "/upstream",
