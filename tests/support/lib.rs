@@ -39,6 +39,7 @@ pub mod example;
 mod gate;
 pub mod http2;
 pub mod log;
+pub mod proxy;
 pub mod raw;
 pub mod subscribed;
 #[cfg(target_os = "linux")]

@@ -1,0 +1,102 @@
+//! A gateway as it runs in production: its settings come from a file, operators have an address of their own with metrics,
+//! and SIGTERM drains it. `examples/production` has what belongs around it: nginx, HAProxy, a container, Kubernetes and
+//! systemd.
+//!
+//! `cargo run --example production -- examples/production/gateway.json`
+
+use std::{error::Error, fs, path::PathBuf, time::Duration};
+
+use clap::Parser;
+use listenfd::ListenFd;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use serde::Deserialize;
+use wasabi::{
+    Admin, ServerConfig,
+    middleware::{http::LimitClients, request::Measure},
+    prelude::*,
+};
+
+#[derive(Parser)]
+#[command(about = "A WebSocket gateway in front of an HTTP service")]
+struct Args {
+    /// The settings, in JSON.
+    settings: PathBuf,
+}
+
+/// What the file says.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    server: ServerConfig,
+    /// Networks of the proxies in front.
+    #[serde(default)]
+    proxies: Vec<String>,
+    /// Pages that may connect.
+    #[serde(default)]
+    origins: Vec<String>,
+    /// The HTTP service that orders are sent to.
+    orders: String,
+}
+
+async fn whoami(ip: ClientIp) -> String {
+    ip.to_string()
+}
+
+fn gateway(settings: &Settings) -> Gateway {
+    let orders = Http::post(&settings.orders)
+        .timeout(Duration::from_secs(5))
+        .forwarded_for();
+    gateway!(
+        http = [
+            ClientIp::trusting(&settings.proxies),
+            LimitClients::new().connections(50).handshakes_per_second(10),
+        ],
+        middleware = [Trace::new(), Measure::metrics()],
+        /// Is the process alive?
+        get("/livez", async || "ok"),
+        /// May it have traffic? 503 while it drains.
+        get("/readyz", readiness),
+        channel(
+            "/v1",
+            origins = &settings.origins,
+            max_connections = 10_000,
+            max_message_size = 16KiB,
+            ping = 20s,
+            parser = JsonKey::at("/do").id("/id"),
+            middleware = [
+                RateLimit::per_second(20).by(|req| req.connection().client_ip()),
+                Timeout::new(10s),
+            ],
+            match key {
+                /// Tells the address that a client comes from.
+                "whoami" => whoami,
+                /// Places an order.
+                "order" => with([CircuitBreaker::new(5, 10s)], orders),
+                _ => NoRoute,
+            },
+        ),
+    )
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .init();
+    let settings: Settings = serde_json::from_slice(&fs::read(&args.settings)?)?;
+    let metrics = PrometheusBuilder::new().install_recorder()?;
+
+    let mut server = Server::configured(&settings.server)?;
+    // Sockets that systemd has opened, besides.
+    let mut opened = ListenFd::from_env();
+    for nth in 0..opened.len() {
+        if let Some(listener) = opened.take_tcp_listener(nth)? {
+            server = server.also_on(listener);
+        }
+    }
+    let admin = settings.server.admin.as_deref().unwrap_or("127.0.0.1:9090");
+    let server = server.admin(Admin::bind(admin).metrics(move || metrics.render()));
+    server.serve(gateway(&settings)).await?;
+    Ok(())
+}

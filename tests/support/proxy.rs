@@ -1,0 +1,116 @@
+//! Proxies that others wrote, as processes of their own: nginx and HAProxy.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::authority::Authority;
+
+/// A proxy on a free port of the loopback interface. It is stopped when this is dropped.
+pub struct Proxy {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    dir: PathBuf,
+    process: Child,
+}
+
+impl Proxy {
+    /// nginx. In what belongs into `server { .. }`, `PORT` stands for the port to listen on, and `DIR` for a directory with
+    /// the certificate `cert.pem` of 127.0.0.1, its key `key.pem`, and both in `both.pem`.
+    pub fn nginx(authority: &Authority, server: &str) -> Self {
+        let config = format!(
+            "worker_processes 1; daemon off; pid DIR/pid; error_log DIR/log;\n\
+             events {{ worker_connections 1000; }}\n\
+             http {{\n\
+             access_log off; client_body_temp_path DIR/body; proxy_temp_path DIR/proxy;\n\
+             fastcgi_temp_path DIR/fastcgi; uwsgi_temp_path DIR/uwsgi; scgi_temp_path DIR/scgi;\n\
+             {server}\n}}\n"
+        );
+        Self::start(authority, &config, |file| {
+            let mut nginx = Command::new("nginx");
+            nginx.arg("-c").arg(file);
+            nginx
+        })
+    }
+
+    /// HAProxy, with a configuration in which `PORT` and `DIR` stand for the same.
+    pub fn haproxy(authority: &Authority, config: &str) -> Self {
+        Self::start(authority, config, |file| {
+            let mut haproxy = Command::new("haproxy");
+            haproxy.arg("-db").arg("-f").arg(file);
+            haproxy
+        })
+    }
+
+    fn start(authority: &Authority, config: &str, command: impl FnOnce(&Path) -> Command) -> Self {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let nth = COUNT.fetch_add(1, Ordering::SeqCst);
+        let dir = std::env::temp_dir().join(format!("wasabi-proxy-{}-{nth}", std::process::id()));
+        fs::create_dir_all(&dir).expect("a temporary directory");
+        authority.write_server(&dir);
+        let [cert, key] =
+            ["cert.pem", "key.pem"].map(|name| fs::read(dir.join(name)).expect("a file"));
+        fs::write(dir.join("both.pem"), [cert, key].concat()).expect("a file");
+        let port = {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+            listener.local_addr().expect("an address").port()
+        };
+        let config = config
+            .replace("PORT", &port.to_string())
+            .replace("DIR", dir.to_str().expect("UTF-8"))
+            + "\n";
+        let file = dir.join("config");
+        fs::write(&file, config).expect("a file");
+        let log = fs::File::create(dir.join("output")).expect("a file");
+        let process = command(&file)
+            .stdout(log.try_clone().expect("a file"))
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("the proxy is installed: run tests/run");
+        let mut proxy = Self {
+            addr: (Ipv4Addr::LOCALHOST, port).into(),
+            dir,
+            process,
+        };
+        proxy.wait();
+        proxy
+    }
+
+    fn wait(&mut self) {
+        let start = Instant::now();
+        while TcpStream::connect(self.addr).is_err() {
+            let ended = self.process.try_wait().expect("a process");
+            assert!(
+                ended.is_none() && start.elapsed() < Duration::from_secs(30),
+                "the proxy does not listen: {}",
+                fs::read_to_string(self.dir.join("output")).unwrap_or_default()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // So that nginx ends its worker too.
+        let pid = self.process.id().to_string();
+        let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) {
+            if start.elapsed() > Duration::from_secs(5) {
+                let _ = self.process.kill();
+                let _ = self.process.wait();
+                break;
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
