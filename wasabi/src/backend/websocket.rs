@@ -306,7 +306,7 @@ impl WebSocket {
     }
 
     /// Tells the upstream in `X-Forwarded-For` where its client is: the address of the client, those of the proxies that
-    /// [`ClientIp`](crate::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is left out,
+    /// [`ClientIp`](crate::middleware::http::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is left out,
     /// so that without such middleware it is the peer alone. A peer behind a Unix socket has no address.
     ///
     /// `X-Forwarded-Proto` is sent as well, `http` or `https`, where it is known: over TLS, or by the word of a trusted
