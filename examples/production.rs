@@ -97,6 +97,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let admin = settings.server.admin.as_deref().unwrap_or("127.0.0.1:9090");
     let server = server.admin(Admin::bind(admin).metrics(move || metrics.render()));
+    let handle = server.handle();
+    tokio::spawn(async move {
+        for addr in handle.addrs().await {
+            println!("listening on ws://{addr}");
+        }
+    });
     server.serve(gateway(&settings)).await?;
     Ok(())
 }

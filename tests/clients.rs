@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::Message;
-use wasabi_tests::{example::Example, serve, serve_with, soon};
+use wasabi_tests::{Client, example::Example, serve, serve_with, soon};
 
 fn tools() -> PathBuf {
     let tools = std::env::var_os("WASABI_TEST_TOOLS");
@@ -208,6 +208,43 @@ where
         .into_text()
         .expect("text")
         .to_string()
+}
+
+/// A program that does what systemd does: it opens a socket and becomes the gateway.
+const SYSTEMD: &str = "
+import os, socket, sys
+opened = socket.create_server(('127.0.0.1', 0))
+print('ws://127.0.0.1:%d' % opened.getsockname()[1], flush=True)
+os.dup2(opened.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[1], sys.argv[1:])
+";
+
+#[tokio::test]
+#[ignore = "needs Python: run tests/run"]
+async fn the_production_example_reads_its_file_takes_an_open_socket_and_drains() {
+    let file = std::env::temp_dir().join(format!("wasabi-production-{}", std::process::id()));
+    let settings = include_str!("../examples/production/gateway.json")
+        .replace("0.0.0.0:8080", "127.0.0.1:0")
+        .replace("0.0.0.0:8081", "127.0.0.1:0")
+        .replace("0.0.0.0:9090", "127.0.0.1:0")
+        .replace(r#""drain_delay": "5s""#, r#""drain_delay": "100ms""#);
+    std::fs::write(&file, settings).expect("a file");
+    let mut systemd = Command::new("python3");
+    systemd
+        .args(["-c", SYSTEMD])
+        .arg(Example::command("production").get_program())
+        .arg(&file);
+    let mut gateway = Example::run(systemd, "ws://");
+    // It may not have begun to listen: the client waits.
+    let client = Client::connect(format!("{}/v1", gateway.url())).await;
+    let mut client = client.expect("a WebSocket");
+    assert_eq!(client.ask(r#"{"do":"whoami"}"#).await, "127.0.0.1");
+    gateway.signal("TERM");
+    assert_eq!(client.closed().await.0, 1012);
+    assert!(gateway.wait().success());
+    std::fs::remove_file(&file).expect("a file");
 }
 
 #[tokio::test]
