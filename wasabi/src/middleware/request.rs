@@ -67,7 +67,6 @@ pub use self::cache::{Cache, CacheKey};
 pub use self::rate_limit::RateLimit;
 #[cfg(feature = "retry")]
 pub use self::retry::Retry;
-pub(crate) use self::trace::failed_in;
 pub use self::{
     circuit_breaker::CircuitBreaker,
     error_handler::ErrorHandler,

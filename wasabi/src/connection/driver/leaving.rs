@@ -23,7 +23,6 @@ use crate::{
         work,
     },
     error_format::{self, About},
-    middleware::request::failed_in,
     parser::Parsed,
 };
 
@@ -224,21 +223,21 @@ where
             Poll::Pending if is_alive => return,
             Poll::Pending => {
                 let error = panicked("the backend or a middleware");
-                self.failed(index, route, id.as_ref(), &error);
+                self.failed(route, id.as_ref(), &error);
             }
             Poll::Ready(Ok(reply)) => discard(reply),
-            Poll::Ready(Err(error)) => self.failed(index, route, id.as_ref(), &error),
+            Poll::Ready(Err(error)) => self.failed(route, id.as_ref(), &error),
         }
         self.in_flight.release(index);
     }
 
-    fn failed(&self, index: usize, route: &str, id: Option<&RequestId>, error: &Error) {
+    fn failed(&self, route: &str, id: Option<&RequestId>, error: &Error) {
         let about = About {
             connection: self.connection,
             route,
             id,
         };
-        failed_in(self.in_flight.waker(index)).in_scope(|| error_format::log(error, &about));
+        error_format::log(error, &about);
     }
 
     /// Begins the next request that was read and is owed nothing.

@@ -19,7 +19,6 @@ use crate::{
         work,
     },
     error_format::{self, About},
-    middleware::request::failed_in,
     parser::Parsed,
     reply::{Body, ReplyStream, has_stirred},
 };
@@ -204,7 +203,6 @@ where
     }
 
     pub(super) fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
-        let span = failed_in(self.in_flight.waker(index));
         let Some(slot) = self.in_flight.tag_mut(index) else {
             return Ok(());
         };
@@ -213,7 +211,7 @@ where
             route: slot.route,
             id: slot.id.as_ref(),
         };
-        let reply = span.in_scope(|| error_format::report(self.errors, error, &about));
+        let reply = error_format::report(self.errors, error, &about);
         self.reply(index, reply.into_body())
     }
 

@@ -1,11 +1,5 @@
 //! A span for each request.
 
-use std::{
-    cell::Cell,
-    future::poll_fn,
-    task::{Poll, Waker},
-};
-
 use tracing::{Instrument, Level, Span, field};
 
 #[cfg(feature = "otel")]
@@ -26,9 +20,8 @@ use crate::{Error, Middleware, Next, Reply, Request, Result, log::said};
 /// * `id`, the client's id for the request, if it has one,
 /// * `outcome`: `ok`, the code of the error, or `cancelled`, once that is known.
 ///
-/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span, and so is
-/// the event `request failed` of a request that fails. Put it outermost to have all of it. Where nobody listens to the
-/// span, it costs next to nothing.
+/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span. Put it
+/// outermost to have all of it. Where nobody listens to the span, it costs next to nothing.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -113,10 +106,6 @@ impl Middleware for Trace {
             is_known: false,
         };
         let outcome = next.run(req).instrument(span).await;
-        match &outcome {
-            Ok(_) => drop(LAST_FAILED.take()),
-            Err(_) => ending.has_failed(Some(waker().await)),
-        }
         #[cfg(feature = "otel")]
         if let Err(error) = &outcome
             && is_failure(error)
@@ -141,37 +130,7 @@ struct Ending {
     is_known: bool,
 }
 
-/// The span of a request that has just failed, for what is logged of that outside of it.
-struct Failed {
-    span: Span,
-    /// What wakes the request; after a panic it is not known.
-    waker: Option<Waker>,
-}
-
-thread_local! {
-    static LAST_FAILED: Cell<Option<Failed>> = const { Cell::new(None) };
-}
-
-/// What wakes the request that waits for this.
-async fn waker() -> Waker {
-    poll_fn(|cx| Poll::Ready(cx.waker().clone())).await
-}
-
-/// The span of the request with this waker, if it is what has failed last on this thread; the driver asks right after.
-pub(crate) fn failed_in(waker: &Waker) -> Span {
-    let last = LAST_FAILED.take();
-    let own = last.filter(|last| last.waker.as_ref().is_none_or(|own| own.will_wake(waker)));
-    own.map_or_else(Span::none, |own| own.span)
-}
-
 impl Ending {
-    fn has_failed(&self, waker: Option<Waker>) {
-        LAST_FAILED.set(Some(Failed {
-            span: self.span.clone(),
-            waker,
-        }));
-    }
-
     fn record(&mut self, outcome: &str) {
         self.is_known = true;
         self.span.record("outcome", outcome);
@@ -181,11 +140,10 @@ impl Ending {
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.is_known {
-            let panics = std::thread::panicking();
-            if panics {
-                self.has_failed(None);
-            }
-            self.record(if panics { "internal" } else { "cancelled" });
+            self.record(match std::thread::panicking() {
+                true => "internal",
+                false => "cancelled",
+            });
         }
     }
 }
