@@ -2,7 +2,7 @@
 
 use axum::{Router, extract::Request as Incoming};
 use wasabi::prelude::*;
-use wasabi_tests::{http_service, serve};
+use wasabi_tests::{http_service, serve, soon, websocket_upstream::Upstream};
 
 /// The base of a service that answers with the URI that it was asked for.
 async fn service() -> String {
@@ -144,4 +144,51 @@ fn a_shared_cache_is_not_around_an_url_with_values_of_the_client() {
             "{mistakes:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn values_of_path_and_query_stand_in_the_url_of_a_websocket_server() {
+    let mut upstream = Upstream::start().await;
+    let url = format!("ws://{}/v2/{{room}}?key=secret&as={{?user}}", upstream.addr);
+    let backend = WebSocket::connect(url).forward_query(["lang"]);
+    let server = serve(gateway!(channel("/rooms/{room}", backend))).await;
+    let mut client = server
+        .connect("/rooms/a%3Fb?user=x%26key%3Dmine&lang=en")
+        .await;
+    client.send("hello").await;
+    let peer = soon(upstream.accept()).await;
+    assert_eq!(peer.uri, "/v2/a%3Fb?key=secret&as=x%26key%3Dmine&lang=en");
+
+    let dials = upstream.dials();
+    for path in ["/rooms/a", "/rooms/%2e%2e?user=x", "/rooms/a?user=x&user=y"] {
+        let Ok(mut client) = server.connect_with(path, &[]).await else {
+            continue; // a path with dot segments does not get as far
+        };
+        let answer = client.ask("hello").await;
+        assert!(answer.starts_with("bad_request: "), "{path}: {answer}");
+    }
+    assert_eq!(upstream.dials(), dials);
+}
+
+#[tokio::test]
+async fn a_websocket_server_is_dialled_before_there_is_a_message() {
+    let gateway = gateway!(channel(
+        "/",
+        WebSocket::connect(String::from("ws://a/{/id}"))
+    ));
+    let mistakes = gateway.check().expect_err("a mistake");
+    assert!(
+        mistakes[0]
+            .to_string()
+            .contains("dialled before there is one")
+    );
+    let gateway = gateway!(channel(
+        "/",
+        WebSocket::connect(String::from("ws://a/{room}"))
+    ));
+    let mistakes = gateway.check().expect_err("a mistake");
+    assert!(
+        mistakes[0].to_string().contains("no such parameter"),
+        "{mistakes:?}"
+    );
 }

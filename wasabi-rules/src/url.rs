@@ -78,12 +78,16 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
     if schemes::HTTP.contains(scheme) {
         places(text)?;
     }
-    if schemes::WEBSOCKET.contains(scheme) && text.contains(['{', '}']) {
-        return Err(format!(
-            "`{}` has a brace in it, and nothing is filled in in the URL of a WebSocket server; one that is meant is \
-             written `%7B` or `%7D`",
-            shown()
-        ));
+    if schemes::WEBSOCKET.contains(scheme) {
+        let in_message = places(text)?.into_iter().find_map(|place| match place {
+            crate::Place::InMessage(pointer) => Some(pointer),
+            _ => None,
+        });
+        if let Some(pointer) = in_message {
+            return Err(format!(
+                "`{{{pointer}}}` is a place for a value of the message, and a WebSocket server is dialled before there is one"
+            ));
+        }
     }
     let end = after_scheme
         .find(['/', '?', '#'])

@@ -45,6 +45,7 @@ fn url(call: &Call) -> Option<LitStr> {
     let at = match (call.owner.as_deref()?, name.as_str(), call.is_method) {
         ("Http", "get" | "post" | "put" | "patch" | "delete", false) => 0,
         ("Http", "method", false) => 1,
+        ("WebSocket", "connect", false) => 0,
         _ => return None,
     };
     string(call.args.get(at)?)

@@ -108,8 +108,12 @@ impl Template {
         })
     }
 
-    /// The URL for a message of this client.
-    pub(super) fn fill(&self, connection: &Connection, message: &Message) -> Result<String> {
+    /// The URL for a message of this client, or for its connection.
+    pub(super) fn fill(
+        &self,
+        connection: &Connection,
+        message: Option<&Message>,
+    ) -> Result<String> {
         let values = self.values(connection);
         let mut url = String::with_capacity(128);
         for part in &self.parts {
@@ -121,6 +125,7 @@ impl Template {
                     None => {}
                 },
                 Part::InMessage(at) => {
+                    let message = message.ok_or_else(|| Error::internal("there is no message"))?;
                     let value = at.find(message)?;
                     url += &encoded(&value).map_err(Error::bad_request)?;
                 }

@@ -29,6 +29,7 @@ use super::{
     Preparing, Probe, Way,
     backoff::{Backoff, MAX_DIAL_PAUSE},
     headers, next_id,
+    template::Template,
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
@@ -117,8 +118,17 @@ impl WebSocket {
     /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the cargo feature `tls`.
     ///
     /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded. A user and a
-    /// password in it are sent as `Authorization: Basic`, as by [`Http`](crate::Http).
-    /// A URL that is none is an error when the gateway is served.
+    /// password in it are sent as `Authorization: Basic`, as by [`Http`](crate::Http). Its path and its query may have
+    /// places for what a client sends in its handshake, by the rules of [`Http`](crate::Http#request): `{name}` is a
+    /// parameter of the channel's path, `{?name}` one of the query. Where one cannot be filled in, messages are answered
+    /// `bad_request` and nothing is dialled. A URL that is invalid keeps the gateway from being served.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// let gateway = gateway!(channel("/rooms/{room}", WebSocket::connect("ws://chat:9000/v2/{room}")));
+    /// # drop(gateway);
+    /// ```
     pub fn connect(url: impl AsRef<str>) -> Self {
         let (target, mistakes) = match Target::parse(url.as_ref()) {
             Ok(target) => (target, Mistakes::default()),
@@ -630,12 +640,27 @@ impl Lifecycle for WebSocket {
     fn forwards(&self) -> Vec<String> {
         let forward = &self.config.forward;
         let headers = forward.headers.of_clients().map(ToString::to_string);
-        headers.chain(forward.query.iter().cloned()).collect()
+        let template = self.config.target.template();
+        let of_url = template.into_iter().flat_map(|template| {
+            let names = template.parameters().chain(template.of_queries());
+            names.map(str::to_owned)
+        });
+        let of_query = forward.query.iter().cloned();
+        headers.chain(of_query).chain(of_url).collect()
+    }
+
+    fn parameters(&self) -> Vec<String> {
+        let template = self.config.target.template().into_iter();
+        let names = template.flat_map(Template::parameters);
+        names.map(str::to_owned).collect()
     }
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         match way.path {
             Some(_) => None,
+            None if self.config.target.template().is_some() => Some(Err(
+                "the URL of this WebSocket server is another one for each client; ask it by a function".to_owned(),
+            )),
             None => Some(Ok(probe::probe(&self.config, way))),
         }
     }

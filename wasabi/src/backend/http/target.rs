@@ -72,7 +72,7 @@ impl Address {
         let Some(template) = &self.template else {
             return Ok(self.url.clone());
         };
-        let url = template.fill(req.connection(), req.message())?;
+        let url = template.fill(req.connection(), Some(req.message()))?;
         Url::parse(&url).map_err(Error::internal)
     }
 }

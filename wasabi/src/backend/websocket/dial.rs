@@ -20,14 +20,19 @@ use super::{
     stream::{Dialer, Io},
 };
 use crate::{
-    Connection, Error, backend::credentials::basic, connection::socket::Socket,
-    log::without_secrets, tcp,
+    Connection, Error,
+    backend::{credentials::basic, template::Template},
+    connection::socket::Socket,
+    log::without_secrets,
+    tcp,
 };
 
 /// Where an upstream is.
 #[derive(Clone, Default)]
 pub(super) struct Target {
+    /// With something in every place, if there are any.
     uri: Uri,
+    template: Option<Arc<Template>>,
     host: String,
     port: u16,
     is_tls: bool,
@@ -61,6 +66,8 @@ pub(super) enum DialError {
     Panicked,
     #[error("a header cannot be made: {0}")]
     Header(#[source] Error),
+    #[error("the URL cannot be made: {0}")]
+    Url(#[source] Error),
     #[error("a function that makes a header panicked")]
     HeaderPanicked,
 }
@@ -82,8 +89,9 @@ impl From<&Arc<DialError>> for Error {
             DialError::Request(_) | DialError::HeaderPanicked => {
                 Self::Internal(Arc::clone(error).into())
             }
-            DialError::Header(Self::BadRequest(ref why)) => Self::BadRequest(why.clone()),
-            DialError::Header(_) => Self::Internal(Arc::clone(error).into()),
+            DialError::Header(Self::BadRequest(ref why))
+            | DialError::Url(Self::BadRequest(ref why)) => Self::BadRequest(why.clone()),
+            DialError::Header(_) | DialError::Url(_) => Self::Internal(Arc::clone(error).into()),
             _ => Self::UpstreamUnreachable(Arc::clone(error).into()),
         }
     }
@@ -100,7 +108,7 @@ impl DialError {
                 status
             }
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Header(_) => StatusCode::BAD_REQUEST,
+            Self::Header(_) | Self::Url(_) => StatusCode::BAD_REQUEST,
             Self::HeaderPanicked | Self::Request(_) => StatusCode::INTERNAL_SERVER_ERROR,
             _ => StatusCode::BAD_GATEWAY,
         };
@@ -127,7 +135,9 @@ impl DialError {
 
 impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, String> {
-        let parsed = wasabi_rules::url(url, schemes::WEBSOCKET)?;
+        wasabi_rules::url(url, schemes::WEBSOCKET)?;
+        let (template, sample) = Template::parse(url)?.unzip();
+        let parsed = wasabi_rules::url(sample.as_deref().unwrap_or(url), schemes::WEBSOCKET)?;
         let is_tls = parsed.scheme == "wss";
         // They go into a header of their own, and not with the host into `Host`.
         let authorization = parsed.userinfo.map(|userinfo| {
@@ -154,6 +164,7 @@ impl Target {
             port: parsed.port.unwrap_or(if is_tls { 443 } else { 80 }),
             is_tls,
             uri,
+            template: template.map(Arc::new),
             authorization: authorization.transpose()?,
         })
     }
@@ -162,6 +173,24 @@ impl Target {
 impl Target {
     pub(super) fn has_credentials(&self) -> bool {
         self.authorization.is_some()
+    }
+
+    pub(super) fn template(&self) -> Option<&Template> {
+        self.template.as_deref()
+    }
+
+    /// The URL for this client.
+    fn uri_for(&self, connection: &Connection) -> Result<Uri, DialError> {
+        let Some(template) = &self.template else {
+            return Ok(self.uri.clone());
+        };
+        let url = template.fill(connection, None).map_err(DialError::Url)?;
+        let path = url
+            .get(wasabi_rules::path_start(&url)..)
+            .unwrap_or_default();
+        let mut uri = self.uri.clone().into_parts();
+        uri.path_and_query = Some(path.try_into().map_err(http::Error::from)?);
+        Ok(Uri::from_parts(uri).map_err(http::Error::from)?)
     }
 }
 
@@ -265,7 +294,8 @@ impl Config {
     }
 
     fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {
-        let mut request = self.request(connection.uri().query())?;
+        let uri = self.target.uri_for(connection)?;
+        let mut request = self.request(&uri, connection.uri().query())?;
         let headers = request.headers_mut();
         self.forward
             .headers
@@ -281,9 +311,9 @@ impl Config {
     }
 
     /// The handshake, with what passes of a client's query, and without the headers that are set.
-    fn request(&self, query: Option<&str>) -> Result<Request<()>, DialError> {
-        let path_and_query = self.forward.path_and_query(&self.target.uri, query);
-        let mut uri = self.target.uri.clone().into_parts();
+    fn request(&self, uri: &Uri, query: Option<&str>) -> Result<Request<()>, DialError> {
+        let path_and_query = self.forward.path_and_query(uri, query);
+        let mut uri = uri.clone().into_parts();
         uri.path_and_query = Some(path_and_query.try_into().map_err(http::Error::from)?);
         let uri = Uri::from_parts(uri).map_err(http::Error::from)?;
         let host = uri.authority().map_or("", |authority| authority.as_str());
@@ -305,7 +335,7 @@ impl Config {
 
     /// Connects for nobody: the stream after the handshake, and what came after it already.
     pub(super) async fn dial_to_ask(&self) -> Result<(Io, Vec<u8>), DialError> {
-        let mut request = self.request(None)?;
+        let mut request = self.request(&self.target.uri, None)?;
         self.forward.headers.add_fixed(request.headers_mut());
         let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
         let read_already = upgrade(&mut io, &request).await?;
