@@ -94,6 +94,10 @@ fn look() -> bool {
 /// Has a task woken when the runtime has looked at its sockets and timers. A task that wakes itself comes back before
 /// that, and a few of them keep a runtime from it for as long as 61 of their turns take.
 pub(crate) fn come_back(task: &Waker) {
+    if cfg!(fuzzing) {
+        // There it is polled by hand, within one turn of the runtime.
+        return task.wake_by_ref();
+    }
     let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(task));
 }
 
