@@ -7,17 +7,26 @@ async fn echo(message: Message) -> Message {
     message
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let gateway = gateway!(channel(
         "/",
         match key {
-            "function" => { echo }
-            "service" => { Http::post("http://localhost/").timeout(2s) }
-            "with" => { with([Timeout::new(1s)], echo) }
-            "balance" => { balance([(1, echo), (2, { with([Throttle::new(1)], echo) })]) }
+            "function" => {
+                echo
+            }
+            "service" => {
+                Http::post("http://localhost/").timeout(2s)
+            }
+            "with" => {
+                with([Timeout::new(1s)], echo)
+            }
+            "balance" => {
+                balance([(1, echo), (2, { with([Throttle::new(1)], echo) })])
+            }
             "match" => {
                 match key.len() {
-                    0..5 => { NoRoute }
+                    0..5 => NoRoute,
                     _ => echo,
                 }
             }
@@ -25,7 +34,9 @@ fn main() {
                 let text = "constant";
                 move || async move { text }
             }
-            _ => { NoRoute },
+            _ => {
+                NoRoute
+            }
         },
     ));
     assert_eq!(gateway.check(), Ok(()));

@@ -2,7 +2,8 @@
 
 use wasabi::prelude::*;
 
-fn main() {
+#[test]
+fn compiles() {
     let prefix = String::from("v1.");
     let gateway = gateway!(
         errors = |error, _id| format!("! {}", error.code()),

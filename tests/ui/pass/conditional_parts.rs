@@ -7,7 +7,8 @@ async fn echo(message: Message) -> Message {
     message
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let gateway = gateway!(
         #[cfg(absent)]
         ping = nothing,

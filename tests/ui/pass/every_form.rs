@@ -53,7 +53,13 @@ async fn audit(req: Request, next: impl Next) -> Result<Reply> {
 
 /// Lets one role in.
 #[middleware]
-async fn require<N: Next>(role: &'static str, names: &Vec<String>, mut limit: u32, req: Request, next: N) -> Result {
+async fn require<N: Next>(
+    role: &'static str,
+    names: &Vec<String>,
+    mut limit: u32,
+    req: Request,
+    next: N,
+) -> Result {
     limit += 1;
     if names.len() > limit as usize || role == req.key() {
         return Err(wasabi::Error::NoRoute);
@@ -62,7 +68,11 @@ async fn require<N: Next>(role: &'static str, names: &Vec<String>, mut limit: u3
 }
 
 #[middleware(http)]
-async fn token(expected: String, request: http::Request, next: http::Next) -> impl http::IntoResponse {
+async fn token(
+    expected: String,
+    request: http::Request,
+    next: http::Next,
+) -> impl http::IntoResponse {
     match request.uri().query() == Some(&*expected) {
         true => Ok(next.run(request).await),
         false => Err(axum::http::StatusCode::UNAUTHORIZED),
@@ -79,7 +89,10 @@ async fn admit(connection: Connection) -> Result<(), Close> {
 async fn farewell(_connection: Connection, _close: Close) {}
 
 fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
-    Ok(message.as_text().and_then(|text| text.split(' ').next()).map(Envelope::new))
+    Ok(message
+        .as_text()
+        .and_then(|text| text.split(' ').next())
+        .map(Envelope::new))
 }
 
 fn declare(registry: Registry, legacy: String) -> Gateway {
@@ -90,7 +103,10 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         middleware = [audit],
         origins = ["https://*.example.com", "http://localhost:3000"],
         subprotocols = ["v2", "v1"],
-        compression = Compression::deflate().threshold(512B).level(6).context_takeover(12),
+        compression = Compression::deflate()
+            .threshold(512B)
+            .level(6)
+            .context_takeover(12),
         parser = first_word,
         errors = Text,
         on_connect = greet,
@@ -148,7 +164,8 @@ fn sub() -> Gateway {
     gateway!(channel("/{room}", async |text: Text| text),)
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let gateway = declare(Registry::new(), "legacy.".to_owned());
     assert_eq!(gateway.check(), Ok(()));
 }

@@ -37,6 +37,7 @@ where
     )
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let _ = declare("name", 1u8);
 }

@@ -31,11 +31,15 @@ async fn audit(req: Request, next: impl Next) -> wasabi::Result<Reply> {
 }
 
 #[middleware(http)]
-async fn log(request: axum::extract::Request, next: axum::middleware::Next) -> axum::response::Response {
+async fn log(
+    request: axum::extract::Request,
+    next: axum::middleware::Next,
+) -> axum::response::Response {
     next.run(request).await
 }
 
-fn main() {
+#[test]
+fn compiles() {
     let prefix = String::from("legacy.");
     let _ = gateway!(
         middleware = [audit],

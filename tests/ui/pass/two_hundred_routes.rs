@@ -7,7 +7,8 @@ async fn echo(message: Message) -> Message {
 }
 
 #[rustfmt::skip]
-fn main() {
+#[test]
+fn compiles() {
     let _ = gateway!(
         channel(
             "/",
