@@ -292,66 +292,75 @@ fn find_strictly(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
 
 #[inline(always)]
 fn search<const STRICT: bool>(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
-    let mut found = Found::default();
-    let mut scanner = Scanner::new(text);
-    walk::<STRICT>(&mut scanner, wanted, &mut found)?;
-    scanner.end()?;
-    Ok(found)
+    let mut search = Search::<STRICT> {
+        len: text.len(),
+        found: Found::default(),
+    };
+    search.walk(Scanner::new(text), wanted)?.end()?;
+    Ok(search.found)
 }
 
-/// Reads one value. It calls itself only along a path, so no deeper than the pointers are long.
-fn walk<const STRICT: bool>(
-    scanner: &mut Scanner<'_>,
-    wanted: Wanted<'_>,
-    found: &mut Found,
-) -> Result<(), Invalid> {
-    let on_the_way = wanted.iter().flatten().any(|path| !path.is_empty());
-    let start = scanner.start_of_value();
-    if on_the_way && scanner.eat(b'{') {
-        let mut is_there = false;
-        scanner.members(|scanner, name| {
-            let inner = wanted.map(|path| path?.member(&name));
-            if STRICT && let Some(to_key) = wanted[0] {
-                if inner[0].is_some() {
-                    found.is_ambiguous |= is_there;
-                    is_there = true;
-                } else {
-                    found.is_ambiguous |= to_key.differs_in_case_only(&name);
+struct Search<const STRICT: bool> {
+    /// Of the text.
+    len: usize,
+    found: Found,
+}
+
+impl<const STRICT: bool> Search<STRICT> {
+    /// Reads one value. It calls itself only along a path, so no deeper than the pointers are long.
+    fn walk<'t>(
+        &mut self,
+        scanner: Scanner<'t>,
+        wanted: Wanted<'_>,
+    ) -> Result<Scanner<'t>, Invalid> {
+        let start = scanner.skip_space();
+        let on_the_way = wanted.iter().flatten().any(|path| !path.is_empty());
+        let end = if on_the_way && let Some(inside) = start.after(b'{') {
+            let mut is_there = false;
+            inside.members(|scanner, name| {
+                let inner = wanted.map(|path| path?.member(&name));
+                if STRICT && let Some(to_key) = wanted[0] {
+                    if inner[0].is_some() {
+                        self.found.is_ambiguous |= is_there;
+                        is_there = true;
+                    } else {
+                        self.found.is_ambiguous |= to_key.differs_in_case_only(&name);
+                    }
                 }
+                self.descend(scanner, inner)
+            })?
+        } else if on_the_way && let Some(inside) = start.after(b'[') {
+            inside.elements(|scanner, index| {
+                self.descend(scanner, wanted.map(|path| path?.element(index)))
+            })?
+        } else {
+            start.value()?
+        };
+        for (value, path) in self.found.values.iter_mut().zip(wanted) {
+            if path.is_some_and(|path| path.is_empty()) {
+                *value = Some(self.len - start.left()..self.len - end.left());
             }
-            descend::<STRICT>(scanner, inner, found)
-        })?;
-    } else if on_the_way && scanner.eat(b'[') {
-        scanner.elements(|scanner, index| {
-            let inner = wanted.map(|path| path?.element(index));
-            descend::<STRICT>(scanner, inner, found)
-        })?;
-    } else {
-        scanner.skip_value()?;
-    }
-    for (value, path) in found.values.iter_mut().zip(wanted) {
-        if path.is_some_and(|path| path.is_empty()) {
-            *value = Some(start..scanner.position());
         }
+        Ok(end)
     }
-    Ok(())
-}
 
-fn descend<const STRICT: bool>(
-    scanner: &mut Scanner<'_>,
-    wanted: Wanted<'_>,
-    found: &mut Found,
-) -> Result<(), Invalid> {
-    if let [None, None] = wanted {
-        return scanner.skip_value();
-    }
-    // What an earlier member of the same name held is void.
-    for (value, path) in found.values.iter_mut().zip(wanted) {
-        if path.is_some() {
-            *value = None;
+    #[inline(always)]
+    fn descend<'t>(
+        &mut self,
+        scanner: Scanner<'t>,
+        wanted: Wanted<'_>,
+    ) -> Result<Scanner<'t>, Invalid> {
+        if let [None, None] = wanted {
+            return scanner.value();
         }
+        // What an earlier member of the same name held is void.
+        for (value, path) in self.found.values.iter_mut().zip(wanted) {
+            if path.is_some() {
+                *value = None;
+            }
+        }
+        self.walk(scanner, wanted)
     }
-    walk::<STRICT>(scanner, wanted, found)
 }
 
 /// What stands in the place of a routing key.

@@ -10,137 +10,148 @@ pub(super) struct Invalid;
 
 type Scanned<T = ()> = Result<T, Invalid>;
 
-/// A position in JSON text.
-#[derive(Debug)]
-pub(super) struct Scanner<'t> {
-    text: &'t [u8],
-    /// What has not been read.
-    rest: &'t [u8],
-}
+/// JSON text that has not been read. Each method takes it and returns what is left, which stays in registers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scanner<'t>(&'t [u8]);
 
 impl<'t> Scanner<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self {
-            text: text.as_bytes(),
-            rest: text.as_bytes(),
+        Self(text.as_bytes())
+    }
+
+    /// How many bytes have not been read.
+    pub(super) fn left(self) -> usize {
+        self.0.len()
+    }
+
+    /// Skips whitespace.
+    #[inline(always)]
+    pub(super) fn skip_space(self) -> Self {
+        match self.0 {
+            [..=b' ', ..] => self.some_space(),
+            _ => self,
         }
     }
 
-    pub(super) fn position(&self) -> usize {
-        self.text.len() - self.rest.len()
-    }
-
-    /// Skips whitespace; the position of what follows.
-    pub(super) fn start_of_value(&mut self) -> usize {
-        self.skip_space();
-        self.position()
+    #[inline(never)]
+    fn some_space(mut self) -> Self {
+        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        self
     }
 
     /// Nothing may follow.
-    pub(super) fn end(&mut self) -> Scanned {
-        self.skip_space();
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(Invalid)
+    pub(super) fn end(self) -> Scanned {
+        match self.skip_space().0 {
+            [] => Ok(()),
+            _ => Err(Invalid),
         }
     }
 
-    pub(super) fn eat(&mut self, byte: u8) -> bool {
-        match self.rest.split_first() {
-            Some((first, rest)) if *first == byte => {
-                self.rest = rest;
-                true
-            }
-            _ => false,
+    /// What is after this byte, if the text goes on with it.
+    #[inline]
+    pub(super) fn after(self, byte: u8) -> Option<Self> {
+        match self.0 {
+            [first, rest @ ..] if *first == byte => Some(Self(rest)),
+            _ => None,
         }
     }
 
-    /// Reads the members of an object whose `{` has been eaten; `value` must read each one's value.
+    /// Reads the members of an object whose `{` has been read; `value` must read each one's value.
     #[inline(always)]
     pub(super) fn members(
-        &mut self,
-        mut value: impl FnMut(&mut Self, Cow<'t, [u8]>) -> Scanned,
-    ) -> Scanned {
-        self.skip_space();
-        if self.eat(b'}') {
-            return Ok(());
+        self,
+        mut value: impl FnMut(Self, Cow<'t, [u8]>) -> Scanned<Self>,
+    ) -> Scanned<Self> {
+        let mut scanner = self.skip_space();
+        if let Some(scanner) = scanner.after(b'}') {
+            return Ok(scanner);
         }
         loop {
-            let name = self.name()?;
-            value(self, name)?;
-            self.skip_space();
-            match self.take()? {
-                b',' => {}
-                b'}' => return Ok(()),
+            let (after, name) = scanner.name()?;
+            match value(after, name)?.skip_space().take()? {
+                (b',', rest) => scanner = rest,
+                (b'}', rest) => return Ok(rest),
                 _ => return Err(Invalid),
             }
         }
     }
 
-    /// Reads the elements of an array whose `[` has been eaten; `value` must read each one.
+    /// Reads the elements of an array whose `[` has been read; `value` must read each one.
+    #[inline(always)]
     pub(super) fn elements(
-        &mut self,
-        mut value: impl FnMut(&mut Self, usize) -> Scanned,
-    ) -> Scanned {
-        self.skip_space();
-        if self.eat(b']') {
-            return Ok(());
+        self,
+        mut value: impl FnMut(Self, usize) -> Scanned<Self>,
+    ) -> Scanned<Self> {
+        let mut scanner = self.skip_space();
+        if let Some(scanner) = scanner.after(b']') {
+            return Ok(scanner);
         }
-        for index in 0.. {
-            value(self, index)?;
-            self.skip_space();
-            match self.take()? {
-                b',' => {}
-                b']' => break,
+        let mut index = 0;
+        loop {
+            match value(scanner, index)?.skip_space().take()? {
+                (b',', rest) => scanner = rest,
+                (b']', rest) => return Ok(rest),
                 _ => return Err(Invalid),
             }
+            index += 1;
         }
-        Ok(())
     }
 
     /// Reads one value and what is nested in it.
-    pub(super) fn skip_value(&mut self) -> Scanned {
-        self.skip_space();
-        match self.take()? {
-            first @ (b'{' | b'[') => self.skip_nested(first),
-            first => self.scalar(first),
+    #[inline]
+    pub(super) fn value(self) -> Scanned<Self> {
+        match self.skip_space().take()? {
+            (b'"', rest) => Ok(rest.string()?.0),
+            (first @ (b'{' | b'['), rest) => rest.nested(first),
+            (first, rest) => rest.bare(first),
         }
     }
 
     /// Reads what is in an object or an array, down to its end.
-    fn skip_nested(&mut self, mut first: u8) -> Scanned {
+    #[inline(never)]
+    fn nested(self, first: u8) -> Scanned<Self> {
+        let mut scanner = self;
+        let mut first = first;
         let mut open = Open::default();
         loop {
             match first {
                 b'{' => {
-                    self.skip_space();
-                    if !self.eat(b'}') {
-                        open.push(b'}')?;
-                        self.skip_name()?;
-                        first = self.first_of_value()?;
-                        continue;
+                    scanner = scanner.skip_space();
+                    match scanner.after(b'}') {
+                        Some(rest) => scanner = rest,
+                        None => {
+                            open.push(b'}')?;
+                            (first, scanner) = scanner.skip_name()?.skip_space().take()?;
+                            continue;
+                        }
                     }
                 }
                 b'[' => {
-                    self.skip_space();
-                    if !self.eat(b']') {
-                        open.push(b']')?;
-                        first = self.first_of_value()?;
-                        continue;
+                    scanner = scanner.skip_space();
+                    match scanner.after(b']') {
+                        Some(rest) => scanner = rest,
+                        None => {
+                            open.push(b']')?;
+                            (first, scanner) = scanner.take()?;
+                            continue;
+                        }
                     }
                 }
-                scalar => self.scalar(scalar)?,
+                b'"' => scanner = scanner.string()?.0,
+                first => scanner = scanner.bare(first)?,
             }
             // A value has ended, and with it perhaps what it is in.
             loop {
                 let Some(close) = open.innermost() else {
-                    return Ok(());
+                    return Ok(scanner);
                 };
-                self.skip_space();
-                match self.take()? {
+                let byte;
+                (byte, scanner) = scanner.skip_space().take()?;
+                match byte {
                     b',' if close == b'}' => {
-                        self.skip_name()?;
+                        scanner = scanner.skip_name()?;
                         break;
                     }
                     b',' => break,
@@ -148,20 +159,14 @@ impl<'t> Scanner<'t> {
                     _ => return Err(Invalid),
                 }
             }
-            first = self.first_of_value()?;
+            (first, scanner) = scanner.skip_space().take()?;
         }
     }
 
-    fn first_of_value(&mut self) -> Scanned<u8> {
-        self.skip_space();
-        self.take()
-    }
-
-    /// The rest of a value that is neither an object nor an array.
+    /// The rest of a number or of a word.
     #[inline]
-    fn scalar(&mut self, first: u8) -> Scanned {
+    fn bare(self, first: u8) -> Scanned<Self> {
         match first {
-            b'"' => self.string().map(drop),
             b't' => self.word(b"rue"),
             b'f' => self.word(b"alse"),
             b'n' => self.word(b"ull"),
@@ -170,152 +175,151 @@ impl<'t> Scanner<'t> {
     }
 
     /// The name of a member, and the colon.
-    #[inline]
-    fn name(&mut self) -> Scanned<Cow<'t, [u8]>> {
-        self.skip_space();
-        let start = self.rest;
-        let has_escapes = self.skip_name_only()?;
-        let raw = &start[..start.len() - self.rest.len()];
-        self.colon()?;
-        if has_escapes {
-            // Half a surrogate pair is grammatical as an escape, but no text: then it stays as it is written.
-            let name = serde_json::from_slice::<String>(raw);
-            return Ok(name.map_or(Cow::Borrowed(raw), |name| Cow::Owned(name.into_bytes())));
-        }
-        Ok(Cow::Borrowed(&raw[1..raw.len() - 1]))
-    }
-
-    fn skip_name(&mut self) -> Scanned {
-        self.skip_space();
-        self.skip_name_only()?;
-        self.colon()
+    #[inline(always)]
+    fn name(self) -> Scanned<(Self, Cow<'t, [u8]>)> {
+        let start = self.skip_space().after(b'"').ok_or(Invalid)?;
+        let (end, has_escapes) = start.string()?;
+        let name = &start.0[..start.left() - end.left() - 1];
+        let name = match has_escapes {
+            false => Cow::Borrowed(name),
+            true => unescaped(name),
+        };
+        Ok((end.colon()?, name))
     }
 
     #[inline]
-    fn skip_name_only(&mut self) -> Scanned<bool> {
-        match self.take()? {
-            b'"' => self.string(),
+    fn skip_name(self) -> Scanned<Self> {
+        let name = self.skip_space().after(b'"').ok_or(Invalid)?;
+        name.string()?.0.colon()
+    }
+
+    #[inline]
+    fn colon(self) -> Scanned<Self> {
+        self.skip_space().after(b':').ok_or(Invalid)
+    }
+
+    /// A string whose first quote has been read; whether it contains escapes.
+    #[inline]
+    fn string(self) -> Scanned<(Self, bool)> {
+        match self.skip_plain().take()? {
+            (b'"', rest) => Ok((rest, false)),
+            (b'\\', rest) => Ok((rest.string_with_escapes()?, true)),
             _ => Err(Invalid),
         }
     }
 
-    #[inline]
-    fn colon(&mut self) -> Scanned {
-        self.skip_space();
-        match self.take()? {
-            b':' => Ok(()),
-            _ => Err(Invalid),
-        }
-    }
-
-    /// A string whose first quote has been taken; whether it contains escapes.
-    #[inline]
-    fn string(&mut self) -> Scanned<bool> {
-        let mut has_escapes = false;
+    /// The rest of a string from the first escape on, whose backslash has been read.
+    #[cold]
+    fn string_with_escapes(self) -> Scanned<Self> {
+        let mut scanner = self.escape()?;
         loop {
-            self.skip_plain();
-            match self.take()? {
-                b'"' => return Ok(has_escapes),
-                b'\\' => self.escape()?,
+            match scanner.skip_plain().take()? {
+                (b'"', rest) => return Ok(rest),
+                (b'\\', rest) => scanner = rest.escape()?,
                 _ => return Err(Invalid),
             }
-            has_escapes = true;
         }
     }
 
     /// Skips what stands for itself inside a string.
-    #[inline]
-    fn skip_plain(&mut self) {
+    #[inline(always)]
+    fn skip_plain(self) -> Self {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = ONES << 7;
         // Eight bytes at once. The lowest high bit that is set marks the first byte below the limit; borrows can
         // set wrong ones above it only.
         let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
-        while let Some((word, rest)) = self.rest.split_first_chunk() {
+        let mut rest = self.0;
+        while let Some((word, after)) = rest.split_first_chunk() {
             let word = u64::from_le_bytes(*word);
             // One bit turned over, the quote follows the control characters, and the space does not.
             let special = below(word ^ (ONES << 1), 0x21) | below(word ^ (ONES * 0x5c), 1);
             if special != 0 {
-                self.rest = &self.rest[special.trailing_zeros() as usize / 8..];
-                return;
+                return Self(&rest[special.trailing_zeros() as usize / 8..]);
             }
-            self.rest = rest;
+            rest = after;
         }
-        while let [byte, rest @ ..] = self.rest
+        while let [byte, after @ ..] = rest
             && !matches!(byte, 0..0x20 | b'"' | b'\\')
         {
-            self.rest = rest;
+            rest = after;
         }
+        Self(rest)
     }
 
-    #[cold]
-    fn escape(&mut self) -> Scanned {
-        match self.take()? {
-            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Ok(()),
+    fn escape(self) -> Scanned<Self> {
+        let (byte, mut scanner) = self.take()?;
+        match byte {
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
             b'u' => {
                 for _ in 0..4 {
-                    if !self.take()?.is_ascii_hexdigit() {
+                    let digit;
+                    (digit, scanner) = scanner.take()?;
+                    if !digit.is_ascii_hexdigit() {
                         return Err(Invalid);
                     }
                 }
-                Ok(())
             }
-            _ => Err(Invalid),
+            _ => return Err(Invalid),
         }
+        Ok(scanner)
     }
 
-    fn number(&mut self, mut first: u8) -> Scanned {
+    fn number(self, mut first: u8) -> Scanned<Self> {
+        let mut scanner = self;
         if first == b'-' {
-            first = self.take()?;
+            (first, scanner) = scanner.take()?;
         }
         match first {
             b'0' => {}
-            b'1'..=b'9' => self.digits(),
+            b'1'..=b'9' => scanner = scanner.digits(),
             _ => return Err(Invalid),
         }
-        if self.eat(b'.') {
-            self.some_digits()?;
+        if let Some(rest) = scanner.after(b'.') {
+            scanner = rest.some_digits()?;
         }
-        if self.eat(b'e') || self.eat(b'E') {
-            let _sign = self.eat(b'+') || self.eat(b'-');
-            self.some_digits()?;
+        if let Some(rest) = scanner.after(b'e').or(scanner.after(b'E')) {
+            let sign = rest.after(b'+').or(rest.after(b'-'));
+            scanner = sign.unwrap_or(rest).some_digits()?;
         }
-        Ok(())
+        Ok(scanner)
     }
 
-    fn some_digits(&mut self) -> Scanned {
-        let before = self.rest.len();
-        self.digits();
-        if self.rest.len() == before {
+    #[inline]
+    fn some_digits(self) -> Scanned<Self> {
+        let rest = self.digits();
+        if rest.left() == self.left() {
             return Err(Invalid);
         }
-        Ok(())
-    }
-
-    fn digits(&mut self) {
-        while let [b'0'..=b'9', rest @ ..] = self.rest {
-            self.rest = rest;
-        }
-    }
-
-    fn word(&mut self, word: &[u8]) -> Scanned {
-        self.rest = self.rest.strip_prefix(word).ok_or(Invalid)?;
-        Ok(())
+        Ok(rest)
     }
 
     #[inline]
-    fn skip_space(&mut self) {
-        while let [b' ' | b'\n' | b'\r' | b'\t', rest @ ..] = self.rest {
-            self.rest = rest;
+    fn digits(mut self) -> Self {
+        while let [b'0'..=b'9', rest @ ..] = self.0 {
+            self.0 = rest;
         }
+        self
     }
 
     #[inline]
-    fn take(&mut self) -> Scanned<u8> {
-        let (byte, rest) = self.rest.split_first().ok_or(Invalid)?;
-        self.rest = rest;
-        Ok(*byte)
+    fn word(self, word: &[u8]) -> Scanned<Self> {
+        self.0.strip_prefix(word).map(Self).ok_or(Invalid)
     }
+
+    #[inline]
+    fn take(self) -> Scanned<(u8, Self)> {
+        let (byte, rest) = self.0.split_first().ok_or(Invalid)?;
+        Ok((*byte, Self(rest)))
+    }
+}
+
+/// Half a surrogate pair is grammatical as an escape, but no text: then the name stays as it is written.
+#[cold]
+fn unescaped(name: &[u8]) -> Cow<'_, [u8]> {
+    let quoted = [b"\"", name, b"\""].concat();
+    let text = serde_json::from_slice::<String>(&quoted);
+    text.map_or(Cow::Borrowed(name), |name| Cow::Owned(name.into_bytes()))
 }
 
 /// The objects and arrays around a value, innermost in the lowest bit; 1 is an object.
