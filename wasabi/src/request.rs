@@ -218,8 +218,17 @@ impl Request {
     }
 
     /// What it is answered with, if it is invalid.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn take_invalid(&mut self) -> Option<Error> {
+        // Nearly all are valid, and an error is much to be moved.
+        match self.0.invalid {
+            None => None,
+            Some(_) => self.taken_invalid(),
+        }
+    }
+
+    #[cold]
+    fn taken_invalid(&mut self) -> Option<Error> {
         let error = self.0.invalid.take()?;
         Some(Arc::try_unwrap(error).unwrap_or_else(|shared| shared.duplicate()))
     }
