@@ -21,14 +21,11 @@ use wasabi_rules::setting_above_zero;
 
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
-    connection::{
-        driver::{FOREVER, Settings},
-        heartbeat::Pings,
-        socket::Limits,
-    },
+    connection::{driver::Settings, heartbeat::Pings, socket::Limits},
     gateway::{ChannelInfo, hosts::Hosts},
     middleware::http::HttpMiddleware,
     private::{Absent, Scope},
+    time::FOREVER,
 };
 
 /// One WebSocket endpoint, as `channel(..)` declares it. Its methods are the channel's settings.

@@ -8,13 +8,6 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, Ra
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u64; 2]);
 
-impl Digest {
-    /// One of so many parts of a map.
-    pub(crate) fn part(self, of: usize) -> usize {
-        (self.0[0] % of as u64) as usize
-    }
-}
-
 impl Hash for Digest {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.0[0]);
@@ -84,7 +77,7 @@ impl Hasher for Hashed {
     }
 
     fn write_u64(&mut self, half: u64) {
-        // The last one counts: maps in parts are divided by the first.
+        // The last one counts.
         self.0 = half;
     }
 

@@ -1,10 +1,6 @@
 //! How errors are written to the client.
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value, json, value::RawValue};
 use tracing::debug;
@@ -12,6 +8,7 @@ use tracing::debug;
 use crate::{
     Connection, Error, Fault, IntoReply, Reply, RequestId, Result,
     log::{Logged, limited},
+    panics::caught,
 };
 
 /// How error replies are written: the channel setting `errors = ..`.
@@ -104,7 +101,7 @@ impl ErrorFormat {
             Self::Silent => Reply::none(),
             Self::Text => text(error, id),
             Self::Json(json) => Reply::message(json.write(error, id)),
-            Self::With(function) => catch_unwind(AssertUnwindSafe(|| function(error, id)))
+            Self::With(function) => caught(|| function(error, id))
                 .unwrap_or_else(|_| Err(Error::internal("the error format panicked")))
                 .unwrap_or_else(|error| text(&error, id)),
         }

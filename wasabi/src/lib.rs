@@ -159,15 +159,18 @@ mod macros;
 mod message;
 pub mod middleware;
 mod mistakes;
+mod panics;
 mod parser;
 mod per_client;
 mod reply;
 mod request;
 mod server;
+mod sharded;
 mod sync;
 mod tcp;
 #[cfg(test)]
 mod testing;
+mod time;
 #[cfg(feature = "otel")]
 mod trace_context;
 mod turns;

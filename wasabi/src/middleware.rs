@@ -1,5 +1,7 @@
 //! Request middleware: code around each message.
 
+#[cfg(feature = "rate-limit")]
+mod full_at;
 pub mod http;
 pub mod request;
 

@@ -4,8 +4,10 @@ use std::{
     collections::HashMap,
     fmt,
     hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
+
+use crate::sync::Unpoisoned;
 
 /// Counts by client; those that have none take no memory.
 pub(crate) struct PerClient<C>(Arc<Mutex<HashMap<C, usize>>>);
@@ -32,7 +34,7 @@ impl<C: Eq + Hash + Copy> PerClient<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<C, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

@@ -51,9 +51,9 @@ pub(crate) use self::{
 };
 use crate::{
     Gateway, GatewayError,
-    connection::driver::FOREVER,
     middleware::http::{ClientIp, ClientIpLayer},
     per_client::PerClient,
+    time::FOREVER,
 };
 
 /// Listens on an address, serves a gateway, and drains when it is told to stop.

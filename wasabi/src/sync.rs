@@ -1,4 +1,6 @@
-//! What the tasks of a process share data with. Loom's models have their own, which try every order of events.
+//! What tasks share data with. Loom's models have their own, which try every order of events.
+
+use std::sync::{LockResult, PoisonError};
 
 #[cfg(not(all(test, wasabi_loom)))]
 pub(crate) use {
@@ -18,11 +20,27 @@ pub(crate) use {
     model::AtomicWaker,
 };
 
+/// Takes a lock also when somebody panicked while holding it.
+///
+/// Every holder in this crate leaves what the lock guards whole between any two operations, so a panic elsewhere must not
+/// take it away from all others.
+pub(crate) trait Unpoisoned<G> {
+    /// The guard, poisoned or not.
+    fn unpoisoned(self) -> G;
+}
+
+impl<G> Unpoisoned<G> for LockResult<G> {
+    #[inline]
+    fn unpoisoned(self) -> G {
+        self.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(all(test, wasabi_loom))]
 mod model {
-    use std::{sync::PoisonError, task::Waker};
+    use std::task::Waker;
 
-    use super::Mutex;
+    use super::{Mutex, Unpoisoned};
 
     /// Promises what the real one does: of `register` and `wake` the later one knows of the earlier.
     pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
@@ -33,12 +51,12 @@ mod model {
         }
 
         pub(crate) fn register(&self, waker: &Waker) {
-            let mut registered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut registered = self.0.lock().unpoisoned();
             *registered = Some(waker.clone());
         }
 
         pub(crate) fn wake(&self) {
-            let mut registered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut registered = self.0.lock().unpoisoned();
             let waker = registered.take();
             drop(registered);
             if let Some(waker) = waker {

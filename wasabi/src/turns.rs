@@ -13,11 +13,11 @@ use std::{
     collections::{HashMap, VecDeque},
     hash::{BuildHasherDefault, Hasher},
     pin::Pin,
-    sync::{Arc, PoisonError},
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use crate::{ConnectionId, sync::Mutex};
+use crate::{ConnectionId, sync::Mutex, sync::Unpoisoned};
 
 /// The places, and who has them or waits for one. It allocates when a second connection comes, or when somebody waits,
 /// and keeps the memory.
@@ -230,7 +230,7 @@ type Shared = Arc<Mutex<Line>>;
 impl Place for Mutex<Line> {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         // A user's code does not run in there.
-        work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.lock().unpoisoned())
     }
 }
 

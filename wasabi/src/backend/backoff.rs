@@ -2,14 +2,14 @@
 
 use std::{
     fmt,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     time::Duration,
 };
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use crate::connection::driver::FOREVER;
+use crate::{sync::Unpoisoned, time::FOREVER};
 
 /// Random pauses between half and all of the nominal ones, which double from `first` up to `longest`, without end.
 pub(super) fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
@@ -111,7 +111,7 @@ impl<E: Clone> Backoff<E> {
 
     fn lock(&self) -> MutexGuard<'_, Option<Failing<E>>> {
         // Nothing panics while it is held.
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing.lock().unpoisoned()
     }
 }
 

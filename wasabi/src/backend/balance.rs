@@ -6,7 +6,7 @@ mod tests;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -17,8 +17,8 @@ pub use self::health::{Group, HealthCheck, Probe, Way};
 
 use super::{Backend, Lifecycle};
 use crate::{
-    Reply, Request, Result, connection::driver::FOREVER, error::upstream_failed, log::limited,
-    mistakes::Mistakes,
+    Reply, Request, Result, error::upstream_failed, log::limited, mistakes::Mistakes,
+    sync::Unpoisoned, time::FOREVER,
 };
 
 /// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
@@ -242,7 +242,7 @@ impl Balancer {
 
     fn lock(&self) -> MutexGuard<'_, Box<[Node]>> {
         // Nothing panics while it is held.
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.nodes.lock().unpoisoned()
     }
 }
 

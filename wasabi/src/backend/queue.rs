@@ -60,7 +60,7 @@ use self::{
 };
 use crate::{
     Backend, Connection, Error, Lifecycle, Reply, Request, Result, mistakes::Mistakes,
-    turns::Entered,
+    time::FOREVER, turns::Entered,
 };
 
 /// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
@@ -292,7 +292,7 @@ impl<T: Transport> Queue<T> {
         let headers = settings.headers(req)?;
         let link = self.shared.link();
 
-        let deadline = came + settings.timeout.min(FAR);
+        let deadline = came + settings.timeout.min(FOREVER);
         let publish_by = settings.publish_by(came);
         let up = timeout_at(publish_by, link.up()).await;
         let up = up.unwrap_or_else(|_| Err(Error::UpstreamUnreachable(link.down())))?;
@@ -337,7 +337,7 @@ impl<T: Transport> Queue<T> {
             Answer::Whole(message) => return Reply::message(message),
             Answer::Parts(parts) => parts,
         };
-        let (shared, timeout) = (Arc::clone(&self.shared), self.settings.timeout.min(FAR));
+        let (shared, timeout) = (Arc::clone(&self.shared), self.settings.timeout.min(FOREVER));
         let rest = Some((parts, waiting, up, shared));
         Reply::stream(stream::unfold(rest, move |rest| async move {
             let (parts, waiting, up, shared) = rest?;
@@ -355,9 +355,6 @@ impl<T: Transport> Queue<T> {
     }
 }
 
-/// Longer than anybody waits, and short enough to be added to any time.
-const FAR: Duration = Duration::from_secs(60 * 60 * 24 * 365);
-
 impl<T: Transport> Shared<T> {
     fn link(&self) -> &Link<T::Session> {
         self.link
@@ -368,7 +365,7 @@ impl<T: Transport> Shared<T> {
 impl Settings {
     /// Until when a request that came at this time has to be published.
     fn publish_by(&self, came: Instant) -> Instant {
-        came + self.publish_timeout.min(self.timeout).min(FAR)
+        came + self.publish_timeout.min(self.timeout).min(FOREVER)
     }
 
     fn topic(&self, req: &Request) -> Result<Cow<'_, str>> {

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, header::RETRY_AFTER};
 
-use crate::connection::driver::FOREVER;
+use crate::time::FOREVER;
 
 /// How long an upstream wants to be left alone. Zero when the date that it names is over.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {

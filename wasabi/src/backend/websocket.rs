@@ -33,10 +33,11 @@ use super::{
 };
 use crate::{
     Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
-    connection::{driver::FOREVER, heartbeat::Pings, socket::Limits},
+    connection::{heartbeat::Pings, socket::Limits},
     log::said,
     mistakes::Mistakes,
     parser::IdAt,
+    time::FOREVER,
 };
 
 /// Forwards messages to a WebSocket server, each client over an upstream connection of its own.

@@ -4,15 +4,7 @@ mod answer;
 mod before;
 mod refused;
 
-use std::{
-    future::poll_fn,
-    net::SocketAddr,
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-    time::Duration,
-};
+use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, Request as HttpRequest},
@@ -45,6 +37,7 @@ use crate::{
     gateway::hosts::{self, Hosts, Target},
     log::{limited, said},
     middleware::http::{Expires, Front, free},
+    panics::{caught, caught_future},
     parser,
     request::Route,
     server::{OverTls, Runtime, SocketPermit, transport::Transport},
@@ -273,7 +266,7 @@ where
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
         let mut admitted = false;
         let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
-        let (close, companions) = match AssertUnwindSafe(driven).catch_unwind().await {
+        let (close, companions) = match caught_future(driven).await {
             Ok(end) => end,
             Err(_) => {
                 limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
@@ -304,7 +297,7 @@ where
             }
         };
         let (hook, ()) = future::join(
-            AssertUnwindSafe(hook).catch_unwind(),
+            caught_future(hook),
             companions.finish(&connection, COMPANIONS_END),
         )
         .await;
@@ -355,7 +348,7 @@ where
                 }
                 admitted
             };
-            let mut opening = pin!(AssertUnwindSafe(opening).catch_unwind().fuse());
+            let mut opening = pin!(caught_future(opening).fuse());
             let close = poll_fn(|cx| {
                 if let Poll::Ready(result) = opening.as_mut().poll(cx) {
                     let result = result.unwrap_or_else(|_| {
@@ -369,7 +362,7 @@ where
             })
             .await;
             // A destructor in a hook that is cancelled may panic.
-            let _ = catch_unwind(AssertUnwindSafe(|| opening.set(Fuse::terminated())));
+            let _ = caught(|| opening.set(Fuse::terminated()));
             close
         };
         let (parting, mut leaving) = driver.into_rest(close.clone());

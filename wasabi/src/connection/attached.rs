@@ -4,10 +4,13 @@ use std::{
     any::{Any, TypeId},
     mem,
     pin::Pin,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
-use crate::sync::{AtomicBool, Mutex, MutexGuard};
+use crate::{
+    sync::Unpoisoned,
+    sync::{AtomicBool, Mutex, MutexGuard},
+};
 
 /// A future that runs in the task of a connection, beside its requests.
 pub(crate) type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -48,7 +51,7 @@ struct Renewed {
 impl Attached {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it holds the lock.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unpoisoned()
     }
 
     /// The value of the backend with this id; made when there is none. After the end it is made each time.

@@ -13,7 +13,6 @@ mod writing;
 use std::{
     collections::VecDeque,
     mem,
-    panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
     time::Duration,
 };
@@ -34,8 +33,8 @@ use super::{
     work,
 };
 use crate::{
-    Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, parser::Parsed,
-    reply::Body, request,
+    Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, panics::discard,
+    parser::Parsed, reply::Body, request,
 };
 
 /// What a channel sets for its connections.
@@ -63,9 +62,6 @@ impl Settings {
         self
     }
 }
-
-/// Longer times would not fit into an `Instant`.
-pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 pub(crate) struct Driver<'a, T, F, P, C> {
     socket: Socket<T>,
@@ -351,9 +347,4 @@ enum Turn {
     Wait,
     Yield,
     End,
-}
-
-/// Drops what is the user's: its destructor may panic.
-pub(super) fn discard<T>(value: T) {
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }

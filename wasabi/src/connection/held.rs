@@ -1,6 +1,6 @@
 //! What waits for one client beside its send queue, and what is being read for it: one budget, and that of the server.
 
-use std::sync::{PoisonError, atomic::Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::Notify;
 
@@ -8,7 +8,7 @@ use super::Connection;
 use crate::{
     Error, Result,
     server::Runtime,
-    sync::{AtomicUsize, Mutex, MutexGuard},
+    sync::{AtomicUsize, Mutex, MutexGuard, Unpoisoned},
 };
 
 /// The replies of one connection.
@@ -47,7 +47,7 @@ impl Held {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     /// So many bytes wait for the client now.

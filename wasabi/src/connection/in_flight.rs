@@ -1,13 +1,15 @@
 //! The requests of one connection that are being answered.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
 };
 
-use crate::sync::{AtomicU64, AtomicWaker};
+use crate::{
+    panics::caught,
+    sync::{AtomicU64, AtomicWaker},
+};
 
 /// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
 ///
@@ -78,7 +80,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     #[inline(always)]
     pub(crate) fn poll(&mut self, index: usize, polled: &mut Poll<F::Output>) -> bool {
         let Slot { future, waker, .. } = &mut self.slots[index];
-        let ended = catch_unwind(AssertUnwindSafe(|| {
+        let ended = caught(|| {
             let mut cx = Context::from_waker(waker);
             if let Some(running) = future.as_mut().as_pin_mut() {
                 *polled = running.poll(&mut cx);
@@ -87,7 +89,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
                     future.set(None);
                 }
             }
-        }));
+        });
         if ended.is_err() && polled.is_pending() {
             self.finish(index);
             return false;
@@ -108,10 +110,10 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     pub(crate) fn finish(&mut self, index: usize) {
         let future = self.slots[index].future.as_mut();
         // A destructor of the user's may panic too; the slot is empty all the same.
-        let _ = catch_unwind(AssertUnwindSafe(move || {
+        let _ = caught(move || {
             let mut future = future;
             future.set(None);
-        }));
+        });
     }
 
     /// Frees a slot.

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     mem,
-    sync::{OnceLock, PoisonError, atomic::Ordering},
+    sync::{OnceLock, atomic::Ordering},
     task::Waker,
     time::Duration,
 };
@@ -12,7 +12,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     Close, Message,
-    sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard},
+    sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard, Unpoisoned},
 };
 
 /// A bounded queue of messages; the connection's task takes them out.
@@ -97,7 +97,7 @@ impl Outbox {
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // Nothing panics while it holds the lock, and a queue is whole between any two operations.
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unpoisoned()
     }
 
     pub(crate) fn try_send(&self, message: Message) -> Result<(), TrySendError> {

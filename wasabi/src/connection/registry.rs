@@ -4,18 +4,16 @@ mod broadcast;
 mod group;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fmt,
-    sync::{Arc, PoisonError, atomic::Ordering},
+    hash::{BuildHasherDefault, DefaultHasher},
+    sync::{Arc, atomic::Ordering},
 };
 
 pub use self::{broadcast::Broadcast, group::Group};
 use self::{broadcast::broadcast, group::Groups};
 use super::{Connection, ConnectionId};
-use crate::{
-    Message,
-    sync::{AtomicUsize, Mutex, MutexGuard},
-};
+use crate::{Message, sharded::Sharded, sync::AtomicUsize};
 
 /// All live connections of a channel: how many there are, who they are, and the groups they have formed.
 ///
@@ -36,7 +34,7 @@ use crate::{
 pub struct Registry(Arc<Inner>);
 
 struct Inner {
-    shards: [Mutex<HashMap<ConnectionId, Listed>>; SHARDS],
+    live: Live,
     groups: Groups,
     admitted: AtomicUsize,
     max_group_bytes: AtomicUsize,
@@ -57,13 +55,13 @@ fn bytes_of(group: &str) -> usize {
     group.len() + GROUP
 }
 
-/// Connections come and go on all cores at once.
-const SHARDS: usize = 16;
+/// Connections come and go on all cores at once. Nobody chooses their ids.
+type Live = Sharded<ConnectionId, Listed, BuildHasherDefault<DefaultHasher>>;
 
 impl Default for Inner {
     fn default() -> Self {
         Self {
-            shards: Default::default(),
+            live: Live::default(),
             groups: Groups::default(),
             admitted: AtomicUsize::new(0),
             max_group_bytes: AtomicUsize::new(64 * 1024),
@@ -87,7 +85,7 @@ impl Registry {
 
     /// The number of live connections.
     pub fn len(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.0.live.len()
     }
 
     /// Whether there is no live connection.
@@ -97,15 +95,14 @@ impl Registry {
 
     /// The connection with this id, if it lives.
     pub fn lookup(&self, id: ConnectionId) -> Option<Connection> {
-        let shard = lock(self.shard(id));
+        let shard = self.0.live.shard(&id);
         shard.get(&id).map(|listed| listed.connection.clone())
     }
 
     /// The live connections, in no particular order: those that there were at some moment during the call.
     pub fn connections(&self) -> Vec<Connection> {
         let mut all = Vec::with_capacity(self.0.admitted.load(Ordering::Relaxed));
-        for shard in &self.0.shards {
-            let shard = lock(shard);
+        for shard in self.0.live.shards() {
             all.extend(shard.values().map(|listed| listed.connection.clone()));
         }
         all
@@ -125,7 +122,7 @@ impl Registry {
     pub fn join(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
         // Held all the time, so that a connection that ends meanwhile leaves this group too.
-        let mut shard = lock(self.shard(id));
+        let mut shard = self.0.live.shard(&id);
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
@@ -146,7 +143,7 @@ impl Registry {
     /// Ends the membership of a connection in the group of this name. `false` when it is no member.
     pub fn leave(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
-        let mut shard = lock(self.shard(id));
+        let mut shard = self.0.live.shard(&id);
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
@@ -165,7 +162,7 @@ impl Registry {
 
     /// The names of the groups that a connection is a member of, in no particular order.
     pub fn groups_of(&self, connection: &Connection) -> Vec<Arc<str>> {
-        let shard = lock(self.shard(connection.id()));
+        let shard = self.0.live.shard(&connection.id());
         let listed = shard.get(&connection.id());
         listed
             .map(|listed| listed.groups.iter().cloned().collect())
@@ -197,21 +194,13 @@ impl Registry {
             groups: HashSet::new(),
             group_bytes: 0,
         };
-        lock(self.shard(id)).insert(id, listed);
+        self.0.live.shard(&id).insert(id, listed);
         Entry {
             registry: self.clone(),
             id,
             _permit: permit,
         }
     }
-
-    fn shard(&self, id: ConnectionId) -> &Mutex<HashMap<ConnectionId, Listed>> {
-        &self.0.shards[id.0 as usize % SHARDS]
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Registry {
@@ -240,7 +229,7 @@ pub(crate) struct Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        let left = lock(self.registry.shard(self.id)).remove(&self.id);
+        let left = self.registry.0.live.shard(&self.id).remove(&self.id);
         for group in left.iter().flat_map(|listed| &listed.groups) {
             self.registry.0.groups.leave(group, self.id);
         }

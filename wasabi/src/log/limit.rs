@@ -1,12 +1,10 @@
 //! So many lines of one kind a second.
 
-use std::{
-    collections::HashMap,
-    num::NonZeroU32,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, num::NonZeroU32, sync::Mutex};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+
+use crate::sync::Unpoisoned;
 
 /// After the first [`BURST`] lines, so many a second.
 const A_SECOND: u32 = 2;
@@ -31,7 +29,7 @@ impl Limits {
     /// Whether a line may be written, and how many were left out since the last one: `Some(None)` if none were.
     pub(crate) fn admit(&self, key: &str) -> Option<Option<u64>> {
         // Nothing panics while it is held.
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limits = self.limits.lock().unpoisoned();
         let key = match limits.contains_key(key) || limits.len() < KEPT {
             true => key,
             false => "",

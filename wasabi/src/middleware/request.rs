@@ -51,7 +51,6 @@
 mod cache;
 mod circuit_breaker;
 mod error_handler;
-mod keyed;
 mod measure;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;

@@ -4,7 +4,6 @@ use std::{
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
-    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +17,6 @@ use axum::{
     extract::ConnectInfo,
     response::{IntoResponse, Response},
 };
-use futures_util::FutureExt;
 use http::{HeaderValue, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -47,6 +45,7 @@ use crate::{
     gateway::path,
     log::limited,
     middleware::http::{ClientIpLayer, subscriber},
+    panics::caught_future,
     per_client::{PerClient, Place},
 };
 
@@ -400,7 +399,7 @@ impl Answers {
             if let Some(why) = refused {
                 return path::refusal(why);
             }
-            let response = match AssertUnwindSafe(answer).catch_unwind().await {
+            let response = match caught_future(answer).await {
                 Ok(Ok(Ok(response))) => response,
                 Ok(Err(_)) => {
                     (StatusCode::SERVICE_UNAVAILABLE, "no answer in time").into_response()

@@ -3,12 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicUsize, Ordering},
     },
 };
 
 use tokio_util::sync::CancellationToken;
+
+use crate::sync::Unpoisoned;
 
 /// The sockets of operators: few, and none of them may keep a probe from being answered.
 #[derive(Clone, Default)]
@@ -71,7 +73,7 @@ impl Crowd {
     }
 
     fn lock(&self) -> MutexGuard<'_, Sockets> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

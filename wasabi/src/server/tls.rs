@@ -6,7 +6,7 @@ use std::{
     borrow::Cow,
     fmt, io,
     path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
     time::Duration,
 };
 
@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 pub use self::clients::{ClientAuth, PeerCertificates};
 use super::transport::Transport;
-use crate::connection::driver::FOREVER;
+use crate::{sync::Unpoisoned, time::FOREVER};
 
 /// What a [`Server`](crate::Server) needs for TLS: a certificate with its key, or a configuration of rustls.
 ///
@@ -187,12 +187,12 @@ impl Tls {
     pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
         let config = Configs::new(config.into());
         let current = self.shared.config.write();
-        *current.unwrap_or_else(PoisonError::into_inner) = config;
+        *current.unpoisoned() = config;
     }
 
     fn config(&self, http2: bool) -> Arc<ServerConfig> {
         let config = self.shared.config.read();
-        let config = config.unwrap_or_else(PoisonError::into_inner);
+        let config = config.unpoisoned();
         Arc::clone(if http2 { &config.http2 } else { &config.http1 })
     }
 

@@ -2,8 +2,7 @@
 
 use std::{
     fmt,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -13,7 +12,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Balancer, Health, Node};
-use crate::{BoxError, Lifecycle, connection::driver::FOREVER, mistakes::Mistakes};
+use crate::{
+    BoxError, Lifecycle, mistakes::Mistakes, panics::caught_future, sync::Unpoisoned, time::FOREVER,
+};
 
 /// How a node of a balanced group is asked whether it works, whatever becomes of its requests.
 ///
@@ -163,7 +164,7 @@ impl HealthCheck {
 
     async fn run(self, index: usize, probe: Probe, nodes: Nodes) {
         loop {
-            let asked = AssertUnwindSafe(async { probe().await }).catch_unwind();
+            let asked = caught_future(async { probe().await });
             let failure = match timeout(self.timeout, asked).await {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
@@ -176,7 +177,7 @@ impl HealthCheck {
     }
 
     fn note(&self, index: usize, failure: Option<BoxError>, nodes: &Mutex<Box<[Node]>>) {
-        let mut nodes = nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = nodes.lock().unpoisoned();
         let Some(node) = nodes.get_mut(index) else {
             return;
         };

@@ -2,12 +2,14 @@
 
 use std::{
     error::Error as _,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Mutex, OnceLock},
     time::Duration,
 };
 
 use reqwest::{Client, ClientBuilder, redirect::Policy};
 use tokio::time::Instant;
+
+use crate::sync::Unpoisoned;
 
 /// How long a connection may take, within the timeout of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -114,7 +116,7 @@ impl Own {
 
     fn current(&self) -> Client {
         let now = Instant::now();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock().unpoisoned();
         if now < state.until {
             return state.client.clone();
         }
@@ -124,7 +126,7 @@ impl Own {
         drop(state);
         match build_with(self.ages.idle, self.https) {
             Ok(client) => {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut state = self.state.lock().unpoisoned();
                 let replaced = std::mem::replace(&mut state.client, client.clone());
                 drop(state);
                 drop(replaced);

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{BoxError, Error, Result, backend::backoff::Backoff};
+use crate::{BoxError, Error, Result, backend::backoff::Backoff, sync::Unpoisoned};
 
 /// Hosts that are remembered. Functions may name any number of them.
 const KEPT: usize = 64;
@@ -73,7 +73,7 @@ impl Dials {
 
     fn lock(&self) -> MutexGuard<'_, Failing> {
         // Nothing panics while it is held.
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing.lock().unpoisoned()
     }
 }
 

@@ -1,13 +1,10 @@
 //! How many requests one host gets at the same time.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, PoisonError},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     ConnectionId, Error, Result,
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, Unpoisoned},
     turns::{self, Entered, Line, Rule},
 };
 
@@ -66,7 +63,7 @@ impl HostLimit {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Host>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hosts.lock().unpoisoned()
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderValue, StatusCode};
 use reqwest::Client;
 
 use super::{Clients, Dials, Framing, HostLimit, Http};
-use crate::{Connection, backend::headers, connection::driver::FOREVER};
+use crate::{Connection, backend::headers, time::FOREVER};
 
 impl<T> Http<T> {
     /// Sends this header with every request. It replaces a forwarded one of the same name, and a function's own

@@ -1,11 +1,10 @@
 //! Replies, and the requests that wait for them.
 
 use std::{
-    collections::HashMap,
     fmt,
     hash::{BuildHasher, Hasher, RandomState},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -17,6 +16,7 @@ use super::parts::Parts;
 use crate::{
     ConnectionId, Error, Message, Result, Text,
     log::{limited, said},
+    sharded::Sharded,
     turns::{self, Entered, Line, Place, Rule},
 };
 
@@ -108,7 +108,7 @@ pub struct Inbox(Arc<Shared>);
 
 struct Shared {
     instance: u64,
-    shards: [Mutex<Shard>; SHARDS],
+    waiting: Sharded<u128, Entry>,
     /// The requests that are under way.
     places: Places,
     matched: AtomicU64,
@@ -117,11 +117,6 @@ struct Shared {
     too_large: AtomicU64,
     malformed: AtomicU64,
 }
-
-/// Locks are held for one look-up; with this many, threads seldom meet.
-const SHARDS: usize = 16;
-
-type Shard = HashMap<u128, Entry>;
 
 struct Entry {
     to: To,
@@ -196,7 +191,7 @@ impl Inbox {
         Self(Arc::new(Shared {
             // Must be unique, need not be a secret.
             instance: RandomState::new().build_hasher().finish(),
-            shards: Default::default(),
+            waiting: Sharded::default(),
             places: Places::default(),
             matched: AtomicU64::new(0),
             unmatched: AtomicU64::new(0),
@@ -313,7 +308,7 @@ impl Inbox {
         let Some(id) = self.own(id) else {
             return false;
         };
-        let entry = self.0.shard(id.request).remove(&id.request);
+        let entry = self.0.waiting.shard(&id.request).remove(&id.request);
         match entry {
             None => self.unmatched(id),
             Some(entry) if size > entry.max_size => self.too_large(id, size, entry),
@@ -334,7 +329,7 @@ impl Inbox {
         let Some(id) = self.own(id) else {
             return false;
         };
-        let mut shard = self.0.shard(id.request);
+        let mut shard = self.0.waiting.shard(&id.request);
         let Some(entry) = shard.get_mut(&id.request) else {
             drop(shard);
             return self.unmatched(id);
@@ -416,16 +411,8 @@ impl Inbox {
         getrandom::fill(&mut random).map_err(Error::internal)?;
         let request = u128::from_ne_bytes(random);
         waiting.id = CorrelationId::new(self.0.instance, request);
-        self.0.shard(request).insert(request, entry);
+        self.0.waiting.shard(&request).insert(request, entry);
         Ok(waiting)
-    }
-}
-
-impl Shared {
-    fn shard(&self, request: u128) -> MutexGuard<'_, Shard> {
-        let shard = &self.shards[(request % SHARDS as u128) as usize];
-        // Nothing panics while it is held; if it did, the map would be whole.
-        shard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -467,7 +454,10 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let shared = &self.inbox.0;
-        shared.shard(self.id.request).remove(&self.id.request);
+        shared
+            .waiting
+            .shard(&self.id.request)
+            .remove(&self.id.request);
     }
 }
 
@@ -566,7 +556,7 @@ mod tests {
         assert!(matches!(register(&inbox, 3, 64), Err(Error::Overloaded)));
         drop(places);
         assert!(register(&inbox, 3, 64).is_ok());
-        assert!(inbox.0.shards.iter().all(|s| s.lock().unwrap().is_empty()));
+        assert!(inbox.0.waiting.shards().all(|shard| shard.is_empty()));
     }
 
     #[tokio::test]

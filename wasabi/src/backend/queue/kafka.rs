@@ -4,8 +4,7 @@ use std::{
     borrow::Cow,
     collections::HashMap,
     fmt,
-    panic::{self, AssertUnwindSafe},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
@@ -25,7 +24,7 @@ use super::{
     session_task::{Ending, SessionTask},
     transport::expires_at,
 };
-use crate::{BoxError, Error, Result};
+use crate::{BoxError, Error, Result, panics::caught, sync::Unpoisoned};
 
 /// Kafka as the transport of a queue.
 ///
@@ -259,7 +258,7 @@ impl<T: Send> Drop for Elsewhere<T> {
 }
 
 fn lock(offsets: &Mutex<HashMap<i32, i64>>) -> MutexGuard<'_, HashMap<i32, i64>> {
-    offsets.lock().unwrap_or_else(PoisonError::into_inner)
+    offsets.lock().unpoisoned()
 }
 
 /// Reads replies until no broker can be reached.
@@ -303,8 +302,7 @@ impl<'a> Headers<'a> {
         let headers = record.headers();
         for nth in 0..headers.map_or(0, HeaderList::count) {
             // The client library panics at a name that is not UTF-8.
-            let header = AssertUnwindSafe(|| headers?.try_get(nth));
-            match panic::catch_unwind(header) {
+            match caught(|| headers?.try_get(nth)) {
                 Ok(Some(Header { key: "id", value })) => found.id = found.id.or(value),
                 Ok(Some(Header { key: "kind", value })) => found.kind = found.kind.or(value),
                 Ok(Some(Header { key: "more", value })) => found.more = found.more.or(value),

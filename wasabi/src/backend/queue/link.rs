@@ -1,8 +1,7 @@
 //! The session of a queue, opened again whenever it has ended.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::FutureExt;
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout},
@@ -10,7 +9,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{Inbox, Session, Transport};
-use crate::{BoxError, Error, backend::backoff::pauses, log::said};
+use crate::{
+    BoxError, Error,
+    backend::backoff::pauses,
+    log::said,
+    panics::{caught_future, discard},
+};
 
 /// Keeps a session open for as long as it lives.
 pub(super) struct Link<S> {
@@ -84,9 +88,10 @@ async fn keep<T: Transport>(
     let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
     loop {
         let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
-        let error = match caught(connecting)
+        let error = match caught_future(connecting)
             .await
-            .unwrap_or_else(|| Ok(Err(PANICKED.into())))
+            // The next attempt may do better, and without a keeper there would be none.
+            .unwrap_or_else(|_| Ok(Err(PANICKED.into())))
         {
             Ok(Ok(session)) => {
                 let up = Arc::new(Up {
@@ -96,8 +101,8 @@ async fn keep<T: Transport>(
                 tracing::debug!("connected to the broker");
                 state.send_replace(State::Up(Arc::clone(&up)));
                 let (opened, matched) = (Instant::now(), inbox.matched());
-                let error = caught(up.session.closed()).await;
-                let error = error.unwrap_or_else(|| PANICKED.into());
+                let error = caught_future(up.session.closed()).await;
+                let error = error.unwrap_or_else(|_| PANICKED.into());
                 state.send_replace(State::Down(error.to_string().into()));
                 up.lost.cancel();
                 // One that was good for something is not a broker's that is starting, or refuses us.
@@ -105,7 +110,7 @@ async fn keep<T: Transport>(
                     pauses = self::pauses(MIN_PAUSE, MAX_PAUSE);
                 }
                 // Mostly the last one, and the destructor is the user's.
-                caught(async { drop(up) }).await;
+                discard(up);
                 error
             }
             Ok(Err(error)) => error,
@@ -119,11 +124,6 @@ async fn keep<T: Transport>(
 }
 
 const PANICKED: &str = "the transport panicked";
-
-/// `None` after a panic: the next attempt may do better, and without a keeper there would be none.
-async fn caught<F: Future>(future: F) -> Option<F::Output> {
-    AssertUnwindSafe(future).catch_unwind().await.ok()
-}
 
 #[cfg(test)]
 mod tests {

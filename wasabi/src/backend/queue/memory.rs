@@ -5,7 +5,7 @@ use std::{
     collections::{HashMap, VecDeque},
     fmt,
     future::pending,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::{
@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{CorrelationId, Inbox, Outgoing, Session, Transport};
-use crate::{BoxError, Error, Message, Result, mistakes::Mistakes};
+use crate::{BoxError, Error, Message, Result, mistakes::Mistakes, sync::Unpoisoned};
 
 /// A broker inside the process: for tests, examples, and workers that live beside the gateway.
 ///
@@ -107,7 +107,7 @@ impl Memory {
 
 impl Broker {
     fn topics(&self) -> MutexGuard<'_, HashMap<String, Topic>> {
-        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+        self.topics.lock().unpoisoned()
     }
 
     async fn room(&self) -> Option<OwnedSemaphorePermit> {

@@ -3,11 +3,11 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard},
     task::{Poll, Waker},
 };
 
-use crate::{Message, Result};
+use crate::{Message, Result, sync::Unpoisoned};
 
 /// From the reader of all replies to the stream of one request. The reader cannot wait for a client, so that what does not
 /// fit ends the reply.
@@ -82,7 +82,7 @@ impl Parts {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it is held.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

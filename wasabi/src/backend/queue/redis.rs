@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use super::{
     socket::{self, CONNECT_TIMEOUT},
     transport::expires_at,
 };
-use crate::{BoxError, Error, Result, mistakes::Mistakes};
+use crate::{BoxError, Error, Result, mistakes::Mistakes, sync::Unpoisoned};
 use wasabi_rules::schemes;
 
 /// Redis streams as the transport of a queue. Redis 6.2 or newer, Valkey too.
@@ -197,7 +197,7 @@ impl Transport for Redis {
             .query_async(&mut reader)
             .await?;
         if !exists {
-            START.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
+            START.clone_into(&mut self.last.lock().unpoisoned());
         }
         let read = read(reader, inbox, replies.clone(), Arc::clone(&self.last));
         Ok(RedisSession {
@@ -235,7 +235,7 @@ async fn read(
     last: Arc<Mutex<String>>,
 ) -> BoxError {
     loop {
-        let after = last.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let after = last.lock().unpoisoned().clone();
         let mut commands = redis::pipe();
         commands
             .cmd("XTRIM")
@@ -266,7 +266,7 @@ async fn read(
                         return error.into();
                     }
                     inbox.malformed("something else was in the place of the replies");
-                    START.clone_into(&mut last.lock().unwrap_or_else(PoisonError::into_inner));
+                    START.clone_into(&mut last.lock().unpoisoned());
                     continue;
                 }
                 Ok(false) | Err(_) => return error.into(),
@@ -278,7 +278,7 @@ async fn read(
                     Ok(fields) => hand_in(fields, &inbox),
                     Err(error) => inbox.malformed(error),
                 }
-                *last.lock().unwrap_or_else(PoisonError::into_inner) = entry;
+                *last.lock().unpoisoned() = entry;
             }
         }
     }

@@ -1,12 +1,11 @@
 //! The task that receives for a session.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::BoxError;
+use crate::{BoxError, panics::caught_future};
 
 /// A task of a session, and what the session ended with. Dropping it ends the task.
 pub(super) struct SessionTask {
@@ -42,7 +41,7 @@ impl SessionTask {
         let at_end = ended.clone();
         let task = tokio::spawn(async move {
             // The session has no other sign of it: it would wait for replies that nobody reads.
-            let error = AssertUnwindSafe(task).catch_unwind().await;
+            let error = caught_future(task).await;
             at_end.end(&error.unwrap_or_else(|_| "the task of the session panicked".into()));
         });
         Self {

@@ -1,14 +1,8 @@
 //! Making an upstream connection.
 
-use std::{
-    fmt, io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
@@ -24,6 +18,7 @@ use crate::{
     backend::{credentials::basic, template::Template},
     connection::socket::Socket,
     log::without_secrets,
+    panics::{caught, caught_future},
     tcp,
 };
 
@@ -204,15 +199,14 @@ impl Config {
     /// Connects for a client.
     pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, Arc<DialError>> {
         // What is wrong with this client's handshake is nothing about the upstream.
-        let request = catch_unwind(AssertUnwindSafe(|| self.handshake(connection)))
-            .unwrap_or(Err(DialError::HeaderPanicked))?;
+        let request =
+            caught(|| self.handshake(connection)).unwrap_or(Err(DialError::HeaderPanicked))?;
         self.backoff.admit()?;
         let began = Instant::now();
         let mut is_connected = false;
         // A dialler and its streams are the user's.
         let connecting = self.connect_for(connection, &request, &mut is_connected);
-        let dialing = AssertUnwindSafe(connecting);
-        let dialed = tokio::time::timeout(self.connect_timeout, dialing.catch_unwind()).await;
+        let dialed = tokio::time::timeout(self.connect_timeout, caught_future(connecting)).await;
         let error = match dialed {
             Ok(Ok(Ok(socket))) => {
                 self.backoff.reached();

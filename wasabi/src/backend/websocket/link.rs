@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     mem,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -26,6 +26,7 @@ use crate::{
         work,
     },
     parser::IdAt,
+    sync::Unpoisoned,
 };
 
 /// What a client's requests and its upstream connection share.
@@ -148,7 +149,7 @@ impl Link {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing of the user's runs while the lock is held but streams of a custom dialler and interceptors of the
         // client's connection; when one of them panics, the upstream is lost.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unpoisoned()
     }
 
     // For requests

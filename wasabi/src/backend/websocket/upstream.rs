@@ -2,14 +2,12 @@
 
 use std::{
     future::poll_fn,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::{Pin, pin},
     sync::Arc,
     task::Poll,
     time::Duration,
 };
 
-use futures_util::FutureExt;
 use tokio::{
     io::AsyncReadExt,
     time::{Instant, sleep},
@@ -31,6 +29,7 @@ use crate::{
     },
     error::is_about_the_upstream,
     log::{limited, said},
+    panics::{caught, caught_future},
 };
 
 /// A connection that lasted so long makes up for the attempts before it.
@@ -58,8 +57,8 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             Some(Ok(())) => {
                 tracing::debug!(connection = %connection.id(), "upstream connected");
                 let opened = Instant::now();
-                let serving = AssertUnwindSafe(serve(&link, &connection, closed.as_mut()));
-                match serving.catch_unwind().await.unwrap_or_else(|_| {
+                let serving = caught_future(serve(&link, &connection, closed.as_mut()));
+                match serving.await.unwrap_or_else(|_| {
                     link.reconnect(Unreachable::Lost); // without the stream that panicked
                     End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
                 }) {
@@ -366,7 +365,7 @@ impl Drop for EndOnDrop<'_> {
                 return; // it has been decided how the client ends
             }
             // By way of interceptors, which may panic; out of here it would end the process.
-            if catch_unwind(AssertUnwindSafe(|| connection.close(lost()))).is_err() {
+            if caught(|| connection.close(lost())).is_err() {
                 connection.outbox().close(lost());
             }
         }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::VecDeque,
-    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -13,7 +12,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Driver, InSlot, discard, reading::READ_AHEAD, requests::panicked};
+use super::{Driver, InSlot, reading::READ_AHEAD, requests::panicked};
 use crate::{
     Close, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::{
@@ -23,6 +22,7 @@ use crate::{
         work,
     },
     error_format::{self, About},
+    panics::{caught, discard},
     parser::Parsed,
 };
 
@@ -251,7 +251,7 @@ where
         work::spend(message.len() + work::EACH);
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
-        let begun = catch_unwind(AssertUnwindSafe(|| {
+        let begun = caught(|| {
             if let Parsed::Request(request) = parse(message)
                 && !request.owes_reply()
             {
@@ -261,7 +261,7 @@ where
                 tag.id = request.id().cloned();
                 in_flight.start(index, || call(request));
             }
-        }));
+        });
         match (begun, slot) {
             (Ok(()), Some(index)) => self.run(index),
             (Ok(()), None) => {}

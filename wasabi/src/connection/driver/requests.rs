@@ -1,7 +1,6 @@
 //! Requests on their way from a message to a reply.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
     vec,
 };
@@ -11,7 +10,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Driver, discard};
+use super::Driver;
 use crate::{
     Error, Message, Reply, Request, Result,
     connection::{
@@ -19,6 +18,7 @@ use crate::{
         work,
     },
     error_format::{self, About},
+    panics::{caught, discard},
     parser::Parsed,
     reply::{Body, ReplyStream, has_stirred},
 };
@@ -80,8 +80,7 @@ where
 
     /// What a message is, after a panic of the parser an invalid one.
     fn parse(&self, message: Message) -> Parsed {
-        catch_unwind(AssertUnwindSafe(|| (self.parse)(message)))
-            .unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
+        caught(|| (self.parse)(message)).unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
     }
 
     /// Of a message that went with the panic of its parser.
@@ -95,7 +94,7 @@ where
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
         // From the parser to the slot in one go, so that nothing is moved that was just made.
-        let started = catch_unwind(AssertUnwindSafe(|| {
+        let started = caught(|| {
             let (request, is_valid) = match parse(message) {
                 Parsed::Request(request) => (request, true),
                 Parsed::Invalid(request) => (request, false),
@@ -111,7 +110,7 @@ where
                 true => Started::Slot(index),
                 false => Started::Invalid(index),
             }
-        }));
+        });
         match (started, slot) {
             (Ok(Started::Slot(index)), _) => self.run(index),
             (Ok(Started::Dropped), _) => Ok(()),
@@ -135,9 +134,9 @@ where
         let (index, tag) = in_flight.reserve(cx.waker());
         tag.route = request.route();
         tag.owes_reply = true;
-        let started = catch_unwind(AssertUnwindSafe(|| {
+        let started = caught(|| {
             in_flight.start(index, || call(request));
-        }));
+        });
         match started {
             Ok(()) => self.run(index),
             Err(_) => self.fail_request(index, &panicked("a middleware")),
@@ -257,9 +256,7 @@ where
             if self.socket.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
             }
-            let polled = catch_unwind(AssertUnwindSafe(|| {
-                stream.as_mut().poll_next(&mut Context::from_waker(&waker))
-            }));
+            let polled = caught(|| stream.as_mut().poll_next(&mut Context::from_waker(&waker)));
             match polled {
                 Ok(Poll::Pending) => {
                     self.keep(index, stream);

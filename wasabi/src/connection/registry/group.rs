@@ -1,14 +1,9 @@
 //! Groups of connections: rooms, topics, whatever has a name.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    hash::{BuildHasher, RandomState},
-    sync::Arc,
-};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{Broadcast, Registry, SHARDS, broadcast, lock};
-use crate::{Connection, ConnectionId, Message, sync::Mutex};
+use super::{Broadcast, Registry, broadcast};
+use crate::{Connection, ConnectionId, Message, sharded::Sharded};
 
 /// The live connections that have [joined](Registry::join) the group of a name; found with [`Registry::group`].
 ///
@@ -105,17 +100,13 @@ type Members = HashMap<ConnectionId, Connection>;
 /// The groups of a registry. A registry's connections are always locked before its groups.
 #[derive(Default)]
 pub(super) struct Groups {
-    shards: [Mutex<HashMap<Arc<str>, Members>>; SHARDS],
-    hasher: RandomState,
+    members: Sharded<Arc<str>, Members>,
 }
 
 impl Groups {
-    fn shard(&self, name: &str) -> &Mutex<HashMap<Arc<str>, Members>> {
-        &self.shards[self.hasher.hash_one(name) as usize % SHARDS]
-    }
-
     fn with<T: Default>(&self, name: &str, look: impl FnOnce(&Members) -> T) -> T {
-        lock(self.shard(name))
+        self.members
+            .shard(name)
             .get(name)
             .map(look)
             .unwrap_or_default()
@@ -123,7 +114,7 @@ impl Groups {
 
     /// Returns the name as the group keeps it.
     pub(super) fn join(&self, name: &str, connection: &Connection) -> Arc<str> {
-        let mut shard = lock(self.shard(name));
+        let mut shard = self.members.shard(name);
         let name = match shard.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(name),
@@ -134,7 +125,7 @@ impl Groups {
     }
 
     pub(super) fn leave(&self, name: &str, id: ConnectionId) {
-        let mut shard = lock(self.shard(name));
+        let mut shard = self.members.shard(name);
         if let Some(members) = shard.get_mut(name) {
             members.remove(&id);
             if members.is_empty() {
@@ -145,8 +136,8 @@ impl Groups {
 
     pub(super) fn names(&self) -> Vec<Arc<str>> {
         let mut names = Vec::new();
-        for shard in &self.shards {
-            names.extend(lock(shard).keys().cloned());
+        for shard in self.members.shards() {
+            names.extend(shard.keys().cloned());
         }
         names
     }

@@ -4,15 +4,14 @@ use std::{
     any::type_name,
     fmt,
     ops::Deref,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
 use http::{Extensions, request::Parts};
 use tower::{Layer, Service};
 
-use crate::{Error, FromRequest, Request, Result, log::limited};
+use crate::{Error, FromRequest, Request, Result, log::limited, panics::caught, sync::Unpoisoned};
 
 /// A value that each connection has of its own: made by HTTP middleware from the handshake, freed when the connection
 /// has ended and `on_disconnect` has run, however long handles to the connection are kept.
@@ -87,7 +86,7 @@ struct Slot<T>(Arc<Mutex<Option<Arc<T>>>>);
 
 impl<T> Slot<T> {
     fn value(&self) -> Option<Arc<T>> {
-        let value = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = self.0.lock().unpoisoned();
         value.clone()
     }
 }
@@ -104,9 +103,9 @@ trait Free: Send + Sync {
 
 impl<T: Send + Sync> Free for Slot<T> {
     fn free(&self) {
-        let value = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let value = self.0.lock().unpoisoned().take();
         // Not while it is locked: the destructor is the user's.
-        if catch_unwind(AssertUnwindSafe(|| drop(value))).is_err() {
+        if caught(|| drop(value)).is_err() {
             limited!(ERROR, "the destructor of a stashed value panicked");
         }
     }

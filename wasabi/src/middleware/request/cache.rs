@@ -7,19 +7,20 @@ mod tests;
 use std::{
     fmt,
     hash::{Hash, Hasher},
-    panic::{AssertUnwindSafe, resume_unwind},
+    panic::resume_unwind,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 
 use self::calls::{Calls, Turn};
 use crate::{
     Error, Lifecycle, Message, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
     mistakes::Mistakes,
+    panics::caught_future,
+    time::FOREVER,
 };
 
 /// Remembers replies and gives them again to requests with the same key, without asking further inside.
@@ -199,13 +200,10 @@ impl Limits {
                 let bytes = (size_of::<Digest>() + stored.len()) as u64;
                 u32::try_from(bytes.max(least)).unwrap_or(u32::MAX)
             })
-            .time_to_live(self.ttl.min(LONGEST))
+            .time_to_live(self.ttl.min(FOREVER))
             .build()
     }
 }
-
-/// More than anybody waits for; very long times are refused by what is beneath.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// What tells requests apart: the whole request, or what a function makes of it.
 pub trait CacheKey: Send + Sync {
@@ -366,10 +364,7 @@ impl<K: CacheKey> Middleware for Cache<K> {
         if let Some(stored) = self.replies.get(&key).await {
             return Ok(stored.reply());
         }
-        match AssertUnwindSafe(next.run(req.leading()))
-            .catch_unwind()
-            .await
-        {
+        match caught_future(next.run(req.leading())).await {
             Ok(reply) => {
                 let outcome = Outcome::of(&reply);
                 if let Outcome::Stored(stored) = &outcome {

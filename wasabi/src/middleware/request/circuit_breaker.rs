@@ -6,15 +6,15 @@ mod tests;
 use std::{
     collections::{HashMap, VecDeque},
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use crate::{
-    Error, Fault, Middleware, Next, Reply, Request, Result, connection::driver::FOREVER,
-    error::upstream_failed, log::limited, mistakes::Mistakes,
+    Error, Fault, Middleware, Next, Reply, Request, Result, error::upstream_failed, log::limited,
+    mistakes::Mistakes, sync::Unpoisoned, time::FOREVER,
 };
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
@@ -303,7 +303,7 @@ impl Drop for Ticket<'_> {
 
 /// Nothing panics while it is held.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock().unpoisoned()
 }
 
 impl<P: Clone> Clone for CircuitBreaker<P> {

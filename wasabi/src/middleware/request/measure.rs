@@ -3,17 +3,13 @@
 #[cfg(feature = "metrics")]
 mod metrics;
 
-use std::{
-    fmt,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
 use self::metrics::Metrics;
-use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited};
+use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited, panics::caught};
 
 /// Tells a function how each request went, or counts it in the metrics of the process.
 ///
@@ -182,7 +178,7 @@ impl<R: Record> Drop for Running<'_, R> {
             false => Outcome::Cancelled,
         };
         // A panic out of here, while another one is on its way, would end the process.
-        if catch_unwind(AssertUnwindSafe(|| self.tell(outcome))).is_err() {
+        if caught(|| self.tell(outcome)).is_err() {
             limited!(
                 ERROR,
                 route = self.route,
@@ -208,6 +204,7 @@ mod tests {
     use crate::{
         Backend,
         middleware::{Stack, request::Timeout},
+        panics::caught_future,
         request::Route,
         testing::{backend, request},
     };
@@ -243,7 +240,7 @@ mod tests {
         let _ = call().now_or_never();
         let _ = call().await;
         let _ = call().await;
-        let panics = AssertUnwindSafe(call()).catch_unwind().await;
+        let panics = caught_future(call()).await;
         assert!(panics.is_err());
         let _ = call().await;
         let expected = [
@@ -266,6 +263,6 @@ mod tests {
         let measure = Measure::new(|_: Measured<'_>| panic!("on purpose"));
         let chain = Stack::new(measure, backend(async |_, _| Ok(Reply::none())));
         let call = || chain.call(request("k", ""), &()).now_or_never();
-        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+        assert!(caught(call).is_err());
     }
 }

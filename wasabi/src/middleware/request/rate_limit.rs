@@ -6,15 +6,14 @@ use governor::{
     NotUntil, Quota, RateLimiter,
     clock::Clock,
     middleware::NoOpMiddleware,
-    nanos::Nanos,
-    state::{InMemoryState, NotKeyed, StateStore},
+    state::{InMemoryState, NotKeyed},
 };
 use tokio::time::Instant;
 
-use super::keyed::{Keyed, Shard};
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
-    digest::{Digest, Secret},
+    digest::{ByDigest, Digest, Secret},
+    middleware::full_at::FullAt,
     mistakes::Mistakes,
 };
 
@@ -63,7 +62,7 @@ pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddlew
 pub struct PerKey<F> {
     key: F,
     secret: Secret,
-    limiter: RateLimiter<Digest, Allowances, SinceStart, NoOpMiddleware<Duration>>,
+    limiter: RateLimiter<Digest, FullAt<Digest, ByDigest>, SinceStart, NoOpMiddleware<Duration>>,
 }
 
 impl RateLimit {
@@ -151,7 +150,7 @@ impl RateLimit {
     {
         let limiter = self.quota.map(|quota| {
             let clock = SinceStart(Instant::now());
-            let limiter = RateLimiter::new(quota, Allowances::new(self.max_keys), clock);
+            let limiter = RateLimiter::new(quota, FullAt::new(self.max_keys), clock);
             Arc::new(PerKey {
                 key,
                 secret: Secret::new(),
@@ -220,52 +219,6 @@ impl Clock for SinceStart {
     fn now(&self) -> Duration {
         self.0.elapsed()
     }
-}
-
-/// When each key will have its whole allowance back; a bounded number of keys.
-struct Allowances {
-    full_at: Keyed<Nanos>,
-    max_per_shard: usize,
-}
-
-impl Allowances {
-    fn new(max_keys: usize) -> Self {
-        Self {
-            full_at: Keyed::new(),
-            max_per_shard: max_keys.div_ceil(Keyed::<Nanos>::SHARDS).max(1),
-        }
-    }
-}
-
-impl StateStore for Allowances {
-    type Key = Digest;
-
-    fn measure_and_replace<T, F, E>(&self, key: &Digest, measure: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        let mut shard = self.full_at.shard(*key);
-        if let Some(full_at) = shard.get_mut(key) {
-            let (outcome, new) = measure(Some(*full_at))?;
-            *full_at = new;
-            return Ok(outcome);
-        }
-        let (outcome, full_at) = measure(None)?;
-        if shard.len() >= self.max_per_shard {
-            forget_half(&mut shard);
-        }
-        shard.insert(*key, full_at);
-        Ok(outcome)
-    }
-}
-
-/// Forgets the half that has, or soonest will have, its allowance back: rarely, and then thoroughly.
-fn forget_half(full_at: &mut Shard<Nanos>) {
-    let mut times: Vec<u64> = full_at.values().map(|&time| time.into()).collect();
-    let middle = times.len() / 2;
-    let (.., median, _) = times.select_nth_unstable(middle);
-    let median = *median;
-    full_at.retain(|_, time| u64::from(*time) > median);
 }
 
 impl<L> Clone for RateLimit<L> {
@@ -415,6 +368,6 @@ mod tests {
             .limiter
             .and_then(Arc::into_inner)
             .expect("the only one");
-        assert!(limiter.limiter.into_state_store().full_at.len() <= 160);
+        assert!(limiter.limiter.into_state_store().len() <= 160);
     }
 }

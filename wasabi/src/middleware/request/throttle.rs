@@ -4,12 +4,12 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use super::keyed::{Keyed, shrink};
 use crate::{
     ConnectionId, Error, Middleware, Next, Reply, Request, Result,
-    connection::driver::FOREVER,
-    digest::{Digest, Secret},
+    digest::{ByDigest, Digest, Secret},
+    sharded::{Sharded, shrink},
     sync::Mutex,
+    time::FOREVER,
     turns::{self, Entered, Line, Permit, Place, Rule},
 };
 
@@ -60,7 +60,7 @@ pub struct Together(Mutex<Line>);
 pub struct PerKey<F> {
     key: F,
     secret: Secret,
-    counts: Arc<Keyed<Line>>,
+    counts: Arc<Sharded<Digest, Line, ByDigest>>,
 }
 
 type KeyFn<K> = fn(&Request) -> K;
@@ -92,7 +92,7 @@ impl Throttle {
         K: Hash,
         F: Fn(&Request) -> K + Send + Sync,
     {
-        let counts = Arc::new(Keyed::new());
+        let counts = Arc::<Sharded<Digest, Line, ByDigest>>::default();
         Throttle {
             limit: self.limit,
             wait: self.wait,
@@ -171,12 +171,12 @@ where
 /// The line of one key.
 struct OfKey {
     key: Digest,
-    counts: Arc<Keyed<Line>>,
+    counts: Arc<Sharded<Digest, Line, ByDigest>>,
 }
 
 impl Place for OfKey {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        let mut shard = self.counts.shard(self.key);
+        let mut shard = self.counts.shard(&self.key);
         let Some(line) = shard.get_mut(&self.key) else {
             let mut line = Line::default();
             let done = work(&mut line);

@@ -3,7 +3,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll},
     time::Duration,
 };
@@ -19,7 +19,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use crate::server::pace::Pace;
+use crate::{server::pace::Pace, sync::Unpoisoned};
 
 type SharedPace = Arc<Mutex<Pace>>;
 
@@ -29,7 +29,7 @@ task_local! {
 }
 
 fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
-    pace.lock().unwrap_or_else(PoisonError::into_inner)
+    pace.lock().unpoisoned()
 }
 
 /// Spawns what hyper does for a stream, and drops it when the client takes too little of a [`paced`] body for too long:

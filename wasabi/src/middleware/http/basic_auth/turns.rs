@@ -3,10 +3,12 @@
 use std::{
     collections::{HashMap, VecDeque},
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::sync::oneshot;
+
+use crate::sync::Unpoisoned;
 
 /// So many places, and a bounded queue for them in which every client has a line of its own: the lines are served in
 /// turn, so that a client waits for one of each other client and never for all of them.
@@ -74,7 +76,7 @@ impl Turns {
 
     /// Nothing in here panics halfway.
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unpoisoned()
     }
 }
 

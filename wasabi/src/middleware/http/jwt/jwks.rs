@@ -4,7 +4,7 @@ mod set;
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
     time::Duration,
 };
 
@@ -22,6 +22,7 @@ use crate::{
     backend::{build_client, parse_url},
     log::{limited, said},
     mistakes::Mistakes,
+    sync::Unpoisoned,
 };
 
 /// The keys that an identity provider publishes under a URL, as a JSON Web Key Set (RFC 7517), for
@@ -230,7 +231,7 @@ impl Jwks {
 
 impl Inner {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unpoisoned()
     }
 
     /// The keys, and how old they are.

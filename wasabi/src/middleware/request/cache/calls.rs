@@ -4,8 +4,10 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::super::keyed::{Keyed, shrink};
-use crate::digest::{Digest, Secret};
+use crate::{
+    digest::{ByDigest, Digest, Secret},
+    sharded::{Sharded, shrink},
+};
 
 /// The calls that are being made, by level and key; clones share them.
 ///
@@ -13,7 +15,7 @@ use crate::digest::{Digest, Secret};
 /// another cache. Who makes calls at some levels thus waits at higher ones only, and nobody for itself, nor two for each
 /// other, however the same caches are put around each other.
 pub(super) struct Calls<O> {
-    made: Arc<Keyed<Arc<Call<O>>>>,
+    made: Arc<Sharded<Digest, Arc<Call<O>>, ByDigest>>,
     secret: Secret,
 }
 
@@ -26,7 +28,7 @@ struct Call<O> {
 impl<O> Calls<O> {
     pub(super) fn new() -> Self {
         Self {
-            made: Arc::new(Keyed::new()),
+            made: Arc::default(),
             secret: Secret::new(),
         }
     }
@@ -34,7 +36,7 @@ impl<O> Calls<O> {
     /// Joins those who wait for the call at this level with this key, or is the first of them.
     pub(super) fn join(&self, level: usize, key: Digest) -> Joined<'_, O> {
         let at = self.secret.digest(&(level, key));
-        let mut shard = self.made.shard(at);
+        let mut shard = self.made.shard(&at);
         let call = shard.entry(at).or_insert_with(|| {
             Arc::new(Call {
                 turn: Semaphore::new(1),
@@ -98,7 +100,7 @@ impl<O> Joined<'_, O> {
 
     /// Forgets the call, unless there is another one already.
     fn forget(&self, also_if_others_wait: bool) {
-        let mut shard = self.calls.made.shard(self.at);
+        let mut shard = self.calls.made.shard(&self.at);
         let is_last = || Arc::strong_count(&self.call) == 2; // this one, and the map's
         if let Some(call) = shard.get(&self.at)
             && Arc::ptr_eq(call, &self.call)

@@ -10,6 +10,7 @@ use super::*;
 use crate::{
     Backend,
     middleware::Stack,
+    panics::caught_future,
     testing::{backend, connection, request, request_on},
 };
 
@@ -109,7 +110,7 @@ async fn a_panic_is_one_call_and_the_error_of_all_who_wait() {
     let cache = Cache::new(LONG);
     let calls = cache.calls.clone();
     let chain = Stack::new(cache, inner.clone());
-    let mut caller = Box::pin(AssertUnwindSafe(chain.call(request("k", "x"), &())).catch_unwind());
+    let mut caller = Box::pin(caught_future(chain.call(request("k", "x"), &())));
     assert!(caller.as_mut().now_or_never().is_none());
     let mut others = Box::pin(join_all((0..9).map(|_| chain.call(request("k", "x"), &()))));
     assert!(others.as_mut().now_or_never().is_none());

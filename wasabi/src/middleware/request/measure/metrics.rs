@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, RwLock},
 };
 
 use metrics::{Counter, Gauge, Histogram, Unit};
 
 use super::{Measured, Outcome, Record};
-use crate::Fault;
+use crate::{Fault, sync::Unpoisoned};
 
 /// Counts requests in the process's metrics.
 #[derive(Clone)]
@@ -42,12 +42,12 @@ impl Metrics {
     }
 
     fn route(&self, name: &'static str) -> Arc<Route> {
-        let known = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.routes.read().unpoisoned();
         if let Some(route) = known.get(name) {
             return Arc::clone(route);
         }
         drop(known);
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.routes.write().unpoisoned();
         if routes.is_empty() {
             describe();
         }
@@ -78,7 +78,7 @@ impl Route {
 
     fn failed(&self, code: &str, fault: Fault) {
         let is_it = |counter: &&(Fault, Counter)| counter.0 == fault;
-        let known = self.failed.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.failed.read().unpoisoned();
         if let Some((_, counter)) = known
             .get(code)
             .and_then(|counters| counters.iter().find(is_it))
@@ -86,7 +86,7 @@ impl Route {
             return counter.increment(1);
         }
         drop(known);
-        let mut failed = self.failed.write().unwrap_or_else(PoisonError::into_inner);
+        let mut failed = self.failed.write().unpoisoned();
         let counters = failed.entry(code.into()).or_default();
         if let Some((_, counter)) = counters.iter().find(is_it) {
             return counter.increment(1);
