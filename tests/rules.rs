@@ -42,7 +42,7 @@ async fn echo(message: Message) -> Message {
 /// Two services.
 fn nodes() -> Balance<Http> {
     let nodes = ["http://a/", "http://b/"].map(|url| (1, Http::get(url)));
-    Balance::new(nodes.into()).expect("two nodes")
+    Balance::new(nodes)
 }
 
 fn mistakes(gateway: &Gateway) -> Vec<String> {

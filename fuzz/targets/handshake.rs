@@ -21,6 +21,7 @@ static GATEWAY: LazyLock<Router> = LazyLock::new(|| {
         async |message: Message| message
     ))
     .into_router()
+    .expect("no mistakes")
 });
 
 /// What a request says, read in the simplest way.

@@ -26,7 +26,7 @@ async fn a_node_that_keeps_failing_is_left_out() {
     let status = Arc::new(AtomicU16::new(503));
     let healthy = Arc::new(AtomicU16::new(200));
     let nodes = vec![(1, Node("a", status.clone())), (1, Node("b", healthy))];
-    let balance = Balance::new(nodes).expect("two nodes").failures(3);
+    let balance = Balance::new(nodes).failures(3);
     let server = serve(gateway!(channel("/", balance))).await;
     let mut client = server.connect("/").await;
     let mut failures = 0;
@@ -58,7 +58,7 @@ async fn mistakes_of_nodes_are_mistakes_of_the_gateway() {
     let (wrong, right) = ("nonsense", "http://127.0.0.1:9/");
     let (wrong, right) = (|| Http::post(wrong), || Http::post(right));
     let nodes = vec![(1, right()), (1, wrong())];
-    let at_run_time = Balance::new(nodes).expect("two nodes");
+    let at_run_time = Balance::new(nodes);
     for gateway in [
         gateway!(channel("/", at_run_time)),
         gateway!(channel("/", balance([(1, right()), (1, wrong())]))),

@@ -527,7 +527,7 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
             }
         ));
         let served = Server::bind("127.0.0.1:0").signals(false).serve(gateway);
-        let Err(ServeError::Gateway(found)) = soon(served).await else {
+        let Err(ServeError::Mistakes(found)) = soon(served).await else {
             panic!("served in spite of: {mistake}");
         };
         assert_eq!(found.len(), 1);

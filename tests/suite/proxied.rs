@@ -115,5 +115,5 @@ async fn a_network_of_proxies_that_is_none_is_a_mistake() {
     let server = Server::bind_proxied("127.0.0.1:0", ["everywhere"]).signals(false);
     let gateway = gateway!(channel("/", async |text: Text| text));
     let error = soon(server.serve(gateway)).await.expect_err("a mistake");
-    assert!(matches!(error, ServeError::Gateway(_)), "{error}");
+    assert!(matches!(error, ServeError::Mistakes(_)), "{error}");
 }

@@ -165,7 +165,7 @@ async fn a_gateway_is_part_of_an_axum_application() {
     let gateway = gateway!(channel("/echo", async |text: Text| text));
     let app = axum::Router::new()
         .route("/", axum::routing::get(async || "axum"))
-        .nest("/ws", gateway.into_router());
+        .nest("/ws", gateway.into_router().expect("no mistakes"));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(async { axum::serve(listener, app).await });

@@ -2,7 +2,8 @@
 
 use std::{hint::black_box, time::Duration};
 
-use wasabi::{GatewayError, WebSocket, prelude::*};
+use axum::Router;
+use wasabi::{Admin, GatewayError, WebSocket, prelude::*};
 
 async fn echo(message: Message) -> Message {
     message
@@ -111,4 +112,103 @@ fn mistakes_of_a_gateway_that_is_mounted_are_told() {
     let all = mistakes(&gateway!(mount("/v1", rooms)));
     assert_eq!(all.len(), 1);
     assert!(all[0].contains("nonsense"), "{all:?}");
+}
+
+#[test]
+fn numbers_that_do_not_fit_together_are_mistakes_and_not_changed_in_silence() {
+    let breaker = |out_of| CircuitBreaker::new(5, Duration::from_secs(1)).out_of(out_of);
+    let least_and_most =
+        "`/`: `CircuitBreaker::out_of(..)` takes a number from 5, the failures, to 1000000";
+    for out_of in [4, 1_000_001] {
+        let gateway = gateway!(channel("/", middleware = [breaker(out_of)], echo));
+        assert_eq!(mistakes(&gateway), [least_and_most]);
+    }
+    for budget in [-0.5, f32::NAN, 1001.0] {
+        let retry = Retry::exponential(1, Duration::from_secs(1)).budget(budget);
+        assert_eq!(
+            mistakes(&gateway!(channel("/", middleware = [retry], echo))),
+            ["`/`: `Retry::budget(..)` takes a number from 0 to 1000"]
+        );
+    }
+    let nodes = ["http://a/", "http://b/"].map(|url| (1, Http::get(url)));
+    let check = HealthCheck::with(async || Ok::<_, wasabi::BoxError>(()));
+    let balance = Balance::new(nodes).health_check(check.accept_status(|status| status == 404));
+    let all = mistakes(&gateway!(channel("/", balance)));
+    assert!(
+        all[0].contains("leave `HealthCheck::accept_status` out"),
+        "{all:?}"
+    );
+    let front = ClientIp::cloudflare(["10.0.0.0/8"]).forwarded();
+    let all = mistakes(&gateway!(channel("/", http = [front], echo)));
+    assert!(all[0].contains("leave `.forwarded()` out"), "{all:?}");
+}
+
+#[test]
+fn zero_threads_for_hashes_are_a_mistake_also_of_a_value_that_was_cloned() {
+    let staff = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let other = staff.clone();
+    let gateway = gateway!(channel(
+        "/",
+        http = [
+            staff.hash_threads(black_box(0)).hash_queue(black_box(0)),
+            other
+        ],
+        echo
+    ));
+    let zero = |name| {
+        format!("`/`: zero makes no sense in `BasicAuth::{name}(..)`; write a value above zero")
+    };
+    let both = ["hash_threads", "hash_queue"].map(zero);
+    assert_eq!(mistakes(&gateway)[..2], both);
+}
+
+#[test]
+fn a_gateway_with_mistakes_does_not_become_a_router() {
+    let gateway = gateway!(channel("/", concurrency = black_box(0), echo));
+    assert_eq!(gateway.into_router().expect_err("a mistake").len(), 1);
+    let gateway = gateway!(channel(black_box("no/path"), echo));
+    assert_eq!(gateway.into_router().expect_err("a mistake").len(), 1);
+}
+
+#[tokio::test]
+async fn mistakes_in_the_gateway_and_in_the_server_are_told_together() {
+    let admin = Admin::bind("127.0.0.1:0")
+        .hosts(["a b"])
+        .nest("debug", Router::new())
+        .nest("/livez", Router::new())
+        .nest("/", Router::new());
+    let server = Server::bind_proxied("127.0.0.1:0", ["everywhere"])
+        .signals(false)
+        .unix_mode(0o1777)
+        .header_timeout(Duration::ZERO)
+        .keep_alive_timeout(Duration::ZERO)
+        .request_timeout(Duration::ZERO)
+        .max_sockets(0)
+        .max_waiting_bytes(0)
+        .max_sockets_per_client(0)
+        .admin(admin);
+    let gateway = gateway!(channel("/", concurrency = black_box(0), echo));
+    let error = server
+        .serve(gateway)
+        .await
+        .expect_err("mistakes")
+        .to_string();
+    for part in [
+        "concurrency",
+        "max_sockets`",
+        "max_waiting_bytes",
+        "max_sockets_per_client",
+        "header_timeout",
+        "keep_alive_timeout",
+        "request_timeout",
+        "0o1777",
+        "everywhere",
+        "a b",
+        "`debug`",
+        "`/livez`",
+        "`/`: it would take everything",
+    ] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert_eq!(error.lines().count(), 14, "{error}");
 }

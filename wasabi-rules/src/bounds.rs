@@ -64,9 +64,29 @@ pub fn between(call: &str, value: u8, range: RangeInclusive<u8>) -> Result<u8, S
     }
 }
 
+/// The share of `Retry::budget`.
+pub fn retry_budget(retries_per_request: f32) -> Result<f32, String> {
+    match (0.0..=1000.0).contains(&retries_per_request) {
+        true => Ok(retries_per_request),
+        false => Err("`Retry::budget(..)` takes a number from 0 to 1000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_a_number_from_0_to_1000() {
+        for (share, is_one) in [
+            (0.0, true),
+            (1000.0, true),
+            (-0.1, false),
+            (f32::NAN, false),
+        ] {
+            assert_eq!(retry_budget(share).is_ok(), is_one, "{share}");
+        }
+    }
 
     #[test]
     fn zeros_are_refused_with_the_name_of_what_they_are_for() {

@@ -23,7 +23,7 @@ mod url;
 use self::url::port;
 
 pub use self::{
-    bounds::{Zero, above_zero, between, setting_above_zero},
+    bounds::{Zero, above_zero, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
     close_code::{NOT_SENDABLE, close_code, is_sendable},
     header::{

@@ -24,7 +24,7 @@ pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
 pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
-    balance::{Balance, BalanceError, Balancer, Group, HealthCheck, Picked, Probe, Way},
+    balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::IntoBackend,
     http::{Framing, Http, HttpRequest, Lines, Sse, SseEvent},
     websocket::{Reconnect, WebSocket},

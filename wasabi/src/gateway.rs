@@ -38,8 +38,9 @@ use crate::{
 ///     gateway!(channel("/room", async |text: Text| text))
 /// }
 ///
-/// let app: axum::Router = axum::Router::new().merge(chat().into_router());
+/// let app: axum::Router = axum::Router::new().merge(chat().into_router()?);
 /// # drop(app);
+/// # Ok::<_, Vec<wasabi::GatewayError>>(())
 /// ```
 #[must_use = "a gateway does nothing until it is served"]
 pub struct Gateway {
@@ -117,10 +118,10 @@ impl Gateway {
     /// ```no_run
     /// use std::{net::SocketAddr, time::Duration};
     /// use axum::{Router, extract::State, routing::get};
-    /// use wasabi::{CloseCode, Message, Registry, gateway};
+    /// use wasabi::{CloseCode, Message, Registry, ServeError, gateway};
     ///
     /// #[tokio::main]
-    /// async fn main() -> std::io::Result<()> {
+    /// async fn main() -> Result<(), Box<dyn std::error::Error>> {
     ///     let registry = Registry::new();
     ///     let gateway = gateway!(
     ///         channel("/echo", registry = registry.clone(), async |message: Message| message),
@@ -128,7 +129,7 @@ impl Gateway {
     ///     let app = Router::new()
     ///         .route("/name", get(async |State(name): State<&'static str>| name))
     ///         .with_state("the application")
-    ///         .merge(gateway.into_router());
+    ///         .merge(gateway.into_router().map_err(ServeError::Mistakes)?);
     ///
     ///     let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
     ///     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
@@ -154,17 +155,18 @@ impl Gateway {
     /// A router cannot change the path by which it finds what answers. Requests whose path is not in the normal form that
     /// [`Server`](crate::Server#paths) would have given it, such as `/%61dmin`, are therefore answered 400.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// When two paths conflict or one is malformed; [`check`](Self::check) tells before.
-    pub fn into_router(mut self) -> Router {
+    /// The mistakes that [`check`](Self::check) finds.
+    pub fn into_router(mut self) -> Result<Router, Vec<GatewayError>> {
+        self.check()?;
         for route in &mut self.routes {
             route.entry.wrap(
                 |endpoint| endpoint.layer(from_fn(path::only_normal)),
                 |service| service.layer(from_fn(path::only_normal)),
             );
         }
-        self.routed()
+        Ok(self.routed())
     }
 
     /// The router for requests whose paths are normal already.

@@ -197,8 +197,8 @@ pub use crate::channel::Compression;
 pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
-        Backend, Balance, BalanceError, Framing, HandshakeError, HealthCheck, Http, HttpRequest,
-        IntoBackend, Lifecycle, Lines, NoRoute, Reconnect, Sse, SseEvent, WebSocket,
+        Backend, Balance, Framing, HandshakeError, HealthCheck, Http, HttpRequest, IntoBackend,
+        Lifecycle, Lines, NoRoute, Reconnect, Sse, SseEvent, WebSocket,
     },
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{

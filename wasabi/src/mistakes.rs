@@ -63,11 +63,14 @@ thread_local! {
 }
 
 /// Tells the mistakes of a `tower::Layer`, which has no room for a question: it calls this when it is put around
-/// something.
+/// something. Outside of a gateway, in a router of axum, nobody asks: then they are logged.
 pub(crate) fn tell(mistakes: &Mistakes) {
     TOLD.with_borrow_mut(|told| {
-        let Some(told) = told else { return };
         for mistake in mistakes.as_slice() {
+            let Some(told) = told else {
+                tracing::error!("{mistake}");
+                continue;
+            };
             if !told.contains(mistake) {
                 told.push(mistake.clone());
             }

@@ -26,6 +26,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinSet, time::sleep_until};
 use tokio_util::task::TaskTracker;
+use wasabi_rules::setting_above_zero;
 
 use self::{
     acceptor::{Acceptor, LAST_ANSWER},
@@ -126,7 +127,7 @@ pub struct Server {
     drain_delay: Duration,
     drain_timeout: Duration,
     drain_spread: Duration,
-    max_sockets: usize,
+    max_sockets: Option<usize>,
     max_waiting_bytes: Option<usize>,
     max_sockets_per_client: Option<usize>,
     #[cfg(feature = "http2")]
@@ -184,9 +185,9 @@ pub enum ServeError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The gateway has mistakes that could not be seen at compile time.
-    #[error("the gateway has mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
-    Gateway(Vec<GatewayError>),
+    /// The gateway, or the server's settings, have mistakes that could not be seen at compile time: all of them.
+    #[error("there are mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
+    Mistakes(Vec<GatewayError>),
     /// The certificate cannot be used.
     #[cfg(feature = "tls")]
     #[error(transparent)]
@@ -249,7 +250,7 @@ impl Server {
             drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             drain_spread: Duration::from_secs(2),
-            max_sockets: Semaphore::MAX_PERMITS,
+            max_sockets: None,
             max_waiting_bytes: None,
             max_sockets_per_client: None,
             #[cfg(feature = "http2")]
@@ -374,7 +375,7 @@ impl Server {
     /// How many sockets are open at the same time, WebSocket or not, on all addresses together; any number if not
     /// set. Further ones wait in the system's queue.
     pub fn max_sockets(mut self, sockets: usize) -> Self {
-        self.max_sockets = sockets.min(Semaphore::MAX_PERMITS);
+        self.max_sockets = Some(sockets);
         self
     }
 
@@ -396,7 +397,7 @@ impl Server {
     /// hold, 27 MiB went back to the system within two seconds with these three, and 0 to 13 MiB without (`tests/memory.rs`).
     /// Large pieces then cost two system calls each.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
-        self.max_waiting_bytes = Some(bytes.max(1));
+        self.max_waiting_bytes = Some(bytes);
         self
     }
 
@@ -406,7 +407,7 @@ impl Server {
     /// It is for servers that clients reach directly: the client is the peer of the socket, and all that come through a
     /// proxy are one. Sockets count before they have asked for anything; what they ask for is limited by
     /// `LimitClients`, HTTP middleware, which knows clients behind proxies. Those who share an
-    /// address, as in an office or on a mobile network, share the number. Zero is a mistake.
+    /// address, as in an office or on a mobile network, share the number.
     pub fn max_sockets_per_client(mut self, sockets: usize) -> Self {
         self.max_sockets_per_client = Some(sockets);
         self
@@ -444,18 +445,51 @@ impl Server {
         ServerHandle::new(Arc::clone(&self.control))
     }
 
-    /// Serves the gateway until the server has drained or was stopped.
+    /// Everything that is wrong with the settings.
+    fn mistakes(&self) -> Vec<String> {
+        let counts = [
+            ("max_sockets", self.max_sockets),
+            ("max_waiting_bytes", self.max_waiting_bytes),
+            ("max_sockets_per_client", self.max_sockets_per_client),
+        ];
+        let times = [
+            ("header_timeout", self.header_timeout),
+            ("keep_alive_timeout", self.keep_alive_timeout),
+            ("request_timeout", self.request_timeout),
+            #[cfg(feature = "tls")]
+            (
+                "handshake_timeout",
+                self.tls
+                    .as_ref()
+                    .map_or(FOREVER, |tls| tls.handshake_timeout),
+            ),
+        ];
+        let counts = counts.map(|(name, count)| setting_above_zero(name, count).err());
+        let times = times.map(|(name, time)| setting_above_zero(name, time).err());
+        let mode = self.unix_mode.filter(|mode| *mode > 0o777);
+        let mode = mode
+            .map(|mode| format!("{mode:#o} is not a mode for Unix sockets; write it like `0o660`"));
+        let proxies = self.sources.iter().filter_map(|source| match source {
+            Source::Proxied(_, proxies) => proxies.check().err(),
+            _ => None,
+        });
+        let admin = self.admin.iter().flat_map(Admin::check);
+        (counts.into_iter().chain(times).flatten())
+            .chain(mode)
+            .chain(proxies)
+            .chain(admin)
+            .collect()
+    }
+
+    /// Serves the gateway until the server has drained or was stopped. Mistakes in the gateway and in the settings of the
+    /// server are told all at once, before anything is listened on.
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
-        gateway.check().map_err(ServeError::Gateway)?;
-        if let Some(mode) = self.unix_mode.filter(|mode| *mode > 0o777) {
-            let mistake =
-                format!("{mode:#o} is not a mode for Unix sockets; write it like `0o660`");
-            return Err(ServeError::Gateway(vec![GatewayError::Setting(mistake)]));
+        let mut mistakes = gateway.check().err().unwrap_or_default();
+        mistakes.extend(self.mistakes().into_iter().map(GatewayError::Setting));
+        if !mistakes.is_empty() {
+            return Err(ServeError::Mistakes(mistakes));
         }
-        if self.max_sockets_per_client == Some(0) {
-            let mistake = "zero makes no sense for `max_sockets_per_client`".to_owned();
-            return Err(ServeError::Gateway(vec![GatewayError::Setting(mistake)]));
-        }
+        let max_sockets = self.max_sockets.unwrap_or(usize::MAX);
         let runtime = Runtime::new(self.max_waiting_bytes);
         let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
         let acceptor = Acceptor {
@@ -463,7 +497,7 @@ impl Server {
             runtime: runtime.clone(),
             sockets: sockets.clone(),
             requests: Some(requests.clone()),
-            permits: Arc::new(Semaphore::new(self.max_sockets)),
+            permits: Arc::new(Semaphore::new(max_sockets.min(Semaphore::MAX_PERMITS))),
             per_client: self
                 .max_sockets_per_client
                 .map(|most| (most, PerClient::default())),
@@ -484,9 +518,6 @@ impl Server {
         for source in self.sources {
             let mut acceptor = acceptor.clone();
             if let Source::Proxied(_, proxies) = &source {
-                proxies
-                    .check()
-                    .map_err(|mistake| ServeError::Gateway(vec![GatewayError::Setting(mistake)]))?;
                 acceptor.proxies = Some(proxies.clone());
             }
             #[cfg(feature = "tls")]
@@ -497,7 +528,6 @@ impl Server {
         }
         let mut admin_addr = None;
         if let Some(admin) = self.admin {
-            admin.check().map_err(ServeError::Gateway)?;
             let listener = Source::Plain(admin.address.clone())
                 .listen(self.unix_mode)
                 .await?;

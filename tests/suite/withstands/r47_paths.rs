@@ -90,7 +90,7 @@ async fn a_channel_is_as_protected_however_its_path_is_written() {
 async fn another_server_refuses_what_it_would_have_sent_astray() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
-    let app = gateway().into_router();
+    let app = gateway().into_router().expect("no mistakes");
     tokio::spawn(async move { axum::serve(listener, app).await });
     let status = async |path: &str| {
         let url = format!("http://{addr}{path}");

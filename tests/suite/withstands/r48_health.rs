@@ -137,7 +137,7 @@ async fn nodes_that_are_known_at_run_time_only_are_checked_too() {
         (1, Http::post(a.http("a").await).header("x-node", "a")),
         (1, Http::post(b.http("b").await).header("x-node", "b")),
     ];
-    let balance = Balance::new(nodes).expect("two nodes");
+    let balance = Balance::new(nodes);
     let balance = balance.health_check(twice(HealthCheck::path("/healthz")));
     let server = serve(gateway!(channel("/", balance))).await;
     drains_and_recovers(server, b.clone()).await;

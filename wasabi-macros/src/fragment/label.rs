@@ -85,7 +85,10 @@ mod tests {
                 quote!(Greeting("hello".into())),
                 r#"Greeting("hello".into())"#,
             ),
-            (quote!(Balance::new(nodes)?), "Balance::new(nodes)?"),
+            (
+                quote!(Balance::new(nodes).failures(3)),
+                "Balance::new(nodes).failures(3)",
+            ),
         ] {
             assert_eq!(label(&tokens), expected);
         }

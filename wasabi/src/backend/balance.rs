@@ -17,7 +17,7 @@ pub use self::health::{Group, HealthCheck, Probe, Way};
 
 use super::{Backend, Lifecycle};
 use crate::{
-    Reply, Request, Result, error::upstream_failed, log::limited, mistakes::Mistakes,
+    Error, Reply, Request, Result, error::upstream_failed, log::limited, mistakes::Mistakes,
     sync::Unpoisoned, time::FOREVER,
 };
 
@@ -50,13 +50,10 @@ use crate::{
 ///     }
 /// }
 ///
-/// # fn main() -> std::result::Result<(), wasabi::BalanceError> {
-/// let nodes = (0..4).map(|n| (1, Shard(n))).collect();
-/// let shards = Balance::new(nodes)?.failures(3).pause(Duration::from_secs(30));
+/// let nodes = (0..4).map(|n| (1, Shard(n)));
+/// let shards = Balance::new(nodes).failures(3).pause(Duration::from_secs(30));
 /// let gateway = gateway!(channel("/", shards));
-/// # drop(gateway);
-/// # Ok(())
-/// # }
+/// assert!(gateway.check().is_ok());
 /// ```
 #[derive(Debug)]
 pub struct Balance<B> {
@@ -64,27 +61,13 @@ pub struct Balance<B> {
     nodes: Vec<B>,
 }
 
-/// Why nodes cannot share requests.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum BalanceError {
-    /// There are fewer than two nodes.
-    #[error("requests are balanced among at least two nodes, here are {0}")]
-    TooFewNodes(usize),
-    /// A node has the weight 0, and would never get a request.
-    #[error("node {0} (counted from 0) has the weight 0")]
-    ZeroWeight(usize),
-}
-
 impl<B> Balance<B> {
-    /// Shares requests among these nodes; each has its weight before it.
-    pub fn new(nodes: Vec<(u32, B)>) -> Result<Self, BalanceError> {
+    /// Shares requests among these nodes; each has its weight before it. Fewer than two nodes, and a weight of 0, are
+    /// mistakes that keep the gateway from being served.
+    pub fn new(nodes: impl IntoIterator<Item = (u32, B)>) -> Self {
         let (weights, nodes): (Vec<_>, _) = nodes.into_iter().unzip();
         let balancer = Balancer::of(weights.into_iter());
-        match balancer.mistake {
-            Some(mistake) => Err(mistake),
-            None => Ok(Self { balancer, nodes }),
-        }
+        Self { balancer, nodes }
     }
 
     /// After how many failures in a row a node is left out, 5 if not set.
@@ -103,9 +86,8 @@ impl<B> Balance<B> {
     ///
     /// let nodes = ["a", "b", "c"].map(|host| (1, Http::post(format!("http://{host}:8080/orders"))));
     /// let check = HealthCheck::path("/healthz").every(Duration::from_secs(2));
-    /// let orders = Balance::new(nodes.into())?.health_check(check);
+    /// let orders = Balance::new(nodes).health_check(check);
     /// # drop(orders);
-    /// # Ok::<_, wasabi::BalanceError>(())
     /// ```
     #[must_use]
     pub fn health_check(self, check: HealthCheck) -> Self {
@@ -131,7 +113,10 @@ impl<B> Balance<B> {
 impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
     async fn call(&self, req: Request, state: &S) -> Result<Reply> {
         let picked = self.balancer.pick();
-        let result = self.nodes[picked.index()].call(req, state).await;
+        let Some(node) = self.nodes.get(picked.index()) else {
+            return Err(Error::UpstreamUnreachable("there are no nodes".into()));
+        };
+        let result = node.call(req, state).await;
         picked.finish(&result);
         result
     }
@@ -162,7 +147,6 @@ pub struct Balancer {
     running: OnceLock<Box<[AbortOnDropHandle<()>]>>,
     max_failures: u32,
     pause: Duration,
-    mistake: Option<BalanceError>,
     mistakes: Mistakes,
 }
 
@@ -205,18 +189,29 @@ impl Balancer {
 
     fn of(weights: impl Iterator<Item = u32>) -> Self {
         let nodes: Box<[Node]> = weights.map(Node::new).collect();
-        let mistake = match nodes.iter().position(|node| node.weight == 0) {
-            _ if nodes.len() < 2 => Some(BalanceError::TooFewNodes(nodes.len())),
-            zero => zero.map(BalanceError::ZeroWeight),
-        };
+        let mut mistakes = Mistakes::default();
+        if nodes.len() < 2 {
+            let few = nodes.len();
+            mistakes.push(format!(
+                "`balance`: requests are balanced among at least two nodes, here are {few}"
+            ));
+        }
+        for (index, _) in nodes
+            .iter()
+            .enumerate()
+            .filter(|(_, node)| node.weight == 0)
+        {
+            mistakes.push(format!(
+                "`balance`: node {index} (counted from 0) has the weight 0"
+            ));
+        }
         Self {
             nodes: Arc::new(Mutex::new(nodes)),
             checks: Box::default(),
             running: OnceLock::new(),
             max_failures: 5,
             pause: Duration::from_secs(10),
-            mistake,
-            mistakes: Mistakes::default(),
+            mistakes,
         }
     }
 

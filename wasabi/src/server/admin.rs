@@ -6,10 +6,7 @@ use axum::{Router, middleware::from_fn_with_state, routing::get};
 use http::header;
 
 use super::readiness;
-use crate::{
-    GatewayError,
-    gateway::hosts::{Hosts, only_for},
-};
+use crate::gateway::hosts::{Hosts, only_for};
 
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` where there are metrics to show,
 /// and whatever else is added. None of it can be reached through the public addresses.
@@ -35,14 +32,18 @@ pub struct Admin {
     hosts: Hosts,
     mistakes: Vec<String>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// What is added below which path.
+    nested: Vec<(String, Router)>,
+    /// What answers already.
+    taken: Vec<&'static str>,
 }
 
 impl Admin {
     /// Listens on this address, written as for [`Server::bind`](crate::Server::bind).
     pub fn bind(address: impl ToString) -> Self {
         let router = Router::new()
-            .route("/livez", get(async || "alive"))
-            .route("/readyz", get(readiness));
+            .route(LIVEZ, get(async || "alive"))
+            .route(READYZ, get(readiness));
         let address = address.to_string();
         let mut hosts = Hosts::of_this_machine();
         if let Some((name, _port)) = address.rsplit_once(':') {
@@ -55,6 +56,8 @@ impl Admin {
             hosts,
             mistakes: Vec::new(),
             metrics: None,
+            nested: Vec::new(),
+            taken: vec![LIVEZ, READYZ, METRICS],
         }
     }
 
@@ -96,35 +99,53 @@ impl Admin {
     pub fn profiles(mut self) -> Self {
         use super::profile::{PATH, profile};
 
-        self.router = self.router.route(PATH, get(profile));
-        self
-    }
-
-    /// Adds an axum router below `path`, such as `/debug`.
-    ///
-    /// # Panics
-    ///
-    /// When the path is taken, or not a path.
-    pub fn nest(mut self, path: &str, router: Router) -> Self {
-        self.router = self.router.nest(path, router);
-        self
-    }
-
-    pub(super) fn check(&self) -> Result<(), Vec<GatewayError>> {
-        match self.mistakes.as_slice() {
-            [] => Ok(()),
-            mistakes => {
-                let mistakes = mistakes.iter().cloned().map(GatewayError::Setting);
-                Err(mistakes.collect())
-            }
+        if !self.taken.contains(&PATH) {
+            self.taken.push(PATH);
+            self.router = self.router.route(PATH, get(profile));
         }
+        self
+    }
+
+    /// Adds an axum router below `path`, such as `/debug`. A path that is taken, `/`, or not a path, is a mistake that
+    /// keeps the server from serving.
+    pub fn nest(mut self, path: &str, router: Router) -> Self {
+        self.nested.push((path.to_owned(), router));
+        self
+    }
+
+    /// Everything that is wrong with it.
+    pub(super) fn check(&self) -> Vec<String> {
+        let mut seen = matchit::Router::new();
+        for path in &self.taken {
+            // They differ.
+            let _ = seen.insert((*path).to_owned(), ());
+        }
+        let nested = self.nested.iter().filter_map(|(path, _)| {
+            let below = format!("{}/{{*rest}}", path.trim_end_matches('/'));
+            let why = match wasabi_rules::mount_path(path) {
+                Err(why) => why,
+                Ok(_) if path == "/" => "it would take everything: use a path below it".to_owned(),
+                Ok(_) => match seen
+                    .insert(path.clone(), ())
+                    .and_then(|()| seen.insert(below, ()))
+                {
+                    Ok(()) => return None,
+                    Err(error) => error.to_string(),
+                },
+            };
+            Some(format!("`Admin::nest`: `{}`: {why}", path.escape_debug()))
+        });
+        self.mistakes.iter().cloned().chain(nested).collect()
     }
 
     pub(super) fn into_router(self, for_hosts: bool) -> Router {
         let mut router = self.router;
         if let Some(render) = self.metrics {
             let show = async move || ([(header::CONTENT_TYPE, TEXT_FORMAT)], render());
-            router = router.route("/metrics", get(show));
+            router = router.route(METRICS, get(show));
+        }
+        for (path, nested) in self.nested {
+            router = router.nest_service(&path, nested);
         }
         match for_hosts {
             true => router.layer(from_fn_with_state(Arc::new(self.hosts), only_for)),
@@ -132,6 +153,10 @@ impl Admin {
         }
     }
 }
+
+const LIVEZ: &str = "/livez";
+const READYZ: &str = "/readyz";
+const METRICS: &str = "/metrics";
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 

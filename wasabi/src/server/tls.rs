@@ -51,7 +51,7 @@ use crate::{sync::Unpoisoned, time::FOREVER};
 #[derive(Clone)]
 pub struct Tls {
     shared: Arc<Shared>,
-    handshake_timeout: Duration,
+    pub(super) handshake_timeout: Duration,
 }
 
 struct Shared {

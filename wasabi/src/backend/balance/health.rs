@@ -126,8 +126,12 @@ impl HealthCheck {
         mut self,
         accepts: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
     ) -> Self {
-        if let Kind::Way(way) = &mut self.kind {
-            way.accepts = Some(Arc::new(accepts));
+        match &mut self.kind {
+            Kind::Way(way) => way.accepts = Some(Arc::new(accepts)),
+            Kind::Function(_) => self.mistakes.push(
+                "a function says itself what passes; leave `HealthCheck::accept_status` out"
+                    .to_owned(),
+            ),
         }
         self
     }
@@ -262,17 +266,16 @@ impl<'a> Group<'a> {
 
 impl Lifecycle for Group<'_> {
     fn check(&self) -> Result<(), String> {
-        if let Some(mistake) = &self.balancer.mistake {
-            return Err(format!("`balance`: {mistake}"));
-        }
-        self.balancer.mistakes.check()?;
+        let mut mistakes = self.balancer.mistakes.clone();
         for (index, check, probe) in self.probes() {
-            check.mistakes.check()?;
-            probe.map_err(|mistake| {
-                format!("`balance`: the check of node {index} (counted from 0): {mistake}")
-            })?;
+            let found = check.mistakes.as_slice().iter().cloned();
+            for mistake in found.chain(probe.err()) {
+                mistakes.push(format!(
+                    "`balance`: the check of node {index} (counted from 0): {mistake}"
+                ));
+            }
         }
-        Ok(())
+        mistakes.check()
     }
 
     fn connected(&self, _connection: &crate::Connection) {

@@ -3,7 +3,7 @@ use proptest::{collection::vec, prelude::*};
 use tokio::time::advance;
 
 use super::*;
-use crate::Error;
+use crate::{NoRoute, testing::request};
 
 fn answer(balancer: &Balancer, result: Result<Reply>) -> usize {
     let picked = balancer.pick();
@@ -114,7 +114,7 @@ fn failures_now_and_then_leave_no_node_out() {
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_without_end_is_no_mistake() {
-    let balance = Balance::new(vec![(1, ()), (1, ())]).unwrap();
+    let balance = Balance::new([(1, ()), (1, ())]);
     let balancer = balance.pause(Duration::MAX).balancer;
     break_node_1(&balancer);
     advance(Duration::from_secs(100_000_000)).await;
@@ -158,21 +158,22 @@ fn only_failures_of_the_upstream_count() {
 }
 
 #[test]
-fn senseless_nodes_and_weights_are_errors() {
-    assert_eq!(
-        Balance::<()>::new(vec![]).unwrap_err(),
-        BalanceError::TooFewNodes(0)
-    );
-    assert_eq!(
-        Balance::new(vec![(1, ())]).unwrap_err(),
-        BalanceError::TooFewNodes(1)
-    );
-    let error = Balance::new(vec![(1, ()), (0, ())]).unwrap_err();
-    assert_eq!(error, BalanceError::ZeroWeight(1));
-    let zero = Balancer::new([0, 0]);
-    assert!(zero.mistake.is_some());
-    assert_eq!(ok(&zero), 0, "and no panic");
-    assert!(Balancer::new([1, u32::MAX]).mistake.is_none());
+fn all_mistakes_in_nodes_and_weights_are_collected() {
+    let mistakes = |weights: &[u32]| of(weights).mistakes.as_slice().to_vec();
+    let few = "`balance`: requests are balanced among at least two nodes, here are";
+    let zero = |node| format!("`balance`: node {node} (counted from 0) has the weight 0");
+    assert_eq!(mistakes(&[]), [format!("{few} 0")]);
+    assert_eq!(mistakes(&[0]), [format!("{few} 1"), zero(0)]);
+    assert_eq!(mistakes(&[1, 0, 0]), [zero(1), zero(2)]);
+    assert_eq!(mistakes(&[1, u32::MAX]), [""; 0]);
+    assert_eq!(ok(&Balancer::new([0, 0])), 0, "and no panic");
+}
+
+#[tokio::test]
+async fn a_group_without_nodes_that_is_served_unchecked_answers_an_error() {
+    let none = Balance::<NoRoute>::new([]);
+    let reply = none.call(request("k", ""), &()).await;
+    assert!(matches!(reply, Err(Error::UpstreamUnreachable(_))));
 }
 
 fn of(weights: &[u32]) -> Balancer {

@@ -90,7 +90,8 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_threads(self, threads: usize) -> Self {
-        self.set(threads, "BasicAuth::hash_threads", turns::Turns::set_places)
+        self.0.verify.turns.set_places(threads);
+        self
     }
 
     /// How many logins wait for a thread; 64 if not set. When there are so many, the address with most of them gets 503
@@ -98,19 +99,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_queue(self, logins: usize) -> Self {
-        self.set(
-            logins,
-            "BasicAuth::hash_queue",
-            turns::Turns::set_max_waiting,
-        )
-    }
-
-    #[cfg(feature = "argon2")]
-    fn set(mut self, number: usize, call: &str, set: fn(&turns::Turns, usize)) -> Self {
-        set(&self.0.verify.turns, number);
-        if let Some(inner) = Arc::get_mut(&mut self.0) {
-            inner.verify.mistakes.above_zero(call, number);
-        }
+        self.0.verify.turns.set_max_waiting(logins);
         self
     }
 
@@ -153,8 +142,8 @@ pub(super) trait Verify: Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
 
     /// What is wrong with the settings.
-    fn mistakes(&self) -> Option<&Mistakes> {
-        None
+    fn mistakes(&self) -> Mistakes {
+        Mistakes::default()
     }
 
     /// `client` is who waits in turn with others, where there is something to wait for.
@@ -222,11 +211,7 @@ impl<S, V: Verify> Layer<S> for BasicAuth<V> {
     type Service = AuthService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        self.0
-            .verify
-            .mistakes()
-            .into_iter()
-            .for_each(mistakes::tell);
+        mistakes::tell(&self.0.verify.mistakes());
         AuthService::new(inner, self.clone())
     }
 }

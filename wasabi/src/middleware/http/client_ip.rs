@@ -165,10 +165,7 @@ impl ClientIpLayer {
             match wasabi_rules::network(network.as_ref()) {
                 Ok(Network::Unix) => rules.trusts_unix = true,
                 Ok(Network::Ip(ip, bits)) => rules.trusted.extend(IpNet::new(ip, bits)),
-                Err(mistake) => {
-                    tracing::error!("{mistake}");
-                    rules.mistakes.push(mistake);
-                }
+                Err(mistake) => rules.mistakes.push(mistake),
             }
         }
         Self(Arc::new(rules))
@@ -179,8 +176,12 @@ impl ClientIpLayer {
     #[must_use]
     pub fn forwarded(mut self) -> Self {
         let rules = Arc::make_mut(&mut self.0);
-        if rules.source == Source::XForwardedFor {
-            rules.source = Source::Forwarded;
+        match rules.source {
+            Source::XForwardedFor | Source::Forwarded => rules.source = Source::Forwarded,
+            Source::Peer | Source::Cloudflare | Source::CloudFront => rules.mistakes.push(
+                "only proxies of `ClientIp::trusting(..)` can write `Forwarded`; leave `.forwarded()` out"
+                    .to_owned(),
+            ),
         }
         self
     }

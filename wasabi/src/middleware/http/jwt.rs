@@ -67,8 +67,7 @@ enum Keys {
 
 impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     /// Tokens that are signed with HMAC and SHA-256 by this secret, of 32 bytes at least (RFC 7518, section 3.2). A
-    /// shorter one can be guessed from a single token: it is a mistake that keeps the gateway from being served, and logged
-    /// as an error; nobody gets in.
+    /// shorter one can be guessed from a single token: it is a mistake that keeps the gateway from being served.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_nbf = true;
@@ -79,13 +78,9 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     /// [`wasabi::jsonwebtoken`](crate::jsonwebtoken).
     ///
     /// A key that does not fit all of the algorithms, or is too small for one of them (RFC 7518: a secret shorter than
-    /// the hash, an RSA modulus of less than 2048 bits), is a mistake that keeps the gateway from being served, and logged
-    /// as an error; nobody gets in.
+    /// the hash, an RSA modulus of less than 2048 bits), is a mistake that keeps the gateway from being served.
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
         let usable = keys::check(&key, &validation.algorithms);
-        if let Err(why) = &usable {
-            tracing::error!(why = %said(why), "the key for JSON Web Tokens cannot be used, nobody gets in");
-        }
         let mut mistakes = Mistakes::default();
         let usable =
             usable.map_err(|why| format!("the key for JSON Web Tokens cannot be used: {why}"));

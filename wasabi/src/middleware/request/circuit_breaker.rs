@@ -89,12 +89,17 @@ impl CircuitBreaker {
 }
 
 impl<P> CircuitBreaker<P> {
-    /// Opens when the failures are among the last so many requests, instead of in a row. Each of them is remembered in a
-    /// byte; no more than a million are.
+    /// Opens when the failures are among the last so many requests, instead of in a row. At least as many as the failures
+    /// and at most 1 000 000: each of them is remembered in a byte. Other numbers are mistakes.
     #[must_use]
     pub fn out_of(mut self, requests: usize) -> Self {
         let failures = self.rules.failures;
-        let requests = self.mistakes.above_zero("CircuitBreaker::out_of", requests);
+        self.mistakes.above_zero("CircuitBreaker::out_of", requests);
+        if requests > MOST_REMEMBERED || (1..failures).contains(&requests) {
+            self.mistakes.push(format!(
+                "`CircuitBreaker::out_of(..)` takes a number from {failures}, the failures, to {MOST_REMEMBERED}"
+            ));
+        }
         self.rules.out_of = requests.clamp(failures, failures.max(MOST_REMEMBERED));
         self
     }

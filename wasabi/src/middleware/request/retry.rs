@@ -120,10 +120,11 @@ impl<P> Retry<P> {
     }
 
     /// How many retries there may be per request over the last 10 seconds, 0.2 if not set, beside 10 per second
-    /// that are always allowed. Negative numbers count as 0, those over 1000 as 1000.
+    /// that are always allowed. From 0 to 1000; anything else is a mistake.
     #[must_use]
     pub fn budget(mut self, retries_per_request: f32) -> Self {
-        self.budget = Some(budget(retries_per_request));
+        let share = wasabi_rules::retry_budget(retries_per_request);
+        self.budget = Some(budget(self.mistakes.keep(share).unwrap_or_default()));
         self
     }
 
@@ -151,12 +152,11 @@ fn was_not_sent(error: &Error) -> bool {
 }
 
 fn budget(retries_per_request: f32) -> Arc<TpsBudget> {
-    let share = if retries_per_request.is_nan() {
-        0.0
-    } else {
-        retries_per_request.clamp(0.0, 1000.0)
-    };
-    Arc::new(TpsBudget::new(Duration::from_secs(10), 10, share))
+    Arc::new(TpsBudget::new(
+        Duration::from_secs(10),
+        10,
+        retries_per_request,
+    ))
 }
 
 impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {

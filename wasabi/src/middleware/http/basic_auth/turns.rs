@@ -47,6 +47,12 @@ impl Turns {
         })))
     }
 
+    /// How many places there are, and how many may wait.
+    pub(super) fn limits(&self) -> (usize, usize) {
+        let inner = self.lock();
+        (inner.places, inner.max_waiting)
+    }
+
     pub(super) fn set_places(&self, places: usize) {
         self.lock().places = places;
     }

@@ -13,7 +13,7 @@ use crate::mistakes::Mistakes;
 /// A fixed table of users: the kind of a [`BasicAuth`](super::BasicAuth) that has been given one.
 pub struct Users {
     table: Vec<User>,
-    pub(super) mistakes: Mistakes,
+    mistakes: Mistakes,
     #[cfg(feature = "argon2")]
     hashes: Option<super::hashes::Hashes>,
     #[cfg(feature = "argon2")]
@@ -43,7 +43,6 @@ impl Users {
         };
         for (name, password) in users {
             if let Err(mistake) = made.add(&name, password) {
-                tracing::error!(user = name, "{mistake}");
                 made.mistakes.push(format!("user `{name}`: {mistake}"));
             }
         }
@@ -95,8 +94,16 @@ impl Users {
 impl Verify for Users {
     type Identity = String;
 
-    fn mistakes(&self) -> Option<&Mistakes> {
-        Some(&self.mistakes)
+    fn mistakes(&self) -> Mistakes {
+        #[cfg_attr(not(feature = "argon2"), expect(unused_mut, reason = "of hashes"))]
+        let mut mistakes = self.mistakes.clone();
+        #[cfg(feature = "argon2")]
+        {
+            let (threads, queue) = self.turns.limits();
+            mistakes.above_zero("BasicAuth::hash_threads", threads);
+            mistakes.above_zero("BasicAuth::hash_queue", queue);
+        }
+        mistakes
     }
 
     async fn verify(

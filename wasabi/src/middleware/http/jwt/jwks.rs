@@ -64,8 +64,7 @@ use crate::{
 /// * **Bounds:** an answer must come within [5 s](Self::timeout), with at most 256 KiB and 64 keys. Redirects are not
 ///   followed. Keys that RFC 7518 finds too small, and those for encryption, are left out.
 ///
-/// `https` needs the cargo feature `tls`; with `http` anybody on the way can put in a key. A URL that is none is logged
-/// as an error, and nobody gets in. Clones share the keys.
+/// `https` needs the cargo feature `tls`; with `http` anybody on the way can put in a key. Clones share the keys.
 #[derive(Clone)]
 pub struct Jwks(Arc<Inner>);
 
@@ -102,14 +101,13 @@ struct Known {
 
 const MAX_BYTES: usize = 256 * 1024;
 
+/// A provider is not to be flooded, whatever tokens clients send.
+const LEAST_BETWEEN: Duration = Duration::from_millis(100);
+
 impl Jwks {
-    /// The keys under this URL. An invalid one is a mistake that keeps the gateway from being served, and logged as an
-    /// error.
+    /// The keys under this URL. An invalid one is a mistake that keeps the gateway from being served.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = parse_url(url.as_ref());
-        if let Err(mistake) = &url {
-            tracing::error!(mistake = %said(mistake), "the keys for JSON Web Tokens cannot be asked for, nobody gets in");
-        }
         Self::of(Settings {
             url,
             algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
@@ -140,17 +138,28 @@ impl Jwks {
         Self::of(settings)
     }
 
-    /// The algorithms that tokens may be signed with. Those with a secret are ignored: no secret is published.
+    /// The algorithms that tokens may be signed with; RS256, ES256 and EdDSA if not set. Those with a secret are mistakes: no
+    /// secret is published. So is an empty list.
     #[must_use]
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        let is_public = |algorithm: &Algorithm| {
-            !matches!(
+        let (secret, public): (Vec<_>, Vec<_>) = algorithms.into_iter().partition(|algorithm| {
+            matches!(
                 algorithm,
                 Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512
             )
-        };
-        let algorithms = algorithms.into_iter().filter(is_public).collect();
-        self.with(|settings| settings.algorithms = algorithms)
+        });
+        self.with(|settings| {
+            if public.is_empty() && secret.is_empty() {
+                let mistake = "`Jwks::algorithms(..)` is empty: name the algorithms, or leave it out";
+                settings.mistakes.push(mistake.to_owned());
+            }
+            for algorithm in secret {
+                settings.mistakes.push(format!(
+                    "{algorithm:?} is signed with a secret, and no key set publishes one: leave it out of `Jwks::algorithms(..)`"
+                ));
+            }
+            settings.algorithms = public;
+        })
     }
 
     /// How old keys may become before they are asked for again, in the background; 10 min if not set. When nobody has
@@ -162,13 +171,17 @@ impl Jwks {
         })
     }
 
-    /// The least time between two questions, whatever the reason; 10 s if not set, and never less than 100 ms. A new key
+    /// The least time between two questions, whatever the reason; 10 s if not set. Less than 100 ms is a mistake. A new key
     /// is known after that time at the latest.
     #[must_use]
     pub fn ask_every(self, time: Duration) -> Self {
         self.with(|settings| {
-            let time = settings.mistakes.above_zero("Jwks::ask_every", time);
-            settings.ask_every = time.max(Duration::from_millis(100));
+            settings.mistakes.above_zero("Jwks::ask_every", time);
+            if !time.is_zero() && time < LEAST_BETWEEN {
+                let mistake = "`Jwks::ask_every(..)` takes a time from 100 ms";
+                settings.mistakes.push(mistake.to_owned());
+            }
+            settings.ask_every = time.max(LEAST_BETWEEN);
         })
     }
 
