@@ -1,6 +1,6 @@
 //! Everything that a declaration can have.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use wasabi::{Close, middleware::http, prelude::*};
 
@@ -55,7 +55,7 @@ async fn audit(req: Request, next: impl Next) -> Result<Reply> {
 #[middleware]
 async fn require<N: Next>(
     role: &'static str,
-    names: &Vec<String>,
+    names: &HashSet<String>,
     mut limit: u32,
     req: Request,
     next: N,
@@ -133,7 +133,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
             "/orders/{tenant}",
             registry = registry,
             http = [tower::layer::util::Identity::new(), token("c=d".to_owned())],
-            middleware = [require("admin", vec!["a".to_owned()], 1), audit],
+            middleware = [require("admin", HashSet::from(["a".to_owned()]), 1), audit],
             parser = Raw,
             on_connect = admit,
             errors = Json,
