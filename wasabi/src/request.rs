@@ -37,14 +37,12 @@ impl Request {
         fields.id = envelope.id;
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
-        fields.invalid = None;
-        fields.route = Route::default();
         fields.owes_reply = true;
-        fields.led = 0;
         Self(fields)
     }
 
     /// The routing key; empty if the message is [invalid](Self::invalid).
+    #[inline]
     pub fn key(&self) -> &str {
         self.0.key.resolve(self.message())
     }
@@ -326,6 +324,7 @@ impl KeyRepr {
         }
     }
 
+    #[inline]
     fn resolve<'a>(&'a self, message: &'a Message) -> &'a str {
         match (self, message) {
             (Self::Static(key), _) => key,

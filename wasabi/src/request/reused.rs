@@ -21,7 +21,7 @@ thread_local! {
 }
 
 struct Spare {
-    /// Nothing in them is anybody's.
+    /// Nothing in them is anybody's: message, id, value and error are not there, route and calls as by default.
     #[expect(clippy::vec_box, reason = "a request takes the box")]
     fields: Vec<Box<Fields>>,
     /// The handle of the last request that has ended, for the next one of the same connection: what is answered at
@@ -116,6 +116,8 @@ impl Drop for Reused {
         fields.id = None;
         fields.value = None;
         fields.invalid = None;
+        fields.route = Route::default();
+        fields.led = 0;
         let connection = fields.connection.take();
         let _left = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
