@@ -1,6 +1,6 @@
 //! A gateway as it runs in production: its settings come from a file, operators have an address of their own with metrics,
-//! and SIGTERM drains it. `examples/production` has what belongs around it: nginx, HAProxy, a container, Kubernetes and
-//! systemd.
+//! and SIGTERM drains it. `examples/production` has what belongs around it: nginx, HAProxy, a container, Kubernetes,
+//! systemd, and a dashboard of the metrics for Grafana.
 //!
 //! `cargo run --example production -- examples/production/gateway.json`
 

@@ -137,6 +137,13 @@ pub trait Lifecycle {
         None
     }
 
+    /// Tells what it is like now, for metrics.
+    #[doc(hidden)]
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        let _ = seen;
+    }
+
     /// A connection has been opened.
     fn connected(&self, connection: &Connection) {
         let _ = connection;

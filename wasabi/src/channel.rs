@@ -23,6 +23,7 @@ use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
     connection::{driver::Settings, heartbeat::Pings, socket::Limits},
     gateway::{ChannelInfo, hosts::Hosts},
+    metrics::{Counted, Observer},
     middleware::http::HttpMiddleware,
     private::{Absent, Scope},
     time::FOREVER,
@@ -508,13 +509,12 @@ where
     }
 
     /// Makes the channel's HTTP endpoint.
-    pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Registry) {
+    pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Observer) {
         let parts = self.parts;
         let errors = match parts.errors {
             Some(own) => own.or_from_parser(parts.parser.errors()),
             None => parts.parser.errors(),
         };
-        let registry = parts.registry.clone();
         let endpoint = Arc::new(Endpoint {
             state,
             backend: parts.backend,
@@ -530,13 +530,15 @@ where
             compression: parts.compression,
             settings: parts.settings.at_least_one(),
             target: self.info.target.name(),
+            counted: Counted::default(),
         });
+        let observer = Observer::of(&endpoint);
         let mut router = any(move |req: axum::extract::Request| endpoint.accept(req));
         // The first layer is to be outermost, and each one that is added goes around the others.
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }
-        (router, registry)
+        (router, observer)
     }
 }
 

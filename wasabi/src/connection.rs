@@ -48,6 +48,7 @@ pub use self::{
 };
 use crate::{
     Close, Error, Message, Result,
+    metrics::Traffic,
     middleware::http::{ClientIp, Hops, Identity, Stash, UserName},
 };
 
@@ -74,6 +75,7 @@ struct Inner {
     handshake: Handshake,
     outbox: Outbox,
     held: Held,
+    traffic: Traffic,
     limits: Limits,
     attached: Attached,
     #[cfg(feature = "cache")]
@@ -96,6 +98,7 @@ impl Connection {
         handshake: Handshake,
         outbox: Outbox,
         held: Held,
+        traffic: Traffic,
         limits: Limits,
     ) -> Self {
         let inner = Inner {
@@ -103,6 +106,7 @@ impl Connection {
             handshake,
             outbox,
             held,
+            traffic,
             limits,
             attached: Attached::default(),
             #[cfg(feature = "cache")]
@@ -384,6 +388,10 @@ impl Connection {
 
     pub(crate) fn held(&self) -> &Held {
         &self.0.held
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.0.traffic
     }
 
     /// What the channel lets its clients send.

@@ -21,9 +21,10 @@ pub use self::{
     mount::Mount,
 };
 use crate::{
-    Backend, Parser, Registry,
+    Backend, Parser,
     backend::install_tls_provider,
     channel::{Channel, OnConnect, OnDisconnect},
+    metrics::Observer,
 };
 
 /// A declared gateway: what [`gateway!`](crate::gateway!) evaluates to and [`Server::serve`](crate::Server::serve)
@@ -56,6 +57,8 @@ struct Route {
     has_hosts: bool,
     /// The parameters that the URLs of its upstreams have.
     parameters: Vec<String>,
+    /// Of a channel.
+    observer: Option<Observer>,
 }
 
 enum Entry {
@@ -173,12 +176,33 @@ impl Gateway {
     pub(crate) fn routed(self) -> Router {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
-            |router, Route { path, entry, .. }| match entry {
-                Entry::Endpoint(endpoint) => router.route(&path, *endpoint),
+            |router,
+             Route {
+                 path,
+                 entry,
+                 observer,
+                 ..
+             }| match entry {
+                Entry::Endpoint(endpoint) => {
+                    let endpoint = match observer {
+                        Some(observer) => observer.around(&path, *endpoint),
+                        None => *endpoint,
+                    };
+                    router.route(&path, endpoint)
+                }
                 Entry::Service(service) if path == "/" => router.fallback_service(service),
                 Entry::Service(service) => router.nest_service(&path, service),
             },
         )
+    }
+
+    /// Its channels, for whoever asks for metrics.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn observers(&self) -> Vec<Observer> {
+        self.routes
+            .iter()
+            .filter_map(|route| route.observer.clone())
+            .collect()
     }
 
     /// What the gateway consists of, to be shown to a person.
@@ -314,12 +338,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         self.gateway.mistakes.extend(mistakes);
         let has_hosts = channel.has_hosts();
         let parameters = channel.parameters();
-        let (router, _registry): (_, Registry) = channel.into_router(Arc::clone(&self.state));
+        let (router, observer) = channel.into_router(Arc::clone(&self.state));
         self.gateway.routes.push(Route {
             path,
             entry: Entry::Endpoint(Box::new(router)),
             has_hosts,
             parameters,
+            observer: Some(observer),
         });
     }
 
@@ -368,6 +393,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 entry: Entry::Endpoint(Box::new(router)),
                 has_hosts: false,
                 parameters: Vec::new(),
+                observer: None,
             });
         }
         if let Some(hosts) = self.hosts.map(Arc::new) {

@@ -134,7 +134,7 @@
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
-//! | `metrics` | `Measure::metrics`, the process's metrics | |
+//! | `metrics` | what a server and `Measure::metrics` count in the process's metrics: see [`Admin::metrics`] | |
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) go on in upstreams: W3C Trace Context, by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
@@ -157,6 +157,11 @@ mod gateway;
 mod log;
 mod macros;
 mod message;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(not(feature = "metrics"))]
+#[path = "metrics_absent.rs"]
+mod metrics;
 pub mod middleware;
 mod mistakes;
 mod panics;

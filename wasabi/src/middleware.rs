@@ -49,6 +49,13 @@ pub trait Middleware: Send + Sync {
         Ok(())
     }
 
+    /// Tells what it is like now, for metrics.
+    #[doc(hidden)]
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        let _ = seen;
+    }
+
     /// What is wrong with this being around a part of a backend; asked once, when the gateway is built.
     #[doc(hidden)]
     fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
@@ -64,6 +71,11 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
 
     fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
         (**self).check_around(part)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        (**self).observe(seen);
     }
 
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
@@ -178,6 +190,11 @@ impl<M: Middleware> Lifecycle for Itself<'_, M> {
     fn check(&self) -> Result<(), String> {
         self.0.check()
     }
+
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        self.0.observe(seen);
+    }
 }
 
 /// A part of a backend, in a middleware.
@@ -206,6 +223,11 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         self.part.probe(way)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        self.part.observe(seen);
     }
 
     fn connected(&self, connection: &Connection) {

@@ -28,6 +28,8 @@ pub use futures_util::future::BoxFuture;
 pub use tower;
 
 pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, parser, state};
+#[cfg(feature = "metrics")]
+pub use crate::metrics::Observation;
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,

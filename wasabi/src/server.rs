@@ -490,14 +490,18 @@ impl Server {
             return Err(ServeError::Mistakes(mistakes));
         }
         let max_sockets = self.max_sockets.unwrap_or(usize::MAX);
+        let max_sockets = max_sockets.min(Semaphore::MAX_PERMITS);
         let runtime = Runtime::new(self.max_waiting_bytes);
         let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
+        #[cfg(feature = "metrics")]
+        let observers = gateway.observers();
+        let permits = Arc::new(Semaphore::new(max_sockets));
         let acceptor = Acceptor {
             router: gateway.routed(),
             runtime: runtime.clone(),
             sockets: sockets.clone(),
             requests: Some(requests.clone()),
-            permits: Arc::new(Semaphore::new(max_sockets.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::clone(&permits),
             per_client: self
                 .max_sockets_per_client
                 .map(|most| (most, PerClient::default())),
@@ -513,6 +517,15 @@ impl Server {
             #[cfg(feature = "tls")]
             tls: self.tls,
         };
+        #[cfg(feature = "metrics")]
+        let figures = Arc::new(crate::metrics::Figures {
+            channels: observers,
+            runtime: runtime.clone(),
+            sockets: permits,
+            max_sockets,
+        });
+        #[cfg(feature = "metrics")]
+        self.control.serves(&figures);
         let mut accepting = JoinSet::new();
         let mut listening = Vec::new();
         for source in self.sources {
@@ -534,7 +547,8 @@ impl Server {
             admin_addr = listener.local_addr();
             let mut acceptor = acceptor.clone();
             // No web page can reach a Unix socket.
-            acceptor.router = admin.into_router(admin_addr.is_some());
+            let control = Arc::clone(&self.control);
+            acceptor.router = admin.into_router(admin_addr.is_some(), move || control.observe());
             acceptor.per_client = None;
             acceptor.crowd = Some(Crowd::default());
             acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));

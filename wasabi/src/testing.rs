@@ -10,6 +10,7 @@ use http::{Extensions, HeaderMap, Uri};
 use crate::{
     Backend, Connection, ConnectionId, Envelope, Message, Reply, Request, Result,
     connection::{Handshake, held::Held, outbox::Outbox, socket::Limits},
+    metrics::Traffic,
     server::Runtime,
 };
 
@@ -32,6 +33,7 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
         handshake,
         Outbox::new(16, 1024),
         held,
+        Traffic::default(),
         limits,
     )
 }

@@ -455,6 +455,23 @@ impl<T: Transport> Lifecycle for Queue<T> {
         self.shared.transport.check()
     }
 
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        let inbox = &self.shared.inbox;
+        let topic = match &self.settings.topic {
+            Topic::Fixed(topic) => topic,
+            Topic::Of(_) => "*",
+        };
+        let link = self.shared.link.get();
+        seen.queue(
+            inbox.number(),
+            topic,
+            inbox.waiting(),
+            link.is_some_and(Link::is_up),
+            inbox.dropped(),
+        );
+    }
+
     fn connected(&self, _connection: &Connection) {
         self.shared.link();
     }

@@ -2,6 +2,8 @@
 
 mod answer;
 mod before;
+#[cfg(feature = "metrics")]
+mod observed;
 mod refused;
 
 use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
@@ -36,6 +38,7 @@ use crate::{
     },
     gateway::hosts::{self, Hosts, Target},
     log::{limited, said},
+    metrics::{Counted, Rejected, Traffic},
     middleware::http::{Expires, Front, free},
     panics::{caught, caught_future},
     parser,
@@ -60,6 +63,7 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) settings: Settings,
     /// Name of the route when the target does not route by key.
     pub(super) target: &'static str,
+    pub(super) counted: Counted,
 }
 
 /// How long hyper may take to hand the stream over after the response.
@@ -105,9 +109,13 @@ where
         parts.extensions.remove::<Front>();
         parts.extensions.remove::<OverTls>();
         let refused = |refusal: Refusal| {
-            let Refusal { status, why } = refusal;
+            let Refusal {
+                status,
+                why,
+                rejected,
+            } = refusal;
             tracing::debug!(path = parts.uri.path(), %status, why, "handshake refused");
-            refusal.answer()
+            rejected.mark(refusal.answer())
         };
         if self
             .hosts
@@ -115,7 +123,7 @@ where
             .is_some_and(|hosts| !hosts.answer_to(&target))
         {
             hosts::log_misdirected(parts.uri.path(), &parts.headers);
-            return Err(hosts::misdirected());
+            return Err(Rejected::Host.mark(hosts::misdirected()));
         }
         let asked = match answer::check(&parts) {
             Ok(asked) => asked,
@@ -123,13 +131,17 @@ where
         };
         if !self.origins.allow(&parts.headers, &target) {
             log_foreign(&parts, &target);
-            return Err(Refusal::new(StatusCode::FORBIDDEN, FOREIGN).answer());
+            let answer = Refusal::new(StatusCode::FORBIDDEN, FOREIGN).answer();
+            return Err(Rejected::Origin.mark(answer));
         }
         if Handshake::size(&parts.uri, &parts.headers) > self.settings.max_header_size {
-            return Err(refused(Refusal::new(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "the headers of the handshake are too large",
-            )));
+            return Err(refused(
+                Refusal::new(
+                    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                    "the headers of the handshake are too large",
+                )
+                .because(Rejected::HeaderSize),
+            ));
         }
         let mut admitted = Ok(());
         self.backend.lifecycle(&mut |part| {
@@ -139,16 +151,17 @@ where
         });
         if let Err(error) = admitted {
             tracing::debug!(path = parts.uri.path(), error = %said(&error), "handshake refused");
-            return Err((StatusCode::BAD_REQUEST, error.to_string()).into_response());
+            let answer = (StatusCode::BAD_REQUEST, error.to_string()).into_response();
+            return Err(Rejected::Request.mark(answer));
         }
         if runtime.is_draining() {
             return Err(refused(shutting_down()));
         }
         let Some(permit) = self.registry.admit(self.max_connections) else {
-            return Err(refused(Refusal::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "too many connections",
-            )));
+            return Err(refused(
+                Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections")
+                    .because(Rejected::Full),
+            ));
         };
         let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
             return Err(refused(Refusal::new(
@@ -181,7 +194,8 @@ where
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
         let held = Held::new(settings.send_buffer, runtime.clone());
-        let connection = Connection::new(id, handshake, outbox, held, settings.limits);
+        let traffic = Traffic::new(self.counted.clone());
+        let connection = Connection::new(id, handshake, outbox, held, traffic, settings.limits);
         if expires.is_some() {
             connection.expire_at(expires);
         }
@@ -263,6 +277,7 @@ where
         let (transport, read_already) = Transport::of(upgraded);
         let entry = self.registry.enter(connection.clone(), permit);
         let listed = runtime.list(&connection);
+        self.counted.opened();
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
         let mut admitted = false;
         let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
@@ -274,6 +289,7 @@ where
             }
         };
         connection.end(close.clone());
+        connection.traffic().closed(&connection, &close);
         drop(entry);
         // It is closed; what the hook does needs no place.
         drop(socket);
@@ -369,7 +385,7 @@ where
         let limit = self.settings.close_timeout;
         let parting = async {
             if let Some(parting) = parting {
-                part(parting, limit).await;
+                part(parting, connection, limit).await;
             }
         };
         if leaving.is_done() {
@@ -402,10 +418,11 @@ fn shutting_down() -> Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         "the server is shutting down",
     )
+    .because(Rejected::Draining)
 }
 
 /// Sends what is left, and ends the stream.
-async fn part(parting: Parting<Transport>, limit: Duration) {
+async fn part(parting: Parting<Transport>, connection: &Connection, limit: Duration) {
     let Parting {
         mut socket,
         is_unsent,
@@ -418,6 +435,7 @@ async fn part(parting: Parting<Transport>, limit: Duration) {
         });
         let _ = tokio::time::timeout(limit, flushed).await;
     }
+    connection.traffic().finish(&socket);
     let mut io = socket.into_io();
     if lingers {
         linger(io).await;

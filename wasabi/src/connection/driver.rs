@@ -33,8 +33,8 @@ use super::{
     work,
 };
 use crate::{
-    Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, panics::discard,
-    parser::Parsed, reply::Body, request,
+    Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, metrics::Tally,
+    panics::discard, parser::Parsed, reply::Body, request,
 };
 
 /// What a channel sets for its connections.
@@ -85,6 +85,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     phase: Phase,
     /// How the connection ends, once that is known.
     close: Option<Close>,
+    /// How many messages there were.
+    tally: Tally,
     /// Bytes handed to the socket since it last had sent everything.
     unsent: usize,
     /// Bytes that others know to wait for the client.
@@ -207,6 +209,7 @@ where
                 until: now + settings.open_timeout,
             },
             close: None,
+            tally: Tally::default(),
             unsent: 0,
             waiting: 0,
             blocked: None,
@@ -252,6 +255,7 @@ where
         self.connection.outbox().register(cx.waker());
         loop {
             let turn = self.turn(cx);
+            self.connection.traffic().publish(&self.tally, &self.socket);
             match turn {
                 Ok(Turn::Yield | Turn::Wait) => {}
                 Ok(Turn::End) => return Poll::Ready(self.ended()),

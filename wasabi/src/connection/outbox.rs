@@ -156,6 +156,19 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
+    /// How many messages wait, and how many bytes they have.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        let queue = self.lock();
+        (queue.count, queue.bytes)
+    }
+
+    /// How long the connection has been there.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
     pub(crate) fn is_closing(&self) -> bool {
         let queue = self.lock();
         queue.shut || queue.close.is_some()

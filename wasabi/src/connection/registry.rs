@@ -108,6 +108,14 @@ impl Registry {
         all
     }
 
+    /// Shows the live connections while they are listed. Only a look is taken: they wait meanwhile who come and go.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn each(&self, mut look: impl FnMut(&Connection)) {
+        for shard in self.0.live.shards() {
+            shard.values().for_each(|listed| look(&listed.connection));
+        }
+    }
+
     /// Queues a message for every live connection, as [`Connection::try_send`] does: the payload is shared, and a slow
     /// client holds nobody up. Tells whom it passed over.
     pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {

@@ -82,6 +82,7 @@ where
             entry: Entry::Service(service),
             has_hosts: false,
             parameters: Vec::new(),
+            observer: None,
         });
     }
 }

@@ -74,6 +74,38 @@ impl Admin {
     }
 
     /// Shows at `/metrics` what this function returns, in the text format of Prometheus. The last function counts.
+    ///
+    /// With the cargo feature `metrics` the server counts in the process's [metrics](https://docs.rs/metrics), which an
+    /// exporter such as `metrics-exporter-prometheus` renders: install its recorder before the server starts. Each time
+    /// before `render` is called they are brought up to date, as by [`ServerHandle::observe`](crate::ServerHandle). No label
+    /// is anything that a client sends. `examples/production` has a dashboard of them for Grafana.
+    ///
+    /// | metric | type, unit | labels |
+    /// |---|---|---|
+    /// | `wasabi_active_connections` | gauge | `channel`: its path |
+    /// | `wasabi_opened_connections_total` | counter | `channel` |
+    /// | `wasabi_rejected_connections_total` | counter | `channel`, `error_type`: the reason, or the status of HTTP middleware |
+    /// | `wasabi_closed_connections_total` | counter | `channel`, `code`: the close code; `3xxx` and `4xxx` are each one |
+    /// | `wasabi_connection_duration_seconds` | histogram, seconds | `channel` |
+    /// | `wasabi_messages_total` | counter | `channel`, `network_io_direction`: `receive`, `transmit` |
+    /// | `wasabi_io_bytes_total` | counter, bytes | `channel`, `network_io_direction` |
+    /// | `wasabi_send_queue_messages` | gauge | `channel` |
+    /// | `wasabi_send_queue_bytes` | gauge, bytes | `channel` |
+    /// | `wasabi_skipped_messages_total` | counter | `channel`; of broadcasts |
+    /// | `wasabi_active_sockets` | gauge | |
+    /// | `wasabi_waiting_reply_bytes` | gauge, bytes | |
+    /// | `wasabi_draining` | gauge, 0 or 1 | |
+    /// | `wasabi_cut_connections_total` | counter; by drains | |
+    /// | `wasabi_upstream_connections` | gauge | `server_address`, `server_port`; of `WebSocket` |
+    /// | `wasabi_upstream_dials_total` | counter | `server_address`, `server_port`, `outcome`: `ok` or the code of the error |
+    /// | `wasabi_upstream_redials_total` | counter | `server_address`, `server_port` |
+    /// | `wasabi_queue_pending_requests` | gauge | `messaging_destination_name`: the topic, or `*` |
+    /// | `wasabi_queue_connected` | gauge, 0 or 1 | `messaging_destination_name` |
+    /// | `wasabi_queue_dropped_replies_total` | counter | `messaging_destination_name`, `error_type` |
+    /// | `wasabi_circuit_breaker_state` | gauge; 0 closed, 1 half open, 2 open | `route` |
+    /// | `wasabi_circuit_breaker_opened_total` | counter | `route` |
+    ///
+    /// Requests are counted where [`Measure::metrics`](crate::middleware::request::Measure) stands.
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Arc::new(render));
         self
@@ -138,10 +170,18 @@ impl Admin {
         self.mistakes.iter().cloned().chain(nested).collect()
     }
 
-    pub(super) fn into_router(self, for_hosts: bool) -> Router {
+    /// `observe` is called before metrics are shown.
+    pub(super) fn into_router(
+        self,
+        for_hosts: bool,
+        observe: impl Fn() + Clone + Send + Sync + 'static,
+    ) -> Router {
         let mut router = self.router;
         if let Some(render) = self.metrics {
-            let show = async move || ([(header::CONTENT_TYPE, TEXT_FORMAT)], render());
+            let show = async move || {
+                observe();
+                ([(header::CONTENT_TYPE, TEXT_FORMAT)], render())
+            };
             router = router.route(METRICS, get(show));
         }
         for (path, nested) in self.nested {

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use super::runtime::{Runtime, restart};
-use crate::{Close, CloseCode};
+use crate::{Close, CloseCode, metrics};
 
 /// Where a server stands. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,6 +29,9 @@ pub(super) struct Control {
     phase: watch::Sender<Phase>,
     /// Of TCP listeners, once the server listens.
     addrs: watch::Sender<Option<Addrs>>,
+    /// While the server serves.
+    #[cfg(feature = "metrics")]
+    figures: std::sync::OnceLock<std::sync::Weak<metrics::Figures>>,
 }
 
 #[derive(Debug, Clone)]
@@ -42,11 +45,28 @@ impl Control {
         Self {
             phase: watch::Sender::new(Phase::Serving),
             addrs: watch::Sender::new(None),
+            #[cfg(feature = "metrics")]
+            figures: std::sync::OnceLock::new(),
         }
     }
 
     pub(super) fn bound(&self, public: Vec<SocketAddr>, admin: Option<SocketAddr>) {
         self.addrs.send_replace(Some(Addrs { public, admin }));
+    }
+
+    /// This is looked at from now on.
+    #[cfg(feature = "metrics")]
+    pub(super) fn serves(&self, figures: &Arc<metrics::Figures>) {
+        self.figures.get_or_init(|| Arc::downgrade(figures));
+        figures.observe();
+    }
+
+    /// Brings the process's metrics up to date.
+    pub(super) fn observe(&self) {
+        #[cfg(feature = "metrics")]
+        if let Some(figures) = self.figures.get().and_then(std::sync::Weak::upgrade) {
+            figures.observe();
+        }
     }
 
     pub(super) fn set(&self, phase: Phase) {
@@ -126,6 +146,15 @@ impl ServerHandle {
             // The sender lives in `self`.
             let _ = addrs.changed().await;
         }
+    }
+
+    /// Brings those of the process's metrics up to date that are not counted as they happen. An [`Admin`](crate::Admin)
+    /// does so whenever it shows them; before they are sent somewhere instead, call it.
+    ///
+    /// Behind the feature `metrics`.
+    #[cfg(feature = "metrics")]
+    pub fn observe(&self) {
+        self.0.observe();
     }
 
     /// Stops gracefully; see [`Server`](super::Server#stopping). Returns at once.
@@ -221,6 +250,7 @@ pub(super) async fn drain(
         return deadline;
     }
     let survivors = runtime.live().connections();
+    metrics::cut(survivors.len());
     tracing::warn!(connections = survivors.len(), "connections are cut");
     for connection in survivors {
         connection

@@ -64,6 +64,17 @@ impl Runtime {
         self.0.draining.load(Ordering::Acquire)
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.0.leaving.load(Ordering::Acquire)
+    }
+
+    /// Bytes of replies that wait for clients, or are being read for them.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn held(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
     pub(super) fn start_leaving(&self) {
         self.0.leaving.store(true, Ordering::Release);
     }

@@ -289,6 +289,12 @@ impl Inbox {
         format!("{:016x}", self.0.instance)
     }
 
+    /// Tells it from others.
+    #[cfg(feature = "metrics")]
+    pub(super) fn number(&self) -> u64 {
+        self.0.instance
+    }
+
     /// The id, if it is one of this queue.
     fn own(&self, id: &str) -> Option<CorrelationId> {
         let id = CorrelationId::parse(id);

@@ -64,6 +64,11 @@ impl<S: Session> Link<S> {
         }
     }
 
+    #[cfg(feature = "metrics")]
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::Up(_))
+    }
+
     /// Why there is no session.
     pub(super) fn down(&self) -> BoxError {
         match &*self.state.borrow() {

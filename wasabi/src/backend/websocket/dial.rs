@@ -18,6 +18,7 @@ use crate::{
     backend::{credentials::basic, template::Template},
     connection::socket::Socket,
     log::without_secrets,
+    metrics,
     panics::{caught, caught_future},
     tcp,
 };
@@ -209,6 +210,7 @@ impl Config {
         let dialed = tokio::time::timeout(self.connect_timeout, caught_future(connecting)).await;
         let error = match dialed {
             Ok(Ok(Ok(socket))) => {
+                self.dialled("ok");
                 self.backoff.reached();
                 return Ok(socket);
             }
@@ -217,6 +219,7 @@ impl Config {
             Err(_) => DialError::TimedOut(self.connect_timeout),
         };
         let error = Arc::new(error);
+        self.dialled(Error::from(&error).code());
         if is_connected {
             // What comes then may be about this client.
             self.backoff.reached();
@@ -224,6 +227,20 @@ impl Config {
             self.backoff.failed(began, Arc::clone(&error));
         }
         Err(error)
+    }
+
+    fn dialled(&self, outcome: &str) {
+        metrics::dialled(&self.target.host, self.target.port, outcome);
+    }
+
+    /// It is dialled again.
+    pub(super) fn redialled(&self) {
+        metrics::redialled(&self.target.host, self.target.port);
+    }
+
+    /// A connection to it is open for as long as what is returned is there.
+    pub(super) fn opened(&self) -> metrics::OpenUpstream {
+        metrics::OpenUpstream::at(&self.target.host, self.target.port)
     }
 
     /// Whether `wss` will work where it is wanted.

@@ -46,6 +46,9 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
         let dialed = match link.is_open() {
             true => Some(Ok(())),
             false => {
+                if delays.is_some() {
+                    config.redialled();
+                }
                 // In a box of its own: it is large, and the companion stays.
                 let dialing = Box::pin(config.dial(&connection));
                 let dialed = while_waiting(&link, closed.as_mut(), dialing).await;
@@ -57,6 +60,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             Some(Ok(())) => {
                 tracing::debug!(connection = %connection.id(), "upstream connected");
                 let opened = Instant::now();
+                let _open = config.opened();
                 let serving = caught_future(serve(&link, &connection, closed.as_mut()));
                 match serving.await.unwrap_or_else(|_| {
                     link.reconnect(Unreachable::Lost); // without the stream that panicked

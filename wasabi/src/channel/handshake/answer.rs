@@ -8,11 +8,14 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header, request::Parts};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use crate::metrics::Rejected;
+
 /// Why a handshake is refused.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) why: &'static str,
+    pub(super) rejected: Rejected,
 }
 
 /// What a handshake asks for.
@@ -27,7 +30,16 @@ pub(super) enum Asked {
 
 impl Refusal {
     pub(super) fn new(status: StatusCode, why: &'static str) -> Self {
-        Self { status, why }
+        Self {
+            status,
+            why,
+            rejected: Rejected::Handshake,
+        }
+    }
+
+    /// What the metrics call it, where it is not about the handshake.
+    pub(super) fn because(self, rejected: Rejected) -> Self {
+        Self { rejected, ..self }
     }
 
     pub(super) fn answer(&self) -> Response {

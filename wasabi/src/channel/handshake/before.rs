@@ -10,6 +10,7 @@ use crate::{
     Backend, CloseCode, Connection, Parser,
     backend::Preparing,
     channel::{OnConnect, OnDisconnect},
+    metrics::Rejected,
 };
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
@@ -37,12 +38,14 @@ where
         // Also when the client goes away meanwhile.
         let ends = EndOnDrop(Some(accepted.connection.clone()));
         let refusal = match future::try_join_all(preparing).await {
-            Ok(_) if accepted.runtime.is_draining() => shutting_down().answer(),
+            Ok(_) if accepted.runtime.is_draining() => {
+                Rejected::Draining.mark(shutting_down().answer())
+            }
             Ok(_) => {
                 ends.forget();
                 return self.start(accepted);
             }
-            Err(refusal) => refusal,
+            Err(refusal) => Rejected::Upstream.mark(refusal),
         };
         tracing::debug!(
             path = accepted.connection.uri().path(),

@@ -8,6 +8,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::{LINGER, UPGRADE_TIMEOUT, answer, linger};
 use crate::{
     Close,
+    metrics::Rejected,
     server::{Runtime, SocketPermit, transport::Transport},
 };
 
@@ -38,7 +39,7 @@ pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Res
         }
         drop(socket);
     });
-    Some(response)
+    Some(Rejected::Credentials.mark(response))
 }
 
 /// A close frame of a server (RFC 6455, section 5.5.1).

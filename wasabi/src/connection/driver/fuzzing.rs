@@ -19,6 +19,7 @@ use crate::{
         outbox::Outbox,
         socket::{HangUp, Limits, Socket},
     },
+    metrics::Traffic,
     parser::{self, Parsed},
     server::Runtime,
 };
@@ -66,7 +67,14 @@ impl Stage {
                 send_queue,
                 send_buffer,
             },
-            connection: Connection::new(ConnectionId(0), handshake, outbox, held, limits),
+            connection: Connection::new(
+                ConnectionId(0),
+                handshake,
+                outbox,
+                held,
+                Traffic::default(),
+                limits,
+            ),
         }
     }
 

@@ -290,7 +290,10 @@ where
         }
         match socket.poll_read() {
             Poll::Pending => return false,
-            Poll::Ready(Ok(Incoming::Message(message))) => self.ahead.push_back(message),
+            Poll::Ready(Ok(Incoming::Message(message))) => {
+                self.connection.traffic().received_late();
+                self.ahead.push_back(message);
+            }
             Poll::Ready(Ok(Incoming::Ping | Incoming::Pong | Incoming::Part)) => {}
             Poll::Ready(Ok(Incoming::Close(close))) => {
                 self.close = close;

@@ -117,6 +117,7 @@ where
     }
 
     pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        self.tally.received();
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
         }

@@ -53,6 +53,7 @@ where
     fn note(&mut self, message: &Message) {
         work::spend(message.len() + work::EACH);
         self.unsent += message.len();
+        self.tally.sent();
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
         }

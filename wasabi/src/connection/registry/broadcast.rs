@@ -19,7 +19,10 @@ pub(super) fn broadcast(connections: Vec<Connection>, message: Message) -> Broad
     for connection in connections {
         match connection.try_send(message.clone()) {
             Ok(()) => outcome.sent += 1,
-            Err(TrySendError::Full(_)) => outcome.skipped.push(connection),
+            Err(TrySendError::Full(_)) => {
+                connection.traffic().skipped();
+                outcome.skipped.push(connection);
+            }
             Err(TrySendError::Closed(_)) => {}
         }
     }

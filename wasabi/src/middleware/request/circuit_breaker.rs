@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     Error, Fault, Middleware, Next, Reply, Request, Result, error::upstream_failed, log::limited,
-    mistakes::Mistakes, sync::Unpoisoned, time::FOREVER,
+    metrics, mistakes::Mistakes, sync::Unpoisoned, time::FOREVER,
 };
 
 /// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
@@ -149,6 +149,13 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
         self.mistakes.check()
     }
 
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut metrics::Observation) {
+        for (route, circuit) in &*lock(&self.circuits) {
+            seen.breaker(route, circuit.shown());
+        }
+    }
+
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         if req.invalid().is_some() {
             return next.run(req).await; // it has no upstream
@@ -207,6 +214,16 @@ impl Circuit {
             *running += 1;
         }
         Some(self.age)
+    }
+
+    /// What it does with the next request.
+    #[cfg(feature = "metrics")]
+    fn shown(&self) -> metrics::Breaker {
+        match self.state {
+            State::Closed(_) => metrics::Breaker::Closed,
+            State::Open { until } if Instant::now() < until => metrics::Breaker::Open,
+            State::Open { .. } | State::HalfOpen { .. } => metrics::Breaker::HalfOpen,
+        }
     }
 
     /// `failed` is `None` for a request that says nothing. Returns whether the breaker has opened or closed.
@@ -299,6 +316,7 @@ impl Drop for Ticket<'_> {
         let route = self.route;
         match opened {
             true => {
+                metrics::breaker_opened(route);
                 limited!(WARN, of: route, route, pause = ?self.rules.pause, "circuit breaker opens")
             }
             false => limited!(INFO, of: route, route, "circuit breaker closes"),

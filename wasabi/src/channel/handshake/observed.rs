@@ -1,0 +1,25 @@
+//! A channel, as those see it who ask for metrics.
+
+use super::Endpoint;
+use crate::{
+    Backend,
+    metrics::{Counted, Observation, Observe},
+};
+
+impl<S, B, P, C, D> Observe for Endpoint<S, B, P, C, D>
+where
+    S: Send + Sync,
+    B: Backend<S>,
+    P: Send + Sync,
+    C: Send + Sync,
+    D: Send + Sync,
+{
+    fn counted(&self) -> &Counted {
+        &self.counted
+    }
+
+    fn observe(&self, seen: &mut Observation) {
+        self.counted.observe(&self.registry);
+        self.backend.lifecycle(&mut |part| part.observe(seen));
+    }
+}

@@ -1,0 +1,185 @@
+//! What is counted of a channel.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, Mutex, OnceLock},
+    time::Duration,
+};
+
+use axum::response::Response;
+use metrics::{Counter, Gauge, Histogram};
+
+use super::names;
+use crate::{Close, CloseCode, Registry, sync::Unpoisoned};
+
+/// Counts what happens to the connections of a channel; clones count the same.
+#[derive(Clone, Default)]
+pub(crate) struct Counted(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// As it is reached, where it is mounted.
+    path: Mutex<String>,
+    /// Made when they are first needed: the recorder is installed by then.
+    figures: OnceLock<Figures>,
+}
+
+pub(super) struct Figures {
+    path: String,
+    active: Gauge,
+    opened: Counter,
+    duration: Histogram,
+    skipped: Counter,
+    queued_messages: Gauge,
+    queued_bytes: Gauge,
+    /// In the order of those of [`Traffic`](super::Traffic).
+    pub(super) traffic: [Counter; 4],
+}
+
+impl Figures {
+    fn new(path: String) -> Self {
+        names::describe();
+        let label = || [("channel", path.clone())];
+        let flow = |name: &'static str, direction: &'static str| metrics::counter!(name, "channel" => path.clone(), "network_io_direction" => direction);
+        Self {
+            active: metrics::gauge!(names::ACTIVE, &label()),
+            opened: metrics::counter!(names::OPENED, &label()),
+            duration: metrics::histogram!(names::DURATION, &label()),
+            skipped: metrics::counter!(names::SKIPPED, &label()),
+            queued_messages: metrics::gauge!(names::QUEUED_MESSAGES, &label()),
+            queued_bytes: metrics::gauge!(names::QUEUED_BYTES, &label()),
+            traffic: [
+                flow(names::MESSAGES, "receive"),
+                flow(names::BYTES, "receive"),
+                flow(names::MESSAGES, "transmit"),
+                flow(names::BYTES, "transmit"),
+            ],
+            path,
+        }
+    }
+}
+
+impl Counted {
+    /// The channel is reached by this path, and all that is counted has it as a label.
+    pub(super) fn reached_by(&self, path: &str) {
+        path.clone_into(&mut self.0.path.lock().unpoisoned());
+    }
+
+    pub(super) fn figures(&self) -> &Figures {
+        self.0.figures.get_or_init(|| {
+            let path = self.0.path.lock().unpoisoned();
+            Figures::new(path.clone())
+        })
+    }
+
+    pub(crate) fn opened(&self) {
+        self.figures().opened.increment(1);
+        self.figures().active.increment(1);
+    }
+
+    pub(super) fn closed(&self, close: &Close, age: Duration) {
+        let figures = self.figures();
+        figures.active.decrement(1);
+        figures.duration.record(age);
+        let path = figures.path.clone();
+        metrics::counter!(names::CLOSED, "channel" => path, "code" => code(close.code))
+            .increment(1);
+    }
+
+    pub(super) fn skipped(&self) {
+        self.figures().skipped.increment(1);
+    }
+
+    /// Counts the answer to a handshake, if it refuses it.
+    pub(super) fn answered(&self, response: &Response) {
+        let status = response.status();
+        let reason = match response.extensions().get::<Rejected>() {
+            Some(reason) => Cow::Borrowed(reason.as_str()),
+            None if status.as_u16() < 400 => return,
+            None => Cow::Owned(status.as_str().to_owned()),
+        };
+        let path = self.figures().path.clone();
+        metrics::counter!(names::REJECTED, "channel" => path, "error_type" => reason).increment(1);
+    }
+
+    /// Looks at the connections that are in this registry, and may be of other channels too.
+    pub(crate) fn observe(&self, registry: &Registry) {
+        let (mut messages, mut bytes) = (0, 0);
+        registry.each(|connection| {
+            if !Arc::ptr_eq(&connection.traffic().of.0, &self.0) {
+                return;
+            }
+            connection.traffic().tell();
+            let waiting = connection.outbox().waiting();
+            messages += waiting.0;
+            bytes += waiting.1;
+        });
+        self.figures().queued_messages.set(messages as f64);
+        self.figures().queued_bytes.set(bytes as f64);
+    }
+}
+
+/// A client may send any code from 3000 to 4999.
+fn code(code: CloseCode) -> &'static str {
+    match code.as_u16() {
+        1000 => "1000",
+        1001 => "1001",
+        1002 => "1002",
+        1003 => "1003",
+        1005 => "1005",
+        1006 => "1006",
+        1007 => "1007",
+        1008 => "1008",
+        1009 => "1009",
+        1010 => "1010",
+        1011 => "1011",
+        1012 => "1012",
+        1013 => "1013",
+        1014 => "1014",
+        3000..4000 => "3xxx",
+        4000..5000 => "4xxx",
+        _ => "other",
+    }
+}
+
+/// Why a handshake is refused by the channel itself. HTTP middleware in front of it has its status only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rejected {
+    /// The name by which it was asked for is not among `hosts`.
+    Host,
+    /// It is not a WebSocket handshake.
+    Handshake,
+    Origin,
+    HeaderSize,
+    /// A backend misses something in it.
+    Request,
+    Draining,
+    /// `max_connections` are there.
+    Full,
+    /// A backend could not reach its upstream.
+    Upstream,
+    /// The credentials, told by a close after the upgrade.
+    Credentials,
+}
+
+impl Rejected {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Handshake => "handshake",
+            Self::Origin => "origin",
+            Self::HeaderSize => "header_size",
+            Self::Request => "request",
+            Self::Draining => "draining",
+            Self::Full => "full",
+            Self::Upstream => "upstream",
+            Self::Credentials => "credentials",
+        }
+    }
+
+    /// The answer that says so.
+    pub(crate) fn mark(self, mut response: Response) -> Response {
+        response.extensions_mut().insert(self);
+        response
+    }
+}

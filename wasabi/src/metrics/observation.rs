@@ -1,0 +1,95 @@
+//! What the parts of a gateway tell of themselves when somebody asks for metrics.
+
+use std::collections::HashMap;
+
+use super::names;
+
+/// Gathers what is looked at. A part may be seen more than once, behind clones of it.
+#[derive(Debug, Default)]
+pub struct Observation {
+    queues: HashMap<u64, Queue>,
+    breakers: HashMap<&'static str, Breaker>,
+}
+
+#[derive(Debug)]
+struct Queue {
+    topic: String,
+    pending: usize,
+    connected: bool,
+    dropped: [(&'static str, u64); 4],
+}
+
+/// What a circuit breaker does: the later ones are worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Breaker {
+    Closed,
+    HalfOpen,
+    Open,
+}
+
+impl Observation {
+    /// A queue, by what tells it from others.
+    #[cfg(feature = "queue")]
+    pub(crate) fn queue(
+        &mut self,
+        instance: u64,
+        topic: &str,
+        pending: usize,
+        connected: bool,
+        dropped: crate::queue::DroppedReplies,
+    ) {
+        self.queues.entry(instance).or_insert_with(|| Queue {
+            topic: topic.to_owned(),
+            pending,
+            connected,
+            dropped: [
+                ("unmatched", dropped.unmatched),
+                ("foreign", dropped.foreign),
+                ("too_large", dropped.too_large),
+                ("malformed", dropped.malformed),
+            ],
+        });
+    }
+
+    /// A circuit breaker of a route. Of several the worst counts.
+    pub(crate) fn breaker(&mut self, route: &'static str, state: Breaker) {
+        let worst = self.breakers.entry(route).or_insert(state);
+        *worst = state.max(*worst);
+    }
+
+    pub(super) fn publish(self) {
+        let mut topics: HashMap<String, Queue> = HashMap::new();
+        for queue in self.queues.into_values() {
+            let Some(same) = topics.get_mut(&queue.topic) else {
+                topics.insert(queue.topic.clone(), queue);
+                continue;
+            };
+            same.pending += queue.pending;
+            same.connected &= queue.connected;
+            for (sum, (_, dropped)) in same.dropped.iter_mut().zip(queue.dropped) {
+                sum.1 += dropped;
+            }
+        }
+        for (topic, queue) in topics {
+            let label = [(names::DESTINATION, topic.clone())];
+            metrics::gauge!(names::QUEUE_PENDING, &label).set(queue.pending as f64);
+            let connected = if queue.connected { 1.0 } else { 0.0 };
+            metrics::gauge!(names::QUEUE_CONNECTED, &label).set(connected);
+            for (reason, dropped) in queue.dropped {
+                let labels = [
+                    (names::DESTINATION, topic.clone()),
+                    ("error_type", reason.to_owned()),
+                ];
+                metrics::counter!(names::QUEUE_DROPPED, &labels).absolute(dropped);
+            }
+        }
+        for (route, state) in self.breakers {
+            metrics::gauge!(names::BREAKER, "route" => route).set(f64::from(state as u8));
+        }
+    }
+}
+
+/// A circuit breaker of this route has opened.
+pub(crate) fn breaker_opened(route: &'static str) {
+    metrics::counter!(names::BREAKER_OPENED, "route" => route).increment(1);
+}

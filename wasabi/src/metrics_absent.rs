@@ -1,0 +1,100 @@
+//! Nothing is counted without the feature `metrics`.
+
+use std::sync::Arc;
+
+use axum::{response::Response, routing::MethodRouter};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{Close, Connection, connection::socket::Socket};
+
+#[derive(Clone, Default)]
+pub(crate) struct Counted {}
+
+impl Counted {
+    #[allow(clippy::unused_self, reason = "it is something with the feature")]
+    pub(crate) fn opened(&self) {}
+}
+
+#[derive(Default)]
+pub(crate) struct Traffic {}
+
+impl Traffic {
+    pub(crate) fn new(_of: Counted) -> Self {
+        Self {}
+    }
+
+    pub(crate) fn publish<T: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        _tally: &Tally,
+        _socket: &Socket<T>,
+    ) {
+    }
+
+    pub(crate) fn received_late(&self) {}
+
+    pub(crate) fn finish<T: AsyncRead + AsyncWrite + Unpin>(&self, _socket: &Socket<T>) {}
+
+    pub(crate) fn skipped(&self) {}
+
+    pub(crate) fn closed(&self, _connection: &Connection, _close: &Close) {}
+}
+
+#[derive(Default)]
+pub(crate) struct Tally {}
+
+impl Tally {
+    pub(crate) fn received(&mut self) {}
+
+    pub(crate) fn sent(&mut self) {}
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Rejected {
+    Host,
+    Handshake,
+    Origin,
+    HeaderSize,
+    Request,
+    Draining,
+    Full,
+    Upstream,
+    Credentials,
+}
+
+impl Rejected {
+    pub(crate) fn mark(self, response: Response) -> Response {
+        response
+    }
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Observer;
+
+impl Observer {
+    pub(crate) fn of<T>(_channel: &Arc<T>) -> Self {
+        Self
+    }
+
+    #[allow(clippy::unused_self, reason = "it is something with the feature")]
+    pub(crate) fn around(self, _path: &str, endpoint: MethodRouter) -> MethodRouter {
+        endpoint
+    }
+}
+
+pub(crate) fn cut(_connections: usize) {}
+
+pub(crate) fn breaker_opened(_route: &'static str) {}
+
+pub(crate) fn dialled(_host: &str, _port: u16, _outcome: &str) {}
+
+pub(crate) fn redialled(_host: &str, _port: u16) {}
+
+#[must_use]
+pub(crate) struct OpenUpstream;
+
+impl OpenUpstream {
+    pub(crate) fn at(_host: &str, _port: u16) -> Self {
+        Self
+    }
+}
