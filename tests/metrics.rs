@@ -2,6 +2,7 @@
 
 mod metrics {
     pub(crate) mod admin;
+    mod dashboard;
     mod server;
     mod upstreams;
 }
