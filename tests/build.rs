@@ -1,9 +1,9 @@
-//! Writes what `rules.rs` compiles: for each row of `wasabi_rules::CALLS` a call with a literal that its rule
-//! accepts, and one with a literal that it refuses.
+//! Writes what `rules.rs` compiles: for each row of `wasabi_rules::CALLS` and `wasabi_rules::SETTINGS` a value that its rule
+//! accepts, and one that it refuses.
 
 use std::{env, fs, path::Path};
 
-use wasabi_rules::{CALLS, Call};
+use wasabi_rules::{CALLS, Call, SETTINGS};
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -20,12 +20,28 @@ fn main() {
             _ => "",
         };
         format!(
-            "{feature} Row {{ call: {index}, accepted: || {accepted}, refused: || {refused} }},\n"
+            "{feature} Row {{ index: {index}, accepted: || {accepted}, refused: || {refused} }},\n"
         )
     });
-    let rows: String = rows.collect();
+    write("calls.rs", rows.collect());
+    // By way of a variable: the macro must not see the value.
+    let rows = SETTINGS.iter().enumerate().filter_map(|(index, setting)| {
+        let [accepted, refused] = setting.kind.examples()?.map(|value| {
+            let (name, value) = (setting.name, setting.kind.source(value));
+            format!(
+                "{{ let value = {value}; mistakes(&gateway!(channel(\"/\", {name} = value, echo))) }}"
+            )
+        });
+        Some(format!(
+            "Row {{ index: {index}, accepted: || {accepted}, refused: || {refused} }},\n"
+        ))
+    });
+    write("settings.rs", rows.collect());
+}
+
+fn write(name: &str, rows: String) {
     let out = env::var_os("OUT_DIR").expect("cargo sets it");
-    let path = Path::new(&out).join("rules.rs");
+    let path = Path::new(&out).join(name);
     fs::write(path, format!("&[\n{rows}]")).expect("a file");
 }
 

@@ -1,4 +1,4 @@
-//! The rules for literals, row by row: `gateway!` and the runtime accept and refuse the same, in the same words.
+//! The rules for values, row by row: `gateway!` and the runtime accept and refuse the same, in the same words.
 //!
 //! `build.rs` writes the rows. That a row's function exists shows when this is compiled; that the macro knows the row, in
 //! the macro's own tests.
@@ -18,19 +18,20 @@ use wasabi::{
     prelude::*,
     queue::Memory,
 };
-use wasabi_rules::CALLS;
+use wasabi_rules::{CALLS, SETTINGS};
 
 /// What is wrong with a call.
 type Check = fn() -> Vec<String>;
 
 struct Row {
     /// Its place in the table.
-    call: usize,
+    index: usize,
     accepted: Check,
     refused: Check,
 }
 
-const ROWS: &[Row] = include!(concat!(env!("OUT_DIR"), "/rules.rs"));
+const OF_CALLS: &[Row] = include!(concat!(env!("OUT_DIR"), "/calls.rs"));
+const OF_SETTINGS: &[Row] = include!(concat!(env!("OUT_DIR"), "/settings.rs"));
 
 #[derive(Debug, Clone, serde::Deserialize)]
 struct Claims {}
@@ -108,18 +109,27 @@ fn close_code(make: fn() -> CloseCode) -> Vec<String> {
 }
 
 #[test]
-fn the_runtime_accepts_every_literal_that_its_rule_accepts() {
-    for row in ROWS {
-        assert_eq!((row.accepted)(), [""; 0], "{}", CALLS[row.call].path());
+fn the_runtime_accepts_every_value_that_its_rule_accepts() {
+    for row in OF_CALLS {
+        assert_eq!((row.accepted)(), [""; 0], "{}", CALLS[row.index].path());
+    }
+    for row in OF_SETTINGS {
+        assert_eq!((row.accepted)(), [""; 0], "{}", SETTINGS[row.index].name);
     }
 }
 
 #[test]
-fn the_runtime_refuses_every_literal_that_its_rule_refuses_in_the_same_words() {
-    for row in ROWS {
-        let call = &CALLS[row.call];
+fn the_runtime_refuses_every_value_that_its_rule_refuses_in_the_same_words() {
+    for row in OF_CALLS {
+        let call = &CALLS[row.index];
         let [_, refused] = call.rule.examples();
         let expected = call.check(refused).expect_err("a mistake");
         assert_eq!((row.refused)(), [expected], "{}", call.path());
+    }
+    for row in OF_SETTINGS {
+        let setting = &SETTINGS[row.index];
+        let [_, refused] = setting.kind.examples().expect("a rule");
+        let expected = setting.check(refused).expect_err("a mistake");
+        assert_eq!((row.refused)(), [expected], "{}", setting.name);
     }
 }

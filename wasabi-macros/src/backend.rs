@@ -1,15 +1,13 @@
 //! `#[backend]`: the function as it is, and checks beside it.
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{
-    Attribute, FnArg, GenericParam, ItemFn, Path, ReturnType, Token, Type,
-    parse::{ParseStream, Parser},
-    parse_quote_spanned,
-    spanned::Spanned,
+    Attribute, FnArg, GenericParam, ItemFn, Path, ReturnType, Signature, Token, Type,
+    parse::ParseStream, parse_quote_spanned, spanned::Spanned,
 };
 
-use crate::diagnostics::Diagnostics;
+use crate::{attribute, diagnostics::Diagnostics, fragment::mentions, krate};
 
 const MOST_ARGUMENTS: usize = 10;
 
@@ -19,11 +17,17 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let function: ItemFn = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(_) => {
-            diagnostics.error(first(&item), "`#[backend]` stands on an `async fn`");
+            diagnostics.error(
+                attribute::first(&item),
+                "`#[backend]` stands on an `async fn`",
+            );
             return quote!(#diagnostics #item);
         }
     };
-    let checks = checks(&function, &options, &mut diagnostics);
+    let types = arguments(&function.sig, &mut diagnostics);
+    let checks = types
+        .filter(|_| !is_generic(&function.sig))
+        .map(|types| checks(&function, &types, &options));
     quote! {
         #diagnostics
         #item
@@ -31,13 +35,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     }
 }
 
-/// The token that stands for an item where it cannot be read.
-fn first(item: &TokenStream) -> Option<TokenTree> {
-    item.clone().into_iter().next()
-}
-
 /// `#[backend(state = AppState, crate = path)]`.
-#[derive(Default)]
 struct Options {
     /// The state of the gateways that the function is for; extractors are checked against it.
     state: Option<Type>,
@@ -46,39 +44,22 @@ struct Options {
 
 impl Options {
     fn parse(tokens: TokenStream, diagnostics: &mut Diagnostics) -> Self {
-        let mut options = Self::default();
-        let parse = |input: ParseStream<'_>| {
-            while !input.is_empty() {
-                if input.parse::<Option<Token![crate]>>()?.is_some() {
-                    input.parse::<Token![=]>()?;
-                    options.krate = Some(input.call(Path::parse_mod_style)?);
-                } else {
-                    let name: Ident = input.parse()?;
-                    if name != "state" {
-                        let message = format!(
-                            "there is no option `{name}`; these are: `state = Type`, `crate = path`"
-                        );
-                        return Err(syn::Error::new(name.span(), message));
-                    }
-                    input.parse::<Token![=]>()?;
-                    options.state = Some(input.parse()?);
-                }
-                if !input.is_empty() {
-                    input.parse::<Token![,]>()?;
-                }
+        let mut state = None;
+        let option = |name: &Ident, input: ParseStream<'_>| {
+            if name != "state" {
+                return Err(attribute::unknown(name, "`state = Type`, `crate = path`"));
             }
+            input.parse::<Token![=]>()?;
+            state = Some(input.parse()?);
             Ok(())
         };
-        if let Err(error) = parse.parse2(tokens) {
-            diagnostics.push(error);
-        }
-        options
+        let krate = attribute::options(tokens, option, diagnostics);
+        Self { state, krate }
     }
 }
 
-fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -> TokenStream {
-    let signature = &function.sig;
-    let name = &signature.ident;
+/// The types of the arguments, if nothing in the signature is a mistake.
+fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Option<Vec<&'a Type>> {
     let mut types = Vec::new();
     for argument in &signature.inputs {
         match argument {
@@ -86,7 +67,7 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
                 receiver,
                 "a backend function takes no `self`; take what it needs as `State<T>`, or implement `Backend`",
             ),
-            FnArg::Typed(argument) => types.push(&argument.ty),
+            FnArg::Typed(argument) => types.push(&*argument.ty),
         }
     }
     if signature.asyncness.is_none() {
@@ -101,14 +82,14 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
         );
         diagnostics.error(argument, message);
     }
-    if diagnostics.has_errors() || is_generic(function) {
-        return TokenStream::new();
-    }
+    (!diagnostics.has_errors()).then_some(types)
+}
 
-    let p = match &options.krate {
-        Some(path) => quote!(#path::__private),
-        None => quote!(::wasabi::__private),
-    };
+/// Asks for what the types of the signature must implement, at their places.
+fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream {
+    let signature = &function.sig;
+    let name = &signature.ident;
+    let p = krate::private(options.krate.as_ref());
     let state = options
         .state
         .as_ref()
@@ -116,7 +97,7 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
     let extractors = types
         .iter()
         // What the state provides is known where the gateway is declared.
-        .filter(|ty| options.state.is_some() || !mentions_state(ty))
+        .filter(|ty| options.state.is_some() || !has_word(ty, "State"))
         .map(|ty| quote_spanned!(ty.span()=> #p::check_extractor::<#state, #ty>();));
     let arguments: Vec<Ident> = (0..types.len())
         .map(|i| format_ident!("a{i}", span = Span::mixed_site()))
@@ -124,7 +105,7 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
     let future = quote_spanned!(name.span()=> #p::check_send(#name(#(#arguments),*)));
     let reply = match &signature.output {
         ReturnType::Default => quote!(),
-        ReturnType::Type(_, ty) if mentions(ty, "impl") => {
+        ReturnType::Type(_, ty) if has_word(ty, "impl") => {
             let future = quote_spanned!(ty.span()=> future);
             quote_spanned!(ty.span()=> #p::check_output(#future);)
         }
@@ -149,25 +130,12 @@ fn checks(function: &ItemFn, options: &Options, diagnostics: &mut Diagnostics) -
 }
 
 /// Whether the types in the signature are known here.
-fn is_generic(function: &ItemFn) -> bool {
-    let generics = &function.sig.generics;
+fn is_generic(signature: &Signature) -> bool {
     let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
-    let has_impl = |argument: &FnArg| matches!(argument, FnArg::Typed(argument) if mentions(&argument.ty, "impl"));
-    !generics.params.iter().all(is_lifetime) || function.sig.inputs.iter().any(has_impl)
+    let has_impl = |argument: &FnArg| matches!(argument, FnArg::Typed(argument) if has_word(&argument.ty, "impl"));
+    !signature.generics.params.iter().all(is_lifetime) || signature.inputs.iter().any(has_impl)
 }
 
-fn mentions_state(ty: &Type) -> bool {
-    mentions(ty, "State")
-}
-
-/// Whether the word occurs in the tokens.
-pub(crate) fn mentions(tokens: &impl ToTokens, word: &str) -> bool {
-    fn find(tokens: TokenStream, word: &str) -> bool {
-        tokens.into_iter().any(|tree| match tree {
-            TokenTree::Ident(ident) => ident == word,
-            TokenTree::Group(group) => find(group.stream(), word),
-            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-        })
-    }
-    find(tokens.to_token_stream(), word)
+fn has_word(ty: &Type, word: &str) -> bool {
+    mentions(&ty.to_token_stream(), word)
 }

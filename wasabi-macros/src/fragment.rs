@@ -3,19 +3,20 @@
 mod calls;
 mod label;
 mod text;
+mod tokens;
 
-use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Expr, Lit, LitStr, Token,
+    Expr, LitStr, Token,
     parse::{Parse, ParseStream, discouraged::Speculative},
 };
 
-use self::calls::calls_of;
 pub(crate) use self::{
     calls::{Call, calls},
     label::without_secrets,
     text::text,
+    tokens::{elements, mentions, string},
 };
 
 /// An expression of the user's, as written.
@@ -78,6 +79,15 @@ impl Fragment {
         Self {
             tokens,
             span,
+            is_closure: false,
+        }
+    }
+
+    /// These tokens in place of what was written.
+    pub(crate) fn instead(&self, tokens: TokenStream) -> Self {
+        Self {
+            tokens,
+            span: self.span,
             is_closure: false,
         }
     }
@@ -170,56 +180,6 @@ impl ToTokens for Fragment {
     }
 }
 
-/// The string, if the tokens are a string literal and nothing else.
-pub(crate) fn string(tokens: &TokenStream) -> Option<LitStr> {
-    syn::parse2(tokens.clone()).ok()
-}
-
-/// Whether the tokens are a zero that can be seen: `0`, `0s`, `0.0`, `Duration::ZERO`, `Duration::from_secs(0)`.
-pub(crate) fn is_zero(tokens: &TokenStream) -> bool {
-    match syn::parse2::<Lit>(tokens.clone()) {
-        Ok(Lit::Int(int)) => int.base10_digits() == "0",
-        Ok(Lit::Float(float)) => float.base10_digits().parse() == Ok(0.0),
-        Ok(_) => false,
-        Err(_) => calls_of(tokens, |call| {
-            call.owner.as_deref() == Some("Duration")
-                && call.args.len() == 1
-                && is_zero(&call.args[0])
-        })
-        .unwrap_or_else(|| text(tokens).ends_with("Duration::ZERO")),
-    }
-}
-
-/// The tokens between top-level commas, without a trailing empty piece.
-pub(crate) fn split(tokens: &TokenStream) -> Vec<TokenStream> {
-    let mut pieces = vec![TokenStream::new()];
-    for tree in tokens.clone() {
-        match (&tree, pieces.last_mut()) {
-            (TokenTree::Punct(punct), _) if punct.as_char() == ',' => {
-                pieces.push(TokenStream::new())
-            }
-            (_, Some(piece)) => piece.extend([tree]),
-            (_, None) => {}
-        }
-    }
-    if pieces.last().is_some_and(TokenStream::is_empty) {
-        pieces.pop();
-    }
-    pieces
-}
-
-/// The elements, if the tokens are a list in brackets (or a reference to one) and nothing else.
-pub(crate) fn elements(tokens: &TokenStream) -> Option<Vec<TokenStream>> {
-    let mut trees = tokens.clone().into_iter().peekable();
-    trees.next_if(|tree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == '&'));
-    match (trees.next(), trees.next()) {
-        (Some(TokenTree::Group(group)), None) if group.delimiter() == Delimiter::Bracket => {
-            Some(split(&group.stream()))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use quote::quote;
@@ -259,30 +219,5 @@ mod tests {
             name(quote!(tower_http::trace::TraceLayer::new_for_http())),
             "TraceLayer"
         );
-    }
-
-    #[test]
-    fn zeros_are_seen() {
-        for zero in [
-            quote!(0),
-            quote!(0s),
-            quote!(0u32),
-            quote!(0.0),
-            quote!(0KiB),
-            quote!(Duration::ZERO),
-            quote!(std::time::Duration::from_millis(0)),
-        ] {
-            assert!(is_zero(&zero), "{zero}");
-        }
-        for other in [
-            quote!(1),
-            quote!(10),
-            quote!(0.5),
-            quote!(zero),
-            quote!(Duration::from_millis(10)),
-            quote!("0"),
-        ] {
-            assert!(!is_zero(&other), "{other}");
-        }
     }
 }

@@ -1,23 +1,21 @@
-//! `gateway!`: parse → ast → validate → expand.
+//! `gateway!`: parse → ast → check → expand.
 
 mod ast;
+mod check;
 mod expand;
 mod parse;
 mod settings;
-mod urls;
-mod validate;
-mod warnings;
 
 use proc_macro2::TokenStream;
 
-use crate::{diagnostics::Diagnostics, units};
+use crate::{diagnostics::Diagnostics, literals, units};
 
 pub(crate) fn expand(input: TokenStream) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     units::check(&input, &mut diagnostics);
     let gateway = parse::gateway(input.clone(), &mut diagnostics);
-    validate::gateway(&gateway, &mut diagnostics);
-    crate::literals::check_calls(&input, &mut diagnostics);
+    check::gateway(&gateway, &mut diagnostics);
+    literals::check_calls(&input, &mut diagnostics);
     expand::gateway(&gateway, &diagnostics)
 }
 

@@ -1,18 +1,19 @@
 //! The macros of the `wasabi` crate, which re-exports and documents them: depend on `wasabi` and not on this crate.
 //!
-//! `gateway!` goes through four steps, one module each: parse → ast → validate → expand. Parsing never stops at the
+//! `gateway!` goes through four steps, one module each: parse → ast → check → expand. Parsing never stops at the
 //! first mistake and expansion always emits what the user wrote, so that one mistake gives one error and editors
 //! keep completing.
 
+mod attribute;
 #[cfg(test)]
 mod attribute_tests;
 mod backend;
 mod diagnostics;
 mod fragment;
 mod gateway;
+mod krate;
 mod literals;
 mod middleware;
-mod paths;
 mod units;
 
 #[cfg(not(fuzzing))]

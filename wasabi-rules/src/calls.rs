@@ -1,8 +1,12 @@
 //! The constructors and methods whose arguments have a rule, beside the settings of a channel.
 
 use crate::{
-    above_zero, between, close_code, forwarded_header, header, method as http_method, network,
-    pointer, queue_header, upstream_header, url, url::schemes, urls,
+    bounds::{above_zero, between},
+    close_code::close_code,
+    header::{forwarded_header, header, method as http_method, queue_header, upstream_header},
+    network::network,
+    pointer::pointer,
+    url::{schemes, url, urls},
 };
 
 /// An argument of a function or method of wasabi, and its rule.

@@ -1,6 +1,6 @@
 //! Names that HTTP defines: tokens, header names, methods (RFC 9110, sections 5.1, 5.6.2 and 9.1).
 
-use crate::{distance, list};
+use crate::suggest::{distance, list};
 
 const METHODS: [&str; 9] = [
     "GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT",

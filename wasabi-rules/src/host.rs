@@ -1,6 +1,6 @@
 //! Hosts that a channel answers to, and what their patterns stand for.
 
-use crate::url::{Place, place};
+use crate::url::{self, Place, place};
 
 /// The names that a pattern stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub fn host(text: &str) -> Result<HostPattern, String> {
         )
     };
     let (names, port) = Names::parse(text).map_err(example)?;
-    let port = port.map(crate::port).transpose()?;
+    let port = port.map(url::port).transpose()?;
     Ok(HostPattern { names, port })
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Each rule parses: it returns the parts of a valid value, or a message that says what was found and what to write.
 
+mod balance;
 mod bounds;
 mod calls;
 mod close_code;
@@ -16,13 +17,13 @@ mod origin;
 mod path;
 mod places;
 mod pointer;
+mod settings;
 mod suggest;
 mod unit;
 mod url;
 
-use self::url::port;
-
 pub use self::{
+    balance::{WEIGHT, nodes},
     bounds::{Zero, above_zero, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
     close_code::{NOT_SENDABLE, close_code, is_sendable},
@@ -35,7 +36,8 @@ pub use self::{
     path::{declared_path, mount_path, normal_path},
     places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
-    suggest::{did_you_mean, distance, list},
+    settings::{Kind, Level, SETTINGS, Setting},
+    suggest::{did_you_mean, distance, hint, list},
     unit::{Amount, Number, UNITS, Unit, duration, number},
     url::{Url, schemes, url, urls},
 };

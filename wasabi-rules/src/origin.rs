@@ -1,6 +1,9 @@
 //! Patterns of origins (RFC 6454): of which web pages may connect.
 
-use crate::{Names, host::bare_host};
+use crate::{
+    host::{Names, bare_host},
+    url,
+};
 
 /// Which origins a pattern lets in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +107,7 @@ pub fn origin(text: &str) -> Result<Origin, String> {
         (true, None) => OriginPort::Any,
         (true, Some(_)) => return Err(format!("`{}:*` is not a host", rest.escape_debug())),
         (false, None) => OriginPort::Is(usual),
-        (false, Some(port)) => OriginPort::Is(Some(crate::port(port)?)),
+        (false, Some(port)) => OriginPort::Is(Some(url::port(port)?)),
     };
     pattern(Some(names), port)
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::list;
+use crate::suggest::list;
 
 /// The path of a request in its normal form, in which a character is written in one way (RFC 3986, section 6.2.2):
 /// `/%61dmin` is `/admin`. Otherwise it would go by the literal that it is, to a parameter beside it.

@@ -1,7 +1,7 @@
 //! The places in a URL: `{name}` for a parameter of the channel's path, `{?name}` for one of the query, `{/pointer}` for a
 //! value of the message.
 
-use crate::pointer;
+use crate::pointer::pointer;
 
 /// A part of a URL: text, or a place for what a client sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

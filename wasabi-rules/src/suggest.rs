@@ -37,6 +37,14 @@ fn in_common<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
     }
 }
 
+/// What a message about an unknown name ends with: [what was probably meant](did_you_mean), or nothing.
+pub fn hint<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    match did_you_mean(found, names) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::new(),
+    }
+}
+
 /// `a`, `b`, `c`.
 pub fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let quoted: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{did_you_mean, list};
+use crate::suggest::{did_you_mean, list};
 
 /// What a unit measures, and how much one of it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

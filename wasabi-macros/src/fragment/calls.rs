@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
-use super::split;
+use super::tokens::split;
 
 /// A call as it can be recognised by its tokens: `Owner::name(args)`, or `.name(args)` somewhere behind one.
 pub(crate) struct Call {
@@ -19,10 +19,6 @@ pub(crate) fn calls(tokens: &TokenStream) -> Vec<Call> {
     let mut found = Vec::new();
     collect_calls(tokens, &mut found);
     found
-}
-
-pub(super) fn calls_of(tokens: &TokenStream, is: impl Fn(&Call) -> bool) -> Option<bool> {
-    calls(tokens).first().map(is)
 }
 
 fn collect_calls(tokens: &TokenStream, found: &mut Vec<Call>) {

@@ -3,7 +3,7 @@
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use syn::LitStr;
 
-use super::text;
+use super::text::text;
 
 /// How a value is made, without how it is set up: `Http::post("http://orders/")` of
 /// `Http::post("http://orders/?key=secret").header("authorization", "secret")`. Of URLs there is no user, password, query

@@ -3,13 +3,14 @@
 use proc_macro2::{Ident, Span};
 use syn::{Attribute, Pat, Path};
 
+use super::settings::Settings;
 use crate::fragment::Fragment;
 
 #[derive(Default)]
 pub(crate) struct Gateway {
     /// What `crate = path` says: where the `wasabi` crate is to be found.
     pub(crate) krate: Option<Path>,
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Settings,
     pub(crate) sections: Vec<Section>,
 }
 
@@ -19,11 +20,34 @@ pub(crate) struct Section {
     pub(crate) kind: SectionKind,
 }
 
+/// The HTTP method of an endpoint, by the name of its section: `get`, .. or `any`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct EndpointMethod(&'static str);
+
+impl EndpointMethod {
+    pub(crate) const ALL: [Self; 8] = [
+        Self("get"),
+        Self("post"),
+        Self("put"),
+        Self("patch"),
+        Self("delete"),
+        Self("head"),
+        Self("options"),
+        Self("any"),
+    ];
+
+    pub(crate) const ANY: Self = Self("any");
+
+    pub(crate) fn name(self) -> &'static str {
+        self.0
+    }
+}
+
 pub(crate) enum SectionKind {
     Channel(Channel),
-    /// `get("/path", handler)`: the name is the HTTP method in lower case.
+    /// `get("/path", handler)`.
     Endpoint {
-        method: Ident,
+        method: EndpointMethod,
         handler: Fragment,
     },
     /// `mount("/path", service)`.
@@ -32,26 +56,17 @@ pub(crate) enum SectionKind {
     },
 }
 
+#[derive(Default)]
 pub(crate) struct Channel {
-    pub(crate) settings: Vec<Setting>,
+    pub(crate) settings: Settings,
     pub(crate) target: Target,
 }
 
-pub(crate) struct Setting {
-    pub(crate) attrs: Attrs,
-    pub(crate) name: Ident,
-    pub(crate) value: Value,
-}
-
-pub(crate) enum Value {
-    One(Fragment),
-    /// `http = [..]` and `middleware = [..]`, whose elements have types of their own.
-    List(Vec<Fragment>),
-}
-
 /// What answers: written as an expression or as a form of the macro.
+#[derive(Default)]
 pub(crate) enum Target {
     /// Nothing stands there; reported already.
+    #[default]
     Missing,
     Expr(Fragment),
     With {

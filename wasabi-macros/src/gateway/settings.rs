@@ -1,105 +1,92 @@
-//! The settings there are, and where each may stand.
+//! Settings with their values, as far as their names and levels are right.
 
-use wasabi_rules::list;
+use proc_macro2::Ident;
+use syn::Attribute;
+use wasabi_rules::Setting as Known;
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Level {
-    Gateway,
-    Channel,
+use crate::fragment::Fragment;
+
+/// The settings of a gateway or of a channel, in the order of the text: each value may move what the next ones use.
+#[derive(Default)]
+pub(crate) struct Settings(Vec<Setting>);
+
+/// `name = value`.
+pub(crate) struct Setting {
+    pub(crate) known: Known,
+    pub(crate) name: Ident,
+    pub(crate) cfg: Vec<Attribute>,
+    pub(crate) value: Value,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A list of values with types of their own; the gateway's come before (around) the channel's.
-    List,
-    /// An expression of any type.
-    Value,
-    /// An expression for which a zero is a mistake.
-    NotZero,
-    /// A time, above zero.
-    Duration,
+pub(crate) enum Value {
+    State(Fragment),
+    Http(Vec<Fragment>),
+    Middleware(Vec<Fragment>),
+    One(Fragment, Role),
 }
 
-pub(crate) struct Known {
-    pub(crate) name: &'static str,
-    pub(crate) kind: Kind,
-    levels: &'static [Level],
+/// What is made of a value.
+#[derive(Clone, Copy)]
+pub(crate) enum Role {
+    /// The value of the channels, and of the gateway's other sections.
+    Hosts,
+    Origins,
+    /// A parser or a hook: its type has a bound, and need not be `Clone`.
+    Checked,
+    /// A format of error replies.
+    Errors,
+    /// A format that needs no path.
+    Named(Named),
+    Other,
 }
 
-const GATEWAY: &[Level] = &[Level::Gateway];
-const CHANNEL: &[Level] = &[Level::Channel];
-const BOTH: &[Level] = &[Level::Gateway, Level::Channel];
-
-const fn known(name: &'static str, kind: Kind, levels: &'static [Level]) -> Known {
-    Known { name, kind, levels }
+#[derive(Clone, Copy)]
+pub(crate) enum Named {
+    Silent,
+    Text,
+    Json,
 }
 
-const SETTINGS: &[Known] = &[
-    known("state", Kind::Value, GATEWAY),
-    known("http", Kind::List, BOTH),
-    known("middleware", Kind::List, BOTH),
-    known("hosts", Kind::Value, BOTH),
-    known("origins", Kind::Value, BOTH),
-    known("subprotocols", Kind::Value, BOTH),
-    known("compression", Kind::Value, BOTH),
-    known("parser", Kind::Value, BOTH),
-    known("errors", Kind::Value, BOTH),
-    known("on_connect", Kind::Value, BOTH),
-    known("on_disconnect", Kind::Value, BOTH),
-    known("registry", Kind::Value, CHANNEL),
-    known("max_connections", Kind::NotZero, BOTH),
-    known("concurrency", Kind::NotZero, BOTH),
-    known("max_message_size", Kind::NotZero, BOTH),
-    known("max_header_size", Kind::NotZero, BOTH),
-    known("send_queue", Kind::NotZero, BOTH),
-    known("send_buffer", Kind::NotZero, BOTH),
-    known("idle_timeout", Kind::Duration, BOTH),
-    known("ping", Kind::Duration, BOTH),
-    known("pong_timeout", Kind::Duration, BOTH),
-    known("send_timeout", Kind::Duration, BOTH),
-    known("stream_idle_timeout", Kind::Duration, BOTH),
-    known("open_timeout", Kind::Duration, BOTH),
-    known("close_timeout", Kind::Duration, BOTH),
-];
-
-/// HTTP methods that have a section of their name.
-pub(crate) const METHODS: &[&str] = &[
-    "get", "post", "put", "patch", "delete", "head", "options", "any",
-];
-
-pub(crate) fn find(name: &str) -> Option<&'static Known> {
-    SETTINGS.iter().find(|setting| setting.name == name)
-}
-
-/// The names of the settings of a level.
-pub(crate) fn names(level: Level) -> impl Iterator<Item = &'static str> {
-    let stands_there = move |setting: &&Known| setting.levels.contains(&level);
-    SETTINGS
-        .iter()
-        .filter(stands_there)
-        .map(|setting| setting.name)
-}
-
-/// The names of the sections that look like calls.
-pub(crate) fn calls() -> impl Iterator<Item = &'static str> {
-    ["channel", "mount"]
-        .into_iter()
-        .chain(METHODS.iter().copied())
-}
-
-impl Known {
-    pub(crate) fn stands_in(&self, level: Level) -> bool {
-        self.levels.contains(&level)
+impl Settings {
+    pub(crate) fn push(&mut self, setting: Setting) {
+        self.0.push(setting);
     }
-}
 
-impl Level {
-    /// How messages list what may stand on this level.
-    pub(crate) fn describe(self) -> String {
-        let (who, names) = match self {
-            Self::Gateway => ("a gateway", list(names(self))),
-            Self::Channel => ("a channel", list(names(self))),
-        };
-        format!("settings of {who}: {names}")
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Setting> {
+        self.0.iter()
+    }
+
+    /// The setting if it is set whatever is compiled.
+    pub(crate) fn unconditional(&self, known: Known) -> Option<&Setting> {
+        self.iter()
+            .find(|setting| setting.known == known && setting.cfg.is_empty())
+    }
+
+    pub(crate) fn state(&self) -> Option<&Fragment> {
+        self.iter().find_map(|setting| match &setting.value {
+            Value::State(state) => Some(state),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn http(&self) -> impl Iterator<Item = &Fragment> {
+        self.iter().flat_map(|setting| match &setting.value {
+            Value::Http(list) => list.as_slice(),
+            _ => &[],
+        })
+    }
+
+    pub(crate) fn middleware(&self) -> impl Iterator<Item = &Fragment> {
+        self.iter().flat_map(|setting| match &setting.value {
+            Value::Middleware(list) => list.as_slice(),
+            _ => &[],
+        })
+    }
+
+    pub(crate) fn origins(&self) -> Option<&Fragment> {
+        self.iter().find_map(|setting| match &setting.value {
+            Value::One(origins, Role::Origins) => Some(origins),
+            _ => None,
+        })
     }
 }

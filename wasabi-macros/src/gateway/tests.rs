@@ -261,3 +261,50 @@ fn no_group_makes_the_macro_panic() {
         }
     }
 }
+
+fn expanded(tokens: TokenStream) -> String {
+    expand(tokens).to_string()
+}
+
+#[test]
+fn parameters_of_the_path_are_known() {
+    let good = expanded(quote!(channel(
+        "/{tenant}/{*rest}",
+        match key {
+            "a" => with(
+                [x],
+                Http::post("http://a/{tenant}/{rest}?q={?q}&id={/a/id}")
+            ),
+            _ => Http::post(url),
+        }
+    )));
+    assert!(!good.contains("compile_error"), "{good}");
+    let wrong = expanded(quote!(channel(
+        "/{tenant}",
+        Http::method(M, "http://a/{tenent}")
+    )));
+    assert!(wrong.contains("did you mean `{tenant}`?"), "{wrong}");
+    let none = expanded(quote!(channel(
+        "/",
+        balance([(1, Http::get("http://a/{id}")), (1, b)])
+    )));
+    assert!(
+        none.contains("has no parameter `id`; it has none"),
+        "{none}"
+    );
+    // The whole path is not known.
+    assert!(!expanded(quote!(channel(path, Http::get("http://a/{id}")))).contains("compile_error"));
+}
+
+#[test]
+fn other_braces_are_expanded() {
+    for url in [
+        "http://a/{}",
+        "http://{id}/",
+        "http://a/{/a~b}",
+        "http://a/{id",
+    ] {
+        let found = expanded(quote!(channel("/{id}", Http::get(#url))));
+        assert_eq!(found.matches("compile_error").count(), 1, "{url}: {found}");
+    }
+}

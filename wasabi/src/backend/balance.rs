@@ -12,6 +12,7 @@ use std::{
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use wasabi_rules::WEIGHT;
 
 pub use self::health::{Group, HealthCheck, Probe, Way};
 
@@ -190,20 +191,13 @@ impl Balancer {
     fn of(weights: impl Iterator<Item = u32>) -> Self {
         let nodes: Box<[Node]> = weights.map(Node::new).collect();
         let mut mistakes = Mistakes::default();
-        if nodes.len() < 2 {
-            let few = nodes.len();
-            mistakes.push(format!(
-                "`balance`: requests are balanced among at least two nodes, here are {few}"
-            ));
-        }
-        for (index, _) in nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.weight == 0)
-        {
-            mistakes.push(format!(
-                "`balance`: node {index} (counted from 0) has the weight 0"
-            ));
+        mistakes.keep(wasabi_rules::nodes(nodes.len()));
+        for (index, node) in nodes.iter().enumerate() {
+            if node.weight == 0 {
+                mistakes.push(format!(
+                    "{WEIGHT}; node {index} of `balance`, counted from 0, has 0"
+                ));
+            }
         }
         Self {
             nodes: Arc::new(Mutex::new(nodes)),

@@ -215,7 +215,7 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
     let text = String::deserialize(deserializer)?;
     let digits = text.trim_start_matches("0o");
     match u32::from_str_radix(digits, 8) {
-        Ok(mode) if mode <= 0o777 && digits.len() >= 3 => Ok(Some(mode)),
+        Ok(mode) if digits.len() >= 3 => Ok(Some(mode)),
         _ => Err(D::Error::custom(format_args!(
             "`{text}` is not a mode; write it in octal digits, like `660`"
         ))),

@@ -1,18 +1,21 @@
 //! Targets: `with(..)`, `balance(..)`, `match key { .. }`, or any expression.
 
 use proc_macro2::TokenTree;
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{
-    Expr, Ident, Lit, LitInt, Pat, Token, braced, bracketed, parenthesized,
+    Expr, Ident, Lit, LitInt, Pat, Token, UnOp, braced, bracketed, parenthesized,
     parse::ParseStream,
     token::{Brace, Bracket, Paren},
 };
 
-use super::{attrs, comma, drain, finish, skip_past_comma, values};
+use wasabi_rules::WEIGHT;
+
+use super::syntax::{attrs, comma, drain, finish, skip_past_comma, values};
 use crate::{
     diagnostics::Diagnostics,
     fragment::Fragment,
     gateway::ast::{Arm, Match, Node, Target},
+    literals::is_zero,
 };
 
 /// A backend: a form of the macro, or any other expression.
@@ -149,14 +152,13 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
             finish(&node, &keyword, diagnostics);
         } else {
             let at = list.span();
-            let weight = Fragment::empty(at);
             let ahead = list.fork();
             let text = Fragment::parse(&ahead).text();
             let message = format!("expected a weight and a target: write `(1, {text})`");
             diagnostics.error_at(at, message);
             let target = target(&list, diagnostics);
             nodes.push(Node {
-                weight,
+                weight: Fragment::empty(at).instead(quote!(1)),
                 target,
                 check: None,
             });
@@ -184,7 +186,7 @@ fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
         diagnostics.error_at(at, message);
         let target = target(input, diagnostics);
         comma(input, diagnostics);
-        let weight = Fragment::parse(input);
+        let weight = self::weight(input, diagnostics);
         comma(input, diagnostics);
         return Node {
             weight,
@@ -192,7 +194,7 @@ fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
             check: None,
         };
     }
-    let weight = Fragment::parse(input);
+    let weight = weight(input, diagnostics);
     comma(input, diagnostics);
     let target = target(input, diagnostics);
     comma(input, diagnostics);
@@ -203,6 +205,25 @@ fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
         target,
         check,
     }
+}
+
+/// A weight; in place of a literal that is a mistake, or of nothing, stands 1.
+fn weight(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Fragment {
+    let weight = Fragment::parse(input);
+    if weight.is_empty() {
+        return weight.instead(quote!(1));
+    }
+    let is_wrong = is_zero(weight.tokens())
+        || match syn::parse2(weight.tokens().clone()) {
+            Ok(Expr::Unary(unary)) => matches!(unary.op, UnOp::Neg(_)),
+            Ok(Expr::Lit(literal)) => !matches!(literal.lit, Lit::Int(_)),
+            _ => false,
+        };
+    if !is_wrong {
+        return weight;
+    }
+    diagnostics.error(&weight, WEIGHT);
+    weight.instead(quote!(1))
 }
 
 fn routes(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Target> {

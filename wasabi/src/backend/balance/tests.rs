@@ -160,10 +160,10 @@ fn only_failures_of_the_upstream_count() {
 #[test]
 fn all_mistakes_in_nodes_and_weights_are_collected() {
     let mistakes = |weights: &[u32]| of(weights).mistakes.as_slice().to_vec();
-    let few = "`balance`: requests are balanced among at least two nodes, here are";
-    let zero = |node| format!("`balance`: node {node} (counted from 0) has the weight 0");
-    assert_eq!(mistakes(&[]), [format!("{few} 0")]);
-    assert_eq!(mistakes(&[0]), [format!("{few} 1"), zero(0)]);
+    let few = |count| wasabi_rules::nodes(count).expect_err("too few");
+    let zero = |node| format!("{WEIGHT}; node {node} of `balance`, counted from 0, has 0");
+    assert_eq!(mistakes(&[]), [few(0)]);
+    assert_eq!(mistakes(&[0]), [few(1), zero(0)]);
     assert_eq!(mistakes(&[1, 0, 0]), [zero(1), zero(2)]);
     assert_eq!(mistakes(&[1, u32::MAX]), [""; 0]);
     assert_eq!(ok(&Balancer::new([0, 0])), 0, "and no panic");

@@ -3,13 +3,13 @@
 use syn::LitStr;
 use wasabi_rules::{Place, did_you_mean, list};
 
-use super::ast::{Channel, Gateway, Match, SectionKind, Target};
 use crate::{
     diagnostics::Diagnostics,
     fragment::{Call, Fragment, calls, string},
+    gateway::ast::{Channel, Gateway, Match, SectionKind, Target},
 };
 
-pub(crate) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
+pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     for section in &gateway.sections {
         if let SectionKind::Channel(Channel { target, .. }) = &section.kind {
             let path = section.path.string().map(|path| path.value());
@@ -75,60 +75,4 @@ fn unknown(name: &str, path: &str, known: &[&str]) -> String {
         "the path `{path}` has no parameter `{name}`{hint}\na parameter of the query is written `{{?{name}}}`; where a gateway \
          is mounted at a path with parameters, give the URL by a constant"
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use quote::quote;
-
-    use crate::gateway::expand;
-
-    fn mistakes(tokens: proc_macro2::TokenStream) -> String {
-        expand(tokens).to_string()
-    }
-
-    #[test]
-    fn parameters_of_the_path_are_known() {
-        let good = mistakes(quote!(channel(
-            "/{tenant}/{*rest}",
-            match key {
-                "a" => with(
-                    [x],
-                    Http::post("http://a/{tenant}/{rest}?q={?q}&id={/a/id}")
-                ),
-                _ => Http::post(url),
-            }
-        )));
-        assert!(!good.contains("compile_error"), "{good}");
-        let wrong = mistakes(quote!(channel(
-            "/{tenant}",
-            Http::method(M, "http://a/{tenent}")
-        )));
-        assert!(wrong.contains("did you mean `{tenant}`?"), "{wrong}");
-        let none = mistakes(quote!(channel(
-            "/",
-            balance([(1, Http::get("http://a/{id}")), (1, b)])
-        )));
-        assert!(
-            none.contains("has no parameter `id`; it has none"),
-            "{none}"
-        );
-        // The whole path is not known.
-        assert!(
-            !mistakes(quote!(channel(path, Http::get("http://a/{id}")))).contains("compile_error")
-        );
-    }
-
-    #[test]
-    fn other_braces_are_mistakes() {
-        for url in [
-            "http://a/{}",
-            "http://{id}/",
-            "http://a/{/a~b}",
-            "http://a/{id",
-        ] {
-            let found = mistakes(quote!(channel("/{id}", Http::get(#url))));
-            assert_eq!(found.matches("compile_error").count(), 1, "{url}: {found}");
-        }
-    }
 }

@@ -1,40 +1,29 @@
 //! What compiles and runs, and is probably not meant.
 
-use proc_macro2::{Span, TokenStream, TokenTree};
+use proc_macro2::{Span, TokenStream};
 
-use super::ast::{Channel, Gateway, SectionKind, Setting, Target, Value};
 use crate::{
     diagnostics::Diagnostics,
-    fragment::{Call, Fragment, calls, elements, string},
+    fragment::{Call, Fragment, calls, elements, mentions, string},
+    gateway::{
+        ast::{Channel, Gateway, SectionKind, Target},
+        settings::Settings,
+    },
     units,
 };
 
-pub(crate) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
+pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     let mut around = Vec::new();
-    push_all(
-        list(&gateway.settings, "middleware"),
-        &mut around,
-        diagnostics,
-    );
-    origins(&gateway.settings, &[], diagnostics);
+    push_all(gateway.settings.middleware(), &mut around, diagnostics);
+    origins(&gateway.settings, &Settings::default(), diagnostics);
     for section in &gateway.sections {
         if let SectionKind::Channel(Channel { settings, target }) = &section.kind {
             let outside = around.len();
-            push_all(list(settings, "middleware"), &mut around, diagnostics);
+            push_all(settings.middleware(), &mut around, diagnostics);
             inside(target, &mut around, diagnostics);
             around.truncate(outside);
             origins(settings, &gateway.settings, diagnostics);
         }
-    }
-}
-
-fn list<'a>(settings: &'a [Setting], name: &str) -> &'a [Fragment] {
-    match settings.iter().find(|setting| setting.name == name) {
-        Some(Setting {
-            value: Value::List(values),
-            ..
-        }) => values,
-        _ => &[],
     }
 }
 
@@ -61,7 +50,7 @@ fn inside<'a>(target: &'a Target, around: &mut Vec<&'a Fragment>, diagnostics: &
 }
 
 fn push_all<'a>(
-    middleware: &'a [Fragment],
+    middleware: impl IntoIterator<Item = &'a Fragment>,
     around: &mut Vec<&'a Fragment>,
     diagnostics: &mut Diagnostics,
 ) {
@@ -162,14 +151,6 @@ fn what_of_the_client(target: &TokenStream) -> Option<String> {
     }
 }
 
-fn mentions(tokens: &TokenStream, name: &str) -> bool {
-    tokens.clone().into_iter().any(|tree| match tree {
-        TokenTree::Ident(ident) => ident == name,
-        TokenTree::Group(group) => mentions(&group.stream(), name),
-        _ => false,
-    })
-}
-
 fn first_call(fragment: &Fragment) -> Option<Call> {
     calls(fragment.tokens()).into_iter().next()
 }
@@ -211,15 +192,14 @@ fn duration(micros: u64) -> String {
 }
 
 /// Every page may connect, and the browser logs the user in by itself.
-fn origins(settings: &[Setting], outer: &[Setting], diagnostics: &mut Diagnostics) {
-    let http = || list(outer, "http").iter().chain(list(settings, "http"));
+fn origins(settings: &Settings, outer: &Settings, diagnostics: &mut Diagnostics) {
     let has_cookie = |auth: &Fragment| {
         let calls = calls(auth.tokens());
         calls
             .iter()
             .any(|call| call.is_method && call.name == "cookie")
     };
-    let automatic = http().find_map(|auth| {
+    let automatic = outer.http().chain(settings.http()).find_map(|auth| {
         let name = auth.name();
         let is_automatic = name == "BasicAuth"
             || name.starts_with("Cookie")
@@ -230,11 +210,8 @@ fn origins(settings: &[Setting], outer: &[Setting], diagnostics: &mut Diagnostic
     let own = star(settings);
     // What the channel leaves open comes from the gateway, and is reported there if the gateway says both.
     let any = own.or_else(|| {
-        if list(settings, "http").is_empty() {
-            None
-        } else {
-            star(outer)
-        }
+        let has_own = settings.http().next().is_some();
+        has_own.then(|| star(outer)).flatten()
     });
     if let (Some(span), Some(auth)) = (any, automatic) {
         let note = format!(
@@ -245,15 +222,8 @@ fn origins(settings: &[Setting], outer: &[Setting], diagnostics: &mut Diagnostic
     }
 }
 
-fn star(settings: &[Setting]) -> Option<Span> {
-    let setting = settings.iter().find(|setting| setting.name == "origins")?;
-    let Value::One(value) = &setting.value else {
-        return None;
-    };
+fn star(settings: &Settings) -> Option<Span> {
     let is_star = |element: &TokenStream| string(element).filter(|text| text.value() == "*");
-    value
-        .elements()?
-        .iter()
-        .find_map(is_star)
-        .map(|star| star.span())
+    let elements = settings.origins()?.elements()?;
+    elements.iter().find_map(is_star).map(|star| star.span())
 }

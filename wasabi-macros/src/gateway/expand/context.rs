@@ -1,0 +1,98 @@
+//! What every part of an expansion needs: how a user's expression is emitted.
+
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::Path;
+
+use crate::{fragment::Fragment, krate, units};
+
+pub(super) struct Context {
+    /// The path to what expansions name.
+    pub(super) p: TokenStream,
+    pub(super) scope: Ident,
+    pub(super) gateway: Ident,
+    /// Whether that path is the user's.
+    is_renamed: bool,
+    /// Whether mistakes are reported.
+    pub(super) is_mistaken: bool,
+}
+
+/// A name that the user's code can neither see nor shadow.
+pub(super) fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// `R0, R1, ..` and `r0, r1, ..`.
+pub(super) fn numbered(letter: char, count: usize) -> (Vec<Ident>, Vec<Ident>) {
+    let upper = letter.to_ascii_uppercase();
+    (0..count)
+        .map(|i| (format_ident!("{upper}{i}"), format_ident!("{letter}{i}")))
+        .unzip()
+}
+
+/// The patterns of `count` numbers, the last of which takes whatever is left: `0, 1, _`.
+pub(super) fn number_patterns(count: usize) -> impl Iterator<Item = TokenStream> {
+    (1..=count).map(move |next| match next == count {
+        true => quote!(_),
+        false => number(next - 1),
+    })
+}
+
+pub(super) fn number(i: usize) -> TokenStream {
+    proc_macro2::Literal::usize_unsuffixed(i).to_token_stream()
+}
+
+impl Context {
+    pub(super) fn new(krate: Option<&Path>, is_mistaken: bool) -> Self {
+        Self {
+            p: krate::private(krate),
+            scope: local("scope"),
+            gateway: local("gateway"),
+            is_renamed: krate.is_some(),
+            is_mistaken,
+        }
+    }
+
+    pub(super) fn emit(&self, fragment: &Fragment) -> TokenStream {
+        units::rewrite(fragment.tokens(), &self.p)
+    }
+
+    /// Passes the user's expression through a function whose bound it must meet. The call has the place of the
+    /// expression, from its first token to its last: that is what the compiler underlines.
+    pub(super) fn checked(&self, function: &str, fragment: &Fragment) -> TokenStream {
+        self.checked_as(function, self.emit(fragment), fragment)
+    }
+
+    /// The same for what is made of the user's expression.
+    pub(super) fn checked_as(
+        &self,
+        function: &str,
+        value: TokenStream,
+        fragment: &Fragment,
+    ) -> TokenStream {
+        let scope = &self.scope;
+        self.call(function, quote!(&#scope, #value), fragment)
+    }
+
+    /// The same for the state, which comes before there is a scope.
+    pub(super) fn checked_state(&self, state: &Fragment) -> TokenStream {
+        self.call("state", self.emit(state), state)
+    }
+
+    fn call(&self, function: &str, arguments: TokenStream, fragment: &Fragment) -> TokenStream {
+        let span = fragment.span();
+        let place = |mut tree: TokenTree| {
+            tree.set_span(match self.is_renamed {
+                true => tree.span().located_at(span),
+                false => span,
+            });
+            tree
+        };
+        let p: TokenStream = self.p.clone().into_iter().map(place).collect();
+        let function = Ident::new(function, span);
+        let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
+        let last = fragment.tokens().clone().into_iter().last();
+        arguments.set_span(last.map_or(span, |last| last.span()));
+        quote_spanned!(span=> #p::#function #arguments.checked())
+    }
+}

@@ -1,0 +1,128 @@
+//! Settings: the gateway's in locals, from which its channels take them, and a channel's in calls of its builder.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use wasabi_rules::Setting as Known;
+
+use super::context::{Context, local};
+use crate::{
+    fragment::Fragment,
+    gateway::settings::{Named, Role, Setting, Settings, Value},
+};
+
+/// What the gateway declares for all its channels, under the names of the locals that hold it.
+#[derive(Default)]
+pub(super) struct Defaults<'a> {
+    /// Makes the locals.
+    pub(super) statements: TokenStream,
+    pub(super) http: Vec<(Ident, &'a Fragment)>,
+    pub(super) middleware: Vec<(Ident, &'a Fragment)>,
+    others: Vec<(Ident, &'a Setting, &'a Fragment)>,
+}
+
+impl<'a> Defaults<'a> {
+    pub(super) fn of(settings: &'a Settings, cx: &Context) -> Self {
+        let mut defaults = Self::default();
+        for setting in settings.iter() {
+            defaults.add(setting, cx);
+        }
+        defaults
+    }
+
+    fn add(&mut self, setting: &'a Setting, cx: &Context) {
+        let p = &cx.p;
+        match &setting.value {
+            Value::State(_) => {}
+            Value::Http(list) => {
+                for fragment in list {
+                    let name = local(&format!("h{}", self.http.len()));
+                    let http = cx.checked("http", fragment);
+                    self.statements.extend(quote!(let #name = #http;));
+                    self.http.push((name, fragment));
+                }
+            }
+            Value::Middleware(list) => {
+                for fragment in list {
+                    let name = local(&format!("m{}", self.middleware.len()));
+                    let middleware = cx.checked("middleware", fragment);
+                    let statement = quote!(let #name = #p::Shared::new(#middleware););
+                    self.statements.extend(statement);
+                    self.middleware.push((name, fragment));
+                }
+            }
+            Value::One(fragment, role) => {
+                let (cfg, name) = (&setting.cfg, local(&format!("shared_{}", setting.name)));
+                let value = match role {
+                    Role::Checked => {
+                        let value = value(setting.known, fragment, *role, cx);
+                        quote!(#p::Shared::new(#value))
+                    }
+                    _ => value(setting.known, fragment, *role, cx),
+                };
+                self.statements.extend(quote!(#(#cfg)* let #name = #value;));
+                if let Role::Hosts = role {
+                    let gateway = &cx.gateway;
+                    let statement = quote!(#(#cfg)* #gateway.hosts(#p::Clone::clone(&#name)););
+                    self.statements.extend(statement);
+                }
+                self.others.push((name, setting, fragment));
+            }
+        }
+    }
+
+    /// Sets in a channel what it leaves to the gateway.
+    pub(super) fn inherited(&self, own: &Settings, builder: &Ident, cx: &Context) -> TokenStream {
+        let p = &cx.p;
+        let left = self.others.iter();
+        let left = left.filter(|(_, setting, _)| own.unconditional(setting.known).is_none());
+        let others = left.map(|(local, setting, fragment)| {
+            let (at, cfg) = (fragment.span(), &setting.cfg);
+            let method = Ident::new(setting.known.name, at);
+            let value = quote_spanned!(at=> #p::Clone::clone(&#local));
+            quote!(#(#cfg)* let #builder = #builder.#method(#value);)
+        });
+        let http = self
+            .http
+            .iter()
+            .map(|(name, _)| quote!(let #builder = #builder.http(#p::Clone::clone(&#name));));
+        others.chain(http).collect()
+    }
+}
+
+/// Sets what a channel says itself. Its middleware is around its target instead.
+pub(super) fn own(setting: &Setting, builder: &Ident, cx: &Context) -> TokenStream {
+    let cfg = &setting.cfg;
+    match &setting.value {
+        Value::State(_) | Value::Middleware(_) => quote!(),
+        Value::Http(list) => {
+            let calls = list.iter().map(|fragment| {
+                let http = cx.checked("http", fragment);
+                quote!(#(#cfg)* let #builder = #builder.http(#http);)
+            });
+            calls.collect()
+        }
+        Value::One(fragment, role) => {
+            let (at, value) = (fragment.span(), value(setting.known, fragment, *role, cx));
+            let method = Ident::new(setting.known.name, at);
+            let call = quote_spanned!(at=> #builder.#method(#value));
+            quote!(#(#cfg)* let #builder = #call;)
+        }
+    }
+}
+
+fn value(known: Known, value: &Fragment, role: Role, cx: &Context) -> TokenStream {
+    let (p, name, emitted) = (&cx.p, known.name, cx.emit(value));
+    let format = match role {
+        Role::Checked if value.is_closure() => {
+            let typed = format_ident!("{name}_fn");
+            return cx.checked_as(name, quote!(#p::#typed(#emitted)), value);
+        }
+        Role::Checked => return cx.checked_as(name, emitted, value),
+        Role::Errors if value.is_closure() => quote!(with(#emitted)),
+        Role::Named(Named::Silent) => quote!(Silent),
+        Role::Named(Named::Text) => quote!(Text),
+        Role::Named(Named::Json) => quote!(json()),
+        Role::Hosts | Role::Origins | Role::Errors | Role::Other => return emitted,
+    };
+    quote_spanned!(value.span()=> #p::ErrorFormat::#format)
+}

@@ -1,0 +1,137 @@
+//! What the parts of a declaration are separated and surrounded by.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use syn::{
+    Attribute, Expr, Lit, Meta, Token, bracketed,
+    ext::IdentExt,
+    parse::ParseStream,
+    token::{Bracket, Paren},
+};
+
+use crate::{diagnostics::Diagnostics, fragment::Fragment, gateway::ast::Attrs};
+
+/// Whether `name =` stands next, or `name:`, which is a slip.
+pub(super) fn is_setting(input: ParseStream<'_>) -> bool {
+    let is_equals = input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>]);
+    let is_colon = input.peek2(Token![:]) && !input.peek2(Token![::]);
+    input.peek(syn::Ident::peek_any) && (is_equals || is_colon)
+}
+
+pub(super) fn is_named(input: ParseStream<'_>, names: &[&str]) -> bool {
+    let name = input.fork().call(Ident::parse_any);
+    name.is_ok_and(|name| names.contains(&&*name.to_string()))
+}
+
+/// Reads on behind the `name =` of something that has none.
+pub(super) fn skip_name(input: ParseStream<'_>) {
+    for _ in 0..2 {
+        let _ = input.parse::<TokenTree>();
+    }
+}
+
+/// `[a, b, c]`.
+pub(super) fn values(
+    input: ParseStream<'_>,
+    what: &str,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Fragment> {
+    let mut values = Vec::new();
+    let span = input.span();
+    // `[a].concat()` is no list; `[a] b` lacks a comma.
+    let goes_on = input.peek2(Token![.]) || input.peek2(Token![?]) || input.peek2(Bracket);
+    if !input.peek(Bracket) || goes_on {
+        let found = Fragment::parse(input);
+        let message = format!("{what} is a list in brackets: write `[{}]`", found.text());
+        diagnostics.error_at(span, message);
+        return values;
+    }
+    let parsed = (|| {
+        let list;
+        bracketed!(list in input);
+        while !list.is_empty() {
+            let value = Fragment::parse(&list);
+            if value.is_empty() {
+                diagnostics.error_at(list.span(), "expected an expression before this `,`");
+            } else {
+                values.push(value);
+            }
+            comma(&list, diagnostics);
+        }
+        Ok(())
+    })();
+    if let Err(error) = parsed {
+        diagnostics.push(error);
+    }
+    values
+}
+
+pub(super) fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Attrs> {
+    let mut attrs = Attrs::default();
+    for attr in input.call(Attribute::parse_outer)? {
+        if attr.path().is_ident("cfg") {
+            attrs.cfg.push(attr);
+        } else if let (true, Meta::NameValue(doc)) = (attr.path().is_ident("doc"), &attr.meta) {
+            // The expression of `#[doc = include_str!(..)]` is not known here.
+            if let Expr::Lit(literal) = &doc.value
+                && let Lit::Str(line) = &literal.lit
+            {
+                let line = line.value();
+                if !attrs.docs.is_empty() {
+                    attrs.docs.push('\n');
+                }
+                attrs.docs.push_str(line.strip_prefix(' ').unwrap_or(&line));
+            }
+        } else if attr
+            .path()
+            .segments
+            .first()
+            .is_none_or(|segment| segment.ident != "rustfmt")
+        {
+            diagnostics.error(&attr, "only `///` and `#[cfg(..)]` may stand here");
+        }
+    }
+    Ok(attrs)
+}
+
+/// A comma, or the end; anything else is reported and left where it is.
+pub(super) fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
+    if let Ok(Some(semicolon)) = input.parse::<Option<Token![;]>>() {
+        diagnostics.error(semicolon, "expected `,` instead of `;`");
+        return;
+    }
+    if !input.is_empty() && input.parse::<Token![,]>().is_err() {
+        diagnostics.error_at(input.span(), "expected `,` before this");
+        // What follows may be the rest of something broken. Only what starts like something new is read on.
+        let starts = input.peek(syn::LitStr)
+            || (input.peek(syn::Ident) && (input.peek2(Paren) || is_setting(input)));
+        if !starts {
+            skip_past_comma(input);
+        }
+    }
+}
+
+pub(super) fn skip_past_comma(input: ParseStream<'_>) {
+    while !input.is_empty() && input.parse::<Token![,]>().is_err() {
+        if input.parse::<TokenTree>().is_err() {
+            break;
+        }
+    }
+}
+
+/// Reports what stands behind the last argument.
+pub(super) fn finish(input: ParseStream<'_>, call: &Ident, diagnostics: &mut Diagnostics) {
+    if !input.is_empty() {
+        diagnostics.error(
+            drain(input),
+            format_args!("`{call}(..)` has no such argument"),
+        );
+    }
+}
+
+pub(super) fn drain(input: ParseStream<'_>) -> TokenStream {
+    let mut rest = TokenStream::new();
+    while let Ok(tree) = input.parse::<TokenTree>() {
+        rest.extend([tree]);
+    }
+    rest
+}

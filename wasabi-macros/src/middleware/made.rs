@@ -1,0 +1,173 @@
+//! The struct that a function becomes.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::{Attribute, FnArg, ItemFn, spanned::Spanned};
+
+use super::signature::Field;
+
+/// The function's attributes by where they go.
+pub(super) struct Attrs {
+    docs: Vec<Attribute>,
+    cfg: Vec<Attribute>,
+    rest: Vec<Attribute>,
+}
+
+impl Attrs {
+    pub(super) fn of(function: &ItemFn) -> Self {
+        let mut attrs = Self {
+            docs: Vec::new(),
+            cfg: Vec::new(),
+            rest: Vec::new(),
+        };
+        for attr in &function.attrs {
+            let path = attr.path();
+            if path.is_ident("cfg") {
+                attrs.cfg.push(attr.clone());
+            } else if path.is_ident("doc") || path.is_ident("deprecated") {
+                attrs.docs.push(attr.clone());
+            } else {
+                attrs.rest.push(attr.clone());
+            }
+        }
+        attrs
+    }
+}
+
+/// A function that becomes a middleware.
+pub(super) struct Made {
+    /// The path to what expansions name.
+    pub(super) p: TokenStream,
+    pub(super) attrs: Attrs,
+    pub(super) function: ItemFn,
+    pub(super) fields: Vec<Field>,
+}
+
+impl Made {
+    /// `struct audit;`, `struct require(Role);`.
+    fn definition(&self, derive: &TokenStream) -> TokenStream {
+        let Attrs { docs, cfg, .. } = &self.attrs;
+        let (vis, name) = (&self.function.vis, &self.function.sig.ident);
+        let types = self.fields.iter().map(|field| &field.ty);
+        let fields = match self.fields.is_empty() {
+            true => quote!(),
+            false => quote!((#(#vis #types),*)),
+        };
+        quote! {
+            #(#cfg)*
+            #(#docs)*
+            #derive
+            #[allow(non_camel_case_types)]
+            #vis struct #name #fields;
+        }
+    }
+
+    /// The function as written, to be put into the method that calls it.
+    fn inner(&self) -> TokenStream {
+        let (attrs, signature, block) =
+            (&self.attrs.rest, &self.function.sig, &self.function.block);
+        let allow = (!self.takes(self.fields.len())).then(|| quote!(#[allow(dead_code)]));
+        quote!(#(#attrs)* #allow #signature #block)
+    }
+
+    /// Whether the function can be called: not if an argument was left out, which is reported already.
+    fn takes(&self, arguments: usize) -> bool {
+        self.function.sig.inputs.len() == arguments + 2
+    }
+
+    /// `req` and `next`, with the places of the user's arguments.
+    fn last_arguments(&self) -> [Ident; 2] {
+        let mut types = self.function.sig.inputs.iter().rev();
+        let mut name = |name| {
+            let place = types
+                .next()
+                .map_or_else(Span::mixed_site, |argument| match argument {
+                    FnArg::Typed(argument) => argument.ty.span(),
+                    FnArg::Receiver(receiver) => receiver.span(),
+                });
+            Ident::new(name, Span::mixed_site().located_at(place))
+        };
+        let next = name("next");
+        [name("req"), next]
+    }
+
+    /// What the function gets for its first arguments, at the places of their types.
+    fn arguments(&self, this: &Ident) -> Vec<TokenStream> {
+        let p = &self.p;
+        let argument = |(i, field): (usize, &Field)| {
+            let place = field.ty.span();
+            let (mut this, mut index) = (this.clone(), syn::Index::from(i));
+            this.set_span(this.span().located_at(place));
+            index.span = Span::mixed_site().located_at(place);
+            let field_of_this = quote_spanned!(place=> &#this.#index);
+            match field.is_reference {
+                true => field_of_this,
+                false => quote_spanned!(place=> #p::Clone::clone(#field_of_this)),
+            }
+        };
+        self.fields.iter().enumerate().map(argument).collect()
+    }
+
+    /// A middleware around each message.
+    pub(super) fn request(&self) -> TokenStream {
+        let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
+        let (definition, inner, arguments) = (
+            self.definition(&quote!()),
+            self.inner(),
+            self.arguments(&Ident::new("self", Span::call_site())),
+        );
+        let returned = quote_spanned! {name.span()=>
+            impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
+        };
+        let [req, next] = self.last_arguments();
+        let call = match self.takes(arguments.len()) {
+            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next)),
+            false => quote!(#p::Next::run(#next, #req)),
+        };
+        quote! {
+            #definition
+            #(#cfg)*
+            impl #p::Middleware for #name {
+                fn handle(&self, #req: #p::Request, #next: impl #p::Next) -> #returned {
+                    #inner
+                    #call
+                }
+            }
+        }
+    }
+
+    /// A layer around the handshake.
+    pub(super) fn http(&self) -> TokenStream {
+        let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
+        let (this, [req, next]) = (
+            Ident::new("this", Span::mixed_site()),
+            self.last_arguments(),
+        );
+        let definition = self.definition(&quote!(#[derive(#p::Clone)]));
+        let (inner, arguments) = (self.inner(), self.arguments(&this));
+        let call = match self.takes(arguments.len()) {
+            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await),
+            false => quote!(#next.run(#req).await),
+        };
+        let service = quote!(fn(#p::AxumState<Self>, #p::HttpRequest, #p::HttpNext) -> #p::BoxFuture<'static, #p::Response>);
+        let boxed = quote_spanned!(name.span()=> #p::Box::pin(async move { #p::IntoResponse::into_response(#call) }));
+        quote! {
+            #definition
+            #(#cfg)*
+            impl<Svc> #p::tower::Layer<Svc> for #name {
+                type Service = #p::FromFn<#service, Self, Svc, (#p::AxumState<Self>, #p::HttpRequest)>;
+                fn layer(&self, inner: Svc) -> Self::Service {
+                    #inner
+                    fn run(
+                        #p::AxumState(#this): #p::AxumState<#name>,
+                        #req: #p::HttpRequest,
+                        #next: #p::HttpNext,
+                    ) -> #p::BoxFuture<'static, #p::Response> {
+                        #boxed
+                    }
+                    #p::tower::Layer::layer(&#p::from_fn_with_state(#p::Clone::clone(self), run as #service), inner)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The signature of a function that becomes a middleware.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
+use syn::{
+    FnArg, GenericParam, ItemFn, ReturnType, Signature, Type, parse_quote_spanned, spanned::Spanned,
+};
+
+use crate::{diagnostics::Diagnostics, fragment::mentions};
+
+/// What the middleware is around.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Around {
+    #[default]
+    Message,
+    /// With the option `http`.
+    Handshake,
+}
+
+impl Around {
+    /// Where the attribute stands.
+    pub(super) fn expected(self) -> &'static str {
+        match self {
+            Self::Message => {
+                "`#[middleware]` stands on an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
+            }
+            Self::Handshake => {
+                "`#[middleware(http)]` stands on an `async fn(request: http::Request, next: http::Next) -> impl http::IntoResponse` with `wasabi::middleware::http`"
+            }
+        }
+    }
+
+    fn last_arguments(self) -> &'static str {
+        match self {
+            Self::Message => {
+                "the last two arguments are `req: Request` and `next: impl Next`; \
+                 for a middleware around the handshake write `#[middleware(http)]`"
+            }
+            Self::Handshake => {
+                "the last two arguments are `request: http::Request` and `next: http::Next` of `wasabi::middleware::http`; \
+                 for a middleware around each message leave `(http)` out"
+            }
+        }
+    }
+}
+
+/// An argument before the request: a field of the struct.
+pub(super) struct Field {
+    pub(super) ty: Type,
+    /// Taken as `&T`, not cloned for each message.
+    pub(super) is_reference: bool,
+}
+
+/// Reports slips in the signature that leave no doubt, and puts what was meant in their place: nothing else is said
+/// about them then.
+pub(super) fn amend(
+    function: &mut ItemFn,
+    around: Around,
+    p: &TokenStream,
+    diagnostics: &mut Diagnostics,
+) {
+    let signature = &mut function.sig;
+    let mut types = signature
+        .inputs
+        .iter_mut()
+        .rev()
+        .filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(&mut *argument.ty),
+            FnArg::Receiver(_) => None,
+        });
+    if let Some(next) = types.next()
+        && around == Around::Message
+        && last_word(next).is_some_and(|word| word == "Next")
+    {
+        diagnostics.error(&*next, "`Next` is a trait here: write `next: impl Next`");
+        *next = parse_quote_spanned!(next.span()=> impl #p::Next);
+    }
+    if let Some(request) = types.next()
+        && let Type::Reference(reference) = &*request
+        && last_word(&reference.elem).is_some_and(|word| word == "Request")
+    {
+        diagnostics.error(
+            &*request,
+            "the request is taken as a value: write `req: Request`",
+        );
+        *request = (*reference.elem).clone();
+    }
+    if let (ReturnType::Default, Around::Message) = (&signature.output, around) {
+        let name = &signature.ident;
+        diagnostics.error(
+            name,
+            "a middleware returns what goes back: write `-> Result<Reply>`",
+        );
+        signature.output = parse_quote_spanned!(name.span()=> -> #p::Result<#p::Reply, #p::Error>);
+    }
+}
+
+/// The last word of a path.
+fn last_word(ty: &Type) -> Option<&Ident> {
+    match ty {
+        Type::Path(path) => path.path.segments.last().map(|segment| &segment.ident),
+        _ => None,
+    }
+}
+
+/// The fields that the arguments before the request become; `None` if the function cannot become a middleware.
+pub(super) fn fields(
+    signature: &Signature,
+    around: Around,
+    diagnostics: &mut Diagnostics,
+) -> Option<Vec<Field>> {
+    if signature.asyncness.is_none() {
+        diagnostics.error(
+            signature.fn_token,
+            "a middleware function is `async`: write `async fn`",
+        );
+    }
+    let mut types: Vec<&Type> = Vec::new();
+    for argument in &signature.inputs {
+        match argument {
+            FnArg::Receiver(receiver) => {
+                let message =
+                    "a middleware function takes no `self`; implement `Middleware` instead";
+                diagnostics.error(receiver, message);
+                return None;
+            }
+            FnArg::Typed(argument) => types.push(&argument.ty),
+        }
+    }
+    let [arguments @ .., request, next] = types.as_slice() else {
+        let expected = around.expected();
+        let message = format!("a middleware function takes the request and `next`; {expected}");
+        diagnostics.error(&signature.ident, message);
+        return None;
+    };
+    let generic = Generic::of(signature);
+    let misplaced = match around {
+        Around::Handshake => [request, next].into_iter().find(|ty| generic.has(ty)),
+        Around::Message if generic.has(request) => Some(request),
+        Around::Message if !generic.has(next) => Some(next),
+        Around::Message => None,
+    };
+    if let Some(misplaced) = misplaced {
+        diagnostics.error(misplaced, around.last_arguments());
+        return None;
+    }
+    let mut fields = Vec::new();
+    for ty in arguments {
+        if generic.has(ty) {
+            let message = "an argument before the request becomes a field of a struct: write its type, without generics";
+            diagnostics.error(ty, message);
+            return None;
+        }
+        match extractor(ty) {
+            Some(message) => diagnostics.error(ty, message),
+            None => fields.push(field(ty, diagnostics)?),
+        }
+    }
+    Some(fields)
+}
+
+/// The words by which a type of the signature is generic.
+struct Generic(Vec<String>);
+
+impl Generic {
+    fn of(signature: &Signature) -> Self {
+        let parameters = signature.generics.params.iter();
+        let parameters = parameters.filter_map(|parameter| match parameter {
+            GenericParam::Type(parameter) => Some(parameter.ident.to_string()),
+            GenericParam::Const(parameter) => Some(parameter.ident.to_string()),
+            GenericParam::Lifetime(_) => None,
+        });
+        Self(parameters.chain(["impl".to_owned()]).collect())
+    }
+
+    fn has(&self, ty: &Type) -> bool {
+        let tokens = ty.to_token_stream();
+        self.0.iter().any(|name| mentions(&tokens, name))
+    }
+}
+
+/// What is wrong with an argument that is an extractor.
+fn extractor(ty: &Type) -> Option<String> {
+    const EXTRACTORS: [&str; 6] = ["State", "Json", "Path", "Query", "Extension", "Parsed"];
+    let word = last_word(ty)?;
+    EXTRACTORS.iter().any(|extractor| word == extractor).then(|| {
+        format!(
+            "`{word}` is an extractor, and those stand in backend functions; an argument before the request is a value that is given in `gateway!`"
+        )
+    })
+}
+
+fn field(ty: &Type, diagnostics: &mut Diagnostics) -> Option<Field> {
+    let Type::Reference(reference) = ty else {
+        return Some(Field {
+            ty: ty.clone(),
+            is_reference: false,
+        });
+    };
+    if reference
+        .lifetime
+        .as_ref()
+        .is_some_and(|lifetime| lifetime.ident == "static")
+    {
+        return Some(Field {
+            ty: ty.clone(),
+            is_reference: false,
+        });
+    }
+    let instead = match &*reference.elem {
+        Type::Path(path) if path.path.is_ident("str") => Some("`&'static str` or `&String`"),
+        Type::Slice(_) => Some("`&Vec<..>`"),
+        Type::TraitObject(_) => Some("`&Box<dyn ..>` or `Arc<dyn ..>`"),
+        _ => None,
+    };
+    if let Some(instead) = instead {
+        diagnostics.error(
+            ty,
+            format_args!(
+                "the middleware owns its arguments, and this one has no size: write {instead}"
+            ),
+        );
+        return None;
+    }
+    if let Some(mutable) = &reference.mutability {
+        diagnostics.error(
+            mutable,
+            "many messages run through the middleware at the same time: take `&T`",
+        );
+        return None;
+    }
+    Some(Field {
+        ty: (*reference.elem).clone(),
+        is_reference: true,
+    })
+}

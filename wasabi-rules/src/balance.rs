@@ -1,0 +1,27 @@
+//! Nodes that share requests.
+
+/// What a weight must be.
+pub const WEIGHT: &str = "a weight is a whole number above zero";
+
+/// How many nodes share requests: two or more.
+pub fn nodes(count: usize) -> Result<usize, String> {
+    match count {
+        0 | 1 => Err(format!(
+            "`balance` shares requests among two nodes or more, and this one has {count}; for a single node, write its target itself"
+        )),
+        _ => Ok(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_nodes_are_enough() {
+        assert_eq!(
+            [0, 1, 2].map(|count| nodes(count).is_ok()),
+            [false, false, true]
+        );
+    }
+}
