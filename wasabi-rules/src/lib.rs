@@ -17,6 +17,7 @@ mod origin;
 mod path;
 mod places;
 mod pointer;
+mod secrets;
 mod settings;
 mod suggest;
 mod unit;
@@ -36,6 +37,7 @@ pub use self::{
     path::{declared_path, mount_path, normal_path},
     places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
+    secrets::{url_without_secrets, without_secrets},
     settings::{Kind, Level, SETTINGS, Setting},
     suggest::{did_you_mean, distance, hint, list},
     unit::{Amount, Number, UNITS, Unit, duration, number},

@@ -2,7 +2,10 @@
 
 use std::net::Ipv6Addr;
 
-use crate::places;
+use crate::{
+    places::{self, places},
+    secrets::url_without_secrets,
+};
 
 /// The schemes of each kind of upstream.
 pub mod schemes {
@@ -39,7 +42,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         let quoted: Vec<_> = schemes.iter().map(|name| format!("`{name}://`")).collect();
         quoted.join(" or ")
     };
-    let shown = || redacted(text);
+    let shown = || url_without_secrets(text).escape_debug().to_string();
     let Some((scheme, after_scheme)) = text.split_once("://") else {
         return Err(format!(
             "`{}` is not a whole URL; it starts with {}",
@@ -66,13 +69,11 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
             expected()
         ));
     };
-    if let Some((before, _)) = text.split_once('#')
-        && (schemes::HTTP.contains(scheme) || schemes::WEBSOCKET.contains(scheme))
+    if text.contains('#') && (schemes::HTTP.contains(scheme) || schemes::WEBSOCKET.contains(scheme))
     {
         return Err(format!(
-            "the part of `{}` after `#` is never sent; write `{}`",
-            shown(),
-            redacted(before)
+            "the part of a URL after `#` is never sent; write `{}`",
+            shown()
         ));
     }
     if schemes::HTTP.contains(scheme) {
@@ -80,7 +81,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
     }
     if schemes::WEBSOCKET.contains(scheme) {
         let in_message = places(text)?.into_iter().find_map(|place| match place {
-            crate::Place::InMessage(pointer) => Some(pointer),
+            places::Place::InMessage(pointer) => Some(pointer),
             _ => None,
         });
         if let Some(pointer) = in_message {
@@ -99,6 +100,11 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
     };
     if at.is_empty() || at.starts_with(':') {
         return Err(format!("`{}` has no host", shown()));
+    }
+    if userinfo.is_none() && rest.contains('@') && place(at).is_none_or(|place| !place.is_whole()) {
+        return Err(format!(
+            "`{scheme}://..` has no valid port before its `@`; percent-encode `/`, `?` and `#` in a user or password"
+        ));
     }
     let Some(Place {
         host,
@@ -129,6 +135,13 @@ pub(crate) struct Place<'a> {
     pub(crate) port: Option<&'a str>,
 }
 
+impl Place<'_> {
+    /// Whether there is no port, or a valid one.
+    fn is_whole(&self) -> bool {
+        self.port.is_none_or(|text| port(text).is_ok())
+    }
+}
+
 /// `host` or `host:port`; `None` if the host is not one.
 pub(crate) fn place(text: &str) -> Option<Place<'_>> {
     let end = match text.strip_prefix('[') {
@@ -154,24 +167,6 @@ pub(crate) fn port(text: &str) -> Result<u16, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| is_number && *port > 0);
     port.ok_or_else(|| format!("`{}` is not a port", text.escape_debug()))
-}
-
-/// The text without credentials and query, which may be secret.
-fn redacted(text: &str) -> String {
-    let (scheme, rest) = match text.split_once("://") {
-        Some((scheme, rest)) => (Some(scheme), rest),
-        None => (None, text),
-    };
-    let rest = rest.split('?').next().unwrap_or_default();
-    let end = rest.find('/').unwrap_or(rest.len());
-    let rest = match rest[..end].rfind('@') {
-        Some(at) => &rest[at + 1..],
-        None => rest,
-    };
-    match scheme {
-        Some(scheme) => format!("{}://{}", scheme.escape_debug(), rest.escape_debug()),
-        None => rest.escape_debug().to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -223,7 +218,7 @@ mod tests {
         assert_eq!(message("http://[::1/"), "`[::1` is not a host");
         assert_eq!(
             message("http://a/#b"),
-            "the part of `http://a/#b` after `#` is never sent; write `http://a/`"
+            "the part of a URL after `#` is never sent; write `http://a/`"
         );
     }
 
@@ -233,6 +228,12 @@ mod tests {
             "http://me:secret@/",
             "http://me:secret@a\n/",
             "me:secret@a?token=secret",
+            "http://me:secret?x@a/",
+            "http://me:secret#x@a/",
+            "http://me:secret/x@a/",
+            "http://me:secret!/x@a/",
+            "http://me:top/secret@a b",
+            "http://me:top/secret@a/#b",
             "http://a b?token=secret",
         ] {
             let message = http(text).expect_err(text);

@@ -5,7 +5,7 @@ mod said;
 
 pub(crate) use self::{
     limit::Limits,
-    said::{Logged, said, without_secrets},
+    said::{Logged, said},
 };
 
 /// A line of the log that a client can bring about, as often as it likes: so many a second are written, and the next one

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use syn::LitStr;
+use wasabi_rules::url_without_secrets;
 
 use super::text::text;
 
@@ -40,23 +41,16 @@ pub(crate) fn without_secrets(tokens: TokenStream) -> TokenStream {
         }
         TokenTree::Literal(literal) => {
             let string: Option<LitStr> = syn::parse2(TokenTree::from(literal.clone()).into()).ok();
-            match string.and_then(|string| clean_url(&string.value())) {
-                Some(url) => Literal::string(&url).into(),
-                None => literal.into(),
+            match string.map(|string| string.value()) {
+                Some(url) if url.contains("://") => {
+                    Literal::string(&url_without_secrets(&url)).into()
+                }
+                _ => literal.into(),
             }
         }
         other => other,
     };
     tokens.into_iter().map(clean).collect()
-}
-
-/// `None` if it is not a URL. It need not be a valid one.
-fn clean_url(text: &str) -> Option<String> {
-    let (scheme, rest) = text.split_once("://")?;
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    // Whoever writes a slash into a password gets less of the host, not more of the password.
-    let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    Some(format!("{scheme}://{rest}"))
 }
 
 #[cfg(test)]

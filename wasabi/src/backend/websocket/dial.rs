@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use wasabi_rules::schemes;
+use wasabi_rules::{schemes, url_without_secrets};
 
 use super::{
     Config,
@@ -17,7 +17,6 @@ use crate::{
     Connection, Error,
     backend::{credentials::basic, template::Template},
     connection::socket::Socket,
-    log::without_secrets,
     metrics,
     panics::{caught, caught_future},
     tcp,
@@ -192,7 +191,7 @@ impl Target {
 
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&without_secrets(&self.uri.to_string()))
+        f.write_str(&url_without_secrets(&self.uri.to_string()))
     }
 }
 
@@ -256,7 +255,7 @@ impl Config {
         #[cfg(not(feature = "tls"))]
         Err(format!(
             "`{}` needs the cargo feature `tls` of wasabi",
-            without_secrets(&self.target.uri.to_string())
+            url_without_secrets(&self.target.uri.to_string())
         ))
     }
 
