@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gateway = gateway!(channel(
         "/",
         // A try that fails goes to another node.
-        middleware = [Retry::linear(2, 10ms)],
+        middleware = [Retry::new(Backoff::constant(10ms).retries(2))],
         balance([
             (3, Http::post(big)),
             (1, Http::post(small)),

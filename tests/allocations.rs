@@ -132,7 +132,7 @@ fn gateway(upstream: &str) -> Gateway {
                         Throttle::new(100).per_connection(),
                         RateLimit::per_second(1_000_000),
                         RateLimit::per_second(1_000_000).by(|req| req.connection().id()),
-                        Retry::exponential(3, 100ms),
+                        Retry::new(Backoff::exponential(100ms).retries(3)),
                         CircuitBreaker::new(5, 10s),
                     ],
                     balance([(1, echo), (2, patient)]),

@@ -48,7 +48,7 @@ fn write(name: &str, rows: String) {
 /// The function of `rules.rs` that puts a value of this type into a gateway.
 fn check(owner: &str) -> &'static str {
     match owner {
-        "Timeout" | "Retry" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
+        "Timeout" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
         "LimitClients" | "BasicAuth" | "ClientIp" | "Jwks" => "http",
         "HttpRequest" => "request",
         "Compression" => "compression",
@@ -78,18 +78,15 @@ fn expression(call: &Call, argument: &str) -> String {
         ("Method", ..) => {
             format!("Http::method(Method::{name}({argument}).expect(\"it\"), \"http://a/\")")
         }
-        ("Reconnect", "exponential", 0) | ("CircuitBreaker", "new", 0) => {
-            format!("{owner}::{name}({argument}, Duration::from_secs(1))")
+        ("CircuitBreaker", "new", 0) => {
+            format!("CircuitBreaker::new({argument}, Duration::from_secs(1))")
         }
-        ("Reconnect", "exponential", 1) => {
-            format!("Reconnect::exponential(Duration::from_secs(1), {argument})")
-        }
-        ("Retry" | "CircuitBreaker", _, 1) => format!("{owner}::{name}(1, {argument})"),
+        ("CircuitBreaker", _, 1) => format!("{owner}::{name}(1, {argument})"),
         ("Queue", ..) => format!("Queue::{name}({argument}, \"jobs\")"),
         _ => format!("{owner}::{name}({argument})"),
     };
     match owner {
-        "Reconnect" => format!("WebSocket::connect(\"ws://a/\").reconnect({made})"),
+        "Backoff" => format!("WebSocket::connect(\"ws://a/\").reconnect({made})"),
         "HealthCheck" => format!("nodes().health_check({made})"),
         "Memory" | "Redis" | "Amqp" | "Nats" => format!("Queue::new({made}, \"jobs\")"),
         "Jwks" => format!("Jwt::<Claims>::jwks({made}).auth()"),
@@ -103,14 +100,13 @@ fn receiver(owner: &str) -> &'static str {
         "Http" => "Http::post(\"http://a/\")",
         "HttpRequest" => "HttpRequest::post(\"http://a/\")",
         "WebSocket" => {
-            "WebSocket::connect(\"ws://a/\").reconnect(Reconnect::constant(Duration::from_secs(1)))"
+            "WebSocket::connect(\"ws://a/\").reconnect(Backoff::constant(Duration::from_secs(1)))"
         }
-        "Reconnect" => "Reconnect::constant(Duration::from_secs(1))",
+        "Backoff" => "Backoff::constant(Duration::from_secs(1))",
         "Queue" => "Queue::new(Memory::new(), \"jobs\")",
         "Redis" => "Redis::new(\"redis://a/\")",
         "Balance" => "nodes()",
         "HealthCheck" => "HealthCheck::path(\"/\")",
-        "Retry" => "Retry::exponential(1, Duration::from_secs(1))",
         "RateLimit" => "RateLimit::per_second(1)",
         "CircuitBreaker" => "CircuitBreaker::new(1, Duration::from_secs(1))",
         "Cache" => "Cache::new(Duration::from_secs(1))",

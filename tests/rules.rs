@@ -12,7 +12,7 @@ use wasabi::queue::Nats;
 #[cfg(feature = "redis")]
 use wasabi::queue::Redis;
 use wasabi::{
-    Balance, CloseCode, GatewayError, HealthCheck, HttpRequest, Method, Parser, Reconnect,
+    Backoff, Balance, CloseCode, GatewayError, HealthCheck, HttpRequest, Method, Parser,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
     prelude::*,

@@ -56,7 +56,7 @@ async fn scrape_after_traffic() -> String {
         axum::routing::post(async || axum::http::StatusCode::BAD_GATEWAY),
     ))
     .await;
-    let policy = Reconnect::constant(Duration::from_millis(10));
+    let policy = Backoff::constant(Duration::from_millis(10));
     let gateway = gateway!(
         middleware = [Measure::metrics()],
         channel(

@@ -13,7 +13,7 @@ async fn websocket_upstreams_are_counted_with_their_dials_and_redials() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _local = metrics::set_default_local_recorder(&recorder);
     let mut upstream = Upstream::start().await;
-    let policy = Reconnect::constant(Duration::from_millis(10));
+    let policy = Backoff::constant(Duration::from_millis(10));
     let gateway = gateway!(channel(
         "/",
         WebSocket::connect(upstream.url("/?token=secret"))

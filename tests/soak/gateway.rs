@@ -130,7 +130,7 @@ pub(crate) fn gateway(registry: Registry, work: Arc<Work>, upstreams: &Upstreams
                     [Timeout::new(2s)],
                     WebSocket::connect(format!("ws://{}/", websocket_wire.addr))
                         .correlate("/id")
-                        .reconnect(Reconnect::exponential(10ms, 100ms)),
+                        .reconnect(Backoff::exponential(10ms).max_pause(100ms)),
                 ),
                 "garbage/http" => with(
                     [Timeout::new(2s)],

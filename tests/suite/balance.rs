@@ -42,7 +42,7 @@ async fn a_retry_around_a_balance_tries_another_node() {
     let server = serve(gateway!(channel(
         "/",
         with(
-            [Retry::linear(1, 1ms)],
+            [Retry::new(Backoff::constant(1ms).retries(1))],
             balance([(1, Node("a", down)), (1, Node("b", up))]),
         ),
     )))

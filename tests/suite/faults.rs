@@ -127,7 +127,7 @@ async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_
         WebSocket::connect(format!("ws://{}/", proxy.addr))
             .correlate("/id")
             .connect_timeout(200ms)
-            .reconnect(Reconnect::constant(10ms)),
+            .reconnect(Backoff::constant(10ms)),
     )))
     .await;
     for (name, fault) in FAULTS {

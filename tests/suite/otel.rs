@@ -173,7 +173,7 @@ async fn each_try_of_a_retry_has_the_context() {
     let server = serve(gateway!(channel(
         "/",
         parser = JsonKey::at("/do").id("/id"),
-        middleware = [Trace::new(), Retry::linear(2, 1ms)],
+        middleware = [Trace::new(), Retry::new(Backoff::constant(1ms).retries(2))],
         Http::post(upstream),
     )))
     .await;

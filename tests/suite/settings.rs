@@ -124,7 +124,8 @@ fn numbers_that_do_not_fit_together_are_mistakes_and_not_changed_in_silence() {
         assert_eq!(mistakes(&gateway), [least_and_most]);
     }
     for budget in [-0.5, f32::NAN, 1001.0] {
-        let retry = Retry::exponential(1, Duration::from_secs(1)).budget(budget);
+        let retry =
+            Retry::new(Backoff::exponential(Duration::from_secs(1)).retries(1)).budget(budget);
         assert_eq!(
             mistakes(&gateway!(channel("/", middleware = [retry], echo))),
             ["`/`: `Retry::budget(..)` takes a number from 0 to 1000"]

@@ -165,12 +165,15 @@ mod tests {
     fn zeros_are_found_in_known_calls_only() {
         assert_eq!(
             mistakes(&quote!(with(
-                [Timeout::new(0s), Retry::exponential(0, 0ms)],
+                [
+                    Timeout::new(0s),
+                    Retry::new(Backoff::exponential(0ms).retries(0))
+                ],
                 Http::post("http://a/").timeout(0s)
             ))),
             [
                 "zero makes no sense in `Timeout::new(..)`; write a value above zero",
-                "zero makes no sense in `Retry::exponential(..)`; write a value above zero",
+                "zero makes no sense in `Backoff::exponential(..)`; write a value above zero",
                 "zero makes no sense in `Http::timeout(..)`; write a value above zero",
             ]
         );

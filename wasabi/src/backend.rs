@@ -1,8 +1,8 @@
 //! The end of the chain: what answers requests.
 
-mod backoff;
 mod balance;
 mod credentials;
+mod dial_memory;
 mod function;
 mod headers;
 mod http;
@@ -27,7 +27,7 @@ pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::IntoBackend,
     http::{Framing, Http, HttpRequest, Lines, Sse, SseEvent},
-    websocket::{Reconnect, WebSocket},
+    websocket::WebSocket,
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
 

@@ -144,6 +144,7 @@
 #[path = "private.rs"]
 pub mod __private;
 mod backend;
+mod backoff;
 mod channel;
 mod connection;
 mod digest;
@@ -203,8 +204,9 @@ pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
         Backend, Balance, Framing, HandshakeError, HealthCheck, Http, HttpRequest, IntoBackend,
-        Lifecycle, Lines, NoRoute, Reconnect, Sse, SseEvent, WebSocket,
+        Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
     },
+    backoff::Backoff,
     channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
@@ -244,9 +246,9 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{
-        Backend, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension, FromRequest,
-        Gateway, HealthCheck, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Lines, Message,
-        Middleware, Next, NoRoute, Parsed, Path, Query, Raw, Reconnect, Registry, RemoteAddr,
+        Backend, Backoff, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension,
+        FromRequest, Gateway, HealthCheck, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Lines,
+        Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw, Registry, RemoteAddr,
         Replies, Reply, Request, RequestId, Result, ServeError, Server, Sse, State, Text,
         WebSocket, backend, gateway, middleware, middleware::request::*, readiness,
     };

@@ -59,7 +59,13 @@ async fn a_retry_around_a_timeout_retries() {
     });
     let server = serve(gateway!(channel(
         "/",
-        with([Retry::linear(2, 1ms), Timeout::new(20ms)], backend.clone()),
+        with(
+            [
+                Retry::new(Backoff::constant(1ms).retries(2)),
+                Timeout::new(20ms)
+            ],
+            backend.clone()
+        ),
     )))
     .await;
     assert_eq!(server.connect("/").await.ask("x").await, "third");
@@ -195,7 +201,7 @@ async fn no_retries_are_one_try() {
         Counted::new(async |_| Err(unavailable())),
     );
     let server = serve(gateway!(
-        middleware = [Retry::linear(black_box(0), 1ms)],
+        middleware = [Retry::new(Backoff::constant(1ms).retries(black_box(0)))],
         channel("/good", good.clone()),
         channel("/bad", bad.clone()),
     ))
@@ -211,7 +217,10 @@ async fn there_is_no_pause_after_the_last_try() {
     let backend = Counted::new(async |_| Err(unavailable()));
     let server = serve(gateway!(channel(
         "/",
-        with([Retry::linear(black_box(0), 1h)], backend.clone())
+        with(
+            [Retry::new(Backoff::constant(1h).retries(black_box(0)))],
+            backend.clone()
+        )
     )))
     .await;
     let refusal = server.connect("/").await.ask("x").await;

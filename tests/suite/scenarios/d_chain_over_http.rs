@@ -62,7 +62,7 @@ fn banking(services: Services, failures: usize) -> Gateway {
             parser = JsonKey::at("/action").id("/req_id"),
             with(
                 [
-                    Retry::exponential(2, 1ms),
+                    Retry::new(Backoff::exponential(1ms).retries(2)),
                     CircuitBreaker::new(failures, 1h),
                     Timeout::new(1s),
                 ],

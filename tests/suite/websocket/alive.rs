@@ -36,7 +36,7 @@ async fn a_silent_upstream_is_connected_to_again_and_its_requests_have_an_outcom
         parser = JsonKey::at("/k").id("/id"),
         impatient(&upstream)
             .correlate("/id")
-            .reconnect(Reconnect::constant(Duration::from_millis(5))),
+            .reconnect(Backoff::constant(Duration::from_millis(5))),
     ));
     let server = serve(gateway).await;
     let mut client = server.connect("/").await;

@@ -83,7 +83,7 @@ async fn an_upstream_that_accepts_is_dialled_once_and_what_it_says_first_arrives
 #[tokio::test]
 async fn a_lost_upstream_is_connected_to_again_as_any_other() {
     let mut upstream = Upstream::start().await;
-    let policy = Reconnect::constant(Duration::from_millis(5));
+    let policy = Backoff::constant(Duration::from_millis(5));
     let server = serving(WebSocket::connect(upstream.url("/")).reconnect(policy)).await;
     let mut client = server.connect("/").await;
     upstream.accept().await.crash();

@@ -170,7 +170,7 @@ async fn a_retry_around_a_timeout_tries_again_and_the_first_answer_wins() {
         match key {
             _ => with(
                 [
-                    Retry::exponential(3, 1ms).when(|_| true),
+                    Retry::new(Backoff::exponential(1ms).retries(3)).when(|_| true),
                     Timeout::new(100ms)
                 ],
                 backend
@@ -214,7 +214,7 @@ async fn an_upstream_that_is_lost_fails_the_requests_that_it_has_not_answered() 
 #[tokio::test]
 async fn a_restart_fails_what_was_sent_and_sends_what_waited() {
     let upstream = Upstream::start().await;
-    let policy = Reconnect::constant(Duration::from_millis(5));
+    let policy = Backoff::constant(Duration::from_millis(5));
     let backend = WebSocket::connect(upstream.url("/"))
         .correlate("/req_id")
         .reconnect(policy);

@@ -43,7 +43,7 @@ fn moving(addrs: Vec<SocketAddr>, now: &Arc<AtomicUsize>) -> WebSocket {
     let now = Arc::clone(now);
     WebSocket::connect("ws://feed.test/")
         .resolve_with(move |_, _| std::future::ready(Ok(vec![addrs[now.load(Ordering::SeqCst)]])))
-        .reconnect(Reconnect::constant(Duration::from_secs(3600)))
+        .reconnect(Backoff::constant(Duration::from_secs(3600)))
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ fn an_age_without_a_policy_for_what_comes_after_it_is_a_mistake() {
         (
             WebSocket::connect("ws://up/")
                 .max_connection_age(Duration::ZERO)
-                .reconnect(Reconnect::constant(second)),
+                .reconnect(Backoff::constant(second)),
             "zero makes no sense",
         ),
     ] {

@@ -16,7 +16,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
 };
-use wasabi::{Close, Intercept, Reconnect, prelude::*};
+use wasabi::{Backoff, Close, Intercept, prelude::*};
 use wasabi_tests::{serve, soon, told};
 
 use wasabi_tests::websocket_upstream::Upstream;
@@ -116,7 +116,7 @@ async fn a_stream_that_panics_is_a_lost_upstream() {
     };
     let server = serve(gateway!(
         channel("/once", broken()),
-        channel("/again", broken().reconnect(Reconnect::constant(1ms))),
+        channel("/again", broken().reconnect(Backoff::constant(1ms))),
     ))
     .await;
     let mut client = server.connect("/once").await;
@@ -139,7 +139,7 @@ async fn a_stream_that_panics_is_a_lost_upstream() {
 #[tokio::test]
 async fn pauses_that_panic_are_the_end_of_the_attempts() {
     let mut upstream = Upstream::start().await;
-    let pauses = Reconnect::delays(|| {
+    let pauses = Backoff::custom(|| {
         std::iter::from_fn(|| -> Option<Duration> { panic!("a bug in the pauses") })
     });
     let backend = WebSocket::connect(upstream.url("/")).reconnect(pauses);
@@ -168,7 +168,7 @@ async fn stubborn(req: Request, next: impl Next) -> Result<Reply> {
 #[tokio::test]
 async fn an_interceptor_that_panics_after_pauses_that_do_does_not_keep_the_client() {
     let mut upstream = Upstream::start().await;
-    let pauses = Reconnect::delays(|| {
+    let pauses = Backoff::custom(|| {
         std::iter::from_fn(|| -> Option<Duration> { panic!("a bug in the pauses") })
     });
     let backend = WebSocket::connect(upstream.url("/")).reconnect(pauses);

@@ -26,8 +26,8 @@ async fn connected(
     (server, client, upstream, peer)
 }
 
-fn quick() -> Reconnect {
-    Reconnect::exponential(Duration::from_millis(5), Duration::from_millis(20))
+fn quick() -> Backoff {
+    Backoff::exponential(Duration::from_millis(5)).max_pause(Duration::from_millis(20))
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn messages_wait_for_a_restart_no_longer_than_the_connect_timeout() {
 #[tokio::test]
 async fn the_client_is_closed_with_1011_when_the_policy_gives_up() {
     let (_server, mut client, upstream, peer) =
-        connected(|backend| backend.reconnect(quick().attempts(2))).await;
+        connected(|backend| backend.reconnect(quick().retries(2))).await;
     upstream.stop().await;
     peer.crash();
     assert_eq!(client.closed().await.0, 1011);
@@ -128,8 +128,7 @@ async fn the_client_is_closed_with_1011_when_the_policy_gives_up() {
 #[tokio::test]
 async fn a_client_that_leaves_ends_the_attempts() {
     let (server, client, upstream, peer) =
-        connected(|backend| backend.reconnect(Reconnect::constant(Duration::from_secs(3600))))
-            .await;
+        connected(|backend| backend.reconnect(Backoff::constant(Duration::from_secs(3600)))).await;
     upstream.stop().await;
     peer.crash();
     client.close(1000, "").await;
@@ -139,7 +138,7 @@ async fn a_client_that_leaves_ends_the_attempts() {
 #[tokio::test]
 async fn an_upstream_that_crashes_again_and_again_uses_the_attempts_up() {
     let (_server, mut client, mut upstream, peer) =
-        connected(|backend| backend.reconnect(quick().attempts(3))).await;
+        connected(|backend| backend.reconnect(quick().retries(3))).await;
     peer.crash();
     for _ in 0..3 {
         upstream.accept().await.crash();

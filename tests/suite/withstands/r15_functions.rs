@@ -78,7 +78,10 @@ async fn a_function_of_a_middleware_that_panics_costs_one_reply() {
                 echo
             ),
             "retry" => with(
-                [Throttle::new(1), Retry::linear(1, 1ms).when(look_at)],
+                [
+                    Throttle::new(1),
+                    Retry::new(Backoff::constant(1ms).retries(1)).when(look_at)
+                ],
                 echo
             ),
             "breaker" => with(

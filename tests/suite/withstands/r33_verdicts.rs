@@ -134,7 +134,7 @@ async fn a_node_that_refuses_one_client_is_not_left_out() {
 #[tokio::test]
 async fn a_verdict_on_the_client_is_not_asked_for_again() {
     let (upstream, handshakes) = verdicts().await;
-    let retry = || Retry::linear(2, Duration::from_millis(50));
+    let retry = || Retry::new(Backoff::constant(Duration::from_millis(50)).retries(2));
     let server = serve(gateway!(
         channel("/retry", with([retry()], upstream_of(&upstream))),
         // The message has not been sent, however the handshake was refused.

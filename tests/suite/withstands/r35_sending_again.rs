@@ -183,11 +183,14 @@ async fn what_an_upstream_may_have_seen_is_not_sent_again_by_a_retry_of_what_was
     });
     let backend = WebSocket::connect(format!("ws://{addr}/"))
         .correlate("/id")
-        .reconnect(wasabi::Reconnect::constant(Duration::from_millis(5)));
+        .reconnect(wasabi::Backoff::constant(Duration::from_millis(5)));
     let server = serve(gateway!(channel(
         "/",
         parser = JsonKey::at("/do").id("/id"),
-        with([Retry::linear(3, 1ms).if_not_sent()], backend),
+        with(
+            [Retry::new(Backoff::constant(1ms).retries(3)).if_not_sent()],
+            backend
+        ),
     )))
     .await;
     let mut client = server.connect("/").await;

@@ -234,7 +234,7 @@ async fn invalid_messages_are_neither_cached_nor_retried_and_open_no_breaker() {
         middleware = [
             ErrorHandler::new(|_: &Request, error: Error| Ok::<_, Error>(error.code().to_owned())),
             Cache::new(1h).by(|_| Some(())),
-            Retry::linear(3, 1ms).when(|_: &Error| true),
+            Retry::new(Backoff::constant(1ms).retries(3)).when(|_: &Error| true),
             CircuitBreaker::new(1, 1h).when(|_: &Error| true),
             count(counted),
         ],

@@ -11,7 +11,7 @@ fn main() {
         channel(
             "/",
             middleware = [Timeout::new(500ms)],
-            with([Retry::exponential(3, 100ms)], echo),
+            with([Retry::new(Backoff::exponential(100ms).retries(3))], echo),
         ),
     );
 }

@@ -79,10 +79,7 @@ mod tests {
                 quote!(Greeting("hello".into())),
                 r#"Greeting("hello".into())"#,
             ),
-            (
-                quote!(Balance::new(nodes).failures(3)),
-                "Balance::new(nodes).failures(3)",
-            ),
+            (quote!(Mine::new(nodes)?), "Mine::new(nodes)?"),
         ] {
             assert_eq!(label(&tokens), expected);
         }

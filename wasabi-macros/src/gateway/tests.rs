@@ -110,7 +110,7 @@ snapshots! {
         }),
     }
     a_warning {
-        channel("/", middleware = [Timeout::new(100ms), Retry::exponential(3, 100ms)], echo),
+        channel("/", middleware = [Timeout::new(100ms), Retry::new(Backoff::exponential(100ms).retries(3))], echo),
     }
 }
 

@@ -33,7 +33,7 @@ pub use self::{
     request::HttpRequest,
 };
 use super::{
-    Probe, Way, backoff::MAX_DIAL_PAUSE, credentials, headers::Headers, template::Template,
+    Probe, Way, credentials, dial_memory::MAX_DIAL_PAUSE, headers::Headers, template::Template,
 };
 use crate::{
     Backend, Error, Lifecycle, Request, Result, connection::held::Reading, mistakes::Mistakes,

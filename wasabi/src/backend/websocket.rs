@@ -6,7 +6,6 @@ mod forward;
 mod link;
 mod opening;
 mod probe;
-mod reconnect;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
@@ -18,7 +17,6 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderValue, request::Parts};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub use self::reconnect::Reconnect;
 use self::{
     dial::{DialError, Target},
     forward::Forward,
@@ -27,12 +25,12 @@ use self::{
 };
 use super::{
     Preparing, Probe, Way,
-    backoff::{Backoff, MAX_DIAL_PAUSE},
+    dial_memory::{DialMemory, MAX_DIAL_PAUSE},
     headers, next_id,
     template::Template,
 };
 use crate::{
-    Backend, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
+    Backend, Backoff, Connection, HandshakeError, Lifecycle, Reply, Request, Result,
     connection::{heartbeat::Pings, socket::Limits},
     log::said,
     mistakes::Mistakes,
@@ -106,8 +104,8 @@ struct Config {
     pings: Pings,
     max_message_size: Option<usize>,
     /// Shared by the clients, whose dials go to the same address.
-    backoff: Arc<Backoff<Arc<DialError>>>,
-    reconnect: Option<Reconnect>,
+    dials: Arc<DialMemory<Arc<DialError>>>,
+    reconnect: Option<Backoff>,
     max_connection_age: Option<Duration>,
     correlate: Option<IdAt>,
     #[cfg(feature = "tls")]
@@ -148,7 +146,7 @@ impl WebSocket {
                 send_timeout: Duration::from_secs(10),
                 pings: Pings::default(),
                 max_message_size: None,
-                backoff: Arc::new(Backoff::new(MAX_DIAL_PAUSE)),
+                dials: Arc::new(DialMemory::new(MAX_DIAL_PAUSE)),
                 reconnect: None,
                 max_connection_age: None,
                 correlate: None,
@@ -364,7 +362,7 @@ impl WebSocket {
     /// ends both.
     #[must_use]
     pub fn max_dial_pause(self, pause: Duration) -> Self {
-        self.change(|config| config.backoff = Arc::new(Backoff::new(pause)))
+        self.change(|config| config.dials = Arc::new(DialMemory::new(pause)))
     }
 
     /// An upstream that takes nothing of what is sent for so long is lost; 10 s if not set. The time while the
@@ -428,24 +426,24 @@ impl WebSocket {
     ///
     /// That is: it is gone without a close frame, or closes without a code or with 1001, 1011, 1012, 1013 or 1014.
     /// Messages wait meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are answered
-    /// `upstream_unreachable` then. When the policy gives up, or the upstream refuses the new handshake as that of this
+    /// `upstream_unreachable` then. After the last retry, without end if not set, or when the upstream refuses the new handshake as that of this
     /// client (with 401, for instance), the client is closed with 1011. The upstream sees a new connection, with the same
     /// handshake: what it knew of the client before is its own matter.
     ///
     /// ```
     /// # use std::time::Duration;
-    /// use wasabi::{Reconnect, WebSocket};
+    /// use wasabi::{Backoff, WebSocket};
     ///
     /// let patient = WebSocket::connect("ws://legacy:9000/").reconnect(
-    ///     Reconnect::exponential(Duration::from_millis(100), Duration::from_secs(5)).attempts(20),
+    ///     Backoff::exponential(Duration::from_millis(100)).max_pause(Duration::from_secs(5)).retries(20),
     /// );
     /// # drop(patient);
     /// ```
     #[must_use]
-    pub fn reconnect(self, policy: Reconnect) -> Self {
+    pub fn reconnect(self, backoff: Backoff) -> Self {
         self.change(|config| {
-            config.mistakes.extend(policy.mistakes());
-            config.reconnect = Some(policy);
+            config.mistakes.extend(backoff.mistakes());
+            config.reconnect = Some(backoff);
         })
     }
 

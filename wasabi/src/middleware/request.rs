@@ -31,14 +31,14 @@
 //!         "quote" => with(
 //!             [
 //!                 // With the cargo feature `cache`: Cache::new(1s).shared(),
-//!                 Retry::exponential(2, 100ms),
+//!                 Retry::new(Backoff::exponential(100ms).retries(2)),
 //!                 CircuitBreaker::new(5, 10s),
 //!                 Timeout::new(1s),
 //!             ],
 //!             Http::post("http://quotes:8080/"),
 //!         ),
 //!         "order" => with(
-//!             [Retry::linear(1, 50ms).if_not_sent(), CircuitBreaker::new(5, 10s), Timeout::new(5s)],
+//!             [Retry::new(Backoff::constant(50ms).retries(1)).if_not_sent(), CircuitBreaker::new(5, 10s), Timeout::new(5s)],
 //!             Http::post("http://orders:8080/"),
 //!         ),
 //!         _ => NoRoute,

@@ -158,20 +158,34 @@ fn first_call(fragment: &Fragment) -> Option<Call> {
 /// What the pauses of a retry add up to, in microseconds.
 fn pauses(retry: &Fragment) -> Option<u64> {
     const LONGEST: u64 = 30_000_000;
+    const RETRIES: u32 = 3;
     let calls = calls(retry.tokens());
     let new = calls.first()?;
-    let [retries, pause, ..] = new.args.as_slice() else {
+    if new.name != "new" {
         return None;
-    };
-    let retries: syn::LitInt = syn::parse2(retries.clone()).ok()?;
-    let retries = retries.base10_parse::<u32>().ok()?;
-    let mut pause = units::micros(pause)?;
-    let factor = match new.name.to_string().as_str() {
+    }
+    let backoff = calls
+        .iter()
+        .find(|call| call.owner.as_deref() == Some("Backoff") && !call.is_method)?;
+    let mut pause = units::micros(backoff.args.first()?)?;
+    let factor = match backoff.name.to_string().as_str() {
         "exponential" => 2,
-        "linear" => 1,
+        "constant" => 1,
         _ => return None,
     };
-    let longest = match calls.iter().find(|call| call.name == "max_delay") {
+    let set = |name: &str| {
+        calls
+            .iter()
+            .find(|call| call.is_method && call.name == name)
+    };
+    let retries = match set("retries") {
+        Some(call) => {
+            let retries: syn::LitInt = syn::parse2(call.args.first()?.clone()).ok()?;
+            retries.base10_parse::<u32>().ok()?
+        }
+        None => RETRIES,
+    };
+    let longest = match set("max_pause") {
         Some(call) => units::micros(call.args.first()?)?,
         None => LONGEST,
     };

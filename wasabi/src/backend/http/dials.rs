@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{BoxError, Error, Result, backend::backoff::Backoff, sync::Unpoisoned};
+use crate::{BoxError, Error, Result, backend::dial_memory::DialMemory, sync::Unpoisoned};
 
 /// Hosts that are remembered. Functions may name any number of them.
 const KEPT: usize = 64;
@@ -25,7 +25,7 @@ pub(super) struct Dials {
 }
 
 /// Why each host could not be reached.
-type Failing = HashMap<Box<str>, Arc<Backoff<Arc<str>>>>;
+type Failing = HashMap<Box<str>, Arc<DialMemory<Arc<str>>>>;
 
 impl Dials {
     pub(super) fn new(longest: Duration) -> Self {
@@ -66,7 +66,7 @@ impl Dials {
         }
         failing
             .entry(host.into())
-            .or_insert_with(|| Arc::new(Backoff::new(self.longest)))
+            .or_insert_with(|| Arc::new(DialMemory::new(self.longest)))
             .failed(began, why.to_string().into());
         self.any_fails.store(true, Ordering::Relaxed);
     }

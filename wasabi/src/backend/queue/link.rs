@@ -11,7 +11,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use super::{Inbox, Session, Transport};
 use crate::{
     BoxError, Error,
-    backend::backoff::pauses,
+    backoff::{Backoff, Pauses},
     log::said,
     panics::{caught_future, discard},
 };
@@ -90,7 +90,7 @@ async fn keep<T: Transport>(
     inbox: Inbox,
     state: watch::Sender<State<T::Session>>,
 ) {
-    let mut pauses = pauses(MIN_PAUSE, MAX_PAUSE);
+    let mut pauses = backoff();
     loop {
         let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
         let error = match caught_future(connecting)
@@ -112,7 +112,7 @@ async fn keep<T: Transport>(
                 up.lost.cancel();
                 // One that was good for something is not a broker's that is starting, or refuses us.
                 if opened.elapsed() > MAX_PAUSE || inbox.matched() > matched {
-                    pauses = self::pauses(MIN_PAUSE, MAX_PAUSE);
+                    pauses = backoff();
                 }
                 // Mostly the last one, and the destructor is the user's.
                 discard(up);
@@ -128,6 +128,12 @@ async fn keep<T: Transport>(
     }
 }
 
+fn backoff() -> Pauses {
+    Backoff::exponential(MIN_PAUSE)
+        .max_pause(MAX_PAUSE)
+        .pauses()
+}
+
 const PANICKED: &str = "the transport panicked";
 
 #[cfg(test)]
@@ -138,7 +144,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_no_further() {
-        let pauses: Vec<_> = pauses(MIN_PAUSE, MAX_PAUSE).take(50).collect();
+        let pauses: Vec<_> = backoff().take(50).collect();
         assert!(pauses[0] <= MIN_PAUSE && pauses[0] >= MIN_PAUSE / 2);
         assert!(pauses[49] >= MAX_PAUSE / 2);
         assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE));

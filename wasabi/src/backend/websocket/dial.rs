@@ -201,7 +201,7 @@ impl Config {
         // What is wrong with this client's handshake is nothing about the upstream.
         let request =
             caught(|| self.handshake(connection)).unwrap_or(Err(DialError::HeaderPanicked))?;
-        self.backoff.admit()?;
+        self.dials.admit()?;
         let began = Instant::now();
         let mut is_connected = false;
         // A dialler and its streams are the user's.
@@ -210,7 +210,7 @@ impl Config {
         let error = match dialed {
             Ok(Ok(Ok(socket))) => {
                 self.dialled("ok");
-                self.backoff.reached();
+                self.dials.reached();
                 return Ok(socket);
             }
             Ok(Ok(Err(error))) => error,
@@ -221,9 +221,9 @@ impl Config {
         self.dialled(Error::from(&error).code());
         if is_connected {
             // What comes then may be about this client.
-            self.backoff.reached();
+            self.dials.reached();
         } else if !matches!(self.dialer, Dialer::Custom(_)) {
-            self.backoff.failed(began, Arc::clone(&error));
+            self.dials.failed(began, Arc::clone(&error));
         }
         Err(error)
     }

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     Close, CloseCode, Connection, Error, Message, Reply, Result, TrySendError,
-    backend::backoff::Backoff,
+    backend::dial_memory::DialMemory,
     connection::{
         socket::{Failure, Incoming, Socket},
         work,
@@ -36,7 +36,7 @@ use crate::{
 pub(super) struct Link {
     pub(super) config: Arc<Config>,
     /// What the upstream thinks of this client.
-    backoff: Backoff<Arc<DialError>>,
+    dials: DialMemory<Arc<DialError>>,
     state: Mutex<State>,
 }
 
@@ -131,7 +131,7 @@ impl From<Unreachable> for Error {
 impl Link {
     pub(super) fn new(config: Arc<Config>) -> Self {
         Self {
-            backoff: Backoff::new(config.backoff.longest()),
+            dials: DialMemory::new(config.dials.longest()),
             config,
             state: Mutex::new(State {
                 phase: Phase::Idle,
@@ -159,8 +159,8 @@ impl Link {
         let mut state = self.lock();
         match mem::replace(&mut state.phase, Phase::Connecting) {
             Phase::Idle => {
-                let remembered = self.config.backoff.remembered();
-                if let Err(error) = remembered.map_or_else(|| self.backoff.admit(), Err) {
+                let remembered = self.config.dials.remembered();
+                if let Err(error) = remembered.map_or_else(|| self.dials.admit(), Err) {
                     drop(state);
                     let why = Unreachable::Dial(error);
                     self.refuse(connection, why.clone());
@@ -309,7 +309,7 @@ impl Link {
 
     /// There is an upstream connection.
     pub(super) fn open(&self, socket: Socket<Io>) {
-        self.backoff.reached();
+        self.dials.reached();
         self.lock().phase = Phase::Open(socket);
     }
 
@@ -322,7 +322,7 @@ impl Link {
 
     /// There will be none, for now.
     pub(super) fn failed(&self, error: &Arc<DialError>) {
-        self.backoff.failed(Instant::now(), Arc::clone(error));
+        self.dials.failed(Instant::now(), Arc::clone(error));
     }
 
     /// Nothing could be reached: those that wait learn of it, a later message tries again.

@@ -15,12 +15,12 @@ use tokio::{
 
 use super::{
     link::{Event, Link, Unreachable},
-    reconnect::Delays,
     stream::Io,
     watch::{Age, CLOSE_HANDSHAKE, Life, Stall},
 };
 use crate::{
     Close, CloseCode, Connection, Error, Fault,
+    backoff::Pauses,
     connection::{
         heartbeat::Beat,
         socket::{Failure, Socket},
@@ -41,7 +41,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
     let mut end_on_drop = EndOnDrop(Some((&link, &connection)));
     let config = &*link.config;
     let mut closed = pin!(connection.outbox().finished());
-    let mut delays: Option<Delays> = None;
+    let mut pauses: Option<Pauses> = None;
     loop {
         let dialed = match link.is_open() {
             true => Some(Ok(())),
@@ -96,15 +96,15 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                         }
                         link.reconnect(why);
                         if kind == Kind::Old
-                            && let Some(policy) = &config.reconnect
+                            && let Some(backoff) = &config.reconnect
                         {
-                            delays = Some(policy.start());
+                            pauses = Some(backoff.pauses());
                             continue; // there is nothing to wait for
                         }
                     }
                 }
                 if opened.elapsed() >= STABLE {
-                    delays = None;
+                    pauses = None;
                 }
             }
             Some(Err(error)) => {
@@ -117,7 +117,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                     limited!(WARN, connection = %connection.id(), error = %said(&error), "upstream cannot be reached");
                 }
                 let why = Unreachable::Dial(error);
-                if delays.is_none() {
+                if pauses.is_none() {
                     if link.refuse(&connection, why) {
                         end_on_drop.0 = None; // a later message has another companion
                     }
@@ -133,15 +133,15 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             }
         }
         let next = match &config.reconnect {
-            Some(policy) => delays.get_or_insert_with(|| policy.start()).next(),
+            Some(backoff) => pauses.get_or_insert_with(|| backoff.pauses()).next(),
             None => None,
         };
-        let Some(delay) = next else {
+        let Some(pause) = next else {
             connection.close(lost());
             link.end(Unreachable::Lost);
             return;
         };
-        if while_waiting(&link, closed.as_mut(), sleep(delay))
+        if while_waiting(&link, closed.as_mut(), sleep(pause))
             .await
             .is_none()
         {

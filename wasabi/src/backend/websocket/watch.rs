@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::{
     Config,
     link::{Blocked, Link, Progress},
-    reconnect::chance,
 };
 use crate::{
     Close, CloseCode,
+    backoff::chance,
     connection::{
         heartbeat::{Beat, Heartbeat, Pings},
         socket::Failure,

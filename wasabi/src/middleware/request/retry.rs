@@ -2,26 +2,23 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::{
-    Error, Middleware, Next, Reply, Request, Resend, Result, log::said, mistakes::Mistakes,
+    Backoff, Error, Middleware, Next, Reply, Request, Resend, Result, log::said, mistakes::Mistakes,
 };
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
-/// The number is that of *retries*: 0 is one try and no retry, 3 are up to four tries. The last error is the one
-/// that goes on outwards, without a pause before it.
+/// The number of the [`Backoff`] is that of *retries*: 0 is one try and no retry, 3, which is the default, are up to four
+/// tries. The last error is the one that goes on outwards, without a pause before it.
 ///
 /// * **What is retried:** failures of the upstream that may be gone the next time
 ///   ([`Error::is_transient`]): it cannot be reached, breaks off, does not answer in time, answers with a status from
 ///   500 to 599, or with 429 and `Retry-After`. [`when`](Self::when) decides otherwise. The upstream may have done what it
 ///   was asked to and failed after that: for what must not happen twice, such as an order, there is
 ///   [`if_not_sent`](Self::if_not_sent).
-/// * **Pauses** are random, between half and all of the nominal delay, so that clients that failed together do not
-///   come back together. The nominal delay of [`exponential`](Self::exponential) doubles with each retry up to
-///   [`max_delay`](Self::max_delay), that of [`linear`](Self::linear) stays. Where the error says when to come back
+/// * **Pauses** are those of the backoff. Where the error says when to come back
 ///   ([`Error::retry_after`]), the pause comes after that time. When that is longer than
 ///   [`max_retry_after`](Self::max_retry_after), there is no retry, and the client is told the time.
 /// * **The budget** keeps retries from multiplying the load on an upstream that is down: over the last 10 seconds
@@ -32,19 +29,19 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use wasabi::{Error, middleware::request::Retry};
+/// use wasabi::{Backoff, Error, middleware::request::Retry};
 ///
-/// let patient = Retry::exponential(3, Duration::from_millis(100)).max_delay(Duration::from_secs(2));
-/// let orders = Retry::linear(1, Duration::from_millis(50)).if_not_sent();
-/// let choosy = Retry::linear(1, Duration::from_millis(50))
+/// let patient = Retry::new(
+///     Backoff::exponential(Duration::from_millis(100)).max_pause(Duration::from_secs(2)),
+/// );
+/// let once = Backoff::constant(Duration::from_millis(50)).retries(1);
+/// let orders = Retry::new(once.clone()).if_not_sent();
+/// let choosy = Retry::new(once)
 ///     .when(|error: &Error| error.code() == "try_again");
 /// ```
 #[derive(Clone)]
 pub struct Retry<P = fn(&Error) -> bool> {
-    retries: usize,
-    delay: Duration,
-    factor: f32,
-    max_delay: Duration,
+    backoff: Backoff,
     max_retry_after: Duration,
     when: P,
     budget: Option<Arc<TpsBudget>>,
@@ -52,43 +49,19 @@ pub struct Retry<P = fn(&Error) -> bool> {
 }
 
 impl Retry {
-    /// So many retries, the first after about `delay`, each next one after about twice the pause before, at most
-    /// 30 s.
-    pub fn exponential(retries: usize, delay: Duration) -> Self {
-        let mut retry = Self::of(retries, delay, 2.0);
-        retry.mistakes.above_zero("Retry::exponential", delay);
-        retry
-    }
-
-    /// So many retries, each after about `delay`.
-    pub fn linear(retries: usize, delay: Duration) -> Self {
-        let mut retry = Self::of(retries, delay, 1.0);
-        retry.max_delay = retry.mistakes.above_zero("Retry::linear", delay);
-        retry
-    }
-
-    fn of(retries: usize, delay: Duration, factor: f32) -> Self {
+    /// As many retries as the backoff says, three if it says nothing, with its pauses before them.
+    pub fn new(backoff: Backoff) -> Self {
         Self {
-            retries,
-            delay,
-            factor,
-            max_delay: Duration::from_secs(30).max(delay),
+            mistakes: backoff.mistakes().clone(),
+            backoff: backoff.or_retries(3),
             max_retry_after: Duration::from_secs(10),
             when: Error::is_transient,
             budget: Some(budget(0.2)),
-            mistakes: Mistakes::default(),
         }
     }
 }
 
 impl<P> Retry<P> {
-    /// No pause is longer than this.
-    #[must_use]
-    pub fn max_delay(mut self, longest: Duration) -> Self {
-        self.max_delay = self.mistakes.above_zero("Retry::max_delay", longest);
-        self
-    }
-
     /// The longest time that an upstream may ask for by its `Retry-After`, 10 s if not set. A request that would have to
     /// wait longer holds its place for nothing: it fails at once instead.
     #[must_use]
@@ -102,10 +75,7 @@ impl<P> Retry<P> {
     pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> Retry<Q> {
         Retry {
             when: predicate,
-            retries: self.retries,
-            delay: self.delay,
-            factor: self.factor,
-            max_delay: self.max_delay,
+            backoff: self.backoff,
             max_retry_after: self.max_retry_after,
             budget: self.budget,
             mistakes: self.mistakes,
@@ -134,17 +104,6 @@ impl<P> Retry<P> {
         self.budget = None;
         self
     }
-
-    /// Adding up to as much again makes the random pauses half to all of the nominal ones.
-    fn delays(&self) -> ExponentialBackoff {
-        ExponentialBuilder::new()
-            .with_min_delay(self.delay.min(self.max_delay) / 2)
-            .with_max_delay(self.max_delay / 2)
-            .with_factor(self.factor)
-            .with_max_times(self.retries)
-            .with_jitter()
-            .build()
-    }
 }
 
 fn was_not_sent(error: &Error) -> bool {
@@ -171,7 +130,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
         {
             budget.deposit();
         }
-        let mut delays = None;
+        let mut pauses = None;
         loop {
             let error = match next.run(req.clone()).await {
                 Ok(reply) => return Ok(reply),
@@ -181,7 +140,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
             if is_invalid || !(self.when)(&error) || retry_after > self.max_retry_after {
                 return Err(error);
             }
-            let Some(delay) = delays.get_or_insert_with(|| self.delays()).next() else {
+            let Some(pause) = pauses.get_or_insert_with(|| self.backoff.pauses()).next() else {
                 return Err(error);
             };
             if self
@@ -192,9 +151,9 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
                 tracing::debug!(route = req.route(), error = %said(&error), "no retry: the budget is used up");
                 return Err(error);
             }
-            let delay = retry_after.saturating_add(delay);
-            tracing::debug!(route = req.route(), error = %said(&error), ?delay, "retry");
-            tokio::time::sleep(delay).await;
+            let pause = retry_after.saturating_add(pause);
+            tracing::debug!(route = req.route(), error = %said(&error), ?pause, "retry");
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -202,9 +161,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
 impl<P> fmt::Debug for Retry<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Retry")
-            .field("retries", &self.retries)
-            .field("delay", &self.delay)
-            .field("max_delay", &self.max_delay)
+            .field("backoff", &self.backoff)
             .finish_non_exhaustive()
     }
 }
@@ -235,7 +192,10 @@ mod tests {
             0 | 1 => Err(status(500)),
             _ => Ok(Reply::message("done")),
         });
-        let chain = Stack::new(Retry::exponential(3, 100 * MS), inner.clone());
+        let chain = Stack::new(
+            Retry::new(Backoff::exponential(100 * MS).retries(3)),
+            inner.clone(),
+        );
         let reply = chain.call(request("k", ""), &()).await.expect("a reply");
         assert_eq!(reply.as_messages(), ["done".into()]);
         assert_eq!(inner.count(), 3);
@@ -244,12 +204,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn no_retries_are_one_try() {
         let inner = backend(async |_, _| Ok(Reply::message("done")));
-        let chain = Stack::new(Retry::exponential(0, 100 * MS), inner.clone());
+        let chain = Stack::new(
+            Retry::new(Backoff::exponential(100 * MS).retries(0)),
+            inner.clone(),
+        );
         assert!(chain.call(request("k", ""), &()).await.is_ok());
         assert_eq!(inner.count(), 1);
 
         let inner = backend(async |_, _| Err(status(503)));
-        let chain = Stack::new(Retry::linear(0, 100 * MS), inner.clone());
+        let chain = Stack::new(
+            Retry::new(Backoff::constant(100 * MS).retries(0)),
+            inner.clone(),
+        );
         let error = chain
             .call(request("k", ""), &())
             .await
@@ -265,7 +231,10 @@ mod tests {
             *last.lock().expect("not poisoned") = Some(Instant::now());
             Err(status(502))
         });
-        let chain = Stack::new(Retry::linear(2, 100 * MS), inner.clone());
+        let chain = Stack::new(
+            Retry::new(Backoff::constant(100 * MS).retries(2)),
+            inner.clone(),
+        );
         assert!(chain.call(request("k", ""), &()).await.is_err());
         assert_eq!(inner.count(), 3);
         assert_eq!(*last.lock().expect("not poisoned"), Some(Instant::now()));
@@ -279,7 +248,10 @@ mod tests {
             _ => Ok(Reply::message("done")),
         });
         let limited = Stack::new(Timeout::new(1000 * MS), inner.clone());
-        let chain = Stack::new(Retry::exponential(2, 100 * MS), limited);
+        let chain = Stack::new(
+            Retry::new(Backoff::exponential(100 * MS).retries(2)),
+            limited,
+        );
         assert!(chain.call(request("k", ""), &()).await.is_ok());
         assert_eq!(inner.count(), 3);
     }
@@ -303,7 +275,7 @@ mod tests {
                     None => Ok(Reply::none()),
                 },
             );
-            let chain = Stack::new(Retry::linear(1, MS), inner.clone());
+            let chain = Stack::new(Retry::new(Backoff::constant(MS).retries(1)), inner.clone());
             let outcome = chain.call(request("k", ""), &()).await;
             assert_eq!(inner.count(), tries, "{outcome:?}");
         }
@@ -321,7 +293,10 @@ mod tests {
                 }),
                 _ => Ok(Reply::none()),
             });
-            let chain = Stack::new(Retry::linear(3, 100 * MS), inner.clone());
+            let chain = Stack::new(
+                Retry::new(Backoff::constant(100 * MS).retries(3)),
+                inner.clone(),
+            );
             let started = Instant::now();
             let outcome = chain.call(request("k", ""), &()).await;
             assert_eq!((outcome.is_ok(), inner.count()), (tries == 2, tries));
@@ -334,11 +309,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn delays_without_end_are_no_mistake() {
+    async fn pauses_without_end_are_no_mistake() {
         for retry in [
-            Retry::exponential(3, Duration::MAX),
-            Retry::linear(3, Duration::MAX),
-            Retry::exponential(3, MS).max_delay(Duration::MAX),
+            Retry::new(Backoff::exponential(Duration::MAX).retries(3)),
+            Retry::new(Backoff::constant(Duration::MAX).retries(3)),
+            Retry::new(Backoff::exponential(MS).max_pause(Duration::MAX)),
         ] {
             let inner = backend(async |_, _| Err(status(503)));
             let chain = Stack::new(retry, inner.clone());
@@ -351,7 +326,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_predicate_decides_instead() {
         let inner = backend(async |_, _| Err(Error::new("busy", "come back")));
-        let retry = Retry::linear(2, MS).when(|error| error.code() == "busy");
+        let retry =
+            Retry::new(Backoff::constant(MS).retries(2)).when(|error| error.code() == "busy");
         let chain = Stack::new(retry, inner.clone());
         assert!(chain.call(request("k", ""), &()).await.is_err());
         assert_eq!(inner.count(), 3);
@@ -368,7 +344,10 @@ mod tests {
                     _ => status(503),
                 })
             });
-            let chain = Stack::new(Retry::linear(1, MS).if_not_sent(), inner.clone());
+            let chain = Stack::new(
+                Retry::new(Backoff::constant(MS).retries(1)).if_not_sent(),
+                inner.clone(),
+            );
             assert!(chain.call(request("k", ""), &()).await.is_err());
             assert_eq!(inner.count(), tries, "error {nth_error}");
         }
@@ -377,33 +356,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn the_budget_bounds_the_retries_of_all_requests_together() {
         let inner = backend(async |_, _| Err(status(503)));
-        let chain = Stack::new(Retry::linear(3, MS).budget(0.5), inner.clone());
+        let chain = Stack::new(
+            Retry::new(Backoff::constant(MS).retries(3)).budget(0.5),
+            inner.clone(),
+        );
         for _ in 0..1000 {
             assert!(chain.call(request("k", ""), &()).await.is_err());
         }
         // Half as many as there are requests, and 10 per second of the 10 seconds that are looked at.
         let retries = inner.count() - 1000;
         assert!((400..=600).contains(&retries), "{retries} retries");
-    }
-
-    #[test]
-    fn delays_double_up_to_the_longest_and_are_random_in_their_upper_half() {
-        let retry = Retry::exponential(6, 100 * MS).max_delay(500 * MS);
-        for _ in 0..100 {
-            let delays: Vec<_> = retry.delays().collect();
-            assert_eq!(delays.len(), 6);
-            for (delay, nominal) in delays.into_iter().zip([100, 200, 400, 500, 500, 500]) {
-                let nominal = nominal * MS;
-                assert!(
-                    nominal / 2 <= delay && delay <= nominal,
-                    "{delay:?} for {nominal:?}"
-                );
-            }
-        }
-        let first: Vec<_> = (0..200).filter_map(|_| retry.delays().next()).collect();
-        for tenth in [50..60, 90..101] {
-            let is_there = |delay: &Duration| tenth.contains(&delay.as_millis());
-            assert!(first.iter().any(is_there), "{tenth:?} of {first:?}");
-        }
     }
 }

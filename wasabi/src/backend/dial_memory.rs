@@ -6,26 +6,18 @@ use std::{
     time::Duration,
 };
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use tokio::time::Instant;
 
-use crate::{sync::Unpoisoned, time::FOREVER};
-
-/// Random pauses between half and all of the nominal ones, which double from `first` up to `longest`, without end.
-pub(super) fn pauses(first: Duration, longest: Duration) -> ExponentialBackoff {
-    // Adding up to as much again makes them.
-    ExponentialBuilder::new()
-        .with_min_delay(first.min(longest) / 2)
-        .with_max_delay(longest / 2)
-        .without_max_times()
-        .with_jitter()
-        .build()
-}
+use crate::{
+    backoff::{Backoff, Pauses},
+    sync::Unpoisoned,
+    time::FOREVER,
+};
 
 /// What is known of an upstream that could not be reached; `E` is why.
 ///
 /// As long as dials fail there is one at a time, with pauses between them, however many would like to.
-pub(super) struct Backoff<E> {
+pub(super) struct DialMemory<E> {
     longest: Duration,
     /// Held for a few steps per dial, never over an `await`.
     failing: Mutex<Option<Failing<E>>>,
@@ -37,7 +29,7 @@ struct Failing<E> {
     since: Instant,
     /// Nobody dials before.
     until: Instant,
-    pauses: ExponentialBackoff,
+    pauses: Pauses,
     pause: Duration,
 }
 
@@ -46,7 +38,7 @@ pub(super) const MAX_DIAL_PAUSE: Duration = Duration::from_secs(2);
 
 const FIRST: Duration = Duration::from_millis(10);
 
-impl<E: Clone> Backoff<E> {
+impl<E: Clone> DialMemory<E> {
     /// No pause is longer than `longest`; zero is no pause at all.
     pub(super) fn new(longest: Duration) -> Self {
         Self {
@@ -97,7 +89,7 @@ impl<E: Clone> Backoff<E> {
                 return;
             }
             Some(other) => other.pauses,
-            None => pauses(FIRST, self.longest),
+            None => Backoff::exponential(FIRST).max_pause(self.longest).pauses(),
         };
         let pause = pauses.next().unwrap_or(self.longest);
         *failing = Some(Failing {
@@ -115,9 +107,9 @@ impl<E: Clone> Backoff<E> {
     }
 }
 
-impl<E> fmt::Debug for Backoff<E> {
+impl<E> fmt::Debug for DialMemory<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Backoff")
+        f.debug_struct("DialMemory")
             .field("longest", &self.longest)
             .finish_non_exhaustive()
     }
@@ -133,11 +125,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn dials_that_fail_become_rare_and_are_one_at_a_time() {
-        let backoff = Backoff::new(1000 * MS);
+        let memory = DialMemory::new(1000 * MS);
         let mut dials = Vec::new();
         for ms in 0..10_000_u32 {
             // A hundred would like to, and each dial takes 5 ms.
-            let admitted = (0..100).filter(|_| backoff.admit().is_ok()).count();
+            let admitted = (0..100).filter(|_| memory.admit().is_ok()).count();
             let began = Instant::now();
             if ms == 0 {
                 assert_eq!(admitted, 100);
@@ -148,9 +140,9 @@ mod tests {
                 dials.push(ms);
                 advance(5 * MS).await;
                 for _ in 0..admitted {
-                    backoff.failed(began, "refused");
+                    memory.failed(began, "refused");
                 }
-                assert_eq!(backoff.remembered(), Some("refused"));
+                assert_eq!(memory.remembered(), Some("refused"));
             }
             advance(MS).await;
         }
@@ -167,28 +159,28 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_has_reached_the_upstream_clears_the_way_for_all() {
-        let backoff = Backoff::new(1000 * MS);
-        backoff.failed(Instant::now(), "refused");
-        assert_eq!(backoff.admit(), Err("refused"));
-        backoff.reached();
-        assert!((0..100).all(|_| backoff.admit().is_ok()));
+        let memory = DialMemory::new(1000 * MS);
+        memory.failed(Instant::now(), "refused");
+        assert_eq!(memory.admit(), Err("refused"));
+        memory.reached();
+        assert!((0..100).all(|_| memory.admit().is_ok()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_dial_that_hangs_keeps_nobody_from_trying_for_longer_than_the_pause() {
-        let backoff = Backoff::new(1000 * MS);
-        backoff.failed(Instant::now(), "refused");
+        let memory = DialMemory::new(1000 * MS);
+        memory.failed(Instant::now(), "refused");
         advance(10 * MS).await;
-        assert!(backoff.admit().is_ok());
-        assert!(backoff.admit().is_err());
+        assert!(memory.admit().is_ok());
+        assert!(memory.admit().is_err());
         advance(10 * MS).await;
-        assert!(backoff.admit().is_ok());
+        assert!(memory.admit().is_ok());
     }
 
     #[test]
     fn zero_remembers_nothing() {
-        let backoff = Backoff::new(Duration::ZERO);
-        backoff.failed(Instant::now(), "refused");
-        assert_eq!((backoff.remembered(), backoff.admit()), (None, Ok(())));
+        let memory = DialMemory::new(Duration::ZERO);
+        memory.failed(Instant::now(), "refused");
+        assert_eq!((memory.remembered(), memory.admit()), (None, Ok(())));
     }
 }

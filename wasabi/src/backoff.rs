@@ -1,0 +1,232 @@
+//! How long to wait before something is tried again.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+
+use crate::{mistakes::Mistakes, time::FOREVER};
+
+/// The pauses before further tries, and how many of them there are: for
+/// [`Retry`](crate::middleware::request::Retry) and [`WebSocket::reconnect`](crate::WebSocket::reconnect).
+///
+/// Pauses are random, between half and all of the nominal one, so that those that failed together do not come back
+/// together. There is none after the last try.
+///
+/// ```
+/// use std::time::Duration;
+/// use wasabi::Backoff;
+///
+/// // About 100 ms, 200 ms, 400 ms, .. up to 2 s.
+/// let patient = Backoff::exponential(Duration::from_millis(100))
+///     .max_pause(Duration::from_secs(2))
+///     .retries(10);
+/// let steady = Backoff::constant(Duration::from_secs(1));
+/// # drop((patient, steady));
+/// ```
+#[derive(Clone)]
+#[must_use = "it belongs to what is tried again"]
+pub struct Backoff {
+    kind: Kind,
+    retries: Option<usize>,
+    mistakes: Mistakes,
+}
+
+#[derive(Clone)]
+enum Kind {
+    Nominal {
+        first: Duration,
+        longest: Duration,
+        factor: f32,
+    },
+    Custom(Arc<dyn Fn() -> Box<dyn Iterator<Item = Duration> + Send> + Send + Sync>),
+}
+
+/// The pauses from now on; at their end there are no more tries.
+pub(crate) enum Pauses {
+    Nominal(ExponentialBackoff),
+    Custom(Box<dyn Iterator<Item = Duration> + Send>, Option<usize>),
+}
+
+/// The longest pause where nothing else is said.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+impl Backoff {
+    /// Pauses that double, from `first` up to the [`max_pause`](Self::max_pause). Zero is a mistake.
+    pub fn exponential(first: Duration) -> Self {
+        Self::nominal("Backoff::exponential", first, MAX_PAUSE.max(first), 2.0)
+    }
+
+    /// Pauses of the same nominal length. Zero is a mistake.
+    pub fn constant(pause: Duration) -> Self {
+        Self::nominal("Backoff::constant", pause, pause, 1.0)
+    }
+
+    fn nominal(call: &str, first: Duration, longest: Duration, factor: f32) -> Self {
+        let mut mistakes = Mistakes::default();
+        mistakes.above_zero(call, first);
+        Self {
+            kind: Kind::Nominal {
+                first: first.min(FOREVER),
+                longest: longest.min(FOREVER),
+                factor,
+            },
+            retries: None,
+            mistakes,
+        }
+    }
+
+    /// Pauses of one's own, as they are: the function is called when something has failed for the first time, and the
+    /// end of the iterator is the end of the tries.
+    pub fn custom<F, I>(pauses: F) -> Self
+    where
+        F: Fn() -> I + Send + Sync + 'static,
+        I: Iterator<Item = Duration> + Send + 'static,
+    {
+        Self {
+            kind: Kind::Custom(Arc::new(move || Box::new(pauses()))),
+            retries: None,
+            mistakes: Mistakes::default(),
+        }
+    }
+
+    /// No pause is longer than this; 30 s if not set. Zero is a mistake, and so is a longest pause for
+    /// [`custom`](Self::custom) ones.
+    pub fn max_pause(mut self, pause: Duration) -> Self {
+        self.mistakes.above_zero("Backoff::max_pause", pause);
+        match &mut self.kind {
+            Kind::Nominal { longest, .. } => *longest = pause.min(FOREVER),
+            Kind::Custom(_) => self.mistakes.push(
+                "the pauses of `Backoff::custom(..)` are as they are; leave `max_pause` out"
+                    .to_owned(),
+            ),
+        }
+        self
+    }
+
+    /// How many further tries there are; 0 is none. If not set: three for
+    /// [`Retry`](crate::middleware::request::Retry), which its client waits for, any number for
+    /// [`reconnect`](crate::WebSocket::reconnect).
+    pub fn retries(mut self, retries: usize) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// With so many further tries, unless a number is set.
+    #[cfg(feature = "retry")]
+    pub(crate) fn or_retries(mut self, retries: usize) -> Self {
+        self.retries.get_or_insert(retries);
+        self
+    }
+
+    pub(crate) fn mistakes(&self) -> &Mistakes {
+        &self.mistakes
+    }
+
+    pub(crate) fn pauses(&self) -> Pauses {
+        match &self.kind {
+            Kind::Nominal {
+                first,
+                longest,
+                factor,
+            } => {
+                // Adding up to as much again makes the random pauses half to all of the nominal ones.
+                let pauses = ExponentialBuilder::new()
+                    .with_min_delay(*first.min(longest) / 2)
+                    .with_max_delay(*longest / 2)
+                    .with_factor(*factor)
+                    .with_jitter();
+                Pauses::Nominal(match self.retries {
+                    Some(retries) => pauses.with_max_times(retries).build(),
+                    None => pauses.without_max_times().build(),
+                })
+            }
+            Kind::Custom(pauses) => Pauses::Custom(pauses(), self.retries),
+        }
+    }
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        match self {
+            Self::Nominal(pauses) => pauses.next(),
+            Self::Custom(_, Some(0)) => None,
+            Self::Custom(pauses, left) => {
+                *left = left.map(|left| left - 1);
+                pauses.next()
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Backoff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut backoff = f.debug_struct("Backoff");
+        if let Kind::Nominal { first, longest, .. } = &self.kind {
+            backoff.field("first", first).field("max_pause", longest);
+        }
+        backoff
+            .field("retries", &self.retries)
+            .finish_non_exhaustive()
+    }
+}
+
+/// From 0 to 1. The keys of hash maps are drawn by chance, which is chance enough here.
+pub(crate) fn chance() -> f64 {
+    let bits = RandomState::new().build_hasher().finish() >> 11;
+    bits as f64 / (1_u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_random_in_their_upper_half() {
+        let backoff = Backoff::exponential(100 * MS)
+            .max_pause(500 * MS)
+            .retries(6);
+        for _ in 0..100 {
+            let pauses: Vec<_> = backoff.pauses().collect();
+            assert_eq!(pauses.len(), 6);
+            for (pause, nominal) in pauses.into_iter().zip([100, 200, 400, 500, 500, 500]) {
+                let nominal = nominal * MS;
+                assert!(
+                    nominal / 2 <= pause && pause <= nominal,
+                    "{pause:?} for {nominal:?}"
+                );
+            }
+        }
+        let first: Vec<_> = (0..200).filter_map(|_| backoff.pauses().next()).collect();
+        for tenth in [50..60, 90..101] {
+            let is_there = |pause: &Duration| tenth.contains(&pause.as_millis());
+            assert!(first.iter().any(is_there), "{tenth:?} of {first:?}");
+        }
+    }
+
+    #[test]
+    fn constant_pauses_go_on_until_a_number_ends_them() {
+        let backoff = Backoff::constant(10 * MS);
+        assert!((backoff.pauses().take(1000)).all(|pause| (5 * MS..=10 * MS).contains(&pause)));
+        assert_eq!(backoff.clone().retries(2).pauses().count(), 2);
+        assert_eq!(backoff.retries(0).pauses().count(), 0);
+    }
+
+    #[test]
+    fn pauses_of_ones_own_are_as_they_are_and_end_with_the_iterator_or_the_number() {
+        let backoff = Backoff::custom(|| [7, 3, 5].into_iter().map(|ms| ms * MS));
+        let pauses: Vec<_> = backoff.pauses().collect();
+        assert_eq!(pauses, [7 * MS, 3 * MS, 5 * MS]);
+        assert_eq!(backoff.clone().retries(2).pauses().count(), 2);
+        assert_eq!(backoff.clone().retries(9).pauses().count(), 3);
+        assert_eq!(backoff.max_pause(MS).mistakes().as_slice().len(), 1);
+    }
+}
