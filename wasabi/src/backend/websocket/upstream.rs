@@ -46,7 +46,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
         let dialed = match link.is_open() {
             true => Some(Ok(())),
             false => {
-                if delays.is_some() {
+                if pauses.is_some() {
                     config.redialled();
                 }
                 // In a box of its own: it is large, and the companion stays.
