@@ -21,11 +21,13 @@ use wasabi_rules::setting_above_zero;
 
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
-    connection::{driver::Settings, heartbeat::Pings, socket::Limits},
-    gateway::{ChannelInfo, hosts::Hosts},
+    connection::{heartbeat::Pings, socket::Limits},
+    describe::ChannelInfo,
+    hosts::Hosts,
     metrics::{Counted, Observer},
     middleware::http::HttpMiddleware,
     private::{Absent, Scope},
+    task::driver::Settings,
     time::FOREVER,
 };
 

@@ -3,19 +3,25 @@
 pub(crate) mod attached;
 #[cfg(feature = "cache")]
 mod client;
+pub(crate) mod client_ip;
 pub(crate) mod companions;
-pub(crate) mod driver;
 mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod held;
+pub(crate) mod identity;
 pub(crate) mod in_flight;
 mod intercept;
 #[cfg(all(test, wasabi_loom))]
 mod models;
 pub(crate) mod outbox;
+pub(crate) mod peer;
+#[cfg(feature = "tls")]
+mod peer_certificates;
 pub(crate) mod registry;
 pub(crate) mod socket;
+pub(crate) mod stash;
 pub(crate) mod timer;
+pub(crate) mod transport;
 pub(crate) mod work;
 
 use std::{
@@ -34,23 +40,26 @@ use serde::de::DeserializeOwned;
 #[cfg(feature = "cache")]
 pub(crate) use self::client::Credentials;
 pub(crate) use self::handshake::Handshake;
+#[cfg(feature = "tls")]
+pub use self::peer_certificates::PeerCertificates;
 use self::{
     attached::{Attached, Companion},
     held::Held,
+    identity::UserName,
     intercept::Intercepted,
     outbox::Outbox,
+    peer::Hops,
     socket::Limits,
 };
 pub use self::{
+    client_ip::ClientIp,
+    identity::Identity,
     intercept::Intercept,
     outbox::{SendError, TrySendError},
     registry::{Broadcast, Group, Registry},
+    stash::Stash,
 };
-use crate::{
-    Close, Error, Message, Result,
-    metrics::Traffic,
-    middleware::http::{ClientIp, Hops, Identity, Stash, UserName},
-};
+use crate::{Close, Error, Message, Result, metrics::Traffic};
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
 ///

@@ -1,5 +1,8 @@
 //! What a backend function can take as arguments.
 
+#[cfg(feature = "tls")]
+mod certificates;
+
 use std::{any::Any, net::SocketAddr, sync::Arc};
 
 use axum::{

@@ -1,10 +1,10 @@
 //! What fuzz targets look at and nobody else can. Not part of the public API.
 
-pub use crate::connection::{
-    driver::fuzzing::{Held, Session, Stage},
-    socket::HangUp,
-};
 use crate::{JsonKey, Message, Parser};
+pub use crate::{
+    connection::socket::HangUp,
+    task::driver::fuzzing::{Held, Session, Stage},
+};
 
 /// The key and the id that a parser finds in a text; `None` when the text is not JSON.
 pub fn key_and_id(parser: &JsonKey, text: &str) -> Option<(Option<String>, Option<String>)> {

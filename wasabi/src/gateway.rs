@@ -1,7 +1,5 @@
 //! A declared gateway: channels, plain HTTP endpoints and mounted services under their paths.
 
-mod describe;
-pub(crate) mod hosts;
 mod mount;
 pub(crate) mod path;
 
@@ -15,15 +13,13 @@ use axum::{
 
 use wasabi_rules::{declared_path, mount_path};
 
-use self::hosts::Hosts;
-pub use self::{
-    describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
-    mount::Mount,
-};
+pub use self::mount::Mount;
 use crate::{
     Backend, Parser,
     backend::install_tls_provider,
     channel::{Channel, OnConnect, OnDisconnect},
+    describe::{Description, EndpointInfo},
+    hosts::{self, Hosts},
     metrics::Observer,
 };
 

@@ -147,6 +147,7 @@ mod backend;
 mod backoff;
 mod channel;
 mod connection;
+mod describe;
 mod digest;
 mod error;
 mod error_format;
@@ -155,6 +156,7 @@ mod extract;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gateway;
+mod hosts;
 mod log;
 mod macros;
 mod message;
@@ -170,9 +172,11 @@ mod parser;
 mod per_client;
 mod reply;
 mod request;
+mod runtime;
 mod server;
 mod sharded;
 mod sync;
+mod task;
 mod tcp;
 #[cfg(test)]
 mod testing;
@@ -180,6 +184,7 @@ mod time;
 #[cfg(feature = "otel")]
 mod trace_context;
 mod turns;
+mod upgrade;
 
 use __private as private;
 
@@ -199,8 +204,6 @@ pub use rustls;
 pub use crate::backend::queue::{self, Queue};
 #[cfg(feature = "deflate")]
 pub use crate::channel::Compression;
-#[cfg(feature = "tls")]
-pub use crate::server::{ClientAuth, PeerCertificates, Tls, TlsError, TlsFiles};
 pub use crate::{
     backend::{
         Backend, Balance, Framing, HandshakeError, HealthCheck, Http, HttpRequest, IntoBackend,
@@ -212,22 +215,26 @@ pub use crate::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
         TrySendError,
     },
+    describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, Resend, Result},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
-    gateway::{
-        ChannelInfo, Description, EndpointInfo, Gateway, GatewayError, Mount, RouteInfo, TargetInfo,
-    },
+    gateway::{Gateway, GatewayError, Mount},
     macros::{backend, gateway, middleware},
     message::{Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
     reply::{IntoReply, Replies, Reply},
     request::{Key, Request, RequestId},
+    runtime::readiness,
     server::{
         Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
-        readiness,
     },
+};
+#[cfg(feature = "tls")]
+pub use crate::{
+    connection::PeerCertificates,
+    server::{ClientAuth, Tls, TlsError, TlsFiles},
 };
 
 /// What most gateways need: `use wasabi::prelude::*;`.

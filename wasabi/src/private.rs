@@ -35,7 +35,8 @@ pub use crate::{
     Request,
     backend::{Balancer, Group, HealthCheck, Picked, Probe, Way},
     channel::Channel,
-    gateway::{ChannelInfo, GatewayBuilder, RouteInfo, TargetInfo},
+    describe::{ChannelInfo, RouteInfo, TargetInfo},
+    gateway::GatewayBuilder,
     middleware::{Stack, Valid},
     request::Route,
 };

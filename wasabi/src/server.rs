@@ -5,22 +5,17 @@ mod admin;
 mod config;
 mod crowd;
 mod drain;
-mod heads;
 mod held;
 #[cfg(feature = "http2")]
 mod http2;
 mod listener;
 #[cfg(all(test, wasabi_loom))]
 mod models;
-mod pace;
-mod patient;
 #[cfg(all(feature = "profiling", unix))]
 mod profile;
 mod proxied;
-mod runtime;
 #[cfg(feature = "tls")]
 mod tls;
-pub(crate) mod transport;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -39,21 +34,17 @@ pub use self::{
     config::{ProxiedListener, ServerConfig},
     drain::ServerHandle,
     listener::OpenListener,
-    runtime::readiness,
 };
 #[cfg(feature = "tls")]
 pub use self::{
     config::TlsFiles,
-    tls::{ClientAuth, PeerCertificates, Tls, TlsError},
-};
-pub(crate) use self::{
-    listener::{OverTls, UnixPeer},
-    runtime::{Runtime, SocketPermit},
+    tls::{ClientAuth, Tls, TlsError},
 };
 use crate::{
     Gateway, GatewayError,
     middleware::http::{ClientIp, ClientIpLayer},
     per_client::PerClient,
+    runtime::Runtime,
     time::FOREVER,
 };
 

@@ -9,9 +9,13 @@ use http::{Extensions, HeaderMap, Uri};
 
 use crate::{
     Backend, Connection, ConnectionId, Envelope, Message, Reply, Request, Result,
-    connection::{Handshake, held::Held, outbox::Outbox, socket::Limits},
+    connection::{
+        Handshake,
+        held::{Budget, Held},
+        outbox::Outbox,
+        socket::Limits,
+    },
     metrics::Traffic,
-    server::Runtime,
 };
 
 /// A connection that nobody is behind.
@@ -27,7 +31,7 @@ pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
     let limits = Limits {
         max_message_size: 32 * 1024,
     };
-    let held = Held::new(1024, Runtime::default());
+    let held = Held::new(1024, Budget::default());
     Connection::new(
         ConnectionId(id),
         handshake,

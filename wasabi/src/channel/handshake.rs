@@ -1,10 +1,8 @@
 //! The opening handshake, and the task that follows it.
 
-mod answer;
 mod before;
 #[cfg(feature = "metrics")]
 mod observed;
-mod refused;
 
 use std::{future::poll_fn, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -18,32 +16,36 @@ use futures_util::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
 use hyper::upgrade::OnUpgrade;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-#[cfg(feature = "http2")]
-use self::answer::Asked;
-use self::answer::Refusal;
-pub(crate) use self::refused::close_after_upgrade;
 use super::{Compression, OnConnect, OnDisconnect, origin::Origins};
+#[cfg(feature = "http2")]
+use crate::upgrade::answer::Asked;
 use crate::{
     Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
     connection::{
         Handshake,
         companions::Companions,
-        driver::{Driver, Settings, leaving::Parting},
         held::Held,
+        identity::Expires,
         outbox::Outbox,
+        peer::{Front, OverTls},
         registry::Permit,
         socket::{Socket, deflate::Agreed},
+        stash::free,
+        transport::{LINGER, Transport},
     },
-    gateway::hosts::{self, Hosts, Target},
+    hosts::{self, Hosts, Target},
     log::{limited, said},
     metrics::{Counted, Rejected, Traffic},
-    middleware::http::{Expires, Front, free},
     panics::{caught, caught_future},
     parser,
     request::Route,
-    server::{OverTls, Runtime, SocketPermit, transport::Transport},
+    runtime::{Runtime, SocketPermit},
+    task::driver::{Driver, Settings, leaving::Parting},
+    upgrade::{
+        UPGRADE_TIMEOUT,
+        answer::{self, Refusal},
+    },
 };
 
 /// Everything that the connections of a channel share.
@@ -66,14 +68,8 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) counted: Counted,
 }
 
-/// How long hyper may take to hand the stream over after the response.
-const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long companions may take to end after their connection.
 const COMPANIONS_END: Duration = Duration::from_secs(5);
-
-/// How long the bytes of a client that broke the protocol are read and thrown away.
-const LINGER: Duration = Duration::from_secs(1);
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
 where
@@ -193,7 +189,7 @@ where
         let expires = handshake.extensions.get().map(|Expires(time)| *time);
         let settings = &self.settings;
         let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
-        let held = Held::new(settings.send_buffer, runtime.clone());
+        let held = Held::new(settings.send_buffer, runtime.budget().clone());
         let traffic = Traffic::new(self.counted.clone());
         let connection = Connection::new(id, handshake, outbox, held, traffic, settings.limits);
         if expires.is_some() {
@@ -438,7 +434,7 @@ async fn part(parting: Parting<Transport>, connection: &Connection, limit: Durat
     connection.traffic().finish(&socket);
     let mut io = socket.into_io();
     if lingers {
-        linger(io).await;
+        io.linger().await;
     } else {
         let _ = tokio::time::timeout(LINGER, io.finish()).await;
     }
@@ -460,14 +456,4 @@ fn log_foreign(parts: &Parts, target: &Target) {
         why = FOREIGN,
         "handshake refused"
     );
-}
-
-/// Lets the close frame arrive: a socket that is closed over unread bytes resets the connection.
-async fn linger(mut io: Transport) {
-    let _ = tokio::time::timeout(LINGER, async {
-        let _ = io.shutdown().await;
-        let mut rest = [0; 1024];
-        while matches!(io.read(&mut rest).await, Ok(1..)) {}
-    })
-    .await;
 }

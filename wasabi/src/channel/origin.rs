@@ -4,7 +4,7 @@ use http::{HeaderMap, header, uri::Authority};
 
 use wasabi_rules::{Origin as Allowed, OriginPattern, OriginPort, default_port};
 
-use crate::gateway::hosts::Target;
+use crate::hosts::Target;
 
 /// Origins that are allowed beside those of the same host (RFC 6455, section 10.2; RFC 6454).
 #[derive(Debug, Clone, Default)]

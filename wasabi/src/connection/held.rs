@@ -1,15 +1,54 @@
 //! What waits for one client beside its send queue, and what is being read for it: one budget, and that of the server.
 
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::Notify;
 
 use super::Connection;
 use crate::{
     Error, Result,
-    server::Runtime,
     sync::{AtomicUsize, Mutex, MutexGuard, Unpoisoned},
 };
+
+/// What the replies of all clients of a server may have together.
+#[derive(Clone, Default)]
+pub(crate) struct Budget(Arc<Spent>);
+
+#[derive(Default)]
+struct Spent {
+    /// Bytes of replies that wait for clients, or are being read for them.
+    held: AtomicUsize,
+    /// How many there may be.
+    max_held: Option<usize>,
+}
+
+impl Budget {
+    pub(crate) fn new(max_held: Option<usize>) -> Self {
+        Self(Arc::new(Spent {
+            held: AtomicUsize::new(0),
+            max_held,
+        }))
+    }
+
+    /// Something that had `before` bytes has `bytes` now.
+    fn hold(&self, bytes: usize, before: usize) {
+        if bytes > before {
+            self.0.held.fetch_add(bytes - before, Ordering::Relaxed);
+        } else {
+            self.0.held.fetch_sub(before - bytes, Ordering::Relaxed);
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn held(&self) -> usize {
+        self.0.held.load(Ordering::Relaxed)
+    }
+
+    fn holds_too_much(&self) -> bool {
+        let max = self.0.max_held;
+        max.is_some_and(|max| self.0.held.load(Ordering::Relaxed) >= max)
+    }
+}
 
 /// The replies of one connection.
 pub(crate) struct Held {
@@ -20,7 +59,7 @@ pub(crate) struct Held {
     state: Mutex<State>,
     /// Readers that wait for room.
     room: Notify,
-    server: Runtime,
+    budget: Budget,
 }
 
 #[derive(Default)]
@@ -35,13 +74,13 @@ struct State {
 const FREE: usize = 16 * 1024;
 
 impl Held {
-    pub(crate) fn new(limit: usize, server: Runtime) -> Self {
+    pub(crate) fn new(limit: usize, budget: Budget) -> Self {
         Self {
             limit,
             waiting: AtomicUsize::new(0),
             state: Mutex::default(),
             room: Notify::new(),
-            server,
+            budget,
         }
     }
 
@@ -53,7 +92,7 @@ impl Held {
     /// So many bytes wait for the client now.
     pub(crate) fn set_waiting(&self, bytes: usize) {
         let before = self.waiting.swap(bytes, Ordering::AcqRel);
-        self.server.hold(bytes, before);
+        self.budget.hold(bytes, before);
         if bytes < before {
             self.room.notify_waiters();
         }
@@ -122,7 +161,7 @@ impl Reading {
         let connection = self.connection.clone();
         let held = connection.held();
         held.lock().reading += bytes - self.bytes;
-        held.server.hold(bytes, self.bytes);
+        held.budget.hold(bytes, self.bytes);
         self.bytes = bytes;
         loop {
             let room = held.room.notified();
@@ -141,7 +180,7 @@ impl Reading {
     }
 
     fn may(&mut self, held: &Held) -> May {
-        let is_over = held.server.holds_too_much();
+        let is_over = held.budget.holds_too_much();
         let waiting = held.waiting.load(Ordering::Acquire);
         let mut state = held.lock();
         if waiting > 0 && is_over {
@@ -172,7 +211,7 @@ impl Drop for Reading {
             state.has_turn = false;
         }
         drop(state);
-        held.server.hold(0, self.bytes);
+        held.budget.hold(0, self.bytes);
         held.room.notify_waiters();
     }
 }

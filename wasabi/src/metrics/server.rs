@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use tokio::sync::Semaphore;
 
 use super::{Observation, Observer, names};
-use crate::server::Runtime;
+use crate::runtime::Runtime;
 
 /// What a server looks at when somebody asks for its metrics.
 pub(crate) struct Figures {

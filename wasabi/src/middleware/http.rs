@@ -24,6 +24,7 @@ use std::future::ready;
 use axum::routing::{MethodRouter, Route, any_service};
 use tower::{Layer, Service, service_fn};
 
+pub use crate::connection::{ClientIp, Identity, Stash};
 use crate::mistakes;
 
 #[cfg(feature = "jwt")]
@@ -31,19 +32,13 @@ pub use self::jwt::{Jwks, Jwt};
 #[cfg(feature = "rate-limit")]
 pub use self::limit_clients::{LimitClients, LimitClientsService};
 pub use self::{
-    auth::{AuthService, Denied, Identity, Verdict},
+    auth::{AuthService, Denied, Verdict},
     basic_auth::{BasicAuth, Users},
     bearer_auth::BearerAuth,
-    client_ip::{ClientIp, ClientIpLayer, ClientIpService},
+    client_ip::{ClientIpLayer, ClientIpService},
     refresh::Refresh,
-    stash::{Stash, StashLayer, StashService},
+    stash::{StashLayer, StashService},
 };
-pub(crate) use self::{
-    auth::{Expires, UserName},
-    client_ip::{Front, Hops, subscriber},
-    stash::free,
-};
-
 /// Code around the handshake of a channel: any `tower::Layer` that axum accepts, or a function with
 /// `#[middleware(http)]`.
 #[diagnostic::on_unimplemented(

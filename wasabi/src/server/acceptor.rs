@@ -30,23 +30,27 @@ use tower::ServiceExt;
 #[cfg(feature = "http2")]
 use super::http2;
 #[cfg(feature = "tls")]
-use super::tls::{PeerCertificates, Tls};
+use super::tls::Tls;
 use super::{
     crowd::{Crowd, Worker},
     drain::{Control, Phase},
-    heads::Heads,
     held::holding,
-    listener::{Accepted, Listener, UnixPeer},
-    patient::Patient,
-    runtime::{Runtime, SocketPermit},
-    transport::Transport,
+    listener::{Accepted, Listener},
 };
+#[cfg(feature = "tls")]
+use crate::connection::PeerCertificates;
 use crate::{
+    connection::{
+        client_ip::subscriber,
+        peer::UnixPeer,
+        transport::{Transport, heads::Heads, patient::Patient},
+    },
     gateway::path,
     log::limited,
-    middleware::http::{ClientIpLayer, subscriber},
+    middleware::http::ClientIpLayer,
     panics::caught_future,
     per_client::{PerClient, Place},
+    runtime::{Runtime, SocketPermit},
 };
 
 /// How long an HTTP request that nobody waits for any more may take.
@@ -377,7 +381,7 @@ impl Answers {
         };
         #[cfg(feature = "tls")]
         if self.peer.over_tls {
-            extensions.insert(super::OverTls);
+            extensions.insert(crate::connection::peer::OverTls);
         }
         #[cfg(feature = "tls")]
         if let Some(certificates) = &self.peer.certificates {

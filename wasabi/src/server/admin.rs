@@ -5,8 +5,10 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use axum::{Router, middleware::from_fn_with_state, routing::get};
 use http::header;
 
-use super::readiness;
-use crate::gateway::hosts::{Hosts, only_for};
+use crate::{
+    hosts::{Hosts, only_for},
+    runtime::readiness,
+};
 
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` where there are metrics to show,
 /// and whatever else is added. None of it can be reached through the public addresses.

@@ -8,8 +8,10 @@ use tokio::{
 };
 use tokio_util::task::TaskTracker;
 
-use super::runtime::{Runtime, restart};
-use crate::{Close, CloseCode, metrics};
+use crate::{
+    Close, CloseCode, metrics,
+    runtime::{Runtime, restart},
+};
 
 /// Where a server stands. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

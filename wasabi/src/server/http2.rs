@@ -22,9 +22,10 @@ use super::{
     acceptor::{Acceptor, LAST_ANSWER, MAX_HEAD, Peer},
     drain::Phase,
     held::holding,
-    patient::Patient,
+};
+use crate::{
+    connection::transport::{Transport, patient::Patient},
     runtime::SocketPermit,
-    transport::Transport,
 };
 
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
@@ -94,7 +95,7 @@ impl Talk<'_> {
                     // It may live as long as a socket does.
                     place = match Arc::clone(&places).try_acquire_owned() {
                         Ok(place) => {
-                            let permit = SocketPermit::of_stream(place, Arc::clone(&stream));
+                            let permit = SocketPermit::of_stream(place, stream.clone());
                             req.extensions_mut().insert(permit);
                             Ok(())
                         }

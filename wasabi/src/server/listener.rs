@@ -13,8 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{proxied, transport::Transport};
-use crate::tcp;
+use super::proxied;
+use crate::{connection::transport::Transport, tcp};
 
 /// Bytes that the system takes beside those that are on their way to a client (`TCP_NOTSENT_LOWAT`). It tells when half
 /// of them have gone, and what it was given at once may be more.
@@ -80,14 +80,6 @@ pub(super) enum Accepted {
     #[cfg(unix)]
     Unix(UnixStream),
 }
-
-/// Marks requests that came through a Unix socket, whose peers have no address.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct UnixPeer;
-
-/// Marks requests that have come over TLS with this server.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OverTls;
 
 impl Listener {
     /// Listens on `host:port`, or on `unix:/path` with these permissions.

@@ -2,7 +2,7 @@
 
 use loom::thread;
 
-use super::runtime::{Runtime, restart};
+use crate::runtime::{Runtime, restart};
 use crate::testing;
 
 #[test]

@@ -21,9 +21,9 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-pub use self::clients::{ClientAuth, PeerCertificates};
-use super::transport::Transport;
-use crate::{sync::Unpoisoned, time::FOREVER};
+pub use self::clients::ClientAuth;
+
+use crate::{connection::transport::Transport, sync::Unpoisoned, time::FOREVER};
 
 /// What a [`Server`](crate::Server) needs for TLS: a certificate with its key, or a configuration of rustls.
 ///

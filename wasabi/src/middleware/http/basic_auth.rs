@@ -16,12 +16,11 @@ use http::{HeaderValue, request::Parts};
 use tower::Layer;
 
 pub use self::users::Users;
-use super::{
-    auth::{AuthService, Authenticate, Identity, Refused, Verdict, credentials, quoted},
-    client_ip::{ClientIp, subscriber},
-};
+use super::auth::{AuthService, Authenticate, Refused, Verdict, credentials, quoted};
 use crate::{
     Result,
+    connection::Identity,
+    connection::client_ip::{ClientIp, subscriber},
     mistakes::{self, Mistakes},
 };
 

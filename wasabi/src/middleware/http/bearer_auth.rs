@@ -9,10 +9,11 @@ use tower::Layer;
 
 use super::{
     Refresh,
-    auth::{AuthService, Authenticate, Denied, Identity, Refused, Verdict, credentials, quoted},
+    auth::{AuthService, Authenticate, Denied, Refused, Verdict, credentials, quoted},
 };
 use crate::{
     Request, Result,
+    connection::Identity,
     mistakes::{self, Mistakes},
 };
 

@@ -6,7 +6,6 @@ mod hops;
 mod tests;
 
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     sync::Arc,
     task::{Context, Poll},
@@ -18,41 +17,14 @@ use ipnet::IpNet;
 use tower::{Layer, Service};
 use wasabi_rules::Network;
 
-pub(crate) use self::front::Front;
 use crate::{
     Error, FromRequest, Request, Result,
+    connection::{
+        ClientIp,
+        peer::{Front, Hops, UnixPeer},
+    },
     mistakes::{self, Mistakes},
-    server::UnixPeer,
 };
-
-/// The address of the client: as an extractor the address itself, and the names of the HTTP middleware that finds
-/// it out.
-///
-/// Without such middleware it is the address of the peer, which behind a proxy is the proxy's. What a proxy says in a
-/// header is believed only when the peer is one of the networks that are trusted: anybody can send the header.
-///
-/// As an extractor it stands in backend functions and in axum handlers; elsewhere there is
-/// [`Connection::client_ip`](crate::Connection::client_ip).
-///
-/// ```
-/// use wasabi::prelude::*;
-///
-/// async fn whoami(ClientIp(ip): ClientIp) -> String {
-///     ip.to_string()
-/// }
-///
-/// let gateway = gateway!(
-///     http = [ClientIp::trusting(["10.0.0.0/8", "fd00::/8"])],
-///     channel(
-///         "/",
-///         middleware = [RateLimit::per_minute(100).by(|req| req.connection().client_ip())],
-///         whoami,
-///     ),
-/// );
-/// # drop(gateway);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientIp(pub IpAddr);
 
 impl ClientIp {
     /// The address of the peer, whatever headers say: for gateways that clients reach directly.
@@ -92,24 +64,6 @@ impl ClientIp {
     pub(super) fn of(extensions: &Extensions) -> Option<Self> {
         let found = extensions.get::<Self>().copied();
         found.or_else(|| Peer::of(extensions).ip().map(Self))
-    }
-}
-
-/// The hops of a request from its client to the proxy before the last one, where there are more than the client.
-#[derive(Debug, Clone)]
-pub(crate) struct Hops(pub(crate) Arc<[IpAddr]>);
-
-/// What stands for one client where addresses are counted: an IPv6 subscriber has a /64 of them (RFC 6177).
-pub(crate) fn subscriber(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6((ip.to_bits() & (u128::MAX << 64)).into()),
-    }
-}
-
-impl fmt::Display for ClientIp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -18,12 +18,12 @@ use http::{HeaderValue, StatusCode, header};
 use tower::{Layer, Service};
 
 use self::rates::Rate;
-use super::{
-    client_ip::{ClientIp, subscriber},
-    stash::until_end,
-};
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
+    connection::{
+        client_ip::{ClientIp, subscriber},
+        stash::until_end,
+    },
     mistakes::{self, Mistakes},
     per_client::{PerClient, Place},
 };

@@ -3,10 +3,13 @@
 use std::{fmt, future::Future, sync::Arc};
 
 use super::{
-    auth::{Denied, Identity, Verdict},
+    auth::{Denied, Verdict},
     bearer_auth::BearerAuth,
 };
-use crate::{Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result, log::said};
+use crate::{
+    Backend, Close, CloseCode, Error, IntoReply, Reply, Request, Result, connection::Identity,
+    log::said,
+};
 
 /// The target of a route on which a client sends a new token before the old one expires: what
 /// [`BearerAuth::refresh`] makes.

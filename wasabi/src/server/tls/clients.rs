@@ -1,18 +1,14 @@
 //! Clients that say with a certificate who they are.
 
-use std::{ops::Deref, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use axum::extract::FromRequestParts;
-use http::{StatusCode, request::Parts};
 use rustls::{
     RootCertStore,
     crypto::CryptoProvider,
-    pki_types::CertificateDer,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 use super::{Pem, TlsError};
-use crate::{Error, FromRequest, Request, Result};
 
 /// Which certificates clients may have: those that certain authorities vouch for. For
 /// [`Tls::client_auth`](crate::Tls::client_auth).
@@ -101,50 +97,5 @@ impl ClientAuth {
         builder
             .build()
             .map_err(|error| TlsError::Clients(error.into()))
-    }
-}
-
-/// The certificates that the client has shown in the TLS handshake and that were verified: its own first, then those
-/// that vouch for it, each in DER.
-///
-/// They are in the extensions of the handshake and of every HTTP request, for middleware, and an extractor for backend
-/// functions and axum handlers; `Option<PeerCertificates>` where [clients may have none](ClientAuth::optional).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerCertificates(Arc<[CertificateDer<'static>]>);
-
-impl PeerCertificates {
-    pub(in crate::server) fn of(certificates: Option<&[CertificateDer<'_>]>) -> Option<Self> {
-        let certificates = certificates.filter(|certificates| !certificates.is_empty())?;
-        let owned = certificates.iter().cloned();
-        Some(Self(owned.map(CertificateDer::into_owned).collect()))
-    }
-}
-
-impl Deref for PeerCertificates {
-    type Target = [CertificateDer<'static>];
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-const NONE: &str = "a client certificate is needed";
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for PeerCertificates {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        let certificates = req.connection().extensions().get::<Self>();
-        certificates
-            .cloned()
-            .ok_or_else(|| Error::new("unauthorized", NONE))
-    }
-}
-
-impl<S: Sync> FromRequestParts<S> for PeerCertificates {
-    type Rejection = (StatusCode, &'static str);
-
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
-        let certificates = parts.extensions.get::<Self>();
-        certificates.cloned().ok_or((StatusCode::FORBIDDEN, NONE))
     }
 }

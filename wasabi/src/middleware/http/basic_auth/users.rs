@@ -6,9 +6,9 @@ use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 
 use super::{
     super::auth::{Denied, Refused},
-    Identity, Verify,
+    Verify,
 };
-use crate::mistakes::Mistakes;
+use crate::{connection::Identity, mistakes::Mistakes};
 
 /// A fixed table of users: the kind of a [`BasicAuth`](super::BasicAuth) that has been given one.
 pub struct Users {

@@ -1,17 +1,9 @@
 //! What a client has asked a proxy for.
 
-use http::{HeaderMap, header::FORWARDED, uri::Authority};
+use http::{HeaderMap, header::FORWARDED};
 
 use super::hops;
-
-/// The host and the scheme that the proxy in front was asked for; left in the extensions of a request when the proxy is
-/// trusted.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Front {
-    pub(crate) host: Option<Authority>,
-    /// Whether it was asked over TLS.
-    pub(crate) secure: Option<bool>,
-}
+use crate::connection::peer::Front;
 
 impl Front {
     /// `X-Forwarded-Host` and `X-Forwarded-Proto`. A list, as more than one proxy makes it, may begin with what the client

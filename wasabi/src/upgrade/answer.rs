@@ -12,15 +12,15 @@ use crate::metrics::Rejected;
 
 /// Why a handshake is refused.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) why: &'static str,
-    pub(super) rejected: Rejected,
+pub(crate) struct Refusal {
+    pub(crate) status: StatusCode,
+    pub(crate) why: &'static str,
+    pub(crate) rejected: Rejected,
 }
 
 /// What a handshake asks for.
 #[derive(Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// To upgrade an HTTP/1.1 connection, with this key.
     Upgrade(HeaderValue),
     /// To make a stream of HTTP/2 a WebSocket.
@@ -29,7 +29,7 @@ pub(super) enum Asked {
 }
 
 impl Refusal {
-    pub(super) fn new(status: StatusCode, why: &'static str) -> Self {
+    pub(crate) fn new(status: StatusCode, why: &'static str) -> Self {
         Self {
             status,
             why,
@@ -38,11 +38,11 @@ impl Refusal {
     }
 
     /// What the metrics call it, where it is not about the handshake.
-    pub(super) fn because(self, rejected: Rejected) -> Self {
+    pub(crate) fn because(self, rejected: Rejected) -> Self {
         Self { rejected, ..self }
     }
 
-    pub(super) fn answer(&self) -> Response {
+    pub(crate) fn answer(&self) -> Response {
         let mut response = (self.status, self.why).into_response();
         let headers = response.headers_mut();
         match self.status {
@@ -67,7 +67,7 @@ impl Refusal {
 }
 
 /// Checks what the client sent.
-pub(super) fn check(parts: &Parts) -> Result<Asked, Refusal> {
+pub(crate) fn check(parts: &Parts) -> Result<Asked, Refusal> {
     #[cfg(feature = "http2")]
     if parts.version == Version::HTTP_2 {
         return check_stream(parts).map(|()| Asked::Stream);
@@ -200,7 +200,7 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 
 impl Asked {
     /// The answer to a handshake that is accepted.
-    pub(super) fn accepted(
+    pub(crate) fn accepted(
         &self,
         subprotocol: Option<&str>,
         extensions: Option<HeaderValue>,
@@ -236,7 +236,7 @@ impl Asked {
 /// Writes what was asked for over HTTP/2 as HTTP/1.1 would, so that hooks and backends need not know the difference:
 /// the host is a header, and the URI has only path and query.
 #[cfg(feature = "http2")]
-pub(super) fn as_upgrade(parts: &mut Parts) {
+pub(crate) fn as_upgrade(parts: &mut Parts) {
     let uri = std::mem::take(&mut parts.uri).into_parts();
     if let Some(Ok(host)) = uri
         .authority

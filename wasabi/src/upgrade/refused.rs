@@ -5,11 +5,12 @@ use http::{header, request::Parts};
 use hyper::upgrade::OnUpgrade;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-use super::{LINGER, UPGRADE_TIMEOUT, answer, linger};
+use super::{UPGRADE_TIMEOUT, answer};
 use crate::{
     Close,
+    connection::transport::{LINGER, Transport},
     metrics::Rejected,
-    server::{Runtime, SocketPermit, transport::Transport},
+    runtime::{Runtime, SocketPermit},
 };
 
 /// Accepts a WebSocket handshake and closes at once. `None` for a request that is none: it is to be refused as HTTP does.
@@ -35,7 +36,7 @@ pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Res
             io.flush().await
         };
         if let Ok(Ok(())) = timeout(LINGER, sent).await {
-            linger(io).await;
+            io.linger().await;
         }
         drop(socket);
     });

@@ -16,7 +16,7 @@ use super::{heads::Heads, pace::Pace};
 
 /// Reads what was read ahead first. Fails with `TimedOut` when the peer takes nothing, or less than the [`Pace`] asks for,
 /// and writes have waited for it as long as the limit: hyper itself would wait for ever.
-pub(super) struct Patient<T> {
+pub(crate) struct Patient<T> {
     io: T,
     ahead: Cursor<Vec<u8>>,
     pace: Pace,
@@ -27,7 +27,7 @@ pub(super) struct Patient<T> {
 }
 
 impl<T> Patient<T> {
-    pub(super) fn new(io: T, ahead: Vec<u8>, limit: Duration) -> Self {
+    pub(crate) fn new(io: T, ahead: Vec<u8>, limit: Duration) -> Self {
         Self {
             io,
             ahead: Cursor::new(ahead),
@@ -38,12 +38,12 @@ impl<T> Patient<T> {
     }
 
     /// Has `heads` learn when something comes.
-    pub(super) fn tell(mut self, heads: Heads) -> Self {
+    pub(crate) fn tell(mut self, heads: Heads) -> Self {
         self.heads = Some(heads);
         self
     }
 
-    pub(super) fn into_inner(self) -> T {
+    pub(crate) fn into_inner(self) -> T {
         self.io
     }
 

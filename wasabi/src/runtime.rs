@@ -1,10 +1,12 @@
 //! What the connections of a server know of it.
 
+#[cfg(feature = "http2")]
+use std::any::Any;
 use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -14,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     Close, CloseCode, Connection, Registry,
-    connection::{ConnectionId, registry::Entry},
+    connection::{ConnectionId, held::Budget, registry::Entry},
     per_client::Place,
     sync::AtomicBool,
 };
@@ -31,33 +33,21 @@ struct Inner {
     draining: AtomicBool,
     tasks: TaskTracker,
     live: Registry,
-    /// Bytes of replies that wait for clients, or are being read for them.
-    held: AtomicUsize,
-    /// How many there may be.
-    max_held: Option<usize>,
+    budget: Budget,
 }
 
 impl Runtime {
     /// For a server whose clients' replies may have so many bytes together.
-    pub(super) fn new(max_held: Option<usize>) -> Self {
+    pub(crate) fn new(max_held: Option<usize>) -> Self {
         Self(Arc::new(Inner {
-            max_held,
+            budget: Budget::new(max_held),
             ..Inner::default()
         }))
     }
 
-    /// Something that had `before` bytes has `bytes` now.
-    pub(crate) fn hold(&self, bytes: usize, before: usize) {
-        if bytes > before {
-            self.0.held.fetch_add(bytes - before, Ordering::Relaxed);
-        } else {
-            self.0.held.fetch_sub(before - bytes, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn holds_too_much(&self) -> bool {
-        let max = self.0.max_held;
-        max.is_some_and(|max| self.0.held.load(Ordering::Relaxed) >= max)
+    /// What the replies of all clients may have together.
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -72,14 +62,14 @@ impl Runtime {
     /// Bytes of replies that wait for clients, or are being read for them.
     #[cfg(feature = "metrics")]
     pub(crate) fn held(&self) -> usize {
-        self.0.held.load(Ordering::Relaxed)
+        self.0.budget.held()
     }
 
-    pub(super) fn start_leaving(&self) {
+    pub(crate) fn start_leaving(&self) {
         self.0.leaving.store(true, Ordering::Release);
     }
 
-    pub(super) fn start_draining(&self) {
+    pub(crate) fn start_draining(&self) {
         self.0.draining.store(true, Ordering::Release);
         self.start_leaving();
     }
@@ -105,17 +95,17 @@ impl Runtime {
         Some(entry)
     }
 
-    pub(super) fn live(&self) -> &Registry {
+    pub(crate) fn live(&self) -> &Registry {
         &self.0.live
     }
 
-    pub(super) fn tasks(&self) -> &TaskTracker {
+    pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
     }
 }
 
 /// How a drain closes connections.
-pub(super) fn restart() -> Close {
+pub(crate) fn restart() -> Close {
     Close::new(CloseCode::SERVICE_RESTART, "server is restarting")
 }
 
@@ -127,11 +117,11 @@ pub(crate) struct SocketPermit {
     _of_client: Option<Arc<Place<IpAddr>>>,
     /// The stream of HTTP/2 that the place was given to.
     #[cfg(feature = "http2")]
-    _stream: Option<Arc<super::http2::Stream>>,
+    _stream: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl SocketPermit {
-    pub(super) fn new(place: OwnedSemaphorePermit) -> Self {
+    pub(crate) fn new(place: OwnedSemaphorePermit) -> Self {
         Self {
             _place: Arc::new(place),
             _of_client: None,
@@ -140,15 +130,15 @@ impl SocketPermit {
         }
     }
 
-    pub(super) fn of_client(mut self, place: Option<Place<IpAddr>>) -> Self {
+    pub(crate) fn of_client(mut self, place: Option<Place<IpAddr>>) -> Self {
         self._of_client = place.map(Arc::new);
         self
     }
 
     #[cfg(feature = "http2")]
-    pub(super) fn of_stream(
+    pub(crate) fn of_stream(
         place: OwnedSemaphorePermit,
-        stream: Arc<super::http2::Stream>,
+        stream: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
             _stream: Some(stream),

@@ -11,7 +11,10 @@ use http::{Extensions, HeaderMap, StatusCode, Uri, header, uri::Authority};
 
 use wasabi_rules::{HostPattern, Names};
 
-use crate::{log::limited, middleware::http::Front, server::OverTls};
+use crate::{
+    connection::peer::{Front, OverTls},
+    log::limited,
+};
 
 /// Names with which clients may ask (RFC 9110, section 7.4).
 #[derive(Debug, Clone, Default)]

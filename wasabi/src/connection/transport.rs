@@ -1,9 +1,14 @@
 //! The byte streams that connections run on.
 
+pub(crate) mod heads;
+pub(crate) mod pace;
+pub(crate) mod patient;
+
 use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use futures_util::FutureExt;
@@ -12,16 +17,17 @@ use hyper_util::rt::TokioIo;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
+    time::timeout,
 };
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
 
-use super::patient::Patient;
+use self::patient::Patient;
 #[cfg(feature = "tls")]
-use super::tls::PeerCertificates;
-use crate::connection::socket::HangUp;
+use super::PeerCertificates;
+use super::socket::HangUp;
 
 /// The stream of a connection, before and after the upgrade: had back from hyper after it, which saves an
 /// indirection and a buffer for each connection.
@@ -35,6 +41,9 @@ pub(crate) enum Transport {
     /// A stream of HTTP/2, or of another server.
     Upgraded(TokioIo<Upgraded>),
 }
+
+/// How long the bytes of a client that broke the protocol are read and thrown away.
+pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
 /// The most bytes that are written to a stream of HTTP/2 at once.
 const UPGRADED_WRITE: usize = 16 * 1024;
@@ -54,7 +63,7 @@ impl Transport {
 
     /// What the client has shown in the TLS handshake.
     #[cfg(feature = "tls")]
-    pub(super) fn peer_certificates(&self) -> Option<PeerCertificates> {
+    pub(crate) fn peer_certificates(&self) -> Option<PeerCertificates> {
         match self {
             Self::Tls(io) => PeerCertificates::of(io.get_ref().1.peer_certificates()),
             _ => None,
@@ -72,8 +81,18 @@ impl Transport {
             Self::Upgraded(_) => true,
         };
         if has_way {
-            let _ = tokio::io::AsyncWriteExt::shutdown(self).await;
+            let _ = self.shutdown().await;
         }
+    }
+
+    /// Lets the close frame arrive: a socket that is closed over unread bytes resets the connection.
+    pub(crate) async fn linger(mut self) {
+        let _ = timeout(LINGER, async {
+            let _ = self.shutdown().await;
+            let mut rest = [0; 1024];
+            while matches!(self.read(&mut rest).await, Ok(1..)) {}
+        })
+        .await;
     }
 }
 

@@ -108,7 +108,7 @@ impl fmt::Display for TargetInfo {
 }
 
 impl Description {
-    pub(super) fn absorb(&mut self, other: Self, path: impl Fn(&str) -> String) {
+    pub(crate) fn absorb(&mut self, other: Self, path: impl Fn(&str) -> String) {
         let Self {
             channels,
             endpoints,

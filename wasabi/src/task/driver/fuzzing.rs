@@ -21,7 +21,6 @@ use crate::{
     },
     metrics::Traffic,
     parser::{self, Parsed},
-    server::Runtime,
 };
 
 /// What a channel would set, and a connection of it.
@@ -49,7 +48,7 @@ impl Stage {
             secure: None,
         };
         let outbox = Outbox::new(send_queue, send_buffer);
-        let held = held::Held::new(send_buffer, Runtime::default());
+        let held = held::Held::new(send_buffer, held::Budget::default());
         Self {
             settings: Settings {
                 limits,

@@ -23,18 +23,21 @@ use tokio::{
 };
 
 use self::count::Count;
-use super::{
-    Connection,
-    companions::Companions,
-    heartbeat::{Heartbeat, Pings},
-    in_flight::{InFlight, Tag},
-    socket::{Failure, HangUp, Limits, Socket},
-    timer::Timer,
-    work,
-};
 use crate::{
-    Close, CloseCode, ErrorFormat, Message, Reply, Request, RequestId, Result, metrics::Tally,
-    panics::discard, parser::Parsed, reply::Body, request,
+    Close, CloseCode, Connection, ErrorFormat, Message, Reply, Request, RequestId, Result,
+    connection::{
+        companions::Companions,
+        heartbeat::{Heartbeat, Pings},
+        in_flight::{InFlight, Tag},
+        socket::{Failure, HangUp, Limits, Socket},
+        timer::Timer,
+        work,
+    },
+    metrics::Tally,
+    panics::discard,
+    parser::Parsed,
+    reply::Body,
+    request,
 };
 
 /// What a channel sets for its connections.

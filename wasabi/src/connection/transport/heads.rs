@@ -6,7 +6,7 @@ use tokio::{sync::watch, time::Instant};
 
 /// Where a socket stands between two requests.
 #[derive(Clone)]
-pub(super) struct Heads(Arc<Inner>);
+pub(crate) struct Heads(Arc<Inner>);
 
 struct Inner {
     now: watch::Sender<Head>,
@@ -24,11 +24,11 @@ enum Head {
 }
 
 /// A request that is being answered, until its answer is sent.
-pub(super) struct Serving(Heads);
+pub(crate) struct Serving(Heads);
 
 impl Heads {
     /// The first head must be there at `first`, the others as long after their first byte as `timeout` says.
-    pub(super) fn new(first: Instant, timeout: Duration) -> Self {
+    pub(crate) fn new(first: Instant, timeout: Duration) -> Self {
         Self(Arc::new(Inner {
             now: watch::Sender::new(Head::By(first)),
             timeout,
@@ -36,7 +36,7 @@ impl Heads {
     }
 
     /// Something has come from the client.
-    pub(super) fn heard(&self) {
+    pub(crate) fn heard(&self) {
         self.0.now.send_if_modified(|head| {
             let begins = *head == Head::Idle;
             if begins {
@@ -47,13 +47,13 @@ impl Heads {
     }
 
     /// A head is there.
-    pub(super) fn serve(&self) -> Serving {
+    pub(crate) fn serve(&self) -> Serving {
         self.0.now.send_replace(Head::Served);
         Serving(self.clone())
     }
 
     /// Waits until a head is late.
-    pub(super) async fn late(&self) {
+    pub(crate) async fn late(&self) {
         let mut changes = self.0.now.subscribe();
         loop {
             let head = *changes.borrow_and_update();

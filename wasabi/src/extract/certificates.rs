@@ -1,0 +1,27 @@
+//! The certificates of a client as an argument.
+
+use axum::extract::FromRequestParts;
+use http::{StatusCode, request::Parts};
+
+use crate::{Error, FromRequest, PeerCertificates, Request, Result};
+
+const NONE: &str = "a client certificate is needed";
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync> FromRequest<S> for PeerCertificates {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        let certificates = req.connection().extensions().get::<Self>();
+        certificates
+            .cloned()
+            .ok_or_else(|| Error::new("unauthorized", NONE))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for PeerCertificates {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let certificates = parts.extensions.get::<Self>();
+        certificates.cloned().ok_or((StatusCode::FORBIDDEN, NONE))
+    }
+}

@@ -1,0 +1,11 @@
+//! The answer to a WebSocket handshake: over HTTP/1.1 and over a stream of HTTP/2.
+
+pub(crate) mod answer;
+mod refused;
+
+use std::time::Duration;
+
+pub(crate) use self::refused::close_after_upgrade;
+
+/// How long hyper may take to hand the stream over after the response.
+pub(crate) const UPGRADE_TIMEOUT: Duration = Duration::from_secs(10);
