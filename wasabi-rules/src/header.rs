@@ -79,6 +79,11 @@ pub fn forwarded_header(name: &str) -> Result<String, String> {
     Err(format!("the header `{name}` cannot be forwarded: {why}"))
 }
 
+/// Whether a header of a message to a broker may have this value.
+pub fn is_queue_header_value(value: &str) -> bool {
+    !value.contains(['\r', '\n', '\0'])
+}
+
 /// A header that a message to any broker may have: not one that queues use themselves.
 pub fn queue_header(name: &str) -> Result<&str, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');

@@ -26,7 +26,7 @@ use crate::{
     hosts::Hosts,
     metrics::{Counted, Observer},
     middleware::http::HttpMiddleware,
-    private::{Absent, Scope},
+    scope::{Absent, Scope},
     task::driver::Settings,
     time::FOREVER,
 };

@@ -59,7 +59,7 @@ pub use self::{
     registry::{Broadcast, Group, Registry},
     stash::Stash,
 };
-use crate::{Close, Error, Message, Result, metrics::Traffic};
+use crate::{Close, Error, Message, metrics::Traffic};
 
 /// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
 ///
@@ -344,7 +344,7 @@ impl Connection {
     ///     Ok(())
     /// }
     /// ```
-    pub fn path<T: DeserializeOwned + Send>(&self) -> Result<T> {
+    pub fn path<T: DeserializeOwned + Send>(&self) -> Result<T, Error> {
         // axum keeps the parameters in the handshake's extensions, in a type of its own.
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.extensions = self.extensions().clone();
@@ -358,7 +358,7 @@ impl Connection {
     }
 
     /// The query of the handshake's URI, deserialized. `bad_request` when it does not fit.
-    pub fn query<T: DeserializeOwned>(&self) -> Result<T> {
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match Query::try_from_uri(self.uri()) {
             Ok(Query(query)) => Ok(query),
             Err(error) => Err(Error::bad_request(error.body_text())),

@@ -10,9 +10,6 @@ pub use self::fault::{Fault, Resend};
 pub(crate) use self::fault::{is_about_the_upstream, upstream_failed};
 use crate::Close;
 
-/// What the parts of a chain answer with: a [`Reply`](crate::Reply) or an [`Error`], unless said otherwise.
-pub type Result<T = crate::Reply, E = Error> = std::result::Result<T, E>;
-
 /// Any error; what an [`Error`] carries as its source.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

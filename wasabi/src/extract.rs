@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use crate::{Connection, Error, Key, Message, Request, RequestId, Result, Text};
+use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result, Text};
 
 /// A type that a backend function may take as an argument.
 ///
@@ -150,16 +150,6 @@ impl<S: Sync> FromRequest<S> for Text {
 
     async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
         text(req.take_message())
-    }
-}
-
-/// The payload of a binary message; as a reply, a binary message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Binary(pub Bytes);
-
-impl From<Binary> for Message {
-    fn from(Binary(data): Binary) -> Self {
-        Self::Binary(data)
     }
 }
 

@@ -173,6 +173,7 @@ mod per_client;
 mod reply;
 mod request;
 mod runtime;
+mod scope;
 mod server;
 mod sharded;
 mod sync;
@@ -185,8 +186,6 @@ mod time;
 mod trace_context;
 mod turns;
 mod upgrade;
-
-use __private as private;
 
 pub use axum::{
     Extension, Json,
@@ -216,15 +215,15 @@ pub use crate::{
         TrySendError,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
-    error::{BoxError, Error, Fault, Resend, Result},
+    error::{BoxError, Error, Fault, Resend},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
-    extract::{Binary, FromRequest, FromState, Parsed, RemoteAddr},
+    extract::{FromRequest, FromState, Parsed, RemoteAddr},
     gateway::{Gateway, GatewayError, Mount},
     macros::{backend, gateway, middleware},
-    message::{Close, CloseCode, InvalidCloseCode, Message, Text},
+    message::{Binary, Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
-    reply::{IntoReply, Replies, Reply},
+    reply::{IntoReply, Replies, Reply, Result},
     request::{Key, Request, RequestId},
     runtime::readiness,
     server::{

@@ -360,3 +360,13 @@ impl fmt::Display for CloseCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")]
 pub struct InvalidCloseCode(pub u16);
+
+/// The payload of a binary message; as a reply, a binary message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binary(pub Bytes);
+
+impl From<Binary> for Message {
+    fn from(Binary(data): Binary) -> Self {
+        Self::Binary(data)
+    }
+}

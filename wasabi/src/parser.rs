@@ -8,7 +8,7 @@ pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, ValueAt};
 use crate::{
     Connection, Error, ErrorFormat, Message, Request, Result,
-    request::{KeyRepr, RequestId},
+    request::{KeyRepr, Parts, RequestId},
 };
 
 /// Reads the routing key, and what else there is, from a message.
@@ -135,14 +135,6 @@ pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connect
         None => Parsed::Request(request),
         Some(error) => Parsed::Invalid(request.into_invalid(error)),
     }
-}
-
-/// An envelope whose borrows of the message are ranges.
-pub(crate) struct Parts {
-    pub(crate) key: KeyRepr,
-    pub(crate) id: Option<RequestId>,
-    pub(crate) content_type: Option<&'static str>,
-    pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl<'m> Envelope<'m> {

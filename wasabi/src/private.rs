@@ -3,7 +3,7 @@
 #[path = "private/probe.rs"]
 mod probe;
 
-use std::{marker::PhantomData, ops::Deref, sync::Arc};
+use std::{ops::Deref, sync::Arc};
 
 pub use core::{
     clone::Clone,
@@ -39,30 +39,12 @@ pub use crate::{
     gateway::GatewayBuilder,
     middleware::{Stack, Valid},
     request::Route,
+    scope::{Absent, Scope},
 };
 use crate::{
     Close, Connection, Envelope, Message, Parser,
     channel::{OnConnect, OnDisconnect},
 };
-
-/// Knows the type of the gateway's state before any target is looked at, so that inference cannot guess it.
-#[derive(Debug)]
-pub struct Scope<S>(PhantomData<fn() -> S>);
-
-impl<S> Clone for Scope<S> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<S> Copy for Scope<S> {}
-
-impl<S> Scope<S> {
-    /// The scope of a gateway with this state.
-    pub fn of(_state: &S) -> Self {
-        Self(PhantomData)
-    }
-}
 
 /// Fixes the signature of the closure that routes keys, for every lifetime of the key.
 pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {
@@ -158,22 +140,6 @@ impl<D: OnDisconnect> OnDisconnect for Shared<D> {
         close: Close,
     ) -> impl Future<Output = ()> + Send {
         self.0.disconnected(connection, close)
-    }
-}
-
-/// The target of an arm that is configured out, and what stands in for a mistake: never called.
-#[derive(Debug)]
-pub struct Absent;
-
-impl Middleware for Absent {
-    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
-        next.run(req)
-    }
-}
-
-impl<S: Sync> Backend<S> for Absent {
-    async fn call(&self, _req: Request, _state: &S) -> crate::Result {
-        Err(Error::NoRoute)
     }
 }
 

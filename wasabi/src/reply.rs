@@ -7,7 +7,10 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
-use crate::{Error, Message, Result, Text, extract::Binary};
+use crate::{Binary, Error, Message, Text};
+
+/// What the parts of a chain answer with: a [`Reply`] or an [`Error`], unless said otherwise.
+pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
 
 /// What goes back for one request: nothing by intention, one message, several, or a stream of them.
 ///

@@ -26,11 +26,7 @@ pub struct Request(Reused);
 
 impl Request {
     #[inline]
-    pub(crate) fn new(
-        message: Message,
-        envelope: crate::parser::Parts,
-        connection: &Connection,
-    ) -> Self {
+    pub(crate) fn new(message: Message, envelope: Parts, connection: &Connection) -> Self {
         let mut fields = Reused::take(connection);
         fields.message = Some(message);
         fields.key = envelope.key;
@@ -201,8 +197,7 @@ impl Request {
     /// A request without a message.
     pub(crate) fn empty(connection: &Connection) -> Self {
         let message = Message::Binary(Bytes::new());
-        let nothing = crate::Envelope::from_static("").into_parts(&message);
-        Self::new(message, nothing, connection)
+        Self::new(message, Parts::default(), connection)
     }
 
     /// The same request as one that no target sees.
@@ -293,6 +288,15 @@ pub struct Route {
     pub index: usize,
     /// Its pattern, as written.
     pub name: &'static str,
+}
+
+/// What a parser has found, as far as a request keeps it.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) key: KeyRepr,
+    pub(crate) id: Option<RequestId>,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 /// Where a routing key stands. Keys are mostly slices of the message: a range costs nothing to clone.

@@ -50,9 +50,10 @@ pub(crate) struct MessageHeaders<'a>(pub(crate) &'a mut Vec<(Cow<'static, str>, 
 #[cfg(feature = "queue")]
 impl Injector for MessageHeaders<'_> {
     fn set(&mut self, name: &str, value: String) {
-        use crate::backend::queue::is_header_value;
         self.0.retain(|(other, _)| other != name);
-        if !value.is_empty() && wasabi_rules::queue_header(name).is_ok() && is_header_value(&value)
+        if !value.is_empty()
+            && wasabi_rules::queue_header(name).is_ok()
+            && wasabi_rules::is_queue_header_value(&value)
         {
             self.0.push((Cow::Owned(name.to_owned()), value));
         }

@@ -385,7 +385,7 @@ impl Settings {
         let mut headers = Vec::with_capacity(self.headers.len());
         for (name, value) in &self.headers {
             let value = value(req);
-            if !is_header_value(&value) {
+            if !wasabi_rules::is_queue_header_value(&value) {
                 return Err(Error::bad_request("this does not fit into a header"));
             }
             headers.push((Cow::Borrowed(*name), value));
@@ -402,10 +402,6 @@ impl Settings {
         }
         self.mistakes.check()
     }
-}
-
-pub(crate) fn is_header_value(value: &str) -> bool {
-    !value.contains(['\r', '\n', '\0'])
 }
 
 fn check_topic(topic: &str) -> Result<(), &'static str> {

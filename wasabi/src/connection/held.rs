@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::Connection;
 use crate::{
-    Error, Result,
+    Error,
     sync::{AtomicUsize, Mutex, MutexGuard, Unpoisoned},
 };
 
@@ -154,7 +154,7 @@ impl Reading {
     /// So many bytes of the reply are here. Waits until more may be read: for the client to take what waits for it, or for
     /// other replies that are being read for it. `overloaded` when the server's budget is used up and the client takes
     /// nothing.
-    pub(crate) async fn has(&mut self, bytes: usize) -> Result<()> {
+    pub(crate) async fn has(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes <= FREE {
             return Ok(());
         }

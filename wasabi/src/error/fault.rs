@@ -2,8 +2,8 @@
 
 use http::StatusCode;
 
-use super::{Error, Result};
-use crate::{Close, Reply};
+use super::Error;
+use crate::Close;
 
 /// Whose fault an [`Error`] is, by [`Error::fault`].
 ///
@@ -113,7 +113,7 @@ pub(crate) fn is_about_the_upstream(close: &Close) -> bool {
 }
 
 /// Whether the end of a request shows that the upstream fails, or that it works; `None` if neither.
-pub(crate) fn upstream_failed(outcome: &Result<Reply>) -> Option<bool> {
+pub(crate) fn upstream_failed<T>(outcome: &Result<T, Error>) -> Option<bool> {
     match outcome {
         Ok(_) => Some(false),
         Err(error) if error.fault() == Fault::Upstream => Some(true),
@@ -128,7 +128,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::CloseCode;
+    use crate::{CloseCode, Reply};
 
     fn status(code: u16) -> Error {
         Error::upstream_status(StatusCode::from_u16(code).expect("a status"))
@@ -216,7 +216,7 @@ mod tests {
                 (fault, resend),
                 "{error:?}"
             );
-            let outcome = Err(error);
+            let outcome: Result<Reply, _> = Err(error);
             assert_eq!(upstream_failed(&outcome), failed, "{outcome:?}");
         }
         assert_eq!(upstream_failed(&Ok(Reply::none())), Some(false));

@@ -1,0 +1,40 @@
+//! What a declaration knows before it has targets.
+
+use std::marker::PhantomData;
+
+use crate::{Backend, Error, Middleware, Next, Request};
+
+/// Knows the type of the gateway's state before any target is looked at, so that inference cannot guess it.
+#[derive(Debug)]
+pub struct Scope<S>(PhantomData<fn() -> S>);
+
+impl<S> Clone for Scope<S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Scope<S> {}
+
+impl<S> Scope<S> {
+    /// The scope of a gateway with this state.
+    pub fn of(_state: &S) -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// The target of an arm that is configured out, and what stands in for a mistake: never called.
+#[derive(Debug)]
+pub struct Absent;
+
+impl Middleware for Absent {
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
+        next.run(req)
+    }
+}
+
+impl<S: Sync> Backend<S> for Absent {
+    async fn call(&self, _req: Request, _state: &S) -> crate::Result {
+        Err(Error::NoRoute)
+    }
+}
