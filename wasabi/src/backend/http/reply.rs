@@ -90,18 +90,30 @@ fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
 /// What the body is still encoded in. The header of what the client has decoded is gone.
 pub(super) fn encoding_of(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
-    let mut values = values.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-    values.find(|value| !value.is_empty() && !value.eq_ignore_ascii_case("identity"))
+    let mut values = values.map(HeaderValue::as_bytes);
+    values
+        .find(|value| !value.is_empty() && !value.eq_ignore_ascii_case(b"identity"))
+        .map(in_words)
 }
 
-/// The charset of a content type, if it is none of UTF-8's names.
+/// The charset of a content type in lower case, if it is not UTF-8.
 pub(super) fn charset_of(content_type: &HeaderValue) -> Option<String> {
-    let content_type = String::from_utf8_lossy(content_type.as_bytes()).to_ascii_lowercase();
-    let charset = content_type.split(';').skip(1).find_map(|parameter| {
-        let (name, value) = parameter.split_once('=')?;
-        (name.trim() == "charset").then(|| value.trim().trim_matches('"').to_owned())
+    let mut parameters = content_type.as_bytes().split(|&byte| byte == b';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let mut parts = parameter.splitn(2, |&byte| byte == b'=');
+        let (name, value) = (parts.next()?, parts.next()?);
+        let is_charset = name.trim_ascii().eq_ignore_ascii_case(b"charset");
+        is_charset.then(|| value.trim_ascii())
     })?;
-    (!["", "utf-8", "utf8"].contains(&&*charset)).then_some(charset)
+    let charset = charset.strip_prefix(b"\"").unwrap_or(charset);
+    let charset = charset.strip_suffix(b"\"").unwrap_or(charset);
+    let names: [&[u8]; 3] = [b"", b"utf-8", b"utf8"];
+    let is_utf_8 = names.iter().any(|name| charset.eq_ignore_ascii_case(name));
+    (!is_utf_8).then(|| in_words(charset).to_ascii_lowercase())
+}
+
+fn in_words(value: &[u8]) -> String {
+    String::from_utf8_lossy(value).into_owned()
 }
 
 /// Whether a text in this charset has the same bytes in UTF-8.

@@ -165,10 +165,18 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     if wide == 0 {
         return;
     }
-    let (words, rest) = payload.as_chunks_mut();
-    for word in words {
-        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    let flip = |words: &mut [[u8; 8]]| {
+        for word in words {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
+    };
+    // In blocks of a known size: left to itself, the compiler prepares for large payloads only.
+    let (blocks, rest) = payload.as_chunks_mut::<32>();
+    for block in blocks {
+        flip(block.as_chunks_mut().0);
     }
+    let (words, rest) = rest.as_chunks_mut();
+    flip(words);
     for (byte, mask) in rest.iter_mut().zip(wide.to_ne_bytes()) {
         *byte ^= mask;
     }
