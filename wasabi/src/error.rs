@@ -257,6 +257,26 @@ fn within(limit: &Duration) -> String {
     }
 }
 
+/// An error that a function may fail with: any type that converts into [`Error`].
+///
+/// Implement `From<YourError> for wasabi::Error`, not this trait: see [`Error`].
+#[diagnostic::on_unimplemented(
+    message = "requests cannot fail with `{Self}`",
+    label = "this error does not convert into `wasabi::Error`",
+    note = "implement `From<{Self}> for wasabi::Error`, by `wasabi::Error::new(code, message)` for what the client is told, and by `wasabi::Error::internal(error)` for what it is not"
+)]
+pub trait IntoError {
+    /// Converts it.
+    fn into_error(self) -> Error;
+}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<Error>> IntoError for E {
+    fn into_error(self) -> Error {
+        self.into()
+    }
+}
+
 impl From<reqwest::Error> for Error {
     /// Sorts the error by what happened, so that a backend function that calls an HTTP service can use `?`, also
     /// on `error_for_status`. A request that could not be made is `internal`.

@@ -36,7 +36,61 @@ use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result,
 /// | [`Request`] | the request itself | |
 /// | `Option<T>` | `None` where `T` fails | |
 ///
-/// Implement it for an extractor of your own, for every `S` if it does not use the state:
+/// A function takes up to ten of them, in any order; several may read the payload.
+///
+/// # Types of axum
+///
+/// [`Json`], [`Path`], [`Query`], [`State`] and [`Extension`] are the types of axum, so that functions of backends and of
+/// HTTP endpoints are written with the same words. Here they belong to a message:
+///
+/// * `Json<T>` reads the payload, whatever headers the handshake had. As a reply it is a text message.
+/// * `Path<T>` has the parameters of the path at which the client opened its WebSocket: one value, a tuple, or a struct by
+///   name.
+/// * `Query<T>` has those of the query of that URL.
+/// * `State<T>` is the `state` of the gateway, or what [`FromRef`] takes from it.
+/// * `Extension<T>` is a value that HTTP middleware put into the extensions of the handshake.
+///
+/// Unlike in an HTTP handler, `Json` need not be the last argument, and its errors are replies in the format of the
+/// channel.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use wasabi::prelude::*;
+///
+/// #[derive(Deserialize)]
+/// struct Order {
+///     item: String,
+/// }
+///
+/// #[derive(Deserialize)]
+/// struct Options {
+///     currency: Option<String>,
+/// }
+///
+/// #[derive(Serialize)]
+/// struct Receipt {
+///     text: String,
+/// }
+///
+/// #[backend]
+/// async fn order(
+///     Json(order): Json<Order>,
+///     Path(tenant): Path<String>,
+///     Query(options): Query<Options>,
+/// ) -> Json<Receipt> {
+///     let currency = options.currency.as_deref().unwrap_or("EUR");
+///     let text = format!("{tenant} ordered {}, in {currency}", order.item);
+///     Json(Receipt { text })
+/// }
+///
+/// // A client connects to `/acme?currency=USD`.
+/// let gateway = gateway!(channel("/{tenant}", order));
+/// # drop(gateway);
+/// ```
+///
+/// # Extractors of your own
+///
+/// Implement it for every `S` if the extractor does not use the state:
 ///
 /// ```
 /// use wasabi::prelude::*;

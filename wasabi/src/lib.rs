@@ -187,6 +187,8 @@ mod trace_context;
 mod turns;
 mod upgrade;
 
+// Not inlined: axum's pages are about its handlers. What they are here is told by `FromRequest`.
+#[doc(no_inline)]
 pub use axum::{
     Extension, Json,
     extract::{FromRef, Path, Query, State},
@@ -215,7 +217,7 @@ pub use crate::{
         TrySendError,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
-    error::{BoxError, Error, Fault, Resend},
+    error::{BoxError, Error, Fault, IntoError, Resend},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{FromRequest, FromState, Parsed, RemoteAddr},
     gateway::{Gateway, GatewayError, Mount},
@@ -252,10 +254,12 @@ pub mod prelude {
     #[doc(no_inline)]
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{
-        Backend, Backoff, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, Extension,
-        FromRequest, Gateway, HealthCheck, Http, HttpRequest, IntoReply, Json, JsonKey, Key, Lines,
-        Message, Middleware, Next, NoRoute, Parsed, Path, Query, Raw, Registry, RemoteAddr,
-        Replies, Reply, Request, RequestId, Result, ServeError, Server, Sse, State, Text,
-        WebSocket, backend, gateway, middleware, middleware::request::*, readiness,
+        Backend, Backoff, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, FromRequest,
+        Gateway, HealthCheck, Http, HttpRequest, IntoReply, JsonKey, Key, Lines, Message,
+        Middleware, Next, NoRoute, Parsed, Raw, Registry, RemoteAddr, Replies, Reply, Request,
+        RequestId, Result, ServeError, Server, Sse, Text, WebSocket, backend, gateway, middleware,
+        middleware::request::*, readiness,
     };
+    #[doc(no_inline)]
+    pub use crate::{Extension, Json, Path, Query, State};
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 
-use crate::{Binary, Error, Message, Text};
+use crate::{Binary, Error, IntoError, Message, Text};
 
 /// What the parts of a chain answer with: a [`Reply`] or an [`Error`], unless said otherwise.
 pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
@@ -216,11 +216,11 @@ impl<R: IntoReply> IntoReply for Option<R> {
     }
 }
 
-impl<R: IntoReply, E: Into<Error>> IntoReply for std::result::Result<R, E> {
+impl<R: IntoReply, E: IntoError> IntoReply for std::result::Result<R, E> {
     const OWES_REPLY: bool = R::OWES_REPLY;
 
     fn into_reply(self) -> Result<Reply> {
-        self.map_err(Into::into)?.into_reply()
+        self.map_err(E::into_error)?.into_reply()
     }
 }
 

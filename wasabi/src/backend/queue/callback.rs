@@ -3,7 +3,7 @@
 use std::{fmt, future::pending, sync::Arc};
 
 use super::{CorrelationId, Inbox, Outgoing, Queue, Session, Transport};
-use crate::{BoxError, Error, Message, Request, Result};
+use crate::{BoxError, IntoError, Message, Request, Result};
 
 /// The transport of [`Queue::callback`]: a function publishes.
 pub struct Callback<F>(Arc<F>);
@@ -12,7 +12,7 @@ impl<F, Fut, E> Queue<Callback<F>>
 where
     F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
-    E: Into<Error>,
+    E: IntoError,
 {
     /// A queue that hands each request to a function, together with the id that [`respond`](Queue::respond) wants with
     /// the reply. What happens in between is up to you.
@@ -56,7 +56,7 @@ impl<F, Fut, E> Transport for Callback<F>
 where
     F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
-    E: Into<Error>,
+    E: IntoError,
 {
     type Session = Self;
 
@@ -69,12 +69,12 @@ impl<F, Fut, E> Session for Callback<F>
 where
     F: Fn(Request, CorrelationId) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), E>> + Send,
-    E: Into<Error>,
+    E: IntoError,
 {
     async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
         (self.0)(message.request.clone(), message.id)
             .await
-            .map_err(Into::into)
+            .map_err(E::into_error)
     }
 
     async fn closed(&self) -> BoxError {

@@ -67,35 +67,33 @@ pub(super) enum DialError {
     HeaderPanicked,
 }
 
-impl From<&Arc<DialError>> for Error {
-    fn from(error: &Arc<DialError>) -> Self {
-        match **error {
-            DialError::Refused {
+impl DialError {
+    /// What requests fail with.
+    pub(super) fn verdict(self: &Arc<Self>) -> Error {
+        match **self {
+            Self::Refused {
                 status,
                 retry_after,
                 ..
-            } => Self::UpstreamStatus {
+            } => Error::UpstreamStatus {
                 status,
                 retry_after,
                 seen: false,
             },
             // What the client has asked for.
-            DialError::Subprotocol => Self::UpstreamUnfit(Arc::clone(error).into()),
-            DialError::Request(_) | DialError::HeaderPanicked => {
-                Self::Internal(Arc::clone(error).into())
+            Self::Subprotocol => Error::UpstreamUnfit(Arc::clone(self).into()),
+            Self::Request(_) | Self::HeaderPanicked => Error::Internal(Arc::clone(self).into()),
+            Self::Header(Error::BadRequest(ref why)) | Self::Url(Error::BadRequest(ref why)) => {
+                Error::BadRequest(why.clone())
             }
-            DialError::Header(Self::BadRequest(ref why))
-            | DialError::Url(Self::BadRequest(ref why)) => Self::BadRequest(why.clone()),
-            DialError::Header(_) | DialError::Url(_) => Self::Internal(Arc::clone(error).into()),
-            _ => Self::UpstreamUnreachable(Arc::clone(error).into()),
+            Self::Header(_) | Self::Url(_) => Error::Internal(Arc::clone(self).into()),
+            _ => Error::UpstreamUnreachable(Arc::clone(self).into()),
         }
     }
-}
 
-impl DialError {
     /// How the handshake of a client is refused that cannot have an upstream.
     pub(super) fn refusal(self: &Arc<Self>) -> Response {
-        let why = Error::from(self).client_message().into_owned();
+        let why = self.verdict().client_message().into_owned();
         let status = match **self {
             Self::Refused { status, .. }
                 if status.is_client_error() || status.is_server_error() =>
@@ -218,7 +216,7 @@ impl Config {
             Err(_) => DialError::TimedOut(self.connect_timeout),
         };
         let error = Arc::new(error);
-        self.dialled(Error::from(&error).code());
+        self.dialled(error.verdict().code());
         if is_connected {
             // What comes then may be about this client.
             self.dials.reached();

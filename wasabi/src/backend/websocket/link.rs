@@ -110,20 +110,21 @@ impl Unreachable {
     }
 }
 
-impl From<Unreachable> for Error {
-    fn from(why: Unreachable) -> Self {
-        match why {
-            Unreachable::Dial(error) => (&error).into(),
-            Unreachable::Lost | Unreachable::TimedOut(_) => Self::UpstreamUnreachable(why.into()),
-            Unreachable::Cut => Self::UpstreamLost(why.into()),
-            Unreachable::Closed(close) => Self::UpstreamClosed(close),
+impl Unreachable {
+    /// What a request fails with.
+    pub(super) fn verdict(self) -> Error {
+        match self {
+            Self::Dial(error) => error.verdict(),
+            Self::Lost | Self::TimedOut(_) => Error::UpstreamUnreachable(self.into()),
+            Self::Cut => Error::UpstreamLost(self.into()),
+            Self::Closed(close) => Error::UpstreamClosed(close),
             // A client can ask for what is too large, or not text.
-            Unreachable::Broken(Close {
+            Self::Broken(Close {
                 code: CloseCode::TOO_BIG | CloseCode::INVALID_PAYLOAD,
                 ..
-            }) => Self::UpstreamUnfit(why.into()),
-            Unreachable::Broken(_) => Self::UpstreamInvalid(why.into()),
-            Unreachable::Ended => Self::Closing,
+            }) => Error::UpstreamUnfit(self.into()),
+            Self::Broken(_) => Error::UpstreamInvalid(self.into()),
+            Self::Ended => Error::Closing,
         }
     }
 }
@@ -188,7 +189,7 @@ impl Link {
             self.fail(why);
             return true;
         }
-        let reason = Error::from(why.clone()).client_message().into_owned();
+        let reason = why.clone().verdict().client_message().into_owned();
         connection.close(Close::new(CloseCode::BAD_GATEWAY, reason));
         self.end(why);
         false
@@ -206,15 +207,17 @@ impl Link {
             None => None,
         };
         let id = exchange.as_ref().map(|exchange| &exchange.id);
-        if let Some(ticket) = self.offer(message, id, connection)? {
+        let offered = self.offer(message, id, connection);
+        if let Some(ticket) = offered.map_err(Unreachable::verdict)? {
             let _place = Leave { link: self, ticket };
-            poll_fn(|cx| self.poll_place(ticket, cx)).await?;
+            let placed = poll_fn(|cx| self.poll_place(ticket, cx)).await;
+            placed.map_err(Unreachable::verdict)?;
         }
         let Some(id) = id else {
             return Ok(Reply::none());
         };
-        let answer = poll_fn(|cx| self.lock().exchanges.poll(id, cx)).await?;
-        Ok(Reply::message(answer))
+        let answer = poll_fn(|cx| self.lock().exchanges.poll(id, cx)).await;
+        answer.map(Reply::message).map_err(Unreachable::verdict)
     }
 
     fn open_exchange(&self, id: Option<Id>) -> Result<Option<OpenExchange<'_>>> {

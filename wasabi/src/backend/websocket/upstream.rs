@@ -19,7 +19,7 @@ use super::{
     watch::{Age, CLOSE_HANDSHAKE, Life, Stall},
 };
 use crate::{
-    Close, CloseCode, Connection, Error, Fault,
+    Close, CloseCode, Connection, Fault,
     backoff::Pauses,
     connection::{
         heartbeat::Beat,
@@ -109,7 +109,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
             }
             Some(Err(error)) => {
                 link.failed(&error);
-                let verdict = Error::from(&error);
+                let verdict = error.verdict();
                 let is_final = verdict.fault() == Fault::Request;
                 if is_final {
                     tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refuses the client");
