@@ -48,7 +48,7 @@ fn write(name: &str, rows: String) {
 /// The function of `rules.rs` that puts a value of this type into a gateway.
 fn check(owner: &str) -> &'static str {
     match owner {
-        "Timeout" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
+        "Timeout" | "Retry" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
         "LimitClients" | "BasicAuth" | "ClientIp" | "Jwks" => "http",
         "HttpRequest" => "request",
         "Compression" => "compression",
@@ -102,6 +102,7 @@ fn receiver(owner: &str) -> &'static str {
         "WebSocket" => {
             "WebSocket::connect(\"ws://a/\").reconnect(Backoff::constant(Duration::from_secs(1)))"
         }
+        "Retry" => "Retry::new(Backoff::constant(Duration::from_secs(1)))",
         "Backoff" => "Backoff::constant(Duration::from_secs(1))",
         "Queue" => "Queue::new(Memory::new(), \"jobs\")",
         "Redis" => "Redis::new(\"redis://a/\")",

@@ -8,6 +8,7 @@ use wasabi_rules::{CALLS, Call as Known, Rule, Setting, Value};
 use crate::{
     diagnostics::Diagnostics,
     fragment::{calls, elements, string, text},
+    units::micros,
 };
 
 /// Checks the literal arguments of every known call in the tokens, at any depth.
@@ -30,8 +31,13 @@ pub(crate) fn check_calls(tokens: &TokenStream, diagnostics: &mut Diagnostics) {
 /// Checks the literal value of a setting, and those in a list.
 pub(crate) fn check_setting(setting: Setting, tokens: &TokenStream, diagnostics: &mut Diagnostics) {
     let check = |value: Value<'_>| setting.check(value);
-    for element in elements(tokens).unwrap_or_default() {
-        check_text(&element, check, diagnostics);
+    if let Some(elements) = elements(tokens) {
+        if let Err(message) = setting.check_count(elements.len()) {
+            diagnostics.error(tokens, message);
+        }
+        for element in elements {
+            check_text(&element, check, diagnostics);
+        }
     }
     if is_zero(tokens)
         && let Err(message) = check(Value::Number(0))
@@ -50,7 +56,7 @@ fn check_argument(known: &Known, argument: &TokenStream, diagnostics: &mut Diagn
     }
     check_text(argument, check, diagnostics);
     if let Some(number) = number(known.rule, argument)
-        && let Err(message) = check(Value::Number(number))
+        && let Err(message) = check(number)
     {
         diagnostics.error(argument, message);
     }
@@ -77,13 +83,21 @@ fn check_text(
 }
 
 /// The number that an argument is, as far as its rule needs to know it.
-fn number(rule: Rule, argument: &TokenStream) -> Option<u64> {
+fn number(rule: Rule, argument: &TokenStream) -> Option<Value<'static>> {
     match rule {
         // With a unit, or made by a constructor of `Duration`.
-        Rule::Count | Rule::Time => is_zero(argument).then_some(0),
+        Rule::Count | Rule::Time => is_zero(argument).then_some(Value::Number(0)),
+        Rule::Millis(_) if is_zero(argument) => Some(Value::Number(0)),
+        Rule::Millis(_) => micros(argument).map(|micros| Value::Number(micros / 1000)),
+        Rule::Budget => {
+            let text = text(argument);
+            let is_number = text.starts_with(|char: char| char == '-' || char.is_ascii_digit());
+            let number = text.trim_end_matches("f32").parse().ok();
+            number.filter(|_| is_number).map(Value::Decimal)
+        }
         _ => {
             let literal: LitInt = syn::parse2(argument.clone()).ok()?;
-            Some(literal.base10_parse().unwrap_or(u64::MAX))
+            Some(Value::Number(literal.base10_parse().unwrap_or(u64::MAX)))
         }
     }
 }
@@ -122,7 +136,10 @@ mod tests {
         for known in CALLS {
             let found = |value: Value<'static>| {
                 let mut args = vec!["_".to_owned(); known.position + 1];
-                args[known.position] = known.rule.source(value);
+                args[known.position] = match (known.rule, value) {
+                    (Rule::Millis(_), Value::Number(millis)) => format!("{millis}ms"),
+                    _ => known.rule.source(value),
+                };
                 let (owner, name, args) = (known.owner, known.name, args.join(", "));
                 let call = match known.is_method {
                     true => format!("f({owner}::new().{name}({args}), [])"),

@@ -64,6 +64,14 @@ pub fn between(call: &str, value: u8, range: RangeInclusive<u8>) -> Result<u8, S
     }
 }
 
+/// The argument of a call, such as `Jwks::ask_every`, of some milliseconds or more.
+pub fn at_least(call: &str, time: Duration, millis: u64) -> Result<Duration, String> {
+    match time < Duration::from_millis(millis) {
+        true => Err(format!("`{call}(..)` takes {millis} ms or more")),
+        false => Ok(time),
+    }
+}
+
 /// The share of `Retry::budget`.
 pub fn retry_budget(retries_per_request: f32) -> Result<f32, String> {
     match (0.0..=1000.0).contains(&retries_per_request) {

@@ -1,7 +1,9 @@
 //! The constructors and methods whose arguments have a rule, beside the settings of a channel.
 
+use std::time::Duration;
+
 use crate::{
-    bounds::{above_zero, between},
+    bounds::{above_zero, at_least, between, retry_budget},
     close_code::close_code,
     header::{forwarded_header, header, method as http_method, queue_header, upstream_header},
     network::network,
@@ -35,6 +37,10 @@ pub enum Rule {
     Count,
     /// A duration [above zero](crate::above_zero).
     Time,
+    /// A duration of [so many milliseconds or more](crate::at_least).
+    Millis(u64),
+    /// A [`retry_budget`](crate::retry_budget).
+    Budget,
     /// A number [between](crate::between) these two, both included.
     Between(u8, u8),
     /// An HTTP [`method`](crate::method()), as bytes.
@@ -56,12 +62,14 @@ pub enum Rule {
 }
 
 /// An argument, or an element of one that is a list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Value<'a> {
     /// A string.
     Text(&'a str),
-    /// A number; for a duration, one of seconds.
+    /// A number; for a duration, one of seconds, or of milliseconds where the rule is in these.
     Number(u64),
+    /// A number with a decimal point.
+    Decimal(f32),
 }
 
 impl Call {
@@ -73,6 +81,10 @@ impl Call {
             (Rule::Count | Rule::Time, Value::Number(number)) => {
                 above_zero(&self.path(), number).map(drop)
             }
+            (Rule::Millis(least), Value::Number(millis)) => {
+                at_least(&self.path(), Duration::from_millis(millis), least).map(drop)
+            }
+            (Rule::Budget, Value::Decimal(share)) => retry_budget(share).map(drop),
             (Rule::Between(least, most), Value::Number(number)) => {
                 let number = u8::try_from(number).unwrap_or(u8::MAX);
                 between(&self.path(), number, least..=most).map(drop)
@@ -115,6 +127,8 @@ impl Rule {
                 [accepted, "ftp://127.0.0.1:9/"].map(Value::Text)
             }
             Self::Count | Self::Time => [1, 0].map(Value::Number),
+            Self::Millis(least) => [least, least - 1].map(Value::Number),
+            Self::Budget => [0.5, -0.5].map(Value::Decimal),
             Self::Between(least, most) => [least, most + 1].map(|n| Value::Number(u64::from(n))),
             Self::Method => ["PROPFIND", "POTS"].map(Value::Text),
             Self::Header => ["x-tenant", "transfer-encoding"].map(Value::Text),
@@ -133,6 +147,8 @@ impl Rule {
             (Self::Method, Value::Text(text)) => format!("b{text:?}"),
             (rule, Value::Text(text)) if rule.is_list() => format!("[{text:?}]"),
             (_, Value::Text(text)) => format!("{text:?}"),
+            (Self::Millis(_), Value::Number(millis)) => format!("Duration::from_millis({millis})"),
+            (_, Value::Decimal(number)) => format!("{number:?}"),
             (Self::Time, Value::Number(seconds)) => format!("Duration::from_secs({seconds})"),
             (_, Value::Number(number)) => number.to_string(),
         }
@@ -225,6 +241,7 @@ pub const CALLS: &[Call] = &[
     method("HealthCheck", "fall", Rule::Count),
     function("Timeout", "new", 0, Rule::Time),
     method("RateLimit", "max_keys", Rule::Count),
+    method("Retry", "budget", Rule::Budget),
     function("CircuitBreaker", "new", 0, Rule::Count),
     function("CircuitBreaker", "new", 1, Rule::Time),
     method("CircuitBreaker", "out_of", Rule::Count),
@@ -240,7 +257,7 @@ pub const CALLS: &[Call] = &[
     method("BasicAuth", "hash_queue", Rule::Count),
     function("Jwks", "new", 0, HTTP),
     method("Jwks", "refresh_every", Rule::Time),
-    method("Jwks", "ask_every", Rule::Time),
+    method("Jwks", "ask_every", Rule::Millis(100)),
     method("Jwks", "timeout", Rule::Time),
     function("ClientIp", "trusting", 0, Rule::Networks),
     function("ClientIp", "cloudflare", 0, Rule::Networks),

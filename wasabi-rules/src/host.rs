@@ -93,6 +93,17 @@ pub fn host(text: &str) -> Result<HostPattern, String> {
     Ok(HostPattern { names, port })
 }
 
+/// How many hosts a channel or a gateway answers to: one or more.
+pub fn hosts_count(count: usize) -> Result<usize, String> {
+    match count {
+        0 => Err(
+            "`hosts` is empty, so no request would be answered; list the hosts, or leave the setting out"
+                .to_owned(),
+        ),
+        _ => Ok(count),
+    }
+}
+
 /// What is left when scheme, user, path, query and fragment are taken away.
 pub(crate) fn bare_host(text: &str) -> &str {
     let rest = text.split_once("//").map_or(text, |(_, rest)| rest);

@@ -25,14 +25,14 @@ mod url;
 
 pub use self::{
     balance::{WEIGHT, nodes},
-    bounds::{Zero, above_zero, between, retry_budget, setting_above_zero},
+    bounds::{Zero, above_zero, at_least, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
     close_code::{NOT_SENDABLE, close_code, is_sendable},
     header::{
         forwarded_header, header, header_name, is_queue_header_value, method, queue_header,
         subprotocol, upstream_header,
     },
-    host::{HostPattern, Names, host},
+    host::{HostPattern, Names, host, hosts_count},
     network::{Network, network},
     origin::{Origin, OriginPattern, OriginPort, default_port, origin},
     path::{declared_path, mount_path, normal_path},

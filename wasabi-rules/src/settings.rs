@@ -1,7 +1,11 @@
 //! The settings of gateways and channels: names, levels and rules.
 
 use crate::{
-    bounds::setting_above_zero, calls::Value, header::subprotocol, host::host, origin::origin,
+    bounds::setting_above_zero,
+    calls::Value,
+    header::subprotocol,
+    host::{host, hosts_count},
+    origin::origin,
 };
 
 /// A setting: `name = value` in `gateway!(..)` or `channel(..)`.
@@ -97,6 +101,14 @@ impl Setting {
             .copied()
     }
 
+    /// Checks how many elements a literal list has.
+    pub fn check_count(self, count: usize) -> Result<(), String> {
+        match self.kind {
+            Kind::Hosts => hosts_count(count).map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Checks a literal value, or an element of one that is a list. A value that the rule does not know is left to rustc.
     pub fn check(self, value: Value<'_>) -> Result<(), String> {
         match (self.kind, value) {
@@ -129,6 +141,7 @@ impl Kind {
             (_, Value::Text(text)) => format!("[{text:?}]"),
             (Self::Time, Value::Number(seconds)) => format!("Duration::from_secs({seconds})"),
             (_, Value::Number(number)) => number.to_string(),
+            (_, Value::Decimal(number)) => number.to_string(),
         }
     }
 }

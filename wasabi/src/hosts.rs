@@ -46,7 +46,7 @@ impl Hosts {
             }
         }
         if !hosts.any && hosts.patterns.is_empty() && mistakes.is_empty() {
-            mistakes.push("`hosts` is empty: nobody would be answered".to_owned());
+            mistakes.extend(wasabi_rules::hosts_count(0).err());
         }
         (hosts, mistakes)
     }

@@ -189,7 +189,7 @@ fn a_host_or_an_origin_that_is_none_says_what_to_write() {
         text
     })));
     assert!(
-        told.ends_with("`hosts` is empty: nobody would be answered"),
+        told.contains("`hosts` is empty, so no request would be answered"),
         "{told}"
     );
     let origins = value(vec!["localhost:*"]);

@@ -126,6 +126,13 @@ fn a_list_without_its_brackets_gets_them_so_that_the_compiler_says_nothing_else(
 }
 
 #[test]
+fn an_empty_list_has_a_type() {
+    let expansion = pretty(quote!(channel("/", origins = [], echo)));
+    assert!(expansion.contains(r#".origins([""; 0])"#), "{expansion}");
+    assert_eq!(errors(quote!(channel("/", hosts = [], echo))), 1);
+}
+
+#[test]
 fn a_half_typed_target_leaves_the_rest_of_the_gateway() {
     let expansion = expand(quote! {
         middleware = [audit],

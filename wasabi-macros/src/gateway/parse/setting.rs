@@ -138,7 +138,11 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
     }
 }
 
+/// A list of strings. An empty one gets their type, which the compiler could not know.
 fn bracketed(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fragment {
+    if value.elements().is_some_and(|elements| elements.is_empty()) {
+        return value.instead(quote!([""; 0]));
+    }
     let Some(text) = value.string() else {
         return value;
     };

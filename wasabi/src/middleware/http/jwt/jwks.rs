@@ -102,7 +102,8 @@ struct Known {
 const MAX_BYTES: usize = 256 * 1024;
 
 /// A provider is not to be flooded, whatever tokens clients send.
-const LEAST_BETWEEN: Duration = Duration::from_millis(100);
+const LEAST_BETWEEN_MS: u64 = 100;
+const LEAST_BETWEEN: Duration = Duration::from_millis(LEAST_BETWEEN_MS);
 
 impl Jwks {
     /// The keys under this URL. An invalid one is a mistake that keeps the gateway from being served.
@@ -176,11 +177,8 @@ impl Jwks {
     #[must_use]
     pub fn ask_every(self, time: Duration) -> Self {
         self.with(|settings| {
-            settings.mistakes.above_zero("Jwks::ask_every", time);
-            if !time.is_zero() && time < LEAST_BETWEEN {
-                let mistake = "`Jwks::ask_every(..)` takes a time from 100 ms";
-                settings.mistakes.push(mistake.to_owned());
-            }
+            let checked = wasabi_rules::at_least("Jwks::ask_every", time, LEAST_BETWEEN_MS);
+            settings.mistakes.keep(checked);
             settings.ask_every = time.max(LEAST_BETWEEN);
         })
     }
