@@ -49,10 +49,21 @@ fn nodes() -> Balance<Http> {
 fn mistakes(gateway: &Gateway) -> Vec<String> {
     let mistakes = gateway.check().err().unwrap_or_default();
     let texts = mistakes.iter().map(|mistake| match mistake {
-        GatewayError::Setting(text) => text.replacen("`/`: ", "", 1),
+        GatewayError::Setting(text) => of_one_node(text.replacen("`/`: ", "", 1)),
         other => other.to_string(),
     });
     texts.collect()
+}
+
+/// What is wrong with the check of each node of a group, said once.
+fn of_one_node(text: String) -> String {
+    match text.split_once("; `balance`: ") {
+        Some((first, _)) => match first.split_once("(counted from 0): ") {
+            Some((_, mistake)) => mistake.to_owned(),
+            None => text,
+        },
+        None => text,
+    }
 }
 
 fn backend<B: Backend<()> + 'static>(make: impl FnOnce() -> B) -> Vec<String> {
