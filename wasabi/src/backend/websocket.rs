@@ -9,6 +9,7 @@ mod probe;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod unreachable;
 mod upstream;
 mod watch;
 
@@ -17,12 +18,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderValue, request::Parts};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::{
-    dial::{DialError, Target},
-    forward::Forward,
-    link::Link,
-    stream::Dialer,
-};
+use self::{dial::Target, forward::Forward, link::Link, stream::Dialer, unreachable::DialError};
 use super::{
     Preparing, Probe, Way,
     dial_memory::{DialMemory, MAX_DIAL_PAUSE},

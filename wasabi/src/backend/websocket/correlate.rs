@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use super::link::Unreachable;
+use super::unreachable::Unreachable;
 use crate::{
     Message, RequestId,
     digest::{ByDigest, Digest, Secret},

@@ -6,7 +6,6 @@ use std::{
     mem,
     sync::{Arc, Mutex, MutexGuard},
     task::{Context, Poll, Waker},
-    time::Duration,
 };
 
 use tokio::time::Instant;
@@ -14,8 +13,8 @@ use tokio::time::Instant;
 use super::{
     Config,
     correlate::{Exchanges, Id, id_of},
-    dial::DialError,
     stream::Io,
+    unreachable::{DialError, Unreachable},
     upstream,
 };
 use crate::{
@@ -75,58 +74,6 @@ struct Place {
     /// Of an exchange.
     id: Option<Id>,
     request: Waker,
-}
-
-/// Why a message did not reach the upstream, or no answer came.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Unreachable {
-    #[error(transparent)]
-    Dial(Arc<DialError>),
-    /// Before the message was sent.
-    #[error("the upstream connection was lost")]
-    Lost,
-    #[error("the upstream connection was lost after the message was sent")]
-    Cut,
-    #[error("not connected again within {0:?}")]
-    TimedOut(Duration),
-    /// The upstream has closed the connection.
-    #[error("the upstream closed the connection: {0}")]
-    Closed(Close),
-    /// It broke a rule, and was told this.
-    #[error("the upstream broke a rule: {0}")]
-    Broken(Close),
-    /// The client's connection has ended.
-    #[error("the client's connection is closed")]
-    Ended,
-}
-
-impl Unreachable {
-    /// The same for a message that has been sent.
-    pub(super) fn after_sending(self) -> Self {
-        match self {
-            Self::Lost | Self::Ended => Self::Cut,
-            why => why,
-        }
-    }
-}
-
-impl Unreachable {
-    /// What a request fails with.
-    pub(super) fn verdict(self) -> Error {
-        match self {
-            Self::Dial(error) => error.verdict(),
-            Self::Lost | Self::TimedOut(_) => Error::UpstreamUnreachable(self.into()),
-            Self::Cut => Error::UpstreamLost(self.into()),
-            Self::Closed(close) => Error::UpstreamClosed(close),
-            // A client can ask for what is too large, or not text.
-            Self::Broken(Close {
-                code: CloseCode::TOO_BIG | CloseCode::INVALID_PAYLOAD,
-                ..
-            }) => Error::UpstreamUnfit(self.into()),
-            Self::Broken(_) => Error::UpstreamInvalid(self.into()),
-            Self::Ended => Error::Closing,
-        }
-    }
 }
 
 impl Link {

@@ -6,7 +6,7 @@ use tokio_tungstenite::tungstenite::handshake::{
     client::Response as HandshakeResponse, derive_accept_key, machine::TryParse,
 };
 
-use super::{dial::DialError, stream::Io};
+use super::{stream::Io, unreachable::DialError};
 use crate::backend::retry_after::retry_after;
 
 /// Does the handshake over a stream; returns what came after it.

@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Config, dial::DialError};
+use super::{Config, unreachable::DialError};
 use crate::{
     BoxError,
     backend::{Probe, Way},

@@ -14,8 +14,9 @@ use tokio::{
 };
 
 use super::{
-    link::{Event, Link, Unreachable},
+    link::{Event, Link},
     stream::Io,
+    unreachable::Unreachable,
     watch::{Age, CLOSE_HANDSHAKE, Life, Stall},
 };
 use crate::{

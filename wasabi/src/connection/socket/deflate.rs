@@ -10,7 +10,7 @@ use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, 
 
 use super::{
     buffers::{give_output, take_output, unmasked},
-    reader::too_big,
+    frame::too_big,
 };
 use crate::{Close, CloseCode};
 

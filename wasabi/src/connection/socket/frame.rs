@@ -182,6 +182,14 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
+/// How a message that is too large closes the connection.
+pub(super) fn too_big(max: usize) -> Close {
+    Close::new(
+        CloseCode::TOO_BIG,
+        format!("a message may have {max} bytes"),
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use super::{
     buffers::unmasked,
     deflate::Inflater,
-    frame::{Head, MAX_HEAD, Opcode, RESERVED, Role, apply_mask, broken},
+    frame::{Head, MAX_HEAD, Opcode, RESERVED, Role, apply_mask, broken, too_big},
 };
 use crate::{Close, CloseCode, Message, Text, connection::work};
 
@@ -299,13 +299,6 @@ fn valid(bytes: &[u8]) -> Result<usize, Close> {
         Err(error) if error.error_len().is_none() => Ok(error.valid_up_to()),
         Err(_) => Err(not_text()),
     }
-}
-
-pub(super) fn too_big(max: usize) -> Close {
-    Close::new(
-        CloseCode::TOO_BIG,
-        format!("a message may have {max} bytes"),
-    )
 }
 
 fn not_text() -> Close {

@@ -7,12 +7,9 @@ use std::{borrow::Cow, fmt, future::Future, sync::Arc};
 use http::{HeaderValue, request::Parts};
 use tower::Layer;
 
-use super::{
-    Refresh,
-    auth::{AuthService, Authenticate, Denied, Refused, Verdict, credentials, quoted},
-};
+use super::auth::{AuthService, Authenticate, Denied, Refused, Verdict, credentials, quoted};
 use crate::{
-    Request, Result,
+    Result,
     connection::Identity,
     mistakes::{self, Mistakes},
 };
@@ -196,53 +193,6 @@ impl<V: Clone> BearerAuth<V> {
 }
 
 impl<V> BearerAuth<V> {
-    /// The target of a route on which clients send new tokens, so that they stay connected when the old one expires.
-    /// `token` takes the token from a request. [`Refresh`] says what happens then.
-    ///
-    /// ```
-    /// use std::time::Duration;
-    /// use wasabi::{Error, prelude::*};
-    ///
-    /// # #[derive(Clone)]
-    /// # struct User { name: String }
-    /// # async fn verify(token: String) -> Option<Identity<User>> { None }
-    /// #[derive(serde::Deserialize)]
-    /// struct NewToken {
-    ///     token: String,
-    /// }
-    ///
-    /// fn new_token(req: &Request) -> Result<String> {
-    ///     match serde_json::from_slice::<NewToken>(req.message().as_bytes()) {
-    ///         Ok(message) => Ok(message.token),
-    ///         Err(error) => Err(Error::bad_request(error.to_string())),
-    ///     }
-    /// }
-    ///
-    /// let auth = BearerAuth::new(verify);
-    /// let refresh = auth
-    ///     .refresh(new_token)
-    ///     .same(|old, new| old.name == new.name)
-    ///     .reply(|_, _| r#"{"action":"refreshed"}"#);
-    /// let gateway = gateway!(channel(
-    ///     "/",
-    ///     http = [auth],
-    ///     parser = JsonKey::at("/action"),
-    ///     match key {
-    ///         "refresh" => refresh,
-    ///         _ => async |user: Identity<User>| user.into_inner().name,
-    ///     },
-    /// ));
-    /// # drop(gateway);
-    /// ```
-    pub fn refresh<F, Fut>(&self, token: F) -> Refresh<V, F, <Fut::Output as Verdict>::Identity>
-    where
-        V: Fn(String) -> Fut,
-        Fut: Future<Output: Verdict>,
-        F: Fn(&Request) -> Result<String> + Send + Sync,
-    {
-        Refresh::new(self.clone(), token)
-    }
-
     /// Who has this token.
     pub(super) async fn verify<Fut>(
         &self,

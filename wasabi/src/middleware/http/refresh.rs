@@ -31,10 +31,53 @@ pub struct Refresh<V, F, I, A = fn(&Request, &Identity<I>)> {
 
 type Same<I> = Arc<dyn Fn(&I, &I) -> bool + Send + Sync>;
 
-impl<V, F, I> Refresh<V, F, I> {
-    pub(super) fn new(auth: BearerAuth<V>, token: F) -> Self {
-        Self {
-            auth,
+impl<V> BearerAuth<V> {
+    /// The target of a route on which clients send new tokens, so that they stay connected when the old one expires.
+    /// `token` takes the token from a request. [`Refresh`] says what happens then.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasabi::{Error, prelude::*};
+    ///
+    /// # #[derive(Clone)]
+    /// # struct User { name: String }
+    /// # async fn verify(token: String) -> Option<Identity<User>> { None }
+    /// #[derive(serde::Deserialize)]
+    /// struct NewToken {
+    ///     token: String,
+    /// }
+    ///
+    /// fn new_token(req: &Request) -> Result<String> {
+    ///     match serde_json::from_slice::<NewToken>(req.message().as_bytes()) {
+    ///         Ok(message) => Ok(message.token),
+    ///         Err(error) => Err(Error::bad_request(error.to_string())),
+    ///     }
+    /// }
+    ///
+    /// let auth = BearerAuth::new(verify);
+    /// let refresh = auth
+    ///     .refresh(new_token)
+    ///     .same(|old, new| old.name == new.name)
+    ///     .reply(|_, _| r#"{"action":"refreshed"}"#);
+    /// let gateway = gateway!(channel(
+    ///     "/",
+    ///     http = [auth],
+    ///     parser = JsonKey::at("/action"),
+    ///     match key {
+    ///         "refresh" => refresh,
+    ///         _ => async |user: Identity<User>| user.into_inner().name,
+    ///     },
+    /// ));
+    /// # drop(gateway);
+    /// ```
+    pub fn refresh<F, Fut>(&self, token: F) -> Refresh<V, F, <Fut::Output as Verdict>::Identity>
+    where
+        V: Fn(String) -> Fut,
+        Fut: Future<Output: Verdict>,
+        F: Fn(&Request) -> Result<String> + Send + Sync,
+    {
+        Refresh {
+            auth: self.clone(),
             token,
             same: Arc::new(|_, _| true),
             answer: |_, _| {},

@@ -1,0 +1,241 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::sources::{Arrows, Module, Sources};
+
+/// The modules of `wasabi/src` from the ground up. A module uses those that come before it in this list, and never
+/// those after it.
+const FLOORS: &[&str] = &[
+    // The ground: none of it knows what a gateway is.
+    "sync",
+    "time",
+    "panics",
+    "digest",
+    "sharded",
+    "per_client",
+    "mistakes",
+    "backoff",
+    "tcp",
+    "log",
+    "macros",
+    // What is said.
+    "message",
+    "error",
+    // A client's connection and the handle to it, and what it knows of the server.
+    "connection",
+    "turns",
+    "runtime",
+    "hosts",
+    "metrics",
+    "metrics_absent",
+    "upgrade",
+    // A message on its way to its reply.
+    "reply",
+    "request",
+    "extract",
+    "error_format",
+    "parser",
+    "trace_context",
+    // Who answers, and what is around it.
+    "backend",
+    "middleware",
+    // What runs while a connection lives.
+    "task",
+    // What is declared, and what serves it.
+    "describe",
+    "scope",
+    "channel",
+    "gateway",
+    "server",
+    // What the macros' expansions name.
+    "private",
+];
+
+/// Arrows that run up all the same: from, to, and why. The list only becomes shorter.
+const UP: &[(&str, &str, &str)] = &[
+    (
+        "connection",
+        "metrics",
+        "a connection counts its own traffic, and what is counted knows sockets and registries",
+    ),
+    (
+        "metrics",
+        "backend",
+        "an observation lists what the inbox of a queue has dropped",
+    ),
+];
+
+type Circle = (&'static str, &'static str, &'static str);
+
+/// Arrows of circles among the modules of one folder: the folder, from and to. The list only becomes shorter.
+const CIRCLES: &[Circle] = &[
+    ("wasabi/backend/websocket", "link", "upstream"),
+    ("wasabi/backend/websocket", "upstream", "link"),
+    ("wasabi/backend/websocket", "upstream", "watch"),
+    ("wasabi/backend/websocket", "watch", "link"),
+    ("wasabi/server", "acceptor", "http2"),
+    ("wasabi/server", "http2", "acceptor"),
+];
+
+fn floor(module: &str) -> Option<usize> {
+    FLOORS.iter().position(|name| *name == module)
+}
+
+fn of_top(arrows: &Arrows) -> BTreeMap<(&str, &str), Vec<String>> {
+    let mut top = BTreeMap::<_, Vec<_>>::new();
+    for (from, to) in arrows.iter().filter(|(from, to)| from[0] != to[0]) {
+        let arrow = format!("{} -> {}", from.join("/"), to.join("/"));
+        top.entry((&*from[0], &*to[0])).or_default().push(arrow);
+    }
+    top
+}
+
+/// What is wrong about the arrows between the floors.
+fn upward(arrows: &Arrows, allowed: &[(&str, &str, &str)]) -> Vec<String> {
+    let top = of_top(arrows);
+    let mut wrong = Vec::new();
+    for ((from, to), arrows) in &top {
+        let is_up = floor(to) >= floor(from);
+        let is_allowed = allowed.iter().any(|(a, b, _)| (a, b) == (from, to));
+        if is_up && !is_allowed {
+            wrong.push(format!(
+                "{from} uses {to}, which is above it: {}",
+                arrows.join(", ")
+            ));
+        }
+    }
+    for (from, to, _) in allowed {
+        if !top.contains_key(&(*from, *to)) {
+            wrong.push(format!(
+                "{from} does not use {to} any more: take it out of the exceptions"
+            ));
+        }
+    }
+    wrong
+}
+
+/// The arrows of circles among the modules of each folder, what is below a module counted as its own.
+fn circles(arrows: &Arrows, modules: &BTreeSet<Module>) -> Vec<(String, String, String)> {
+    let folders: BTreeSet<&[String]> = modules
+        .iter()
+        .flat_map(|module| (0..module.len()).map(|depth| &module[..depth]))
+        .collect();
+    let mut circles = Vec::new();
+    for folder in folders {
+        let depth = folder.len();
+        let mut uses = BTreeMap::<&str, BTreeSet<&str>>::new();
+        for (from, to) in arrows {
+            let is_inside = |module: &Module| module.len() > depth && module.starts_with(folder);
+            if is_inside(from) && is_inside(to) && from[depth] != to[depth] {
+                uses.entry(&from[depth]).or_default().insert(&to[depth]);
+            }
+        }
+        for (from, used) in &uses {
+            for to in used.iter().filter(|to| reaches(&uses, to, from)) {
+                circles.push((folder.join("/"), (*from).to_owned(), (*to).to_owned()));
+            }
+        }
+    }
+    circles
+}
+
+/// Whether there is a way from one module to another.
+fn reaches(uses: &BTreeMap<&str, BTreeSet<&str>>, from: &str, to: &str) -> bool {
+    let (mut seen, mut next) = (BTreeSet::new(), vec![from]);
+    while let Some(module) = next.pop() {
+        if module == to {
+            return true;
+        }
+        if seen.insert(module) {
+            next.extend(uses.get(module).into_iter().flatten().copied());
+        }
+    }
+    false
+}
+
+#[test]
+fn no_module_uses_one_of_a_floor_above_it() {
+    let sources = Sources::of("wasabi");
+    for module in sources.modules().filter(|module| module.len() == 1) {
+        assert!(floor(&module[0]).is_some(), "`{}` has no floor", module[0]);
+    }
+    let wrong = upward(&sources.arrows(), UP);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_modules_use_each_other_in_a_circle() {
+    let mut wrong = Vec::new();
+    let mut excused = 0;
+    for name in ["wasabi", "wasabi-macros", "wasabi-rules"] {
+        let sources = Sources::of(name);
+        let modules = sources.modules().cloned().collect();
+        for (folder, from, to) in circles(&sources.arrows(), &modules) {
+            // Those between floors are arrows upward, which the other test finds.
+            let is_between_floors = name == "wasabi" && folder.is_empty();
+            let folder = format!("{name}/{folder}");
+            let is_excused = CIRCLES.contains(&(&*folder, &*from, &*to));
+            excused += usize::from(is_excused);
+            if !is_between_floors && !is_excused {
+                wrong.push(format!("{folder}: {from} -> {to}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows in circles:\n{}", wrong.join("\n"));
+    assert_eq!(
+        excused,
+        CIRCLES.len(),
+        "some exceptions are not needed any more"
+    );
+}
+
+fn sources(texts: &[(&'static str, &'static str)]) -> Sources {
+    Sources::from_texts(texts.iter().copied())
+}
+
+#[test]
+fn an_arrow_is_found_however_it_is_written() {
+    for text in [
+        "use crate::server::Server;",
+        "use crate::{Server, error::Error};",
+        "use crate::Server as Other;",
+        "fn f() -> crate::server::Server {}",
+        "mod inner { use super::super::server::Server; }",
+        "use super::server::{self};",
+    ] {
+        let sources = sources(&[
+            ("", "pub use crate::server::Server;"),
+            ("server", "pub use self::inner::Server;"),
+            ("server/inner", "pub struct Server;"),
+            ("error", text),
+        ]);
+        let wrong = upward(&sources.arrows(), &[]);
+        assert_eq!(wrong.len(), 1, "{text}: {wrong:?}");
+    }
+    for text in [
+        "use http::server::Server;",
+        "#[cfg(test)] mod tests { use crate::server::Server; }",
+        "/// [`Server`](crate::server::Server)\nfn f() {}",
+    ] {
+        let sources = sources(&[("server", "pub struct Server;"), ("error", text)]);
+        assert_eq!(upward(&sources.arrows(), &[]), [] as [String; 0], "{text}");
+    }
+}
+
+#[test]
+fn a_circle_by_way_of_others_is_one() {
+    let sources = sources(&[
+        ("backend", ""),
+        ("backend/a", "use super::b::B;"),
+        ("backend/b", "pub struct B; use super::c;"),
+        ("backend/c/inner", "use crate::backend::a;"),
+        ("backend/c", ""),
+        ("backend/d", "use super::a;"),
+    ]);
+    let modules = sources.modules().cloned().collect();
+    let circles = circles(&sources.arrows(), &modules);
+    let arrows: Vec<_> = circles
+        .iter()
+        .map(|(_, from, to)| (&**from, &**to))
+        .collect();
+    assert_eq!(arrows, [("a", "b"), ("b", "c"), ("c", "a")]);
+}
