@@ -14,6 +14,7 @@ mod suite {
     mod events;
     mod extractors;
     mod failures;
+    mod failures_in_spans;
     mod groups;
     mod handshake;
     mod hooks;

@@ -3,12 +3,13 @@
 use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value, json, value::RawValue};
-use tracing::debug;
+use tracing::{Span, debug};
 
 use crate::{
     Connection, Error, Fault, IntoReply, Reply, RequestId, Result,
     log::{Logged, limited},
     panics::caught,
+    request::FailedSpan,
 };
 
 /// How error replies are written: the channel setting `errors = ..`.
@@ -189,6 +190,8 @@ pub(crate) fn report(format: &ErrorFormat, error: &Error, about: &About<'_>) -> 
 }
 
 pub(crate) fn log(error: &Error, about: &About<'_>) {
+    let span = FailedSpan::take(about.connection, about.route, about.id);
+    let _entered = span.as_ref().map(Span::enter);
     let (code, route) = (error.code(), about.route);
     // What clients say is escaped. Who it was is only asked where it is wanted.
     macro_rules! failed {

@@ -1,5 +1,6 @@
 //! One inbound message with its routing key.
 
+mod failed;
 mod id;
 mod reused;
 
@@ -14,8 +15,8 @@ use std::{
 use bytes::Bytes;
 
 pub use self::id::RequestId;
-pub(crate) use self::reused::KeepsHandle;
 use self::reused::Reused;
+pub(crate) use self::{failed::FailedSpan, reused::KeepsHandle};
 use crate::{Connection, Error, Message, Text};
 
 /// One inbound message on its way to a backend.

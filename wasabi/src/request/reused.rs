@@ -10,14 +10,14 @@ use std::{
     sync::Arc,
 };
 
-use super::{KeyRepr, RequestId, Route};
+use super::{KeyRepr, RequestId, Route, failed::FailedSpan};
 use crate::{Connection, Error, Message};
 
 /// What a thread keeps.
 const KEPT: usize = 128;
 
 thread_local! {
-    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { fields: Vec::new(), connection: None, keeps_handle: false }) };
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { fields: Vec::new(), connection: None, keeps_handle: false, failed: None }) };
 }
 
 struct Spare {
@@ -27,8 +27,10 @@ struct Spare {
     /// The handle of the last request that has ended, for the next one of the same connection: what is answered at
     /// once, one after the other, does not count references.
     connection: Option<Connection>,
-    /// Whether somebody will let go of that handle.
+    /// Whether somebody will let go of that handle, and of the span.
     keeps_handle: bool,
+    /// The span of the last request that has failed, for what is logged of it when it has left its middleware.
+    failed: Option<Box<FailedSpan>>,
 }
 
 #[derive(Default)]
@@ -134,7 +136,7 @@ impl Drop for Reused {
     }
 }
 
-/// While it lives, the thread may keep the handle of a request that has ended.
+/// While it lives, the thread may keep the handle of a request that has ended, and the span of one that has failed.
 pub(crate) struct KeepsHandle(());
 
 impl KeepsHandle {
@@ -149,9 +151,26 @@ impl Drop for KeepsHandle {
         let _kept = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
             spare.keeps_handle = false;
-            spare.connection.take()
+            (spare.connection.take(), spare.failed.take())
         });
     }
+}
+
+/// Keeps the span of a request that fails, until it is asked for or the turn of its connection is over.
+pub(super) fn keep(failed: FailedSpan) {
+    let _left = SPARE.try_with(|spare| {
+        let mut spare = spare.borrow_mut();
+        match spare.keeps_handle {
+            true => spare.failed.replace(Box::new(failed)),
+            false => Some(Box::new(failed)),
+        }
+    });
+}
+
+/// The span that was kept last.
+pub(super) fn kept() -> Option<Box<FailedSpan>> {
+    let kept = SPARE.try_with(|spare| spare.borrow_mut().failed.take());
+    kept.ok().flatten()
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use {
 
 #[cfg(feature = "otel")]
 use crate::Fault;
-use crate::{Error, Middleware, Next, Reply, Request, Result, log::said};
+use crate::{Error, Middleware, Next, Reply, Request, Result, log::said, request::FailedSpan};
 
 /// Puts each request into a [tracing](https://docs.rs/tracing) span.
 ///
@@ -20,8 +20,9 @@ use crate::{Error, Middleware, Next, Reply, Request, Result, log::said};
 /// * `id`, the client's id for the request, if it has one,
 /// * `outcome`: `ok`, the code of the error, or `cancelled`, once that is known.
 ///
-/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span. Put it
-/// outermost to have all of it. Where nobody listens to the span, it costs next to nothing.
+/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span, and so is
+/// what the gateway logs of a request that has failed inside. Put it outermost to have all of it. The span closes when the
+/// request has ended: what goes wrong in a streaming reply after its start is not in it. Where nobody listens to the span, it costs next to nothing.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -102,6 +103,7 @@ impl Middleware for Trace {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         let span = self.span(&req);
         let mut ending = Ending {
+            failed: FailedSpan::of(&req, &span),
             span: span.clone(),
             is_known: false,
         };
@@ -115,6 +117,9 @@ impl Middleware for Trace {
                 .set_status(Status::error(said(error).to_string()));
         }
         ending.record(outcome.as_ref().map_or_else(Error::code, |_| "ok"));
+        if outcome.is_err() {
+            ending.fail();
+        }
         outcome
     }
 }
@@ -127,6 +132,8 @@ fn is_failure(error: &Error) -> bool {
 
 struct Ending {
     span: Span,
+    /// Where somebody listens to it.
+    failed: Option<FailedSpan>,
     is_known: bool,
 }
 
@@ -135,15 +142,24 @@ impl Ending {
         self.is_known = true;
         self.span.record("outcome", outcome);
     }
+
+    fn fail(&mut self) {
+        if let Some(failed) = self.failed.take() {
+            failed.keep();
+        }
+    }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.is_known {
-            self.record(match std::thread::panicking() {
-                true => "internal",
-                false => "cancelled",
-            });
+            match std::thread::panicking() {
+                true => {
+                    self.record("internal");
+                    self.fail();
+                }
+                false => self.record("cancelled"),
+            }
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     error_format::{self, About},
     panics::{caught, discard},
     parser::Parsed,
+    request,
 };
 
 /// The rest of a connection whose client has gone. What was received before is carried on where no reply is owed, by as
@@ -148,6 +149,7 @@ where
         if let Some(socket) = &mut self.unread {
             socket.register(cx.waker());
         }
+        let _keeps = request::KeepsHandle::begin();
         work::begin();
         loop {
             let mut progress = self.poll_woken();

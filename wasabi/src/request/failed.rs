@@ -1,0 +1,50 @@
+//! The span of a request that fails: what is logged of it is in the span, although its middleware has ended by then.
+
+use tracing::Span;
+
+use super::{Request, RequestId, reused};
+use crate::{Connection, ConnectionId};
+
+/// A span, and whose it is.
+///
+/// It is kept for the thread whose connection has its turn, and no longer than that turn: where nothing is logged, since a
+/// middleware outside of the span has made a reply of the error, the span must not stay open.
+#[derive(Clone)]
+pub(crate) struct FailedSpan {
+    span: Span,
+    connection: ConnectionId,
+    route: &'static str,
+    id: Option<RequestId>,
+}
+
+impl FailedSpan {
+    /// The span of this request, if anybody listens to it.
+    pub(crate) fn of(request: &Request, span: &Span) -> Option<Self> {
+        if span.is_disabled() {
+            return None;
+        }
+        Some(Self {
+            span: span.clone(),
+            connection: request.connection().id(),
+            route: request.route(),
+            id: request.id().cloned(),
+        })
+    }
+
+    /// The request has failed.
+    pub(crate) fn keep(self) {
+        reused::keep(self);
+    }
+
+    /// The span of the request that has failed just now, if this is it.
+    pub(crate) fn take(
+        connection: &Connection,
+        route: &str,
+        id: Option<&RequestId>,
+    ) -> Option<Span> {
+        let kept = *reused::kept()?;
+        let is_it =
+            kept.connection == connection.id() && kept.route == route && kept.id.as_ref() == id;
+        is_it.then_some(kept.span)
+    }
+}
