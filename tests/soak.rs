@@ -1,4 +1,5 @@
-//! Thousands of clients that come, go, stall and misbehave, over HTTP/1.1 and HTTP/2, for as long as `WASABI_SOAK` says
+//! Thousands of clients that come, go, stall and misbehave, over HTTP/1.1, HTTP/2, and TLS through nginx and HAProxy with the
+//! files of `examples/production`, for as long as `WASABI_SOAK` says
 //! (`90s`, `10m`, `4h`; a minute if it is not set), while upstreams are silent, refuse, send garbage or lose their lines.
 //! At the end every message is accounted for, and nothing is left: no connection, no task, no memory.
 
@@ -26,7 +27,12 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
+use tokio_rustls::TlsConnector;
 use wasabi::Registry;
+use wasabi_tests::{
+    authority::Authority,
+    proxy::{shipped_haproxy, shipped_nginx},
+};
 
 use self::soak::{
     clients::{Account, DeadLines, Dice, KINDS, Kind, live},
@@ -39,12 +45,16 @@ use self::soak::{
 /// Longer than anything takes on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// One account for each kind of client, of those over HTTP/1.1 and those over HTTP/2.
-type Balance = [[Account; KINDS.len()]; 2];
+/// One account for each kind of client, for each way to come.
+type Balance = [[Account; KINDS.len()]; WAYS.len()];
+
+const WAYS: [&str; 4] = ["HTTP/1.1", "HTTP/2", "nginx", "HAProxy"];
 
 /// What all clients share.
 struct Soak {
-    addr: SocketAddr,
+    /// Where clients of each way come to.
+    addrs: [SocketAddr; WAYS.len()],
+    tls: TlsConnector,
     places: usize,
     balance: Balance,
     upstreams: Upstreams,
@@ -60,20 +70,23 @@ async fn run(soak: &Arc<Soak>, until: Instant) {
     let mut clients = JoinSet::new();
     let mut road = Road::Http1;
     for place in 0..soak.places {
-        // Every other group of four shares a socket of HTTP/2.
-        match place % 8 {
-            0 => road = Road::Http1,
-            4 => road = Road::http2(),
-            _ => {}
+        // Groups of four come in the same way; those over HTTP/2 share a socket.
+        let way = place / 4 % WAYS.len();
+        if place % 4 == 0 {
+            road = match way {
+                0 => Road::Http1,
+                1 => Road::http2(),
+                _ => Road::Proxied(soak.tls.clone()),
+            };
         }
         let (soak, road) = (Arc::clone(soak), road.clone());
         clients.spawn(async move {
             let mut dice = Dice::new(place as u64);
-            let accounts = &soak.balance[place % 8 / 4];
+            let accounts = &soak.balance[way];
             while Instant::now() < until {
                 let kind = Kind::any(&mut dice);
                 let account = &accounts[kind as usize];
-                live(kind, &road, soak.addr, &mut dice, account, &soak.dead).await;
+                live(kind, &road, soak.addrs[way], &mut dice, account, &soak.dead).await;
             }
         });
     }
@@ -127,7 +140,7 @@ fn duration() -> Duration {
 }
 
 #[test]
-#[ignore = "takes a minute: run tests/run"]
+#[ignore = "takes a minute, needs nginx and HAProxy: run tests/run"]
 fn every_message_is_accounted_for_and_nothing_is_left() {
     let clients = Builder::new_multi_thread()
         .worker_threads(2)
@@ -139,8 +152,15 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
         let (registry, work) = (Registry::new(), Arc::new(Work::default()));
         let served = gateway(registry.clone(), Arc::clone(&work), &upstreams);
         let (gateway, server) = serve(served);
+        let [direct, proxied] = server.addrs().await[..] else {
+            panic!("two addresses");
+        };
+        let authority = Authority::new();
+        let nginx = shipped_nginx(&authority, direct);
+        let haproxy = shipped_haproxy(&authority, proxied, "60s");
         let soak = Arc::new(Soak {
-            addr: server.addr().await,
+            addrs: [direct, direct, nginx.addr, haproxy.addr],
+            tls: TlsConnector::from(Arc::new(authority.client())),
             places: places(),
             balance: Balance::default(),
             upstreams,
@@ -162,10 +182,10 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
             soak.places
         );
         let mut failed = false;
-        for (protocol, accounts) in ["HTTP/1.1", "HTTP/2"].iter().zip(&soak.balance) {
+        for (way, accounts) in WAYS.iter().zip(&soak.balance) {
             let _ = writeln!(
                 table,
-                "{protocol:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}",
+                "{way:>10} {:>9} {:>9} {:>9} {:>9} {:>9} {:>5}",
                 "clients", "sent", "replies", "errors", "cut off", "lost"
             );
             for (kind, account) in KINDS.iter().zip(accounts) {

@@ -19,7 +19,11 @@ use tokio_tungstenite::{
 };
 use wasabi::{Registry, prelude::*};
 use wasabi_tests::{
-    TestServer, authority::Authority, http2::Http2, proxy::Proxy, serve, serve_with, soon, until,
+    TestServer,
+    authority::Authority,
+    http2::Http2,
+    proxy::{Proxy, shipped_haproxy, shipped_nginx},
+    serve, serve_with, soon, until,
 };
 
 type Client = WebSocketStream<TlsStream<TcpStream>>;
@@ -100,25 +104,6 @@ fn nginx(authority: &Authority, to: &TestServer, settings: &str) -> Proxy {
     Proxy::nginx(authority, &server)
 }
 
-/// nginx as `examples/production` has it.
-fn shipped_nginx(authority: &Authority, to: &TestServer) -> Proxy {
-    let config = include_str!("../../examples/production/nginx.conf")
-        .replace("listen 443", "listen 127.0.0.1:PORT")
-        .replace("/etc/nginx/tls", "DIR")
-        .replace("127.0.0.1:8080", &to.addr.to_string());
-    Proxy::nginx(authority, &config)
-}
-
-/// HAProxy as `examples/production` has it, in front of this proxied listener, with another timeout for WebSockets.
-fn shipped_haproxy(authority: &Authority, to: SocketAddr, tunnel: &str) -> Proxy {
-    let config = include_str!("../../examples/production/haproxy.cfg")
-        .replace("bind :443", "bind 127.0.0.1:PORT")
-        .replace("/etc/haproxy/tls.pem", "DIR/both.pem")
-        .replace("127.0.0.1:8081", &to.to_string())
-        .replace("timeout tunnel 60s", &format!("timeout tunnel {tunnel}"));
-    Proxy::haproxy(authority, &config)
-}
-
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -126,7 +111,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 async fn behind_nginx_a_client_is_who_nginx_says_and_not_who_it_claims_to_be() {
     let authority = Authority::new();
     let server = serve(whoami(&Registry::new(), HOUR)).await;
-    let nginx = shipped_nginx(&authority, &server);
+    let nginx = shipped_nginx(&authority, server.addr);
     let claims = [("x-forwarded-for", "203.0.113.7")];
     for headers in [&[][..], &claims] {
         let client = connect(&authority, "127.0.0.9", nginx.addr, headers).await;

@@ -181,6 +181,7 @@ async fn drip(mut line: Line, account: &Account) {
     let request = json!({"do": "large"}).to_string();
     add(&account.sent, 1);
     let _ = line.write_all(&frame(0x81, request.as_bytes())).await;
+    let _ = line.flush().await;
     let (mut buffer, mut read) = (vec![0; 16 * 1024], 0);
     while read < LARGE {
         let more = timeout(PATIENCE, line.read(&mut buffer)).await;
@@ -200,6 +201,7 @@ async fn send(line: &mut Line, requests: &[String], account: &Account) {
     for request in requests {
         let _ = line.write_all(&frame(0x81, request.as_bytes())).await;
     }
+    let _ = line.flush().await;
 }
 
 /// Lines that are dead for good, and the clients at their ends, who do not know.
@@ -234,7 +236,7 @@ pub(crate) async fn live(
                 return;
             };
             let said = match road {
-                Road::Http1 => &handshake(HASTY),
+                Road::Http1 | Road::Proxied(_) => &handshake(HASTY),
                 Road::Http2(_) => "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
             };
             let _ = stream
@@ -246,7 +248,7 @@ pub(crate) async fn live(
         Kind::Dripping => {
             let line = match road {
                 Road::Http1 => narrow(addr, PATIENT).await,
-                Road::Http2(_) => road.open(addr, PATIENT).await,
+                Road::Http2(_) | Road::Proxied(_) => road.open(addr, PATIENT).await,
             };
             if let Some(line) = line {
                 drip(line, account).await;
@@ -259,7 +261,7 @@ pub(crate) async fn live(
             }
             let wire = Chaos::to(addr).await;
             let road = match road {
-                Road::Http1 => Road::Http1,
+                Road::Http1 | Road::Proxied(_) => road.clone(),
                 // The others on its socket would be dead, too.
                 Road::Http2(_) => Road::http2(),
             };
@@ -301,6 +303,7 @@ pub(crate) async fn live(
                 b"GET / HTTP/1.1\r\n\r\n",
             ][dice.roll(7)];
             let _ = line.write_all(broken).await;
+            let _ = line.flush().await;
             let mut rest = Vec::new();
             let ends = timeout(PATIENCE, line.read_to_end(&mut rest)).await;
             let _ = ends.expect("the gateway ends it");

@@ -85,6 +85,7 @@ pub(crate) fn gateway(registry: Registry, work: Arc<Work>, upstreams: &Upstreams
     } = upstreams;
     gateway!(
         state = work,
+        get("/readyz", readiness),
         channel(
             "/",
             registry = registry.clone(),
@@ -155,6 +156,7 @@ pub(crate) fn serve(gateway: Gateway) -> (Handle, ServerHandle) {
             .expect("a runtime");
         let server = Server::bind("127.0.0.1:0")
             .signals(false)
+            .also_bind_proxied("127.0.0.1:0", ["127.0.0.1/32"])
             .http2_streams(100)
             .header_timeout(Duration::from_secs(2));
         let _ = tell.send((runtime.handle().clone(), server.handle()));

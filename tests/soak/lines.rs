@@ -1,4 +1,4 @@
-//! How clients come: over HTTP/1.1, or on a stream of HTTP/2 that they share with others.
+//! How clients come: over HTTP/1.1, on a stream of HTTP/2 that they share with others, or over TLS to a proxy in front.
 
 use std::{
     io,
@@ -23,6 +23,7 @@ use tokio::{
     net::{TcpSocket, TcpStream},
     sync::Mutex,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 pub(crate) fn handshake(path: &str) -> String {
     format!(
@@ -37,6 +38,8 @@ pub(crate) enum Road {
     Http1,
     /// The socket is opened by the first who needs it, and again when it is gone.
     Http2(Arc<Mutex<Option<SendRequest<Body>>>>),
+    /// Over HTTP/1.1 to a proxy that ends TLS.
+    Proxied(TlsConnector),
 }
 
 impl Road {
@@ -50,6 +53,9 @@ impl Road {
             Self::Http1 => Some(Line::Tcp(
                 upgrade(TcpStream::connect(addr).await.ok()?, path).await?,
             )),
+            Self::Proxied(connector) => {
+                tls(connector, TcpStream::connect(addr).await.ok()?, path).await
+            }
             Self::Http2(shared) => {
                 let mut requests = {
                     let mut shared = shared.lock().await;
@@ -88,6 +94,24 @@ async fn http2(addr: SocketAddr) -> Option<SendRequest<Body>> {
     Some(requests)
 }
 
+/// Over TLS to a proxy. `None` also when that says that the gateway was too busy.
+async fn tls(connector: &TlsConnector, stream: TcpStream, path: &str) -> Option<Line> {
+    let name = "127.0.0.1".try_into().expect("a name");
+    let mut stream = connector.connect(name, stream).await.ok()?;
+    stream.write_all(handshake(path).as_bytes()).await.ok()?;
+    stream.flush().await.ok()?;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let is_busy = [b"HTTP/1.1 502", b"HTTP/1.1 503", b"HTTP/1.1 504"];
+    if is_busy.iter().any(|busy| head.starts_with(*busy)) {
+        return None;
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{head:?}");
+    Some(Line::Tls(Box::new(stream)))
+}
+
 /// A connection with a small buffer, so that what its client does not read stays with the gateway.
 pub(crate) async fn narrow(addr: SocketAddr, path: &str) -> Option<Line> {
     let socket = TcpSocket::new_v4().ok()?;
@@ -110,15 +134,19 @@ async fn upgrade(mut stream: TcpStream, path: &str) -> Option<TcpStream> {
 /// The bytes of a WebSocket.
 pub(crate) enum Line {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Stream(TokioIo<Upgraded>),
 }
 
 impl Line {
     /// Ends it at once; dropping a stream of HTTP/2 resets it.
     pub(crate) fn reset(self) {
-        if let Self::Tcp(stream) = &self {
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
-        }
+        let stream = match &self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+            Self::Stream(_) => return,
+        };
+        let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -126,6 +154,7 @@ macro_rules! each {
     ($line:expr, $io:ident => $call:expr) => {
         match $line {
             Line::Tcp($io) => $call,
+            Line::Tls($io) => $call,
             Line::Stream($io) => $call,
         }
     };

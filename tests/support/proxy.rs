@@ -97,6 +97,25 @@ impl Proxy {
     }
 }
 
+/// nginx as `examples/production` has it, in front of this listener.
+pub fn shipped_nginx(authority: &Authority, to: SocketAddr) -> Proxy {
+    let config = include_str!("../../examples/production/nginx.conf")
+        .replace("listen 443", "listen 127.0.0.1:PORT")
+        .replace("/etc/nginx/tls", "DIR")
+        .replace("127.0.0.1:8080", &to.to_string());
+    Proxy::nginx(authority, &config)
+}
+
+/// HAProxy as `examples/production` has it, in front of this proxied listener, with another timeout for WebSockets.
+pub fn shipped_haproxy(authority: &Authority, to: SocketAddr, tunnel: &str) -> Proxy {
+    let config = include_str!("../../examples/production/haproxy.cfg")
+        .replace("bind :443", "bind 127.0.0.1:PORT")
+        .replace("/etc/haproxy/tls.pem", "DIR/both.pem")
+        .replace("127.0.0.1:8081", &to.to_string())
+        .replace("timeout tunnel 60s", &format!("timeout tunnel {tunnel}"));
+    Proxy::haproxy(authority, &config)
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         // So that nginx ends its worker too.
