@@ -11,7 +11,7 @@ use futures_util::future::Either;
 
 use crate::{
     Backend, Connection, Lifecycle, Reply, Request, Result,
-    backend::{HandshakeError, Probe, Way},
+    backend::{HandshakeError, Preparing, Probe, Way},
     request::Route as RequestRoute,
 };
 
@@ -223,6 +223,10 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         self.part.probe(way)
+    }
+
+    fn prepare(&self, connection: &Connection) -> Option<Preparing> {
+        self.part.prepare(connection)
     }
 
     #[cfg(feature = "metrics")]

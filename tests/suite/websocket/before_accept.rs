@@ -135,3 +135,20 @@ async fn a_hook_that_refuses_leaves_no_upstream_connection() {
     assert_eq!(client.closed().await, (1008, "not you".to_owned()));
     upstream.accept().await.closed().await;
 }
+
+#[tokio::test]
+async fn an_upstream_behind_middleware_decides_as_well() {
+    let answer = || async { StatusCode::UNAUTHORIZED };
+    let url = http_service(axum::Router::new().fallback(answer)).await;
+    let upstream = WebSocket::connect(url.replace("http", "ws")).before_accept();
+    let server = serve(gateway!(channel(
+        "/",
+        middleware = [Timeout::new(5s), Trace::new()],
+        match key {
+            "up" => with([Timeout::new(2s)], upstream),
+            _ => NoRoute,
+        },
+    )))
+    .await;
+    assert_eq!(refused(&server).await.status(), 401);
+}
