@@ -473,11 +473,11 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
     let mistakes = [
         (
             Http::post(String::from("localhost:1")),
-            "`localhost:1` is not a whole URL; it starts with `http://` or `https://`",
+            "`localhost:1` is not a complete URL; start it with `http://` or `https://`",
         ),
         (
             Http::post(String::from("/path")),
-            "`/path` is not a whole URL; it starts with `http://` or `https://`",
+            "`/path` is not a complete URL; start it with `http://` or `https://`",
         ),
         (
             Http::post(url).header("a b", "c"),

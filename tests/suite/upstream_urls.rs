@@ -109,10 +109,10 @@ async fn a_parameter_of_the_path_that_a_gateway_is_mounted_at_counts() {
 #[test]
 fn anything_else_in_braces_is_a_mistake() {
     for (url, why) in [
-        ("http://{host}/", "outside of the path"),
+        ("http://{host}/", "is outside the path"),
         ("http://a/{}", "is not a place in a URL"),
         ("http://a/{*rest}", "is not a place in a URL"),
-        ("http://a/{x", "without its other half"),
+        ("http://a/{x", "unmatched brace"),
         ("http://a/{/a~b}", "is not a JSON pointer"),
     ] {
         let mistakes = gateway!(channel("/{x}", Http::get(url)))

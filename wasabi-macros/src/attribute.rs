@@ -1,4 +1,4 @@
-//! What the attributes have in common.
+//! Shared parts of the attributes.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{
@@ -8,7 +8,7 @@ use syn::{
 
 use crate::{diagnostics::Diagnostics, krate};
 
-/// Reads the options of an attribute, those beside `crate = path` by a function that gets their names.
+/// Reads the options of an attribute. `option` reads each one except `crate = path`, after its name.
 pub(crate) fn options(
     tokens: TokenStream,
     mut option: impl FnMut(&Ident, ParseStream<'_>) -> syn::Result<()>,
@@ -36,13 +36,13 @@ pub(crate) fn options(
     found
 }
 
-/// An option that the attribute does not have.
+/// The error for an unknown option.
 pub(crate) fn unknown(name: &Ident, known: &str) -> syn::Error {
     let message = format!("there is no option `{name}`; these are: {known}");
     syn::Error::new(name.span(), message)
 }
 
-/// The token that stands for an item where it cannot be read.
+/// The first token of an item, for errors about an item that does not parse.
 pub(crate) fn first(item: &TokenStream) -> Option<TokenTree> {
     item.clone().into_iter().next()
 }

@@ -1,4 +1,4 @@
-//! `#[backend]`: the function as it is, and checks beside it.
+//! `#[backend]` keeps the function as it is and adds checks.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -17,10 +17,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let function: ItemFn = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(_) => {
-            diagnostics.error(
-                attribute::first(&item),
-                "`#[backend]` stands on an `async fn`",
-            );
+            diagnostics.error(attribute::first(&item), "`#[backend]` needs an `async fn`");
             return quote!(#diagnostics #item);
         }
     };
@@ -37,7 +34,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
 
 /// `#[backend(state = AppState, crate = path)]`.
 struct Options {
-    /// The state of the gateways that the function is for; extractors are checked against it.
+    /// The state of the gateways that use the function. Extractors are checked against it.
     state: Option<Type>,
     krate: Option<Path>,
 }
@@ -58,7 +55,7 @@ impl Options {
     }
 }
 
-/// The types of the arguments, if nothing in the signature is a mistake.
+/// The types of the arguments, if the signature has no mistakes.
 fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Option<Vec<&'a Type>> {
     let mut types = Vec::new();
     for argument in &signature.inputs {
@@ -73,7 +70,7 @@ fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Opt
     if signature.asyncness.is_none() {
         diagnostics.error(
             signature.fn_token,
-            "a backend function is `async`: write `async fn`",
+            "a backend function must be `async`: write `async fn`",
         );
     }
     if let Some(argument) = types.get(MOST_ARGUMENTS) {
@@ -85,7 +82,7 @@ fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Opt
     (!diagnostics.has_errors()).then_some(types)
 }
 
-/// Asks for what the types of the signature must implement, at their places.
+/// Requires the traits of each type in the signature, with the span of the type.
 fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream {
     let signature = &function.sig;
     let name = &signature.ident;
@@ -96,7 +93,7 @@ fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream 
         .map_or_else(|| quote!(()), ToTokens::to_token_stream);
     let extractors = types
         .iter()
-        // What the state provides is known where the gateway is declared.
+        // Only the gateway's declaration knows what its state provides.
         .filter(|ty| options.state.is_some() || !has_word(ty, "State"))
         .map(|ty| quote_spanned!(ty.span()=> #p::check_extractor::<#state, #ty>();));
     let arguments: Vec<Ident> = (0..types.len())
@@ -129,7 +126,7 @@ fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream 
     }
 }
 
-/// Whether the types in the signature are known here.
+/// Whether the signature has types that are unknown here.
 fn is_generic(signature: &Signature) -> bool {
     let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
     let has_impl = |argument: &FnArg| matches!(argument, FnArg::Typed(argument) if has_word(&argument.ty, "impl"));

@@ -1,4 +1,4 @@
-//! Mistakes found on the way, reported together at the end.
+//! Collects mistakes, to report them together at the end.
 
 use std::fmt::Display;
 
@@ -25,7 +25,7 @@ impl Diagnostics {
         self.errors.push(error);
     }
 
-    /// A warning: the use of a deprecated constant at the user's span, since stable Rust has no other for macros.
+    /// Adds a warning: the use of a deprecated constant at the user's span, since stable Rust has no other way.
     /// `#[allow(deprecated)]` silences it.
     pub(crate) fn warning(&mut self, at: Span, name: &str, note: impl Display) {
         let (name, note) = (Ident::new(name, at), note.to_string());

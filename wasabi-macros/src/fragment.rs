@@ -1,4 +1,4 @@
-//! Expressions of the user's, kept as written.
+//! The user's expressions, kept as written.
 
 mod calls;
 mod label;
@@ -19,32 +19,31 @@ pub(crate) use self::{
     tokens::{elements, mentions, string},
 };
 
-/// An expression of the user's, as written.
+/// An expression as the user wrote it.
 ///
-/// It need not parse: while someone types `orders.` it does not, and an editor can only complete what the expansion
-/// still contains.
+/// It need not parse. While somebody types `orders.`, the editor can complete only what the expansion still contains.
 #[derive(Clone)]
 pub(crate) struct Fragment {
     tokens: TokenStream,
-    /// Where it stands, or should stand.
+    /// The place of the expression, or where one is missing.
     span: Span,
     is_closure: bool,
 }
 
 impl Fragment {
-    /// An expression if one parses, else whatever stands before the next comma.
+    /// Reads an expression, or everything up to the next comma if none parses.
     pub(crate) fn parse(input: ParseStream<'_>) -> Self {
         Self::parse_with(input, <Expr as Parse>::parse, |input| input.peek(Token![,]))
     }
 
-    /// What stands between `match` and its arms.
+    /// Reads the part between `match` and its arms.
     pub(crate) fn parse_scrutinee(input: ParseStream<'_>) -> Self {
         Self::parse_with(input, Expr::parse_without_eager_brace, |input| {
             input.peek(syn::token::Brace)
         })
     }
 
-    /// What stands between `if` and `=>`.
+    /// Reads the part between `if` and `=>`.
     pub(crate) fn parse_guard(input: ParseStream<'_>) -> Self {
         Self::parse_with(input, <Expr as Parse>::parse, |input| {
             input.peek(Token![=>])
@@ -145,7 +144,7 @@ impl Fragment {
         text(&self.tokens)
     }
 
-    /// Short text for logs and metrics: a backend by how it is made, without what is secret in URLs.
+    /// Short text for logs and metrics: how the backend is made, without secrets of URLs.
     pub(crate) fn label(&self) -> String {
         if self.is_closure {
             return "|..|".to_owned();
@@ -153,7 +152,7 @@ impl Fragment {
         label::label(&self.tokens)
     }
 
-    /// What the value is called: `Throttle` of `Throttle::new(100)`, `audit` of `audit`, `require` of `require(Role::Admin)`.
+    /// The name of the value: `Throttle` of `Throttle::new(100)`, `audit` of `audit`, `require` of `require(Role::Admin)`.
     pub(crate) fn name(&self) -> String {
         if self.is_closure {
             return "|..|".to_owned();

@@ -1,4 +1,4 @@
-//! Literals and their rules: those of [`wasabi_rules::CALLS`] and of settings.
+//! Checks literals by the rules of [`wasabi_rules::CALLS`] and [`wasabi_rules::SETTINGS`].
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
@@ -82,7 +82,7 @@ fn check_text(
     }
 }
 
-/// The number that an argument is, as far as its rule needs to know it.
+/// The value of a numeric argument, as precisely as its rule needs it.
 fn number(rule: Rule, argument: &TokenStream) -> Option<Value<'static>> {
     match rule {
         // With a unit, or made by a constructor of `Duration`.
@@ -102,7 +102,7 @@ fn number(rule: Rule, argument: &TokenStream) -> Option<Value<'static>> {
     }
 }
 
-/// Whether the tokens are a zero that can be seen: `0`, `0s`, `0.0`, `Duration::ZERO`, `Duration::from_secs(0)`.
+/// Whether the tokens are a visible zero: `0`, `0s`, `0.0`, `Duration::ZERO`, `Duration::from_secs(0)`.
 pub(crate) fn is_zero(tokens: &TokenStream) -> bool {
     match syn::parse2::<Lit>(tokens.clone()) {
         Ok(Lit::Int(int)) => int.base10_digits() == "0",

@@ -1,4 +1,4 @@
-//! `#[middleware]` and `#[middleware(http)]`: a struct of the function's name.
+//! `#[middleware]` and `#[middleware(http)]` turn a function into a struct of its name.
 
 mod made;
 mod signature;
@@ -28,7 +28,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     let Some(fields) = fields(&function.sig, around, &mut diagnostics) else {
         return quote!(#diagnostics #[allow(unused)] #item);
     };
-    // Reported when it was missing: what comes after is checked as if it were there.
+    // A missing `async` is reported already; the rest is checked as if it were there.
     function.sig.asyncness.get_or_insert_with(Default::default);
     let made = Made {
         p,

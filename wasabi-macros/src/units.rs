@@ -17,7 +17,7 @@ pub(crate) fn micros(tokens: &TokenStream) -> Option<u64> {
     }
 }
 
-/// Reports every number whose suffix is no unit, at any depth; arguments of other macros have rules of their own.
+/// Reports every number with an invalid suffix, at any depth, except in the arguments of other macros.
 pub(crate) fn check(tokens: &TokenStream, diagnostics: &mut Diagnostics) {
     let mut after_bang = false;
     for tree in tokens.clone() {
@@ -38,7 +38,7 @@ fn check_literal(literal: &Literal, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// Replaces every unit literal, at any depth. `private` is the path to what expansions name.
+/// Replaces every unit literal, at any depth. `private` is the path to the private items of the runtime crate.
 pub(crate) fn rewrite(tokens: &TokenStream, private: &TokenStream) -> TokenStream {
     tokens
         .clone()
@@ -59,7 +59,7 @@ pub(crate) fn rewrite(tokens: &TokenStream, private: &TokenStream) -> TokenStrea
 fn rewrite_literal(literal: Literal, private: &TokenStream) -> TokenStream {
     match number(&literal.to_string()) {
         Number::Amount(amount) => value(amount, private, literal.span()),
-        // Reported already: what was meant takes its place, so that the compiler says nothing else about it.
+        // Reported already. The intended value replaces it, so that the compiler does not report it again.
         Number::Invalid {
             meant: Some(amount),
             ..
@@ -77,7 +77,7 @@ fn value(amount: Amount, private: &TokenStream, span: Span) -> TokenStream {
             let constructor = Ident::new(constructor, span);
             let mut amount = Literal::u64_unsuffixed(amount);
             amount.set_span(span);
-            // A mistake in the type is underlined from the first of these tokens to the last.
+            // The compiler underlines a type mismatch from the first of these tokens to the last.
             let private = private.clone().into_iter().map(|mut tree| {
                 tree.set_span(tree.span().located_at(span));
                 tree

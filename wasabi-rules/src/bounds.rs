@@ -2,9 +2,9 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-/// What can be zero.
+/// A value that can be zero.
 pub trait Zero: Copy {
-    /// Whether it is.
+    /// Whether the value is zero.
     fn is_zero(self) -> bool;
 }
 

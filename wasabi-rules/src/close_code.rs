@@ -5,7 +5,7 @@ pub const fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// What is wrong with a code that is not [sendable](is_sendable): for constants, which cannot format a message.
+/// The message for a code that is not [sendable](is_sendable). It is a constant, because constant functions cannot format.
 pub const NOT_SENDABLE: &str = "a close frame cannot carry this code; use 1000 to 1003, 1007 to 1014 or 3000 to 4999 \
      (4000 and above are for applications)";
 

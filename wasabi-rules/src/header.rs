@@ -20,7 +20,7 @@ const OF_ONE_CONNECTION: [&str; 8] = [
     "upgrade",
 ];
 
-/// What queues write into messages themselves.
+/// Headers that `Queue` writes itself.
 const OF_QUEUES: [&str; 6] = ["expires_at", "id", "kind", "more", "payload", "reply_to"];
 
 fn is_token(text: &str) -> bool {
@@ -39,8 +39,8 @@ pub fn header_name(name: &str) -> Result<&str, String> {
     ))
 }
 
-/// A header that a request to an HTTP service may have, in lower case: not one that belongs to one connection, or says
-/// where a message ends (RFC 9110, section 7.6.1).
+/// Parses a header for requests to an HTTP service, in lower case. Headers of the connection and of the framing are invalid
+/// (RFC 9110, section 7.6.1).
 pub fn header(name: &str) -> Result<String, String> {
     let name = header_name(name)?.to_ascii_lowercase();
     match OF_ONE_CONNECTION.contains(&&*name) {
@@ -51,8 +51,8 @@ pub fn header(name: &str) -> Result<String, String> {
     }
 }
 
-/// A header that a request to an upstream may have whose handshake is made here, or whose URL says the host, in lower
-/// case: not one of the handshake either, such as `Host` and `Sec-WebSocket-Key`.
+/// Parses a header for requests whose host and handshake the gateway sets, in lower case. `Host` and `Sec-WebSocket-Key` are
+/// invalid too.
 pub fn upstream_header(name: &str) -> Result<String, String> {
     let name = header(name)?;
     match name == "host" || name.starts_with("sec-websocket-") {
@@ -63,7 +63,7 @@ pub fn upstream_header(name: &str) -> Result<String, String> {
     }
 }
 
-/// A header that may pass from a client to an upstream, in lower case: not what only a proxy may say either.
+/// Parses a header that a client may pass to an upstream, in lower case. Headers that only proxies may set are invalid too.
 pub fn forwarded_header(name: &str) -> Result<String, String> {
     let name = upstream_header(name)?;
     let why = match &*name {

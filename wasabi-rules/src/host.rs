@@ -1,4 +1,4 @@
-//! Hosts that a channel answers to, and what their patterns stand for.
+//! Patterns of the hosts that a channel answers to.
 
 use crate::url::{self, Place, place};
 
@@ -18,12 +18,12 @@ pub enum Names {
 pub struct HostPattern {
     /// Which names.
     pub names: Names,
-    /// With this port only; with any if there is none.
+    /// The only port that matches; any port if `None`.
     pub port: Option<u16>,
 }
 
 impl Names {
-    /// Whether a name is among them; upper and lower case are the same.
+    /// Whether a name matches, ignoring case.
     pub fn matches(&self, host: &str) -> bool {
         match self {
             Self::All => true,
@@ -104,7 +104,7 @@ pub fn hosts_count(count: usize) -> Result<usize, String> {
     }
 }
 
-/// What is left when scheme, user, path, query and fragment are taken away.
+/// The text without scheme, user, path, query and fragment.
 pub(crate) fn bare_host(text: &str) -> &str {
     let rest = text.split_once("//").map_or(text, |(_, rest)| rest);
     let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();

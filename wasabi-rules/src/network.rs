@@ -41,7 +41,7 @@ pub fn network(text: &str) -> Result<Network, String> {
             .filter(|bits| (least..=most).contains(bits))
             .ok_or_else(|| {
                 format!(
-                    "`{}` is not a network; after `/` stands a number from {least} to {most}",
+                    "`{}` is not a network; write a number from {least} to {most} after the `/`",
                     text.escape_debug()
                 )
             })?,

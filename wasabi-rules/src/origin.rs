@@ -1,4 +1,4 @@
-//! Patterns of origins (RFC 6454): of which web pages may connect.
+//! Patterns of the origins (RFC 6454) of web pages that may connect.
 
 use crate::{
     host::{Names, bare_host},
@@ -21,7 +21,7 @@ pub enum Origin {
 pub struct OriginPattern {
     /// In lower case.
     pub scheme: String,
-    /// `None` is no host: `file://`.
+    /// `None` without a host: `file://`.
     pub names: Option<Names>,
     /// Which ports.
     pub port: OriginPort,
@@ -32,11 +32,11 @@ pub struct OriginPattern {
 pub enum OriginPort {
     /// Every one.
     Any,
-    /// That of the scheme, or `None` if it has none, where no other is written.
+    /// This port. If none is written, the scheme's default, or `None` for a scheme without one.
     Is(Option<u16>),
 }
 
-/// The port that an origin has without saying so.
+/// The default port of a scheme.
 pub fn default_port(scheme: &str) -> Option<u16> {
     let is = |name| scheme.eq_ignore_ascii_case(name);
     if is("http") || is("ws") {
@@ -79,8 +79,7 @@ pub fn origin(text: &str) -> Result<Origin, String> {
     }
     if scheme.eq_ignore_ascii_case("file") {
         return Err(
-            "files have no host; write `file://`, and `null` for browsers that send that"
-                .to_owned(),
+            "files have no host; write `file://`, or `null` for browsers that send that".to_owned(),
         );
     }
     let shown = |host: &str| format!("write `{scheme}://{}`", host.escape_debug());
@@ -205,7 +204,7 @@ mod tests {
         }
         assert!(
             message("file:///index.html")
-                .ends_with("write `file://`, and `null` for browsers that send that")
+                .ends_with("write `file://`, or `null` for browsers that send that")
         );
         assert_eq!(message("Null"), "`Null` is not an origin; write `null`");
         assert_eq!(message("https://"), "`` is not a host");

@@ -1,14 +1,14 @@
-//! Paths: the one form in which requests come, and what may be declared.
+//! Paths of requests and of declarations.
 
 use std::borrow::Cow;
 
 use crate::suggest::list;
 
-/// The path of a request in its normal form, in which a character is written in one way (RFC 3986, section 6.2.2):
-/// `/%61dmin` is `/admin`. Otherwise it would go by the literal that it is, to a parameter beside it.
+/// Normalizes the path of a request (RFC 3986, section 6.2.2): `/%61dmin` becomes `/admin`. Otherwise it would miss the route
+/// `/admin` and match a parameter beside it.
 ///
-/// Refused, and never repaired, is what others along the way take for another path: segments without anything in them,
-/// `.` and `..`, a slash, backslash or NUL in a segment, and `%` before something else than two digits.
+/// Paths that proxies and servers read differently are refused, never repaired: empty segments, `.` and `..`, a slash,
+/// backslash or NUL in a segment, and `%` without two hexadecimal digits.
 pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.starts_with('/') {
         return Ok(Cow::Borrowed(path)); // `*`, and CONNECT without a path
@@ -37,7 +37,7 @@ pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
     }
     let mut segments = normal.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
-        // What follows a semicolon is left out by some, and `..` is what remains.
+        // Some servers drop everything after a semicolon, which leaves `..`.
         let name = segment.split(';').next().unwrap_or_default();
         if matches!(name, "." | "..") {
             return Err("a path has no dot segments");
@@ -49,7 +49,7 @@ pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(Cow::Owned(normal))
 }
 
-/// What may stand in a segment as it is, and braces and `|`, which RFC 3986 wants encoded and many do not.
+/// Characters allowed in a segment as they are, and braces and `|`, which many clients do not encode as RFC 3986 wants.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@{}|".contains(&byte)
 }
@@ -69,12 +69,12 @@ fn hex(digit: Option<u8>) -> Option<u8> {
     u8::try_from(digit).ok()
 }
 
-/// A path that is declared, with parameters as axum writes them: the names of its parameters. A path that no request
-/// comes with is a mistake.
+/// Parses a declared path with parameters in axum's syntax, and returns their names. A path that no request can match is
+/// an error.
 pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
     if !path.starts_with('/') {
         return Err(format!(
-            "a path starts with `/`; write `\"/{}\"`",
+            "a path must start with `/`; write `\"/{}\"`",
             path.escape_debug()
         ));
     }
@@ -88,10 +88,10 @@ pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
             }
             '#' => "the fragment of a URL is never sent to a server".to_owned(),
             '\\' => "write `/`".to_owned(),
-            _ => format!("in URLs it is written `{}`", percent_encoded(c)),
+            _ => format!("write it as `{}`", percent_encoded(c)),
         };
         return Err(format!(
-            "`{}` cannot stand in a path: {reason}",
+            "`{}` is not allowed in a path: {reason}",
             c.escape_debug()
         ));
     }
@@ -99,25 +99,25 @@ pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
     for segment in path.split('/') {
         if let Some(name) = segment.strip_prefix(':') {
             return Err(format!(
-                "a parameter is written in braces; write `{{{name}}}` for `{segment}`"
+                "parameters are in braces: write `{{{name}}}` instead of `{segment}`"
             ));
         }
         if let Some(name) = segment.strip_prefix('*') {
             let name = if name.is_empty() { "rest" } else { name };
             return Err(format!(
-                "what is left of a path is written in braces; write `{{*{name}}}` for `{segment}`"
+                "the rest of a path is in braces: write `{{*{name}}}` instead of `{segment}`"
             ));
         }
     }
     let names = parameters(path).map_err(|malformed| match malformed {
         Malformed::Parameter => format!(
-            "a parameter is written `{{name}}`, and other braces `{{{{` and `}}}}`; `{path}` has something else"
+            "invalid braces in `{path}`: a parameter is `{{name}}`, a literal brace is `{{{{` or `}}}}`"
         ),
         Malformed::Segment => format!(
-            "a parameter ends its segment, and a segment has one at most; `{path}` has more between two `/`"
+            "invalid parameters in `{path}`: a segment has one at most, at its end"
         ),
         Malformed::Rest => format!(
-            "`{{*..}}` takes all that is left: it stands last, not as in `{path}`"
+            "`{{*..}}` takes the rest of the path: it must come last in `{path}`"
         ),
     })?;
     let twice = names
@@ -136,29 +136,27 @@ pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
     Ok(names)
 }
 
-/// A [`declared_path`] below which everything goes to one service.
+/// Parses a [`declared_path`] of a mount, which serves everything below it.
 pub fn mount_path(path: &str) -> Result<Vec<String>, String> {
     let names = declared_path(path)?;
     match path.contains("{*") {
-        true => {
-            Err("a mount takes all that is below its path anyway; leave the `{*..}` out".to_owned())
-        }
+        true => Err("a mount serves everything below its path; remove the `{*..}`".to_owned()),
         false => Ok(names),
     }
 }
 
-/// Requests come with paths in their [normal form](normal_path), or are refused.
+/// Whether a request can have this path, after [normalization](normal_path).
 fn check_normal(path: &str) -> Result<(), String> {
     let mut segments = path.split('/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         if segment.is_empty() && segments.peek().is_some() {
             return Err(
-                "no request comes with an empty segment in its path; write one `/`".to_owned(),
+                "requests with an empty segment in the path are refused; write one `/`".to_owned(),
             );
         }
         if matches!(segment.split(';').next(), Some("." | "..")) {
             return Err(format!(
-                "no request comes with `{segment}` in its path; write the path that is meant"
+                "requests with `{segment}` in the path are refused; write the path without it"
             ));
         }
     }
@@ -167,13 +165,14 @@ fn check_normal(path: &str) -> Result<(), String> {
         let mut digits = after.bytes();
         let Some((high, low)) = hex(digits.next()).zip(hex(digits.next())) else {
             return Err(
-                "`%` stands before two hexadecimal digits; itself it is written `%25`".to_owned(),
+                "`%` must be followed by two hexadecimal digits; write `%25` for a percent sign"
+                    .to_owned(),
             );
         };
         let digits = &after[..2];
         let right = match (high << 4) | low {
             b'/' | b'\\' | 0 => {
-                return Err(format!("no request comes with `%{digits}` in its path"));
+                return Err(format!("requests with `%{digits}` in the path are refused"));
             }
             b'{' => "{{".to_owned(),
             b'}' => "}}".to_owned(),
@@ -186,7 +185,7 @@ fn check_normal(path: &str) -> Result<(), String> {
         match right.strip_prefix('%') == Some(digits) {
             true => Ok(()),
             false => Err(format!(
-                "requests come with `{right}` in their path where this has `%{digits}`; write `{right}`"
+                "`%{digits}` matches no request, because paths are normalized; write `{right}`"
             )),
         }
     })
@@ -337,27 +336,24 @@ mod tests {
     fn mistakes_say_what_to_write() {
         let message = |path: &str| declared_path(path).expect_err(path);
         for (path, expected) in [
-            ("chat", "a path starts with `/`; write `\"/chat\"`"),
-            ("", "a path starts with `/`; write `\"/\"`"),
+            ("chat", "a path must start with `/`; write `\"/chat\"`"),
+            ("", "a path must start with `/`; write `\"/\"`"),
             (
                 "/:id",
-                "a parameter is written in braces; write `{id}` for `:id`",
+                "parameters are in braces: write `{id}` instead of `:id`",
             ),
             (
                 "/*",
-                "what is left of a path is written in braces; write `{*rest}` for `*`",
+                "the rest of a path is in braces: write `{*rest}` instead of `*`",
             ),
-            (
-                "/a b",
-                "` ` cannot stand in a path: in URLs it is written `%20`",
-            ),
+            ("/a b", "` ` is not allowed in a path: write it as `%20`"),
             (
                 "/\u{e9}",
-                "`\u{e9}` cannot stand in a path: in URLs it is written `%C3%A9`",
+                "`\u{e9}` is not allowed in a path: write it as `%C3%A9`",
             ),
             (
                 "/a?b=c",
-                "`?` cannot stand in a path: the query is not part of the path; take it with the `Query` extractor",
+                "`?` is not allowed in a path: the query is not part of the path; take it with the `Query` extractor",
             ),
             (
                 "/{a}/{b}/{a}",
@@ -365,40 +361,40 @@ mod tests {
             ),
             (
                 "/%61dmin",
-                "requests come with `a` in their path where this has `%61`; write `a`",
+                "`%61` matches no request, because paths are normalized; write `a`",
             ),
             (
                 "/caf%c3%A9",
-                "requests come with `%C3` in their path where this has `%c3`; write `%C3`",
+                "`%c3` matches no request, because paths are normalized; write `%C3`",
             ),
             (
                 "/a//b",
-                "no request comes with an empty segment in its path; write one `/`",
+                "requests with an empty segment in the path are refused; write one `/`",
             ),
             (
                 "/a/../b",
-                "no request comes with `..` in its path; write the path that is meant",
+                "requests with `..` in the path are refused; write the path without it",
             ),
             (
                 "/..;x",
-                "no request comes with `..;x` in its path; write the path that is meant",
+                "requests with `..;x` in the path are refused; write the path without it",
             ),
-            ("/a%2Fb", "no request comes with `%2F` in its path"),
+            ("/a%2Fb", "requests with `%2F` in the path are refused"),
             (
                 "/50%",
-                "`%` stands before two hexadecimal digits; itself it is written `%25`",
+                "`%` must be followed by two hexadecimal digits; write `%25` for a percent sign",
             ),
             (
                 "/%7Bx",
-                "requests come with `{{` in their path where this has `%7B`; write `{{`",
+                "`%7B` matches no request, because paths are normalized; write `{{`",
             ),
         ] {
             assert_eq!(message(path), expected);
         }
-        assert!(message("/{id").starts_with("a parameter is written `{name}`"));
-        assert!(message("/{}").starts_with("a parameter is written `{name}`"));
-        assert!(message("/{a}-{b}").starts_with("a parameter ends its segment"));
-        assert!(message("/{*a}/b").starts_with("`{*..}` takes all that is left"));
+        assert!(message("/{id").starts_with("invalid braces in"));
+        assert!(message("/{}").starts_with("invalid braces in"));
+        assert!(message("/{a}-{b}").starts_with("invalid parameters in"));
+        assert!(message("/{*a}/b").starts_with("`{*..}` takes the rest of the path"));
         assert!(mount_path("/a/{*rest}").is_err() && mount_path("/a/{b}").is_ok());
     }
 

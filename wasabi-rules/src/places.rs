@@ -1,12 +1,11 @@
-//! The places in a URL: `{name}` for a parameter of the channel's path, `{?name}` for one of the query, `{/pointer}` for a
-//! value of the message.
+//! Parameters in a URL: `{name}` from the channel's path, `{?name}` from the query, `{/pointer}` from the message.
 
 use crate::pointer::pointer;
 
-/// A part of a URL: text, or a place for what a client sends.
+/// A part of a URL: literal text or a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// As it is written.
+    /// Literal text.
     Text(&'a str),
     /// A parameter of the channel's path.
     InPath(&'a str),
@@ -16,7 +15,7 @@ pub enum Place<'a> {
     InMessage(&'a str),
 }
 
-/// Takes a URL apart.
+/// Splits a URL into its parts.
 pub fn places(url: &str) -> Result<Vec<Place<'_>>, String> {
     let (mut places, mut rest) = (Vec::new(), url);
     let path = path_start(url);
@@ -26,15 +25,12 @@ pub fn places(url: &str) -> Result<Vec<Place<'_>>, String> {
             .strip_prefix('{')
             .and_then(|inner| inner.split_once('}'))
         else {
-            return Err(
-                "a brace without its other half; one that is meant is written `%7B` or `%7D`"
-                    .to_owned(),
-            );
+            return Err("unmatched brace; write `%7B` or `%7D` for a literal one".to_owned());
         };
         let at = url.len() - rest.len() + start;
         if at <= path || url.get(..at).is_some_and(|before| before.contains('#')) {
             return Err(format!(
-                "`{{{name}}}` stands outside of the path and the query of a URL, where nothing of a client may be"
+                "`{{{name}}}` is outside the path and the query of the URL; values of a client may only be there"
             ));
         }
         places.extend((!text.is_empty()).then_some(Place::Text(text)));
@@ -95,19 +91,19 @@ mod tests {
     #[test]
     fn anything_else_in_braces_is_a_mistake() {
         for (url, why) in [
-            ("http://{host}/", "outside of the path"),
-            ("http://a{x}/", "outside of the path"),
-            ("http://a:{port}", "outside of the path"),
-            ("{scheme}://a/", "outside of the path"),
-            ("http://a/#{x}", "outside of the path"),
+            ("http://{host}/", "is outside the path"),
+            ("http://a{x}/", "is outside the path"),
+            ("http://a:{port}", "is outside the path"),
+            ("{scheme}://a/", "is outside the path"),
+            ("http://a/#{x}", "is outside the path"),
             ("http://a/{}", "is not a place"),
             ("http://a/{?}", "is not a place"),
             ("http://a/{*rest}", "is not a place"),
             ("http://a/{{x}}", "is not a place"),
             ("http://a/{a b}", "is not a place"),
             ("http://a/{/a~b}", "is not a JSON pointer"),
-            ("http://a/{x", "other half"),
-            ("http://a/x}", "other half"),
+            ("http://a/{x", "unmatched brace"),
+            ("http://a/x}", "unmatched brace"),
         ] {
             let message = places(url).expect_err(url);
             assert!(message.contains(why), "{url}: {message}");

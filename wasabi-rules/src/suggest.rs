@@ -1,7 +1,6 @@
-//! What was probably meant, and lists for messages.
+//! Suggestions and lists for messages.
 
-/// The name that was probably meant: the nearest one, if it is near enough to be a slip, or else the only one that has
-/// the most words in common with it.
+/// Suggests a name: the nearest one, if it is near enough for a slip, or else the only one that shares the most words.
 pub fn did_you_mean<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let (found, names) = (found.to_lowercase(), Vec::from_iter(names));
     let limit = found.chars().count().div_ceil(3);
@@ -37,7 +36,7 @@ fn in_common<'a>(found: &str, names: &[&'a str]) -> Option<&'a str> {
     }
 }
 
-/// What a message about an unknown name ends with: [what was probably meant](did_you_mean), or nothing.
+/// The end of a message about an unknown name: a [suggestion](did_you_mean), or nothing.
 pub fn hint<'a>(found: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     match did_you_mean(found, names) {
         Some(name) => format!("; did you mean `{name}`?"),

@@ -22,18 +22,18 @@ pub enum Amount {
     Bytes(u64),
 }
 
-/// What a number is, as far as units are concerned.
+/// A number, by its unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Number {
     /// A number without a unit, as Rust writes them: `5`, `0x1B`, `1e3`, `2u32`; or no number.
     Ordinary,
     /// A number with a unit.
     Amount(Amount),
-    /// A number with something else at its end.
+    /// A number with an invalid suffix or value.
     Invalid {
-        /// What is wrong and what to write.
+        /// The error message.
         message: String,
-        /// One of the unit that was probably meant.
+        /// One of the unit that was probably intended.
         meant: Option<Amount>,
     },
 }
@@ -85,7 +85,7 @@ const RUST_SUFFIXES: &[&str] = &[
 ];
 
 impl Unit {
-    /// So many of this unit; `None` if that does not fit.
+    /// This many of the unit; `None` if the amount is too large.
     fn times(self, digits: &str) -> Option<Amount> {
         let number: u64 = digits.parse().ok()?;
         Some(match self {

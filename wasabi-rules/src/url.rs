@@ -1,4 +1,4 @@
-//! URLs of upstreams (RFC 3986), as far as they say where to connect.
+//! URLs of upstreams (RFC 3986).
 
 use std::net::Ipv6Addr;
 
@@ -21,22 +21,22 @@ pub mod schemes {
     pub const NATS: &[&str] = &["nats", "tls"];
 }
 
-/// Where a URL leads.
+/// The parts of a URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Url<'a> {
-    /// In lower case, as the list of schemes has it.
+    /// The scheme, in lower case.
     pub scheme: &'static str,
     /// `user:password`, percent-encoded, if there is any.
     pub userinfo: Option<&'a str>,
-    /// A name or an address; an IPv6 address stands without brackets.
+    /// A name or an address; an IPv6 address without its brackets.
     pub host: &'a str,
     /// The port, if it is written.
     pub port: Option<u16>,
-    /// What follows the host and the port: path and query.
+    /// Path and query.
     pub rest: &'a str,
 }
 
-/// A whole URL with one of these schemes.
+/// Parses a complete URL with one of these schemes.
 pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, String> {
     let expected = || {
         let quoted: Vec<_> = schemes.iter().map(|name| format!("`{name}://`")).collect();
@@ -45,7 +45,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
     let shown = || url_without_secrets(text).escape_debug().to_string();
     let Some((scheme, after_scheme)) = text.split_once("://") else {
         return Err(format!(
-            "`{}` is not a whole URL; it starts with {}",
+            "`{}` is not a complete URL; start it with {}",
             shown(),
             expected()
         ));
@@ -55,7 +55,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         .find(|c| !c.is_ascii_graphic() || "\"<>\\^`".contains(*c))
     {
         return Err(format!(
-            "`{}` is not a URL: `{}` cannot stand in it; percent-encode it",
+            "`{}` is not a URL: `{}` is not allowed; percent-encode it",
             shown(),
             found.escape_debug()
         ));
@@ -65,7 +65,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         .find(|name| name.eq_ignore_ascii_case(scheme))
     else {
         return Err(format!(
-            "`{scheme}://` does not suit this backend; write {}",
+            "`{scheme}://` does not fit here; write {}",
             expected()
         ));
     };
@@ -86,7 +86,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         });
         if let Some(pointer) = in_message {
             return Err(format!(
-                "`{{{pointer}}}` is a place for a value of the message, and a WebSocket server is dialled before there is one"
+                "`{{{pointer}}}` takes a value of the message, but a WebSocket server is dialled before there is a message"
             ));
         }
     }
@@ -162,7 +162,7 @@ pub(crate) fn place(text: &str) -> Option<Place<'_>> {
     is_host.then_some(Place { host, port })
 }
 
-/// A port that can be connected to.
+/// Parses a port that a client can connect to.
 pub(crate) fn port(text: &str) -> Result<u16, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     let port = text.parse().ok().filter(|port| is_number && *port > 0);
@@ -202,18 +202,18 @@ mod tests {
         let message = |text| http(text).expect_err(text);
         assert_eq!(
             message("localhost:8080/a"),
-            "`localhost:8080/a` is not a whole URL; it starts with `http://` or `https://`"
+            "`localhost:8080/a` is not a complete URL; start it with `http://` or `https://`"
         );
         assert_eq!(
             message("ws://a/"),
-            "`ws://` does not suit this backend; write `http://` or `https://`"
+            "`ws://` does not fit here; write `http://` or `https://`"
         );
         assert_eq!(message("http://a:99999/"), "`99999` is not a port");
         assert_eq!(message("http://a:0/"), "`0` is not a port");
         assert_eq!(message("http:///a"), "`http:///a` has no host");
         assert_eq!(
             message("http://a b/"),
-            "`http://a b/` is not a URL: ` ` cannot stand in it; percent-encode it"
+            "`http://a b/` is not a URL: ` ` is not allowed; percent-encode it"
         );
         assert_eq!(message("http://[::1/"), "`[::1` is not a host");
         assert_eq!(

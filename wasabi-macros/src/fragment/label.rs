@@ -1,4 +1,4 @@
-//! What a backend is called in logs and metrics.
+//! The names of backends in logs and metrics.
 
 use proc_macro2::{Delimiter, Group, Literal, TokenStream, TokenTree};
 use syn::LitStr;
@@ -7,8 +7,8 @@ use wasabi_rules::url_without_secrets;
 use super::text::text;
 
 /// How a value is made, without how it is set up: `Http::post("http://orders/")` of
-/// `Http::post("http://orders/?key=secret").header("authorization", "secret")`. Of URLs there is no user, password, query
-/// or fragment.
+/// `Http::post("http://orders/?key=secret").header("authorization", "secret")`. URLs lose user, password, query and
+/// fragment.
 pub(crate) fn label(tokens: &TokenStream) -> String {
     let mut made = TokenStream::new();
     let mut trees = tokens.clone().into_iter().peekable();
@@ -23,7 +23,7 @@ pub(crate) fn label(tokens: &TokenStream) -> String {
             _ => false,
         };
         made.extend([tree]);
-        // A call of what it gives is how it is set up.
+        // Methods called on the value only set it up.
         let is_set_up =
             matches!(trees.peek(), Some(TokenTree::Punct(punct)) if punct.as_char() == '.');
         if is_call && is_set_up {
@@ -33,7 +33,7 @@ pub(crate) fn label(tokens: &TokenStream) -> String {
     text(&without_secrets(made))
 }
 
-/// The same tokens; of URLs in string literals without user, password, query and fragment.
+/// The same tokens, where URLs in string literals have no user, password, query and fragment.
 pub(crate) fn without_secrets(tokens: TokenStream) -> TokenStream {
     let clean = |tree| match tree {
         TokenTree::Group(group) => {

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// The tokens as a person would have typed them, roughly; long ones are cut.
+/// The tokens roughly as a person would type them, cut if they are long.
 pub(crate) fn text(tokens: &TokenStream) -> String {
     const LONGEST: usize = 80;
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! What tokens are.
+//! Reads strings, lists and words from tokens.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::LitStr;

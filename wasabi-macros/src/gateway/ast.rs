@@ -8,7 +8,7 @@ use crate::fragment::Fragment;
 
 #[derive(Default)]
 pub(crate) struct Gateway {
-    /// What `crate = path` says: where the `wasabi` crate is to be found.
+    /// The path to the `wasabi` crate, from `crate = path`.
     pub(crate) krate: Option<Path>,
     pub(crate) settings: Settings,
     pub(crate) sections: Vec<Section>,
@@ -65,7 +65,7 @@ pub(crate) struct Channel {
 /// What answers: written as an expression or as a form of the macro.
 #[derive(Default)]
 pub(crate) enum Target {
-    /// Nothing stands there; reported already.
+    /// Missing, which is reported already.
     #[default]
     Missing,
     Expr(Fragment),
@@ -83,7 +83,7 @@ pub(crate) enum Target {
 pub(crate) struct Node {
     pub(crate) weight: Fragment,
     pub(crate) target: Target,
-    /// How it is asked whether it works.
+    /// The health check.
     pub(crate) check: Option<Fragment>,
 }
 
@@ -102,7 +102,7 @@ pub(crate) struct Arm {
     pub(crate) target: Target,
 }
 
-/// What may stand before a section or an arm.
+/// The attributes of a section or an arm.
 #[derive(Default)]
 pub(crate) struct Attrs {
     /// The `///` lines.
@@ -125,12 +125,12 @@ impl Match {
             .or_else(|| find(self.scrutinee.tokens()))
     }
 
-    /// Whether strings are matched: then the compiler's word on what is not covered (`&_`) says nothing useful.
+    /// Whether the arms match strings. The compiler would then say that `&_` is not covered, which helps nobody.
     pub(crate) fn is_on_text(&self) -> bool {
         self.scrutinee.ident().is_some() || self.arms.iter().any(|arm| has_text(&arm.pattern))
     }
 
-    /// Whether some arm takes whatever the others leave.
+    /// Whether an arm takes every remaining key.
     pub(crate) fn has_catch_all(&self) -> bool {
         self.arms
             .iter()
@@ -145,7 +145,7 @@ impl Arm {
         self.guard.is_none() && is_irrefutable(&self.pattern)
     }
 
-    /// Alternatives that are names: `quote` in `"order" | quote`. Such a pattern is none.
+    /// Alternatives that are names: `quote` in `"order" | quote`. Such a name matches everything.
     pub(crate) fn bare_alternatives(&self) -> Vec<&Ident> {
         let Pat::Or(or) = &self.pattern else {
             return Vec::new();
@@ -154,7 +154,7 @@ impl Arm {
     }
 }
 
-/// A pattern that is nothing but the name of what it takes.
+/// The name, if the pattern is only a name.
 pub(crate) fn bare_name(pattern: &Pat) -> Option<&Ident> {
     match pattern {
         Pat::Ident(binding) if is_irrefutable(pattern) && binding.subpat.is_none() => {
@@ -167,7 +167,7 @@ pub(crate) fn bare_name(pattern: &Pat) -> Option<&Ident> {
 fn is_irrefutable(pattern: &Pat) -> bool {
     match pattern {
         Pat::Wild(_) => true,
-        // In capitals it is a constant.
+        // A name in capitals is a constant.
         Pat::Ident(binding) => match &binding.subpat {
             Some((_, pattern)) => is_irrefutable(pattern),
             None => binding.ident.to_string().chars().any(char::is_lowercase),

@@ -1,4 +1,4 @@
-//! Rules that look at more than one token at a time.
+//! Rules that need more than one token.
 
 mod paths;
 mod routes;

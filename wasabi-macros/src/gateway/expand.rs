@@ -1,7 +1,7 @@
 //! [`Gateway`] to calls of the runtime crate and the nested types that dispatch.
 //!
-//! Every expression of the user's is emitted once, in its role, by a call that carries its span: a bound that it does
-//! not meet is reported there. Locals are hygienic; items are local to a block.
+//! Every expression of the user is emitted once, inside a call with the span of the expression, so that the compiler reports
+//! an unmet bound there. Locals are hygienic; items are local to a block.
 
 mod balance;
 mod context;

@@ -1,4 +1,4 @@
-//! Tokens to [`Gateway`]. Skips what it cannot read and reads on.
+//! From tokens to [`Gateway`]. The parser skips what it cannot read and goes on.
 
 mod setting;
 mod syntax;
@@ -74,7 +74,8 @@ fn entry(
             "mount" => "service",
             _ => "handler",
         };
-        let message = format!("`{name}` is no setting: write `{name}(\"/path\", {what})`");
+        let message =
+            format!("`{name}` is a section, not a setting: write `{name}(\"/path\", {what})`");
         return Err(syn::Error::new(name.span(), message));
     }
     if is_setting(input) {
@@ -155,7 +156,7 @@ fn argument(
             diagnostics.error_at(at, expected());
             return Fragment::empty(at);
         }
-        let message = "the path has no name: it is the first argument, without `path =`";
+        let message = "the path is the first argument: remove `path =`";
         diagnostics.error_at(at, message);
         skip_name(input);
     }
@@ -167,7 +168,7 @@ fn argument(
     argument
 }
 
-/// A channel behind its path, and the path again.
+/// Reads a channel after its path, and returns both.
 fn channel(
     path: Fragment,
     input: ParseStream<'_>,
@@ -176,7 +177,7 @@ fn channel(
 ) -> (Fragment, Channel) {
     if input.is_empty() && !path.is_empty() && path.string().is_none() {
         let message = format!(
-            "a channel has a path and a target, and here is one argument: write `channel(\"/path\", {})`",
+            "a channel needs a path and a target, but has one argument: write `channel(\"/path\", {})`",
             path.text()
         );
         diagnostics.error(&path, message);
@@ -195,7 +196,7 @@ fn channel(
     }
     if !has_target {
         let message =
-            "the channel has no target; its last argument is a backend, or `match key { .. }`";
+            "the channel has no target; its last argument must be a backend or `match key { .. }`";
         diagnostics.error_at(end, message);
     }
     (path, channel)
@@ -211,7 +212,7 @@ fn part(
     let at = input.span();
     let attrs = attrs(input, diagnostics)?;
     if is_setting(input) && is_named(input, &["target"]) {
-        let message = "the target has no name: it is the last argument, without `target =`";
+        let message = "the target is the last argument: remove `target =`";
         diagnostics.error_at(at, message);
         skip_name(input);
     } else if is_setting(input) {
@@ -223,14 +224,14 @@ fn part(
             diagnostics,
         )?;
         if *has_target {
-            let message = format!("`{name}` stands behind the target; settings come before it");
+            let message = format!("`{name}` comes after the target; move it before the target");
             return Err(syn::Error::new_spanned(name, message));
         }
         return Ok(());
     }
     if !attrs.docs.is_empty() || !attrs.cfg.is_empty() {
         let message =
-            "attributes of a channel stand before `channel`, those of a route before its arm";
+            "put attributes of a channel before `channel`, and those of a route before its arm";
         diagnostics.error_at(at, message);
     }
     let target = target(input, diagnostics);

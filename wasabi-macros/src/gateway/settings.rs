@@ -1,4 +1,4 @@
-//! Settings with their values, as far as their names and levels are right.
+//! Settings with their values. Only those with a valid name and level get here.
 
 use proc_macro2::Ident;
 use syn::Attribute;
@@ -6,7 +6,7 @@ use wasabi_rules::Setting as Known;
 
 use crate::fragment::Fragment;
 
-/// The settings of a gateway or of a channel, in the order of the text: each value may move what the next ones use.
+/// The settings of a gateway or of a channel in source order, since each value may move what the next ones use.
 #[derive(Default)]
 pub(crate) struct Settings(Vec<Setting>);
 
@@ -25,13 +25,13 @@ pub(crate) enum Value {
     One(Fragment, Role),
 }
 
-/// What is made of a value.
+/// What a single value is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Role {
-    /// The value of the channels, and of the gateway's other sections.
+    /// Applies to channels, and to the gateway's other sections.
     Hosts,
     Origins,
-    /// A parser or a hook: its type has a bound, and need not be `Clone`.
+    /// A parser or a hook: its type must meet a bound, and need not be `Clone`.
     Checked,
     /// A format of error replies.
     Errors,
@@ -56,7 +56,7 @@ impl Settings {
         self.0.iter()
     }
 
-    /// The setting if it is set whatever is compiled.
+    /// The setting, if it is set without `#[cfg]`.
     pub(crate) fn unconditional(&self, known: Known) -> Option<&Setting> {
         self.iter()
             .find(|setting| setting.known == known && setting.cfg.is_empty())

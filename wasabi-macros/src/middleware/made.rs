@@ -6,7 +6,7 @@ use syn::{Attribute, FnArg, ItemFn, spanned::Spanned};
 
 use super::signature::Field;
 
-/// The function's attributes by where they go.
+/// The function's attributes, by where they go in the expansion.
 pub(super) struct Attrs {
     docs: Vec<Attribute>,
     cfg: Vec<Attribute>,
@@ -36,7 +36,7 @@ impl Attrs {
 
 /// A function that becomes a middleware.
 pub(super) struct Made {
-    /// The path to what expansions name.
+    /// The path to the private items of the runtime crate.
     pub(super) p: TokenStream,
     pub(super) attrs: Attrs,
     pub(super) function: ItemFn,
@@ -62,7 +62,7 @@ impl Made {
         }
     }
 
-    /// The function as written, to be put into the method that calls it.
+    /// The function as written, which goes into the method that calls it.
     fn inner(&self) -> TokenStream {
         let (attrs, signature, block) =
             (&self.attrs.rest, &self.function.sig, &self.function.block);
@@ -70,12 +70,12 @@ impl Made {
         quote!(#(#attrs)* #allow #signature #block)
     }
 
-    /// Whether the function can be called: not if an argument was left out, which is reported already.
+    /// Whether the function takes this many arguments, the request and `next`. If it does not, that is reported already.
     fn takes(&self, arguments: usize) -> bool {
         self.function.sig.inputs.len() == arguments + 2
     }
 
-    /// `req` and `next`, with the places of the user's arguments.
+    /// `req` and `next`, with the spans of the user's arguments.
     fn last_arguments(&self) -> [Ident; 2] {
         let mut types = self.function.sig.inputs.iter().rev();
         let mut name = |name| {
@@ -91,7 +91,7 @@ impl Made {
         [name("req"), next]
     }
 
-    /// What the function gets for its first arguments, at the places of their types.
+    /// The values of the function's first arguments, with the spans of their types.
     fn arguments(&self, this: &Ident) -> Vec<TokenStream> {
         let p = &self.p;
         let argument = |(i, field): (usize, &Field)| {

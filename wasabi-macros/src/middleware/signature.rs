@@ -18,14 +18,14 @@ pub(super) enum Around {
 }
 
 impl Around {
-    /// Where the attribute stands.
+    /// What the attribute needs.
     pub(super) fn expected(self) -> &'static str {
         match self {
             Self::Message => {
-                "`#[middleware]` stands on an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
+                "`#[middleware]` needs an `async fn(req: Request, next: impl Next) -> Result<Reply>`"
             }
             Self::Handshake => {
-                "`#[middleware(http)]` stands on an `async fn(request: http::Request, next: http::Next) -> impl http::IntoResponse` with `wasabi::middleware::http`"
+                "`#[middleware(http)]` needs an `async fn(request: http::Request, next: http::Next) -> impl http::IntoResponse` with `wasabi::middleware::http`"
             }
         }
     }
@@ -38,7 +38,7 @@ impl Around {
             }
             Self::Handshake => {
                 "the last two arguments are `request: http::Request` and `next: http::Next` of `wasabi::middleware::http`; \
-                 for a middleware around each message leave `(http)` out"
+                 for a middleware around each message remove `(http)`"
             }
         }
     }
@@ -51,8 +51,7 @@ pub(super) struct Field {
     pub(super) is_reference: bool,
 }
 
-/// Reports slips in the signature that leave no doubt, and puts what was meant in their place: nothing else is said
-/// about them then.
+/// Reports clear slips in the signature and corrects them, so that the compiler does not report them again.
 pub(super) fn amend(
     function: &mut ItemFn,
     around: Around,
@@ -79,17 +78,14 @@ pub(super) fn amend(
         && let Type::Reference(reference) = &*request
         && last_word(&reference.elem).is_some_and(|word| word == "Request")
     {
-        diagnostics.error(
-            &*request,
-            "the request is taken as a value: write `req: Request`",
-        );
+        diagnostics.error(&*request, "take the request by value: write `req: Request`");
         *request = (*reference.elem).clone();
     }
     if let (ReturnType::Default, Around::Message) = (&signature.output, around) {
         let name = &signature.ident;
         diagnostics.error(
             name,
-            "a middleware returns what goes back: write `-> Result<Reply>`",
+            "a middleware returns the reply: write `-> Result<Reply>`",
         );
         signature.output = parse_quote_spanned!(name.span()=> -> #p::Result<#p::Reply, #p::Error>);
     }
@@ -112,7 +108,7 @@ pub(super) fn fields(
     if signature.asyncness.is_none() {
         diagnostics.error(
             signature.fn_token,
-            "a middleware function is `async`: write `async fn`",
+            "a middleware function must be `async`: write `async fn`",
         );
     }
     let mut types: Vec<&Type> = Vec::new();
@@ -147,7 +143,7 @@ pub(super) fn fields(
     let mut fields = Vec::new();
     for ty in arguments {
         if generic.has(ty) {
-            let message = "an argument before the request becomes a field of a struct: write its type, without generics";
+            let message = "an argument before the request becomes a field of a struct, so it cannot be generic: write its type";
             diagnostics.error(ty, message);
             return None;
         }
@@ -159,7 +155,7 @@ pub(super) fn fields(
     Some(fields)
 }
 
-/// The words by which a type of the signature is generic.
+/// The words that make a type of the signature generic.
 struct Generic(Vec<String>);
 
 impl Generic {
@@ -179,13 +175,13 @@ impl Generic {
     }
 }
 
-/// What is wrong with an argument that is an extractor.
+/// The mistake, if the argument is an extractor.
 fn extractor(ty: &Type) -> Option<String> {
     const EXTRACTORS: [&str; 6] = ["State", "Json", "Path", "Query", "Extension", "Parsed"];
     let word = last_word(ty)?;
     EXTRACTORS.iter().any(|extractor| word == extractor).then(|| {
         format!(
-            "`{word}` is an extractor, and those stand in backend functions; an argument before the request is a value that is given in `gateway!`"
+            "`{word}` is an extractor, which only backend functions can take; an argument before the request gets its value in `gateway!`"
         )
     })
 }
@@ -216,16 +212,14 @@ fn field(ty: &Type, diagnostics: &mut Diagnostics) -> Option<Field> {
     if let Some(instead) = instead {
         diagnostics.error(
             ty,
-            format_args!(
-                "the middleware owns its arguments, and this one has no size: write {instead}"
-            ),
+            format_args!("the middleware owns its arguments, so they need a size: write {instead}"),
         );
         return None;
     }
     if let Some(mutable) = &reference.mutability {
         diagnostics.error(
             mutable,
-            "many messages run through the middleware at the same time: take `&T`",
+            "the middleware handles many messages at once, so it cannot take `&mut T`: take `&T`",
         );
         return None;
     }

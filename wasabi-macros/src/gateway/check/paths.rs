@@ -9,7 +9,7 @@ use crate::{
     gateway::ast::{EndpointMethod, Section, SectionKind},
 };
 
-/// The paths seen so far, and who answers there.
+/// The paths so far, with their sections.
 #[derive(Default)]
 pub(super) struct Paths<'a> {
     seen: Vec<(LitStr, &'a SectionKind)>,
@@ -48,11 +48,11 @@ impl<'a> Paths<'a> {
     }
 }
 
-/// What is wrong with a path behind an earlier one.
+/// How a path conflicts with an earlier one.
 fn conflict(path: &str, kind: &SectionKind, earlier: &str, other: &SectionKind) -> Option<String> {
     let is_mount = |kind: &SectionKind| matches!(kind, SectionKind::Mount { .. });
     if is_mount(kind) != is_mount(other) {
-        // What a gateway that is mounted answers is not known here.
+        // The paths of a mounted gateway are unknown here.
         return None;
     }
     if path != earlier {
@@ -77,7 +77,7 @@ fn conflict(path: &str, kind: &SectionKind, earlier: &str, other: &SectionKind) 
     }
 }
 
-/// Whether the router could not tell the two apart.
+/// Whether the router cannot tell the two apart.
 fn overlap(a: &str, b: &str) -> bool {
     let mut router = Router::new();
     router.insert(a, ()).is_ok()
@@ -192,7 +192,7 @@ mod tests {
     fn a_malformed_path_is_told_and_not_compared_with_others() {
         assert_eq!(
             channels(&["chat", "chat"]),
-            ["a path starts with `/`; write `\"/chat\"`"; 2]
+            ["a path must start with `/`; write `\"/chat\"`"; 2]
         );
     }
 

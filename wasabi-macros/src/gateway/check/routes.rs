@@ -13,7 +13,7 @@ use crate::{
 
 pub(super) fn check(routes: &Match, diagnostics: &mut Diagnostics) {
     if routes.key().is_none_or(|key| key != "key") {
-        let message = "requests are routed by their `key`: write `match key { .. }`, or match on something made of it, such as `key.parse::<Action>()`";
+        let message = "requests are routed by their `key`: write `match key { .. }`, or match on a value made from it, such as `key.parse::<Action>()`";
         diagnostics.error(&routes.scrutinee, message);
     }
     let mut seen = Seen::default();
@@ -25,7 +25,7 @@ pub(super) fn check(routes: &Match, diagnostics: &mut Diagnostics) {
         seen.add(arm, diagnostics);
     }
     if routes.is_whole && routes.is_on_text() && !routes.has_catch_all() {
-        let message = "keys that no arm names have no route; add `_ => ..` as the last arm (`_ => NoRoute` answers them with an error)";
+        let message = "keys without an arm have no route; add `_ => ..` as the last arm (`_ => NoRoute` answers with an error)";
         diagnostics.error_at(routes.keyword, message);
     }
 }
@@ -33,13 +33,13 @@ pub(super) fn check(routes: &Match, diagnostics: &mut Diagnostics) {
 fn never_reached(catch_all: &Pat) -> String {
     let text = fragment::text(&catch_all.to_token_stream());
     let fix = match ast::bare_name(catch_all) {
-        Some(name) => format!("a key is in quotes: `\"{name}\"`"),
+        Some(name) => format!("put a key in quotes: `\"{name}\"`"),
         None => "write the catch-all last".to_owned(),
     };
-    format!("this arm is never reached: `{text}` before it takes every key; {fix}")
+    format!("this arm is never reached: `{text}` above it takes every key; {fix}")
 }
 
-/// What the arms so far take.
+/// The keys that the arms so far take.
 #[derive(Default)]
 struct Seen<'a> {
     keys: HashMap<String, &'a LitStr>,
@@ -51,7 +51,7 @@ impl<'a> Seen<'a> {
         let bare = arm.bare_alternatives();
         for name in &bare {
             let message = format!(
-                "`{name}` is a name, which takes every key; a key is in quotes: `\"{name}\"`"
+                "`{name}` is a name and takes every key; put a key in quotes: `\"{name}\"`"
             );
             diagnostics.error(name, message);
         }

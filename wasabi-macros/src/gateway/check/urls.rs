@@ -1,4 +1,4 @@
-//! What is to be filled in into the URLs of upstreams.
+//! The parameters in the URLs of upstreams.
 
 use syn::LitStr;
 use wasabi_rules::{Place, did_you_mean, list};
@@ -39,7 +39,7 @@ fn expressions<'a>(target: &'a Target, found: &mut Vec<&'a Fragment>) {
     }
 }
 
-/// The literal URL of a backend whose URL may have places.
+/// The literal URL of a backend that allows parameters in it.
 fn url(call: &Call) -> Option<LitStr> {
     let name = call.name.to_string();
     let at = match (call.owner.as_deref()?, name.as_str(), call.is_method) {
@@ -53,7 +53,7 @@ fn url(call: &Call) -> Option<LitStr> {
 
 fn check_url(url: &LitStr, path: Option<&str>, diagnostics: &mut Diagnostics) {
     let text = url.value();
-    // Other mistakes in it have been told by the one who checks all URLs.
+    // The check of literals reports all other mistakes in the URL.
     for place in wasabi_rules::places(&text).unwrap_or_default() {
         if let (Place::InPath(name), Some(path)) = (place, path) {
             let names = wasabi_rules::declared_path(path).unwrap_or_default();
@@ -72,7 +72,7 @@ fn unknown(name: &str, path: &str, known: &[&str]) -> String {
         (None, known) => format!("; these are: {}", list(known.iter().copied())),
     };
     format!(
-        "the path `{path}` has no parameter `{name}`{hint}\na parameter of the query is written `{{?{name}}}`; where a gateway \
-         is mounted at a path with parameters, give the URL by a constant"
+        "the path `{path}` has no parameter `{name}`{hint}\nwrite `{{?{name}}}` for a parameter of the query; in a gateway that \
+         is mounted at a path with parameters, put the URL into a constant"
     )
 }

@@ -1,4 +1,4 @@
-//! What compiles and runs, and is probably not meant.
+//! Warnings about declarations that compile, but probably do something else than intended.
 
 use proc_macro2::{Span, TokenStream};
 
@@ -62,7 +62,7 @@ fn push_all<'a>(
     }
 }
 
-/// Looks at one middleware around another.
+/// Checks one middleware around another.
 fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
     let (Some(around), Some(within)) = (first_call(outer), first_call(inner)) else {
         return;
@@ -83,14 +83,14 @@ fn pair(outer: &Fragment, inner: &Fragment, diagnostics: &mut Diagnostics) {
             }
         }
         (Some("Cache"), Some("RateLimit")) => {
-            let note = "replies from the cache are not counted by the limit inside it. Put the limit before the cache";
+            let note = "the limit inside the cache does not count replies from the cache. Put the limit before the cache";
             diagnostics.warning(within.span, "RATE_LIMIT_INSIDE_A_CACHE", note);
         }
         _ => {}
     }
 }
 
-/// Looks at a cache that gives its replies to all clients, around something that depends on the client.
+/// Checks for a cache shared by all clients around a target that depends on the client.
 fn shared(middleware: &Fragment, target: &Fragment, diagnostics: &mut Diagnostics) {
     let made = calls(middleware.tokens());
     if made.first().and_then(|call| call.owner.as_deref()) != Some("Cache") {
@@ -112,7 +112,7 @@ fn shared(middleware: &Fragment, target: &Fragment, diagnostics: &mut Diagnostic
     }
 }
 
-/// What a target gets of the client, as far as can be seen.
+/// What the target visibly takes from the client.
 fn what_of_the_client(target: &TokenStream) -> Option<String> {
     const OF_TRACES: [&str; 5] = [
         "baggage",
@@ -155,7 +155,7 @@ fn first_call(fragment: &Fragment) -> Option<Call> {
     calls(fragment.tokens()).into_iter().next()
 }
 
-/// What the pauses of a retry add up to, in microseconds.
+/// The sum of the pauses of a retry, in microseconds.
 fn pauses(retry: &Fragment) -> Option<u64> {
     const LONGEST: u64 = 30_000_000;
     const RETRIES: u32 = 3;
@@ -205,7 +205,7 @@ fn duration(micros: u64) -> String {
     }
 }
 
-/// Every page may connect, and the browser logs the user in by itself.
+/// Checks for an origin `*` beside credentials that browsers send automatically.
 fn origins(settings: &Settings, outer: &Settings, diagnostics: &mut Diagnostics) {
     let has_cookie = |auth: &Fragment| {
         let calls = calls(auth.tokens());
@@ -222,14 +222,14 @@ fn origins(settings: &Settings, outer: &Settings, diagnostics: &mut Diagnostics)
         is_automatic.then_some(name)
     });
     let own = star(settings);
-    // What the channel leaves open comes from the gateway, and is reported there if the gateway says both.
+    // A channel inherits the gateway's origins. If the gateway also has the login, the warning is there already.
     let any = own.or_else(|| {
         let has_own = settings.http().next().is_some();
         has_own.then(|| star(outer)).flatten()
     });
     if let (Some(span), Some(auth)) = (any, automatic) {
         let note = format!(
-            "browsers send what `{auth}` asks for by themselves, so with the origin `*` any web page can act as the user. \
+            "browsers send the credentials for `{auth}` automatically, so with the origin `*` any web page can act as the user. \
              List the origins of your own pages"
         );
         diagnostics.warning(span, "EVERY_ORIGIN_WITH_AUTOMATIC_LOGIN", note);

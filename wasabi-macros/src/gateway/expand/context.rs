@@ -1,4 +1,4 @@
-//! What every part of an expansion needs: how a user's expression is emitted.
+//! The context of an expansion, which emits the user's expressions.
 
 use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -7,13 +7,13 @@ use syn::Path;
 use crate::{fragment::Fragment, krate, units};
 
 pub(super) struct Context {
-    /// The path to what expansions name.
+    /// The path to the private items of the runtime crate.
     pub(super) p: TokenStream,
     pub(super) scope: Ident,
     pub(super) gateway: Ident,
-    /// Whether that path is the user's.
+    /// Whether the user set that path.
     is_renamed: bool,
-    /// Whether mistakes are reported.
+    /// Whether the declaration has mistakes.
     pub(super) is_mistaken: bool,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn numbered(letter: char, count: usize) -> (Vec<Ident>, Vec<Ident>) {
         .unzip()
 }
 
-/// The patterns of `count` numbers, the last of which takes whatever is left: `0, 1, _`.
+/// The patterns of `count` numbers, the last of which takes the rest: `0, 1, _`.
 pub(super) fn number_patterns(count: usize) -> impl Iterator<Item = TokenStream> {
     (1..=count).map(move |next| match next == count {
         true => quote!(_),
@@ -57,13 +57,13 @@ impl Context {
         units::rewrite(fragment.tokens(), &self.p)
     }
 
-    /// Passes the user's expression through a function whose bound it must meet. The call has the place of the
-    /// expression, from its first token to its last: that is what the compiler underlines.
+    /// Passes the user's expression through a function whose bound it must meet. The call has the span of the whole
+    /// expression, so that the compiler underlines all of it.
     pub(super) fn checked(&self, function: &str, fragment: &Fragment) -> TokenStream {
         self.checked_as(function, self.emit(fragment), fragment)
     }
 
-    /// The same for what is made of the user's expression.
+    /// The same for a value made from the user's expression.
     pub(super) fn checked_as(
         &self,
         function: &str,
@@ -74,7 +74,7 @@ impl Context {
         self.call(function, quote!(&#scope, #value), fragment)
     }
 
-    /// The same for the state, which comes before there is a scope.
+    /// The same for the state, which is evaluated before the scope exists.
     pub(super) fn checked_state(&self, state: &Fragment) -> TokenStream {
         self.call("state", self.emit(state), state)
     }

@@ -1,4 +1,4 @@
-//! What the gateway tells about itself: static text from the declaration.
+//! The description of a gateway: static text from the declaration.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -9,7 +9,7 @@ use crate::{
     gateway::ast::{Arm, Match},
 };
 
-/// The routes of a channel: the arm is found before the first middleware runs, and stands in the request.
+/// The routes of a channel. The arm is found before the first middleware runs, and the request carries its number.
 pub(super) fn outer_routes(routes: &Match, targets: &[TokenStream], cx: &Context) -> TokenStream {
     let p = &cx.p;
     let names = routes.arms.iter().map(name);
@@ -31,13 +31,13 @@ pub(super) fn outer_routes(routes: &Match, targets: &[TokenStream], cx: &Context
     dispatch(routes, targets, &answers, cx)
 }
 
-/// Routes inside something else, which find their arm when they are called.
+/// Routes inside another target, which find their arm when they are called.
 pub(super) fn inner_routes(routes: &Match, targets: &[TokenStream], cx: &Context) -> TokenStream {
     let p = &cx.p;
     let fields = numbered('r', routes.arms.len()).1;
     let answers = Answers {
         index: quote!((self.route)(req.key())),
-        // The user's guards are asked twice only where it matters.
+        // The user's guards run twice only if the arms differ.
         owes_reply: quote! {
             let owed = [#(#p::Backend::<S>::owes_reply(&self.#fields, req)),*];
             match owed.iter().all(|owes| *owes == owed[0]) {
@@ -50,7 +50,7 @@ pub(super) fn inner_routes(routes: &Match, targets: &[TokenStream], cx: &Context
     dispatch(routes, targets, &answers, cx)
 }
 
-/// How a backend of routes answers what it is asked.
+/// The bodies of the methods of a backend of routes.
 struct Answers {
     /// The number of the arm of `req`.
     index: TokenStream,
@@ -59,7 +59,7 @@ struct Answers {
     route: TokenStream,
 }
 
-/// The user's `match` goes into a closure, where its guards can capture run-time values.
+/// Puts the user's `match` into a closure, where guards can capture run-time values.
 fn dispatch(
     routes: &Match,
     targets: &[TokenStream],
@@ -87,7 +87,7 @@ fn dispatch(
             K: #p::Fn(&#p::str) -> #p::usize + #p::Send + #p::Sync,
             #(#types: #p::Backend<S>,)*
         {
-            // Not an `async fn`: its future would have room for the request twice.
+            // An `async fn` would hold the request twice in its future.
             fn call(
                 &self,
                 req: #p::Request,
@@ -127,7 +127,7 @@ fn key_fn(routes: &Match, cx: &Context) -> TokenStream {
         });
         quote!(#(#cfg)* #pattern #guard => #number,)
     });
-    // A mistake that is reported already is not to be reported by the compiler in its own words.
+    // The mistake is reported already; the compiler must not report it again.
     let missing = (routes.is_on_text() && !routes.has_catch_all()).then(|| {
         let last = number(routes.arms.len() - 1);
         quote!(_ => #last,)

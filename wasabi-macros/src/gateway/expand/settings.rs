@@ -10,10 +10,10 @@ use crate::{
     gateway::settings::{Named, Role, Setting, Settings, Value},
 };
 
-/// What the gateway declares for all its channels, under the names of the locals that hold it.
+/// The settings of the gateway for all its channels, with the names of the locals that hold them.
 #[derive(Default)]
 pub(super) struct Defaults<'a> {
-    /// Makes the locals.
+    /// Declares the locals.
     pub(super) statements: TokenStream,
     pub(super) http: Vec<(Ident, &'a Fragment)>,
     pub(super) middleware: Vec<(Ident, &'a Fragment)>,
@@ -70,7 +70,7 @@ impl<'a> Defaults<'a> {
         }
     }
 
-    /// Sets in a channel what it leaves to the gateway.
+    /// Sets what a channel inherits from the gateway.
     pub(super) fn inherited(&self, own: &Settings, builder: &Ident, cx: &Context) -> TokenStream {
         let p = &cx.p;
         let left = self.others.iter();
@@ -89,7 +89,7 @@ impl<'a> Defaults<'a> {
     }
 }
 
-/// Sets what a channel says itself. Its middleware is around its target instead.
+/// Sets what a channel declares itself, except its middleware, which wraps the target.
 pub(super) fn own(setting: &Setting, builder: &Ident, cx: &Context) -> TokenStream {
     let cfg = &setting.cfg;
     match &setting.value {

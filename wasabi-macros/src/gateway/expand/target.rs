@@ -1,4 +1,4 @@
-//! Targets, from the outside to the inside.
+//! Targets, from the outermost to the innermost.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::gateway::ast::{Arm, Match, Target};
 
-/// The target of a channel. Its routes are those that a message is told to have.
+/// The target of a channel. Its routes are the ones that a request reports.
 pub(super) fn outermost(target: &Target, cx: &Context) -> TokenStream {
     match target {
         Target::Match(routes) => outer_routes(routes, &arms(routes, cx), cx),
@@ -56,7 +56,7 @@ fn arm(arm: &Arm, cx: &Context) -> TokenStream {
         .filter_map(|attr| attr.meta.require_list().ok())
         .map(|list| &list.tokens);
     let (condition, name) = (quote!(all(#(#conditions),*)), local("target"));
-    // The field stays, so that the struct needs no `cfg`.
+    // The field exists either way, so that the struct needs no `cfg`.
     quote!({
         #[cfg(#condition)]
         let #name = #target;

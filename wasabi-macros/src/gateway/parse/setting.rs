@@ -16,7 +16,7 @@ use crate::{
     literals::{check_setting, is_zero},
 };
 
-/// Who has the settings.
+/// What the settings belong to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Owner {
     Gateway,
@@ -40,7 +40,7 @@ impl Owner {
     }
 }
 
-/// Reads a setting and adds it to the others of its owner. One that the owner cannot have is reported and left out.
+/// Reads a setting and adds it to the owner's settings. One that the owner cannot have is reported and left out.
 pub(super) fn setting(
     input: ParseStream<'_>,
     attrs: Attrs,
@@ -119,8 +119,8 @@ fn list_of(name: &Ident, input: ParseStream<'_>, diagnostics: &mut Diagnostics) 
     values(input, &format!("`{name}`"), diagnostics)
 }
 
-/// A value that is not a list of middleware. In place of a mistake that is clear stands what was meant, so that the
-/// compiler says nothing else about it.
+/// Reads a value that is not a list of middleware. Where the mistake is clear, the correct value replaces it, so that the
+/// compiler does not report it again.
 fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
     check_setting(known, value.tokens(), diagnostics);
     match known.kind {
@@ -138,7 +138,7 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
     }
 }
 
-/// A list of strings. An empty one gets their type, which the compiler could not know.
+/// A list of strings. An empty one gets an explicit type, which the compiler cannot infer.
 fn bracketed(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fragment {
     if value.elements().is_some_and(|elements| elements.is_empty()) {
         return value.instead(quote!([""; 0]));
@@ -147,7 +147,7 @@ fn bracketed(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fr
         return value;
     };
     let (name, token) = (known.name, text.token());
-    let message = format!("`{name}` is a list in brackets: write `[{token}]`");
+    let message = format!("`{name}` must be a list in brackets: write `[{token}]`");
     diagnostics.error(&value, message);
     let list = value.instead(quote!([#text]));
     check_setting(known, list.tokens(), diagnostics);

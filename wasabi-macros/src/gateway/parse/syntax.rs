@@ -1,4 +1,4 @@
-//! What the parts of a declaration are separated and surrounded by.
+//! Commas, lists, attributes and names of settings.
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
 use syn::{
@@ -10,7 +10,7 @@ use syn::{
 
 use crate::{diagnostics::Diagnostics, fragment::Fragment, gateway::ast::Attrs};
 
-/// Whether `name =` stands next, or `name:`, which is a slip.
+/// Whether `name =` comes next, or `name:`, a common slip.
 pub(super) fn is_setting(input: ParseStream<'_>) -> bool {
     let is_equals = input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>]);
     let is_colon = input.peek2(Token![:]) && !input.peek2(Token![::]);
@@ -22,7 +22,7 @@ pub(super) fn is_named(input: ParseStream<'_>, names: &[&str]) -> bool {
     name.is_ok_and(|name| names.contains(&&*name.to_string()))
 }
 
-/// Reads on behind the `name =` of something that has none.
+/// Skips `name =`.
 pub(super) fn skip_name(input: ParseStream<'_>) {
     for _ in 0..2 {
         let _ = input.parse::<TokenTree>();
@@ -37,11 +37,14 @@ pub(super) fn values(
 ) -> Vec<Fragment> {
     let mut values = Vec::new();
     let span = input.span();
-    // `[a].concat()` is no list; `[a] b` lacks a comma.
+    // `[a].concat()` is not a list; `[a] b` lacks a comma.
     let goes_on = input.peek2(Token![.]) || input.peek2(Token![?]) || input.peek2(Bracket);
     if !input.peek(Bracket) || goes_on {
         let found = Fragment::parse(input);
-        let message = format!("{what} is a list in brackets: write `[{}]`", found.text());
+        let message = format!(
+            "{what} must be a list in brackets: write `[{}]`",
+            found.text()
+        );
         diagnostics.error_at(span, message);
         return values;
     }
@@ -71,7 +74,7 @@ pub(super) fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> sy
         if attr.path().is_ident("cfg") {
             attrs.cfg.push(attr);
         } else if let (true, Meta::NameValue(doc)) = (attr.path().is_ident("doc"), &attr.meta) {
-            // The expression of `#[doc = include_str!(..)]` is not known here.
+            // The text of `#[doc = include_str!(..)]` is unknown here.
             if let Expr::Lit(literal) = &doc.value
                 && let Lit::Str(line) = &literal.lit
             {
@@ -87,13 +90,13 @@ pub(super) fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> sy
             .first()
             .is_none_or(|segment| segment.ident != "rustfmt")
         {
-            diagnostics.error(&attr, "only `///` and `#[cfg(..)]` may stand here");
+            diagnostics.error(&attr, "only `///` and `#[cfg(..)]` are allowed here");
         }
     }
     Ok(attrs)
 }
 
-/// A comma, or the end; anything else is reported and left where it is.
+/// Reads a comma, unless the input ends. Anything else is reported and not read.
 pub(super) fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
     if let Ok(Some(semicolon)) = input.parse::<Option<Token![;]>>() {
         diagnostics.error(semicolon, "expected `,` instead of `;`");
@@ -101,7 +104,7 @@ pub(super) fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
     }
     if !input.is_empty() && input.parse::<Token![,]>().is_err() {
         diagnostics.error_at(input.span(), "expected `,` before this");
-        // What follows may be the rest of something broken. Only what starts like something new is read on.
+        // What follows may belong to the broken part. Go on only where something new seems to start.
         let starts = input.peek(syn::LitStr)
             || (input.peek(syn::Ident) && (input.peek2(Paren) || is_setting(input)));
         if !starts {
@@ -118,7 +121,7 @@ pub(super) fn skip_past_comma(input: ParseStream<'_>) {
     }
 }
 
-/// Reports what stands behind the last argument.
+/// Reports tokens after the last argument.
 pub(super) fn finish(input: ParseStream<'_>, call: &Ident, diagnostics: &mut Diagnostics) {
     if !input.is_empty() {
         diagnostics.error(

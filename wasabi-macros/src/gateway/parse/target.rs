@@ -44,7 +44,7 @@ pub(super) fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> T
     })
 }
 
-/// What rustfmt makes of a long target of an arm: `{ target }`.
+/// Whether `{ target }` comes next: rustfmt puts braces around a long target of an arm.
 fn is_braced(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     let parsed = (|| {
@@ -72,7 +72,7 @@ fn function_or_value(expr: Fragment, diagnostics: &mut Diagnostics) -> Target {
             let argument = argument.to_token_stream();
             let name = crate::fragment::text(&argument);
             let message = format!(
-                "the type of an argument says what is taken from the request: write `{name}: Text`, or another extractor"
+                "the argument needs a type, which says what to take from the request: write `{name}: Text`, or another extractor"
             );
             diagnostics.error(argument, message);
             is_typed = false;
@@ -87,7 +87,7 @@ fn function_or_value(expr: Fragment, diagnostics: &mut Diagnostics) -> Target {
 fn nested_channel(input: ParseStream<'_>) -> syn::Result<Target> {
     let keyword: Ident = input.parse()?;
     input.parse::<TokenTree>()?;
-    let message = "a channel is a section of the gateway, and no target: write it beside the other one, or `mount` a gateway of its own";
+    let message = "a channel is a section of the gateway, not a target: write it beside the other channel, or `mount` a gateway";
     Err(syn::Error::new(keyword.span(), message))
 }
 
@@ -173,7 +173,7 @@ fn balance(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result
     })
 }
 
-/// `weight, target`, and a health check where there is one.
+/// Reads `weight, target` and an optional health check.
 fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
     let at = input.span();
     let ahead = input.fork();
@@ -207,7 +207,7 @@ fn node(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Node {
     }
 }
 
-/// A weight; in place of a literal that is a mistake, or of nothing, stands 1.
+/// Reads a weight. An invalid or missing one becomes 1.
 fn weight(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> Fragment {
     let weight = Fragment::parse(input);
     if weight.is_empty() {
@@ -286,7 +286,7 @@ fn starts_arm(input: ParseStream<'_>) -> bool {
         && (ahead.peek(Token![=>]) || ahead.peek(Token![if]))
 }
 
-/// The `=>` behind a pattern, or what people write in its place.
+/// Reads the `=>` after a pattern, or what people write instead.
 fn arrow(input: ParseStream<'_>, pattern: &Pat, diagnostics: &mut Diagnostics) -> syn::Result<()> {
     if input.parse::<Option<Token![=>]>>()?.is_some() {
         return Ok(());
