@@ -61,7 +61,7 @@ fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
 
 fn gateway() -> Gateway {
     let tokens = Tokens::default();
-    let users = BasicAuth::users("examples", [("alice", "wonderland"), ("bob", "builder")]);
+    let users = BasicAuth::users([("alice", "wonderland"), ("bob", "builder")]);
     let verify = {
         let tokens = tokens.clone();
         move |token| tokens.clone().verify(token)

@@ -129,7 +129,7 @@ fn gateway(upstream: &str) -> Gateway {
                         Measure::new(|measured| assert_eq!(measured.outcome.code(), "ok")),
                         Measure::metrics(),
                         Throttle::new(100),
-                        Throttle::new(100).per_connection(),
+                        Throttle::new(100).by(|req| req.connection().id()),
                         RateLimit::per_second(1_000_000),
                         RateLimit::per_second(1_000_000).by(|req| req.connection().id()),
                         Retry::new(Backoff::exponential(100ms).retries(3)),

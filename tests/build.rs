@@ -65,7 +65,7 @@ fn expression(call: &Call, argument: &str) -> String {
     let made = match (owner, name, call.position) {
         _ if call.is_method => {
             let more = match (owner, name) {
-                ("Queue", "header") => ", |_| String::new()",
+                ("Queue", "header_with") => ", |_| String::new()",
                 (_, "header_with") => ", |_| Some(\"x\")",
                 (_, "header") => ", \"x\"",
                 _ => "",
@@ -112,7 +112,7 @@ fn receiver(owner: &str) -> &'static str {
         "CircuitBreaker" => "CircuitBreaker::new(1, Duration::from_secs(1))",
         "Cache" => "Cache::new(Duration::from_secs(1))",
         "LimitClients" => "LimitClients::new().connections(1)",
-        "BasicAuth" => "BasicAuth::users(\"realm\", [(\"a\", \"b\")])",
+        "BasicAuth" => "BasicAuth::users([(\"a\", \"b\")])",
         "Jwks" => "Jwks::new(\"http://a/\")",
         "Compression" => "Compression::deflate()",
         "JsonKey" => "JsonKey::at(\"/a\")",

@@ -63,14 +63,14 @@ async fn play(input: &[u8]) {
     let limits = Limits {
         concurrency: 1 + usize::from(first % 4),
         max_message_size: [8000, 300, 125, 1][usize::from(first >> 2) % 4],
-        send_queue: [256, 4, 1, 16][usize::from(first >> 4) % 4],
-        send_buffer: [1 << 20, 4096, 64, 1][usize::from(first >> 6)],
+        max_waiting_messages: [256, 4, 1, 16][usize::from(first >> 4) % 4],
+        max_waiting_bytes: [1 << 20, 4096, 64, 1][usize::from(first >> 6)],
     };
     let stage = Stage::new(
         limits.concurrency,
         limits.max_message_size,
-        limits.send_queue,
-        limits.send_buffer,
+        limits.max_waiting_messages,
+        limits.max_waiting_bytes,
         second % 2 == 1,
     );
     let log = Log::default();

@@ -64,7 +64,7 @@ async fn connections_are_counted_by_channel_while_they_are_open_and_by_code_when
 async fn refused_handshakes_are_counted_by_reason_or_status() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _local = metrics::set_default_local_recorder(&recorder);
-    let auth = BasicAuth::users("staff", [("a", "b")]);
+    let auth = BasicAuth::users([("a", "b")]);
     let gateway = gateway!(
         channel(
             "/",
@@ -144,7 +144,7 @@ async fn full_send_queues_and_skipped_broadcasts_are_shown() {
     let gateway = gateway!(channel(
         "/",
         registry = registry.clone(),
-        send_queue = 4,
+        max_waiting_messages = 4,
         send_timeout = 1min,
         async |text: Text| text
     ));

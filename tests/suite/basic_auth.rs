@@ -19,10 +19,8 @@ async fn whoami(user: Identity<String>, connection: Connection) -> String {
 }
 
 async fn users() -> TestServer {
-    let users = BasicAuth::users(
-        r#"the "staff""#,
-        [("alice", "wonderland"), ("bob", "builder")],
-    );
+    let users =
+        BasicAuth::users([("alice", "wonderland"), ("bob", "builder")]).realm(r#"the "staff""#);
     serve(gateway!(channel("/", http = [users], whoami))).await
 }
 
@@ -98,7 +96,7 @@ async fn a_function_verifies_names_and_passwords() {
     }
     let server = serve(gateway!(channel(
         "/",
-        http = [BasicAuth::verify("staff", verify)],
+        http = [BasicAuth::verify(verify)],
         async |user: Identity<User>| format!("{} {}", user.name, user.admin),
     )))
     .await;
@@ -118,7 +116,7 @@ async fn names_and_passwords_with_control_characters_come_to_no_function() {
         async |name: String, password: String| Some(Identity::new(format!("{name} {password}")));
     let server = serve(gateway!(channel(
         "/",
-        http = [BasicAuth::verify("staff", everybody)],
+        http = [BasicAuth::verify(everybody)],
         async |user: Identity<String>| user.into_inner(),
     )))
     .await;
@@ -146,7 +144,7 @@ async fn names_and_passwords_with_control_characters_come_to_no_function() {
 
 #[tokio::test]
 async fn logs_do_not_show_credentials() {
-    let users = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let users = BasicAuth::users([("alice", "wonderland")]);
     let server = serve(gateway!(channel(
         "/",
         http = [users],
@@ -164,7 +162,7 @@ async fn logs_do_not_show_credentials() {
 #[tokio::test]
 async fn a_hashed_password_is_verified() {
     let hash = "$argon2id$v=19$m=64,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
-    let users = BasicAuth::users("staff", [("alice", hash), ("bob", "builder")]);
+    let users = BasicAuth::users([("alice", hash), ("bob", "builder")]);
     let server = serve(gateway!(channel("/", http = [users], whoami))).await;
     for (user, written) in [("alice", ALICE), ("bob", "Basic Ym9iOmJ1aWxkZXI=")] {
         let client = server
@@ -179,7 +177,7 @@ async fn a_hashed_password_is_verified() {
 
 #[tokio::test]
 async fn a_table_with_mistakes_keeps_the_gateway_from_being_served() {
-    let users = BasicAuth::users("staff", [("alice", "$argon2id$nonsense"), ("a:b", "x")]);
+    let users = BasicAuth::users([("alice", "$argon2id$nonsense"), ("a:b", "x")]);
     let mistakes = gateway!(channel("/", http = [users], whoami)).check();
     let mistakes = mistakes.expect_err("two mistakes");
     assert!(
@@ -200,7 +198,7 @@ async fn when_the_identity_expires_the_connection_is_closed_with_4401() {
     }
     let server = serve(gateway!(channel(
         "/",
-        http = [BasicAuth::verify("staff", verify)],
+        http = [BasicAuth::verify(verify)],
         parser = by_text,
         match key {
             "stay" => async |connection: Connection| {

@@ -135,7 +135,7 @@ async fn try_send_gives_the_message_back_when_the_queue_is_full() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = serve(gateway!(channel(
         "/",
-        send_queue = 3,
+        max_waiting_messages = 3,
         move |connection: Connection| {
             let tell = tell.clone();
             async move {

@@ -58,7 +58,7 @@ async fn a_failed_request_is_told_with_connection_route_id_and_user() {
     let _subscribed = log.subscribe();
     let server = serve(gateway!(channel(
         "/",
-        http = [BasicAuth::verify("staff", verify)],
+        http = [BasicAuth::verify(verify)],
         parser = JsonKey::at("/do").id("/id"),
         middleware = [Trace::new()],
         match key {

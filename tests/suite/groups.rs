@@ -112,7 +112,7 @@ async fn a_slow_member_is_skipped_and_does_not_hold_up_the_others() {
         "/",
         registry = registry.clone(),
         send_timeout = 60s,
-        send_buffer = 256KiB,
+        max_waiting_bytes = 256KiB,
         async |text: Text| text,
     )))
     .await;

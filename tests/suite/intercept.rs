@@ -87,7 +87,7 @@ async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queu
     let backend = WebSocket::connect(upstream.url("/"));
     let server = serve(gateway!(channel(
         "/",
-        send_queue = 1,
+        max_waiting_messages = 1,
         with([tag("once")], backend)
     )))
     .await;
@@ -107,7 +107,7 @@ async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queu
 async fn a_message_that_finds_no_room_comes_back_as_it_was() {
     let server = serve(gateway!(channel(
         "/",
-        send_queue = 1,
+        max_waiting_messages = 1,
         middleware = [tag("tagged")],
         async |connection: Connection| {
             connection.try_send("first").unwrap();

@@ -239,8 +239,8 @@ async fn a_message_for_a_worker_has_the_context_beside_its_own_headers() {
     let broker = Memory::new();
     let mut worker = broker.worker("orders");
     let orders = Queue::new(broker, "orders")
-        .header("key", |req| req.key().to_owned())
-        .header("traceparent", |_| "of another span".to_owned());
+        .header_with("key", |req| req.key().to_owned())
+        .header_with("traceparent", |_| "of another span".to_owned());
     let server = serve(gateway!(channel(
         "/",
         parser = JsonKey::at("/do").id("/id"),

@@ -206,7 +206,7 @@ async fn topic_and_headers_are_made_of_the_request() {
     let mut worker = broker.worker("orders.buy");
     let queue = Queue::new(broker, "unused")
         .topic_by(|req| format!("orders.{}", req.key()))
-        .header("length", |req| req.message().len().to_string())
+        .header_with("length", |req| req.message().len().to_string())
         .routing_headers();
     let server = serve(gateway!(channel("/", parser = JsonKey::at("/do"), queue))).await;
     let mut client = server.connect("/").await;
@@ -252,11 +252,11 @@ async fn senseless_settings_are_mistakes_when_the_gateway_is_checked() {
         (queue().max_pending(0), "max_pending"),
         (queue().max_reply_size(0), "max_reply_size"),
         (
-            queue().header("reply_to", |_| String::new()),
+            queue().header_with("reply_to", |_| String::new()),
             "`Queue` uses it",
         ),
         (
-            queue().header("a b", |_| String::new()),
+            queue().header_with("a b", |_| String::new()),
             "name of a header of a `Queue`",
         ),
     ] {

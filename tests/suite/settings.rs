@@ -39,8 +39,8 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
         max_header_size = zero,
         concurrency = zero,
         max_connections = zero,
-        send_queue = zero,
-        send_buffer = zero,
+        max_waiting_messages = zero,
+        max_waiting_bytes = zero,
         idle_timeout = never,
         ping = never,
         pong_timeout = never,
@@ -55,8 +55,8 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
         "max_header_size",
         "concurrency",
         "max_connections",
-        "send_queue",
-        "send_buffer",
+        "max_waiting_messages",
+        "max_waiting_bytes",
         "idle_timeout",
         "ping",
         "pong_timeout",
@@ -146,7 +146,7 @@ fn numbers_that_do_not_fit_together_are_mistakes_and_not_changed_in_silence() {
 
 #[test]
 fn zero_threads_for_hashes_are_a_mistake_also_of_a_value_that_was_cloned() {
-    let staff = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let staff = BasicAuth::users([("alice", "wonderland")]);
     let other = staff.clone();
     let gateway = gateway!(channel(
         "/",

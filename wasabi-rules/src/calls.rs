@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::{
     bounds::{above_zero, at_least, between, retry_budget},
     close_code::close_code,
-    header::{forwarded_header, header, method as http_method, queue_header, upstream_header},
+    header::{
+        forwarded_header, header, method as http_method, queue_header, realm, upstream_header,
+    },
     network::network,
     pointer::pointer,
     url::{schemes, url, urls},
@@ -53,6 +55,8 @@ pub enum Rule {
     ForwardedHeaders,
     /// A [`queue_header`](crate::queue_header).
     QueueHeader,
+    /// A [`realm`](crate::realm()).
+    Realm,
     /// A list of [networks](crate::network()).
     Networks,
     /// A [`close_code`](crate::close_code()).
@@ -94,6 +98,7 @@ impl Call {
             (Rule::UpstreamHeader, Value::Text(text)) => upstream_header(text).map(drop),
             (Rule::ForwardedHeaders, Value::Text(text)) => forwarded_header(text).map(drop),
             (Rule::QueueHeader, Value::Text(text)) => queue_header(text).map(drop),
+            (Rule::Realm, Value::Text(text)) => realm(text).map(drop),
             (Rule::Networks, Value::Text(text)) => network(text).map(drop),
             (Rule::CloseCode, Value::Number(number)) => close_code(number).map(drop),
             (Rule::Pointer, Value::Text(text)) => pointer(text).map(drop),
@@ -135,6 +140,7 @@ impl Rule {
             Self::UpstreamHeader => ["x-tenant", "host"].map(Value::Text),
             Self::ForwardedHeaders => ["x-tenant", "forwarded"].map(Value::Text),
             Self::QueueHeader => ["x-tenant", "reply_to"].map(Value::Text),
+            Self::Realm => ["staff", "caf\u{e9}"].map(Value::Text),
             Self::Networks => ["10.0.0.0/8", "10.0.0.0/33"].map(Value::Text),
             Self::CloseCode => [4000, 1006].map(Value::Number),
             Self::Pointer => ["/action", "action"].map(Value::Text),
@@ -221,6 +227,7 @@ pub const CALLS: &[Call] = &[
     function("Backoff", "constant", 0, Rule::Time),
     method("Backoff", "max_pause", Rule::Time),
     method("Queue", "header", Rule::QueueHeader),
+    method("Queue", "header_with", Rule::QueueHeader),
     method("Queue", "timeout", Rule::Time),
     method("Queue", "publish_timeout", Rule::Time),
     method("Queue", "max_pending", Rule::Count),
@@ -253,6 +260,7 @@ pub const CALLS: &[Call] = &[
     method("LimitClients", "handshakes_per_second", Rule::Count),
     method("LimitClients", "messages_per_second", Rule::Count),
     method("LimitClients", "max_clients", Rule::Count),
+    method("BasicAuth", "realm", Rule::Realm),
     method("BasicAuth", "hash_threads", Rule::Count),
     method("BasicAuth", "hash_queue", Rule::Count),
     function("Jwks", "new", 0, HTTP),

@@ -133,6 +133,17 @@ pub fn method(method: &str) -> Result<&str, String> {
     }
 }
 
+/// What credentials are for, as a 401 answer names it.
+pub fn realm(realm: &str) -> Result<&str, String> {
+    match realm.chars().all(|c| matches!(c, ' '..='~')) {
+        true => Ok(realm),
+        false => Err(format!(
+            "the realm `{}` is not printable ASCII",
+            realm.escape_debug()
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,7 +29,7 @@ pub use self::{
     calls::{CALLS, Call, Rule, Value},
     close_code::{NOT_SENDABLE, close_code, is_sendable},
     header::{
-        forwarded_header, header, header_name, is_queue_header_value, method, queue_header,
+        forwarded_header, header, header_name, is_queue_header_value, method, queue_header, realm,
         subprotocol, upstream_header,
     },
     host::{HostPattern, Names, host, hosts_count},

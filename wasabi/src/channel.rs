@@ -126,8 +126,8 @@ impl<S> Channel<S, Absent> {
                     send_timeout: Duration::from_secs(10),
                     stream_idle_timeout: Some(Duration::from_secs(60)),
                     close_timeout: Duration::from_secs(10),
-                    send_queue: 256,
-                    send_buffer: 1024 * 1024,
+                    max_waiting_messages: 256,
+                    max_waiting_bytes: 1024 * 1024,
                 },
             },
         }
@@ -244,15 +244,15 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `send_queue`: how many messages from [`Connection::send`](crate::Connection::send) wait for one client,
+    /// `max_waiting_messages`: how many messages from [`Connection::send`](crate::Connection::send) wait for one client,
     /// 256 if not set.
     #[must_use]
-    pub fn send_queue(mut self, messages: usize) -> Self {
-        self.parts.settings.send_queue = messages;
+    pub fn max_waiting_messages(mut self, messages: usize) -> Self {
+        self.parts.settings.max_waiting_messages = messages;
         self
     }
 
-    /// `send_buffer`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client, and how many
+    /// `max_waiting_bytes`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client, and how many
     /// of replies; 1 MiB if not set. A client that has so many bytes of replies to take makes its upstreams wait: bodies of
     /// HTTP services are read no further, beyond 16 KiB of each, and neither are answers of a WebSocket upstream that are
     /// matched by id. Before that, replies that are being read have so many bytes together, or are one reply. A reply that
@@ -260,8 +260,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// bounded by [`concurrency`](Self::concurrency). [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes) is for
     /// all clients together.
     #[must_use]
-    pub fn send_buffer(mut self, bytes: usize) -> Self {
-        self.parts.settings.send_buffer = bytes;
+    pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
+        self.parts.settings.max_waiting_bytes = bytes;
         self
     }
 
@@ -466,8 +466,8 @@ where
             ("max_header_size", Some(settings.max_header_size)),
             ("concurrency", Some(settings.concurrency)),
             ("max_connections", parts.max_connections),
-            ("send_queue", Some(settings.send_queue)),
-            ("send_buffer", Some(settings.send_buffer)),
+            ("max_waiting_messages", Some(settings.max_waiting_messages)),
+            ("max_waiting_bytes", Some(settings.max_waiting_bytes)),
         ];
         let times = [
             ("idle_timeout", settings.idle_timeout),

@@ -143,7 +143,7 @@ impl Connection {
     /// Queues a message and returns once it is in the queue; waits while the queue is full.
     ///
     /// Messages go out in the order in which they were queued. The queue is bounded by the channel's
-    /// `send_queue` (messages) and `send_buffer` (bytes); one message may be larger than `send_buffer`, and then
+    /// `max_waiting_messages` (messages) and `max_waiting_bytes` (bytes); one message may be larger than `max_waiting_bytes`, and then
     /// is alone in the queue. A client that takes nothing for the channel's `send_timeout` is closed with 1008,
     /// which ends the waiting.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {

@@ -373,7 +373,7 @@ impl Server {
     /// How many bytes of replies may wait for all clients of this server together, and be read for them; any number if not
     /// set, for what is right depends on the machine: a quarter of its memory leaves room for everything else.
     ///
-    /// Each client has a budget of its own, the channel's `send_buffer`, beyond which upstreams are not read for it. When
+    /// Each client has a budget of its own, the channel's `max_waiting_bytes`, beyond which upstreams are not read for it. When
     /// all together have more than this, requests whose clients do not take what waits for them are answered `overloaded`
     /// instead of their replies being read from upstreams any further. What fits into 16 KiB is always read, and what a
     /// function returns is there already: these are bounded by `concurrency`.

@@ -11,12 +11,12 @@ impl World<'_> {
         let Limits {
             concurrency,
             max_message_size,
-            send_queue,
-            send_buffer,
+            max_waiting_messages,
+            max_waiting_bytes,
         } = self.limits;
         // A message that fits begins while there is room.
         assert!(
-            held.unsent <= send_buffer + 2 * MAX_REPLY + 16 * 1024,
+            held.unsent <= max_waiting_bytes + 2 * MAX_REPLY + 16 * 1024,
             "{held:?}"
         );
         assert!(held.in_flight <= concurrency, "{held:?}");
@@ -26,7 +26,7 @@ impl World<'_> {
         );
         let waiting = self.pushes.len() - self.pushes_seen;
         assert!(
-            waiting <= send_queue + (held.unsent + self.rest.len()) / 3 + 1,
+            waiting <= max_waiting_messages + (held.unsent + self.rest.len()) / 3 + 1,
             "{waiting} {held:?}"
         );
     }

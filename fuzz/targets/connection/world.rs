@@ -66,8 +66,8 @@ pub(crate) struct World<'a> {
 pub(crate) struct Limits {
     pub(crate) concurrency: usize,
     pub(crate) max_message_size: usize,
-    pub(crate) send_queue: usize,
-    pub(crate) send_buffer: usize,
+    pub(crate) max_waiting_messages: usize,
+    pub(crate) max_waiting_bytes: usize,
 }
 
 impl World<'_> {

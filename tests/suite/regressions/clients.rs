@@ -36,7 +36,7 @@ async fn a_foreign_origin_is_refused_unless_it_is_allowed() {
 
 #[tokio::test]
 async fn a_short_authorization_header_is_401() {
-    let users = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let users = BasicAuth::users([("alice", "wonderland")]);
     let server = serve(gateway!(
         channel("/basic", http = [users], async || "in"),
         channel(
@@ -92,7 +92,7 @@ async fn only_bearer_tokens_come_to_the_check_of_tokens() {
 async fn a_wrong_name_takes_as_long_as_a_wrong_password() {
     // Hashes of 8 MiB take their time, which nobody can overlook; comparing in constant time is a matter of `subtle`.
     let hash = "$argon2id$v=19$m=8192,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
-    let users = BasicAuth::users("staff", [("alice", hash)]);
+    let users = BasicAuth::users([("alice", hash)]);
     let server = serve(gateway!(channel("/", http = [users], async || "in"))).await;
     let least = async |credentials: &str| {
         let mut least = Duration::MAX;

@@ -178,7 +178,7 @@ async fn what_an_upstream_has_sent_before_a_drain_reaches_a_client_that_reads_it
     let mut upstream = Upstream::start().await;
     let server = serve(gateway!(channel(
         "/",
-        send_buffer = 16MiB,
+        max_waiting_bytes = 16MiB,
         WebSocket::connect(upstream.url("/")).eager(),
     )))
     .await;

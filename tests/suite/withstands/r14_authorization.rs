@@ -26,7 +26,7 @@ fn garbage(state: &mut u64) -> Vec<u8> {
 
 #[tokio::test]
 async fn any_bytes_in_authorization_are_401() {
-    let users = BasicAuth::users("staff", [("alice", "wonderland")]);
+    let users = BasicAuth::users([("alice", "wonderland")]);
     let tokens =
         BearerAuth::new(async |token: String| (token == "secret").then(|| Identity::new("alice")));
     let server = serve(gateway!(

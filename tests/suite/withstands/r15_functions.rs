@@ -63,18 +63,14 @@ async fn a_function_of_a_middleware_that_panics_costs_one_reply() {
         "/",
         parser = key,
         match key {
-            "throttle" => with([Throttle::new(1), Throttle::new(1).per_key(look)], echo),
+            "throttle" => with([Throttle::new(1), Throttle::new(1).by(look)], echo),
             "limit" => with([Throttle::new(1), RateLimit::per_second(9).by(look)], echo),
             "cache" => with(
                 [Throttle::new(1), Cache::new(1h).by(|req| Some(look(req)))],
                 echo
             ),
             "cached" => with(
-                [
-                    Cache::new(1h),
-                    Throttle::new(1),
-                    Throttle::new(1).per_key(look)
-                ],
+                [Cache::new(1h), Throttle::new(1), Throttle::new(1).by(look)],
                 echo
             ),
             "retry" => with(
@@ -165,7 +161,7 @@ async fn a_function_of_a_backend_that_panics_costs_one_reply() {
             "factory" => Http::with(factory).concurrency(1),
             "publish" => queue.clone(),
             "topic" => queue.clone().topic_by(|req| look(req).to_string()),
-            "header" => queue.header("number", |req| look(req).to_string()),
+            "header" => queue.header_with("number", |req| look(req).to_string()),
             _ => NoRoute,
         },
     )))

@@ -100,7 +100,7 @@ async fn over_the_servers_budget_clients_that_take_nothing_are_refused_and_other
     let gateway = gateway!(channel(
         "/",
         parser = whole,
-        send_buffer = 64MiB,
+        max_waiting_bytes = 64MiB,
         match key {
             "flood" => async || vec![0_u8; 16 << 20],
             _ => backend,

@@ -125,7 +125,7 @@ async fn a_throttle_keeps_a_share_for_each_connection_with_the_same_key() {
     };
     let throttle = Throttle::new(4)
         .wait(Duration::from_secs(60))
-        .per_key(|req: &Request| req.connection().uri().path().to_owned());
+        .by(|req: &Request| req.connection().uri().path().to_owned());
     let server = serve(gateway!(channel("/", with([throttle], held)))).await;
     shares(server, gate).await;
 }

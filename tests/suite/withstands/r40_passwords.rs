@@ -21,7 +21,7 @@ use wasabi_tests::{TestServer, raw, serve, serve_with, soon, until};
 const SLOW: &str = "$argon2id$v=19$m=2048,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
 
 fn staff() -> BasicAuth {
-    BasicAuth::users("staff", [("alice", SLOW), ("bob", "builder")])
+    BasicAuth::users([("alice", SLOW), ("bob", "builder")])
 }
 
 /// The answer to a login from this address of the loopback interface.

@@ -60,7 +60,7 @@ async fn no_limit_and_no_cache_keeps_a_key_that_a_client_has_chosen() {
         "/",
         middleware = [
             RateLimit::per_hour(1).by(move |req| Key::of(req, &limits)),
-            Throttle::new(1).per_key(move |req| Key::of(req, &throttles)),
+            Throttle::new(1).by(move |req| Key::of(req, &throttles)),
             Cache::new(1h).by(move |req| Some(Key::of(req, &caches))),
         ],
         patient,

@@ -80,7 +80,7 @@ use crate::{
 /// let broker = Memory::new();
 /// let orders = Queue::new(broker, "orders")
 ///     .timeout(Duration::from_secs(5))
-///     .header("key", |req| req.key().to_owned());
+///     .header_with("key", |req| req.key().to_owned());
 /// let gateway = gateway!(channel(
 ///     "/",
 ///     match key {
@@ -201,12 +201,22 @@ impl<T: Transport> Queue<T> {
         self
     }
 
+    /// A header for each message, the same for all. A value with a carriage return, a line feed or NUL is a mistake.
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        let value: String = value.into();
+        if !wasabi_rules::is_queue_header_value(&value) {
+            let mistake = format!("the value of the header `{name}` is malformed");
+            self.settings.mistakes.push(mistake);
+        }
+        self.header_with(name, move |_| value.clone())
+    }
+
     /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
     /// `bad_request`. `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are in use already.
     ///
     /// With the cargo feature `otel` messages have the headers of the
     /// [trace context](crate::middleware::request::Trace#upstreams) too.
-    pub fn header(
+    pub fn header_with(
         mut self,
         name: &'static str,
         value: impl Fn(&Request) -> String + Send + Sync + 'static,
@@ -220,8 +230,8 @@ impl<T: Transport> Queue<T> {
 
     /// The headers `key`, the routing key, and `connection`, the id of the client's connection within this process.
     pub fn routing_headers(self) -> Self {
-        self.header("key", |req| req.key().to_owned())
-            .header("connection", |req| req.connection().id().to_string())
+        self.header_with("key", |req| req.key().to_owned())
+            .header_with("connection", |req| req.connection().id().to_string())
     }
 
     /// How long a request may take from its arrival to its reply, 30 s if not set; of a reply in parts to the first one, and

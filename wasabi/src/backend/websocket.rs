@@ -258,11 +258,11 @@ impl WebSocket {
     /// Sends a header of the gateway's own in the upstream's handshake, such as the credentials for it. It replaces a
     /// forwarded one of the same name.
     #[must_use]
-    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+    pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|config| {
             let header = headers::upstream_header(name.as_ref()).and_then(|name| {
-                let mut value = HeaderValue::from_str(value.as_ref())
-                    .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
+                let mut value = HeaderValue::from_bytes(value.as_ref())
+                    .map_err(|_| format!("the value of the header `{name}` is malformed"))?;
                 value.set_sensitive(true); // for `Debug`
                 Ok((name, value))
             });

@@ -188,8 +188,8 @@ where
         handshake.detach();
         let expires = handshake.extensions.get().map(|Expires(time)| *time);
         let settings = &self.settings;
-        let outbox = Outbox::new(settings.send_queue, settings.send_buffer);
-        let held = Held::new(settings.send_buffer, runtime.budget().clone());
+        let outbox = Outbox::new(settings.max_waiting_messages, settings.max_waiting_bytes);
+        let held = Held::new(settings.max_waiting_bytes, runtime.budget().clone());
         let traffic = Traffic::new(self.counted.clone());
         let connection = Connection::new(id, handshake, outbox, held, traffic, settings.limits);
         if expires.is_some() {

@@ -52,7 +52,7 @@ impl Budget {
 
 /// The replies of one connection.
 pub(crate) struct Held {
-    /// The channel's `send_buffer`.
+    /// The channel's `max_waiting_bytes`.
     limit: usize,
     /// Replies that the client has not taken although it could have.
     waiting: AtomicUsize,

@@ -52,8 +52,8 @@ pub(crate) struct Settings {
     pub(crate) send_timeout: Duration,
     pub(crate) stream_idle_timeout: Option<Duration>,
     pub(crate) close_timeout: Duration,
-    pub(crate) send_queue: usize,
-    pub(crate) send_buffer: usize,
+    pub(crate) max_waiting_messages: usize,
+    pub(crate) max_waiting_bytes: usize,
 }
 
 impl Settings {
@@ -61,7 +61,7 @@ impl Settings {
     /// without a check.
     pub(crate) fn at_least_one(mut self) -> Self {
         self.concurrency = self.concurrency.max(1);
-        self.send_queue = self.send_queue.max(1);
+        self.max_waiting_messages = self.max_waiting_messages.max(1);
         self
     }
 }

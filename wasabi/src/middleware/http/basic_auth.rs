@@ -38,20 +38,18 @@ use crate::{
 ///     user.into_inner()
 /// }
 ///
-/// let staff = BasicAuth::users("staff", [("alice", "wonderland"), ("bob", "builder")]);
+/// let staff = BasicAuth::users([("alice", "wonderland"), ("bob", "builder")]);
 /// let gateway = gateway!(channel("/", http = [staff], whoami));
 /// # drop(gateway);
 /// ```
-pub struct BasicAuth<V = Users>(Arc<Inner<V>>);
-
-struct Inner<V> {
-    challenge: HeaderValue,
-    verify: V,
+pub struct BasicAuth<V = Users> {
+    realm: Arc<str>,
+    verify: Arc<V>,
+    mistakes: Mistakes,
 }
 
 impl BasicAuth {
-    /// Lets these users in, each with its password. `realm` is what browsers show when they ask for it. The identity
-    /// is an `Identity<String>`, the user's name.
+    /// Lets these users in, each with its password. The identity is an `Identity<String>`, the user's name.
     ///
     /// With the cargo feature `argon2` a password may also be given as its hash, `$argon2id$v=19$..`: such strings
     /// are always taken for hashes, and without the feature they are a mistake. Verifying one costs the memory and
@@ -69,7 +67,7 @@ impl BasicAuth {
     ///
     /// A name that comes twice, one with a colon and a hash that cannot be read are mistakes that keep the gateway
     /// from being served.
-    pub fn users<N, P>(realm: &str, users: impl IntoIterator<Item = (N, P)>) -> Self
+    pub fn users<N, P>(users: impl IntoIterator<Item = (N, P)>) -> Self
     where
         N: Into<String>,
         P: Into<String>,
@@ -77,7 +75,7 @@ impl BasicAuth {
         let users = users
             .into_iter()
             .map(|(name, password)| (name.into(), password.into()));
-        Self::new(realm, Users::new(users))
+        Self::new(Users::new(users))
     }
 
     /// How many passwords are verified by their hashes at the same time; one fewer than there are cores if not set, and
@@ -89,7 +87,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_threads(self, threads: usize) -> Self {
-        self.0.verify.turns.set_places(threads);
+        self.verify.turns.set_places(threads);
         self
     }
 
@@ -98,7 +96,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_queue(self, logins: usize) -> Self {
-        self.0.verify.turns.set_max_waiting(logins);
+        self.verify.turns.set_max_waiting(logins);
         self
     }
 
@@ -113,26 +111,35 @@ impl BasicAuth {
     ///     (user == "alice" && password == "wonderland").then(|| Identity::new(user))
     /// }
     ///
-    /// let auth = BasicAuth::verify("staff", verify);
+    /// let auth = BasicAuth::verify(verify);
     /// # drop(auth);
     /// ```
-    pub fn verify<F, Fut>(realm: &str, verify: F) -> BasicAuth<F>
+    pub fn verify<F, Fut>(verify: F) -> BasicAuth<F>
     where
         F: Fn(String, String) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Verdict> + Send,
     {
-        BasicAuth::new(realm, verify)
+        BasicAuth::new(verify)
     }
 }
 
 impl<V> BasicAuth<V> {
-    fn new(realm: &str, verify: V) -> Self {
-        let challenge = format!(r#"Basic realm={}, charset="UTF-8""#, quoted(realm));
-        let challenge = HeaderValue::try_from(challenge);
-        Self(Arc::new(Inner {
-            challenge: challenge.unwrap_or(HeaderValue::from_static("Basic")),
-            verify,
-        }))
+    fn new(verify: V) -> Self {
+        Self {
+            realm: Arc::from("gateway"),
+            verify: Arc::new(verify),
+            mistakes: Mistakes::default(),
+        }
+    }
+
+    /// What the name and the password are for, in the 401 answer: browsers show it, or remember passwords by it.
+    /// `gateway` if not set, for there must be one (RFC 7617, section 2). Printable ASCII; anything else is a mistake.
+    #[must_use]
+    pub fn realm(mut self, realm: impl Into<String>) -> Self {
+        let realm = realm.into();
+        self.mistakes.keep(wasabi_rules::realm(&realm));
+        self.realm = realm.into();
+        self
     }
 }
 
@@ -178,7 +185,7 @@ impl<V: Verify> Authenticate for BasicAuth<V> {
         let client = ClientIp::of(&head.extensions).map(|ClientIp(ip)| subscriber(ip));
         let (user, password) = user_and_password(credentials(head, "basic")?)?;
         let name = Arc::from(user.as_str());
-        let identity = self.0.verify.verify(client, user, password).await?;
+        let identity = self.verify.verify(client, user, password).await?;
         Ok(match identity.name() {
             Some(_) => identity,
             None => identity.named(name),
@@ -186,7 +193,8 @@ impl<V: Verify> Authenticate for BasicAuth<V> {
     }
 
     fn challenge(&self, _refused: Refused) -> HeaderValue {
-        self.0.challenge.clone()
+        let challenge = format!(r#"Basic realm={}, charset="UTF-8""#, quoted(&self.realm));
+        HeaderValue::try_from(challenge).unwrap_or(HeaderValue::from_static("Basic"))
     }
 }
 
@@ -210,21 +218,27 @@ impl<S, V: Verify> Layer<S> for BasicAuth<V> {
     type Service = AuthService<S, Self>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        mistakes::tell(&self.0.verify.mistakes());
+        let mut mistakes = self.mistakes.clone();
+        mistakes.extend(&self.verify.mistakes());
+        mistakes::tell(&mistakes);
         AuthService::new(inner, self.clone())
     }
 }
 
 impl<V> Clone for BasicAuth<V> {
     fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
+        Self {
+            realm: Arc::clone(&self.realm),
+            verify: Arc::clone(&self.verify),
+            mistakes: self.mistakes.clone(),
+        }
     }
 }
 
 impl<V> fmt::Debug for BasicAuth<V> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BasicAuth")
-            .field("challenge", &self.0.challenge)
+            .field("realm", &self.realm)
             .finish_non_exhaustive()
     }
 }

@@ -96,10 +96,12 @@ impl<V: Clone> BearerAuth<V> {
         self
     }
 
-    /// Names what the token is for in the 401 answer.
+    /// Names what the token is for in the 401 answer; nothing if not set. Printable ASCII; anything else is a mistake.
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
-        Arc::make_mut(&mut self.0).realm = realm.into();
+        let inner = Arc::make_mut(&mut self.0);
+        inner.realm = realm.into();
+        inner.mistakes.keep(wasabi_rules::realm(&inner.realm));
         self
     }
 

@@ -112,7 +112,9 @@ impl Cache {
             mistakes,
         }
     }
+}
 
+impl<K> Cache<K> {
     /// How many replies are remembered, 10 000 if not set.
     #[must_use]
     pub fn max_entries(mut self, entries: usize) -> Self {
@@ -143,12 +145,12 @@ impl Cache {
     /// [`shared`](Self::shared) cache it is all: there the user has to be a part of the key where replies depend on
     /// the user.
     ///
-    /// The `Hash` of the key must look at everything that tells it from others, as a derived one does. Call this last.
+    /// The `Hash` of the key must look at everything that tells it from others, as a derived one does.
     #[must_use]
-    pub fn by<K, F>(self, key: F) -> Cache<By<F>>
+    pub fn by<Q, F>(self, key: F) -> Cache<By<F>>
     where
-        K: Hash,
-        F: Fn(&Request) -> Option<K> + Send + Sync,
+        Q: Hash,
+        F: Fn(&Request) -> Option<Q> + Send + Sync,
     {
         Cache {
             limits: self.limits,

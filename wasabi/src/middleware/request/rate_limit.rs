@@ -52,6 +52,8 @@ pub struct RateLimit<L = Together> {
     quota: Option<Quota>,
     max_keys: usize,
     limiter: Option<Arc<L>>,
+    /// The same limiter with another quota, and for so many keys.
+    make: fn(&L, Quota, usize) -> L,
     mistakes: Mistakes,
 }
 
@@ -60,7 +62,7 @@ pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddlew
 
 /// Requests count by key; the kind of a [`RateLimit`] that has been given one.
 pub struct PerKey<F> {
-    key: F,
+    key: Arc<F>,
     secret: Secret,
     limiter: RateLimiter<Digest, FullAt<Digest, ByDigest>, SinceStart, NoOpMiddleware<Duration>>,
 }
@@ -82,31 +84,46 @@ impl RateLimit {
     }
 
     fn of(quota: Option<Quota>) -> Self {
-        let limiter = quota.map(|quota| {
-            let clock = SinceStart(Instant::now());
-            Arc::new(Together(RateLimiter::direct_with_clock(quota, clock)))
-        });
+        let max_keys = 65_536;
+        let make: fn(&Together, Quota, usize) -> Together = |_, quota, _| Together::new(quota);
         Self {
             quota,
-            max_keys: 65_536,
-            limiter,
+            max_keys,
+            limiter: quota.map(|quota| Arc::new(Together::new(quota))),
+            make,
             mistakes: Mistakes::default(),
         }
     }
+}
 
+impl Together {
+    fn new(quota: Quota) -> Self {
+        Self(RateLimiter::direct_with_clock(
+            quota,
+            SinceStart(Instant::now()),
+        ))
+    }
+}
+
+impl<F> PerKey<F> {
+    fn new(key: Arc<F>, quota: Quota, max_keys: usize) -> Self {
+        let clock = SinceStart(Instant::now());
+        Self {
+            key,
+            secret: Secret::new(),
+            limiter: RateLimiter::new(quota, FullAt::new(max_keys), clock),
+        }
+    }
+}
+
+impl<L> RateLimit<L> {
     /// How many requests may come at once; as many as per second, minute or hour if not set. 0 lets nothing through.
     #[must_use]
-    pub fn burst(self, requests: u32) -> Self {
+    pub fn burst(mut self, requests: u32) -> Self {
         let burst = NonZeroU32::new(requests);
-        let quota = self
-            .quota
-            .zip(burst)
-            .map(|(quota, burst)| quota.allow_burst(burst));
-        Self {
-            max_keys: self.max_keys,
-            mistakes: self.mistakes,
-            ..Self::of(quota)
-        }
+        let quota = self.quota.zip(burst);
+        self.quota = quota.map(|(quota, burst)| quota.allow_burst(burst));
+        self.made_again()
     }
 
     /// How many keys are remembered, about; 65 536 if not set, which is at most 4 MiB: whatever size a key has, 24
@@ -115,11 +132,20 @@ impl RateLimit {
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = self.mistakes.above_zero("RateLimit::max_keys", keys);
-        self
+        self.made_again()
     }
 
+    fn made_again(mut self) -> Self {
+        let limiter = self.quota.zip(self.limiter);
+        self.limiter =
+            limiter.map(|(quota, limiter)| Arc::new((self.make)(&limiter, quota, self.max_keys)));
+        self
+    }
+}
+
+impl RateLimit {
     /// Limits each value of this function by itself. What is remembered of a value is 16 bytes that are made of it with
-    /// a secret. Call this last.
+    /// a secret.
     ///
     /// By who the client is, whatever connections it has; those that nobody has authenticated share one limit:
     ///
@@ -148,19 +174,16 @@ impl RateLimit {
         K: Hash,
         F: Fn(&Request) -> K + Send + Sync,
     {
-        let limiter = self.quota.map(|quota| {
-            let clock = SinceStart(Instant::now());
-            let limiter = RateLimiter::new(quota, FullAt::new(self.max_keys), clock);
-            Arc::new(PerKey {
-                key,
-                secret: Secret::new(),
-                limiter,
-            })
-        });
+        let make: fn(&PerKey<F>, Quota, usize) -> PerKey<F> =
+            |limiter, quota, keys| PerKey::new(Arc::clone(&limiter.key), quota, keys);
+        let limiter = self
+            .quota
+            .map(|quota| Arc::new(PerKey::new(Arc::new(key), quota, self.max_keys)));
         RateLimit {
             quota: self.quota,
             max_keys: self.max_keys,
             limiter,
+            make,
             mistakes: self.mistakes,
         }
     }
@@ -228,6 +251,7 @@ impl<L> Clone for RateLimit<L> {
             quota: self.quota,
             max_keys: self.max_keys,
             limiter: self.limiter.clone(),
+            make: self.make,
             mistakes: self.mistakes.clone(),
         }
     }
@@ -347,6 +371,20 @@ mod tests {
         assert_eq!(pass(&sell, "alice", 5), 1);
         assert_eq!(pass(&buy, "alice", 5), 0);
         assert_eq!(pass(&buy, "bob", 5), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_and_the_other_settings_come_in_any_order() {
+        let limit = || RateLimit::per_minute(5);
+        let key = |req: &Request| req.key().to_owned();
+        for limit in [
+            limit().by(key).burst(2).max_keys(100),
+            limit().burst(2).max_keys(100).by(key),
+        ] {
+            let chain = Stack::new(limit, done());
+            assert_eq!(pass(&chain, "alice", 5), 2);
+            assert_eq!(pass(&chain, "bob", 5), 2);
+        }
     }
 
     #[tokio::test(start_paused = true)]

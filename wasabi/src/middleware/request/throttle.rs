@@ -5,7 +5,7 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use crate::{
-    ConnectionId, Error, Middleware, Next, Reply, Request, Result,
+    Error, Middleware, Next, Reply, Request, Result,
     digest::{ByDigest, Digest, Secret},
     sharded::{Sharded, shrink},
     sync::Mutex,
@@ -16,8 +16,7 @@ use crate::{
 /// Lets so many requests through at the same time and answers further ones `overloaded`, at once.
 ///
 /// The limit is one for everything that the value is put around: a channel, a route, or, through clones, several
-/// of them. [`per_connection`](Self::per_connection) and [`per_key`](Self::per_key) give each connection or key a
-/// limit of its own. A request counts until its reply is there or it is cancelled, one with a streaming reply until
+/// of them. [`by`](Self::by) gives each connection, user or whatever the function tells apart a limit of its own. A request counts until its reply is there or it is cancelled, one with a streaming reply until
 /// the stream ends. A limit of 0 lets nothing through.
 ///
 /// # Fairness
@@ -40,7 +39,7 @@ use crate::{
 ///     "/",
 ///     middleware = [Throttle::new(100)],
 ///     match key {
-///         "text" => with([Throttle::new(2).per_connection()], report),
+///         "text" => with([Throttle::new(2).by(|req| req.connection().id())], report),
 ///         _ => NoRoute,
 ///     },
 /// ));
@@ -63,8 +62,6 @@ pub struct PerKey<F> {
     counts: Arc<Sharded<Digest, Line, ByDigest>>,
 }
 
-type KeyFn<K> = fn(&Request) -> K;
-
 /// Longer than most requests take, so that a place becomes free meanwhile, and short for who waits.
 const WAIT: Duration = Duration::from_secs(1);
 
@@ -78,16 +75,10 @@ impl Throttle {
         }
     }
 
-    /// A limit for each connection.
-    #[must_use]
-    pub fn per_connection(self) -> Throttle<PerKey<KeyFn<ConnectionId>>> {
-        self.per_key(|req| req.connection().id())
-    }
-
     /// A limit for each value of this function. A key is remembered while it has requests in flight, by 16 bytes that
     /// are made of it with a secret. Connections with the same key share its limit fairly.
     #[must_use]
-    pub fn per_key<K, F>(self, key: F) -> Throttle<PerKey<F>>
+    pub fn by<K, F>(self, key: F) -> Throttle<PerKey<F>>
     where
         K: Hash,
         F: Fn(&Request) -> K + Send + Sync,
@@ -316,7 +307,10 @@ mod tests {
     #[tokio::test]
     async fn each_connection_has_a_limit_of_its_own() {
         let (_open, inner) = gate();
-        let chain = Stack::new(Throttle::new(1).per_connection(), inner);
+        let chain = Stack::new(
+            Throttle::new(1).by(|req: &Request| req.connection().id()),
+            inner,
+        );
         let (a, b) = (connection(1, "/"), connection(2, "/"));
         let mut first = Box::pin(chain.call(request_on(&a, "k", ""), &()));
         assert_eq!(code(first.as_mut().now_or_never()), "waits");
@@ -368,7 +362,7 @@ mod tests {
     async fn who_waits_for_its_share_is_refused_in_the_end_and_at_once_where_nobody_waits() {
         for (wait, most) in [(1000, 1000), (50, 50), (0, 0)] {
             let (_open, inner) = gate();
-            let throttle = Throttle::new(1).per_key(|req: &Request| req.key().to_owned());
+            let throttle = Throttle::new(1).by(|req: &Request| req.key().to_owned());
             let throttle = match most {
                 1000 => throttle,
                 _ => throttle.wait(Duration::from_millis(wait)),
@@ -386,7 +380,7 @@ mod tests {
 
     #[tokio::test]
     async fn keys_are_forgotten_when_they_are_idle() {
-        let throttle = Throttle::new(1).per_key(|req: &Request| req.payload());
+        let throttle = Throttle::new(1).by(|req: &Request| req.payload());
         let chain = Stack::new(throttle.clone(), backend(async |_, _| Ok(Reply::none())));
         for n in 0..100 {
             assert!(chain.call(request("k", &n.to_string()), &()).await.is_ok());
@@ -412,7 +406,10 @@ mod tests {
             code(none.call(request("k", ""), &()).now_or_never()),
             "overloaded"
         );
-        let none = Stack::new(Throttle::new(0).per_connection(), inner);
+        let none = Stack::new(
+            Throttle::new(0).by(|req: &Request| req.connection().id()),
+            inner,
+        );
         assert_eq!(
             code(none.call(request("k", ""), &()).now_or_never()),
             "overloaded"

@@ -34,8 +34,8 @@ impl Stage {
     pub fn new(
         concurrency: usize,
         max_message_size: usize,
-        send_queue: usize,
-        send_buffer: usize,
+        max_waiting_messages: usize,
+        max_waiting_bytes: usize,
         pings: bool,
     ) -> Self {
         let limits = Limits { max_message_size };
@@ -47,8 +47,8 @@ impl Stage {
             remote_addr: None,
             secure: None,
         };
-        let outbox = Outbox::new(send_queue, send_buffer);
-        let held = held::Held::new(send_buffer, held::Budget::default());
+        let outbox = Outbox::new(max_waiting_messages, max_waiting_bytes);
+        let held = held::Held::new(max_waiting_bytes, held::Budget::default());
         Self {
             settings: Settings {
                 limits,
@@ -63,8 +63,8 @@ impl Stage {
                 send_timeout: Duration::from_secs(10),
                 stream_idle_timeout: Some(Duration::from_secs(60)),
                 close_timeout: Duration::from_secs(10),
-                send_queue,
-                send_buffer,
+                max_waiting_messages,
+                max_waiting_bytes,
             },
             connection: Connection::new(
                 ConnectionId(0),

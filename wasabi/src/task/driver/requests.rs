@@ -75,7 +75,7 @@ where
 
     /// Whether a reply may be written: the client takes it, or there is room for it in the send buffer.
     pub(super) fn has_room(&self) -> bool {
-        !self.socket.is_blocked() || self.unsent < self.settings.send_buffer
+        !self.socket.is_blocked() || self.unsent < self.settings.max_waiting_bytes
     }
 
     /// What a message is, after a panic of the parser an invalid one.
