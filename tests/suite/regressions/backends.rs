@@ -36,7 +36,10 @@ fn assert_weight_of_0(gateway: &Gateway) {
         panic!("expected one mistake, got {mistakes:?}");
     };
     let text = mistake.to_string();
-    assert!(text.contains("/v1") && text.contains("weight 0"), "{text}");
+    assert!(
+        text.contains("/v1") && text.contains("a weight is") && text.contains("has 0"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
