@@ -5,6 +5,7 @@ mod count;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
 pub(crate) mod leaving;
+mod life;
 mod reading;
 mod requests;
 mod time;
@@ -22,9 +23,12 @@ use tokio::{
     time::Instant,
 };
 
-use self::count::Count;
+use self::{
+    count::Count,
+    life::{Life, Phase},
+};
 use crate::{
-    Close, CloseCode, Connection, ErrorFormat, Message, Reply, Request, RequestId, Result,
+    Close, Connection, ErrorFormat, Message, Reply, Request, RequestId, Result,
     connection::{
         companions::Companions,
         heartbeat::{Heartbeat, Pings},
@@ -85,9 +89,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     ahead_bytes: usize,
     /// Taken from the outbox, not written yet.
     batch: VecDeque<Message>,
-    phase: Phase,
-    /// How the connection ends, once that is known.
-    close: Option<Close>,
+    life: Life,
     /// How many messages there were.
     tally: Tally,
     /// Bytes handed to the socket since it last had sent everything.
@@ -106,27 +108,6 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     is_unsent: bool,
     /// The client has hung up, and there may be more of it than was read.
     is_unread: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// `on_connect` is running; nothing is read.
-    Opening {
-        until: Instant,
-    },
-    Open,
-    /// The server wants to close: what is in flight is finished first.
-    Draining {
-        until: Instant,
-    },
-    /// The server's close frame is written, the client's is awaited.
-    Closing {
-        until: Instant,
-    },
-    /// Only what is written goes out still.
-    Flushing {
-        until: Instant,
-    },
 }
 
 /// What belongs to a request while it is in flight.
@@ -208,10 +189,7 @@ where
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             batch: VecDeque::new(),
-            phase: Phase::Opening {
-                until: now + settings.open_timeout,
-            },
-            close: None,
+            life: Life::new(now, settings.open_timeout, settings.close_timeout),
             tally: Tally::default(),
             unsent: 0,
             waiting: 0,
@@ -235,11 +213,9 @@ where
     /// `on_connect` has admitted the connection, or has not.
     pub(crate) fn opened(&mut self, admitted: Result<(), Close>) {
         match admitted {
-            Ok(()) if self.is_opening() => self.phase = Phase::Open,
-            // Somebody has closed the connection meanwhile, or it took too long.
-            Ok(()) => {}
+            Ok(()) => self.life.admit(),
             Err(close) => {
-                self.close = Some(close);
+                self.life.decide(close);
                 self.drain();
             }
         }
@@ -285,9 +261,7 @@ where
 
     fn ended(&mut self) -> Close {
         self.leave();
-        self.close
-            .take()
-            .unwrap_or_else(|| CloseCode::ABNORMAL.into())
+        self.life.end()
     }
 
     /// Goes on until there is nothing to do but wait.
@@ -299,7 +273,7 @@ where
             if self.socket.is_blocked() {
                 let _ = self.flush()?;
             }
-            if let Phase::Flushing { .. } = self.phase {
+            if self.life.phase() == Phase::Flushing {
                 return match self.flush()? {
                     Poll::Ready(()) => Ok(Turn::End),
                     // What is left to be sent keeps nothing else waiting.
@@ -327,7 +301,9 @@ where
                 }
                 progress |= self.read_some(cx)?;
             } else if self.connection.outbox().wants_stop() {
-                self.close = self.connection.outbox().requested_close();
+                if let Some(close) = self.connection.outbox().requested_close() {
+                    self.life.decide(close);
+                }
                 return Ok(Turn::End);
             }
             if progress && !work::is_over() {

@@ -2,14 +2,11 @@
 
 use std::task::Poll;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Driver, Phase, Turn};
 use crate::{
-    CloseCode, Message, Reply, Request, Result,
+    Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     log::said,
     parser::Parsed,
@@ -24,19 +21,17 @@ where
 {
     pub(super) fn drain(&mut self) {
         // Nothing is queued from now on: what was queued before goes out.
-        if let Some(close) = &self.close {
+        if let Some(close) = self.life.close() {
             self.connection.outbox().close(close.clone());
         }
-        self.phase = Phase::Draining {
-            until: Instant::now() + self.settings.close_timeout,
-        };
+        self.life.drain();
     }
 
     /// Sends the close frame when everything before it has been written.
     pub(super) fn check_close(&mut self) -> Result<Turn, Failure> {
-        let Phase::Draining { .. } = self.phase else {
+        if self.life.phase() != Phase::Draining {
             return Ok(Turn::Wait);
-        };
+        }
         if !self.in_flight.is_empty() || !self.ahead.is_empty() || !self.batch.is_empty() {
             return Ok(Turn::Wait);
         }
@@ -44,14 +39,10 @@ where
     }
 
     pub(super) fn start_closing(&mut self) -> Result<Turn, Failure> {
-        let close = self.close.get_or_insert_with(|| CloseCode::NORMAL.into());
-        if close.code == CloseCode::ABNORMAL {
+        let Some(close) = self.life.start_closing() else {
             return Ok(Turn::End);
-        }
-        self.connection.outbox().shut();
-        self.phase = Phase::Closing {
-            until: Instant::now() + self.settings.close_timeout,
         };
+        self.connection.outbox().shut();
         self.socket.close(close)?;
         Ok(Turn::Wait)
     }
@@ -69,24 +60,18 @@ where
             Failure::Closed => Poll::Ready(()),
             Failure::Broken(error) => {
                 tracing::debug!(connection = %self.connection.id(), error = %said(&error), "connection broken");
-                // After its own close frame the server knows better how this ended.
-                if !matches!(self.phase, Phase::Closing { .. } | Phase::Flushing { .. }) {
-                    self.close = Some(CloseCode::ABNORMAL.into());
-                }
+                self.life.broke();
                 Poll::Ready(())
             }
             Failure::Rule(close) => {
-                if let Phase::Closing { .. } | Phase::Flushing { .. } = self.phase {
+                if self.life.is_past_close() {
                     return Poll::Ready(());
                 }
                 tracing::debug!(connection = %self.connection.id(), %close, "client broke a rule");
                 self.leave();
                 let sent = self.socket.close(&close);
-                self.close = Some(close);
+                self.life.rule_broken(close);
                 self.lingers = true;
-                self.phase = Phase::Flushing {
-                    until: Instant::now() + self.settings.close_timeout,
-                };
                 match sent {
                     Ok(()) => Poll::Pending,
                     Err(_) => Poll::Ready(()),

@@ -39,14 +39,16 @@ where
     C: Fn(Request) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {
-        matches!(self.phase, Phase::Opening { .. })
+        self.life.phase() == Phase::Opening
     }
 
     /// Reads messages for as long as nothing else can have come up; whether there were any.
     pub(super) fn read_some(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
         for count in 0..READ_AT_ONCE {
             let goes_on = count == 0
-                || self.phase == Phase::Open && !self.socket.is_blocked() && !work::is_over();
+                || self.life.phase() == Phase::Open
+                    && !self.socket.is_blocked()
+                    && !work::is_over();
             if !goes_on || !self.read(cx)? {
                 return Ok(count > 0);
             }
@@ -79,12 +81,7 @@ where
                 Incoming::Close(close) => {
                     self.leave();
                     self.connection.outbox().shut();
-                    if !matches!(self.phase, Phase::Closing { .. }) || self.close.is_none() {
-                        self.close = Some(close);
-                    }
-                    self.phase = Phase::Flushing {
-                        until: Instant::now() + self.settings.close_timeout,
-                    };
+                    self.life.client_closed(close);
                 }
             },
         }
@@ -121,7 +118,7 @@ where
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
         }
-        match self.phase {
+        match self.life.phase() {
             Phase::Open if self.ahead.is_empty() && self.in_flight.has_room() => {
                 self.start(message, cx)
             }
@@ -130,9 +127,9 @@ where
                 self.ahead.push_back(message);
                 Ok(())
             }
-            Phase::Draining { .. } => self.refuse(message),
+            Phase::Draining => self.refuse(message),
             // After the close frame nothing counts any more (RFC 6455, section 5.5.1).
-            Phase::Opening { .. } | Phase::Closing { .. } | Phase::Flushing { .. } => Ok(()),
+            Phase::Opening | Phase::Closing | Phase::Flushing => Ok(()),
         }
     }
 }

@@ -34,32 +34,26 @@ where
             .blocked
             .as_ref()
             .map(|blocked| blocked.since + self.settings.send_timeout);
-        let phase = match self.phase {
-            Phase::Open => {
-                let expires = self.connection.outbox().expires();
-                let look = self.is_full().then(|| self.clock.looked + LOOK);
-                let streams = self.clock.streams;
-                return [
-                    sending,
-                    self.clock.heartbeat.due(&self.settings.pings),
-                    self.idle_at(),
-                    expires,
-                    look,
-                    streams,
-                ]
+        let phase = self.life.deadline();
+        if self.life.phase() != Phase::Open {
+            return [sending, phase, self.clock.streams]
                 .into_iter()
                 .flatten()
                 .min();
-            }
-            Phase::Opening { until }
-            | Phase::Draining { until }
-            | Phase::Closing { until }
-            | Phase::Flushing { until } => Some(until),
-        };
-        [sending, phase, self.clock.streams]
-            .into_iter()
-            .flatten()
-            .min()
+        }
+        let expires = self.connection.outbox().expires();
+        let look = self.is_full().then(|| self.clock.looked + LOOK);
+        [
+            sending,
+            self.clock.heartbeat.due(&self.settings.pings),
+            self.idle_at(),
+            expires,
+            look,
+            self.clock.streams,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn idle_at(&self) -> Option<Instant> {
@@ -84,7 +78,7 @@ where
             let close = Close::new(CloseCode::POLICY, "slow consumer");
             // It will hardly get through, but it may.
             let _ = self.socket.close(&close);
-            self.close = Some(close);
+            self.life.decide(close);
             return Poll::Ready(());
         }
         if self.clock.streams.is_some_and(|at| now >= at)
@@ -92,25 +86,28 @@ where
         {
             return self.failed(failure);
         }
-        match self.phase {
-            Phase::Opening { until } if now >= until => {
+        if self.life.phase() == Phase::Open {
+            return self.watch(now);
+        }
+        if !self.life.is_late(now) {
+            return Poll::Pending;
+        }
+        match self.life.phase() {
+            Phase::Opening => {
                 limited!(WARN, connection = %self.connection.id(), "on_connect takes too long");
                 let close = Close::new(CloseCode::INTERNAL, "not admitted in time");
-                self.close = Some(close);
+                self.life.decide(close);
                 self.drain();
             }
-            Phase::Draining { until } if now >= until => {
+            Phase::Draining => {
                 self.batch.clear();
                 match self.give_up_requests().and_then(|()| self.start_closing()) {
                     Ok(Turn::End) | Err(_) => return Poll::Ready(()),
                     Ok(_) => {}
                 }
             }
-            Phase::Closing { until } | Phase::Flushing { until } if now >= until => {
-                return Poll::Ready(());
-            }
-            Phase::Open => return self.watch(now),
-            _ => {}
+            Phase::Closing | Phase::Flushing => return Poll::Ready(()),
+            Phase::Open => {}
         }
         Poll::Pending
     }
@@ -133,10 +130,11 @@ where
         }
         let expires = self.connection.outbox().expires();
         if expires.is_some_and(|at| now >= at) {
-            self.close = Some(Close::new(CloseCode::EXPIRED, "credentials have expired"));
+            self.life
+                .decide(Close::new(CloseCode::EXPIRED, "credentials have expired"));
             self.drain();
         } else if self.idle_at().is_some_and(|at| now >= at) {
-            self.close = Some(Close::new(CloseCode::GOING_AWAY, "idle"));
+            self.life.decide(Close::new(CloseCode::GOING_AWAY, "idle"));
             self.drain();
         } else {
             match self.clock.heartbeat.beat(&self.settings.pings, now) {
@@ -148,7 +146,7 @@ where
                 }
                 Beat::Lost => {
                     tracing::debug!(connection = %self.connection.id(), "ping not answered");
-                    self.close = Some(CloseCode::ABNORMAL.into());
+                    self.life.decide(CloseCode::ABNORMAL.into());
                     return Poll::Ready(());
                 }
             }

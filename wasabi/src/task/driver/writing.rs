@@ -65,26 +65,28 @@ where
         if self.batch.is_empty() {
             match outbox.take(&mut self.batch) {
                 Requested::Nothing => {}
-                Requested::Close if matches!(self.phase, Phase::Open | Phase::Opening { .. }) => {
-                    self.close = outbox.requested_close();
+                Requested::Close if matches!(self.life.phase(), Phase::Open | Phase::Opening) => {
+                    if let Some(close) = outbox.requested_close() {
+                        self.life.decide(close);
+                    }
                     self.drain();
                 }
                 Requested::Close => {}
                 Requested::Stop => {
-                    self.close = outbox.requested_close().or(self.close.take());
+                    if let Some(close) = outbox.requested_close() {
+                        self.life.decide(close);
+                    }
                     self.batch.clear();
-                    if !matches!(self.phase, Phase::Closing { .. }) {
+                    if self.life.phase() != Phase::Closing {
                         self.give_up_requests()?;
                     }
-                    match &self.close {
+                    match self.life.close() {
                         Some(close) if close.code != CloseCode::ABNORMAL => {
                             self.socket.close(close)?;
                         }
                         _ => {}
                     }
-                    self.phase = Phase::Flushing {
-                        until: Instant::now(),
-                    };
+                    self.life.stop();
                     return Ok(true);
                 }
             }

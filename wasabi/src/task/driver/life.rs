@@ -1,0 +1,194 @@
+//! The life of a connection: where it stands, until when, and how it ends.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{Close, CloseCode};
+
+/// Where a connection stands. It only moves forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// `on_connect` is running; nothing is read.
+    Opening,
+    Open,
+    /// The server wants to close: what is in flight is finished first.
+    Draining,
+    /// The server's close frame is written, the client's is awaited.
+    Closing,
+    /// Only what is written goes out still.
+    Flushing,
+}
+
+/// The only one that changes the phase and decides how the connection ends.
+pub(super) struct Life {
+    phase: Phase,
+    /// Until when it may stand there; `None` without a limit.
+    until: Option<Instant>,
+    close_timeout: Duration,
+    /// How the connection ends, once that is known.
+    close: Option<Close>,
+}
+
+impl Life {
+    pub(super) fn new(now: Instant, open_timeout: Duration, close_timeout: Duration) -> Self {
+        Self {
+            phase: Phase::Opening,
+            until: Some(now + open_timeout),
+            close_timeout,
+            close: None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether it has stood where it stands for as long as it may.
+    pub(super) fn is_late(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now >= until)
+    }
+
+    /// Whether a close frame has been sent, or will not be.
+    pub(super) fn is_past_close(&self) -> bool {
+        matches!(self.phase, Phase::Closing | Phase::Flushing)
+    }
+
+    fn go(&mut self, phase: Phase, until: Option<Instant>) {
+        (self.phase, self.until) = (phase, until);
+    }
+
+    fn soon(&self) -> Option<Instant> {
+        Some(Instant::now() + self.close_timeout)
+    }
+
+    /// `on_connect` has admitted the connection. It stays as it is if it was closed meanwhile, or that took too long.
+    pub(super) fn admit(&mut self) {
+        if self.phase == Phase::Opening {
+            self.go(Phase::Open, None);
+        }
+    }
+
+    /// How it ends, unless something else comes up.
+    pub(super) fn decide(&mut self, close: Close) {
+        self.close = Some(close);
+    }
+
+    pub(super) fn close(&self) -> Option<&Close> {
+        self.close.as_ref()
+    }
+
+    /// What is in flight is finished, and then comes the close frame.
+    pub(super) fn drain(&mut self) {
+        self.go(Phase::Draining, self.soon());
+    }
+
+    /// The close frame that is sent now; `None` if it ends without one.
+    pub(super) fn start_closing(&mut self) -> Option<&Close> {
+        let close = self.close.get_or_insert_with(|| CloseCode::NORMAL.into());
+        if close.code == CloseCode::ABNORMAL {
+            return None;
+        }
+        self.go(Phase::Closing, self.soon());
+        self.close()
+    }
+
+    /// The client has sent its close frame. In answer to the server's it changes nothing about how it ends.
+    pub(super) fn client_closed(&mut self, close: Close) {
+        if self.phase != Phase::Closing || self.close.is_none() {
+            self.decide(close);
+        }
+        self.go(Phase::Flushing, self.soon());
+    }
+
+    /// The client has broken a rule, and was told how it ends.
+    pub(super) fn rule_broken(&mut self, close: Close) {
+        self.decide(close);
+        self.go(Phase::Flushing, self.soon());
+    }
+
+    /// The server stops: nothing is waited for.
+    pub(super) fn stop(&mut self) {
+        self.go(Phase::Flushing, Some(Instant::now()));
+    }
+
+    /// The connection broke. After its own close frame the server knows better how it ended.
+    pub(super) fn broke(&mut self) {
+        if !self.is_past_close() {
+            self.decide(CloseCode::ABNORMAL.into());
+        }
+    }
+
+    /// How it has ended.
+    pub(super) fn end(&mut self) -> Close {
+        let close = self.close.take();
+        close.unwrap_or_else(|| CloseCode::ABNORMAL.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn life() -> Life {
+        Life::new(Instant::now(), SECOND, 10 * SECOND)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_but_the_open_one_has_an_end() {
+        let (now, mut life) = (Instant::now(), life());
+        assert!(!life.is_late(now) && life.is_late(now + SECOND));
+        life.admit();
+        assert_eq!((life.phase(), life.deadline()), (Phase::Open, None));
+        life.drain();
+        assert_eq!(life.deadline(), Some(now + 10 * SECOND));
+        assert_eq!(
+            life.start_closing().map(|close| close.code),
+            Some(CloseCode::NORMAL)
+        );
+        assert!(life.is_late(now + 10 * SECOND));
+        life.stop();
+        assert!(life.is_late(now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_that_was_closed_before_it_was_admitted_does_not_open() {
+        let mut life = life();
+        life.drain();
+        life.admit();
+        assert_eq!(life.phase(), Phase::Draining);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_answer_to_a_close_frame_does_not_decide_how_it_ends() {
+        let mut life = life();
+        life.admit();
+        life.decide(CloseCode::GOING_AWAY.into());
+        life.drain();
+        assert!(life.start_closing().is_some());
+        life.client_closed(CloseCode::NORMAL.into());
+        life.broke();
+        assert_eq!(life.end().code, CloseCode::GOING_AWAY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_close_frame_of_the_client_and_a_broken_connection_decide_how_it_ends() {
+        let mut closed = life();
+        closed.admit();
+        closed.client_closed(CloseCode::NORMAL.into());
+        closed.broke();
+        assert_eq!(closed.end().code, CloseCode::NORMAL);
+        let mut broken = life();
+        broken.admit();
+        broken.broke();
+        assert_eq!(broken.start_closing(), None);
+        assert_eq!(broken.end().code, CloseCode::ABNORMAL);
+    }
+}
