@@ -2,7 +2,7 @@
 
 use tracing::Span;
 
-use super::{Request, RequestId, reused};
+use super::{Request, RequestId};
 use crate::{Connection, ConnectionId};
 
 /// A span, and whose it is.
@@ -31,20 +31,15 @@ impl FailedSpan {
         })
     }
 
-    /// The request has failed.
-    pub(crate) fn keep(self) {
-        reused::keep(self);
-    }
-
-    /// The span of the request that has failed just now, if this is it.
-    pub(crate) fn take(
+    /// The span, if it is that of this request.
+    pub(super) fn of_request(
+        self,
         connection: &Connection,
         route: &str,
         id: Option<&RequestId>,
     ) -> Option<Span> {
-        let kept = *reused::kept()?;
         let is_it =
-            kept.connection == connection.id() && kept.route == route && kept.id.as_ref() == id;
-        is_it.then_some(kept.span)
+            self.connection == connection.id() && self.route == route && self.id.as_ref() == id;
+        is_it.then_some(self.span)
     }
 }

@@ -10,6 +10,8 @@ use std::{
     sync::Arc,
 };
 
+use tracing::Span;
+
 use super::{KeyRepr, RequestId, Route, failed::FailedSpan};
 use crate::{Connection, Error, Message};
 
@@ -156,21 +158,27 @@ impl Drop for KeepsHandle {
     }
 }
 
-/// Keeps the span of a request that fails, until it is asked for or the turn of its connection is over.
-pub(super) fn keep(failed: FailedSpan) {
-    let _left = SPARE.try_with(|spare| {
-        let mut spare = spare.borrow_mut();
-        match spare.keeps_handle {
-            true => spare.failed.replace(Box::new(failed)),
-            false => Some(Box::new(failed)),
-        }
-    });
-}
+impl FailedSpan {
+    /// Its request has failed. It is kept until it is asked for, or the turn of its connection is over.
+    pub(crate) fn keep(self) {
+        let _left = SPARE.try_with(|spare| {
+            let mut spare = spare.borrow_mut();
+            match spare.keeps_handle {
+                true => spare.failed.replace(Box::new(self)),
+                false => Some(Box::new(self)),
+            }
+        });
+    }
 
-/// The span that was kept last.
-pub(super) fn kept() -> Option<Box<FailedSpan>> {
-    let kept = SPARE.try_with(|spare| spare.borrow_mut().failed.take());
-    kept.ok().flatten()
+    /// The span of the request that has failed just now, if this is it.
+    pub(crate) fn take(
+        connection: &Connection,
+        route: &str,
+        id: Option<&RequestId>,
+    ) -> Option<Span> {
+        let kept = SPARE.try_with(|spare| spare.borrow_mut().failed.take());
+        kept.ok()??.of_request(connection, route, id)
+    }
 }
 
 #[cfg(test)]
