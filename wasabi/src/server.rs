@@ -88,7 +88,7 @@ use crate::{
 /// # Stopping
 ///
 /// SIGTERM and SIGINT (Ctrl-C) start a drain, unless [`signals(false)`](Self::signals); so does
-/// [`ServerHandle::drain`]. [`readiness`] answers 503 from then on, and so do new handshakes; listening goes on
+/// [`ServerHandle::drain`]. [`readiness`](crate::readiness) answers 503 from then on, and so do new handshakes; listening goes on
 /// until the end, so that a load balancer sees it. Every connection finishes its requests in flight and is
 /// closed with 1012, and HTTP requests are answered to the end of their bodies, on sockets that are closed then. When all
 /// are gone, or at the end of the [`drain_timeout`](Self::drain_timeout), `serve` returns: an answer that streams without
@@ -342,7 +342,7 @@ impl Server {
         self
     }
 
-    /// How long everything is served still after the server is told to stop, while [`readiness`] says 503 already; not at
+    /// How long everything is served still after the server is told to stop, while [`readiness`](crate::readiness) says 503 already; not at
     /// all if not set. Then the drain begins. See [Kubernetes](Self#kubernetes).
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.drain_delay = delay.min(FOREVER);

@@ -14,7 +14,7 @@ use super::{Pem, TlsError};
 /// [`Tls::client_auth`](crate::Tls::client_auth).
 ///
 /// A client without one is refused in the TLS handshake, unless they are [`optional`](Self::optional).
-/// [`PeerCertificates`] are what is known of a client then; who it is, HTTP middleware finds out from them:
+/// [`PeerCertificates`](crate::PeerCertificates) are what is known of a client then; who it is, HTTP middleware finds out from them:
 ///
 /// ```no_run
 /// use wasabi::{
