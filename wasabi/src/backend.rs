@@ -1,4 +1,4 @@
-//! The end of the chain: what answers requests.
+//! The end of the chain: the backends, which answer requests.
 
 mod balance;
 mod credentials;
@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};
 
-/// Tells what a backend keeps for a connection from what others do.
+/// Makes the id under which a backend keeps its state in a connection.
 fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
@@ -39,11 +39,11 @@ fn next_id() -> u64 {
 
 /// Answers requests.
 ///
-/// Most backends are functions; implement the trait for one that has a state of its own. `S` is the type of the
-/// gateway's state: be generic over it when it is not used.
+/// Most backends are functions. Implement the trait for a backend that has state. `S` is the type of the gateway's
+/// state; be generic over it if the backend does not use it.
 ///
-/// Dropping the future cancels the request: the client went away and waits for no reply any more, or a middleware gave
-/// up.
+/// The gateway drops the future to cancel the request: the client has disconnected and no longer waits for a reply, or
+/// a middleware has given up.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -65,92 +65,92 @@ pub trait Backend<S = ()>: Send + Sync {
     /// Answers one request.
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send;
 
-    /// Whether the client waits for something to come back for this request; yes if not said otherwise.
+    /// Whether the client waits for a reply to this request. The default is `true`.
     ///
-    /// A request that owes no reply is carried on when its client has gone, with a close frame or without one: also one
-    /// that was received before that and waits for others of its connection. It has as long as the channel's
-    /// [`close_timeout`](crate::Channel::close_timeout); at most `concurrency` of them run at the same time, and the
-    /// connection keeps its place among `max_connections` meanwhile. `on_disconnect` comes after them. A request that
-    /// owes a reply is cancelled, since nobody would learn what became of it.
+    /// A request that owes no reply keeps running after its client has disconnected, with or without a close frame. So
+    /// does one that was received before that and waits for other requests of its connection. It has the channel's
+    /// [`close_timeout`](crate::Channel::close_timeout) to finish. At most `concurrency` of these requests run at the
+    /// same time, and the connection keeps its place among `max_connections` meanwhile. `on_disconnect` runs after
+    /// them. A request that owes a reply is cancelled, because nobody would learn its result.
     ///
-    /// Nothing is owed by functions that return `()`, or a `Result`, `Option` or `Vec` of it; by a
-    /// [`Queue`](crate::Queue) with `no_reply`; by a [`WebSocket`](crate::WebSocket), where its upstream is not told to
-    /// answer by [`correlate`](crate::WebSocket::correlate); and by nodes that share requests if none of them owes
-    /// anything. Errors are not owed: a client that waits for its requests to fail waits before it closes.
+    /// These backends owe no reply: functions that return `()`, or a `Result`, `Option` or `Vec` of it; a
+    /// [`Queue`](crate::Queue) with `no_reply`; a [`WebSocket`](crate::WebSocket) for messages that are not matched
+    /// with answers by [`correlate`](crate::WebSocket::correlate); and balanced nodes if none of them owes a reply. An
+    /// error is not owed either: a client that wants to see its requests fail must wait before it closes.
     fn owes_reply(&self, req: &Request) -> bool {
         let _ = req;
         true
     }
 
-    /// Which route a key takes; `None` where nothing is routed by key.
+    /// The route that a key takes; `None` if the backend does not route by key.
     #[doc(hidden)]
     fn route(&self, key: &str) -> Option<Route> {
         let _ = key;
         None
     }
 
-    /// Shows every part of this backend that takes part in the life of a connection.
+    /// Visits every part of this backend that takes part in the life of a connection.
     #[doc(hidden)]
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         let _ = visit;
     }
 }
 
-/// A backend's part in the life of a connection, beside answering requests.
+/// A backend's part in the life of a connection, besides answering requests.
 pub trait Lifecycle {
-    /// Looks at the handshake before it is answered; an error refuses it.
+    /// Checks the handshake before it is answered; an error refuses it.
     fn handshake(&self, parts: &Parts) -> Result<(), HandshakeError> {
         let _ = parts;
         Ok(())
     }
 
-    /// What is wrong with the settings; asked once, when the gateway is built. A mistake keeps the gateway from
-    /// being served.
+    /// Checks the settings once, when the gateway is built. An invalid setting prevents the gateway from being served.
     #[doc(hidden)]
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// The names of the headers and parameters of a client that are passed on to an upstream.
+    /// The names of the client's headers and parameters that the backend passes on to an upstream.
     #[doc(hidden)]
     fn forwards(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// The parameters of the channel's path that an upstream's URL has.
+    /// The parameters of the channel's path that the upstream's URL uses.
     #[doc(hidden)]
     fn parameters(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// How this backend is asked in such a way whether it works; `None` if it knows no such way.
+    /// The probe that checks the health of this backend in the given way; `None` if the backend does not support that
+    /// way.
     #[doc(hidden)]
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         let _ = way;
         None
     }
 
-    /// What is to be done before the handshake of a connection is accepted; a response refuses it.
+    /// Work that must finish before the handshake of a connection is accepted; a response refuses the handshake.
     #[doc(hidden)]
     fn prepare(&self, connection: &Connection) -> Option<Preparing> {
         let _ = connection;
         None
     }
 
-    /// Tells what it is like now, for metrics.
+    /// Reports the current state for metrics.
     #[doc(hidden)]
     #[cfg(feature = "metrics")]
     fn observe(&self, seen: &mut crate::metrics::Observation) {
         let _ = seen;
     }
 
-    /// A connection has been opened.
+    /// Called when a connection has been opened.
     fn connected(&self, connection: &Connection) {
         let _ = connection;
     }
 }
 
-/// What goes on before a handshake is accepted.
+/// The work before a handshake is accepted.
 pub(crate) type Preparing = BoxFuture<'static, Result<(), Response>>;
 
 /// Why a handshake is refused: 400 with this text.
@@ -176,7 +176,7 @@ impl<S: Sync, B: Backend<S>> Backend<S> for std::sync::Arc<B> {
     }
 }
 
-/// Answers every request with the error `no_route`: what stands behind `_ =>` when unknown keys are a mistake.
+/// Answers every request with the error `no_route`. Use it as the target of `_ =>` if an unknown key is an error.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoRoute;
 

@@ -1,4 +1,4 @@
-//! The trace context of the current span, by OpenTelemetry, in what goes to upstreams.
+//! Passes the OpenTelemetry trace context of the current span on to upstreams.
 
 #[cfg(feature = "queue")]
 use std::borrow::Cow;
@@ -12,7 +12,7 @@ use opentelemetry::{
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Sets what the global propagator makes of the current span, if there is one that is exported.
+/// Injects the trace context of the current span with the global propagator, if the span context is valid.
 pub(crate) fn inject(carrier: &mut dyn Injector) {
     let context = Span::current().context();
     if context.span().span_context().is_valid() {
@@ -20,7 +20,7 @@ pub(crate) fn inject(carrier: &mut dyn Injector) {
     }
 }
 
-/// The span that the headers of a handshake tell of; it is not valid if there is none.
+/// The remote span that the headers of a handshake name. The result is invalid if they name none.
 pub(crate) fn remote(headers: &HeaderMap) -> SpanContext {
     let context = global::get_text_map_propagator(|propagator| {
         propagator.extract_with_context(&Context::new(), &Handshake(headers))
@@ -28,7 +28,7 @@ pub(crate) fn remote(headers: &HeaderMap) -> SpanContext {
     context.span().span_context().clone()
 }
 
-/// Headers of an HTTP request. What is there already under these names is about another span, and is replaced.
+/// Headers of an HTTP request. An existing value belongs to another span, so it is replaced.
 pub(crate) struct HttpHeaders<'a>(pub(crate) &'a mut HeaderMap);
 
 impl Injector for HttpHeaders<'_> {
@@ -43,7 +43,7 @@ impl Injector for HttpHeaders<'_> {
     }
 }
 
-/// Headers of a message for a broker, likewise.
+/// Headers of a broker message, with the same rule.
 #[cfg(feature = "queue")]
 pub(crate) struct MessageHeaders<'a>(pub(crate) &'a mut Vec<(Cow<'static, str>, String)>);
 

@@ -1,4 +1,4 @@
-//! Several backends that share the requests of one route.
+//! Load balancing: several backends share the requests of one route.
 
 mod health;
 #[cfg(test)]
@@ -22,22 +22,22 @@ use crate::{
     sync::Unpoisoned, time::FOREVER,
 };
 
-/// Shares requests among backends of one type by weight and load: what `balance([..])` is in a declaration, for nodes
-/// that are known at run time only.
+/// Shares requests among backends of one type by weight and load. It does what `balance([..])` does in a declaration,
+/// for nodes that are known only at run time.
 ///
-/// * **Load:** no node gets more than its weight's share of the requests that are in flight. A slow node thereby gets
-///   fewer of them than its weight says.
-/// * **Weight:** among the nodes that are below their share the weights decide, evenly interleaved: requests one
-///   after the other over weights 1 and 9 come out 1 to 9.
-/// * **Health:** a node that fails 5 times in a row is left out for 10 seconds, then gets one request to prove
-///   itself. Failures are what is the upstream's [fault](crate::Error::fault), an open circuit breaker among it. Requests
-///   that are cancelled from outside, or end by their own fault, say nothing about the node. When no node is healthy,
-///   all are used as if they were.
-/// * **Checks:** a node with a [`HealthCheck`] is asked beside its requests as well. One that fails its checks gets
-///   nothing until it passes them again, and then has no failures.
+/// * **Load:** no node gets more than its weight's share of the requests in flight. A slow node therefore gets fewer
+///   requests than its weight says.
+/// * **Weight:** among the nodes below their share, the weights decide, evenly interleaved: sequential requests over
+///   weights 1 and 9 are split 1 to 9.
+/// * **Health:** a node that fails 5 times in a row is left out for 10 seconds, then gets one trial request. Errors
+///   that are the upstream's [fault](crate::Error::fault) count as failures, including an open circuit breaker. A
+///   request that is cancelled from outside, or fails by its own fault, says nothing about the node. When no node is
+///   healthy, all of them are used.
+/// * **Checks:** a node with a [`HealthCheck`] is also probed independently of its requests. A node that fails its
+///   checks gets no requests until it passes again, and then starts without failures.
 ///
-/// A request goes to one node and fails with it; put a [`Retry`](crate::middleware::request::Retry) around to have
-/// it try another one.
+/// A request goes to one node and fails with it. Wrap the balance in a [`Retry`](crate::middleware::request::Retry) to
+/// try another node.
 ///
 /// ```
 /// use std::time::Duration;
@@ -63,15 +63,15 @@ pub struct Balance<B> {
 }
 
 impl<B> Balance<B> {
-    /// Shares requests among these nodes; each has its weight before it. Fewer than two nodes, and a weight of 0, are
-    /// mistakes that keep the gateway from being served.
+    /// Shares requests among these nodes, each preceded by its weight. Fewer than two nodes, or a weight of 0, are
+    /// mistakes that prevent the gateway from being served.
     pub fn new(nodes: impl IntoIterator<Item = (u32, B)>) -> Self {
         let (weights, nodes): (Vec<_>, _) = nodes.into_iter().unzip();
         let balancer = Balancer::of(weights.into_iter());
         Self { balancer, nodes }
     }
 
-    /// After how many failures in a row a node is left out, 5 if not set.
+    /// Sets after how many failures in a row a node is left out; the default is 5.
     #[must_use]
     pub fn failures(mut self, failures: u32) -> Self {
         let mistakes = &mut self.balancer.mistakes;
@@ -79,7 +79,7 @@ impl<B> Balance<B> {
         self
     }
 
-    /// Asks each node in this way whether it works. None if not set.
+    /// Probes the health of each node with this check. By default there are no checks.
     ///
     /// ```
     /// use std::time::Duration;
@@ -95,14 +95,15 @@ impl<B> Balance<B> {
         self.health_check_by(|_| check.clone())
     }
 
-    /// Asks each node in the way that this function says, which is called for each of them now.
+    /// Probes the health of each node with the check that this function returns. The function is called immediately,
+    /// once per node.
     #[must_use]
     pub fn health_check_by(mut self, check: impl Fn(&B) -> HealthCheck) -> Self {
         self.balancer.checks = self.nodes.iter().map(|node| Some(check(node))).collect();
         self
     }
 
-    /// How long a node is left out before it is tried again, 10 s if not set.
+    /// Sets how long a node is left out before it gets a trial request; the default is 10 s.
     #[must_use]
     pub fn pause(mut self, pause: Duration) -> Self {
         let mistakes = &mut self.balancer.mistakes;
@@ -140,11 +141,11 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
 
 /// Decides which node gets a request.
 pub struct Balancer {
-    /// Held for a few steps per node, never over an `await`.
+    /// Locked for a few steps per node, never across an `await`.
     nodes: Arc<Mutex<Box<[Node]>>>,
-    /// By node; empty when none has one.
+    /// By node; empty if no node has a check.
     checks: Box<[Option<HealthCheck>]>,
-    /// The tasks of the checks, which end with the balancer.
+    /// The tasks of the checks. They end with the balancer.
     running: OnceLock<Box<[AbortOnDropHandle<()>]>>,
     max_failures: u32,
     pause: Duration,
@@ -154,14 +155,14 @@ pub struct Balancer {
 struct Node {
     weight: u32,
     in_flight: u64,
-    /// How far the node is behind (or, negative, ahead of) what its weight entitles it to.
+    /// How far the node is behind (or, if negative, ahead of) what its weight entitles it to.
     credit: i64,
     /// In a row.
     failures: u32,
     health: Health,
-    /// It fails its checks, and gets nothing.
+    /// Whether the node fails its checks; it then gets no requests.
     drained: bool,
-    /// How many checks in a row had the other outcome.
+    /// The number of checks in a row whose outcome contradicts `drained`.
     streak: u32,
 }
 
@@ -171,17 +172,17 @@ enum Health {
     Down {
         until: Instant,
     },
-    /// Has one request to prove itself.
+    /// The node has one request to prove itself.
     OnTrial,
 }
 
 impl Balancer {
-    /// A balancer over nodes with these weights.
+    /// Makes a balancer over nodes with these weights.
     pub fn new<const N: usize>(weights: [u32; N]) -> Self {
         Self::of(weights.into_iter())
     }
 
-    /// Nodes with checks, in their order.
+    /// Sets the checks of the nodes, in their order.
     #[must_use]
     pub fn checked<const N: usize>(mut self, checks: [Option<HealthCheck>; N]) -> Self {
         self.checks = checks.into();
@@ -230,12 +231,12 @@ impl Balancer {
     }
 
     fn lock(&self) -> MutexGuard<'_, Box<[Node]>> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.nodes.lock().unpoisoned()
     }
 }
 
-/// A node that has been left out for long enough.
+/// A node whose pause is over.
 fn due_for_trial(nodes: &[Node]) -> Option<usize> {
     let mut down = nodes
         .iter()
@@ -247,7 +248,7 @@ fn due_for_trial(nodes: &[Node]) -> Option<usize> {
     })
 }
 
-/// The node that is most behind among those that are below their share of the load.
+/// The node that is furthest behind among those below their share of the load.
 fn by_share(nodes: &mut [Node]) -> usize {
     let any_up = nodes.iter().any(Node::is_up);
     let any_passes = any_up || nodes.iter().any(|node| !node.drained);
@@ -260,7 +261,7 @@ fn by_share(nodes: &mut [Node]) -> usize {
         load += node.in_flight;
         weights += u64::from(node.weight);
     }
-    // Not all can be at their share or above: together they would have more than there is.
+    // At least one node is below its share: the shares add up to the whole load, which includes the new request.
     let below_share = |node: &Node| node.in_flight * weights < load * u64::from(node.weight);
     let mut best: Option<usize> = None;
     let mut given = 0;
@@ -301,7 +302,7 @@ impl Node {
     }
 }
 
-/// A node that has been taken for a request; dropping it says that nothing was learnt about the node.
+/// A node that has been picked for a request. Dropping it without [`finish`](Self::finish) reports no outcome.
 #[must_use]
 pub struct Picked<'a> {
     balancer: &'a Balancer,
@@ -310,7 +311,7 @@ pub struct Picked<'a> {
 }
 
 impl Picked<'_> {
-    /// Which node it is.
+    /// The node's index.
     pub fn index(&self) -> usize {
         self.index
     }

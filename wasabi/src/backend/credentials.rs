@@ -4,11 +4,11 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-/// A mistake.
+/// The mistake of setting credentials twice.
 pub(super) const TWICE: &str =
     "credentials stand in the URL and in the header `authorization`; one of them is enough";
 
-/// The value of `Authorization` for a user and a password as they stand in a URL.
+/// Makes the value of `Authorization` from a user and a password, percent-encoded as in a URL.
 pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
     let user = Vec::from_iter(percent_decode_str(user));
     if user.contains(&b':') {
@@ -24,7 +24,7 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// What the URL of a request says, unless the request has a header of its own.
+/// Moves the credentials from the URL to `Authorization`, unless the request has that header already.
 pub(super) fn apply(request: &mut reqwest::Request) -> Result<(), String> {
     let url = request.url();
     if url.username().is_empty() && url.password().is_none() {
@@ -32,7 +32,7 @@ pub(super) fn apply(request: &mut reqwest::Request) -> Result<(), String> {
     }
     let value = basic(url.username(), url.password().unwrap_or_default())?;
     let url = request.url_mut();
-    // Fails where there can be none.
+    // Fails only for URLs that cannot hold credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     request

@@ -1,4 +1,4 @@
-//! A dial that has failed is remembered, and what came of it is the answer until it is tried again.
+//! Remembers a failed dial. Until the next attempt its error is the answer.
 
 use std::{
     fmt,
@@ -14,32 +14,32 @@ use crate::{
     time::FOREVER,
 };
 
-/// What is known of an upstream that could not be reached; `E` is why.
+/// Remembers why an upstream could not be reached; `E` is the error.
 ///
-/// As long as dials fail there is one at a time, with pauses between them, however many would like to.
+/// While dials fail, only one caller at a time may dial, with pauses between the dials.
 pub(super) struct DialMemory<E> {
     longest: Duration,
-    /// Held for a few steps per dial, never over an `await`.
+    /// Locked for a few steps per dial, never across an `await`.
     failing: Mutex<Option<Failing<E>>>,
 }
 
 struct Failing<E> {
     why: E,
-    /// When the last dial failed: what began before says nothing new.
+    /// When the last dial failed. A dial that began earlier brings no news.
     since: Instant,
-    /// Nobody dials before.
+    /// Nobody dials before this time.
     until: Instant,
     pauses: Pauses,
     pause: Duration,
 }
 
-/// The longest pause where nothing else is said.
+/// The default for the longest pause.
 pub(super) const MAX_DIAL_PAUSE: Duration = Duration::from_secs(2);
 
 const FIRST: Duration = Duration::from_millis(10);
 
 impl<E: Clone> DialMemory<E> {
-    /// No pause is longer than `longest`; zero is no pause at all.
+    /// No pause is longer than `longest`; zero disables the memory.
     pub(super) fn new(longest: Duration) -> Self {
         Self {
             longest: longest.min(FOREVER),
@@ -51,14 +51,14 @@ impl<E: Clone> DialMemory<E> {
         self.longest
     }
 
-    /// Why nobody dials now.
+    /// The error of the last dial while a pause lasts.
     pub(super) fn remembered(&self) -> Option<E> {
         let failing = self.lock();
         let failing = failing.as_ref()?;
         (Instant::now() < failing.until).then(|| failing.why.clone())
     }
 
-    /// Asks to dial. While dials fail, who may has the next pause for it.
+    /// Asks for permission to dial. While dials fail, the caller that gets it holds back all others for the next pause.
     pub(super) fn admit(&self) -> Result<(), E> {
         let mut failing = self.lock();
         if let Some(failing) = &mut *failing {
@@ -71,12 +71,12 @@ impl<E: Clone> DialMemory<E> {
         Ok(())
     }
 
-    /// The upstream has been reached.
+    /// Forgets the failure: the upstream has been reached.
     pub(super) fn reached(&self) {
         *self.lock() = None;
     }
 
-    /// A dial that began then has failed.
+    /// Records the failure of a dial that began at this time.
     pub(super) fn failed(&self, began: Instant, why: E) {
         if self.longest.is_zero() {
             return;
@@ -102,7 +102,7 @@ impl<E: Clone> DialMemory<E> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Failing<E>>> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.failing.lock().unpoisoned()
     }
 }
@@ -128,7 +128,7 @@ mod tests {
         let memory = DialMemory::new(1000 * MS);
         let mut dials = Vec::new();
         for ms in 0..10_000_u32 {
-            // A hundred would like to, and each dial takes 5 ms.
+            // A hundred callers ask at once, and each dial takes 5 ms.
             let admitted = (0..100).filter(|_| memory.admit().is_ok()).count();
             let began = Instant::now();
             if ms == 0 {

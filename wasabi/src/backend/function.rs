@@ -4,11 +4,10 @@ use std::marker::PhantomData;
 
 use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
 
-/// What may stand at a route's target: a [`Backend`], or a function of extractors.
+/// A route's target: a [`Backend`], or a function of extractors.
 ///
-/// `M` only tells the two apart. The impls ask for the shape of the function and nothing more: what its
-/// arguments and its return type must implement is asked by `HandlerFn`, so that the compiler names the
-/// argument at fault and not the function.
+/// `M` only tells the two apart. The impls require the shape of the function and nothing more. `HandlerFn` requires the
+/// traits of the arguments and of the return type, so that the compiler blames the wrong argument and not the function.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the target of a route",
     label = "neither a backend nor a function of extractors",
@@ -16,14 +15,14 @@ use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
     note = "an `async` closure cannot capture; write `move |..| {{ let value = value.clone(); async move {{ .. }} }}`, or use the state"
 )]
 pub trait IntoBackend<S, M> {
-    /// The backend that it becomes.
+    /// The resulting backend.
     type Backend;
 
-    /// Makes the backend.
+    /// Converts the target into a backend.
     fn into_backend(self) -> Self::Backend;
 }
 
-/// Marks the targets that are backends already.
+/// Marks targets that are already backends.
 #[derive(Debug)]
 pub struct ViaBackend;
 
@@ -48,19 +47,19 @@ impl<F, Args> std::fmt::Debug for HandlerFn<F, Args> {
     }
 }
 
-/// What a backend function returns when it is called: any future.
+/// What a call of a backend function returns: any future.
 #[diagnostic::on_unimplemented(
     message = "a backend function is `async`, and this one is not",
     label = "returns `{Self}`, which is no future",
     note = "write `async fn`, or `async |..|` for a closure"
 )]
 pub trait Answer {
-    /// What the future ends with.
+    /// The output of the future.
     type Reply;
     /// The future.
     type Future: Future<Output = Self::Reply>;
 
-    /// The future itself.
+    /// Returns the future itself.
     fn future(self) -> Self::Future;
 }
 
@@ -97,7 +96,7 @@ macro_rules! handler_fn {
             $($arg: FromRequest<S> + Send,)*
             $($last: FromRequest<S> + Send,)?
         {
-            // Not an `async fn`: its future would have room for the request twice.
+            // Not an `async fn`: its future would reserve space for the request twice.
             fn call(&self, mut req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
                 async move {
                     $(let $arg = $arg::from_request(&req, state).await?;)*

@@ -1,5 +1,5 @@
-//! The headers that an upstream gets beside its own: the gateway's, those of the client's handshake, and what is known of
-//! the client.
+//! The headers that the gateway adds to requests to an upstream: its own, those it forwards from the client's
+//! handshake, and those that describe the client.
 
 use std::{fmt, sync::Arc};
 
@@ -7,35 +7,35 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::FORWARDED};
 
 use crate::{Connection, Error, Result};
 
-/// Which headers requests to an upstream have.
+/// The headers that requests to an upstream carry.
 #[derive(Clone, Default)]
 pub(super) struct Headers {
-    /// Each name once.
+    /// Each name occurs once.
     own: Vec<(HeaderName, Own)>,
-    /// Of the client's handshake.
+    /// Names of headers forwarded from the client's handshake.
     forwarded: Vec<HeaderName>,
 }
 
-/// Where the value of a header of the gateway's own comes from.
+/// Where the value of one of the gateway's own headers comes from.
 #[derive(Clone)]
 enum Own {
     Fixed(HeaderValue),
     Made(Arc<Make>),
 }
 
-/// No value is no header.
+/// `None` leaves the header out.
 type Make = dyn Fn(&Connection) -> Result<Option<HeaderValue>> + Send + Sync;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 impl Headers {
-    /// The same value in every request.
+    /// Sets the same value for every request.
     pub(super) fn fix(&mut self, name: HeaderName, value: HeaderValue) {
         self.set(name, Own::Fixed(value));
     }
 
-    /// A value that a function makes of the connection.
+    /// Sets a value that a function makes from the connection.
     pub(super) fn make<V: AsRef<[u8]>>(
         &mut self,
         name: HeaderName,
@@ -50,7 +50,7 @@ impl Headers {
         });
     }
 
-    /// `X-Forwarded-For`, and `X-Forwarded-Proto` where the scheme is known.
+    /// Sets `X-Forwarded-For`, and `X-Forwarded-Proto` if the scheme is known.
     pub(super) fn tell_forwarded_for(&mut self) {
         self.set_made(X_FORWARDED_FOR, |connection| {
             let mut hops = String::new();
@@ -65,7 +65,7 @@ impl Headers {
         });
     }
 
-    /// `Forwarded` (RFC 7239): an element for each hop, and the scheme where it is known.
+    /// Sets `Forwarded` (RFC 7239): an element for each hop, and the scheme if it is known.
     pub(super) fn tell_forwarded(&mut self) {
         self.set_made(FORWARDED, |connection| {
             let mut elements = String::new();
@@ -87,7 +87,7 @@ impl Headers {
         });
     }
 
-    /// Those that the client has sent in its handshake, unless the gateway has one of its own.
+    /// Forwards this header of the client's handshake, unless the gateway sets it itself.
     pub(super) fn forward(&mut self, name: HeaderName) {
         if !self.forwarded.contains(&name) {
             self.forwarded.push(name);
@@ -107,19 +107,19 @@ impl Headers {
         self.own.push((name, value));
     }
 
-    /// Whether the gateway has one of its own.
+    /// Whether the gateway sets this header itself.
     pub(super) fn owns(&self, name: &HeaderName) -> bool {
         self.own.iter().any(|(own, _)| own == name)
     }
 
-    /// What depends on the client.
+    /// The headers whose values depend on the client.
     pub(super) fn of_clients(&self) -> impl Iterator<Item = &HeaderName> {
         let made = self.own.iter();
         let made = made.filter(|(_, value)| matches!(value, Own::Made(_)));
         made.map(|(name, _)| name).chain(&self.forwarded)
     }
 
-    /// Adds those that do not depend on a client.
+    /// Adds the headers that do not depend on a client.
     pub(super) fn add_fixed(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.own {
             if let Own::Fixed(value) = value {
@@ -128,7 +128,7 @@ impl Headers {
         }
     }
 
-    /// Adds all that are not there yet, for the client of a connection.
+    /// Adds all headers that are still missing, for the client of a connection.
     pub(super) fn add(&self, connection: &Connection, headers: &mut HeaderMap) -> Result<()> {
         for (name, value) in &self.own {
             if headers.contains_key(name) {
@@ -143,7 +143,8 @@ impl Headers {
             }
         }
         for name in &self.forwarded {
-            // A function that knows no value has decided that there is none.
+            // A function that returned `None` has decided to leave the header out: the client's is not forwarded
+            // either.
             let is_own = self.own.iter().any(|(own, _)| own == name);
             if !is_own && !headers.contains_key(name) {
                 for value in connection.headers().get_all(name) {
@@ -169,7 +170,7 @@ const CANNOT_STAND: Error = Error::BadRequest(std::borrow::Cow::Borrowed(
     "a value cannot stand in a header",
 ));
 
-/// Nothing is told where nothing is known.
+/// An empty text leaves the header out.
 fn value(text: String) -> Result<Option<HeaderValue>> {
     if text.is_empty() {
         return Ok(None);
@@ -179,17 +180,17 @@ fn value(text: String) -> Result<Option<HeaderValue>> {
         .map_err(|_| CANNOT_STAND)
 }
 
-/// The name of a header that [`wasabi_rules::header()`] allows.
+/// Parses the name of a header that [`wasabi_rules::header()`] allows.
 pub(super) fn header(name: &str) -> Result<HeaderName, String> {
     wasabi_rules::header(name).and_then(parsed)
 }
 
-/// The name of a header that [`wasabi_rules::upstream_header`] allows.
+/// Parses the name of a header that [`wasabi_rules::upstream_header`] allows.
 pub(super) fn upstream_header(name: &str) -> Result<HeaderName, String> {
     wasabi_rules::upstream_header(name).and_then(parsed)
 }
 
-/// The name of a header that [`wasabi_rules::forwarded_header`] allows.
+/// Parses the name of a header that [`wasabi_rules::forwarded_header`] allows.
 pub(super) fn forwarded_header(name: &str) -> Result<HeaderName, String> {
     wasabi_rules::forwarded_header(name).and_then(parsed)
 }

@@ -39,7 +39,7 @@ use crate::{
     Backend, Error, Lifecycle, Request, Result, connection::held::Reading, mistakes::Mistakes,
 };
 
-/// An HTTP service as a backend: the message is the request's body, the response's body is the reply.
+/// An HTTP service as a backend: the message becomes the request's body, and the response's body becomes the reply.
 ///
 /// ```
 /// use std::time::Duration;
@@ -54,41 +54,44 @@ use crate::{
 ///
 /// # Request
 ///
-/// * The body is the payload of the message, except with GET and HEAD, which have none. Its content type is what
-///   the parser knows of it: `application/json` with [`JsonKey`](crate::JsonKey), else
-///   `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one, unless
-///   [`content_type`](Self::content_type) says otherwise.
-/// * The URL may have places in its path and its query for what a client sends, each of which is filled in
-///   percent-encoded, as one segment or value: `{name}` is a parameter of the channel's path, `{?name}` one of the query of
-///   the handshake, `{/pointer}` a string, number or boolean of the message at this JSON pointer (RFC 6901). `bad_request`
-///   is the answer, and nothing is sent, when there is no such value, or a parameter of the query is there twice; when a
-///   segment would be empty, `.` or `..`; and for values with a tab, CR, LF or NUL. Other braces are a mistake.
-/// * A user and a password in the URL, as in `http://user:password@orders/`, are sent as `Authorization: Basic` (RFC 7617);
-///   what is percent-encoded in them is decoded. They replace a forwarded header, and do not go with one that is set.
-/// * A request that depends on the message in other ways is made by a function: [`Http::with`].
-/// * With the cargo feature `otel` it carries the [trace context](crate::middleware::request::Trace#upstreams) of the
-///   current span.
+/// * The body is the payload of the message; GET and HEAD have no body. The parser determines the content type:
+///   `application/json` with [`JsonKey`](crate::JsonKey), otherwise `text/plain; charset=utf-8` for a text message and
+///   `application/octet-stream` for a binary one. [`content_type`](Self::content_type) overrides it.
+/// * The path and the query of the URL may have placeholders for what a client sends: `{name}` is a parameter of the
+///   channel's path, `{?name}` a parameter of the handshake's query, `{/pointer}` the string, number or boolean of the
+///   message at this JSON pointer (RFC 6901). Each value is filled in percent-encoded, as one segment or value. The
+///   gateway answers `bad_request` and sends nothing if the value is missing or the parameter of the query occurs
+///   twice; if a segment would be empty, `.` or `..`; and if a value contains a tab, CR, LF or NUL. Other braces are a
+///   mistake.
+/// * A user and a password in the URL, as in `http://user:password@orders/`, are percent-decoded and sent as
+///   `Authorization: Basic` (RFC 7617). They replace a forwarded `Authorization` header. Setting that header as well is
+///   a mistake.
+/// * A function makes requests that depend on the message in other ways: [`Http::with`].
+/// * With the cargo feature `otel` the request carries the [trace context](crate::middleware::request::Trace#upstreams)
+///   of the current span.
 ///
 /// # Reply
 ///
-/// * `text/*`, `application/json` and `..+json` are a text message, other content types a binary one. Without a
-///   content type it is text if it is UTF-8. 204 is no reply, by intention.
-/// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx if not set) is the error
-///   `upstream_status`, with the time of the answer's `Retry-After`. Redirects are not followed: they are such a status.
-/// * A body over [`max_response_size`](Self::max_response_size), text that is not UTF-8, and what is not HTTP, such as
-///   a chunk without a size, are the error `upstream_invalid`. No answer within the [`timeout`](Self::timeout) is
-///   `timed_out`; no connection is `upstream_unreachable`, one that broke before the end of the answer `upstream_lost`.
+/// * `text/*`, `application/json` and `..+json` become a text message, other content types a binary one. Without a
+///   content type the body becomes text if it is valid UTF-8. Status 204 deliberately sends no reply.
+/// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx by default) is the error
+///   `upstream_status`, with the time from the response's `Retry-After`. Redirects are not followed; they count as such
+///   a status.
+/// * A body larger than [`max_response_size`](Self::max_response_size), text that is not valid UTF-8, and malformed
+///   HTTP, such as a chunk without a size, are the error `upstream_invalid`. A response that takes longer than the
+///   [`timeout`](Self::timeout) is `timed_out`. A failed connection is `upstream_unreachable`; a connection that breaks
+///   before the end of the response is `upstream_lost`.
 ///
-/// * A text is expected to be UTF-8, or ASCII in a charset that has ASCII as a part; another one is the error
+/// * Text must be UTF-8, or pure ASCII in a charset that contains ASCII. Text in any other charset is the error
 ///   `upstream_invalid`.
-/// * Without the cargo feature `decompress` the service is asked for a body that is not compressed (`accept-encoding:
-///   identity`). With it, gzip, deflate, br and zstd are asked for and decoded, and `max_response_size` holds for what they
-///   become. A body in another encoding is the error `upstream_invalid`.
+/// * Without the cargo feature `decompress` the gateway asks for an uncompressed body (`accept-encoding: identity`).
+///   With it, the gateway asks for gzip, deflate, br and zstd and decodes them; `max_response_size` then limits the
+///   decoded size. A body in any other encoding is the error `upstream_invalid`.
 ///
-/// When the client goes away, or a middleware gives up, the HTTP request is abandoned.
+/// The gateway abandons the HTTP request when the client disconnects or a middleware gives up.
 ///
-/// The proxies of the environment (`HTTP_PROXY` ..) are not used. `https` needs the cargo feature `tls`. For
-/// anything else about the connection, bring a [`client`](Self::client).
+/// The proxies of the environment (`HTTP_PROXY` ..) are not used. `https` needs the cargo feature `tls`. For other
+/// settings of the connection, pass your own [`client`](Self::client).
 #[must_use = "a backend does nothing until it is a target"]
 pub struct Http<T = Fixed> {
     target: T,
@@ -97,25 +100,25 @@ pub struct Http<T = Fixed> {
     limit: Arc<HostLimit>,
     dials: Dials,
     max_response_size: usize,
-    /// For answers that are sent on while they come.
+    /// For responses that are forwarded while they arrive.
     framing: Option<Framing>,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
     clients: Clients,
-    /// Whether the ages of its connections were set.
+    /// Whether the ages of connections were set.
     has_ages: bool,
-    /// Whether requests of every method may be sent again.
+    /// Whether requests with any method may be sent again.
     idempotent: bool,
     mistakes: Mistakes,
 }
 
 impl Http {
-    /// POST to this URL. One that is none fails when the gateway is served, and in `gateway!` as a literal when
-    /// it is compiled.
+    /// POST to this URL. An invalid URL prevents the gateway from being served; an invalid literal in `gateway!` fails
+    /// to compile.
     pub fn post(url: impl AsRef<str>) -> Self {
         Self::method(Method::POST, url)
     }
 
-    /// GET this URL; the message is not sent.
+    /// GET from this URL; the message is not sent.
     pub fn get(url: impl AsRef<str>) -> Self {
         Self::method(Method::GET, url)
     }
@@ -135,16 +138,16 @@ impl Http {
         Self::method(Method::DELETE, url)
     }
 
-    /// A request with this method to this URL.
+    /// Makes a request with this method to this URL.
     pub fn method(method: Method, url: impl AsRef<str>) -> Self {
         Self::to(Fixed::new(method, url.as_ref()))
     }
 
-    /// The client that this backend makes for itself, to be changed and given to [`client`](Self::client): no
-    /// redirects, no proxies, 10 s for a connection.
+    /// A builder with the settings of this backend's default client: no redirects, no proxies, 10 s to connect. Change
+    /// it and pass the result to [`client`](Self::client).
     ///
-    /// With the cargo feature `tls` a client that is made in another way, before there is a gateway, needs a
-    /// default provider of rustls to be installed.
+    /// With the cargo feature `tls`, a client that is built in another way, before any gateway exists, needs an
+    /// installed default crypto provider of rustls.
     ///
     /// ```
     /// use wasabi::Http;
@@ -160,7 +163,7 @@ impl Http {
         client::builder()
     }
 
-    /// The content type of the request's body, such as `application/json`.
+    /// Sets the content type of the request's body, such as `application/json`.
     pub fn content_type(self, media_type: impl AsRef<str>) -> Self {
         self.header(header::CONTENT_TYPE, media_type.as_ref())
     }
@@ -170,7 +173,7 @@ impl<F> Http<With<F>>
 where
     F: Fn(&Request) -> Result<HttpRequest> + Send + Sync,
 {
-    /// A function makes the HTTP request from the message.
+    /// Makes the HTTP request from the message with a function.
     ///
     /// ```
     /// use wasabi::{Http, HttpRequest};
@@ -266,7 +269,7 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
         let exchange = self.exchange(&client, request, &connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
-            // The upstream would have gone on: it is the client that takes too little.
+            // The upstream would have gone on; the client reads too slowly.
             Err(_) if reading.waits() => Err(Error::Overloaded),
             Err(_) => Err(Error::TimedOut(self.timeout)),
         }

@@ -1,4 +1,4 @@
-//! Message queues: a request goes to a broker, the reply of a worker comes back.
+//! Message queues: the gateway sends a request to a broker and receives the reply of a worker.
 
 #[cfg(feature = "amqp")]
 mod amqp;
@@ -63,15 +63,16 @@ use crate::{
     time::FOREVER, turns::Entered,
 };
 
-/// A message queue as a backend: the message is published to a topic, and what a worker answers is the reply.
+/// A message queue as a backend: the gateway publishes the message to a topic, and the answer of a worker is the reply.
 ///
-/// A reply is tied to its request by a [`CorrelationId`], so that replies may come in any order. The first one wins;
-/// late, duplicate and foreign ones are [counted](Self::dropped) and dropped. Text stays text and binary stays binary,
-/// in both directions. When the client goes away, or a middleware gives up, the request is forgotten and its place
-/// is free at once, unless it owes [no reply](Self::no_reply).
+/// A [`CorrelationId`] ties a reply to its request, so replies may arrive in any order. The first reply wins; late,
+/// duplicate and foreign replies are [counted](Self::dropped) and dropped. Text stays text and binary stays binary, in
+/// both directions. When the client disconnects or a middleware gives up, the queue forgets the request and frees its
+/// place at once, unless the request owes [no reply](Self::no_reply).
 ///
-/// A worker may reply in parts, and so tell how far it has come: each part but the last one carries the header `more` with
-/// its number, from 1. They go on to the client as they come ([`Reply::stream`]), and none of them twice.
+/// A worker may reply in parts, for example to report progress. Each part except the last one carries the header `more`
+/// with its number, counted from 1. The gateway sends the parts on to the client as they arrive ([`Reply::stream`]),
+/// each of them once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -92,36 +93,37 @@ use crate::{
 /// # drop(gateway);
 /// ```
 ///
-/// A queue is a handle: clones share the connection to the broker and the count of requests, and may have other
-/// settings. What a worker has to do is on the page of each transport; the program `examples/queue.rs` has one for each.
+/// A queue is a handle: clones share the connection to the broker and the count of requests, and may have different
+/// settings. The page of each transport describes what a worker must do; `examples/queue.rs` has a worker for each.
 ///
 /// # Errors
 ///
-/// * `timed_out`: no reply, or no further part of one, within the [`timeout`](Self::timeout).
-/// * `upstream_unreachable`: there was no connection to the broker within the
-///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message: it has not been published.
+/// * `timed_out`: no reply, or no further part of one, arrived within the [`timeout`](Self::timeout).
+/// * `upstream_unreachable`: the gateway got no connection to the broker within the
+///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message. The message has not been published.
 /// * `upstream_lost`: the broker did not confirm the message within the [`publish_timeout`](Self::publish_timeout), or
-///   the connection broke and the reply cannot come any more. A message is published once at most, and here perhaps.
-/// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
-/// * `bad_request`: the topic or a header made of the request cannot be sent.
-/// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size); a
-///   part of it is missing, or its parts came faster than the client takes them.
-/// * `job_failed`: the worker has replied with an error, whose text goes to the client.
+///   the connection broke and the reply can no longer arrive. The message may have been published; the gateway never
+///   publishes it twice.
+/// * `overloaded`: [`max_pending`](Self::max_pending) requests are already pending.
+/// * `bad_request`: the topic or a header made from the request is invalid.
+/// * `upstream_invalid`: the reply is text that is not valid UTF-8, or is longer than
+///   [`max_reply_size`](Self::max_reply_size); or a part of it is missing, or its parts arrived faster than the client
+///   takes them.
+/// * `job_failed`: the worker replied with an error. Its text goes to the client.
 ///
 /// # Connection
 ///
-/// The broker is connected to when the first client connects. A connection that breaks is opened again, after pauses
-/// that grow from 50 ms to 5 s; one over which nothing comes any more is noticed within about half a minute. Requests
-/// wait for it meanwhile, as long as their `publish_timeout` allows; there are at most `max_pending` of them, so that
-/// nothing grows while the broker is away.
+/// The gateway connects to the broker when the first client connects. It reopens a broken connection after pauses that
+/// grow from 50 ms to 5 s, and notices a silent, dead connection within about half a minute. Requests wait for the
+/// connection meanwhile, as long as their `publish_timeout` allows. At most `max_pending` requests wait, so memory does
+/// not grow while the broker is away.
 ///
 /// # Memory
 ///
-/// A queue holds no more than `max_pending` requests, and as many replies of up to `max_reply_size`. The parts of one that
-/// its client has not taken yet are at most 256, have no more bytes than that together, and the last one has no more by
-/// itself. A reply is checked
-/// when all of it is there; until then the transport's client library holds it, so that brokers must be as trusted as
-/// any part of the backend.
+/// A queue holds at most `max_pending` requests, and as many replies of up to `max_reply_size`. Of a reply in parts it
+/// holds at most 256 parts that the client has not taken yet; together they have at most `max_reply_size` bytes, and
+/// the last part alone has at most that many. The size of a reply is checked when all of it has arrived. Until then the
+/// transport's client library holds it, so brokers must be as trusted as any other part of the backend.
 #[must_use = "a backend does nothing until it is a target"]
 pub struct Queue<T: Transport> {
     shared: Arc<Shared<T>>,
@@ -155,7 +157,7 @@ enum Topic {
 type HeaderFn = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 
 impl<T: Transport> Queue<T> {
-    /// A queue over a transport; messages go to this topic, queue, subject or stream, as the broker calls it.
+    /// Makes a queue over a transport. Messages go to this topic, queue, subject or stream, as the broker calls it.
     pub fn new(transport: T, topic: impl Into<Cow<'static, str>>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -176,16 +178,16 @@ impl<T: Transport> Queue<T> {
         }
     }
 
-    /// Another topic.
+    /// Sets another topic.
     pub fn topic(mut self, topic: impl Into<Cow<'static, str>>) -> Self {
         self.settings.topic = Topic::Fixed(topic.into());
         self
     }
 
-    /// A topic for each request. What has no topic name, because it is empty, longer than 255 bytes, or has white space
-    /// or control characters, is the error `bad_request`.
+    /// Sets a topic for each request. An invalid topic name (empty, longer than 255 bytes, or with white space or
+    /// control characters) is the error `bad_request`.
     ///
-    /// A function of what the client sends lets the client choose: match what it may choose from.
+    /// A function of what the client sends lets the client choose the topic: match only the topics that it may choose.
     ///
     /// ```
     /// use wasabi::{Queue, queue::Memory};
@@ -201,7 +203,8 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// A header for each message, the same for all. A value with a carriage return, a line feed or NUL is a mistake.
+    /// Adds a header with the same value to every message. A value with a carriage return, a line feed or NUL is a
+    /// mistake.
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value: String = value.into();
         if !wasabi_rules::is_queue_header_value(&value) {
@@ -211,11 +214,11 @@ impl<T: Transport> Queue<T> {
         self.header_with(name, move |_| value.clone())
     }
 
-    /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
-    /// `bad_request`. `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are in use already.
+    /// Adds a header made from the request to every message. A value with a carriage return, a line feed or NUL is the
+    /// error `bad_request`. The names `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are reserved.
     ///
-    /// With the cargo feature `otel` messages have the headers of the
-    /// [trace context](crate::middleware::request::Trace#upstreams) too.
+    /// With the cargo feature `otel` messages also carry the headers of the [trace
+    /// context](crate::middleware::request::Trace#upstreams).
     pub fn header_with(
         mut self,
         name: &'static str,
@@ -228,21 +231,23 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// The headers `key`, the routing key, and `connection`, the id of the client's connection within this process.
+    /// Adds the headers `key`, the routing key, and `connection`, the id of the client's connection within this
+    /// process.
     pub fn routing_headers(self) -> Self {
         self.header_with("key", |req| req.key().to_owned())
             .header_with("connection", |req| req.connection().id().to_string())
     }
 
-    /// How long a request may take from its arrival to its reply, 30 s if not set; of a reply in parts to the first one, and
-    /// from each part that the client has taken to the next. The channel's `stream_idle_timeout` counts for these too.
+    /// Sets how long a request may take from its arrival to its reply; the default is 30 s. For a reply in parts, the
+    /// limit applies to the first part, and then from each part that the client has taken to the next. The channel's
+    /// `stream_idle_timeout` applies to these parts as well.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.settings.timeout = self.settings.mistakes.above_zero("Queue::timeout", timeout);
         self
     }
 
-    /// How long a request waits for a place, for a connection to the broker, and for the broker to take the message, 5 s
-    /// if not set.
+    /// Sets how long a request waits for a place, for a connection to the broker, and for the broker to take the
+    /// message; the default is 5 s.
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.settings.publish_timeout = self
             .settings
@@ -251,10 +256,10 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// How many requests may be under way, 10 000 if not set. Further ones are answered `overloaded`, at once, but for
-    /// those of a connection that has less than an equal share of these places: they wait for the next one, in turn
-    /// with other connections, as long as the [`publish_timeout`](Self::publish_timeout) allows. No more of them wait
-    /// than this.
+    /// Sets how many requests may be pending; the default is 10 000. The queue answers further ones `overloaded` at
+    /// once, except those of a connection that has less than an equal share of the places: they wait for the next free
+    /// place, in turn with other connections, as long as the [`publish_timeout`](Self::publish_timeout) allows. At most
+    /// this many requests wait.
     pub fn max_pending(mut self, requests: usize) -> Self {
         self.settings.max_pending = self
             .settings
@@ -263,7 +268,7 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// The most bytes that a reply may have, 1 MiB if not set. A longer one is dropped and
+    /// Sets the maximum size of a reply in bytes; the default is 1 MiB. A longer reply is dropped and
     /// [counted](DroppedReplies::too_large), and its request is answered `upstream_invalid`.
     pub fn max_reply_size(mut self, bytes: usize) -> Self {
         self.settings.max_reply_size = self
@@ -273,8 +278,8 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// Messages are published and that is all: nothing goes back to the client, unless publishing fails. They are
-    /// published also when the client has gone meanwhile ([`Backend::owes_reply`]).
+    /// Only publishes messages: the client gets nothing back unless publishing fails. Messages are published even if
+    /// the client has disconnected meanwhile ([`Backend::owes_reply`]).
     pub fn no_reply(mut self) -> Self {
         self.settings.expects_reply = false;
         self
@@ -285,12 +290,12 @@ impl<T: Transport> Queue<T> {
         self.shared.inbox.dropped()
     }
 
-    /// How many requests are under way.
+    /// The number of pending requests.
     pub fn pending(&self) -> usize {
         self.shared.inbox.waiting()
     }
 
-    /// Where replies are handed in; for those that come from elsewhere than the transport.
+    /// The inbox that takes replies, for those that do not arrive over the transport.
     pub fn inbox(&self) -> Inbox {
         self.shared.inbox.clone()
     }
@@ -315,7 +320,7 @@ impl<T: Transport> Queue<T> {
             headers: &headers,
             expires_in: deadline.saturating_duration_since(Instant::now()),
         };
-        // A reply may be there before the broker has confirmed the message, or even while it is published.
+        // The reply may arrive before the broker has confirmed the message, or even while it is being published.
         tokio::select! {
             biased;
             answer = waiting.reply(), if settings.expects_reply => {
@@ -341,7 +346,7 @@ impl<T: Transport> Queue<T> {
         Ok(self.reply(answer, waiting, up))
     }
 
-    /// What comes first of a reply, and what follows. The place is taken until the last part is there.
+    /// The first part of a reply, followed by the rest. The request keeps its place until the last part has arrived.
     fn reply(&self, answer: Answer, waiting: Waiting, up: Arc<Up<T::Session>>) -> Reply {
         let parts = match answer {
             Answer::Whole(message) => return Reply::message(message),
@@ -373,7 +378,7 @@ impl<T: Transport> Shared<T> {
 }
 
 impl Settings {
-    /// Until when a request that came at this time has to be published.
+    /// The deadline for publishing a request that arrived at this time.
     fn publish_by(&self, came: Instant) -> Instant {
         came + self.publish_timeout.min(self.timeout).min(FOREVER)
     }
@@ -433,7 +438,7 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
         let came = Instant::now();
         let place = match inbox.enter(req.connection().id(), settings.max_pending) {
             Entered::Place(place) => place,
-            // A timer is large, and mostly nobody waits.
+            // Boxed: a timer is large, and requests rarely wait.
             Entered::Turn(turn) => {
                 match Box::pin(timeout_at(settings.publish_by(came), turn)).await {
                     Ok(place) => place,

@@ -6,7 +6,7 @@ use http::{HeaderMap, header::RETRY_AFTER};
 
 use crate::time::FOREVER;
 
-/// How long an upstream wants to be left alone. Zero when the date that it names is over.
+/// How long an upstream asks to be left alone; zero if the date that it names has passed.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     parse(headers.get(RETRY_AFTER)?.to_str().ok()?, SystemTime::now())
 }

@@ -1,4 +1,4 @@
-//! URLs of upstreams with places for what a client has sent.
+//! URLs of upstreams with placeholders for what a client has sent.
 
 use std::sync::Arc;
 
@@ -16,15 +16,15 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// A URL that is another one for each client or message.
+/// A URL that differs for each client or message.
 #[derive(Debug)]
 pub struct Template {
-    /// Tells what it keeps for a connection from what others do.
+    /// The key of this template's values in a connection's state.
     id: u64,
     parts: Box<[Part]>,
-    /// What the handshakes of clients give.
+    /// The values that come from the clients' handshakes.
     given: Box<[Given]>,
-    /// The segments of the path with something to be filled in, by their numbers: that after the first `/` is 1.
+    /// The indexes of the path segments with placeholders; the segment after the first `/` has index 1.
     open_segments: Box<[usize]>,
     /// Where the path begins.
     path: usize,
@@ -33,7 +33,7 @@ pub struct Template {
 #[derive(Debug)]
 enum Part {
     Text(Box<str>),
-    /// The one of this number.
+    /// The value with this index in `given`.
     Given(usize),
     InMessage(ValueAt),
 }
@@ -44,11 +44,12 @@ enum Given {
     InQuery(Box<str>),
 }
 
-/// The values of one connection, encoded.
+/// The encoded values of one connection.
 type Values = Vec<Result<String, &'static str>>;
 
 impl Template {
-    /// `None` if nothing is to be filled in. The other URL is one for checks, with something in every place.
+    /// Parses a URL; `None` if it has no placeholders. The second URL is a sample for checks, with every placeholder
+    /// filled in.
     pub(super) fn parse(url: &str) -> Result<Option<(Self, String)>, String> {
         let places = places(url)?;
         if let [] | [Place::Text(_)] = places[..] {
@@ -100,7 +101,7 @@ impl Template {
         })
     }
 
-    /// What else it takes of clients.
+    /// The parameters of the query that the URL takes from clients.
     pub(super) fn of_queries(&self) -> impl Iterator<Item = &str> {
         self.given.iter().filter_map(|given| match given {
             Given::InQuery(name) => Some(&**name),
@@ -108,7 +109,7 @@ impl Template {
         })
     }
 
-    /// The URL for a message of this client, or for its connection.
+    /// Makes the URL for a message of this client, or for its connection.
     pub(super) fn fill(
         &self,
         connection: &Connection,
@@ -134,7 +135,7 @@ impl Template {
         let path = url.get(self.path..).unwrap_or_default();
         let path = path.split('?').next().unwrap_or_default();
         for (at, segment) in path.split('/').enumerate() {
-            // A parser of URLs takes encoded dots for dots.
+            // URL parsers treat encoded dots as dots.
             if self.open_segments.contains(&at)
                 && matches!(
                     &*segment.replace("%2e", ".").replace("%2E", "."),
@@ -173,9 +174,9 @@ impl Template {
     }
 }
 
-/// A value as data in a URL.
+/// Encodes a value as data in a URL.
 fn encoded(value: &str) -> Result<String, &'static str> {
-    // What reads URLs leniently drops them, or ends there.
+    // Lenient URL parsers drop these characters, or stop at them.
     if value.contains(['\r', '\n', '\0', '\t']) {
         return Err("a value cannot stand in a URL");
     }

@@ -10,7 +10,8 @@ use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-/// Trusts whom the system trusts. The configuration is made once: it reads the system's certificates.
+/// Trusts the certificates that the system trusts. The configuration is made only once, because it reads the system's
+/// certificates.
 pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let make = || {
@@ -28,7 +29,7 @@ pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
         .clone()
 }
 
-/// Does the TLS handshake for a host.
+/// Performs the TLS handshake for a host.
 pub(super) async fn connect(
     config: Arc<ClientConfig>,
     host: &str,

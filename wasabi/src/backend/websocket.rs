@@ -34,7 +34,7 @@ use crate::{
     time::FOREVER,
 };
 
-/// Forwards messages to a WebSocket server, each client over an upstream connection of its own.
+/// Forwards messages to a WebSocket server, over a separate upstream connection for each client.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -53,36 +53,35 @@ use crate::{
 /// # drop(gateway);
 /// ```
 ///
-/// * The upstream connection is made with the first message, or with the client's connection when it is
-///   [`eager`](Self::eager). Messages that come meanwhile wait in their order; each keeps its place among the
-///   channel's `concurrency`.
-/// * Payload and kind pass unchanged in both directions, in order; between gateway and upstream without compression.
-///   Nothing goes back for a forwarded message by
-///   itself: what the upstream sends reaches the client as a message of its own. See
+/// * The gateway opens the upstream connection with the first message, or with the client's connection if it is
+///   [`eager`](Self::eager). Messages that arrive meanwhile wait in order; each keeps its place among the channel's
+///   `concurrency`.
+/// * Payload and kind pass unchanged and in order in both directions. The connection to the upstream is not compressed.
+///   A forwarded message has no reply of its own: what the upstream sends reaches the client as a separate message. See
 ///   [`correlate`](Self::correlate).
-/// * Back-pressure passes too: the upstream is not read while the client's send queue is full, and the client is
-///   not read while the upstream takes nothing.
-/// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and one that comes
-///   after a [pause](Self::max_dial_pause) tries again. An upstream that answers the handshake with another status than 101 makes it `upstream_status`:
-///   a 401 is about this client, a 503 about the upstream, as for [`Http`](crate::Http) and by
-///   [`Error::fault`](crate::Error::fault). See [`close_on_failed_dial`](Self::close_on_failed_dial).
-/// * When the client's connection ends, the upstream's is closed with the same code and reason; with 1001 when
-///   the client was lost. What the client had sent before reaches the upstream first, also when there is no connection
-///   to it yet, within the channel's `close_timeout` ([`Backend::owes_reply`]).
-/// * When the upstream closes, the client is closed with the same code and reason. Instead of a code that says
-///   nothing to the client (none at all, or 1002, which is about the gateway) it gets 1011, and so it does when
-///   the upstream is lost, breaks the protocol, takes nothing for the [`send_timeout`](Self::send_timeout), or does
-///   not answer a [`ping`](Self::ping).
-///   See [`reconnect`](Self::reconnect). What was on its way is lost with the upstream.
-/// * When the server drains, what was read of either side before is passed on, and both are closed with 1012. A
-///   message that the client sends later is answered `closing`; what the upstream sends later is dropped, answers
-///   that nobody has told the gateway to wait for among it: [`correlate`](Self::correlate) does.
+/// * Back-pressure passes too: the gateway does not read from the upstream while the client's send queue is full, and
+///   does not read from the client while the upstream takes nothing.
+/// * When the upstream cannot be reached, each waiting message is answered `upstream_unreachable`, and a message that
+///   arrives after a [pause](Self::max_dial_pause) tries again. If the upstream answers the handshake with a status
+///   other than 101, the error is `upstream_status`: a 401 concerns this client, a 503 the upstream, as for
+///   [`Http`](crate::Http) and by [`Error::fault`](crate::Error::fault). See
+///   [`close_on_failed_dial`](Self::close_on_failed_dial).
+/// * When the client's connection ends, the gateway closes the upstream's with the same code and reason, or with 1001
+///   if the client was lost. What the client sent before reaches the upstream first, even if the upstream is not
+///   connected yet, within the channel's `close_timeout` ([`Backend::owes_reply`]).
+/// * When the upstream closes, the gateway closes the client with the same code and reason. If the code means nothing
+///   to the client (no code, or 1002, which is about the gateway), the client gets 1011. It also gets 1011 when the
+///   upstream is lost, breaks the protocol, takes nothing for the [`send_timeout`](Self::send_timeout), or does not
+///   answer a [`ping`](Self::ping). See [`reconnect`](Self::reconnect). Messages in transit are lost with the upstream.
+/// * When the server drains, the gateway passes on what it has already read from either side and closes both with 1012.
+///   A message that the client sends later is answered `closing`. What the upstream sends later is dropped, including
+///   answers that the gateway does not know to wait for; with [`correlate`](Self::correlate) it waits for them.
 ///
-/// A channel's clients do not wait for the upstream in the handshake, unless it is dialled
-/// [before](Self::before_accept) that is accepted: they are connected first.
+/// A client's handshake does not wait for the upstream, unless the upstream is dialled [before](Self::before_accept)
+/// the handshake is accepted.
 #[derive(Debug)]
 pub struct WebSocket {
-    /// Tells the upstream connections of this backend from those of others.
+    /// The key of this backend's upstream connections in a connection's state.
     id: u64,
     config: Arc<Config>,
 }
@@ -99,7 +98,7 @@ struct Config {
     send_timeout: Duration,
     pings: Pings,
     max_message_size: Option<usize>,
-    /// Shared by the clients, whose dials go to the same address.
+    /// Shared by all clients, because their dials go to the same address.
     dials: Arc<DialMemory<Arc<DialError>>>,
     reconnect: Option<Backoff>,
     max_connection_age: Option<Duration>,
@@ -112,11 +111,12 @@ struct Config {
 impl WebSocket {
     /// Forwards to the server at a `ws` or `wss` URL. `wss` needs the cargo feature `tls`.
     ///
-    /// The URL is that of the upstream's handshake; its query comes first, followed by what is forwarded. A user and a
-    /// password in it are sent as `Authorization: Basic`, as by [`Http`](crate::Http). Its path and its query may have
-    /// places for what a client sends in its handshake, by the rules of [`Http`](crate::Http#request): `{name}` is a
-    /// parameter of the channel's path, `{?name}` one of the query. Where one cannot be filled in, messages are answered
-    /// `bad_request` and nothing is dialled. A URL that is invalid keeps the gateway from being served.
+    /// This is the URL of the upstream's handshake. Its query comes first, followed by the forwarded parameters. A user
+    /// and a password in it are sent as `Authorization: Basic`, as by [`Http`](crate::Http). Its path and its query may
+    /// have placeholders for what a client sends in its handshake, by the rules of [`Http`](crate::Http#request):
+    /// `{name}` is a parameter of the channel's path, `{?name}` a parameter of the query. If a placeholder cannot be
+    /// filled in, messages are answered `bad_request` and the gateway does not dial. An invalid URL prevents the
+    /// gateway from being served.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -158,21 +158,21 @@ impl WebSocket {
         self
     }
 
-    /// Connects to the upstream when a client has connected, not with its first message.
+    /// Connects to the upstream when a client connects, not with its first message.
     #[must_use]
     pub fn eager(self) -> Self {
         self.change(|config| config.eager = true)
     }
 
-    /// Connects to the upstream before the client's handshake is accepted, which is refused when there is no upstream
-    /// connection: with the upstream's own status, its `WWW-Authenticate` and its `Retry-After`, when it has answered with a
-    /// status of 400 or more; with 504 when it did not answer within the [`connect_timeout`](Self::connect_timeout); with
-    /// 502 otherwise.
+    /// Connects to the upstream before the client's handshake is accepted. Without an upstream connection the handshake
+    /// is refused: with the upstream's own status, `WWW-Authenticate` and `Retry-After` if it answered with a status of
+    /// 400 or more; with 504 if it did not answer within the [`connect_timeout`](Self::connect_timeout); with 502
+    /// otherwise.
     ///
-    /// The client waits for the upstream in its handshake, and has a place among the channel's `max_connections`
-    /// meanwhile. Where `on_connect` refuses it later, the upstream has been dialled in vain. Nodes of a balanced group are
-    /// connected to all together. For browsers a close may tell more than a status, which they do not show:
-    /// [`close_on_failed_dial`](Self::close_on_failed_dial) with [`eager`](Self::eager).
+    /// The client's handshake waits for the upstream, and the client has a place among the channel's `max_connections`
+    /// meanwhile. If `on_connect` refuses the client later, the upstream was dialled in vain. All nodes of a balanced
+    /// group are connected to. Browsers do not show the status of a refused handshake, so for them a close code may say
+    /// more: use [`close_on_failed_dial`](Self::close_on_failed_dial) with [`eager`](Self::eager).
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -191,10 +191,10 @@ impl WebSocket {
         self.change(|config| config.before_accept = true)
     }
 
-    /// Passes these headers of the client's handshake on to the upstream, where the client sent them. None if
-    /// not set. Headers that belong to the handshake itself, such as `Host`, cannot be passed on. What proxies say in
-    /// `X-Forwarded-For` and `Forwarded`, and clients too, is told by [`forwarded_for`](Self::forwarded_for) and
-    /// [`forwarded`](Self::forwarded).
+    /// Passes these headers of the client's handshake on to the upstream, if the client sent them. By default none are
+    /// passed on. Headers that belong to the handshake itself, such as `Host`, cannot be passed on. Use
+    /// [`forwarded_for`](Self::forwarded_for) and [`forwarded`](Self::forwarded) for `X-Forwarded-For` and `Forwarded`,
+    /// which proxies and clients set.
     #[must_use]
     pub fn forward_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
@@ -207,8 +207,8 @@ impl WebSocket {
         })
     }
 
-    /// Like [`forward_headers`](Self::forward_headers), and a handshake without one of them, or with an empty
-    /// one, is refused with 400.
+    /// Like [`forward_headers`](Self::forward_headers), but refuses with 400 a handshake in which one of these headers
+    /// is missing or empty.
     #[must_use]
     pub fn require_headers<N: AsRef<str>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
@@ -222,8 +222,8 @@ impl WebSocket {
         })
     }
 
-    /// Passes these parameters of the query of the client's handshake on to the upstream, as they are written
-    /// there. None if not set. A parameter that the upstream's URL has already is not passed on: a client cannot
+    /// Passes these parameters of the client's handshake query on to the upstream, exactly as they are written. By
+    /// default none are passed on. A parameter that the upstream's URL already has is not passed on: a client cannot
     /// change it.
     #[must_use]
     pub fn forward_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
@@ -235,8 +235,8 @@ impl WebSocket {
         })
     }
 
-    /// Like [`forward_query`](Self::forward_query), and a handshake without one of them, or with an empty one,
-    /// is refused with 400.
+    /// Like [`forward_query`](Self::forward_query), but refuses with 400 a handshake in which one of these parameters
+    /// is missing or empty.
     #[must_use]
     pub fn require_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         self.change(|config| {
@@ -248,15 +248,15 @@ impl WebSocket {
         })
     }
 
-    /// Offers the upstream the subprotocol that was agreed with the client; see the channel's `subprotocols`.
-    /// When the upstream does not take it, there is no connection, and messages are answered `upstream_invalid`.
+    /// Offers the upstream the subprotocol that was agreed with the client; see the channel's `subprotocols`. If the
+    /// upstream does not accept it, the dial fails and messages are answered `upstream_invalid`.
     #[must_use]
     pub fn forward_subprotocol(self) -> Self {
         self.change(|config| config.forward.subprotocol = true)
     }
 
-    /// Sends a header of the gateway's own in the upstream's handshake, such as the credentials for it. It replaces a
-    /// forwarded one of the same name.
+    /// Sends one of the gateway's own headers in the upstream's handshake, such as credentials. It replaces a forwarded
+    /// header of the same name.
     #[must_use]
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|config| {
@@ -272,13 +272,14 @@ impl WebSocket {
         })
     }
 
-    /// Sends a header whose value a function makes of the client's connection: of its
-    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), its id, or what HTTP middleware
-    /// has left. With `None` there is no such header, also not the one that the client may have sent.
+    /// Sends a header whose value a function makes from the client's connection: from its
+    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), its id, or what HTTP
+    /// middleware has stored. With `None` the header is left out, and the client's own header of that name is not
+    /// forwarded either.
     ///
-    /// It is called at each dial, so that an upstream that is dialled with the first message is told who has logged in
-    /// before. A value with a line break or another control character is refused: messages are answered `bad_request`, and
-    /// nothing is dialled.
+    /// The function is called at each dial. An upstream that is dialled with the first message therefore learns who
+    /// logged in before that message. A value with a line break or another control character is refused: messages are
+    /// answered `bad_request` and the gateway does not dial.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -310,12 +311,12 @@ impl WebSocket {
         })
     }
 
-    /// Tells the upstream in `X-Forwarded-For` where its client is: the address of the client, those of the proxies that
-    /// [`ClientIp`](crate::middleware::http::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is left out,
-    /// so that without such middleware it is the peer alone. A peer behind a Unix socket has no address.
+    /// Tells the upstream the client's address in `X-Forwarded-For`: the address of the client, those of the proxies
+    /// that [`ClientIp`](crate::middleware::http::ClientIp) trusts, and that of the socket's peer. The gateway ignores
+    /// what a client claims in this header, so without that middleware the header holds the peer alone. A peer behind a
+    /// Unix socket has no address.
     ///
-    /// `X-Forwarded-Proto` is sent as well, `http` or `https`, where it is known: over TLS, or by the word of a trusted
-    /// proxy.
+    /// `X-Forwarded-Proto` (`http` or `https`) is sent as well if it is known: from TLS, or from a trusted proxy.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -338,8 +339,8 @@ impl WebSocket {
         self.change(|config| config.forward.headers.tell_forwarded())
     }
 
-    /// How long the upstream may take to accept a connection, its handshake included, and how long a message
-    /// waits for one while the upstream is gone; 10 s if not set.
+    /// Sets how long the upstream may take to accept a connection, including the handshake, and how long a message
+    /// waits for a connection while the upstream is gone; the default is 10 s.
     #[must_use]
     pub fn connect_timeout(self, timeout: Duration) -> Self {
         self.change(|config| {
@@ -350,19 +351,19 @@ impl WebSocket {
         })
     }
 
-    /// How long messages are answered from memory at most when the upstream could not be reached, instead of dialling
-    /// again; 2 s if not set, zero dials for every message.
+    /// Sets how long, at most, messages are answered from memory after the upstream could not be reached, instead of
+    /// dialling again. The default is 2 s; with zero every message dials.
     ///
-    /// The pauses double from 10 ms up to it and are random in their upper half. That no connection came about is
-    /// remembered for all clients together; what the upstream answered to a handshake, for that client. A successful dial
-    /// ends both.
+    /// The pauses double from 10 ms up to this maximum and are random in their upper half. A failed connection is
+    /// remembered for all clients together; the upstream's answer to a handshake is remembered for that client. A
+    /// successful dial clears both.
     #[must_use]
     pub fn max_dial_pause(self, pause: Duration) -> Self {
         self.change(|config| config.dials = Arc::new(DialMemory::new(pause)))
     }
 
-    /// An upstream that takes nothing of what is sent for so long is lost; 10 s if not set. The time while the
-    /// client takes nothing of what the upstream sends does not count.
+    /// Sets after how long an upstream that takes nothing of what the gateway sends counts as lost; the default is 10
+    /// s. The time during which the client takes nothing of what the upstream sends does not count.
     #[must_use]
     pub fn send_timeout(self, timeout: Duration) -> Self {
         self.change(|config| {
@@ -373,11 +374,11 @@ impl WebSocket {
         })
     }
 
-    /// An upstream that has been silent for so long is pinged; 30 s if not set, so that balancers, which commonly cut what
-    /// is silent for a minute, do not cut it. One that leaves the ping unanswered for the
-    /// [`pong_timeout`](Self::pong_timeout) is lost, as one whose connection has broken is. `None` pings never: then only
-    /// the system's own probes notice an upstream that is gone without a word, after a few minutes, and nothing
-    /// notices one that hangs.
+    /// Sets after how long a silent upstream is pinged. The default is 30 s, because load balancers commonly cut
+    /// connections that are silent for a minute. An upstream that does not answer the ping within the
+    /// [`pong_timeout`](Self::pong_timeout) is lost, like one whose connection has broken. `None` disables pings: then
+    /// only the system's own probes notice an upstream that has vanished, after a few minutes, and nothing notices one
+    /// that hangs.
     #[must_use]
     pub fn ping(self, interval: impl Into<Option<Duration>>) -> Self {
         self.change(|config| {
@@ -388,8 +389,8 @@ impl WebSocket {
         })
     }
 
-    /// How long the upstream may take to answer a [`ping`](Self::ping); the ping interval if not set. Everything that it
-    /// sends is an answer.
+    /// Sets how long the upstream may take to answer a [`ping`](Self::ping); the default is the ping interval. Anything
+    /// that the upstream sends counts as an answer.
     #[must_use]
     pub fn pong_timeout(self, timeout: Duration) -> Self {
         self.change(|config| {
@@ -400,8 +401,8 @@ impl WebSocket {
         })
     }
 
-    /// The most bytes that a message of the upstream may have; 1 MiB if not set, or that of the channel if it is more.
-    /// The upstream is lost with a larger one.
+    /// Sets the maximum size in bytes of a message of the upstream. The default is 1 MiB, or the channel's maximum if
+    /// that is larger. The upstream is lost if it sends a larger message.
     #[must_use]
     pub fn max_message_size(self, bytes: usize) -> Self {
         self.change(|config| {
@@ -412,19 +413,19 @@ impl WebSocket {
         })
     }
 
-    /// Closes the client with 1014 when the upstream cannot be reached, or refuses the handshake.
+    /// Closes the client with 1014 when the upstream cannot be reached or refuses the handshake.
     #[must_use]
     pub fn close_on_failed_dial(self) -> Self {
         self.change(|config| config.close_on_failed_dial = true)
     }
 
-    /// Keeps the client connected when the upstream is lost or restarts, and connects to it again.
+    /// Keeps the client connected when the upstream is lost or restarts, and reconnects to the upstream.
     ///
-    /// That is: it is gone without a close frame, or closes without a code or with 1001, 1011, 1012, 1013 or 1014.
-    /// Messages wait meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are answered
-    /// `upstream_unreachable` then. After the last retry, without end if not set, or when the upstream refuses the new handshake as that of this
-    /// client (with 401, for instance), the client is closed with 1011. The upstream sees a new connection, with the same
-    /// handshake: what it knew of the client before is its own matter.
+    /// This applies when the upstream is gone without a close frame, or closes without a code or with 1001, 1011, 1012,
+    /// 1013 or 1014. Messages wait meanwhile for up to the [`connect_timeout`](Self::connect_timeout) and are then
+    /// answered `upstream_unreachable`. The client is closed with 1011 after the last retry (unlimited if not set), or
+    /// when the upstream refuses the new handshake because of this client (with 401, for instance). The upstream sees a
+    /// new connection with the same handshake; restoring what it knew of the client is up to the upstream.
     ///
     /// ```
     /// # use std::time::Duration;
@@ -443,15 +444,17 @@ impl WebSocket {
         })
     }
 
-    /// For how long an upstream connection is used at most; as long as it lasts if not set. With it an upstream that moves,
-    /// by DNS or behind a balancer, is followed while its clients stay. It goes with [`reconnect`](Self::reconnect).
+    /// Sets how long an upstream connection is used at most; by default it is used as long as it lasts. With a limit
+    /// the gateway follows an upstream that moves, by DNS or behind a balancer, while its clients stay connected. It
+    /// requires [`reconnect`](Self::reconnect).
     ///
-    /// The upstream is closed with 1001 then, what it sends before its own close frame reaches the client, and it is
-    /// connected to again at once, its addresses being asked for anew. The client's messages wait meanwhile. From three
-    /// quarters of the time on, at a random moment so that not all clients connect at once, the connection is replaced when
-    /// no request waits for its answer ([`correlate`](Self::correlate)); at the end in any case, and requests that still wait
-    /// then are answered `upstream_lost`. Without `correlate` nobody knows what the upstream was going to answer, and such
-    /// an answer is lost.
+    /// At the end of that time the gateway closes the upstream with 1001, passes on to the client what the upstream
+    /// sends before its own close frame, and reconnects at once, after resolving the addresses again. The client's
+    /// messages wait meanwhile. From three quarters of the time on, at a random moment so that not all clients
+    /// reconnect at once, the gateway replaces the connection as soon as no request waits for its answer
+    /// ([`correlate`](Self::correlate)). At the end it replaces the connection in any case, and answers requests that
+    /// still wait `upstream_lost`. Without `correlate` the gateway does not know which answers are outstanding, and
+    /// they are lost.
     #[must_use]
     pub fn max_connection_age(self, age: Duration) -> Self {
         self.change(|config| {
@@ -462,20 +465,20 @@ impl WebSocket {
         })
     }
 
-    /// Makes request and reply of the messages that have an id, a string or a number, at this JSON pointer (RFC
+    /// Matches requests with replies, for messages that have an id, a string or a number, at this JSON pointer (RFC
     /// 6901).
     ///
-    /// The next message of the upstream with the same id at the same place is the reply: the request is in
-    /// flight until then, and timeouts, retries, breakers and measuring cover it. Without a
+    /// The next message of the upstream with the same id at the same place is the reply. The request is in flight until
+    /// then, and timeouts, retries, breakers and metrics cover it. Without a
     /// [`Timeout`](crate::middleware::request::Timeout) it waits for as long as the connections last.
     ///
-    /// * A request whose id is that of one in flight is answered `bad_request`.
-    /// * When the upstream is lost, requests that were sent and not answered are answered `upstream_lost`, or
-    ///   `upstream_invalid` when it has broken a rule: the upstream may have carried them out.
-    /// * The late answer to a request that has been given up, by a timeout for instance, is dropped.
-    /// * Everything else of the upstream reaches the client as before: messages without an id, and further ones
+    /// * A request with the id of another request in flight is answered `bad_request`.
+    /// * When the upstream is lost, requests that were sent but not answered are answered `upstream_lost`, or
+    ///   `upstream_invalid` if the upstream broke a rule. The upstream may have carried them out.
+    /// * The late answer to a request that was given up, for instance by a timeout, is dropped.
+    /// * Everything else that the upstream sends reaches the client as before: messages without an id, and further ones
     ///   with the id of a request that has been answered, such as those of a subscription.
-    /// * Messages without an id are forwarded and nothing goes back for them by itself.
+    /// * Messages without an id are forwarded and have no reply.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -489,7 +492,7 @@ impl WebSocket {
     /// # drop(gateway);
     /// ```
     ///
-    /// A text that is not a JSON pointer is a mistake that keeps the gateway from being served.
+    /// An invalid JSON pointer is a mistake that prevents the gateway from being served.
     #[must_use]
     pub fn correlate(self, pointer: impl AsRef<str>) -> Self {
         self.change(|config| {
@@ -498,12 +501,12 @@ impl WebSocket {
         })
     }
 
-    /// Makes the stream to the upstream by a function of the user's: through a proxy, a Unix socket, an
+    /// Opens the stream to the upstream with your own function: through a proxy, over a Unix socket, or over an
     /// in-memory pipe.
     ///
-    /// The function gets the handshake that will be sent over the stream, for its URI and headers. For `wss` it
-    /// does the TLS too. The [`connect_timeout`](Self::connect_timeout) covers it. When it panics, the upstream cannot
-    /// be reached this time; with a stream that panics it is lost.
+    /// The function gets the handshake that will be sent over the stream, for its URI and headers. For `wss` it must
+    /// also do TLS. The [`connect_timeout`](Self::connect_timeout) covers it. If the function panics, this dial fails
+    /// as unreachable; if the stream panics, the upstream is lost.
     ///
     /// ```
     /// use wasabi::WebSocket;
@@ -523,13 +526,13 @@ impl WebSocket {
         self.dial_by(Dialer::custom(dial))
     }
 
-    /// Asks a function of the user's for the addresses of the URL's host and port, at each dial, instead of the system: for
-    /// service discovery, or addresses that are known already.
+    /// Resolves the URL's host and port with your own function at each dial, instead of the system's resolver: for
+    /// service discovery, or addresses that are already known.
     ///
-    /// They are tried as the system's are: in their order, IPv4 and IPv6 in turn, each a quarter of a second after the one
-    /// before, and the first one to answer is taken (Happy Eyeballs, RFC 8305). The certificate of a `wss` upstream
-    /// must still be for the URL's host. The [`connect_timeout`](Self::connect_timeout) covers the function; when it
-    /// panics, the upstream cannot be reached this time.
+    /// The addresses are tried like those of the system: in their order, IPv4 and IPv6 in turn, each a quarter of a
+    /// second after the previous one. The first one to answer is used (Happy Eyeballs, RFC 8305). The certificate of a
+    /// `wss` upstream must still match the URL's host. The [`connect_timeout`](Self::connect_timeout) covers the
+    /// function; if it panics, this dial fails as unreachable.
     ///
     /// ```
     /// use wasabi::WebSocket;
@@ -560,8 +563,8 @@ impl WebSocket {
         })
     }
 
-    /// The TLS configuration for `wss`: for certificates of one's own, or one for this client. If not set, the
-    /// system's certificates are trusted, whatever provider of cryptography the program has installed.
+    /// Sets the TLS configuration for `wss`, for your own certificates or a client certificate. By default the system's
+    /// certificates are trusted, whatever crypto provider the program has installed.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -608,7 +611,7 @@ impl<S: Sync> Backend<S> for WebSocket {
         let Some(at) = &self.config.correlate else {
             return false;
         };
-        // What the parser has found spares looking for it twice.
+        // The parser may have found the id already; this saves a second search.
         req.id().is_some() || at.find(req.message()).is_some()
     }
 
@@ -679,7 +682,7 @@ impl Lifecycle for WebSocket {
 
     fn connected(&self, connection: &Connection) {
         if self.config.eager || self.config.before_accept {
-            // The first message learns of it.
+            // An error here reaches the first message.
             let _ = self.link(connection).start(connection);
         }
     }

@@ -1,4 +1,4 @@
-//! Asking the nodes of a balanced group whether they work, beside their requests.
+//! Health checks of balanced nodes, independent of their requests.
 
 use std::{
     fmt,
@@ -16,11 +16,11 @@ use crate::{
     BoxError, Lifecycle, mistakes::Mistakes, panics::caught_future, sync::Unpoisoned, time::FOREVER,
 };
 
-/// How a node of a balanced group is asked whether it works, whatever becomes of its requests.
+/// How the gateway checks the health of a balanced node, independently of its requests.
 ///
-/// A node that fails three times in a row gets no requests any more, until it has passed twice in a row. The other
-/// nodes have what it would have had; when no node passes, all are used as if they did. What requests tell about a node
-/// counts as well: see [`Balance`](crate::Balance).
+/// A node that fails three checks in a row gets no more requests until it passes two in a row. The other nodes take
+/// over its share; when no node passes, all of them are used. The outcome of requests counts as well: see
+/// [`Balance`](crate::Balance).
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -38,9 +38,8 @@ use crate::{
 /// # drop(gateway);
 /// ```
 ///
-/// The first check is made when the first client connects, and the last one before the gateway is dropped. There is one
-/// at a time for each node; the times between them are up to a tenth shorter or longer, so that many gateways do
-/// not ask at once.
+/// The checks start when the first client connects and end when the gateway is dropped. Each node has one check at a
+/// time. The intervals vary by up to a tenth in both directions, so that many gateways do not check at once.
 #[derive(Clone)]
 #[must_use = "a check does nothing until it is that of a node"]
 pub struct HealthCheck {
@@ -58,7 +57,7 @@ enum Kind {
     Function(Probe),
 }
 
-/// A check of which the backend of the node knows how it is made.
+/// A check that the backend of the node knows how to make.
 #[derive(Clone)]
 pub struct Way {
     pub(crate) path: Option<String>,
@@ -74,7 +73,7 @@ impl Way {
     }
 }
 
-/// Asks a node once.
+/// Checks a node once.
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl HealthCheck {
@@ -89,8 +88,8 @@ impl HealthCheck {
         }
     }
 
-    /// GET of this path, which may have a query, from the host of an [`Http`](crate::Http) node that has a fixed URL, with
-    /// the node's client and its own headers: a status from 200 to 299 passes. The body is not read.
+    /// Sends a GET for this path, which may have a query, to the host of an [`Http`](crate::Http) node with a fixed
+    /// URL, with the node's client and its own headers. A status from 200 to 299 passes. The body is not read.
     pub fn path(path: impl Into<String>) -> Self {
         Self::new(Kind::Way(Way {
             path: Some(path.into()),
@@ -98,8 +97,8 @@ impl HealthCheck {
         }))
     }
 
-    /// The opening handshake of a [`WebSocket`](crate::WebSocket) node with the headers of its own, and a ping: passes when
-    /// the pong is there. What is forwarded from clients is not in the handshake.
+    /// Opens a WebSocket handshake with a [`WebSocket`](crate::WebSocket) node, with the node's own headers, and sends
+    /// a ping. The check passes when the pong arrives. The handshake contains nothing that is forwarded from clients.
     pub fn handshake() -> Self {
         Self::new(Kind::Way(Way {
             path: None,
@@ -107,8 +106,8 @@ impl HealthCheck {
         }))
     }
 
-    /// A function asks the node: for backends of one's own, and for everything that the others cannot ask. A panic is a
-    /// failure.
+    /// Checks the node with a function: for your own backends, and for everything that the other checks cannot do. A
+    /// panic counts as a failure.
     pub fn with<F, Fut, E>(check: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
@@ -120,8 +119,8 @@ impl HealthCheck {
         })))
     }
 
-    /// Which statuses pass: 2xx for [`path`](Self::path) if not set. An upstream that refuses a
-    /// [`handshake`](Self::handshake) with such a status passes, too: one that demands a client's credentials is there.
+    /// Sets which statuses pass; for [`path`](Self::path) the default is 2xx. A [`handshake`](Self::handshake) that the
+    /// upstream refuses with such a status passes, too: an upstream that demands a client's credentials is alive.
     pub fn accept_status(
         mut self,
         accepts: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
@@ -136,7 +135,7 @@ impl HealthCheck {
         self
     }
 
-    /// The time between two checks, 5 s if not set.
+    /// Sets the time between two checks; the default is 5 s.
     pub fn every(mut self, every: Duration) -> Self {
         self.every = self
             .mistakes
@@ -145,7 +144,7 @@ impl HealthCheck {
         self
     }
 
-    /// How long a node may take to pass, 2 s if not set.
+    /// Sets how long a check may take; the default is 2 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = self
             .mistakes
@@ -154,13 +153,13 @@ impl HealthCheck {
         self
     }
 
-    /// How many checks in a row a node that was left out has to pass, 2 if not set.
+    /// Sets how many checks in a row a node that was left out has to pass; the default is 2.
     pub fn rise(mut self, passed: u32) -> Self {
         self.rise = self.mistakes.above_zero("HealthCheck::rise", passed);
         self
     }
 
-    /// After how many failures in a row a node is left out, 3 if not set.
+    /// Sets after how many failures in a row a node is left out; the default is 3.
     pub fn fall(mut self, failed: u32) -> Self {
         self.fall = self.mistakes.above_zero("HealthCheck::fall", failed);
         self
@@ -197,7 +196,7 @@ impl HealthCheck {
         node.streak = 0;
         node.drained = failure.is_some();
         if !node.drained {
-            // What requests have told is older.
+            // The outcomes of earlier requests are older than this check.
             (node.failures, node.health) = (0, Health::Up);
         }
         drop(nodes);
@@ -209,10 +208,10 @@ impl HealthCheck {
         }
     }
 
-    /// Nine to eleven tenths of the time between two checks.
+    /// Nine to eleven tenths of the configured interval.
     fn pause(&self) -> Duration {
         let mut random = [0; 1];
-        // Without randomness they are as regular as can be.
+        // Without randomness the interval is always the same.
         let _ = getrandom::fill(&mut random);
         self.every.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
     }
@@ -220,7 +219,7 @@ impl HealthCheck {
 
 type Nodes = Arc<Mutex<Box<[Node]>>>;
 
-/// Shows the parts of a node by its number.
+/// Visits the parts of the node with this index.
 type Visit<'a> = &'a dyn Fn(usize, &mut dyn FnMut(&dyn Lifecycle));
 
 /// A balancer and its nodes.
@@ -230,7 +229,7 @@ pub struct Group<'a> {
 }
 
 impl<'a> Group<'a> {
-    /// The group of this balancer, whose nodes are shown by the function.
+    /// Makes the group of this balancer. The function visits the parts of the node with an index.
     pub fn new(balancer: &'a Balancer, nodes: Visit<'a>) -> Self {
         Self { balancer, nodes }
     }
@@ -292,7 +291,7 @@ impl Lifecycle for Group<'_> {
         });
     }
 
-    /// Its nodes are checked by itself: a group in a group answers for none of them.
+    /// A nested group checks its own nodes and cannot answer for them as a whole.
     fn probe(&self, _way: &Way) -> Option<Result<Probe, String>> {
         Some(Err(
             "a group in a group has no check: use `HealthCheck::with`".to_owned(),

@@ -20,7 +20,7 @@ fn down() -> Result<Reply> {
     Err(Error::UpstreamUnreachable("refused".into()))
 }
 
-/// Lets node 1 of two fail until it is left out.
+/// Makes node 1 of two fail until it is left out.
 fn break_node_1(balancer: &Balancer) {
     let mut failures = 0;
     while failures < 5 {
@@ -237,7 +237,7 @@ async fn a_node_that_fails_its_requests_is_used_before_one_that_fails_its_checks
     assert!((0..10).all(|_| ok(&balancer) == 1));
     break_node_1(&balancer);
     drain(&balancer, 1, true);
-    // All fail their checks: all are used.
+    // All nodes fail their checks, so all are used.
     let used: std::collections::HashSet<_> = (0..10).map(|_| ok(&balancer)).collect();
     assert_eq!(used.len(), 2);
 }

@@ -1,10 +1,10 @@
-//! Requests that are sent once more, after the upstream has closed the connection over them.
+//! Requests that are sent once more, after the upstream has closed the connection.
 
 use std::{error::Error as _, io::ErrorKind};
 
 use http::Method;
 
-/// Whether a request with this method does the same when it is carried out twice (RFC 9110, section 9.2.2).
+/// Whether repeating a request with this method has the same effect as sending it once (RFC 9110, section 9.2.2).
 pub(super) fn is_idempotent(method: &Method) -> bool {
     [
         Method::GET,
@@ -17,8 +17,8 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
     .contains(method)
 }
 
-/// Whether the connection ended before there was an answer: mostly it was kept alive, and the upstream closed it while
-/// the request was on its way (RFC 9112, section 9.3.1).
+/// Whether the connection ended before the response began. Usually it was kept alive, and the upstream closed it while
+/// the request was in transit (RFC 9112, section 9.3.1).
 pub(super) fn was_closed(error: &reqwest::Error) -> bool {
     if error.is_connect() || error.is_timeout() || error.is_builder() {
         return false;

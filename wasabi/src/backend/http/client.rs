@@ -1,4 +1,4 @@
-//! The HTTP clients that a backend makes for itself.
+//! The default HTTP clients of backends.
 
 use std::{
     error::Error as _,
@@ -11,16 +11,16 @@ use tokio::time::Instant;
 
 use crate::sync::Unpoisoned;
 
-/// How long a connection may take, within the timeout of the request.
+/// How long connecting may take, within the timeout of the request.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Below the 60 s after which most servers close a connection that nothing comes over.
+/// Less than 60 s, after which most servers close an idle connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// Long enough that a handshake more makes no difference, and short enough for those who move a service by DNS.
+/// Long enough that the extra handshakes do not matter, short enough to follow a service that moves by DNS.
 const MAX_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// What all clients are made from.
+/// The settings of all clients.
 pub(super) fn builder() -> ClientBuilder {
     install_tls_provider();
     Client::builder()
@@ -35,11 +35,11 @@ pub(super) fn builder() -> ClientBuilder {
 pub(super) enum Clients {
     /// The user's.
     Given(Client),
-    /// Made when the gateway is built, which is once all settings are known.
+    /// Made when the gateway is built, when all settings are known.
     Own(Ages, OnceLock<Result<Own, String>>),
 }
 
-/// How long connections are used again.
+/// How long connections are reused.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ages {
     pub(super) idle: Duration,
@@ -59,14 +59,14 @@ impl Default for Clients {
 }
 
 impl Clients {
-    /// Changes the ages of connections, where they are not the user's.
+    /// Changes the ages of connections, unless the client is the user's.
     pub(super) fn set(&mut self, set: impl FnOnce(&mut Ages)) {
         if let Self::Own(ages, _) = self {
             set(ages);
         }
     }
 
-    /// The client of now.
+    /// The current client.
     pub(super) fn current(&self, https: bool) -> Result<Client, &String> {
         match self {
             Self::Given(client) => Ok(client.clone()),
@@ -77,7 +77,7 @@ impl Clients {
         }
     }
 
-    /// A client that has no connections yet and keeps none; the user's is as it is.
+    /// A client that has no connections and keeps none. A user's client is returned as it is.
     pub(super) fn without_connections(&self) -> Option<Client> {
         match self {
             Self::Given(client) => Some(client.clone()),
@@ -86,8 +86,8 @@ impl Clients {
     }
 }
 
-/// Clients of which each takes the place of the one before, so that no connection is used for ever: requests in flight
-/// go on, and the connections that nobody uses are closed.
+/// A series of clients, each replacing the previous one, so that no connection is used forever. Requests in flight
+/// continue, and unused connections are closed.
 pub(super) struct Own {
     ages: Ages,
     https: bool,
@@ -120,7 +120,7 @@ impl Own {
         if now < state.until {
             return state.client.clone();
         }
-        // The others use the old one meanwhile.
+        // Other requests use the old client meanwhile.
         state.until = now + age(self.ages.max);
         let old = state.client.clone();
         drop(state);
@@ -148,15 +148,15 @@ impl Own {
     }
 }
 
-/// Three quarters of it to all of it, so that gateways that were started together do not connect together.
+/// Three quarters of `max` to all of it, so that gateways that started together do not reconnect together.
 fn age(max: Duration) -> Duration {
     let mut random = [0; 1];
-    // Without randomness it is the longest.
+    // Without randomness it is `max`.
     let _ = getrandom::fill(&mut random);
     max.mul_f64(1.0 - 0.25 * f64::from(random[0]) / 255.0)
 }
 
-/// A client for one purpose, with the times of all.
+/// Makes a client for another purpose, with the default timeouts.
 #[cfg(feature = "jwt")]
 pub(crate) fn build(https: bool) -> Result<Client, String> {
     build_with(IDLE_TIMEOUT, https)
@@ -170,9 +170,9 @@ fn build_with(idle: Duration, https: bool) -> Result<Client, String> {
     })
 }
 
-/// reqwest panics when there is no provider by the time that a client is made.
+/// Installs the default crypto provider, without which reqwest panics when it makes a client.
 pub(crate) fn install_tls_provider() {
-    // Fails when the program has chosen a provider of its own: then that one is used.
+    // Fails if the program has installed its own provider; then that one is used.
     #[cfg(feature = "tls")]
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
@@ -182,7 +182,7 @@ fn with_roots(builder: ClientBuilder, https: bool) -> ClientBuilder {
     if https {
         builder
     } else {
-        // Saves reading the system's certificates, and needs none.
+        // Plain HTTP needs no certificates, so this saves reading those of the system.
         builder.tls_certs_only([])
     }
 }

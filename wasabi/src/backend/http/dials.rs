@@ -1,4 +1,4 @@
-//! Hosts that could not be reached, of those that one backend sends to.
+//! The hosts of one backend that could not be reached.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,13 @@ use tokio::time::Instant;
 
 use crate::{BoxError, Error, Result, backend::dial_memory::DialMemory, sync::Unpoisoned};
 
-/// Hosts that are remembered. Functions may name any number of them.
+/// The maximum number of remembered hosts. Functions may name any number of them.
 const KEPT: usize = 64;
 
-/// What is known of hosts that could not be reached.
+/// Remembers the hosts that could not be reached.
 pub(super) struct Dials {
     longest: Duration,
-    /// As long as it is not, nobody looks at the hosts.
+    /// While it is `false`, requests skip the lock.
     any_fails: AtomicBool,
     failing: Mutex<Failing>,
 }
@@ -36,7 +36,7 @@ impl Dials {
         }
     }
 
-    /// Asks to send to this host, over a new connection or one that is there.
+    /// Asks for permission to send to this host, over a new or an existing connection.
     pub(super) fn admit(&self, host: &str) -> Result<()> {
         if !self.any_fails.load(Ordering::Relaxed) {
             return Ok(());
@@ -55,7 +55,7 @@ impl Dials {
         }
     }
 
-    /// A request that was to be sent then has found no connection.
+    /// Records that a request that began at this time could not connect.
     pub(super) fn failed(&self, host: &str, began: Instant, why: &BoxError) {
         let mut failing = self.lock();
         if failing.len() >= KEPT && !failing.contains_key(host) {
@@ -72,7 +72,7 @@ impl Dials {
     }
 
     fn lock(&self) -> MutexGuard<'_, Failing> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.failing.lock().unpoisoned()
     }
 }

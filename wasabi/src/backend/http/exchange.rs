@@ -1,4 +1,4 @@
-//! From a request to a response.
+//! Sends a request and receives the response.
 
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::Client;
@@ -71,8 +71,8 @@ impl<T> Http<T> {
     }
 }
 
-/// Says that there is no content where the method means that there is some (RFC 9110, section 8.6): some servers wait
-/// for it, or answer 411. The HTTP client says how much there is, but not that there is none.
+/// Sets `Content-Length: 0` for an empty body if the method usually has one (RFC 9110, section 8.6): some servers wait
+/// for a body without it, or answer 411. The HTTP client sets the length only for bodies that are not empty.
 pub(super) fn tell_empty(request: &mut reqwest::Request) {
     let is_empty = request
         .body()

@@ -1,4 +1,4 @@
-//! How the body of an answer becomes messages while it comes.
+//! Splits a response body into messages while it arrives.
 
 mod lines;
 mod sse;
@@ -11,8 +11,8 @@ pub use self::sse::SseEvent;
 use self::{lines::Cutter, sse::Events};
 use crate::{Error, Message, Result, Text};
 
-/// How the body of an answer that streams is divided into messages; see [`Http::streaming`](crate::Http::streaming).
-/// [`Lines`] and [`Sse`] are such ways.
+/// How the body of a streamed response is split into messages; see [`Http::streaming`](crate::Http::streaming).
+/// [`Lines`] and [`Sse`] are such framings.
 #[derive(Clone)]
 pub struct Framing(Kind);
 
@@ -22,29 +22,30 @@ enum Kind {
     Sse(Option<Arc<Tell>>),
 }
 
-/// What a client is told of an event.
+/// Makes the message for a client from an event.
 type Tell = dyn Fn(&SseEvent<'_>) -> Option<Message> + Send + Sync;
 
-/// Each line is a text message, without what ends it: NDJSON, logs, other text that comes bit by bit.
+/// Sends each line as a text message, without its line ending: for NDJSON, logs, and other text that arrives bit by
+/// bit.
 ///
-/// Lines end with LF, or CR and LF; the last one may end with the body. Empty lines are left out. A line that is not UTF-8 is
-/// the error `upstream_invalid`.
+/// Lines end with LF, or CR and LF; the last one may end with the body. Empty lines are left out. A line that is not
+/// valid UTF-8 is the error `upstream_invalid`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Lines;
 
-/// Server-Sent Events: the data of each event is a text message.
+/// Server-Sent Events: the data of each event becomes a text message.
 ///
-/// The body is read as the HTML standard has it: the lines of `data` are joined by a line feed; lines end with LF, CR or
-/// both; comments, `retry` and fields of other names are left out; an event without data is none, nor is one that the end
-/// of the body cuts off. Of the fields `event` and `id` the client is told nothing, unless [`tell`](Self::tell) says what.
+/// The body is parsed as the HTML standard says: the lines of `data` are joined by a line feed; lines end with LF, CR
+/// or both; comments, `retry` and unknown fields are ignored, as are an event without data and an event that the end of
+/// the body cuts off. The fields `event` and `id` are not sent to the client, unless [`tell`](Self::tell) does so.
 ///
-/// The service is asked for `text/event-stream`. An answer of another type is the error `upstream_invalid`. When the body
-/// ends, so does the reply: it is not asked for again.
+/// The gateway asks the service for `text/event-stream`. A response of another type is the error `upstream_invalid`.
+/// The reply ends with the body; the gateway does not reconnect.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sse;
 
 impl Sse {
-    /// The messages are made by a function of the events; `None` leaves one out.
+    /// Makes the messages from events with a function; `None` skips an event.
     ///
     /// ```
     /// use wasabi::{Http, Message, Sse};
@@ -74,7 +75,7 @@ impl From<Sse> for Framing {
 }
 
 impl Framing {
-    /// The media type that the service is asked for, and must answer with.
+    /// The media type that the gateway asks for, and that the response must have.
     pub(super) fn media_type(&self) -> Option<&'static str> {
         match self.0 {
             Kind::Lines => None,
@@ -82,12 +83,12 @@ impl Framing {
         }
     }
 
-    /// For a body whose messages have at most `limit` bytes each.
+    /// Starts on a body whose messages have at most `limit` bytes each.
     pub(super) fn start(&self, limit: usize) -> Frames {
         match &self.0 {
             Kind::Lines => Frames::Lines(Cutter::new(limit, false)),
             Kind::Sse(tell) => {
-                // The data of one line may be all of it.
+                // One line may hold all the data of an event.
                 let line = limit.saturating_add("data: ".len());
                 Frames::Sse(Cutter::new(line, true), Events::new(limit), tell.clone())
             }
@@ -111,14 +112,14 @@ pub(super) enum Frames {
 }
 
 impl Frames {
-    /// What has come, once there is no message left in what came before.
+    /// Adds a chunk, once the earlier chunks hold no more messages.
     pub(super) fn feed(&mut self, chunk: Bytes) {
         match self {
             Self::Lines(cutter) | Self::Sse(cutter, ..) => cutter.feed(chunk),
         }
     }
 
-    /// Bytes of what is kept of a message that is not whole.
+    /// The bytes kept of an incomplete message.
     pub(super) fn held(&self) -> usize {
         match self {
             Self::Lines(cutter) => cutter.held(),
@@ -126,7 +127,7 @@ impl Frames {
         }
     }
 
-    /// The next message in what has come.
+    /// The next complete message.
     pub(super) fn next(&mut self) -> Result<Option<Message>> {
         match self {
             Self::Lines(cutter) => {
@@ -155,7 +156,7 @@ impl Frames {
         }
     }
 
-    /// The message that ends with the body.
+    /// The message that ends with the body, if any.
     pub(super) fn end(&mut self) -> Result<Option<Message>> {
         match self {
             Self::Lines(cutter) => {
@@ -169,7 +170,7 @@ impl Frames {
 }
 
 fn text(line: Bytes) -> Result<Message> {
-    // A copy, so that a line does not keep all that has come with it.
+    // A copy, so that a line does not keep its whole chunk in memory.
     let text = Text::try_from(Bytes::copy_from_slice(&line));
     text.map(Message::from)
         .map_err(|error| Error::UpstreamUnfit(format!("text that is not UTF-8: {error}").into()))

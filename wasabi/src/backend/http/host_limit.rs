@@ -1,4 +1,4 @@
-//! How many requests one host gets at the same time.
+//! Limits the number of concurrent requests to one host.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -8,15 +8,16 @@ use crate::{
     turns::{self, Entered, Line, Rule},
 };
 
-/// Hosts that are remembered while nothing is in flight to them. Functions may name any number of hosts.
+/// The maximum number of remembered hosts without requests in flight. Functions may name any number of hosts.
 const KEPT: usize = 64;
 
-/// Requests that wait for a place, for each host: each holds its message. Further ones would wait until they time out.
+/// The maximum number of waiting requests per host; each of them holds its message. Further ones would wait until they
+/// time out.
 const WAITING: usize = 10_000;
 
 type Host = Arc<Mutex<Line>>;
 
-/// So many requests to each host. Connections take turns.
+/// Limits the requests in flight to each host. Connections take turns.
 pub(super) struct HostLimit {
     requests: usize,
     hosts: Mutex<HashMap<Box<str>, Host>>,
@@ -73,7 +74,7 @@ pub(super) struct Permit {
     _host: Known,
 }
 
-/// A host with something in flight to it, or waiting.
+/// A host with a request in flight or waiting.
 struct Known {
     limit: Arc<HostLimit>,
     host: Host,

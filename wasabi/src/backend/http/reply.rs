@@ -1,4 +1,4 @@
-//! From an HTTP response to a reply.
+//! Turns an HTTP response into a reply.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -6,7 +6,7 @@ use reqwest::Response;
 
 use crate::{Error, Reply, Result, Text, connection::held::Reading};
 
-/// Reads a response of at most `limit` bytes, as far as its client has room for it.
+/// Reads a response of at most `limit` bytes, at the pace at which its client has room for it.
 pub(super) async fn read(
     mut response: Response,
     limit: usize,
@@ -74,10 +74,10 @@ async fn read_body(response: &mut Response, limit: usize, reading: &mut Reading)
     Ok(body.into())
 }
 
-/// Reserved at most for what is only announced. An upstream may lie.
+/// The most bytes to reserve for a length that is only announced. An upstream may lie.
 const AHEAD: usize = 64 * 1024;
 
-/// Doubles the room where there is none, up to what the whole body needs at `most`.
+/// Appends a chunk; doubles the capacity when it is full, up to `most`, the size of the whole body.
 fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
     let needed = body.len() + chunk.len();
     if needed > body.capacity() {
@@ -87,7 +87,7 @@ fn append(body: &mut Vec<u8>, chunk: &[u8], most: usize) {
     body.extend_from_slice(chunk);
 }
 
-/// What the body is still encoded in. The header of what the client has decoded is gone.
+/// The encoding that the body still has. The HTTP client removes the header when it has decoded the body.
 pub(super) fn encoding_of(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(header::CONTENT_ENCODING).iter();
     let mut values = values.map(HeaderValue::as_bytes);
@@ -96,7 +96,7 @@ pub(super) fn encoding_of(headers: &HeaderMap) -> Option<String> {
         .map(in_words)
 }
 
-/// The charset of a content type in lower case, if it is not UTF-8.
+/// The charset of a content type in lower case; `None` for UTF-8 or no charset.
 pub(super) fn charset_of(content_type: &HeaderValue) -> Option<String> {
     let mut parameters = content_type.as_bytes().split(|&byte| byte == b';').skip(1);
     let charset = parameters.find_map(|parameter| {
@@ -124,12 +124,12 @@ fn is_utf_8_too(charset: &str, text: &[u8]) -> bool {
     has_ascii && text.is_ascii()
 }
 
-/// Which kind of message a body becomes.
+/// The kind of message that a body becomes.
 #[derive(Debug, PartialEq)]
 enum Kind {
     Text,
     Binary,
-    /// Text if it is UTF-8.
+    /// Text if it is valid UTF-8.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! An HTTP request in the making, in which data of a client can only be data.
+//! A builder for HTTP requests that treats a client's data only as data.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, header};
@@ -24,15 +24,15 @@ use crate::{Error, Result, backend::headers::upstream_header};
 /// # drop(request);
 /// ```
 ///
-/// Whatever comes from a client may be passed to [`segment`](Self::segment), [`query`](Self::query), the value of
-/// [`header`](Self::header), and the body: it is encoded, or refused with the error `bad_request`, and then nothing
-/// is sent. It must not become a part of the URL that the request is made with.
+/// You may pass whatever comes from a client to [`segment`](Self::segment), [`query`](Self::query), the value of
+/// [`header`](Self::header), and the body: it is encoded, or refused with the error `bad_request`, and then nothing is
+/// sent. Do not put it into the URL that you make the request with.
 #[derive(Debug)]
 #[must_use = "a request is sent by the `Http` backend whose function returns it"]
 pub struct HttpRequest(Result<reqwest::Request>);
 
 impl HttpRequest {
-    /// A request to a URL that has been parsed before.
+    /// Makes a request to a URL that is already parsed.
     pub fn new(method: Method, url: Url) -> Self {
         Self(
             wasabi_rules::url(url.as_str(), schemes::HTTP)
@@ -42,7 +42,7 @@ impl HttpRequest {
         )
     }
 
-    /// GET this URL.
+    /// GET from this URL.
     pub fn get(url: impl AsRef<str>) -> Self {
         Self::method(Method::GET, url)
     }
@@ -67,7 +67,7 @@ impl HttpRequest {
         Self::method(Method::DELETE, url)
     }
 
-    /// A request with this method to this URL. An invalid URL is the error `internal`.
+    /// Makes a request with this method to this URL. An invalid URL is the error `internal`.
     pub fn method(method: Method, url: impl AsRef<str>) -> Self {
         Self(
             wasabi_rules::method(method.as_str())
@@ -77,12 +77,12 @@ impl HttpRequest {
         )
     }
 
-    /// Appends one segment to the path, percent-encoded: `a/../b?c` stays one segment. Refused are those that
-    /// cannot be one: empty, `.` and `..`, and those with a tab, CR, LF or NUL.
+    /// Appends one segment to the path, percent-encoded: `a/../b?c` stays one segment. Invalid segments are refused: an
+    /// empty one, `.` and `..`, and those with a tab, CR, LF or NUL.
     pub fn segment(self, segment: impl AsRef<str>) -> Self {
         self.change(|request| {
             let segment = segment.as_ref();
-            // A parser of URLs overlooks tabs: with one in it, `..` would still lead up.
+            // URL parsers ignore tabs, so `..` with a tab in it would still lead up.
             if matches!(segment, "" | "." | "..") || breaks_lines(segment) || segment.contains('\t')
             {
                 return Err(Error::bad_request("a value cannot stand in a path"));
@@ -109,9 +109,9 @@ impl HttpRequest {
         })
     }
 
-    /// Sets a header. A value with CR, LF, NUL or another control character is refused. Headers that belong to one
-    /// connection or say where the request ends, such as `Content-Length`, and those of a handshake, such as `Host`, cannot
-    /// be set.
+    /// Sets a header. A value with CR, LF, NUL or another control character is refused. These headers cannot be set:
+    /// those that belong to one connection or say where the request ends, such as `Content-Length`, and those of a
+    /// handshake, such as `Host`.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|request| {
             let name = upstream_header(name.as_ref()).map_err(Error::bad_request)?;
@@ -122,8 +122,8 @@ impl HttpRequest {
         })
     }
 
-    /// The body. [`Request::payload`](crate::Request::payload) gives that of the message without copying it. Set
-    /// its content type with [`header`](Self::header).
+    /// Sets the body. [`Request::payload`](crate::Request::payload) returns that of the message without copying it. Set
+    /// the content type with [`header`](Self::header).
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.change(|request| {
             *request.body_mut() = Some(body.into().into());
@@ -131,7 +131,7 @@ impl HttpRequest {
         })
     }
 
-    /// A value in JSON as the body, with that content type.
+    /// Sets a value in JSON as the body, with its content type.
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
             let body = serde_json::to_vec(value)?;
@@ -144,7 +144,7 @@ impl HttpRequest {
         })
     }
 
-    /// The first mistake is the one that counts.
+    /// Applies a change, unless an earlier one has failed: the first mistake counts.
     fn change(self, change: impl FnOnce(&mut reqwest::Request) -> Result<()>) -> Self {
         Self(self.0.and_then(|mut request| {
             change(&mut request)?;
@@ -152,7 +152,7 @@ impl HttpRequest {
         }))
     }
 
-    /// What is wrong with it: the first mistake, with which a request fails. For tests of the function that makes it.
+    /// Returns the first mistake, with which the request would fail. For tests of the function that makes the request.
     ///
     /// ```
     /// use wasabi::HttpRequest;

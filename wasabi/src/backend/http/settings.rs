@@ -9,8 +9,8 @@ use super::{Clients, Dials, Framing, HostLimit, Http};
 use crate::{Connection, backend::headers, time::FOREVER};
 
 impl<T> Http<T> {
-    /// Sends this header with every request. It replaces a forwarded one of the same name, and a function's own
-    /// header replaces it. What is set later under the same name replaces it too.
+    /// Sends this header with every request. It replaces a forwarded header of the same name. A function's own header
+    /// replaces it, and so does a later setting of the same name.
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         let name = name.as_ref();
         let value = HeaderValue::from_bytes(value.as_ref());
@@ -22,12 +22,13 @@ impl<T> Http<T> {
         self
     }
 
-    /// Sends a header whose value a function makes of the client's connection: of its
-    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), or what HTTP middleware has
-    /// left. With `None` there is no such header, also not the one that the client may have sent.
+    /// Sends a header whose value a function makes from the client's connection: from its
+    /// [identity](crate::Connection::identity), its [address](crate::Connection::client_ip), or what HTTP middleware
+    /// has stored. With `None` the header is left out, and the client's own header of that name is not forwarded
+    /// either.
     ///
-    /// It is called for each request, with the identity of then. A value with a line break or another control character
-    /// is refused: the request is answered `bad_request`, and nothing is sent.
+    /// The function is called for each request, with the identity at that time. A value with a line break or another
+    /// control character is refused: the request is answered `bad_request` and nothing is sent.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -54,12 +55,12 @@ impl<T> Http<T> {
         self
     }
 
-    /// Tells the service in `X-Forwarded-For` where requests come from: the address of the client, those of the proxies
-    /// that [`ClientIp`](crate::middleware::http::ClientIp) trusts, and that of the socket's peer. What a client claims in this header is
-    /// left out, so that without such middleware it is the peer alone. A peer behind a Unix socket has no address.
+    /// Tells the service the client's address in `X-Forwarded-For`: the address of the client, those of the proxies
+    /// that [`ClientIp`](crate::middleware::http::ClientIp) trusts, and that of the socket's peer. The gateway ignores
+    /// what a client claims in this header, so without that middleware the header holds the peer alone. A peer behind a
+    /// Unix socket has no address.
     ///
-    /// `X-Forwarded-Proto` is sent as well, `http` or `https`, where it is known: over TLS, or by the word of a trusted
-    /// proxy.
+    /// `X-Forwarded-Proto` (`http` or `https`) is sent as well if it is known: from TLS, or from a trusted proxy.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -82,10 +83,10 @@ impl<T> Http<T> {
         self
     }
 
-    /// Passes these headers of the WebSocket handshake on with every request. Not those that belong to one
-    /// connection, such as `Host`, `Upgrade` or `Sec-WebSocket-Key`, and not `Accept-Encoding`. What proxies say in
-    /// `X-Forwarded-For` and `Forwarded`, and clients too, is told by [`forwarded_for`](Self::forwarded_for) and
-    /// [`forwarded`](Self::forwarded).
+    /// Passes these headers of the WebSocket handshake on with every request. Headers that belong to one connection,
+    /// such as `Host`, `Upgrade` or `Sec-WebSocket-Key`, cannot be passed on, nor can `Accept-Encoding`. Use
+    /// [`forwarded_for`](Self::forwarded_for) and [`forwarded`](Self::forwarded) for `X-Forwarded-For` and `Forwarded`,
+    /// which proxies and clients set.
     pub fn forward_headers<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         for name in names {
             let name = headers::forwarded_header(name.as_ref());
@@ -96,42 +97,45 @@ impl<T> Http<T> {
         self
     }
 
-    /// How long messages are answered `upstream_unreachable` at most when a host could not be connected to, instead of
-    /// trying again; 2 s if not set, zero tries with every message.
+    /// Sets how long, at most, messages are answered `upstream_unreachable` after a host could not be connected to,
+    /// instead of trying again. The default is 2 s; with zero every message tries.
     ///
-    /// The pauses double from 10 ms up to it and are random in their upper half; they are the same for all clients. An
-    /// answer ends them.
+    /// The pauses double from 10 ms up to this maximum and are random in their upper half. They are the same for all
+    /// clients. A response ends them.
     pub fn max_dial_pause(mut self, pause: Duration) -> Self {
         self.dials = Dials::new(pause);
         self
     }
 
-    /// How long everything together may take, waiting for a free place among the
-    /// [`concurrency`](Self::concurrency) included; 30 s if not set.
+    /// Sets how long the whole exchange may take, including the wait for a free place among the
+    /// [`concurrency`](Self::concurrency); the default is 30 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = self.mistakes.above_zero("Http::timeout", timeout);
         self
     }
 
-    /// How many requests to one host are in flight at the same time, 50 if not set. Further ones wait, and connections
-    /// take turns: who sends a lot waits behind itself, and a connection with one request waits for one of each other
-    /// connection at most. When 10 000 requests wait already, further ones are answered `overloaded`.
+    /// Sets how many requests to one host may be in flight at the same time; the default is 50. Further requests wait,
+    /// and connections take turns: a connection that sends a lot waits behind its own requests, and a connection with
+    /// one request waits for at most one of each other connection. When 10 000 requests are waiting, further ones are
+    /// answered `overloaded`.
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.mistakes.above_zero("Http::concurrency", requests);
         self.limit = Arc::new(HostLimit::new(requests));
         self
     }
 
-    /// Sends what the service answers on while it comes: the body becomes a stream of messages, divided by
-    /// [`Lines`](crate::Lines) or [`Sse`](crate::Sse). A status that is not accepted is an error as before.
+    /// Sends the response on while it arrives: the body becomes a stream of messages, split by [`Lines`](crate::Lines)
+    /// or [`Sse`](crate::Sse). A status that is not accepted is still an error.
     ///
-    /// * The [`timeout`](Self::timeout) is for the beginning of the answer. A service that then says nothing for the
-    ///   channel's [`stream_idle_timeout`](crate::Channel::stream_idle_timeout), 60 s if not set, is `timed_out`; whatever
-    ///   it sends counts, comments of Server-Sent Events too.
-    /// * One message has at most [`max_response_size`](Self::max_response_size) bytes; the whole answer may have any number.
-    /// * The request keeps its place among the [`concurrency`](Self::concurrency) until the answer has ended. It is
-    ///   abandoned when the client goes away. The service is read as the client takes what it sends.
-    /// * An answer that breaks off ends with the error `upstream_lost` after the messages that have come.
+    /// * The [`timeout`](Self::timeout) covers only the beginning of the response. A service that then sends nothing
+    ///   for the channel's [`stream_idle_timeout`](crate::Channel::stream_idle_timeout) (60 s by default) is
+    ///   `timed_out`. Whatever it sends counts, including comments of Server-Sent Events.
+    /// * One message has at most [`max_response_size`](Self::max_response_size) bytes; the size of the whole response
+    ///   is not limited.
+    /// * The request keeps its place among the [`concurrency`](Self::concurrency) until the response has ended. It is
+    ///   abandoned when the client disconnects. The gateway reads from the service as fast as the client takes the
+    ///   messages.
+    /// * A response that breaks off ends with the error `upstream_lost`, after the messages that have arrived.
     ///
     /// ```
     /// use wasabi::{Http, Lines, Sse};
@@ -145,13 +149,13 @@ impl<T> Http<T> {
         self
     }
 
-    /// The most bytes that the body of a response may have, 1 MiB if not set.
+    /// Sets the maximum size of a response body in bytes; the default is 1 MiB.
     pub fn max_response_size(mut self, bytes: usize) -> Self {
         self.max_response_size = self.mistakes.above_zero("Http::max_response_size", bytes);
         self
     }
 
-    /// Which statuses are answers and not errors; 2xx if not set.
+    /// Sets which statuses are replies and not errors; the default is 2xx.
     ///
     /// ```
     /// use wasabi::{Http, StatusCode};
@@ -169,15 +173,15 @@ impl<T> Http<T> {
         self
     }
 
-    /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the
-    /// limits of this backend apply all the same.
+    /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the limits of
+    /// this backend still apply.
     pub fn client(mut self, client: Client) -> Self {
         self.clients = Clients::Given(client);
         self.check_ages();
         self
     }
 
-    /// A user's client has no ages that could be set here.
+    /// Reports a mistake if ages are set for a user's client, which has its own.
     fn check_ages(&mut self) {
         if self.has_ages && matches!(self.clients, Clients::Given(_)) {
             let mistake =
@@ -186,12 +190,12 @@ impl<T> Http<T> {
         }
     }
 
-    /// How long a connection is kept that nothing comes over; 50 s if not set, which is below the 60 s after which most
-    /// services close it. For services that close sooner (Node.js after 5 s) set less than they do: a request that
+    /// Sets how long an idle connection is kept. The default is 50 s, less than the 60 s after which most services
+    /// close it. For services that close sooner (Node.js after 5 s) set a shorter time than theirs: a request that
     /// crosses with their close may fail.
     ///
-    /// A [`client`](Self::client) of one's own has its own time, `pool_idle_timeout`: together they keep the gateway from
-    /// being served.
+    /// Your own [`client`](Self::client) has its own setting, `pool_idle_timeout`. Setting both prevents the gateway
+    /// from being served.
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.mistakes.above_zero("Http::idle_timeout", idle);
         self.clients.set(|ages| ages.idle = idle.min(FOREVER));
@@ -200,12 +204,13 @@ impl<T> Http<T> {
         self
     }
 
-    /// For how long connections are used at most, 5 min if not set, so that a service that moves, by DNS or behind a
-    /// balancer, is followed while there is traffic. Requests in flight go on to their end. The time is up to a quarter
-    /// shorter, by chance, so that many gateways do not connect at once; a new connection costs its handshakes.
+    /// Sets how long connections are used at most; the default is 5 min. The limit lets the gateway follow a service
+    /// that moves, by DNS or behind a balancer, under continuous traffic. Requests in flight continue to their end. The
+    /// time is randomly shortened by up to a quarter, so that many gateways do not reconnect at once. Each new
+    /// connection costs its handshakes.
     ///
-    /// A [`client`](Self::client) of one's own lives as long as it likes: together they keep the gateway from being
-    /// served.
+    /// Your own [`client`](Self::client) decides itself how long it uses connections. Setting both prevents the gateway
+    /// from being served.
     pub fn max_connection_age(mut self, age: Duration) -> Self {
         self.mistakes.above_zero("Http::max_connection_age", age);
         self.clients.set(|ages| ages.max = age.min(FOREVER));
@@ -214,12 +219,13 @@ impl<T> Http<T> {
         self
     }
 
-    /// Says that it does no harm when a request is carried out twice, whatever its method.
+    /// Declares that carrying out a request twice does no harm, whatever its method.
     ///
-    /// Services close connections that are kept alive, and a request may be on its way just then. One with the method
-    /// GET, HEAD, PUT, DELETE, OPTIONS or TRACE is sent once more over a fresh connection, when the connection ends before
-    /// there is an answer (RFC 9110, section 9.2.2). So is every other one of which no byte was written. After that, a POST or
-    /// PATCH may have been carried out: it fails with `upstream_lost`, unless this is set.
+    /// A service may close an idle connection just while a request is in transit. If the connection ends before the
+    /// response begins, the gateway sends a request with the method GET, HEAD, PUT, DELETE, OPTIONS or TRACE once more
+    /// over a fresh connection (RFC 9110, section 9.2.2). It does the same for any other request of which no byte was
+    /// written. A POST or PATCH that was written may have been carried out: it fails with `upstream_lost`, unless this
+    /// is set.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;
         self

@@ -1,4 +1,4 @@
-//! Answers that become replies message by message, while they come.
+//! Responses that become replies message by message, while they arrive.
 
 use futures_util::stream;
 use http::{StatusCode, header};
@@ -15,12 +15,12 @@ use crate::{
     reply::stirred,
 };
 
-/// An answer that is still coming.
+/// A response that is still arriving.
 struct Answer {
     response: Response,
     frames: Frames,
     connection: Connection,
-    /// What is kept of a message that is not whole counts as held for its client.
+    /// Accounts for the bytes of an incomplete message as held for its client.
     reading: Option<Reading>,
     held: usize,
     has_ended: bool,
@@ -52,7 +52,7 @@ pub(super) fn reply(
     Ok(Reply::stream(stream::try_unfold(answer, Answer::next)))
 }
 
-/// Whether the body can be read in this way.
+/// Checks whether this framing can read the body.
 fn check(response: &Response, framing: &Framing) -> Result<()> {
     let unfit = |why: String| Err(Error::UpstreamUnfit(why.into()));
     if let Some(encoding) = encoding_of(response.headers()) {
@@ -99,7 +99,7 @@ impl Answer {
                 let last = self.frames.end()?;
                 return Ok(last.map(|message| (message, self)));
             };
-            // A service that sends comments only is not silent.
+            // A service that sends only comments is not silent.
             stirred();
             work::spend(chunk.len());
             self.frames.feed(chunk);

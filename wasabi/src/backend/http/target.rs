@@ -1,4 +1,4 @@
-//! What makes the requests: a method and a URL, or a function.
+//! The source of requests: a method and a URL, or a function.
 
 use http::Method;
 use reqwest::Url;
@@ -11,7 +11,7 @@ pub trait Target: Send + Sync {
     #[doc(hidden)]
     fn request(&self, req: &Request) -> Result<reqwest::Request>;
 
-    /// That of the body, unless a header says it.
+    /// The content type of the body, unless a header sets it.
     #[doc(hidden)]
     fn content_type(&self, req: &Request) -> Option<&'static str> {
         let _ = req;
@@ -28,7 +28,7 @@ pub trait Target: Send + Sync {
         true
     }
 
-    /// One with the host of every request, where that is always the same.
+    /// A URL with the host of every request, if that is always the same.
     #[doc(hidden)]
     fn url(&self) -> Option<&Url> {
         None
@@ -49,7 +49,7 @@ pub struct Fixed {
 
 #[derive(Debug)]
 struct Address {
-    /// With something in every place, if there are any.
+    /// With a sample value in every placeholder, if the URL has any.
     url: Url,
     template: Option<Template>,
 }
@@ -121,7 +121,7 @@ impl Target for Fixed {
     }
 }
 
-/// A request that a function makes from the message.
+/// Requests that a function makes from messages.
 #[derive(Debug)]
 pub struct With<F>(F);
 

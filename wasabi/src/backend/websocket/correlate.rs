@@ -1,4 +1,4 @@
-//! Which answer of the upstream belongs to which request.
+//! Matches answers of the upstream with requests.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -13,11 +13,10 @@ use crate::{
     parser::IdAt,
 };
 
-/// What stands for an id, which may be as long as a message: a digest of the one spelling that all its spellings have in
-/// common.
+/// Represents an id, which may be as long as a message: a digest of its canonical spelling.
 pub(super) type Id = Digest;
 
-/// The id at a pointer in a message, if there is a string or a number.
+/// The id at a pointer in a message, if it is a string or a number.
 pub(super) fn id_of(message: &Message, at: &IdAt) -> Option<Id> {
     static SECRET: LazyLock<Secret> = LazyLock::new(Secret::new);
     Some(SECRET.digest(canonical(at.find(message)?).as_str()))
@@ -33,14 +32,14 @@ fn canonical(id: RequestId) -> RequestId {
     id
 }
 
-/// The requests of one client that the upstream is to answer.
+/// The requests of one client that wait for an answer of the upstream.
 #[derive(Default)]
 pub(super) struct Exchanges {
     open: HashMap<Id, Exchange, ByDigest>,
-    /// Requests that were given up after they had been sent: an answer that comes still is not for the client, who has
-    /// been told another outcome.
+    /// Requests that were given up after they had been sent. Their late answers are not for the client, which has
+    /// already been told another outcome.
     given_up: VecDeque<Id>,
-    /// Bytes of the answers that their requests have not picked up.
+    /// The bytes of the answers that their requests have not picked up.
     bytes: usize,
 }
 
@@ -56,11 +55,11 @@ enum State {
     Answered(Result<Message, Unreachable>),
 }
 
-/// How many requests that were given up are remembered for each client.
+/// How many given-up requests are remembered for each client.
 const REMEMBERED: usize = 256;
 
 impl Exchanges {
-    /// Opens an exchange; `false` when there is one with the same id.
+    /// Opens an exchange; `false` if one with the same id is open.
     pub(super) fn open(&mut self, id: &Id) -> bool {
         if self.open.contains_key(id) {
             return false;
@@ -73,7 +72,7 @@ impl Exchanges {
         true
     }
 
-    /// The request has been sent.
+    /// Marks the request as sent.
     pub(super) fn sent(&mut self, id: &Id) {
         if let Some(exchange) = self.open.get_mut(id)
             && let State::Queued = exchange.state
@@ -82,7 +81,7 @@ impl Exchanges {
         }
     }
 
-    /// Takes what the upstream has sent with an id; gives back what answers no request.
+    /// Takes a message of the upstream that has an id; returns it if it answers no request.
     pub(super) fn answer(&mut self, id: &Id, message: Message) -> Option<Message> {
         if let Some(exchange) = self.open.get_mut(id)
             && let State::Sent = exchange.state
@@ -119,12 +118,12 @@ impl Exchanges {
         open.any(|exchange| matches!(exchange.state, State::Sent))
     }
 
-    /// Bytes of the answers that are here.
+    /// The bytes of the answers that have not been picked up.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// The request is done, or was given up.
+    /// Closes an exchange: its request is done, or was given up.
     pub(super) fn close(&mut self, id: &Id) {
         let Some(exchange) = self.open.remove(id) else {
             return;
@@ -141,7 +140,7 @@ impl Exchanges {
         }
     }
 
-    /// The upstream connection is gone: no answer will come.
+    /// Fails the sent requests: the upstream connection is gone, so no answer will come.
     pub(super) fn lose(&mut self, why: &Unreachable) {
         self.given_up.clear();
         for exchange in self.open.values_mut() {

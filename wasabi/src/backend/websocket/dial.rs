@@ -1,4 +1,4 @@
-//! Making an upstream connection.
+//! Opens an upstream connection.
 
 use std::{fmt, io, sync::Arc};
 
@@ -22,16 +22,16 @@ use crate::{
     tcp,
 };
 
-/// Where an upstream is.
+/// The address of an upstream.
 #[derive(Clone, Default)]
 pub(super) struct Target {
-    /// With something in every place, if there are any.
+    /// With a sample value in every placeholder, if the URL has any.
     uri: Uri,
     template: Option<Arc<Template>>,
     host: String,
     port: u16,
     is_tls: bool,
-    /// What the URL says in front of the host.
+    /// Made from the user and password in the URL.
     authorization: Option<HeaderValue>,
 }
 
@@ -41,7 +41,7 @@ impl Target {
         let (template, sample) = Template::parse(url)?.unzip();
         let parsed = wasabi_rules::url(sample.as_deref().unwrap_or(url), schemes::WEBSOCKET)?;
         let is_tls = parsed.scheme == "wss";
-        // They go into a header of their own, and not with the host into `Host`.
+        // The credentials go into their own header, and not with the host into `Host`.
         let authorization = parsed.userinfo.map(|userinfo| {
             let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
             basic(user, password)
@@ -81,7 +81,7 @@ impl Target {
         self.template.as_deref()
     }
 
-    /// The URL for this client.
+    /// Makes the URL for this client.
     fn uri_for(&self, connection: &Connection) -> Result<Uri, DialError> {
         let Some(template) = &self.template else {
             return Ok(self.uri.clone());
@@ -103,15 +103,15 @@ impl fmt::Debug for Target {
 }
 
 impl Config {
-    /// Connects for a client.
+    /// Dials for a client.
     pub(super) async fn dial(&self, connection: &Connection) -> Result<Socket<Io>, Arc<DialError>> {
-        // What is wrong with this client's handshake is nothing about the upstream.
+        // An error in this client's handshake says nothing about the upstream.
         let request =
             caught(|| self.handshake(connection)).unwrap_or(Err(DialError::HeaderPanicked))?;
         self.dials.admit()?;
         let began = Instant::now();
         let mut is_connected = false;
-        // A dialler and its streams are the user's.
+        // A custom dialler and its streams are the user's code, so panics are caught.
         let connecting = self.connect_for(connection, &request, &mut is_connected);
         let dialed = tokio::time::timeout(self.connect_timeout, caught_future(connecting)).await;
         let error = match dialed {
@@ -127,7 +127,7 @@ impl Config {
         let error = Arc::new(error);
         self.dialled(error.verdict().code());
         if is_connected {
-            // What comes then may be about this client.
+            // An error after this point may be about this client only.
             self.dials.reached();
         } else if !matches!(self.dialer, Dialer::Custom(_)) {
             self.dials.failed(began, Arc::clone(&error));
@@ -139,17 +139,17 @@ impl Config {
         metrics::dialled(&self.target.host, self.target.port, outcome);
     }
 
-    /// It is dialled again.
+    /// Counts a repeated dial.
     pub(super) fn redialled(&self) {
         metrics::redialled(&self.target.host, self.target.port);
     }
 
-    /// A connection to it is open for as long as what is returned is there.
+    /// Counts an open connection until the returned value is dropped.
     pub(super) fn opened(&self) -> metrics::OpenUpstream {
         metrics::OpenUpstream::at(&self.target.host, self.target.port)
     }
 
-    /// Whether `wss` will work where it is wanted.
+    /// Checks whether `wss` will work if the URL asks for it.
     pub(super) fn check_tls(&self) -> Result<(), String> {
         if !self.target.is_tls || matches!(self.dialer, Dialer::Custom(_)) {
             return Ok(());
@@ -227,7 +227,7 @@ impl Config {
         Ok(request)
     }
 
-    /// The handshake, with what passes of a client's query, and without the headers that are set.
+    /// Makes the handshake with the forwarded parameters of the client's query, but without the configured headers.
     fn request(&self, uri: &Uri, query: Option<&str>) -> Result<Request<()>, DialError> {
         let path_and_query = self.forward.path_and_query(uri, query);
         let mut uri = uri.clone().into_parts();
@@ -250,7 +250,8 @@ impl Config {
         Ok(request)
     }
 
-    /// Connects for nobody: the stream after the handshake, and what came after it already.
+    /// Dials for a health check, without a client. Returns the stream after the handshake, and the bytes that have
+    /// already been read from it.
     pub(super) async fn dial_to_ask(&self) -> Result<(Io, Vec<u8>), DialError> {
         let mut request = self.request(&self.target.uri, None)?;
         self.forward.headers.add_fixed(request.headers_mut());

@@ -1,4 +1,4 @@
-//! What the upstream's handshake takes over from the client's.
+//! The parts of the client's handshake that go into the upstream's.
 
 use std::borrow::Cow;
 
@@ -32,7 +32,7 @@ impl Forward {
         Ok(())
     }
 
-    /// The upstream's path and query with what passes from the client's query.
+    /// The upstream's path and query, followed by the forwarded parameters of the client's query.
     pub(super) fn path_and_query(&self, upstream: &Uri, client: Option<&str>) -> String {
         let mut target = upstream.path().to_owned();
         let fixed = upstream.query();
@@ -57,7 +57,7 @@ impl Forward {
 
 struct Parameter<'q> {
     name: Cow<'q, str>,
-    /// Name and value as they are written: they are valid in a URI since they come out of one.
+    /// Name and value as written. They come from a URI, so they are valid in one.
     raw: &'q str,
     is_empty: bool,
 }

@@ -1,4 +1,5 @@
-//! Between the requests of one client and its upstream connection: who may write, and who waits in which order.
+//! The link between the requests of one client and its upstream connection: it decides who may write and in which order
+//! requests wait.
 
 use std::{
     collections::VecDeque,
@@ -28,13 +29,13 @@ use crate::{
     sync::Unpoisoned,
 };
 
-/// What a client's requests and its upstream connection share.
+/// The state that a client's requests and its upstream connection share.
 ///
-/// A request writes into the upstream's buffer itself while there is room; the upstream's companion sends what
-/// has gathered. Only a request that finds no room, or no connection yet, queues up.
+/// While there is room, a request writes directly into the upstream's buffer; the upstream's companion task sends what
+/// has been buffered. A request is queued only if the buffer is full or there is no connection yet.
 pub(super) struct Link {
     pub(super) config: Arc<Config>,
-    /// What the upstream thinks of this client.
+    /// Remembers how the upstream refused this client.
     dials: DialMemory<Arc<DialError>>,
     state: Mutex<State>,
 }
@@ -43,15 +44,15 @@ struct State {
     phase: Phase,
     /// In the order of their tickets.
     queue: VecDeque<Place>,
-    /// What requests have not picked up yet. One whose message was written finds itself nowhere.
+    /// Failures that requests have not picked up yet. A request that is neither queued nor here has been written.
     failed: Vec<(u64, Unreachable)>,
     exchanges: Exchanges,
     next_ticket: u64,
-    /// The companion that serves the upstream connection.
+    /// Wakes the companion, which serves the upstream connection.
     companion: Waker,
-    /// It is awake already.
+    /// Whether the companion has already been woken.
     is_woken: bool,
-    /// It reads on when requests have picked up their answers.
+    /// Whether the companion continues reading only after requests have picked up their answers.
     waits_for_requests: bool,
 }
 
@@ -59,7 +60,7 @@ enum Phase {
     /// The next message dials.
     Idle,
     Connecting,
-    /// Dialled before the client's handshake was accepted: nobody serves it yet.
+    /// Dialled before the client's handshake was accepted; no companion serves it yet.
     Ready(Socket<Io>),
     Open(Socket<Io>),
     /// The client is being closed.
@@ -71,7 +72,7 @@ struct Place {
     ticket: u64,
     since: Instant,
     message: Message,
-    /// Of an exchange.
+    /// Set if the request waits for an answer.
     id: Option<Id>,
     request: Waker,
 }
@@ -95,14 +96,14 @@ impl Link {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing of the user's runs while the lock is held but streams of a custom dialler and interceptors of the
-        // client's connection; when one of them panics, the upstream is lost.
+        // While the lock is held, the only user code that runs is a custom dialler's stream and interceptors of the
+        // client's connection. If one of them panics, the upstream is lost.
         self.state.lock().unpoisoned()
     }
 
     // For requests
 
-    /// Connects, unless there is a connection or an attempt at one, or has just been one in vain.
+    /// Connects, unless the upstream is connected, connecting, or was unreachable a moment ago.
     pub(super) fn start(self: &Arc<Self>, connection: &Connection) -> Result<(), Unreachable> {
         let mut state = self.lock();
         match mem::replace(&mut state.phase, Phase::Connecting) {
@@ -129,8 +130,8 @@ impl Link {
         Ok(())
     }
 
-    /// Tells those who wait that nothing could be reached, and the client if it is to end then. `false` if it is: the next
-    /// message does not try again.
+    /// Fails the waiting messages because the upstream could not be reached, and closes the client if it is configured
+    /// so. Returns `false` if the client is closed: the next message does not try again.
     pub(super) fn refuse(&self, connection: &Connection, why: Unreachable) -> bool {
         if !self.config.close_on_failed_dial {
             self.fail(why);
@@ -142,8 +143,8 @@ impl Link {
         false
     }
 
-    /// Forwards a message, and waits for the answer if there is to be one. The first poll decides the place of
-    /// the message in the order.
+    /// Forwards a message, and waits for the answer if one is expected. The first poll decides the position of the
+    /// message in the order.
     pub(super) async fn forward(
         self: &Arc<Self>,
         message: Message,
@@ -207,7 +208,7 @@ impl Link {
             }
             Phase::Open(_) => {}
             Phase::Idle | Phase::Ready(_) => must_start = true,
-            // The companion watches how long messages wait.
+            // The companion enforces how long messages may wait.
             Phase::Connecting => state.wake_companion(),
             Phase::Ended(why) => return Err(why.clone()),
         }
@@ -240,7 +241,7 @@ impl Link {
         })
     }
 
-    /// Connects before there is a companion, which is to serve what has been dialled.
+    /// Connects before the companion exists; the companion will serve this connection.
     pub(super) async fn prepare(self: Arc<Self>, client: Connection) -> Result<(), Arc<DialError>> {
         let socket = self.config.dial(&client).await?;
         let mut state = self.lock();
@@ -252,37 +253,37 @@ impl Link {
 
     // For the companion
 
-    /// Whether there is an upstream connection already.
+    /// Whether the upstream is connected.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.lock().phase, Phase::Open(_))
     }
 
-    /// There is an upstream connection.
+    /// Records a new upstream connection.
     pub(super) fn open(&self, socket: Socket<Io>) {
         self.dials.reached();
         self.lock().phase = Phase::Open(socket);
     }
 
-    /// There is none, for now.
+    /// Records that the connection is lost and a new one is being made.
     pub(super) fn reconnect(&self, why: Unreachable) {
         let mut state = self.lock();
         state.phase = Phase::Connecting;
         state.exchanges.lose(&why.after_sending());
     }
 
-    /// There will be none, for now.
+    /// Records a failed dial.
     pub(super) fn failed(&self, error: &Arc<DialError>) {
         self.dials.failed(Instant::now(), Arc::clone(error));
     }
 
-    /// Nothing could be reached: those that wait learn of it, a later message tries again.
+    /// Fails all waiting messages because the upstream could not be reached; a later message tries again.
     fn fail(&self, why: Unreachable) {
         let mut state = self.lock();
         state.phase = Phase::Idle;
         state.fail_while(|_| true, &why);
     }
 
-    /// Nothing is forwarded from now on. Returns the upstream connection if there is one. What ended it first is why.
+    /// Stops forwarding. Returns the upstream connection if it is open. The first reason stays.
     pub(super) fn end(&self, why: Unreachable) -> Option<Socket<Io>> {
         let mut state = self.lock();
         if let Phase::Ended(_) = state.phase {
@@ -296,7 +297,7 @@ impl Link {
         }
     }
 
-    /// Fails the messages that have waited too long for a connection, and tells when the next one will have.
+    /// Fails the messages that have waited too long for a connection. Returns when the next one will have.
     pub(super) fn expire(&self, cx: &Context<'_>) -> Option<Instant> {
         let limit = self.config.connect_timeout;
         let mut state = self.lock();
@@ -309,14 +310,14 @@ impl Link {
         state.queue.front().map(|place| place.since + limit)
     }
 
-    /// Sends what waits.
+    /// Sends the queued messages.
     pub(super) fn poll_write(&self, cx: &Context<'_>) -> Result<Blocked, Failure> {
         let mut state = self.lock();
         state.register(cx);
         state.write(cx)
     }
 
-    /// Sends what waits, and delivers what has come to the client.
+    /// Sends the queued messages, and delivers the upstream's messages to the client.
     pub(super) fn poll(&self, cx: &Context<'_>, client: &Connection) -> (Poll<Event>, Progress) {
         let mut state = self.lock();
         state.register(cx);
@@ -328,7 +329,7 @@ impl Link {
         let blocked = match blocked {
             Ok(blocked) => blocked,
             Err(failure) => {
-                // What was read first came first.
+                // What was read before the failure comes first.
                 if event.is_pending() {
                     event = Poll::Ready(Event::Failed(failure));
                 }
@@ -343,8 +344,8 @@ impl Link {
         (event, progress)
     }
 
-    /// Starts the closing handshake with an upstream. `false`, and it does not, when requests wait for answers, unless it is to
-    /// be in any case. What comes from now on waits for the next connection.
+    /// Starts the closing handshake with an upstream. If requests wait for answers it does nothing and returns `false`,
+    /// unless `in_any_case` is set. Later messages wait for the next connection.
     pub(super) fn retire(&self, in_any_case: bool) -> Result<bool, Failure> {
         let mut state = self.lock();
         if !in_any_case && state.exchanges.any_sent() {
@@ -359,7 +360,7 @@ impl Link {
         Ok(true)
     }
 
-    /// Asks the upstream for a sign of life.
+    /// Pings the upstream.
     pub(super) fn ping(&self) -> Result<(), Failure> {
         match &mut self.lock().phase {
             Phase::Open(socket) => socket.write_ping(),
@@ -368,26 +369,26 @@ impl Link {
     }
 }
 
-/// How far an upstream connection has come.
+/// The progress of an upstream connection.
 pub(super) struct Progress {
     pub(super) blocked: Blocked,
-    /// Bytes that the upstream has sent so far.
+    /// The bytes that the upstream has sent so far.
     pub(super) received: u64,
-    /// Whether what it sends is read now.
+    /// Whether the upstream is being read.
     pub(super) is_read: bool,
 }
 
-/// What the companion has to see to.
+/// What the companion has to handle.
 pub(super) enum Event {
-    /// The client's send queue is full: this message waits, as interceptors have made it.
+    /// The client's send queue is full. The message waits; interceptors have already processed it.
     Full(Message),
-    /// Replies wait for the client.
+    /// Replies that the client has not taken yet fill its limit.
     Held,
     Closed(Close),
     Failed(Failure),
 }
 
-/// Whether the upstream takes no more, and how many bytes it has taken so far.
+/// Whether the upstream is blocked, and how many bytes it had taken by then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blocked {
     No,
@@ -427,7 +428,7 @@ impl State {
         Some(self.failed.swap_remove(index).1)
     }
 
-    /// Fails the first ones in the queue.
+    /// Fails queued messages from the front while the condition holds.
     fn fail_while(&mut self, which: impl Fn(&Place) -> bool, why: &Unreachable) {
         while self.queue.front().is_some_and(&which) {
             if let Some(place) = self.queue.pop_front() {
@@ -449,7 +450,7 @@ impl State {
             } else {
                 return Ok(Blocked::At(socket.written()));
             }
-            // What comes behind a close waits for the next connection.
+            // Messages after a close wait for the next connection.
             if self.queue.is_empty() || !socket.is_open() {
                 return Ok(Blocked::No);
             }
@@ -464,7 +465,7 @@ impl State {
                 };
                 place.request.wake();
                 work::spend(place.message.len() + work::EACH);
-                // First: when it cannot be written, a part of it may have been.
+                // Marked before writing: if writing fails, a part of the message may have been sent.
                 if let Some(id) = &place.id {
                     self.exchanges.sent(id);
                 }
@@ -473,7 +474,7 @@ impl State {
         }
     }
 
-    /// Passes messages to the client as long as it takes them.
+    /// Passes messages to the client as long as the client takes them.
     fn read(
         &mut self,
         cx: &Context<'_>,
@@ -503,7 +504,7 @@ impl State {
                         Some(id) => self.exchanges.answer(&id, message),
                         None => Some(message),
                     };
-                    // An interceptor sees it once, also when it waits.
+                    // An interceptor sees a message once, even if the message has to wait.
                     let outgoing = unsolicited.and_then(|message| client.outgoing(message));
                     // A client that is being closed gets nothing more.
                     if let Some(outgoing) = outgoing
@@ -523,7 +524,7 @@ impl State {
     }
 }
 
-/// Leaves the queue when the request is done, or has been given up: then its message is not sent.
+/// Leaves the queue when the request ends. The message of a request that was given up is not sent.
 struct Leave<'a> {
     link: &'a Link,
     ticket: u64,
@@ -540,7 +541,7 @@ impl Drop for Leave<'_> {
     }
 }
 
-/// Ends an exchange with its request.
+/// Closes the exchange when its request ends.
 struct OpenExchange<'a> {
     link: &'a Link,
     id: Id,

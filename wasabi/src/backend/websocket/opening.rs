@@ -1,4 +1,4 @@
-//! The opening handshake over a stream to an upstream (RFC 6455, section 4.1).
+//! The opening handshake with an upstream (RFC 6455, section 4.1).
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -9,7 +9,7 @@ use tokio_tungstenite::tungstenite::handshake::{
 use super::{stream::Io, unreachable::DialError};
 use crate::backend::retry_after::retry_after;
 
-/// Does the handshake over a stream; returns what came after it.
+/// Performs the handshake over a stream; returns the bytes that arrived after it.
 pub(super) async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8>, DialError> {
     io.write_all(&head_of(request)).await?;
     io.flush().await?;
@@ -42,15 +42,15 @@ pub(super) async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8
     }
 }
 
-/// An answer that says that another one follows, such as 100 and 103 (RFC 9110, section 15.2).
+/// Whether another response follows this one, as after 100 and 103 (RFC 9110, section 15.2).
 fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// The most interim answers before the one that counts.
+/// The maximum number of interim responses before the final one.
 const MAX_INTERIM: usize = 16;
 
-/// The most bytes that the head of the answer may have.
+/// The maximum size in bytes of the response head.
 const MAX_ANSWER: usize = 64 * 1024;
 
 fn head_of(request: &Request<()>) -> Vec<u8> {
@@ -60,7 +60,7 @@ fn head_of(request: &Request<()>) -> Vec<u8> {
     head.extend_from_slice(target.map_or("/", |target| target.as_str()).as_bytes());
     head.extend_from_slice(b" HTTP/1.1\r\n");
     for (name, value) in request.headers() {
-        // Names have no case, but there are servers that expect the usual one.
+        // Header names are case-insensitive, but some servers expect the usual spelling.
         let name = name.as_str();
         let rest = match name.strip_prefix("sec-websocket-") {
             Some(rest) => {

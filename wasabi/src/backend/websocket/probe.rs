@@ -1,4 +1,4 @@
-//! Asking a WebSocket server whether it works.
+//! The health check of a WebSocket server.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
     backend::{Probe, Way},
 };
 
-/// The most bytes of what the server may say before it answers the ping.
+/// The maximum size in bytes of a message that the server sends before the pong.
 const MAX_MESSAGE: usize = 1024 * 1024;
 
 pub(super) fn probe(config: &Arc<Config>, way: &Way) -> Probe {
@@ -48,7 +48,7 @@ async fn ask(config: &Config, way: &Way) -> Result<(), BoxError> {
             Some(Err(error)) => return Err(error.into()),
         }
     }
-    // The answer is what was asked for: how it ends makes no difference.
+    // The check has passed; how the connection ends does not matter.
     let _ = socket.close(None).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Streams to upstreams, and how they are made.
+//! Streams to upstreams, and how they are opened.
 
 use std::{
     fmt, io,
@@ -19,12 +19,12 @@ type Dial = dyn Fn(Request<()>) -> BoxFuture<'static, io::Result<Io>> + Send + S
 
 type Resolve = dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync;
 
-/// How the stream to an upstream is made.
+/// How the stream to an upstream is opened.
 #[derive(Clone, Default)]
 pub(super) enum Dialer {
     #[default]
     Tcp,
-    /// The same, to addresses that a function knows.
+    /// TCP to addresses that a function returns.
     Resolved(Arc<Resolve>),
     Custom(Arc<Dial>),
 }
@@ -69,12 +69,12 @@ pub(super) enum Io {
     Custom(Box<dyn Stream>),
 }
 
-/// What a dialler of the user's may return.
+/// A stream that a user's dialler may return.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Calls a method of whichever stream it is.
+/// Calls a method on the inner stream.
 macro_rules! each {
     ($self:expr, $io:ident => $call:expr) => {
         match $self.get_mut() {

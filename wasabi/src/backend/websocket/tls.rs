@@ -11,7 +11,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::backend::tls;
 
-/// Trusts whom the system trusts, and speaks HTTP/1.1.
+/// Trusts the certificates that the system trusts, and speaks HTTP/1.1.
 pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let make = || {
@@ -22,7 +22,7 @@ pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
     CONFIG.get_or_init(make).clone()
 }
 
-/// Does the TLS handshake for a host.
+/// Performs the TLS handshake for a host.
 pub(super) async fn connect(
     config: Option<&Arc<ClientConfig>>,
     host: &str,

@@ -1,4 +1,4 @@
-//! Why there is no upstream connection, and why a message did not get through one.
+//! The reasons why an upstream connection failed, or a message did not get through.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use crate::{Close, CloseCode, Error};
 
-/// Why there is no upstream connection.
+/// Why the upstream could not be connected to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum DialError {
     #[error("cannot connect: {0}")]
@@ -18,7 +18,7 @@ pub(super) enum DialError {
     Refused {
         status: StatusCode,
         retry_after: Option<Duration>,
-        /// `WWW-Authenticate`, of a 401.
+        /// `WWW-Authenticate` of a 401.
         challenges: Vec<HeaderValue>,
     },
     #[error("the answer to the handshake is invalid: {0}")]
@@ -40,7 +40,7 @@ pub(super) enum DialError {
 }
 
 impl DialError {
-    /// What requests fail with.
+    /// The error that requests fail with.
     pub(super) fn verdict(self: &Arc<Self>) -> Error {
         match **self {
             Self::Refused {
@@ -52,7 +52,7 @@ impl DialError {
                 retry_after,
                 seen: false,
             },
-            // What the client has asked for.
+            // The client asked for the subprotocol.
             Self::Subprotocol => Error::UpstreamUnfit(Arc::clone(self).into()),
             Self::Request(_) | Self::HeaderPanicked => Error::Internal(Arc::clone(self).into()),
             Self::Header(Error::BadRequest(ref why)) | Self::Url(Error::BadRequest(ref why)) => {
@@ -63,7 +63,7 @@ impl DialError {
         }
     }
 
-    /// How the handshake of a client is refused that cannot have an upstream.
+    /// The response that refuses a client's handshake because its upstream cannot be connected to.
     pub(super) fn refusal(self: &Arc<Self>) -> Response {
         let why = self.verdict().client_message().into_owned();
         let status = match **self {
@@ -86,7 +86,7 @@ impl DialError {
         {
             let headers = response.headers_mut();
             if let Some(pause) = retry_after {
-                // Whoever comes back a moment too early comes twice.
+                // Rounded up: a client that comes back a moment too early has to come twice.
                 let seconds = pause.as_secs() + u64::from(pause.subsec_nanos() > 0);
                 headers.insert(header::RETRY_AFTER, seconds.into());
             }
@@ -98,7 +98,7 @@ impl DialError {
     }
 }
 
-/// Why a message did not reach the upstream, or no answer came.
+/// Why a message did not reach the upstream, or got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub(super) enum Unreachable {
     #[error(transparent)]
@@ -113,7 +113,7 @@ pub(super) enum Unreachable {
     /// The upstream has closed the connection.
     #[error("the upstream closed the connection: {0}")]
     Closed(Close),
-    /// It broke a rule, and was told this.
+    /// The upstream broke a rule, and was told so with this close.
     #[error("the upstream broke a rule: {0}")]
     Broken(Close),
     /// The client's connection has ended.
@@ -122,7 +122,7 @@ pub(super) enum Unreachable {
 }
 
 impl Unreachable {
-    /// The same for a message that has been sent.
+    /// The same reason for a message that has already been sent.
     pub(super) fn after_sending(self) -> Self {
         match self {
             Self::Lost | Self::Ended => Self::Cut,
@@ -130,14 +130,14 @@ impl Unreachable {
         }
     }
 
-    /// What a request fails with.
+    /// The error that a request fails with.
     pub(super) fn verdict(self) -> Error {
         match self {
             Self::Dial(error) => error.verdict(),
             Self::Lost | Self::TimedOut(_) => Error::UpstreamUnreachable(self.into()),
             Self::Cut => Error::UpstreamLost(self.into()),
             Self::Closed(close) => Error::UpstreamClosed(close),
-            // A client can ask for what is too large, or not text.
+            // A client can cause an answer that is too large, or not text.
             Self::Broken(Close {
                 code: CloseCode::TOO_BIG | CloseCode::INVALID_PAYLOAD,
                 ..

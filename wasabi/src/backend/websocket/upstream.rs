@@ -1,4 +1,5 @@
-//! The companion that serves one upstream connection: dials, moves what there is to move, and ends it.
+//! The companion task of one upstream connection: it dials, moves messages in both directions, and closes the
+//! connection.
 
 use std::{
     future::poll_fn,
@@ -33,12 +34,12 @@ use crate::{
     panics::{caught, caught_future},
 };
 
-/// A connection that lasted so long makes up for the attempts before it.
+/// A connection that lasted this long resets the reconnect pauses.
 const STABLE: Duration = Duration::from_secs(10);
 
-/// Serves a client until it or its upstream has gone, or the upstream could not be reached.
+/// Serves a client until the client or its upstream is gone, or the upstream could not be reached.
 pub(super) async fn run(link: Arc<Link>, connection: Connection) {
-    // Whatever happens, a panic in the user's pauses included, nobody waits for ever.
+    // Ends the link even after a panic, for instance in the user's pauses, so that no request waits forever.
     let mut end_on_drop = EndOnDrop(Some((&link, &connection)));
     let config = &*link.config;
     let mut closed = pin!(connection.outbox().finished());
@@ -50,7 +51,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 if pauses.is_some() {
                     config.redialled();
                 }
-                // In a box of its own: it is large, and the companion stays.
+                // Boxed separately: the dial is large, and the companion outlives it.
                 let dialing = Box::pin(config.dial(&connection));
                 let dialed = while_waiting(&link, closed.as_mut(), dialing).await;
                 dialed.map(|dialed| dialed.map(|socket| link.open(socket)))
@@ -125,7 +126,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                     return;
                 }
                 if is_final {
-                    // It would refuse the client again.
+                    // The upstream would refuse the client again.
                     let reason = verdict.client_message().into_owned();
                     connection.close(Close::new(CloseCode::INTERNAL, reason));
                     link.end(why);
@@ -151,8 +152,8 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
     }
 }
 
-/// Waits for something while messages wait for an upstream, but none of them too long. `None` when the client
-/// has gone.
+/// Waits for a future, and fails queued messages that wait too long for the upstream. Returns `None` if the client is
+/// gone.
 async fn while_waiting<F: Future>(
     link: &Link,
     mut closed: Pin<&mut impl Future<Output = Close>>,
@@ -179,24 +180,24 @@ async fn while_waiting<F: Future>(
 
 /// How an upstream connection ended.
 enum End {
-    /// The client's connection has ended like this.
+    /// The client's connection has ended with this close.
     Client(Close),
-    /// The upstream is gone, and this is what the client is told if it is told, and what requests are.
+    /// The upstream is gone: the close for the client, if it is closed, and the reason for its requests.
     Upstream(Close, Unreachable, Kind),
-    /// The upstream broke a rule, and is told this.
+    /// The upstream broke a rule, and is told so with this close.
     Broken(Close),
 }
 
-/// Whether connecting again can help.
+/// Whether reconnecting can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Final,
     Restart,
-    /// We have closed the connection.
+    /// The gateway closed the connection because of its age.
     Old,
 }
 
-/// Moves messages in both directions until one side has gone.
+/// Moves messages in both directions until one side is gone.
 async fn serve(
     link: &Link,
     client: &Connection,
@@ -245,7 +246,7 @@ async fn serve(
             }
             Ok(Event::Failed(failure)) => return failed(failure),
             Ok(event @ (Event::Full(_) | Event::Held)) => {
-                // The upstream is not read meanwhile. It may wait for that, and cannot be blamed for a stall.
+                // The upstream is not read meanwhile. It may be waiting for that, so it is not blamed for a stall.
                 stall = Stall::default();
                 life.excuse();
                 let mut sending = pin!(async {
@@ -292,7 +293,7 @@ fn lost() -> Close {
     Close::new(CloseCode::INTERNAL, "upstream was lost")
 }
 
-/// What the client learns of the upstream's close.
+/// Translates the upstream's close for the client.
 fn for_client(close: Close) -> End {
     let kind = match is_about_the_upstream(&close) {
         true => Kind::Restart,
@@ -304,7 +305,7 @@ fn for_client(close: Close) -> End {
     End::Upstream(if says_nothing { lost() } else { close }, why, kind)
 }
 
-/// What the upstream learns of the client's end.
+/// Translates the client's close for the upstream.
 fn for_upstream(close: Close) -> Close {
     if close.code == CloseCode::NO_STATUS || CloseCode::try_from(close.code.as_u16()).is_ok() {
         close
@@ -335,8 +336,8 @@ async fn finish(mut socket: Socket<Io>) {
     let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
 }
 
-/// Tells an upstream what it did wrong. What it sends is not looked at any more, but read: a socket that is closed
-/// over unread bytes resets the connection, and the close frame with it.
+/// Closes an upstream that broke a rule. The rest of its data is read and ignored: closing a socket with unread bytes
+/// resets the connection, and the close frame is lost.
 async fn reject(mut socket: Socket<Io>, why: &Close) {
     if socket.close(why).is_err() {
         return;
@@ -356,7 +357,7 @@ async fn reject(mut socket: Socket<Io>, why: &Close) {
     let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
 }
 
-/// Nothing connects again after it. After a panic the client is told that its upstream was lost.
+/// Ends the link, so that nothing connects again. After a panic the client is told that its upstream was lost.
 struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
 
 impl Drop for EndOnDrop<'_> {
@@ -369,7 +370,8 @@ impl Drop for EndOnDrop<'_> {
             if !std::thread::panicking() {
                 return; // it has been decided how the client ends
             }
-            // By way of interceptors, which may panic; out of here it would end the process.
+            // The close passes through interceptors, which may panic; a panic in this destructor would abort the
+            // process.
             if caught(|| connection.close(lost())).is_err() {
                 connection.outbox().close(lost());
             }

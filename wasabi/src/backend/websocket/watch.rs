@@ -1,4 +1,4 @@
-//! What an upstream connection is watched for: stalls, silence and age.
+//! Watches an upstream connection for stalls, silence and age.
 
 use std::{
     task::{Context, Poll, ready},
@@ -21,13 +21,13 @@ use crate::{
     },
 };
 
-/// How long an upstream may take for its part of the closing handshake.
+/// How long an upstream may take to answer the closing handshake.
 pub(super) const CLOSE_HANDSHAKE: Duration = Duration::from_secs(3);
 
-/// Finds out that the upstream takes nothing for too long.
+/// Detects an upstream that takes nothing for too long.
 #[derive(Default)]
 pub(super) struct Stall {
-    /// Since when nothing was taken after how many bytes.
+    /// When the upstream stopped taking bytes, and how many it had taken by then.
     since: Option<(Instant, u64)>,
     timer: Timer,
 }
@@ -52,11 +52,11 @@ impl Stall {
     }
 }
 
-/// Ends an upstream connection that has lasted for long enough.
+/// Ends an upstream connection at its maximum age.
 pub(super) struct Age {
-    /// From when on it ends as soon as no request waits for an answer, and when in any case.
+    /// From when the connection is closed as soon as no request waits for an answer, and when it is closed in any case.
     limits: Option<(Instant, Instant)>,
-    /// The closing handshake has begun and may last so long.
+    /// The deadline of the closing handshake, once it has begun.
     closing: Option<Instant>,
     timer: Timer,
 }
@@ -64,7 +64,7 @@ pub(super) struct Age {
 impl Age {
     pub(super) fn new(config: &Config) -> Self {
         let now = Instant::now();
-        // Without a policy the client would be closed.
+        // Without a reconnect policy the client would be closed.
         let max = config
             .max_connection_age
             .filter(|_| config.reconnect.is_some());
@@ -75,7 +75,7 @@ impl Age {
         }
     }
 
-    /// Ready when the connection is over, also without the upstream's part.
+    /// Ready when the connection must end, even if the upstream has not completed the closing handshake.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<Result<(), Failure>> {
         let Some((from, until)) = self.limits else {
             return Poll::Pending;
@@ -101,7 +101,7 @@ impl Age {
         self.closing.is_some()
     }
 
-    /// Whether this close is the upstream's part of the closing handshake, and not one of its own for the client.
+    /// Whether this close only completes the closing handshake, and is not meant for the client.
     pub(super) fn is_answer(&self, close: &Close) -> bool {
         let says_nothing = matches!(
             close.code,
@@ -111,10 +111,10 @@ impl Age {
     }
 }
 
-/// Finds out that nothing comes from the upstream any more.
+/// Detects an upstream that has gone silent.
 pub(super) struct Life {
     heartbeat: Heartbeat,
-    /// Bytes that had been received when it was looked last.
+    /// The bytes received at the last look.
     received: u64,
     timer: Timer,
 }
@@ -128,7 +128,7 @@ impl Life {
         }
     }
 
-    /// The upstream was not read for a while.
+    /// Counts as a sign of life: the upstream was not read for a while.
     pub(super) fn excuse(&mut self) {
         self.heartbeat.heard(Instant::now());
     }
@@ -156,7 +156,7 @@ impl Life {
             };
             ready!(self.timer.poll(cx, due));
             let now = Instant::now();
-            // A pong may be among what is not read, and no ping gets past what is not taken.
+            // The pong may be among unread data, and a ping cannot overtake data that the upstream does not take.
             if !progress.is_read || progress.blocked != Blocked::No {
                 self.heartbeat.heard(now);
                 continue;

@@ -1,17 +1,17 @@
-//! Lines out of chunks.
+//! Splits chunks into lines.
 
 use bytes::{Buf, Bytes};
 
 use crate::{Error, Result};
 
-/// Cuts lines of a bounded size out of what comes.
+/// Splits a byte stream into lines of bounded size.
 pub(in crate::backend::http) struct Cutter {
     limit: usize,
-    /// Whether a CR ends a line, too.
+    /// Whether a CR ends a line as well.
     ends_at_cr: bool,
-    /// A CR has ended the last line: an LF after it belongs to it.
+    /// Whether a CR ended the last line; an LF right after it belongs to that line ending.
     after_cr: bool,
-    /// The beginning of a line whose end has not come.
+    /// The beginning of an incomplete line.
     begun: Vec<u8>,
     chunk: Bytes,
 }
@@ -35,7 +35,7 @@ impl Cutter {
         self.begun.len()
     }
 
-    /// The next line that has come, without its end.
+    /// The next complete line, without its line ending.
     pub(super) fn line(&mut self) -> Result<Option<Bytes>> {
         if self.after_cr && self.chunk.has_remaining() {
             self.after_cr = false;
@@ -67,7 +67,7 @@ impl Cutter {
         Ok(Some(self.without_cr(line)))
     }
 
-    /// What has no end.
+    /// The last line, which has no line ending.
     pub(super) fn rest(&mut self) -> Bytes {
         let rest = std::mem::take(&mut self.begun).into();
         self.without_cr(rest)
@@ -87,7 +87,7 @@ mod tests {
 
     use super::*;
 
-    /// The lines of a text that comes in pieces of these lengths.
+    /// The lines of a text that arrives in pieces of these lengths.
     fn lines(text: &[u8], pieces: &[usize], ends_at_cr: bool) -> (Vec<Vec<u8>>, Vec<u8>) {
         let mut cutter = Cutter::new(usize::MAX, ends_at_cr);
         let mut lines = Vec::new();

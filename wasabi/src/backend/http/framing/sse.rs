@@ -1,24 +1,24 @@
-//! Server-Sent Events, as the HTML standard has them (section 9.2.6).
+//! Server-Sent Events, as defined by the HTML standard (section 9.2.6).
 
 use crate::{Error, Result};
 
-/// An event of a service, for [`Sse::tell`](super::Sse::tell).
+/// A Server-Sent Event, for [`Sse::tell`](super::Sse::tell).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SseEvent<'a> {
-    /// What the field `event` says, `message` if there is none.
+    /// The field `event`; `message` if the event has none.
     pub name: &'a str,
-    /// The `id` of this event or of the last one that had one; empty before.
+    /// The last `id` so far, from this event or an earlier one; empty if there was none.
     pub id: &'a str,
     /// The lines of `data`, joined by line feeds.
     pub data: &'a str,
 }
 
-/// Makes events of lines.
+/// Assembles events from lines.
 pub(in crate::backend::http) struct Events {
     limit: usize,
     is_first_line: bool,
-    /// The last event has been told: its name and data go with the next line.
+    /// Whether the last event has been returned; the next line clears its name and data.
     is_told: bool,
     has_data: bool,
     name: String,
@@ -43,7 +43,7 @@ impl Events {
         if self.is_told { 0 } else { self.data.len() }
     }
 
-    /// The event that ends with this line.
+    /// The event that this line completes, if any.
     pub(super) fn line(&mut self, mut line: &[u8]) -> Result<Option<SseEvent<'_>>> {
         if std::mem::take(&mut self.is_first_line) {
             line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
@@ -92,7 +92,7 @@ impl Events {
     fn clear(&mut self) {
         self.has_data = false;
         self.name.clear();
-        // The memory of a large event is not kept for the small ones after it.
+        // Frees the memory of a large event, so that the small ones after it do not keep it.
         self.data = String::new();
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
     use crate::backend::http::framing::lines::Cutter;
 
-    /// Name, id and data of each event in a body that comes in pieces of this length.
+    /// Name, id and data of each event in a body that arrives in pieces of this length.
     fn events(body: &[u8], piece: usize) -> Vec<(String, String, String)> {
         let (mut cutter, mut events) = (Cutter::new(1000, true), Events::new(1000));
         let mut found = Vec::new();
@@ -166,7 +166,7 @@ mod tests {
             data("event: x\n\nid: 7\n\n: data: x\n\nDATA: x\n\nretry: 5\n\n\n"),
             [""; 0]
         );
-        // The name of an event without data does not go to the next one.
+        // The name of an event without data does not carry over to the next one.
         let names = events(b"event: x\n\ndata: y\n\n", 2);
         assert_eq!(names[0].0, "message");
         let ids = events(b"id: 1\ndata: x\n\nid: a\0b\ndata: y\n\n", 2);
@@ -181,7 +181,7 @@ mod tests {
         assert!(events.line(b"data: 12345").is_err());
     }
 
-    /// Written after the text of the standard, on the whole body at once.
+    /// A second implementation, written from the standard, that parses the whole body at once.
     fn expected(body: &str) -> Vec<(String, String, String)> {
         let body = body.strip_prefix('\u{feff}').unwrap_or(body);
         let body = body.replace("\r\n", "\n").replace('\r', "\n");
