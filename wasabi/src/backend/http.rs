@@ -81,7 +81,6 @@ use crate::{
 ///   HTTP, such as a chunk without a size, are the error `upstream_invalid`. A response that takes longer than the
 ///   [`timeout`](Self::timeout) is `timed_out`. A failed connection is `upstream_unreachable`; a connection that breaks
 ///   before the end of the response is `upstream_lost`.
-///
 /// * Text must be UTF-8, or pure ASCII in a charset that contains ASCII. Text in any other charset is the error
 ///   `upstream_invalid`.
 /// * Without the cargo feature `decompress` the gateway asks for an uncompressed body (`accept-encoding: identity`).

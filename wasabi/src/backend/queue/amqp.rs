@@ -1,4 +1,4 @@
-//! RabbitMQ, by AMQP 0-9-1, as the broker of a queue: direct reply-to.
+//! RabbitMQ as the broker of a queue, over AMQP 0-9-1 with direct reply-to.
 
 mod legible;
 mod streams;
@@ -33,38 +33,38 @@ use wasabi_rules::schemes;
 ///
 /// # For workers
 ///
-/// A request goes through the default exchange to the queue that is named by the topic. The worker declares that
-/// queue; while it does not exist, requests fail at once with `upstream_unreachable`. Properties of a request:
+/// A request goes through the default exchange to the queue named by the topic. The worker declares that queue; while
+/// it does not exist, requests fail at once with `upstream_unreachable`. Properties of a request:
 ///
 /// | property | value |
 /// |---|---|
 /// | `correlation_id` | the correlation id |
-/// | `reply_to` | where the reply goes; absent when no reply is expected |
+/// | `reply_to` | where the reply goes; absent if no reply is expected |
 /// | `type` | `text` or `binary` |
-/// | `expiration` | RabbitMQ drops the request when nobody waits any more; absent when no reply is expected |
+/// | `expiration` | when the gateway stops waiting and RabbitMQ drops the request; absent if no reply is expected |
 /// | `headers` | the headers of the queue |
 ///
-/// The reply is published through the default exchange with the routing key `reply_to`, the same `correlation_id`, and
-/// `type` (text if absent; `error` with a text for the client if the job has failed). In a reply in parts each but the last
-/// one has the header `more` with its number, from 1, as a number or a string.
+/// The worker publishes the reply through the default exchange with the routing key `reply_to`, the same
+/// `correlation_id`, and `type` (text if absent; `error`, with a text for the client, if the job failed). In a reply in
+/// parts, each part except the last one has the header `more` with its number, counted from 1, as a number or a string.
 ///
 /// # Limits
 ///
-/// Replies come by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
-/// leaves no queues behind, and belong to the connection: what is in flight when it breaks fails with
-/// `upstream_lost`. Of a reply's properties and headers only those above are read; one that is not UTF-8 is as good as none.
+/// Replies arrive by [direct reply-to](https://www.rabbitmq.com/docs/direct-reply-to), which is the fastest way and
+/// leaves no queues behind. They belong to the connection: requests in flight when it breaks fail with `upstream_lost`.
+/// Only the properties and headers above are read from a reply; one that is not valid UTF-8 is treated as absent.
 ///
 /// # Memory
 ///
-/// Up to 64 messages wait to be written, and up to 1024 for RabbitMQ to confirm them. Direct reply-to has no
-/// acknowledgements by which RabbitMQ could be told to wait, so replies are read as they come: the client library holds those
-/// that have come in at once, which is one for each request under way. None is longer than the `max_message_size` of
-/// RabbitMQ.
+/// Up to 64 messages wait to be written, and up to 1024 wait for RabbitMQ to confirm them. Direct reply-to has no
+/// acknowledgements that could slow RabbitMQ down, so replies are read as they arrive. The client library holds those
+/// that arrive at once: at most one for each pending request. None of them is longer than RabbitMQ's
+/// `max_message_size`.
 ///
 /// # TLS
 ///
-/// A URL with the scheme `amqps` is encrypted, with the cargo feature `tls`. The certificate of the server must be for
-/// the host of the URL, from an authority that the system trusts, or as `tls_config` says.
+/// A URL with the scheme `amqps` is encrypted; it needs the cargo feature `tls`. The server's certificate must be valid
+/// for the host of the URL and come from an authority that the system trusts, or as `tls_config` says.
 pub struct Amqp {
     uri: Result<AMQPUri, String>,
     #[cfg(feature = "tls")]
@@ -74,15 +74,15 @@ pub struct Amqp {
 #[cfg(not(feature = "tls"))]
 const NEEDS_TLS: &str = "`amqps` needs the cargo feature `tls` of wasabi";
 
-/// In seconds; after two of them without a sign of life the connection is lost.
+/// In seconds. After two of them without a sign of life the connection is lost.
 const HEARTBEAT: u16 = 10;
-/// Messages that wait to be written to the connection.
+/// The maximum number of messages that wait to be written to the connection.
 const WRITE_QUEUE: usize = 64;
-/// Messages that RabbitMQ has not confirmed yet; further ones wait.
+/// The maximum number of messages that RabbitMQ has not confirmed yet; further ones wait.
 const UNCONFIRMED: usize = 1024;
 
 impl Amqp {
-    /// RabbitMQ at an `amqp://` or `amqps://` URL.
+    /// Connects to RabbitMQ at an `amqp://` or `amqps://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = url.as_ref();
         Self {
@@ -92,7 +92,7 @@ impl Amqp {
         }
     }
 
-    /// The TLS configuration for `amqps`: for certificates of one's own, or one for this client. If not set, the
+    /// Sets the TLS configuration for `amqps`, for your own certificates or a client certificate. By default the
     /// system's certificates are trusted.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -117,7 +117,7 @@ impl Amqp {
 }
 
 impl Queue<Amqp> {
-    /// A queue over [`Amqp`], at an `amqp://` or `amqps://` URL. The topic is the name of a RabbitMQ queue.
+    /// Makes a queue over [`Amqp`], at an `amqp://` or `amqps://` URL. The topic is the name of a RabbitMQ queue.
     pub fn amqp(url: impl AsRef<str>, queue: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Amqp::new(url), queue)
     }
@@ -132,7 +132,7 @@ impl Transport for Amqp {
         channel
             .confirm_select(ConfirmSelectOptions::default())
             .await?;
-        // Requests have to be published on the channel that receives their replies.
+        // Direct reply-to requires that requests are published on the channel that consumes their replies.
         let replies = channel
             .basic_consume(
                 REPLY_TO.into(),
@@ -211,8 +211,7 @@ async fn read(mut replies: Consumer, inbox: Inbox) -> BoxError {
     "the consumer has ended".into()
 }
 
-/// Writes messages and waits for their confirmations until the connection breaks. It does not depend on whether
-/// somebody still waits for them.
+/// Writes messages and waits for their confirmations until the connection breaks, even if their requests have ended.
 async fn write(channel: Channel, mut messages: mpsc::Receiver<Publish>) -> BoxError {
     let mut unconfirmed = FuturesUnordered::new();
     loop {
@@ -271,7 +270,7 @@ impl Session for AmqpSession {
             .with_correlation_id(message.id.as_str().into())
             .with_type(message.kind().into());
         if message.expects_reply {
-            // Rounded up: an expiration of 0 would drop what no worker waits for.
+            // Rounded up: RabbitMQ drops a message with an expiration of 0 unless a worker takes it at once.
             let millis = message.expires_in.as_millis() + 1;
             properties = properties
                 .with_reply_to(REPLY_TO.into())

@@ -1,11 +1,11 @@
-//! Queues whose messages are published by a function of the user's.
+//! Queues whose messages a user's function publishes.
 
 use std::{fmt, future::pending, sync::Arc};
 
 use super::{CorrelationId, Inbox, Outgoing, Queue, Session, Transport};
 use crate::{BoxError, IntoError, Message, Request, Result};
 
-/// The transport of [`Queue::callback`]: a function publishes.
+/// The transport of [`Queue::callback`]: a function publishes the messages.
 pub struct Callback<F>(Arc<F>);
 
 impl<F, Fut, E> Queue<Callback<F>>
@@ -14,11 +14,12 @@ where
     Fut: Future<Output = Result<(), E>> + Send,
     E: IntoError,
 {
-    /// A queue that hands each request to a function, together with the id that [`respond`](Queue::respond) wants with
-    /// the reply. What happens in between is up to you.
+    /// Makes a queue that hands each request to a function, together with the id that [`respond`](Queue::respond) needs
+    /// for the reply. What happens in between is up to you.
     ///
-    /// The function may fail, which ends the request, and may respond before it returns. It has the
-    /// [`publish_timeout`](Queue::publish_timeout), the reply has the [`timeout`](Queue::timeout).
+    /// If the function fails, the request fails with its error. The function may respond before it returns. It must
+    /// finish within the [`publish_timeout`](Queue::publish_timeout), and the reply must arrive within the
+    /// [`timeout`](Queue::timeout).
     ///
     /// ```
     /// use tokio::sync::mpsc;
@@ -44,7 +45,8 @@ where
         Self::new(Callback(Arc::new(on_request)), "callback")
     }
 
-    /// Hands in the reply to a request. `false` if it was dropped: the request has a reply already, or has ended.
+    /// Delivers the reply to a request. Returns `false` if the reply was dropped, because the request already has a
+    /// reply or has ended.
     ///
     /// The same as [`reply`](Inbox::reply) of the queue's [`inbox`](Queue::inbox).
     pub fn respond(&self, id: impl AsRef<str>, message: impl Into<Message>) -> bool {

@@ -1,4 +1,4 @@
-//! Replies, and the requests that wait for them.
+//! Matches replies with the requests that wait for them.
 
 use std::{
     fmt,
@@ -22,9 +22,9 @@ use crate::{
 
 /// Ties a reply to its request: 48 hexadecimal digits.
 ///
-/// The first 16 are random for each queue value, and tell the replies to this gateway from those to another one that
-/// shares the reply address. The other 32 are 128 bits from the operating system's random source for each request:
-/// they cannot be guessed, and are not used again after a restart or by a replica.
+/// The first 16 are random for each queue value; they distinguish replies to this gateway from those to another gateway
+/// with the same reply address. The other 32 are 128 bits from the operating system's random source for each request:
+/// they cannot be guessed, and do not repeat after a restart or in a replica.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CorrelationId {
     instance: u64,
@@ -90,10 +90,10 @@ impl fmt::Display for CorrelationId {
     }
 }
 
-/// Where the replies of a queue are handed in: a handle, cheap to clone.
+/// Takes the replies of a queue. It is a handle and cheap to clone.
 ///
-/// A reply that nobody waits for is dropped and [counted](Self::dropped): the first reply to a request wins. It may come in
-/// [parts](Self::part), which go on to the client one after the other.
+/// The first reply to a request wins. A reply that no request waits for is dropped and [counted](Self::dropped). A
+/// reply may arrive in [parts](Self::part), which go on to the client one after the other.
 ///
 /// ```
 /// use wasabi::{Message, queue::Inbox};
@@ -109,7 +109,7 @@ pub struct Inbox(Arc<Shared>);
 struct Shared {
     instance: u64,
     waiting: Sharded<u128, Entry>,
-    /// The requests that are under way.
+    /// The places of the pending requests.
     places: Places,
     matched: AtomicU64,
     unmatched: AtomicU64,
@@ -120,27 +120,27 @@ struct Shared {
 
 struct Entry {
     to: To,
-    /// The number of the part that comes next.
+    /// The number of the next part.
     next: u64,
     max_size: usize,
 }
 
-/// Where a reply goes.
+/// The state of a reply.
 enum To {
-    /// There is nothing of it yet.
+    /// Nothing has arrived yet.
     Waiting(oneshot::Sender<Result<Answer>>),
-    /// The first part is there.
+    /// The first part has arrived.
     Parts(Arc<Parts>),
 }
 
-/// What comes first of a reply.
+/// The first thing to arrive of a reply.
 pub(super) enum Answer {
     Whole(Message),
     Parts(Arc<Parts>),
 }
 
 impl Entry {
-    /// `false` if nobody waits for it any more.
+    /// Returns `false` if the request no longer waits.
     fn end(self, last: Result<Message>) -> bool {
         match self.to {
             To::Waiting(to) => to.send(last.map(Answer::Whole)).is_ok(),
@@ -151,7 +151,7 @@ impl Entry {
         }
     }
 
-    /// `false` if nobody waits for it any more, or it does not fit.
+    /// Returns `false` if the request no longer waits, or the part does not fit.
     fn add(&mut self, message: Message) -> bool {
         self.next += 1;
         match &self.to {
@@ -169,27 +169,27 @@ impl Entry {
     }
 }
 
-/// How many replies of a queue have been dropped.
+/// Counts the dropped replies of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DroppedReplies {
-    /// Nobody waits for them: the request has been answered already, has timed out, or its client has gone. Or a part
-    /// that comes again.
+    /// Replies that no request waits for: the request has been answered already, has timed out, or its client has
+    /// disconnected. Also parts that arrive twice.
     pub unmatched: u64,
-    /// They are not for this queue: the correlation id is another gateway's, or none.
+    /// Replies that are not for this queue: the correlation id belongs to another gateway, or is missing or invalid.
     pub foreign: u64,
-    /// They are longer than the [`max_reply_size`](super::Queue::max_reply_size), or parts for which there is no room while
-    /// their client takes none. Their requests have failed.
+    /// Replies longer than the [`max_reply_size`](super::Queue::max_reply_size), and parts that do not fit while their
+    /// client takes none. Their requests have failed.
     pub too_large: u64,
-    /// They cannot be read at all, so that nobody knows whose they are: what the broker has is no reply, or
-    /// something else is where replies should be. Their requests time out.
+    /// Replies that cannot be read at all, so that their requests are unknown: the broker's data is not a reply, or
+    /// something else is stored where the replies should be. Their requests time out.
     pub malformed: u64,
 }
 
 impl Inbox {
     pub(super) fn new() -> Self {
         Self(Arc::new(Shared {
-            // Must be unique, need not be a secret.
+            // Must be unique, but need not be secret.
             instance: RandomState::new().build_hasher().finish(),
             waiting: Sharded::default(),
             places: Places::default(),
@@ -201,28 +201,29 @@ impl Inbox {
         }))
     }
 
-    /// Hands in the reply to a request. `false` if it was dropped.
+    /// Delivers the reply to a request. Returns `false` if it was dropped.
     pub fn reply(&self, id: impl AsRef<str>, message: impl Into<Message>) -> bool {
         let message = message.into();
         self.finish(id.as_ref(), message.len(), || Ok(message))
     }
 
-    /// Hands in a part of a reply: more follow, until [`reply`](Self::reply) hands in the last one or
-    /// [`fail`](Self::fail) ends it. `false` if it was dropped.
+    /// Delivers a part of a reply. More parts follow until [`reply`](Self::reply) delivers the last one or
+    /// [`fail`](Self::fail) ends the reply. Returns `false` if it was dropped.
     ///
-    /// The first part has the number 1, each one after it the next number. A number that was there already is dropped: a
-    /// job that a broker has given out twice does not repeat itself. A number that is missing ends the request with
-    /// `upstream_invalid`.
+    /// The first part has the number 1, each later one the next number. A part with a number that has arrived already
+    /// is dropped, so a job that a broker delivers twice does not repeat its parts. A missing number fails the request
+    /// with `upstream_invalid`.
     pub fn part(&self, id: impl AsRef<str>, number: u64, message: impl Into<Message>) -> bool {
         let message = message.into();
         self.go_on(id.as_ref(), number, message.len(), || Ok(message))
     }
 
-    /// Hands in a reply as it came over the wire.
+    /// Delivers a reply as it arrived over the wire.
     ///
-    /// `kind` is `text`, `binary` or `error`; anything else, and none, is taken for text. A text that is not UTF-8 ends the
-    /// request with `upstream_invalid`. An error ends it with the code `job_failed` and the payload as its message, which
-    /// goes to the client. `more` is the number of a [part](Self::part); without it the reply is whole, or the last part.
+    /// `kind` is `text`, `binary` or `error`; any other value, or none, means text. Text that is not valid UTF-8 fails
+    /// the request with `upstream_invalid`. An error fails it with the code `job_failed` and the payload as its
+    /// message, which goes to the client. `more` is the number of a [part](Self::part); without it this is the whole
+    /// reply, or its last part.
     pub fn reply_with(
         &self,
         id: impl AsRef<str>,
@@ -251,12 +252,12 @@ impl Inbox {
         }
     }
 
-    /// Ends a request with an error, also after parts of its reply. `false` if nobody waits for it.
+    /// Fails a request with an error, even after parts of its reply. Returns `false` if the request no longer waits.
     pub fn fail(&self, id: impl AsRef<str>, error: Error) -> bool {
         self.finish(id.as_ref(), 0, || Err(error))
     }
 
-    /// How many replies were dropped.
+    /// Counts the replies that were dropped.
     pub fn dropped(&self) -> DroppedReplies {
         DroppedReplies {
             unmatched: self.0.unmatched.load(Ordering::Relaxed),
@@ -266,36 +267,36 @@ impl Inbox {
         }
     }
 
-    /// How many replies have found their requests.
+    /// Counts the replies that have found their requests.
     pub(super) fn matched(&self) -> u64 {
         self.0.matched.load(Ordering::Relaxed)
     }
 
-    /// Counts a reply that cannot be read, and logs a warning with the reason: a few a second at most, with the
-    /// number of those that were left out. A transport skips such a reply and goes on with the next one.
+    /// Counts an unreadable reply, and logs a warning with the reason: at most a few per second, with the number of
+    /// suppressed ones. A transport skips such a reply and continues with the next one.
     pub fn malformed(&self, reason: impl fmt::Display) {
         self.0.malformed.fetch_add(1, Ordering::Relaxed);
         limited!(WARN, reason = %said(reason), "malformed reply skipped");
     }
 
-    /// How many requests are under way: waiting for the broker, or for their reply.
+    /// The number of pending requests: those that wait for the broker, and those that wait for their reply.
     pub fn waiting(&self) -> usize {
         self.0.places.line(|line| line.taken())
     }
 
-    /// The part of the correlation ids that all requests of this queue have in common, and no other queue has: good for
-    /// the name of a reply address.
+    /// The part of the correlation ids that all requests of this queue share, and no other queue has. Suitable for the
+    /// name of a reply address.
     pub fn instance(&self) -> String {
         format!("{:016x}", self.0.instance)
     }
 
-    /// Tells it from others.
+    /// Distinguishes this inbox from others.
     #[cfg(feature = "metrics")]
     pub(super) fn number(&self) -> u64 {
         self.0.instance
     }
 
-    /// The id, if it is one of this queue.
+    /// Parses an id; `None` if it does not belong to this queue.
     fn own(&self, id: &str) -> Option<CorrelationId> {
         let id = CorrelationId::parse(id);
         if let Some(id) = id.filter(|id| id.instance == self.0.instance) {
@@ -304,7 +305,7 @@ impl Inbox {
         self.0.foreign.fetch_add(1, Ordering::Relaxed);
         match id {
             Some(id) => tracing::debug!(instance = id.instance, "foreign reply dropped"),
-            // No gateway has given it to a worker.
+            // No gateway has issued this id to a worker.
             None => limited!(WARN, "reply without a correlation id dropped"),
         }
         None
@@ -345,7 +346,7 @@ impl Inbox {
             return self.unmatched(id);
         }
         let next = entry.next;
-        // `None` is too large, by itself or beside what waits already.
+        // `None` if the part is too large, by itself or together with the waiting ones.
         let added = if number != next {
             let error = format!("part {next} of the reply is missing: there is {number}");
             Some(Err(Error::UpstreamInvalid(error.into())))
@@ -393,13 +394,13 @@ impl Inbox {
         false
     }
 
-    /// A place among at most `limit` requests that are under way. Where there is none, a request of a connection that has
-    /// less than its share waits for it; others are refused.
+    /// Takes a place among at most `limit` pending requests. If all are taken, a request of a connection with less than
+    /// its share waits for one; others are refused.
     pub(super) fn enter(&self, connection: ConnectionId, limit: usize) -> Entered<Self> {
         turns::enter(self.clone(), connection, limit, Rule::BelowShare)
     }
 
-    /// Waits for a reply of at most `max_size` bytes.
+    /// Starts to wait for a reply of at most `max_size` bytes.
     pub(super) fn register(&self, place: turns::Permit<Self>, max_size: usize) -> Result<Waiting> {
         let (sender, reply) = oneshot::channel();
         let entry = Entry {
@@ -431,7 +432,7 @@ impl fmt::Debug for Inbox {
     }
 }
 
-/// The place of one request among those that wait. Dropping it gives the place back.
+/// The place of one pending request. Dropping it frees the place.
 pub(super) struct Waiting {
     inbox: Inbox,
     pub(super) id: CorrelationId,
@@ -448,7 +449,7 @@ impl Place for Inbox {
 }
 
 impl Waiting {
-    /// The reply, or its first part, once it is there.
+    /// Waits for the reply or its first part.
     pub(super) async fn reply(&mut self) -> Result<Answer> {
         match (&mut self.reply).await {
             Ok(reply) => reply,
@@ -514,7 +515,7 @@ mod tests {
         }
     }
 
-    /// An id of which only some digits change from request to request could be guessed.
+    /// An id could be guessed if only some digits changed from request to request.
     #[test]
     fn every_bit_of_a_requests_id_is_random() {
         let inbox = inbox();
@@ -584,7 +585,7 @@ mod tests {
             );
             let fits = reply.len() <= 64;
             assert_eq!(inbox.reply(plain.id, reply.clone()), fits);
-            // Too large comes before anything that looks at the bytes.
+            // The size is checked before anything reads the bytes.
             assert_eq!(inbox.reply_with(wire.id, None, None, reply.into()), fits);
             for reply in [whole(&mut plain).await, whole(&mut wire).await] {
                 assert_eq!(matches!(reply, Err(Error::UpstreamUnfit(_))), !fits);
@@ -650,7 +651,7 @@ mod tests {
         assert_eq!(error.client_message(), "no paper");
     }
 
-    /// A client that takes nothing costs as much as one whole reply, and its request ends.
+    /// Parts for a client that takes nothing use at most as much memory as one whole reply; then the request fails.
     #[tokio::test]
     async fn the_parts_that_wait_are_bounded() {
         for (size, most) in [(16, 4), (0, 256), (65, 0)] {

@@ -1,4 +1,4 @@
-//! Kafka, or what speaks its protocol, as the broker of a queue: a topic for requests, another for replies.
+//! Kafka, or a compatible broker, for a queue: one topic for requests, another for replies.
 
 use std::{
     borrow::Cow,
@@ -41,48 +41,50 @@ use crate::{BoxError, Error, Result, panics::caught, sync::Unpoisoned};
 ///
 /// # For workers
 ///
-/// A request is a record of the queue's topic, a reply one of the reply topic. Both topics must exist. The value is the
-/// message; headers of a request:
+/// A request is a record in the queue's topic, a reply one in the reply topic. Both topics must exist. The value is the
+/// message. Headers of a request:
 ///
 /// | header | value |
 /// |---|---|
 /// | `id` | the correlation id |
-/// | `reply_to` | the topic that the reply goes to; absent when no reply is expected |
+/// | `reply_to` | the topic that the reply goes to; absent if no reply is expected |
 /// | `kind` | `text` or `binary` |
-/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | `expires_at` | when the gateway stops waiting, in milliseconds since 1970; absent if no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply goes to the topic `reply_to` with the same `id`, and `kind` (text if absent; `error` with a text for the client
-/// if the job has failed). In a reply in parts each but the last one has the header `more` with its number, from 1. All of
-/// them go to the same partition, or Kafka changes their order: give their records the `id` as the key.
+/// The reply goes to the topic `reply_to` with the same `id`, and `kind` (text if absent; `error`, with a text for the
+/// client, if the job failed). In a reply in parts, each part except the last one has the header `more` with its
+/// number, counted from 1. All parts must go to the same partition, or Kafka changes their order: use the `id` as the
+/// key of their records.
 ///
 /// # Limits
 ///
-/// Every gateway reads all partitions of its reply topic, from where they ended when it started. Gateways that share a
-/// reply topic see, count and drop each other's replies: give each of them its own, with few partitions and a short
-/// retention. Replies are kept in Kafka while the gateway reconnects.
+/// Every gateway reads all partitions of its reply topic, from their end at its start. Gateways that share a reply
+/// topic see, count and drop each other's replies: give each gateway its own topic, with few partitions and a short
+/// retention. Kafka keeps replies while the gateway reconnects.
 ///
 /// # Memory
 ///
-/// librdkafka holds up to 10 000 messages, or 64 MiB of them, that are on their way to Kafka: further ones fail with
-/// `upstream_unreachable`. It fetches up to 8 MiB of replies ahead, and one record of any length that Kafka has accepted.
-/// [`set`](Self::set) changes these: `queue.buffering.max.messages`, `queue.buffering.max.kbytes`,
+/// librdkafka holds up to 10 000 messages, or 64 MiB of them, on their way to Kafka; further ones fail with
+/// `upstream_unreachable`. It prefetches up to 8 MiB of replies, plus one record of any length that Kafka has accepted.
+/// Change these limits with [`set`](Self::set): `queue.buffering.max.messages`, `queue.buffering.max.kbytes`,
 /// `queued.max.messages.kbytes`, `fetch.max.bytes`, `fetch.message.max.bytes`.
 ///
 /// # TLS
 ///
-/// TLS is not compiled in: librdkafka does it with OpenSSL, which this crate does without. A `security.protocol` that needs it
-/// keeps the gateway from being served; where the broker demands TLS, connect to a proxy beside the gateway that speaks it.
+/// TLS is not compiled in: librdkafka needs OpenSSL for it, which this crate avoids. A `security.protocol` that needs
+/// TLS prevents the gateway from being served. If the broker requires TLS, connect through a TLS proxy beside the
+/// gateway.
 ///
 /// # Credentials
 ///
-/// A user and a password are settings: `security.protocol` is `sasl_plaintext`, `sasl.mechanisms` is `PLAIN`, the only one
-/// that is compiled in, with `sasl.username` and `sasl.password`. They go over the wire as they are. In the address of a
-/// broker they keep the gateway from being served.
+/// A user and a password are settings: set `security.protocol` to `sasl_plaintext`, `sasl.mechanisms` to `PLAIN` (the
+/// only mechanism that is compiled in), and `sasl.username` and `sasl.password`. They are sent unencrypted. Credentials
+/// in a broker's address prevent the gateway from being served.
 pub struct Kafka {
     config: ClientConfig,
     replies: String,
-    /// Where to go on reading, by partition.
+    /// The next offset to read, by partition.
     offsets: Offsets,
 }
 
@@ -92,11 +94,11 @@ const NO_CREDENTIALS: &str = "this is no broker of Kafka: it is `host:port`, and
     passwords are settings of SASL";
 const NO_MECHANISM: &str = "this is no configuration of Kafka: of SASL only `PLAIN` is compiled in";
 
-/// For what asks the broker while connecting.
+/// For queries to the broker while connecting.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Kafka {
-    /// Kafka at a broker, or at several separated by commas, with the topic that replies come by.
+    /// Connects to Kafka at one broker, or several separated by commas. Replies arrive on the topic `replies`.
     pub fn new(brokers: impl AsRef<str>, replies: impl Into<String>) -> Self {
         let brokers = brokers.as_ref();
         let mut config = ClientConfig::new();
@@ -117,7 +119,8 @@ impl Kafka {
         }
     }
 
-    /// A setting of librdkafka. One that it does not know, or is built without, keeps the gateway from being served.
+    /// Sets a property of librdkafka. A property that is unknown, or not compiled in, prevents the gateway from being
+    /// served.
     #[must_use]
     pub fn set(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.config.set(name, value);
@@ -126,8 +129,8 @@ impl Kafka {
 }
 
 impl Queue<Kafka> {
-    /// A queue over [`Kafka`], at one or more brokers (`host:port`, separated by commas), with the topics of requests
-    /// and of replies.
+    /// Makes a queue over [`Kafka`], at one or more brokers (`host:port`, separated by commas), with the topics of
+    /// requests and of replies.
     pub fn kafka(
         brokers: impl AsRef<str>,
         topic: impl Into<Cow<'static, str>>,
@@ -143,7 +146,7 @@ impl Transport for Kafka {
     async fn connect(&self, inbox: Inbox) -> Result<KafkaSession, BoxError> {
         let config = self.config.clone();
         let (topic, offsets) = (self.replies.clone(), Arc::clone(&self.offsets));
-        // librdkafka's questions block, and a runtime that shuts down would wait for its own threads.
+        // librdkafka's queries block, and a runtime that shuts down would wait for its own blocking threads.
         let (done, opened) = oneshot::channel();
         let runtime = Handle::current();
         thread::Builder::new()
@@ -189,7 +192,7 @@ impl Transport for Kafka {
 }
 
 const CONSUMER: [(&str, &str); 5] = [
-    // Required, and not used: partitions are assigned, and nothing is committed.
+    // Required but unused: partitions are assigned, and nothing is committed.
     ("group.id", "wasabi"),
     ("fetch.wait.max.ms", "10"),
     ("queued.max.messages.kbytes", "8192"),
@@ -203,7 +206,7 @@ const PRODUCER: [(&str, &str); 4] = [
     ("queue.buffering.max.kbytes", "65536"),
 ];
 
-/// The user's settings come first.
+/// Adds defaults; the user's settings take precedence.
 fn with_defaults(config: &ClientConfig, defaults: &[(&str, &str)]) -> ClientConfig {
     let mut config = config.clone();
     for (name, value) in defaults {
@@ -236,7 +239,7 @@ fn open(
         let (low, high) = consumer.fetch_watermarks(topic, partition.id(), ASK_TIMEOUT)?;
         let mut offsets = lock(offsets);
         let next = offsets.entry(partition.id()).or_insert(high);
-        // A broker that has forgotten everything counts from 0 again.
+        // A broker that has lost its data counts from 0 again.
         if *next > high || *next < low {
             *next = low;
         }
@@ -247,7 +250,7 @@ fn open(
     Ok((Elsewhere(Some(producer)), Elsewhere(Some(consumer))))
 }
 
-/// A client of librdkafka. Dropping one waits for its threads, so that happens in a thread of its own.
+/// A client of librdkafka, dropped on its own thread because dropping waits for the client's threads.
 struct Elsewhere<T: Send + 'static>(Option<T>);
 
 impl<T: Send> Drop for Elsewhere<T> {
@@ -270,7 +273,7 @@ async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offset
         let record = match consumer.recv().await {
             Ok(record) => record,
             Err(error) => match error.rdkafka_error_code() {
-                // librdkafka goes on by itself.
+                // librdkafka continues by itself.
                 Some(RDKafkaErrorCode::PartitionEOF) => continue,
                 _ => return error.into(),
             },
@@ -286,7 +289,7 @@ async fn read(consumer: Elsewhere<StreamConsumer>, inbox: Inbox, offsets: Offset
     }
 }
 
-/// What the headers of a reply say.
+/// The headers of a reply.
 #[derive(Default)]
 struct Headers<'a> {
     id: Option<&'a [u8]>,
@@ -295,13 +298,14 @@ struct Headers<'a> {
 }
 
 impl<'a> Headers<'a> {
-    /// The first ones of these names, whatever else there is. `None` if the id may be what cannot be read.
+    /// Reads the first header of each name and ignores all others. Returns `None` if an unreadable header may be the
+    /// id.
     fn of(record: &'a BorrowedMessage<'_>) -> Option<Self> {
         let mut found = Self::default();
         let mut unreadable = false;
         let headers = record.headers();
         for nth in 0..headers.map_or(0, HeaderList::count) {
-            // The client library panics at a name that is not UTF-8.
+            // The client library panics on a name that is not valid UTF-8.
             match caught(|| headers?.try_get(nth)) {
                 Ok(Some(Header { key: "id", value })) => found.id = found.id.or(value),
                 Ok(Some(Header { key: "kind", value })) => found.kind = found.kind.or(value),

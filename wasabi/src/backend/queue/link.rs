@@ -1,4 +1,4 @@
-//! The session of a queue, opened again whenever it has ended.
+//! Keeps the session of a queue open: opens a new one whenever it has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     panics::{caught_future, discard},
 };
 
-/// Keeps a session open for as long as it lives.
+/// Keeps a session open until it is dropped.
 pub(super) struct Link<S> {
     state: watch::Receiver<State<S>>,
     _keeper: AbortOnDropHandle<()>,
@@ -24,7 +24,7 @@ pub(super) struct Link<S> {
 
 enum State<S> {
     Up(Arc<Up<S>>),
-    /// There is none, and why.
+    /// No session, and the reason.
     Down(Arc<str>),
 }
 
@@ -48,7 +48,7 @@ impl<S: Session> Link<S> {
         }
     }
 
-    /// The session, once there is one.
+    /// Waits for an open session.
     pub(super) async fn up(&self) -> Result<Arc<Up<S>>, Error> {
         if let State::Up(up) = &*self.state.borrow() {
             return Ok(Arc::clone(up));
@@ -69,7 +69,7 @@ impl<S: Session> Link<S> {
         matches!(*self.state.borrow(), State::Up(_))
     }
 
-    /// Why there is no session.
+    /// The reason why there is no session.
     pub(super) fn down(&self) -> BoxError {
         match &*self.state.borrow() {
             State::Up(_) => "the connection to the broker is another one".into(),
@@ -95,7 +95,7 @@ async fn keep<T: Transport>(
         let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
         let error = match caught_future(connecting)
             .await
-            // The next attempt may do better, and without a keeper there would be none.
+            // Caught so that the keeper goes on: the next attempt may succeed.
             .unwrap_or_else(|_| Ok(Err(PANICKED.into())))
         {
             Ok(Ok(session)) => {
@@ -110,11 +110,12 @@ async fn keep<T: Transport>(
                 let error = error.unwrap_or_else(|_| PANICKED.into());
                 state.send_replace(State::Down(error.to_string().into()));
                 up.lost.cancel();
-                // One that was good for something is not a broker's that is starting, or refuses us.
+                // A session that lasted or delivered replies shows that the broker is neither starting up nor refusing
+                // the gateway.
                 if opened.elapsed() > MAX_PAUSE || inbox.matched() > matched {
                     pauses = backoff();
                 }
-                // Mostly the last one, and the destructor is the user's.
+                // Usually this is the last reference, and the destructor is user code.
                 discard(up);
                 error
             }
@@ -150,7 +151,7 @@ mod tests {
         assert!(pauses.iter().all(|pause| *pause <= MAX_PAUSE));
     }
 
-    /// A broker that takes connections and ends them after a while.
+    /// A broker that accepts connections and ends them after a while.
     struct Flapping(Duration, Arc<AtomicUsize>);
 
     struct Session(Duration);

@@ -16,10 +16,10 @@ use tokio::{
 use super::{CorrelationId, Inbox, Outgoing, Session, Transport};
 use crate::{BoxError, Error, Message, Result, mistakes::Mistakes, sync::Unpoisoned};
 
-/// A broker inside the process: for tests, examples, and workers that live beside the gateway.
+/// A broker inside the process: for tests, examples, and workers that run beside the gateway.
 ///
 /// It is a handle; clones are the same broker. Messages wait for a [worker](Self::worker), up to the capacity of the
-/// broker, and no longer than somebody waits for their reply. Each goes to one worker of its topic.
+/// broker, and only as long as their requests wait for a reply. Each message goes to one worker of its topic.
 ///
 /// ```
 /// use wasabi::{prelude::*, queue::Memory};
@@ -73,13 +73,13 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// A broker with room for 1024 messages that no worker has taken yet.
+    /// Makes a broker with room for 1024 messages that no worker has taken yet.
     pub fn new() -> Self {
         Self::with_capacity(1024)
     }
 
-    /// A broker with room for so many messages that no worker has taken yet, of all topics together. When they are
-    /// there, requests wait for a place and fail with `upstream_lost` after their queue's
+    /// Makes a broker with room for this many messages that no worker has taken yet, over all topics. When it is full,
+    /// requests wait for a place and fail with `upstream_lost` after their queue's
     /// [`publish_timeout`](super::Queue::publish_timeout).
     pub fn with_capacity(messages: usize) -> Self {
         let mut mistakes = Mistakes::default();
@@ -91,7 +91,7 @@ impl Memory {
         }))
     }
 
-    /// A worker for a topic.
+    /// Makes a worker for a topic.
     pub fn worker(&self, topic: impl Into<String>) -> Worker {
         let topic = topic.into();
         let mut topics = self.0.topics();
@@ -126,7 +126,7 @@ impl Broker {
         });
     }
 
-    /// The next message of a topic that somebody still waits for.
+    /// The next message of a topic that has not expired.
     fn take(&self, topic: &str) -> Option<Job> {
         let now = Instant::now();
         let mut topics = self.topics();
@@ -202,7 +202,7 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Waits for a message. Dropping the future loses none.
+    /// Waits for a message. Dropping the future loses no message.
     pub async fn next(&mut self) -> Job {
         loop {
             let ready = self.ready.notified();
@@ -222,7 +222,7 @@ impl Drop for Worker {
             if topic.workers == 0 && topic.jobs.is_empty() {
                 topics.remove(&self.topic);
             } else {
-                // Another worker may be the one to take what woke this one.
+                // This worker may have consumed a wake-up that another worker needs.
                 topic.ready.notify_one();
             }
         }
@@ -240,7 +240,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The topic that it was published to.
+    /// The topic that the message was published to.
     pub fn topic(&self) -> &str {
         &self.topic
     }
@@ -250,7 +250,7 @@ impl Job {
         &self.message
     }
 
-    /// What ties the reply to the request.
+    /// The id that ties the reply to the request.
     pub fn id(&self) -> CorrelationId {
         self.id
     }
@@ -261,20 +261,20 @@ impl Job {
         header.map(|(_, value)| value.as_str())
     }
 
-    /// Whether somebody waits for a reply.
+    /// Whether the request expects a reply.
     pub fn expects_reply(&self) -> bool {
         self.inbox.is_some()
     }
 
-    /// Sends the reply; the first one wins. `false` if it was dropped, or nobody waits for one.
+    /// Sends the reply; the first one wins. Returns `false` if it was dropped or no reply is expected.
     pub fn reply(&self, message: impl Into<Message>) -> bool {
         self.inbox
             .as_ref()
             .is_some_and(|inbox| inbox.reply(self.id, message))
     }
 
-    /// Sends a part of the reply; see [`Inbox::part`]. [`reply`](Self::reply) sends the last one. `false` if it was dropped,
-    /// or nobody waits for one.
+    /// Sends a part of the reply; see [`Inbox::part`]. [`reply`](Self::reply) sends the last part. Returns `false` if
+    /// it was dropped or no reply is expected.
     ///
     /// ```
     /// use wasabi::queue::Job;
@@ -290,7 +290,7 @@ impl Job {
             .is_some_and(|inbox| inbox.part(self.id, number, message))
     }
 
-    /// Ends the request with an error, also after parts of its reply. `false` if nobody waits for one.
+    /// Fails the request with an error, even after parts of its reply. Returns `false` if no request waits.
     pub fn fail(&self, error: Error) -> bool {
         self.inbox
             .as_ref()

@@ -1,4 +1,4 @@
-//! NATS as the broker of a queue: its own request and reply.
+//! NATS as the broker of a queue, with NATS' own request and reply.
 
 mod credentials;
 
@@ -19,7 +19,7 @@ use super::{
 use crate::{BoxError, Error, Result, log::limited};
 use wasabi_rules::schemes;
 
-/// NATS as the transport of a queue. Version 2.2 or newer, which has headers.
+/// NATS as the transport of a queue. It needs version 2.2 or newer, which has headers.
 ///
 /// ```
 /// use wasabi::Queue;
@@ -30,61 +30,64 @@ use wasabi_rules::schemes;
 ///
 /// # For workers
 ///
-/// A worker is any NATS responder: it subscribes to the subject (with a queue group, where there are several) and
+/// A worker is any NATS responder: it subscribes to the subject (with a queue group if there are several workers) and
 /// publishes the reply to the message's reply subject. Headers of a request:
 ///
 /// | header | value |
 /// |---|---|
-/// | `id` | the correlation id, which is the end of the reply subject as well |
+/// | `id` | the correlation id, which is also the end of the reply subject |
 /// | `kind` | `text` or `binary` |
-/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | `expires_at` | when the gateway stops waiting, in milliseconds since 1970; absent if no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply may have the header `kind`; without it the reply is text, and with `error` it is what the client is told of why
-/// the job has failed. In a reply in parts each but the last one has the header `more` with its number, from 1.
+/// The reply may have the header `kind`. Without it the reply is text; with `error` the payload tells the client why
+/// the job failed. In a reply in parts, each part except the last one has the header `more` with its number, counted
+/// from 1.
 ///
 /// # Limits
 ///
-/// NATS keeps nothing: a request without a worker that listens fails at once with `upstream_unreachable`, and what is
-/// in flight when the connection breaks fails too. The client library ends the connection over a reply with headers that
-/// are not UTF-8: it is opened again within 50 ms, and what was in flight has failed with `upstream_lost`. Keep workers
-/// from replying with such. Subjects with the wildcards `*` and `>` are the error `bad_request`.
+/// NATS stores nothing: a request fails at once with `upstream_unreachable` if no worker listens, and requests in
+/// flight fail when the connection breaks. The client library ends the connection over a reply whose headers are not
+/// valid UTF-8. The gateway reconnects within 50 ms, but the requests in flight fail with `upstream_lost`, so keep
+/// workers from sending such replies. Subjects with the wildcards `*` and `>` are the error `bad_request`.
 ///
 /// # Memory
 ///
-/// The client library holds up to 256 messages that are on their way to NATS, and up to 65 536 replies that have come in at
-/// once; further ones it drops, and that is logged as a warning. A reply is never longer than the `max_payload` of the
-/// server, 1 MiB if not set there.
+/// The client library holds up to 256 messages on their way to NATS, and up to 65 536 replies that arrive at once. It
+/// drops further replies, which is logged as a warning. A reply is never longer than the server's `max_payload`, 1 MiB
+/// by default.
 ///
 /// # TLS
 ///
-/// A URL with the scheme `tls` is encrypted, and so is one with a `tls_config`, which needs the cargo feature `tls`; a
-/// connection without TLS is then refused. The certificate of the server must be for the host of the URL, from an
-/// authority that the system trusts, or as `tls_config` says. Other servers that one tells of are not used.
+/// A URL with the scheme `tls` is encrypted, and so is any URL with a `tls_config`, which needs the cargo feature
+/// `tls`. Connections without TLS are then refused. The server's certificate must be valid for the host of the URL and
+/// come from an authority that the system trusts, or as `tls_config` says. Other servers that a server announces are
+/// not used.
 ///
 /// # Credentials
 ///
-/// A user and a password, or a token, stand in the URL, percent-encoded: `nats://user:password@host`,
-/// `nats://token@host`; or they are settings ([`user`](Self::user), [`token`](Self::token)), as are an
-/// [`nkey`](Self::nkey) and [`credentials`](Self::credentials_file). They count for all servers. NATS' refusal of them is in
-/// the log as the reason why there is no connection, and they are themselves never there.
+/// A user and a password, or a token, may be in the URL, percent-encoded: `nats://user:password@host`,
+/// `nats://token@host`. Or use the settings [`user`](Self::user) and [`token`](Self::token). An [`nkey`](Self::nkey)
+/// and [`credentials`](Self::credentials_file) are settings as well. Credentials apply to all servers. If NATS refuses
+/// them, the log says so as the reason for the missing connection. The credentials themselves are never logged.
 pub struct Nats {
     servers: Result<Vec<ServerAddr>, String>,
-    /// Of the URLs.
+    /// From the URLs.
     in_urls: Option<Credentials>,
-    /// Of a setting.
+    /// From a setting.
     credentials: Option<Credentials>,
     #[cfg(feature = "tls")]
     tls: super::tls::Settings,
 }
 
-/// Messages that wait to be written to the connection.
+/// The maximum number of messages that wait to be written to the connection.
 const WRITE_QUEUE: usize = 256;
-/// Replies that have been read, and not been handed in. What does not fit is lost: there may be one for each request.
+/// The maximum number of replies that have been read but not delivered. Those that do not fit are lost, so there is
+/// room for one for each request.
 const READ_QUEUE: usize = 65_536;
 
 impl Nats {
-    /// NATS at a URL, or at one of several, separated by commas.
+    /// Connects to NATS at a URL, or at one of several separated by commas.
     pub fn new(urls: impl AsRef<str>) -> Self {
         let mut in_urls = None;
         let servers = urls.as_ref().split(',').map(|url| {
@@ -108,34 +111,35 @@ impl Nats {
         }
     }
 
-    /// The user and the password that NATS knows this client by. Of this and the other credentials the last one counts;
-    /// beside some in the URL they keep the gateway from being served.
+    /// Authenticates with a user and a password. Of this and the other credentials settings the last one counts.
+    /// Credentials in the URL as well as in a setting prevent the gateway from being served.
     #[must_use]
     pub fn user(self, name: impl Into<String>, password: impl Into<String>) -> Self {
         let (name, password) = (name.into(), password.into());
         self.known_by(Credentials::User { name, password })
     }
 
-    /// The token that NATS knows this client by.
+    /// Authenticates with a token.
     #[must_use]
     pub fn token(self, token: impl Into<String>) -> Self {
         self.known_by(Credentials::Token(token.into()))
     }
 
-    /// The seed of the nkey that NATS knows this client by: `SU..`.
+    /// Authenticates with an nkey, given its seed: `SU..`.
     #[must_use]
     pub fn nkey(self, seed: impl Into<String>) -> Self {
         self.known_by(Credentials::Nkey(seed.into()))
     }
 
-    /// What is in a file of credentials, with a JWT and a seed, as `nsc` and NATS' services write them.
+    /// Authenticates with the content of a credentials file, with a JWT and a seed, as `nsc` and NATS' services write
+    /// it.
     #[must_use]
     pub fn credentials(self, text: impl Into<String>) -> Self {
         self.known_by(Credentials::Text(text.into()))
     }
 
-    /// A file of [`credentials`](Self::credentials). It is read for each connection, so that a new one counts from then on;
-    /// one that cannot be read keeps the gateway from being served.
+    /// Authenticates with a file of [`credentials`](Self::credentials). It is read for each connection, so a replaced
+    /// file counts from the next connection on. An unreadable file prevents the gateway from being served.
     ///
     /// ```
     /// use wasabi::{Queue, queue::Nats};
@@ -154,7 +158,7 @@ impl Nats {
         self
     }
 
-    /// The TLS configuration: for certificates of one's own, or one for this client. With it every connection is
+    /// Sets the TLS configuration, for your own certificates or a client certificate. With it every connection is
     /// encrypted, whatever the scheme of its URL.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -175,7 +179,7 @@ impl Nats {
 }
 
 impl Queue<Nats> {
-    /// A queue over [`Nats`], at one or more `nats://` URLs separated by commas. The topic is a subject.
+    /// Makes a queue over [`Nats`], at one or more `nats://` URLs separated by commas. The topic is a subject.
     pub fn nats(urls: impl AsRef<str>, subject: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Nats::new(urls), subject)
     }
@@ -200,17 +204,17 @@ impl Transport for Nats {
         };
         let client = options
             .name("wasabi")
-            // They need not be encrypted, and others may have written them.
+            // Announced servers need not be encrypted, and others may have announced them.
             .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(5))
             .client_capacity(WRITE_QUEUE)
             .subscription_capacity(READ_QUEUE)
             .ping_interval(Duration::from_secs(10))
-            // The queue connects anew itself.
+            // The queue reconnects itself.
             .max_reconnects(1)
             .event_callback(move |event| {
                 match event {
-                    // The client library tells no more.
+                    // The client library gives no reason.
                     Event::Disconnected => {
                         at_end.end(&"disconnected, perhaps by a reply whose headers are not UTF-8");
                     }
@@ -299,7 +303,7 @@ impl Session for NatsSession {
         } else {
             let published = self.client.publish_with_headers(topic, headers, payload);
             published.await.map_err(not_published)?;
-            // Nobody would notice if it was lost between here and the socket.
+            // Flushed, because a loss between here and the socket would go unnoticed.
             let flushed = self.client.flush().await;
             flushed.map_err(|error| Error::UpstreamLost(error.into()))
         }

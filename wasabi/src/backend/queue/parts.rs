@@ -1,4 +1,4 @@
-//! The parts of a reply that its client has not taken yet.
+//! Buffers the parts of a reply that its client has not taken yet.
 
 use std::{
     collections::VecDeque,
@@ -9,8 +9,8 @@ use std::{
 
 use crate::{Message, Result, sync::Unpoisoned};
 
-/// From the reader of all replies to the stream of one request. The reader cannot wait for a client, so that what does not
-/// fit ends the reply.
+/// Carries parts from the reader of all replies to the stream of one request. The reader cannot wait for a client, so a
+/// part that does not fit ends the reply.
 #[derive(Default)]
 pub(super) struct Parts(Mutex<Inner>);
 
@@ -37,11 +37,11 @@ impl Part {
     }
 }
 
-/// Empty parts take room as well.
+/// Limits the number as well, because empty parts take memory too.
 const MAX_WAITING: usize = 256;
 
 impl Parts {
-    /// `false` if it does not fit.
+    /// Returns `false` if the part does not fit.
     pub(super) fn add(&self, message: Message, max_bytes: usize) -> bool {
         let mut inner = self.lock();
         let bytes = inner.bytes + message.len();
@@ -60,7 +60,7 @@ impl Parts {
         wake(inner);
     }
 
-    /// The next part, once it is there.
+    /// Waits for the next part.
     pub(super) async fn next(&self) -> Part {
         poll_fn(|cx| {
             let mut inner = self.lock();
@@ -81,7 +81,7 @@ impl Parts {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it is held.
+        // No code panics while it holds the lock.
         self.0.lock().unpoisoned()
     }
 }

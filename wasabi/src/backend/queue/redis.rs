@@ -1,4 +1,4 @@
-//! Redis, or what speaks its protocol, as the broker of a queue: streams in both directions.
+//! Redis, or a compatible broker, for a queue: streams in both directions.
 
 use std::{
     collections::HashMap,
@@ -23,7 +23,7 @@ use super::{
 use crate::{BoxError, Error, Result, mistakes::Mistakes, sync::Unpoisoned};
 use wasabi_rules::schemes;
 
-/// Redis streams as the transport of a queue. Redis 6.2 or newer, Valkey too.
+/// Redis streams as the transport of a queue. It needs Redis 6.2 or newer, or Valkey.
 ///
 /// ```
 /// use wasabi::{Queue, queue::Redis};
@@ -35,21 +35,20 @@ use wasabi_rules::schemes;
 ///
 /// # For workers
 ///
-/// A request is an entry of the stream that is the queue's topic. Its fields:
+/// A request is an entry in the stream that the topic names. Its fields:
 ///
 /// | field | value |
 /// |---|---|
 /// | `id` | the correlation id |
-/// | `reply_to` | the stream that the reply goes to; absent when no reply is expected |
+/// | `reply_to` | the stream that the reply goes to; absent if no reply is expected |
 /// | `kind` | `text` or `binary` |
 /// | `payload` | the message |
-/// | `expires_at` | when nobody will wait any more, in milliseconds since 1970; absent when no reply is expected |
+/// | `expires_at` | when the gateway stops waiting, in milliseconds since 1970; absent if no reply is expected |
 /// | others | the headers of the queue |
 ///
-/// The reply is an entry of the stream `reply_to` with `id`, `kind` (text if absent; `error` with a text for the client if
-/// the job has failed) and `payload`. In a reply in parts each but the last one has the field `more` with its number, from 1.
-/// Limit that stream,
-/// and let it expire for the case that the gateway has gone:
+/// The reply is an entry in the stream `reply_to` with `id`, `kind` (text if absent; `error`, with a text for the
+/// client, if the job failed) and `payload`. In a reply in parts, each part except the last one has the field `more`
+/// with its number, counted from 1. Limit the length of that stream, and let it expire in case the gateway is gone:
 ///
 /// ```text
 /// XGROUP CREATE orders workers $ MKSTREAM                      once; BUSYGROUP means that it is there
@@ -61,31 +60,31 @@ use wasabi_rules::schemes;
 ///
 /// # Limits
 ///
-/// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so that it does not grow
-/// when there are no workers: the oldest requests go, and time out. Replies are kept in Redis while the gateway
-/// reconnects. Clusters are not supported.
+/// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so it does not grow
+/// without workers: the oldest requests are removed and time out. Redis keeps replies while the gateway reconnects.
+/// Clusters are not supported.
 ///
-/// Where something else than a stream is in the place of the replies, it is deleted, for no worker could reply any more:
-/// that counts as one [malformed](super::DroppedReplies::malformed) reply.
+/// If the key of the reply stream holds another type, the gateway deletes it, because no worker could reply any more.
+/// This counts as one [malformed](super::DroppedReplies::malformed) reply.
 ///
 /// # Memory
 ///
-/// The client library holds up to 64 messages that wait to be written, and up to 1024 may wait for Redis to confirm them.
-/// Replies are read in batches of up to 256; Redis has no limit by which a batch could be kept from having very long ones,
-/// so limit what workers reply with.
+/// The client library holds up to 64 messages that wait to be written, and up to 1024 that wait for Redis to confirm
+/// them. Replies are read in batches of up to 256. Redis cannot limit the size of such a batch, so limit the size of
+/// what workers reply.
 ///
 /// # TLS
 ///
-/// A URL with the scheme `rediss` is encrypted, with the cargo feature `tls`. The certificate of the server must be for
-/// the host of the URL, from an authority that the system trusts, or as `tls_config` says.
+/// A URL with the scheme `rediss` is encrypted; it needs the cargo feature `tls`. The server's certificate must be
+/// valid for the host of the URL and come from an authority that the system trusts, or as `tls_config` says.
 pub struct Redis {
     client: Result<Client, String>,
-    /// Whether the connection is encrypted; the client knows the URL as one that is not.
+    /// Whether the connection is encrypted. The client gets the URL as an unencrypted one.
     is_encrypted: bool,
     #[cfg(feature = "tls")]
     tls: super::tls::Settings,
     max_len: usize,
-    /// The last reply that has been read; the next session goes on after it.
+    /// The last reply that has been read; the next session continues after it.
     last: Arc<Mutex<String>>,
     mistakes: Mistakes,
 }
@@ -95,19 +94,19 @@ const NEEDS_TLS: &str = "`rediss` needs the cargo feature `tls` of wasabi";
 
 const START: &str = "0-0";
 const BLOCK: Duration = Duration::from_secs(5);
-/// How long replies are kept for a gateway that does not read them.
+/// How long Redis keeps replies for a gateway that does not read them.
 const KEEP: Duration = Duration::from_secs(300);
 const BATCH: usize = 256;
-/// Messages that wait to be written to the connection.
+/// The maximum number of messages that wait to be written to the connection.
 const WRITE_QUEUE: usize = 64;
-/// Messages that Redis has not confirmed yet; further ones wait.
+/// The maximum number of messages that Redis has not confirmed yet; further ones wait.
 const UNCONFIRMED: usize = 1024;
 
 impl Redis {
-    /// Redis at a `redis://` or `rediss://` URL.
+    /// Connects to Redis at a `redis://` or `rediss://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = url.as_ref();
-        // TLS is done here, with the same settings as for other upstreams.
+        // wasabi does the TLS itself, with the same settings as for other upstreams.
         let encrypted = ["rediss://", "valkeys://"];
         let rest = encrypted.iter().find_map(|scheme| url.strip_prefix(scheme));
         let client = match rest {
@@ -130,14 +129,14 @@ impl Redis {
         }
     }
 
-    /// About how many requests a topic's stream holds at most, 100 000 if not set.
+    /// Sets the approximate maximum number of requests in a topic's stream; the default is 100 000.
     #[must_use]
     pub fn max_len(mut self, entries: usize) -> Self {
         self.max_len = self.mistakes.above_zero("Redis::max_len", entries);
         self
     }
 
-    /// The TLS configuration for `rediss`: for certificates of one's own, or one for this client. If not set, the
+    /// Sets the TLS configuration for `rediss`, for your own certificates or a client certificate. By default the
     /// system's certificates are trusted.
     #[cfg(feature = "tls")]
     #[must_use]
@@ -150,7 +149,7 @@ impl Redis {
         let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            // A reader waits for this long when there is nothing, and then some: longer is a dead connection.
+            // A read without replies returns after `BLOCK`; a connection that takes twice as long is dead.
             .set_response_timeout(Some(BLOCK * 2))
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
@@ -176,7 +175,7 @@ impl Redis {
 }
 
 impl Queue<Redis> {
-    /// A queue over [`Redis`] streams, at a `redis://` or `rediss://` URL. The topic is the key of a stream.
+    /// Makes a queue over [`Redis`] streams, at a `redis://` or `rediss://` URL. The topic is the key of a stream.
     pub fn redis(url: impl AsRef<str>, topic: impl Into<std::borrow::Cow<'static, str>>) -> Self {
         Self::new(Redis::new(url), topic)
     }
@@ -187,11 +186,11 @@ impl Transport for Redis {
 
     async fn connect(&self, inbox: Inbox) -> Result<RedisSession, BoxError> {
         let publisher = self.open().await?;
-        // Reading blocks a connection, so it has its own.
+        // Reading blocks a connection, so it gets its own.
         let mut reader = self.open().await?;
         let replies = format!("wasabi:replies:{}", inbox.instance());
 
-        // A server that has forgotten everything may also count from an earlier time.
+        // A server that has lost its data may assign earlier ids.
         let exists: bool = redis::cmd("EXISTS")
             .arg(&replies)
             .query_async(&mut reader)
@@ -259,7 +258,7 @@ async fn read(
             Ok(read) => read,
             Err(error) => match is_of_another_type(&mut connection, &replies).await {
                 Ok(true) => {
-                    // No worker could add a reply any more.
+                    // Deleted, because no worker could add a reply.
                     let mut delete = redis::cmd("UNLINK");
                     delete.arg(&replies);
                     if let Err(error) = delete.exec_async(&mut connection).await {
@@ -284,7 +283,7 @@ async fn read(
     }
 }
 
-/// Whether the key of the replies is there and holds no stream.
+/// Whether the key of the replies exists and holds another type than a stream.
 async fn is_of_another_type(
     connection: &mut MultiplexedConnection,
     replies: &str,
@@ -305,7 +304,7 @@ fn hand_in(mut fields: Fields, inbox: &Inbox) {
     inbox.reply_with(id, kind.as_deref(), more.as_deref(), payload);
 }
 
-/// Entries by stream: their ids and fields. A worker may write anything into these.
+/// Entries by stream: their ids and fields. A worker may write anything into the fields.
 type Streams = Vec<(Value, Vec<(String, Value)>)>;
 
 type Fields = HashMap<Bytes, Bytes>;

@@ -1,4 +1,4 @@
-//! The task that receives for a session.
+//! The task that receives replies for a session.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::{BoxError, panics::caught_future};
 
-/// A task of a session, and what the session ended with. Dropping it ends the task.
+/// A session's task, and the reason why the session ended. Dropping it ends the task.
 pub(super) struct SessionTask {
     ended: Ending,
     _task: AbortOnDropHandle<()>,
 }
 
-/// Ends a session from elsewhere.
+/// Ends a session from outside its task.
 #[derive(Clone)]
 pub(super) struct Ending(watch::Sender<Option<Arc<str>>>);
 
@@ -22,7 +22,7 @@ impl Ending {
         Self(watch::Sender::new(None))
     }
 
-    /// The session is at its end; the first reason stays.
+    /// Ends the session; the first reason stays.
     pub(super) fn end(&self, error: &dyn std::fmt::Display) {
         self.0.send_if_modified(|ended| {
             let first = ended.is_none();
@@ -33,14 +33,14 @@ impl Ending {
 }
 
 impl SessionTask {
-    /// Runs the task; the session ends when the task does, or when somebody says so.
+    /// Runs the task. The session ends when the task ends or [`Ending::end`] is called.
     pub(super) fn spawn(
         ended: Ending,
         task: impl Future<Output = BoxError> + Send + 'static,
     ) -> Self {
         let at_end = ended.clone();
         let task = tokio::spawn(async move {
-            // The session has no other sign of it: it would wait for replies that nobody reads.
+            // Caught, because nothing else would tell the session: it would wait for replies that nobody reads.
             let error = caught_future(task).await;
             at_end.end(&error.unwrap_or_else(|_| "the task of the session panicked".into()));
         });
@@ -50,7 +50,7 @@ impl SessionTask {
         }
     }
 
-    /// Ends the session from outside of its task.
+    /// Ends the session from outside its task.
     #[cfg(feature = "redis")]
     pub(super) fn end(&self, error: &dyn std::fmt::Display) {
         self.ended.end(error);

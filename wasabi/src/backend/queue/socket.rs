@@ -1,4 +1,4 @@
-//! Sockets to brokers, where a client library takes one.
+//! Sockets to brokers, for client libraries that accept one.
 
 use std::{io, time::Duration};
 
@@ -11,7 +11,7 @@ use tokio::{
 pub(super) use super::tls::Settings as Tls;
 use crate::tcp;
 
-/// Without the feature there is none.
+/// Without the feature it has no values.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
 pub(super) enum Tls {}
@@ -23,10 +23,10 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
-/// For the socket, and for what the client library does with it then.
+/// Applies to the socket, and then to the client library's handshake over it.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connects to a host, with TLS if there are settings for it; its certificate must be for this name then.
+/// Connects to a host, with TLS if there are settings for it. The certificate must then be valid for this name.
 pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Socket> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connecting = async {

@@ -6,7 +6,8 @@ use rustls::ClientConfig;
 
 use crate::backend::tls;
 
-/// The configuration for the connections of a transport: the user's, or else one that trusts whom the system trusts.
+/// The TLS configuration for the connections of a transport: the user's, or by default one that trusts the system's
+/// certificates.
 #[derive(Clone, Default)]
 pub(super) struct Settings(Option<Arc<ClientConfig>>);
 
@@ -20,7 +21,7 @@ impl Settings {
         self.0.is_some()
     }
 
-    /// What keeps connections from being made, for a URL that is encrypted or not.
+    /// Checks the configuration for a URL that is encrypted or not.
     #[cfg(any(feature = "amqp", feature = "redis"))]
     pub(super) fn check(&self, is_encrypted: bool, scheme: &str) -> Result<(), String> {
         match is_encrypted {

@@ -1,4 +1,4 @@
-//! What a queue needs of a broker.
+//! What a queue needs from a broker.
 
 use std::{borrow::Cow, time::Duration};
 
@@ -7,8 +7,8 @@ use crate::{BoxError, Message, Request, Result};
 
 /// A broker: opens sessions in which messages are published and replies received.
 ///
-/// Implement it for a broker that this crate does not know. The [`Queue`](super::Queue) does the rest: correlation,
-/// deadlines, limits, and a new session, with growing pauses, whenever one cannot be opened or has ended.
+/// Implement it for a broker that this crate does not support. The [`Queue`](super::Queue) does the rest: correlation,
+/// deadlines, limits, and a new session, after growing pauses, whenever one cannot be opened or has ended.
 ///
 /// ```
 /// use std::future::pending;
@@ -49,18 +49,18 @@ pub trait Transport: Send + Sync + 'static {
     /// One connection to the broker.
     type Session: Session;
 
-    /// Connects, and is ready to receive replies when it returns: each goes to [`Inbox::reply`]. One that takes longer
-    /// than 10 s is dropped and tried again.
+    /// Connects, and returns when it is ready to receive replies; each goes to [`Inbox::reply`]. An attempt that takes
+    /// longer than 10 s is dropped and repeated.
     fn connect(&self, inbox: Inbox)
     -> impl Future<Output = Result<Self::Session, BoxError>> + Send;
 
-    /// Whether replies that come in while there is no session are received in the next one. If not, which is the
-    /// default, the requests that wait for a reply fail at once when the session ends.
+    /// Whether the next session receives replies that arrive while no session is open. If not, which is the default,
+    /// requests that wait for a reply fail at once when the session ends.
     fn keeps_replies(&self) -> bool {
         false
     }
 
-    /// What is wrong with the settings; a mistake keeps the gateway from being served.
+    /// Checks the settings; a mistake prevents the gateway from being served.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
@@ -68,14 +68,15 @@ pub trait Transport: Send + Sync + 'static {
 
 /// A connection to a broker. Dropping it closes the connection and ends everything that belongs to it.
 pub trait Session: Send + Sync + 'static {
-    /// Publishes a message and returns when the broker has it. The error is what the request fails with:
-    /// [`UpstreamUnreachable`](crate::Error::UpstreamUnreachable) when the message has certainly not been published,
-    /// [`UpstreamLost`](crate::Error::UpstreamLost) when that is not known.
+    /// Publishes a message and returns when the broker has it. The request fails with the returned error:
+    /// [`UpstreamUnreachable`](crate::Error::UpstreamUnreachable) if the message has certainly not been published,
+    /// [`UpstreamLost`](crate::Error::UpstreamLost) if that is unknown.
     ///
-    /// The future may be dropped at any time: the client has gone, it takes too long, or the reply is there already.
+    /// The future may be dropped at any time: the client has disconnected, it takes too long, or the reply has already
+    /// arrived.
     fn publish(&self, message: Outgoing<'_>) -> impl Future<Output = Result<()>> + Send;
 
-    /// Waits for the end of the connection and tells why it ended.
+    /// Waits for the end of the connection and returns the reason.
     fn closed(&self) -> impl Future<Output = BoxError> + Send;
 }
 
@@ -83,28 +84,29 @@ pub trait Session: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Outgoing<'a> {
-    /// The request that it is made of.
+    /// The request that the message comes from.
     pub request: &'a Request,
-    /// Where it goes: the name of a topic, queue, subject or stream. Not empty, at most 255 bytes, without white space
-    /// and control characters.
+    /// The destination: the name of a topic, queue, subject or stream. It is not empty, has at most 255 bytes, and
+    /// contains no white space or control characters.
     pub topic: &'a str,
-    /// What a reply to it has to carry.
+    /// The id that a reply must carry.
     pub id: CorrelationId,
-    /// Whether somebody waits for a reply; if not, the message carries no reply address.
+    /// Whether the request expects a reply; if not, the message carries no reply address.
     pub expects_reply: bool,
-    /// Names and values of the headers; without carriage return, line feed and NUL.
+    /// Names and values of the headers, without carriage return, line feed and NUL.
     pub headers: &'a [(Cow<'static, str>, String)],
-    /// When nobody will wait for the reply any more, from now. A broker or worker may throw the message away then.
+    /// How long the gateway will wait for the reply, from now on. After that a broker or worker may discard the
+    /// message.
     pub expires_in: Duration,
 }
 
 impl<'a> Outgoing<'a> {
-    /// The message of the client.
+    /// The client's message.
     pub fn message(&self) -> &'a Message {
         self.request.message()
     }
 
-    /// The kind of the message as it is written on the wire: `text` or `binary`.
+    /// The kind of the message on the wire: `text` or `binary`.
     pub fn kind(&self) -> &'static str {
         kind(self.message())
     }
@@ -114,7 +116,7 @@ pub(super) fn kind(message: &Message) -> &'static str {
     if message.is_text() { "text" } else { "binary" }
 }
 
-/// When something expires, in milliseconds since 1970.
+/// The time of expiry in milliseconds since 1970.
 #[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 pub(super) fn expires_at(expires_in: Duration) -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

@@ -52,7 +52,7 @@ struct State {
     companion: Waker,
     /// Whether the companion has already been woken.
     is_woken: bool,
-    /// Whether the companion continues reading only after requests have picked up their answers.
+    /// Whether the companion has stopped reading until requests pick up their answers.
     waits_for_requests: bool,
 }
 

@@ -1,8 +1,8 @@
-//! What comes from RabbitMQ, made legible for lapin.
+//! Cleans up the frames from RabbitMQ for lapin.
 //!
-//! lapin ends the connection over properties and names of headers that are not UTF-8, and reads tables by recursion. A
-//! worker can write anything into them. So it gets only what a reply may say: the other properties are left out of the
-//! frames before it reads them.
+//! lapin ends the connection over properties and header names that are not valid UTF-8, and it reads tables
+//! recursively. A worker can write anything into them. Therefore lapin gets only the properties that a reply needs; the
+//! others are removed from the frames before it reads them.
 
 use std::{
     borrow::Cow,
@@ -13,31 +13,31 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
-/// A stream from and to RabbitMQ.
+/// A stream to and from RabbitMQ.
 pub(super) struct Legible<S> {
     stream: BufReader<S>,
     state: State,
-    /// The frame that is held, and later what is left of it.
+    /// The held frame, or what is left of it.
     held: Vec<u8>,
 }
 
 enum State {
-    /// Bytes up to the end of a frame, as they are.
+    /// This many bytes, up to the end of a frame, pass unchanged.
     Passes(usize),
-    /// A frame is held until so many bytes of it are there.
+    /// The frame is held until this many bytes of it have arrived.
     Holds(usize),
-    /// What is held goes out, from here on.
+    /// The held bytes are given out, from this position on.
     Gives(usize),
 }
 
-/// Type, channel and size.
+/// The size of a frame's head: type, channel and size.
 const HEAD: usize = 7;
 const END: usize = 1;
-/// The type of frames with properties.
+/// The type of frames that carry properties.
 const HEADER: u8 = 2;
-/// Class, weight, size of the body.
+/// The size of class, weight and body size.
 const FIXED: usize = 12;
-/// Above what lapin allows RabbitMQ to send.
+/// More than lapin allows RabbitMQ to send.
 const MAX_HEADER: usize = 1024 * 1024;
 const READ_BUFFER: usize = 32 * 1024;
 
@@ -80,7 +80,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Legible<S> {
                     let read = &read[..read.len().min(whole - held.len())];
                     let count = read.len();
                     if count == 0 {
-                        // The end; lapin sees that it is one within a frame.
+                        // The end of the stream. lapin detects it if it comes within a frame.
                         if held.is_empty() {
                             return Poll::Ready(Ok(()));
                         }
@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Legible<S> {
     }
 }
 
-/// Leaves out of a frame what nobody asks a reply for.
+/// Removes from a frame the properties that no reply needs.
 fn leave_out(frame: &mut Vec<u8>) {
     let end = frame.len() - END;
     let Some(properties) = frame.get(HEAD + FIXED..end) else {
@@ -157,13 +157,13 @@ fn leave_out(frame: &mut Vec<u8>) {
     frame[3..HEAD].copy_from_slice(&size.to_be_bytes());
 }
 
-/// The properties of a reply that are asked for, of the class basic (AMQP 0-9-1, section 1.8). One that is not UTF-8 is as
-/// good as none.
+/// The properties that are read from a reply, of the class basic (AMQP 0-9-1, section 1.8). One that is not valid UTF-8
+/// is treated as absent.
 #[derive(Debug, Default, PartialEq)]
 struct Properties<'a> {
     correlation_id: Option<&'a str>,
     kind: Option<&'a str>,
-    /// The header of this name, written as a text.
+    /// The header `more`, as text.
     more: Option<Cow<'a, [u8]>>,
 }
 
@@ -172,7 +172,7 @@ const CORRELATION_ID: u32 = 10;
 const KIND: u32 = 5;
 
 impl<'a> Properties<'a> {
-    /// `None` if they are cut off.
+    /// `None` if the properties are truncated.
     fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut bytes = Bytes(bytes);
         let flags = u16::from_be_bytes(bytes.array()?);
@@ -182,9 +182,9 @@ impl<'a> Properties<'a> {
                 CORRELATION_ID => found.correlation_id = std::str::from_utf8(bytes.short()?).ok(),
                 KIND => found.kind = std::str::from_utf8(bytes.short()?).ok(),
                 HEADERS => found.more = Bytes(bytes.long()?).more(),
-                // Delivery mode, priority.
+                // Delivery mode and priority.
                 11 | 12 => drop(bytes.take(1)?),
-                // The time.
+                // The timestamp.
                 6 => drop(bytes.take(8)?),
                 _ => drop(bytes.short()?),
             }
@@ -204,7 +204,7 @@ impl<'a> Properties<'a> {
         for (bit, value) in [(CORRELATION_ID, self.correlation_id), (KIND, self.kind)] {
             if let Some(value) = value {
                 flags |= 1 << bit;
-                // It came with a length of a byte.
+                // It arrived with a length of one byte, so it fits.
                 written.push(value.len() as u8);
                 written.extend_from_slice(value.as_bytes());
             }
@@ -227,19 +227,19 @@ impl<'a> Bytes<'a> {
         self.take(N)?.try_into().ok()
     }
 
-    /// A string with a length of one byte.
+    /// A string with a one-byte length.
     fn short(&mut self) -> Option<&'a [u8]> {
         let [length] = self.array()?;
         self.take(length.into())
     }
 
-    /// A string or table with a length of four bytes.
+    /// A string or table with a four-byte length.
     fn long(&mut self) -> Option<&'a [u8]> {
         let length = u32::from_be_bytes(self.array()?);
         self.take(length as usize)
     }
 
-    /// The value of this name in a table. What stands in tables and lists within it is not looked at.
+    /// The value of the header `more` in a table. Nested tables and lists are skipped.
     fn more(mut self) -> Option<Cow<'a, [u8]>> {
         loop {
             let name = self.short()?;
@@ -250,8 +250,8 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// A value with its type (AMQP 0-9-1, section 4.2.1, with RabbitMQ's errata): a string as it is, a number as a text,
-    /// nothing of others.
+    /// A value with its type (AMQP 0-9-1, section 4.2.1, with RabbitMQ's errata): a string as it is, a number as text,
+    /// and empty for other types.
     fn value(&mut self) -> Option<Cow<'a, [u8]>> {
         let [kind] = self.array()?;
         let number: i128 = match kind {
@@ -299,7 +299,7 @@ mod tests {
         )
     }
 
-    /// Every property, with these bytes in each string.
+    /// All properties, with these bytes in each string.
     fn properties(text: &[u8], headers: &[u8]) -> Vec<u8> {
         let short = [&[text.len() as u8][..], text].concat();
         let mut all = vec![0b1111_1111, 0b1111_1100];
@@ -317,7 +317,7 @@ mod tests {
         all
     }
 
-    /// Comes in so many bytes at a time.
+    /// Delivers this many bytes at a time.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl AsyncRead for Pieces<'_> {
@@ -335,7 +335,7 @@ mod tests {
         }
     }
 
-    /// What lapin gets, however the bytes come in and however much it reads at a time.
+    /// What lapin gets, no matter how the bytes arrive and how much it reads at a time.
     async fn passed(bytes: &[u8]) -> Vec<u8> {
         let mut all = Vec::new();
         let mut whole = Legible::new(bytes);

@@ -1,5 +1,5 @@
-//! lapin over streams of our own: its own TLS brings ciphers of the last century, for formats of keys, and what workers
-//! write is made legible for it.
+//! Runs lapin over wasabi's own streams. lapin's own TLS pulls in obsolete ciphers for key formats, and the frames that
+//! workers cause must be cleaned up for it.
 
 use std::{
     future::ready,
@@ -26,7 +26,7 @@ pub(super) async fn connect(
 ) -> lapin::Result<Connection> {
     let handle = Handle::current();
     let connect = async move |uri: AMQPUri, _| {
-        // lapin polls this on a thread of its own.
+        // lapin polls this future on its own thread.
         let (tls, host, port) = (tls.clone(), uri.authority.host, uri.authority.port);
         let connecting =
             handle.spawn(async move { socket::connect(&host, port, tls.as_ref()).await });
@@ -40,7 +40,7 @@ pub(super) async fn connect(
     Connection::connector(uri, runtime, connect, properties).await
 }
 
-/// tokio's, but for the type of the streams. lapin gets them from the function above.
+/// Tokio's reactor with another stream type. lapin gets the streams from the function above.
 #[derive(Debug, Clone)]
 struct Streams(Tokio);
 

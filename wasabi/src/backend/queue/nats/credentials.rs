@@ -1,11 +1,11 @@
-//! Who the gateway is for NATS.
+//! The gateway's credentials for NATS.
 
 use std::path::PathBuf;
 
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
-/// What NATS knows a client by. There is no `Debug`, so that it gets into no log.
+/// Credentials for NATS. There is no `Debug`, so that they do not end up in a log.
 #[derive(Clone, PartialEq)]
 pub(super) enum Credentials {
     User {
@@ -13,16 +13,16 @@ pub(super) enum Credentials {
         password: String,
     },
     Token(String),
-    /// The seed of a user's key.
+    /// The seed of a user's nkey.
     Nkey(String),
-    /// A file with a token and a seed.
+    /// A file with a JWT and a seed.
     File(PathBuf),
-    /// What is in such a file.
+    /// The content of such a file.
     Text(String),
 }
 
 impl Credentials {
-    /// The address in a URL that the rules allow, and apart from it the credentials.
+    /// Splits a valid URL into the address and the credentials.
     pub(super) fn parse(url: &str) -> Result<(ServerAddr, Option<Self>), String> {
         let addr: ServerAddr = url.parse().map_err(|error| format!("{error}"))?;
         let mut url = addr.into_inner();
@@ -41,14 +41,14 @@ impl Credentials {
                 password: decoded(password)?,
             }),
         };
-        // Whatever shows the address shows no secret.
+        // Cleared, so that nothing that shows the address shows a secret.
         let cleared = url.set_password(None).and_then(|()| url.set_username(""));
         cleared.map_err(|()| "it names no host".to_owned())?;
         let addr = ServerAddr::from_url(url).map_err(|error| error.to_string())?;
         Ok((addr, credentials))
     }
 
-    /// What is wrong with them, before NATS is asked.
+    /// Checks the credentials before NATS is asked.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Nkey(seed) => {
@@ -63,7 +63,8 @@ impl Credentials {
         }
     }
 
-    /// A file is read each time, so that another one counts for the next connection.
+    /// Adds the credentials to the options. A file is read each time, so that a replaced one counts for the next
+    /// connection.
     pub(super) fn apply(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
         let text = |options: ConnectOptions, text: &str| {
             let options = options.credentials(text);
