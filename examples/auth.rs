@@ -1,6 +1,6 @@
-//! Clients that say who they are: users with passwords on one channel, short-lived tokens on another.
+//! Authentication: users with passwords on one channel, short-lived tokens on another.
 //!
-//! `cargo run --example auth`; an address as argument is where to listen.
+//! Run `cargo run --example auth`. An optional argument is the address to listen on.
 
 use std::{
     collections::HashMap,
@@ -13,19 +13,19 @@ use std::{
 
 use wasabi::prelude::*;
 
-/// Tokens that have been given out, to whom, and until when. A real one would be signed, or kept in a database.
+/// The issued tokens, with their user and expiry. A real token would be signed, or stored in a database.
 #[derive(Clone, Default)]
 struct Tokens {
     given: Arc<Mutex<HashMap<String, (String, SystemTime)>>>,
     count: Arc<AtomicU64>,
 }
 
-/// How long a token is good.
+/// How long a token is valid.
 const GOOD_FOR: Duration = Duration::from_secs(30);
 
 impl Tokens {
     fn give(&self, user: &str) -> String {
-        // Enough for an example; a token that protects something is random.
+        // Enough for an example; a token that protects something must be random.
         let token = format!("token-{}", self.count.fetch_add(1, Ordering::Relaxed));
         let expiry = SystemTime::now() + GOOD_FOR;
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,18 +41,18 @@ impl Tokens {
     }
 }
 
-/// Gives a user who has come with a password a token to come back with.
+/// Gives a user who logged in with a password a token for the other channel.
 async fn token(State(tokens): State<Tokens>, user: Identity<String>) -> String {
     tokens.give(&user)
 }
 
-/// The token in a message such as `refresh token-1`.
+/// Takes the token from a message such as `refresh token-1`.
 fn new_token(req: &Request) -> Result<String> {
     let text = req.message().as_text().unwrap_or_default();
     Ok(text.trim_start_matches("refresh ").to_owned())
 }
 
-/// The first word of a message is its key.
+/// Uses the first word of a message as its key.
 fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
     let text = message.as_text().unwrap_or_default();
     let word = text.split(' ').next().unwrap_or_default();
@@ -67,16 +67,16 @@ fn gateway() -> Gateway {
         move |token| tokens.clone().verify(token)
     };
     let auth = BearerAuth::new(verify).query_parameter("token");
-    // Lets a client stay that sends a new token in time.
+    // A client that sends a new token in time may stay.
     let refresh = auth
         .refresh(new_token)
         .same(|old, new| old == new)
         .reply(|_, _| "you may stay");
     gateway!(
         state = tokens,
-        // `alice:wonderland` in the header `Authorization`; any message is answered with a token.
+        // Takes `alice:wonderland` from the header `Authorization` and answers any message with a token.
         channel("/login", http = [users], token),
-        // The token in the header, or as browsers must, in the query.
+        // Takes the token from the header or, because browsers cannot set it, from the query.
         channel(
             "/",
             http = [auth],

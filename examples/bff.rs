@@ -1,14 +1,14 @@
-//! A backend for a frontend: one method is composed of two HTTP calls, everything else goes to the WebSocket server
-//! behind as it is.
+//! A backend for a frontend: one method combines two HTTP calls; everything else passes unchanged to the WebSocket
+//! server behind the gateway.
 //!
-//! `cargo run --example bff`; an address as argument is where to listen.
+//! Run `cargo run --example bff`. An optional argument is the address to listen on.
 
 use axum::{Router, extract::Path as UrlPath, routing::get};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wasabi::{Error, prelude::*};
 
-/// What the composed calls need.
+/// The state of the combined calls.
 #[derive(Clone)]
 struct Api {
     http: reqwest::Client,
@@ -42,7 +42,7 @@ struct Answer {
     passthrough: Option<Value>,
 }
 
-/// Finds a user, then the account of the user.
+/// Looks up a user, then the user's account.
 #[backend]
 async fn aggregate(State(api): State<Api>, Json(ask): Json<Ask>) -> Result<Json<Answer>, Error> {
     let user = api.get(&format!("/users/{}", ask.params.user)).await?;
@@ -59,8 +59,8 @@ fn gateway(api: Api, upstream: &str) -> Gateway {
         state = api,
         channel(
             "/",
-            // Messages without a method, and those that are not JSON, are for the upstream. A message that another parser
-            // could read in another way, such as one with two methods, is refused.
+            // Messages without a method, and those that are not JSON, go to the upstream. A message that another parser
+            // could read differently, such as one with two methods, is refused.
             parser = JsonKey::at("/method")
                 .id("/req_id")
                 .or("passthrough")
@@ -91,7 +91,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     tokio::spawn(async { axum::serve(listener, service()).await });
 
-    // The WebSocket server behind sends everything back.
+    // The WebSocket server behind the gateway echoes everything.
     let upstream = Server::bind("127.0.0.1:0").signals(false);
     let handle = upstream.handle();
     tokio::spawn(upstream.serve(gateway!(channel("/", async |message: Message| message))));

@@ -1,7 +1,7 @@
-//! A chat: rooms are groups of connections, and what somebody says goes to everybody in the room.
+//! A chat: rooms are groups of connections, and each message goes to everybody in the room.
 //!
-//! `cargo run --example chat`, then open the page that it names in two tabs; an address as argument is where to
-//! listen. When the server restarts, the page comes back by itself.
+//! Run `cargo run --example chat`, then open the page that it prints in two tabs. An optional argument is the address
+//! to listen on. When the server restarts, the page reconnects by itself.
 
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ struct Room {
     room: String,
 }
 
-/// What the others read.
+/// What the members of the room receive.
 #[derive(Serialize)]
 struct Line<'a> {
     room: &'a str,
@@ -38,12 +38,12 @@ impl Guest {
     }
 }
 
-/// Rooms that one client may be in, so that nobody fills the memory with names.
+/// The maximum number of rooms per client, so that nobody fills the memory with room names.
 const MAX_ROOMS: usize = 10;
 
 fn tell(registry: &Registry, room: &str, from: &str, text: &str) -> Result<()> {
     let line = serde_json::to_string(&Line { room, from, text })?;
-    // Who does not read what the room says is no use to it.
+    // Closes clients that do not keep up with the room.
     for slow in registry.group(room).broadcast(line).skipped {
         slow.close(CloseCode::POLICY);
     }

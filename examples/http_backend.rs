@@ -1,7 +1,7 @@
-//! Every message becomes an HTTP request, and the answer the reply: the example of the Go package's README.
+//! Every message becomes an HTTP request, and its response the reply: the example from the Go package's README.
 //!
-//! `cargo run --example http_backend`, with an HTTP service at `http://localhost:8081/` (or the URL that is given
-//! as an argument; `python3 -m http.server 8081` is one), then `npx wscat -c ws://127.0.0.1:8080/`.
+//! Run `cargo run --example http_backend`, with an HTTP service at `http://localhost:8081/` or at the URL given as an
+//! argument (`python3 -m http.server 8081` is such a service). Then run `npx wscat -c ws://127.0.0.1:8080/`.
 
 use wasabi::{Error, prelude::*};
 
@@ -12,10 +12,10 @@ async fn main() -> Result<(), ServeError> {
 
     println!("every message to ws://127.0.0.1:8080/ becomes a GET of {url}");
 
-    // Makes the HTTP request of a message.
+    // Makes the HTTP request from a message.
     let backend = Http::with(move |req| Ok(HttpRequest::get(&url).body(req.payload())));
 
-    // What a failed request is answered with.
+    // Makes the answer to a failed request.
     let errors = ErrorHandler::new(|_: &Request, error: Error| {
         format!("Failed to process request: {}", error.client_message())
     });

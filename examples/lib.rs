@@ -1,1 +1,1 @@
-//! Nothing: the programs are beside this file, `cargo run --example quickstart` runs one.
+//! Empty: the programs are beside this file. Run one with `cargo run --example quickstart`.

@@ -1,11 +1,11 @@
-//! Three HTTP services share the messages by weight; one that fails is left out for a while.
+//! Three HTTP services share the messages by weight. A failing one is left out for a while.
 //!
-//! `cargo run --example load_balance`; an address as argument is where to listen.
+//! Run `cargo run --example load_balance`. An optional argument is the address to listen on.
 
 use axum::{Router, http::StatusCode, routing::post};
 use wasabi::prelude::*;
 
-/// A service that answers with its name, or not at all well.
+/// Starts a service that answers with this status and its name.
 async fn service(name: &'static str, status: StatusCode) -> std::io::Result<String> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/", listener.local_addr()?);
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let gateway = gateway!(channel(
         "/",
-        // A try that fails goes to another node.
+        // A failed try is repeated on another node.
         middleware = [Retry::new(Backoff::constant(10ms).retries(2))],
         balance([
             (3, Http::post(big)),

@@ -1,22 +1,22 @@
-//! Browsers that say who they are: with the first message and a deadline, in a cookie, a subprotocol, or the query.
+//! Browser logins: with the first message before a deadline, or in a cookie, a subprotocol or the query.
 //!
-//! `cargo run --example login`; an address as argument is where to listen.
+//! Run `cargo run --example login`. An optional argument is the address to listen on.
 
 use std::time::{Duration, SystemTime};
 
 use axum::response::Html;
 use wasabi::{Close, Error, prelude::*};
 
-/// How long a client may stay that does not say who it is.
+/// How long a client may stay without logging in.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Good tokens are `alice.token` and the like. A real one would be signed: see `Jwt`.
+/// Valid tokens look like `alice.token`. A real token would be signed: see `Jwt`.
 async fn verify(token: String) -> Option<Identity<String>> {
     let user = token.strip_suffix(".token")?;
     Some(Identity::new(user.to_owned()).expires_in(Duration::from_secs(3600)))
 }
 
-/// The token in a message such as `{"action":"login","token":"alice.token"}`.
+/// Takes the token from a message such as `{"action":"login","token":"alice.token"}`.
 fn token(req: &Request) -> Result<String> {
     #[derive(serde::Deserialize)]
     struct Login {
@@ -28,7 +28,7 @@ fn token(req: &Request) -> Result<String> {
     }
 }
 
-/// Who comes without a token has some seconds to log in; then the connection is closed with 4401.
+/// Gives a client without a token some seconds to log in; after that the connection is closed with 4401.
 async fn deadline(connection: Connection) -> Result<(), Close> {
     if connection.identity::<String>().is_none() {
         connection.expire_at(SystemTime::now() + DEADLINE);
@@ -52,7 +52,7 @@ fn gateway() -> Gateway {
         .reply(|_, user| format!(r#"{{"welcome":"{}"}}"#, **user));
     gateway!(
         get("/", async || Html(include_str!("login/page.html"))),
-        // Nobody gets in without a token.
+        // This channel requires a token in the handshake.
         channel("/strict", http = [auth], subprotocols = ["whoami"], whoami),
         channel(
             "/ws",

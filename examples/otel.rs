@@ -1,7 +1,8 @@
-//! A gateway whose traces go on in the HTTP service behind it, both in this program, and to a collector by OTLP.
+//! A gateway whose traces continue in the HTTP service behind it. Both run in this program and export to a collector
+//! over OTLP.
 //!
-//! `cargo run -p wasabi-examples --example otel --features otel`, then paste what it prints. The collector is the one at
-//! `OTEL_EXPORTER_OTLP_ENDPOINT`, or else at `http://localhost:4318`.
+//! Run `cargo run -p wasabi-examples --example otel --features otel`, then paste the command that it prints. The
+//! collector is the one at `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`.
 
 use std::net::SocketAddr;
 
@@ -36,7 +37,7 @@ fn gateway(upstream: &str) -> Gateway {
     ))
 }
 
-/// Plays the application behind the gateway: answers with the context that its own spans would have as their parent.
+/// Plays the application behind the gateway: answers with the trace context that would be the parent of its own spans.
 async fn application(
     headers: HeaderMap,
     axum::Json(request): axum::Json<Value>,
@@ -45,9 +46,9 @@ async fn application(
     axum::Json(json!({ "id": request["id"], "traceparent": context.and_then(Result::ok) }))
 }
 
-/// Sends the spans of this program to a collector, and their context to what is behind it.
+/// Exports the spans of this program to a collector, and passes their context to upstreams.
 fn export_traces() -> Result<SdkTracerProvider, Box<dyn std::error::Error>> {
-    // The exporter's HTTP client wants a provider of cryptography, even when it speaks to a collector without TLS.
+    // The exporter's HTTP client needs a crypto provider, even for a collector without TLS.
     let _ = ring::default_provider().install_default();
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
@@ -82,7 +83,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  npx wscat -c ws://{addr}/ -x '{{\"action\":\"context\",\"id\":7}}'");
     });
     server.serve(gateway(&url)).await?;
-    // What has not been sent yet. It blocks, so not on a thread that others need.
+    // Sends the remaining spans. It blocks, so it must not run on a thread that others need.
     tokio::task::spawn_blocking(move || traces.shutdown()).await??;
     Ok(())
 }

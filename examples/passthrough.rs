@@ -1,13 +1,13 @@
-//! Every client has a connection of its own to the WebSocket server behind: what either side sends goes to the
-//! other unchanged.
+//! Every client gets its own connection to the WebSocket server behind the gateway. Messages pass unchanged in both
+//! directions.
 //!
-//! `cargo run --example passthrough`; an address as argument is where to listen.
+//! Run `cargo run --example passthrough`. An optional argument is the address to listen on.
 
 use wasabi::prelude::*;
 
 #[tokio::main]
 async fn main() -> Result<(), ServeError> {
-    // The server behind: it greets with the name that it was given, and shouts back.
+    // The server behind the gateway greets with the given name, and answers in upper case.
     let upstream = Server::bind("127.0.0.1:0").signals(false);
     let handle = upstream.handle();
     tokio::spawn(upstream.serve(gateway!(channel(

@@ -1,6 +1,6 @@
-//! A gateway as it runs in production: its settings come from a file, operators have an address of their own with metrics,
-//! and SIGTERM drains it. `examples/production` has what belongs around it: nginx, HAProxy, a container, Kubernetes,
-//! systemd, and a dashboard of the metrics for Grafana.
+//! A gateway for production: its settings come from a file, operators have a separate address with metrics, and SIGTERM
+//! drains it. `examples/production` contains the environment: nginx, HAProxy, a container, Kubernetes, systemd, and a
+//! Grafana dashboard of the metrics.
 //!
 //! `cargo run --example production -- examples/production/gateway.json`
 
@@ -23,15 +23,15 @@ struct Args {
     settings: PathBuf,
 }
 
-/// What the file says.
+/// The content of the settings file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
     server: ServerConfig,
-    /// Networks of the proxies in front.
+    /// The networks of the proxies in front of the gateway.
     #[serde(default)]
     proxies: Vec<String>,
-    /// Pages that may connect.
+    /// The origins of the pages that may connect.
     #[serde(default)]
     origins: Vec<String>,
     /// The HTTP service that orders are sent to.
@@ -88,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let metrics = PrometheusBuilder::new().install_recorder()?;
 
     let mut server = Server::configured(&settings.server)?;
-    // Sockets that systemd has opened, besides.
+    // Also listens on the sockets that systemd has opened.
     let mut opened = ListenFd::from_env();
     for nth in 0..opened.len() {
         if let Some(listener) = opened.take_tcp_listener(nth)? {

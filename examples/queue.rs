@@ -1,6 +1,7 @@
-//! A gateway over a message queue: what is asked goes to a broker, what a worker answers comes back.
+//! A gateway over a message queue: requests go to a broker, and the answers of workers come back.
 //!
-//! `cargo run --example queue`, then paste what it prints: broker and worker are in this program. Over a real broker:
+//! Run `cargo run --example queue`, then paste the commands that it prints: broker and worker are in this program. With
+//! a real broker:
 //!
 //! ```sh
 //! cargo run -p wasabi-examples --example queue --features redis -- --redis redis://127.0.0.1:6379/
@@ -9,8 +10,8 @@
 //! cargo run -p wasabi-examples --example queue --features kafka -- --kafka 127.0.0.1:9092
 //! ```
 //!
-//! The workers are in `examples/worker/` and know nothing of wasabi. With `--only gateway` and `--only worker` they
-//! and the gateway are processes of their own, as many as you like.
+//! The workers are in `examples/worker/` and do not depend on wasabi. With `--only gateway` and `--only worker` the
+//! gateway and the workers run as separate processes, as many as you like.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -75,7 +76,7 @@ struct Broker {
 
 /// The stream, queue, subject or topic that requests go to.
 const ORDERS: &str = "orders";
-/// Where replies come by, with Kafka.
+/// The topic for replies, with Kafka.
 #[cfg(feature = "kafka")]
 const REPLIES: &str = "orders.replies";
 
@@ -94,7 +95,7 @@ fn gateway<T: Transport>(orders: Queue<T>) -> Gateway {
     ))
 }
 
-/// What a worker makes of a message, whichever broker has brought it.
+/// Makes a worker's answer to a message, whichever broker delivered it.
 fn work(message: &[u8]) -> Vec<u8> {
     let message: Value = serde_json::from_slice(message).unwrap_or_default();
     println!("worker: {message}");
@@ -102,7 +103,7 @@ fn work(message: &[u8]) -> Vec<u8> {
     reply.to_string().into_bytes()
 }
 
-/// A worker of the broker in this program.
+/// A worker for the broker in this program.
 async fn work_in_memory(broker: &Memory) -> Result<(), worker::Error> {
     let mut worker = broker.worker(ORDERS);
     loop {
@@ -151,7 +152,7 @@ where
     if args.only == Some(Part::Gateway) {
         return Ok(serving.await?);
     }
-    // The worker goes on until the last reply has been delivered.
+    // The worker continues until the last reply has been delivered.
     tokio::select! {
         served = serving => Ok(served?),
         stopped = working => stopped,

@@ -1,6 +1,6 @@
 //! A gateway in front of an HTTP service, both in this program.
 //!
-//! `cargo run --example quickstart`, then paste what it prints.
+//! Run `cargo run --example quickstart`, then paste the commands that it prints.
 
 use std::{
     net::SocketAddr,
@@ -40,7 +40,7 @@ struct Sum {
 #[backend]
 async fn sum(Json(numbers): Json<Numbers>) -> Json<Sum> {
     let sum: f64 = numbers.values.iter().sum();
-    // Whole numbers go back as such.
+    // Whole numbers are sent as integers.
     let whole = sum.fract() == 0.0 && sum.abs() < 2f64.powi(53);
     Json(Sum {
         id: numbers.id,

@@ -92,7 +92,7 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         depth: usize::from(args.depth),
         payload: args.payload,
         size: args.size,
-        // For as long as the program runs.
+        // Leaked: it is needed for as long as the program runs.
         answer: args.answer.clone().map(|answer| &*answer.leak()),
         flood: args.flood,
     };

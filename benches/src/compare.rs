@@ -1,4 +1,4 @@
-//! One server after the other under the same load, round after round.
+//! Measures one server after the other under the same load, round after round.
 
 mod build;
 mod chart;
@@ -67,7 +67,7 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         }
         None => String::new(),
     };
-    // What servers inherit as well.
+    // The servers inherit this limit.
     load::raise_file_limit();
     let built = build::all()?;
     let cores = Cores::choose();
@@ -94,7 +94,7 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
             );
             break;
         }
-        // Whoever comes after an idle moment has a faster processor: each round begins elsewhere.
+        // The processor is faster after an idle moment, so each round starts with another server.
         let first = round * pairs.len() / rounds;
         for at in 0..pairs.len() {
             let (work, contender) = pairs[(first + at) % pairs.len()];
@@ -132,7 +132,7 @@ fn matches(wanted: &[String], name: &str) -> bool {
     wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str()))
 }
 
-/// On a terminal the line of the progress is written over and over.
+/// Clears the progress line, which is overwritten again and again on a terminal.
 fn clear() {
     if std::io::stderr().is_terminal() {
         eprint!("\r\x1b[K");
@@ -172,7 +172,7 @@ fn measure(
         .upstream
         .zip(upstream.as_ref())
         .map(|((scheme, _), server)| format!("{scheme}://{}/", server.addr));
-    // A child runs where its parent did when it was started.
+    // A child runs on the cores of its parent at the time of its start.
     cores.pin_server(contender.threads);
     let server = Server::start(built, contender, url);
     cores.pin_load(contender.threads);
@@ -189,7 +189,7 @@ fn measure(
     }
 }
 
-/// Which core belongs to whom: the first ones to the server, the last one to the load generator and to upstreams.
+/// Assigns the cores: the first ones to the server, the last one to the load generator and to upstreams.
 struct Cores(Vec<usize>);
 
 impl Cores {

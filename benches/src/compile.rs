@@ -1,5 +1,5 @@
-//! What it costs to compile a declaration: `cargo check` of 200 routes with four middlewares, declared with
-//! `gateway!`, and the same as nested functions around a `match`.
+//! The cost of compiling a declaration: `cargo check` of 200 routes with four middlewares, declared with `gateway!`,
+//! compared with nested functions around a `match`.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 use crate::{compare::target_dir, load::process, median::median};
 
 const ROUTES: usize = 200;
-/// What the declaration may cost, in times of what is written by hand.
+/// The maximum cost of the declaration, as a multiple of the cost of the handwritten code.
 const BAR: f64 = 2.0;
 
 #[derive(Debug, clap::Args)]
@@ -98,7 +98,7 @@ impl Project {
         })
     }
 
-    /// Checks it, and everything that it depends on the first time; returns the seconds of processor time.
+    /// Checks the project (the first time with its dependencies); returns the processor time in seconds.
     fn check(&self) -> Result<f64, String> {
         let source = self.root.join("src/lib.rs");
         let touched = fs::read(&source).and_then(|code| fs::write(&source, code));
@@ -108,7 +108,7 @@ impl Project {
             .args(["check", "--quiet", "--manifest-path"])
             .arg(self.root.join("Cargo.toml"))
             .env("CARGO_TARGET_DIR", &self.target)
-            // What the first check costs, not one after a small change.
+            // Measures a full check, not one after a small change.
             .env("CARGO_INCREMENTAL", "0")
             .stdin(Stdio::null())
             .status()
@@ -120,7 +120,7 @@ impl Project {
     }
 }
 
-/// The functions behind the routes, the same in both.
+/// The functions behind the routes, the same in both variants.
 fn functions() -> String {
     let mut code = String::from(
         "#![allow(unused_imports)]\n\nuse wasabi::{Error, prelude::*};\n\npub struct Order(pub String);\n\n\

@@ -1,6 +1,6 @@
-//! Gateways whose dispatcher is measured without sockets: chain, router and function, declared and by hand.
+//! Gateways whose dispatcher is measured without sockets: chain, router and function, declared and written by hand.
 //!
-//! A middleware runs the rest of the chain as often as its message says, and replies how many nanoseconds that took.
+//! A middleware runs the rest of the chain as often as its message says, and replies with the elapsed nanoseconds.
 
 use std::{
     net::SocketAddr,
@@ -16,10 +16,10 @@ use tokio::{net::TcpStream, runtime::Runtime};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use wasabi::prelude::*;
 
-/// What it is called, and how it is made.
+/// The name of a variant, and the function that makes it.
 pub type Variant = (&'static str, fn() -> Gateway);
 
-/// All that is measured.
+/// All variants.
 pub const VARIANTS: [Variant; 6] = [
     ("1 route, 0 middlewares", routes_1_middlewares_0),
     ("16 routes, 0 middlewares", routes_16_middlewares_0),
@@ -32,7 +32,7 @@ pub const VARIANTS: [Variant; 6] = [
 /// A client's connection.
 pub type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-/// A gateway that listens, and a connection to it.
+/// A running gateway and a connection to it.
 pub struct Dispatcher<'r> {
     runtime: &'r Runtime,
     socket: Socket,
@@ -44,7 +44,7 @@ impl<'r> Dispatcher<'r> {
     ///
     /// # Panics
     ///
-    /// When it cannot listen.
+    /// If it cannot listen.
     pub fn serve(runtime: &'r Runtime, gateway: Gateway) -> Self {
         let server = Server::bind("127.0.0.1:0").signals(false);
         let handle = server.handle();
@@ -57,29 +57,29 @@ impl<'r> Dispatcher<'r> {
         }
     }
 
-    /// More connections to the gateway.
+    /// Opens more connections to the gateway.
     ///
     /// # Panics
     ///
-    /// When it does not accept them.
+    /// If the gateway does not accept them.
     pub fn connect(&self, count: usize) -> Vec<Socket> {
         (0..count)
             .map(|_| self.runtime.block_on(open(&self.handle)))
             .collect()
     }
 
-    /// How long it takes to dispatch a request so many times.
+    /// Measures how long it takes to dispatch a request `times` times.
     ///
     /// # Panics
     ///
-    /// When the gateway does not answer.
+    /// If the gateway does not answer.
     pub fn dispatch(&mut self, times: u64) -> Duration {
         self.runtime.block_on(async {
             let message = times.to_string().into();
             self.socket.send(message).await.expect("sent");
             loop {
                 let reply = self.socket.next().await.expect("a reply").expect("a reply");
-                // Not what is sent to everybody.
+                // Skips broadcasts.
                 if let Ok(nanos) = reply.into_text().expect("text").parse() {
                     return Duration::from_nanos(nanos);
                 }
@@ -87,12 +87,12 @@ impl<'r> Dispatcher<'r> {
         })
     }
 
-    /// Where the gateway listens.
+    /// The address that the gateway listens on.
     pub fn addr(&self) -> SocketAddr {
         self.runtime.block_on(self.handle.addr())
     }
 
-    /// Connections that come, say a word and go, one after the other, for as long as it is said that this goes on.
+    /// Opens connections that send one message and close, one after the other, while `goes_on` is set.
     pub fn churn(&self, goes_on: Arc<AtomicBool>) -> impl Future<Output = ()> + Send + use<> {
         let handle = self.handle.clone();
         async move {
@@ -116,7 +116,7 @@ impl Drop for Dispatcher<'_> {
     }
 }
 
-/// Routes by a key that no message has to contain.
+/// Routes by a fixed key, whatever the message contains.
 fn key(message: &Message) -> Result<Option<Envelope<'_>>> {
     let _ = message;
     Ok(Some(Envelope::from_static("route.007")))
@@ -148,7 +148,7 @@ async fn echo(message: Message) -> Message {
     message
 }
 
-/// The same as one backend: nested calls, and a match in the innermost.
+/// The same gateway as a single backend: nested calls, with a match in the innermost.
 struct ByHand;
 
 async fn outer(req: Request) -> Result<Reply> {

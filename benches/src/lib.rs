@@ -1,3 +1,3 @@
-//! What the benchmarks of this package share.
+//! The code that the benchmarks of this package share.
 
 pub mod dispatch;

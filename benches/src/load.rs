@@ -1,5 +1,5 @@
-//! A load generator: one thread, plain epoll, frames that are made beforehand, so that it costs far less per message
-//! than any server it measures.
+//! A load generator: one thread, plain epoll and precomputed frames, so that it costs far less per message than any
+//! server that it measures.
 
 mod calm;
 mod connection;
@@ -21,11 +21,11 @@ pub(crate) struct Load {
     /// Messages in flight on each connection.
     pub(crate) depth: usize,
     pub(crate) payload: Payload,
-    /// Bytes of one message; of its arguments, if it is a call.
+    /// The size of a message in bytes; for a call, the size of its arguments.
     pub(crate) size: usize,
-    /// The one answer to everything; the message itself if there is none.
+    /// The answer to every message; `None` if the message itself comes back.
     pub(crate) answer: Option<&'static str>,
-    /// What the connections do beside a calm client.
+    /// What the other connections do beside a calm client.
     pub(crate) flood: Flood,
 }
 
@@ -44,28 +44,28 @@ pub(crate) enum Payload {
 /// What is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Messages on connections that are open.
+    /// Messages on open connections.
     Messages,
-    /// Messages of one connection that all of them receive; each receipt counts.
+    /// Messages from one connection that all connections receive; each receipt counts.
     Broadcasts,
-    /// Opening connections, one after another.
+    /// Handshakes, one connection after another.
     Handshakes,
-    /// Memory of connections that are open and silent, after one message each.
+    /// The memory of connections that are open and silent, after one message each.
     Idle,
-    /// How long a client that asks now and then waits for its answers, while all the connections never stop.
+    /// How long an occasional client waits for its answers while all other connections send without a pause.
     Calm,
 }
 
-/// For how long.
+/// The duration of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Window {
     pub(crate) warmup: Duration,
     pub(crate) length: Duration,
-    /// Ends the window after so many messages or handshakes.
+    /// Ends the window early, after this many messages or handshakes.
     pub(crate) limit: Option<u64>,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) seconds: f64,
@@ -78,11 +78,11 @@ pub(crate) struct Outcome {
     pub(crate) peak_bytes: u64,
     /// Growth of the server's resident memory.
     pub(crate) grown_bytes: u64,
-    /// From writing a batch to the last of its replies.
+    /// From writing a batch to receiving the last of its replies.
     pub(crate) latency: Histogram,
     /// Replies that differ from what was expected: in kind, length, content or order.
     pub(crate) wrong: u64,
-    /// Replies that did not come.
+    /// Replies that did not arrive.
     pub(crate) missing: u64,
     /// Connections that the server closed.
     pub(crate) closed: u64,
@@ -101,7 +101,7 @@ impl Outcome {
         self.grown_bytes as f64 / self.count.max(1) as f64
     }
 
-    /// What is wrong with the replies, if anything is.
+    /// Describes what is wrong with the replies, if anything.
     pub(crate) fn complaint(&self) -> Option<String> {
         let is_right = self.wrong + self.missing + self.closed == 0 && self.count > 0;
         (!is_right).then(|| {

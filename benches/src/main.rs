@@ -1,4 +1,4 @@
-//! Compares wasabi with other servers, and drives any WebSocket server with load.
+//! Compares wasabi with other servers, and generates load for any WebSocket server.
 //!
 //! ```text
 //! cargo run --release -p wasabi-bench -- compare

@@ -1,6 +1,6 @@
-//! The middle of what was measured.
+//! The median of measurements.
 
-/// Nothing if nothing was measured.
+/// `None` if there are no figures.
 pub(crate) fn median(mut figures: Vec<f64>) -> Option<f64> {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;

@@ -1,4 +1,4 @@
-//! A worker over RabbitMQ, with an AMQP client library alone.
+//! A RabbitMQ worker that uses only an AMQP client library.
 
 use futures_util::StreamExt;
 use lapin::{

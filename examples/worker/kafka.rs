@@ -1,4 +1,4 @@
-//! A worker over Kafka, with librdkafka alone.
+//! A Kafka worker that uses only librdkafka.
 
 use std::{ops::Deref, thread, time::Duration};
 
@@ -14,8 +14,8 @@ use tokio::{sync::oneshot, time::timeout};
 
 use super::{Answer, Error};
 
-/// A client of librdkafka that is dropped on a thread of its own. Dropping one waits for its threads, and a consumer waits
-/// until it has left its group. Without a broker that can take for ever, and would block a thread of the runtime.
+/// A client of librdkafka, dropped on its own thread. Dropping it waits for its threads, and a consumer also waits
+/// until it has left its group. Without a broker that may take forever, and would block a thread of the runtime.
 pub(crate) struct Elsewhere<T: Send + 'static>(Option<T>);
 
 impl<T: Send> Elsewhere<T> {
@@ -23,7 +23,7 @@ impl<T: Send> Elsewhere<T> {
         Self(Some(client))
     }
 
-    /// Drops the client, and waits for it to be gone, but not for ever.
+    /// Drops the client and waits for it to end, for 10 seconds at most.
     async fn end(mut self) {
         let client = self.0.take();
         let (tell, told) = oneshot::channel();
@@ -51,7 +51,7 @@ impl<T: Send> Drop for Elsewhere<T> {
     }
 }
 
-/// Creates topics of one partition; those that exist stay as they are.
+/// Creates topics with one partition; existing topics stay as they are.
 pub(crate) async fn create_topics(brokers: &str, topics: &[&str]) -> Result<(), Error> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers);
@@ -74,7 +74,7 @@ pub(crate) async fn serve(brokers: &str, topic: &str, answer: Answer) -> Result<
         .clone()
         .set("group.id", "workers")
         .set("auto.offset.reset", "earliest")
-        // Joining the group takes a few of these.
+        // Joining the group takes a few heartbeats.
         .set("heartbeat.interval.ms", "200")
         .set("session.timeout.ms", "6000")
         .set("fetch.wait.max.ms", "10")
@@ -87,7 +87,7 @@ pub(crate) async fn serve(brokers: &str, topic: &str, answer: Answer) -> Result<
     let replies = Elsewhere::new(replies);
     requests.subscribe(&[topic])?;
     let ended = answer_all(&requests, &replies, answer).await;
-    // The next one would wait in the group for this one.
+    // Otherwise the next worker would wait in the group for this one.
     requests.end().await;
     ended
 }
@@ -116,7 +116,7 @@ async fn answer_all(
         let record = FutureRecord::<(), _>::to(reply_to)
             .payload(&reply)
             .headers(headers);
-        // Does not wait for the delivery, so that the next request has its turn.
+        // Does not wait for the delivery, so that the next request can be handled.
         if let Err((error, _)) = replies.send_result(record) {
             return Err(error.into());
         }

@@ -1,4 +1,4 @@
-//! A worker over NATS, with the client library of NATS alone.
+//! A NATS worker that uses only the NATS client library.
 
 use async_nats::HeaderMap;
 use futures_util::StreamExt;

@@ -1,4 +1,4 @@
-//! A worker over Redis streams, with the client library of Redis alone.
+//! A Redis streams worker that uses only the Redis client library.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ type Streams = Vec<(String, Vec<(String, Fields)>)>;
 /// Answers requests until the connection breaks.
 pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), Error> {
     let client = Client::open(url)?;
-    // One connection waits for requests, without a limit; the other one answers.
+    // One connection waits for requests, without a timeout; the other one sends replies.
     let patient = AsyncConnectionConfig::new().set_response_timeout(None);
     let mut requests = client
         .get_multiplexed_async_connection_with_config(&patient)
@@ -27,7 +27,7 @@ pub(crate) async fn serve(url: &str, topic: &str, answer: Answer) -> Result<(), 
         Err(error) if error.code() != Some("BUSYGROUP") => return Err(error.into()),
         _ => {}
     }
-    // First what this worker has taken before and not acknowledged, then what is new.
+    // Reads first the requests that this worker took earlier and did not acknowledge, then new ones.
     let mut from = "0";
     loop {
         let streams: Option<Streams> = redis::cmd("XREADGROUP")

@@ -1,4 +1,4 @@
-//! `dispatch VARIANT TIMES` dispatches a request so many times, for callgrind: `benches/instructions` uses it.
+//! `dispatch VARIANT TIMES` dispatches a request `TIMES` times, for callgrind. `benches/instructions` uses it.
 
 use std::process::ExitCode;
 

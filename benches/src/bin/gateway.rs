@@ -1,6 +1,5 @@
-//! The gateways that are measured:
-//! `gateway echo|routed|calls|http|http-wide|passthrough|broadcast|flooded`, with `--addr 127.0.0.1:9001`, `--upstream URL` and
-//! `--threads N`.
+//! The gateways that are measured: `gateway echo|routed|calls|http|http-wide|passthrough|broadcast|flooded`, with
+//! `--addr 127.0.0.1:9001`, `--upstream URL` and `--threads N`.
 
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
@@ -108,7 +107,7 @@ struct Answer {
     result: Params,
 }
 
-/// Answers a call with what it was called with.
+/// Answers a call with its own parameters.
 #[backend]
 async fn call(Json(call): Json<Call>) -> Json<Answer> {
     Json(Answer {
@@ -228,7 +227,8 @@ fn main() -> ExitCode {
         .drain_timeout(Duration::from_secs(1))
         .signals(false);
     let served = runtime.enable_all().build().map(|runtime| {
-        // A worker serves; the main thread would have to be woken by another one for every connection.
+        // Spawned, so that a worker thread serves: another thread would have to wake the main thread for every
+        // connection.
         runtime.block_on(async { tokio::spawn(server.serve(gateway)).await })
     });
     match served {

@@ -8,7 +8,7 @@ use std::{
 
 use super::plan::{Contender, Program};
 
-/// Where the programs are.
+/// The paths of the built programs.
 pub(super) struct Built {
     gateway: PathBuf,
     peers: PathBuf,
@@ -16,7 +16,7 @@ pub(super) struct Built {
     node: Option<PathBuf>,
 }
 
-/// Builds the gateway and the peers, each with cargo and its progress, and installs `ws` where there is npm.
+/// Builds the gateway and the peers with cargo, showing its progress, and installs `ws` if npm is available.
 pub(super) fn all() -> Result<Built, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = &target_dir()?;
@@ -31,10 +31,10 @@ pub(super) fn all() -> Result<Built, String> {
     })
 }
 
-/// The target directory that this program is in, whatever it is called.
+/// The target directory that contains this program, whatever its name.
 pub(crate) fn target_dir() -> Result<PathBuf, String> {
     let own = env::current_exe().map_err(|error| error.to_string())?;
-    // `release/wasabi-bench` is in it.
+    // It contains `release/wasabi-bench`.
     let target = own.ancestors().nth(2);
     target
         .map(Path::to_owned)
@@ -56,7 +56,7 @@ fn cargo(manifest: &Path, target: &Path, more: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Without Node.js, or without a registry, the comparison goes on without `ws`.
+/// Returns `None` without Node.js or a registry; the comparison then continues without `ws`.
 fn node(source: &Path, target: &Path) -> Option<PathBuf> {
     std::fs::create_dir_all(target).ok()?;
     for file in ["package.json", "echo.js"] {

@@ -1,23 +1,23 @@
-//! What is measured, and who takes part.
+//! What is measured, and which servers take part.
 
 use crate::load::{Flood, Kind, Load, Payload};
 
-/// A server that takes part.
+/// A server in the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Contender {
     pub(super) name: &'static str,
     pub(super) program: Program,
     pub(super) threads: usize,
-    /// What it is sent, where its protocol is another one.
+    /// What the server is sent, if its protocol differs.
     pub(super) payload: Option<Payload>,
-    /// What is done beside a calm client.
+    /// What the flooding clients do beside a calm client.
     pub(super) flood: Flood,
 }
 
-/// How it is started.
+/// How a server is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Program {
-    /// This package's gateway, of this kind.
+    /// A gateway of this package, of this kind.
     Gateway(&'static str),
     /// One of the servers in `peers`.
     Peer(&'static str),
@@ -32,9 +32,9 @@ pub(super) struct Work {
     pub(super) kind: Kind,
     pub(super) load: Load,
     pub(super) contenders: &'static [Contender],
-    /// Scheme of its URL, and what it is.
+    /// The scheme of the upstream's URL, and the upstream.
     pub(super) upstream: Option<(&'static str, &'static Contender)>,
-    /// Fewer rounds than were asked for.
+    /// A smaller number of rounds than requested.
     pub(super) rounds: Option<usize>,
 }
 
@@ -284,7 +284,7 @@ pub(super) const WORK: &[Work] = &[
     },
 ];
 
-/// What must hold: the first at most so many times the second.
+/// A requirement: the first server costs at most this many times as much as the second.
 pub(super) struct Bar {
     pub(super) work: &'static str,
     pub(super) contender: &'static str,
@@ -294,7 +294,7 @@ pub(super) struct Bar {
 pub(super) enum Than {
     Times(f64, &'static str),
     Bytes(f64),
-    /// Milliseconds until 99 of 100 answers are there.
+    /// The maximum time in milliseconds within which 99 of 100 answers arrive.
     Millis(f64),
 }
 
@@ -320,7 +320,7 @@ pub(super) const BARS: &[Bar] = &[
         than: Than::Bytes(6144.0),
     },
     bar("http", "wasabi", 1.05, "axum ws tuned, reqwest in one task"),
-    // Like for like: wasabi's own limit of requests to one host is 50, the peer has none.
+    // A fair comparison: wasabi by default limits the requests to one host to 50, and the peer has no limit.
     bar(
         "http",
         "wasabi, no limit of requests at once",
@@ -339,7 +339,7 @@ pub(super) const BARS: &[Bar] = &[
         1.5,
         "writes to one socket after the other",
     ),
-    // With as many cores as it takes: 1.7 times the messages.
+    // With enough cores: 1.7 times the messages.
     bar(
         "threads",
         "wasabi, 2 threads",

@@ -11,7 +11,7 @@ use crate::{
     median::median,
 };
 
-/// Everything that was measured.
+/// All results.
 #[derive(Default)]
 pub(super) struct Results {
     runs: Vec<Run>,
@@ -47,7 +47,7 @@ impl Results {
         });
     }
 
-    /// The servers that were measured under a load, in the order of the plan.
+    /// The results of the servers under a load, in the order of the plan.
     pub(super) fn rows(&self, work: &Work) -> Vec<Row<'_>> {
         let mut rows = Vec::new();
         for contender in work.contenders {
@@ -89,7 +89,7 @@ impl Row<'_> {
             .min_by(f64::total_cmp)
     }
 
-    /// What the work is about: microseconds of processor time, bytes, or milliseconds of waiting.
+    /// The main figure of the work: microseconds of processor time, bytes, or milliseconds of waiting.
     pub(super) fn cost(&self, kind: Kind) -> Option<f64> {
         match kind {
             Kind::Idle => self.median(Outcome::bytes_each),
@@ -101,7 +101,7 @@ impl Row<'_> {
     }
 }
 
-/// `others` are rows of bars that were measured elsewhere.
+/// Writes the report. `others` are rows of bars that were measured elsewhere.
 pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64, others: &str) -> String {
     let mut text = String::from("# Measured\n\n");
     let place = match cores.0.len() {
@@ -263,7 +263,7 @@ fn bars(text: &mut String, results: &Results, others: &str) {
     }
 }
 
-/// As much of the kernel's version as matters.
+/// The first two numbers of the kernel's version.
 fn kernel() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     release.split('.').take(2).collect::<Vec<_>>().join(".")

@@ -1,4 +1,4 @@
-//! A client that asks now and then, beside others that never stop.
+//! A calm client that asks now and then, beside others that never stop.
 
 use std::{
     io::{self, ErrorKind, Read, Write},
@@ -38,16 +38,16 @@ pub(crate) enum Flood {
     Upstream,
 }
 
-/// Clients that receive what is broadcast.
+/// The number of clients that receive broadcasts.
 const MEMBERS: usize = 200;
 
-/// From an answer to the next question.
+/// The pause from an answer to the next question.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// How long an answer is waited for.
+/// How long to wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What the calm client sends and what it gets, with a mask that changes nothing.
+/// The frames that the calm client sends and receives; the mask is zero.
 const QUESTION: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'?'];
 const ANSWER: &[u8] = &[0x81, 1, b'?'];
 
@@ -66,7 +66,7 @@ impl Flood {
         }
     }
 
-    /// Some messages, as they are sent over and over.
+    /// Some messages of this flood, which are sent over and over.
     fn wire(self) -> Vec<u8> {
         let array = |item: &str| {
             let items = vec![item; 32_700 / (item.len() + 1)];
@@ -84,7 +84,7 @@ impl Flood {
             }
             Self::Inflate => {
                 let mut blocks = [0, 0, 0, 0xff, 0xff].repeat(7000);
-                // Completed by what is not sent (RFC 7692, section 7.2.1).
+                // Completed by the bytes that the sender strips (RFC 7692, section 7.2.1).
                 blocks.push(0);
                 frame(0xc1, &blocks)
             }
@@ -107,14 +107,14 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// One of the others.
+/// One of the flooding clients.
 struct Other {
     stream: TcpStream,
     wire: Vec<u8>,
     at: usize,
 }
 
-/// Measures how long answers take beside so many floods.
+/// Measures how long answers take beside this many floods.
 pub(super) fn run(
     flood: Flood,
     floods: usize,
@@ -252,7 +252,7 @@ fn watch(
     )?)
 }
 
-/// A WebSocket that may compress.
+/// Opens a WebSocket that may use compression.
 fn open(addr: SocketAddr, path: &str) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(addr)?;
     stream.set_nodelay(true)?;

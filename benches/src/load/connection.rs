@@ -30,21 +30,21 @@ pub(super) enum State {
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) state: State,
-    /// The server's part of the handshake.
+    /// The server's handshake response.
     head: Vec<u8>,
-    /// Where a session of Socket.IO has to begin before anything is sent.
+    /// The Socket.IO session, if one must begin before anything is sent.
     session: Option<socket_io::Session>,
     ring: Ring,
     check: Check,
-    /// Messages that are written as a whole.
+    /// Messages that have been written completely.
     sent: u64,
     /// Messages to write as soon as the socket takes them.
     owed: usize,
-    /// Bytes of the first of them that are written.
+    /// The bytes of the first of them that have been written.
     partial: usize,
-    /// Replies that are not turned into new messages yet.
+    /// Replies that have not been turned into new messages yet.
     credit: usize,
-    /// After how many replies a batch is answered, and when it was written.
+    /// For each batch, the number of replies that completes it, and when it was written.
     batches: VecDeque<(u64, Instant)>,
     pub(super) polls_write: bool,
 }
@@ -59,7 +59,7 @@ impl Connection {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        // Closing resets: no port is left waiting.
+        // Closing resets the connection, so that no port stays in TIME_WAIT.
         socket.set_linger(Some(Duration::ZERO))?;
         match socket.connect(&addr.into()) {
             Ok(()) => {}
@@ -84,7 +84,7 @@ impl Connection {
         })
     }
 
-    /// Reads the server's part of the handshake.
+    /// Reads the server's handshake response.
     pub(super) fn shake_hands(&mut self, data: &[u8]) -> io::Result<()> {
         self.head.extend_from_slice(data);
         let Some(end) = self.head.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
@@ -113,7 +113,7 @@ impl Connection {
         self.owed += messages;
     }
 
-    /// Writes what is owed; whether more is owed than the socket takes.
+    /// Writes the owed messages. Returns whether some remain because the socket is full.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         let before = self.sent;
         while self.owed > 0 && self.state == State::Open {
@@ -136,7 +136,7 @@ impl Connection {
         Ok(self.owed > 0 && self.state == State::Open)
     }
 
-    /// What there is to read; nothing if there is nothing for now.
+    /// Reads available data; `None` if there is none for now.
     pub(super) fn read<'b>(&mut self, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
         match self.stream.read(buffer) {
             Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
@@ -146,7 +146,7 @@ impl Connection {
         }
     }
 
-    /// Checks replies; returns how many there are.
+    /// Checks replies and returns their number.
     pub(super) fn replies(
         &mut self,
         data: &[u8],
@@ -171,7 +171,7 @@ impl Connection {
         Ok(received - before)
     }
 
-    /// Turns replies into new messages when enough of them have come.
+    /// Turns replies into new messages once at least this many have arrived.
     pub(super) fn refill(&mut self, at_least: usize) {
         if self.credit >= at_least {
             self.owed += std::mem::take(&mut self.credit);
@@ -190,7 +190,7 @@ impl Connection {
         self.check.wrong
     }
 
-    /// Messages without a reply.
+    /// The number of messages without a reply.
     pub(super) fn open_messages(&self) -> u64 {
         self.sent - self.check.received.min(self.sent)
     }
@@ -199,7 +199,7 @@ impl Connection {
         self.owed == 0 && self.open_messages() == 0
     }
 
-    /// Nothing more is written; whether a message has been cut in half stays as it is.
+    /// Stops writing, except for the rest of a partly written message.
     pub(super) fn stop(&mut self) {
         if self.partial == 0 {
             self.owed = 0;

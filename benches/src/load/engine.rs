@@ -20,10 +20,10 @@ use super::{
     socket_io,
 };
 
-/// How long replies are waited for after the window.
+/// How long to wait for replies after the window.
 const DRAIN: Duration = Duration::from_secs(5);
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
-/// Handshakes under way while connections are opened.
+/// The number of concurrent handshakes while connections are opened.
 const RAMP: usize = 64;
 
 pub(crate) struct Engine<'a> {
@@ -38,11 +38,11 @@ pub(crate) struct Engine<'a> {
     opening: usize,
     received: u64,
     closed: u64,
-    /// Replies are answered with new messages.
+    /// Whether replies are answered with new messages.
     sending: bool,
-    /// A connection that is open is replaced by a new one.
+    /// Whether an open connection is replaced by a new one.
     reopening: bool,
-    /// Every connection receives what the first one sends.
+    /// Whether every connection receives what the first one sends.
     shares_messages: bool,
     latency: Histogram,
 }
@@ -107,7 +107,7 @@ impl<'a> Engine<'a> {
         Ok(outcome)
     }
 
-    /// The first connection sends; when everybody has received that, again.
+    /// Sends over the first connection, again as soon as all connections have received the message.
     pub(crate) fn broadcasts(&mut self, window: Window) -> io::Result<Outcome> {
         self.shares_messages = true;
         self.open_all()?;
@@ -128,7 +128,7 @@ impl<'a> Engine<'a> {
         Ok(outcome)
     }
 
-    /// Whether everybody has received it.
+    /// Sends one broadcast. Returns whether all connections have received it.
     fn broadcast(&mut self) -> io::Result<bool> {
         self.connections[0].owe(1);
         self.write(0)?;
@@ -138,7 +138,7 @@ impl<'a> Engine<'a> {
         Ok(self.closed == 0 && self.received >= self.expected())
     }
 
-    /// All that there is to receive of what the first connection has sent.
+    /// The number of messages that all connections together must have received.
     fn expected(&self) -> u64 {
         self.connections[0].sent() * self.connections.len() as u64
     }
@@ -158,7 +158,7 @@ impl<'a> Engine<'a> {
         Ok(outcome)
     }
 
-    /// Opens connections, sends one message over each, and looks at the server's memory.
+    /// Opens connections, sends one message over each, and measures the server's memory.
     pub(crate) fn idle(&mut self, window: Window) -> io::Result<Outcome> {
         let start = self.start();
         self.open_all()?;
@@ -225,7 +225,7 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
-    /// Starts a connection, in a slot of an earlier one or in a new one.
+    /// Starts a connection, in the slot of an earlier one or in a new slot.
     fn open(&mut self, slot: Option<usize>) -> io::Result<()> {
         let index = slot.unwrap_or(self.connections.len());
         let load = (!self.reopening).then_some(self.load);
@@ -238,7 +238,7 @@ impl<'a> Engine<'a> {
             epoll::EventFlags::IN | epoll::EventFlags::OUT,
         )?;
         match slot {
-            // Dropping the other one closes it, which takes it off the epoll.
+            // Dropping the old connection closes it, which removes it from the epoll instance.
             Some(slot) => self.connections[slot] = connection,
             None => self.connections.push(connection),
         }
@@ -350,7 +350,7 @@ impl<'a> Engine<'a> {
     }
 }
 
-/// As many open files as the system allows.
+/// Raises the limit of open files as far as the system allows.
 pub(crate) fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;

@@ -1,20 +1,20 @@
-//! The client's frames, made beforehand, and a check of the server's.
+//! Precomputes the client's frames, and checks the server's.
 
 use super::{Load, Payload, socket_io};
 
-/// The messages that one connection sends in turns, laid out twice in a row: any run of up to all of them is
-/// contiguous. Beside them what must come back.
+/// The messages that one connection sends in turn, laid out twice in a row so that any run of up to all of them is
+/// contiguous, with the expected replies.
 #[derive(Debug, Default)]
 pub(crate) struct Ring {
     wire: Vec<u8>,
     pub(crate) frame_len: usize,
     depth: usize,
-    /// Of each message, or the one of all.
+    /// One for each message, or one for all.
     replies: Vec<Vec<u8>>,
     opcode: u8,
-    /// Replies come in the order of their messages.
+    /// Whether replies arrive in the order of their messages.
     in_order: bool,
-    /// A message that is no reply.
+    /// A message that is not a reply.
     ping: Option<&'static [u8]>,
 }
 
@@ -47,7 +47,7 @@ impl Ring {
         }
     }
 
-    /// The bytes of `count` messages from message `first` on, less the first `skip` bytes.
+    /// The bytes of `count` messages starting with message `first`, without the first `skip` bytes.
     pub(crate) fn wire(&self, first: u64, count: usize, skip: usize) -> &[u8] {
         let start = (first % self.depth as u64) as usize * self.frame_len;
         let count = count.min(self.depth);
@@ -59,7 +59,7 @@ impl Ring {
     }
 }
 
-/// What is sent, which names its connection and its place in the ring, and what must come back.
+/// A message, which names its connection and its place in the ring, and the expected reply.
 fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec<u8>, Vec<u8>) {
     let route = index % 16;
     let (start, end) = match kind {
@@ -80,7 +80,7 @@ fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec
     body.extend(filler);
     body.truncate(size.saturating_sub(end.len()));
     body += end;
-    // As long for every message.
+    // The same length for every message.
     let id = 100_000 + index;
     let (sent, reply) = match kind {
         Payload::Text | Payload::Binary | Payload::Json => (body.clone(), body),
@@ -113,25 +113,25 @@ fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
     wire.extend(body.iter().zip(mask.iter().cycle()).map(|(b, m)| b ^ m));
 }
 
-/// Reads the server's frames and compares every byte of every reply with what it must be. Replies in order are not
-/// copied for that.
+/// Reads the server's frames and compares every byte of every reply with the expected one. Replies in order are
+/// compared without copying.
 #[derive(Debug, Default)]
 pub(crate) struct Check {
     header: [u8; 14],
     header_len: usize,
-    /// Payload of the current frame that is still to come.
+    /// The remaining payload bytes of the current frame.
     left: u64,
     in_frame: bool,
     is_control: bool,
     is_final: bool,
-    /// A message has begun and has not ended.
+    /// Whether a message has begun and has not ended.
     in_message: bool,
-    /// Bytes of the current message so far.
+    /// The bytes of the current message so far.
     len: usize,
     is_wrong: bool,
-    /// The current message so far, where replies may come in any order.
+    /// The current message so far, if replies may arrive in any order.
     body: Vec<u8>,
-    /// How often each message of the ring has been answered, likewise.
+    /// How often each message of the ring has been answered, if replies may arrive in any order.
     answered: Vec<u64>,
     pub(crate) received: u64,
     pub(crate) wrong: u64,
@@ -139,7 +139,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// Takes what has been read after so many messages have been sent.
+    /// Takes data that was read after `sent` messages had been sent.
     pub(crate) fn feed(
         &mut self,
         mut data: &[u8],
@@ -187,7 +187,7 @@ impl Check {
         self.len = end;
     }
 
-    /// Whether the message that is complete now is one that was to come.
+    /// Whether the message that has just ended is an expected reply.
     fn is_reply(&mut self, ring: &Ring, sent: u64) -> bool {
         if ring.in_order {
             return self.len == ring.reply(self.received).len();
@@ -203,7 +203,7 @@ impl Check {
         })
     }
 
-    /// Takes bytes of a header; whether it is complete.
+    /// Takes bytes of a header; returns whether it is complete.
     fn header(&mut self, data: &mut &[u8]) -> bool {
         loop {
             let need = match (self.header_len, self.header[1] & 0x7f) {

@@ -32,7 +32,7 @@ impl Histogram {
         self.count == 0
     }
 
-    /// The value below which the share `quantile` of all lies, in microseconds.
+    /// The value in microseconds below which the share `quantile` of all values lies.
     pub(crate) fn us(&self, quantile: f64) -> f64 {
         let rank = (quantile * self.count as f64).ceil() as u64;
         let mut seen = 0;

@@ -15,7 +15,7 @@ pub(crate) struct Usage {
     pub(crate) peak_bytes: u64,
 }
 
-/// What a process has used until now; nothing if it is not there.
+/// What a process has used so far; zeros if it does not exist.
 pub(crate) fn usage(pid: u32) -> Usage {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     Usage {
@@ -25,7 +25,7 @@ pub(crate) fn usage(pid: u32) -> Usage {
     }
 }
 
-/// Read from the clock of the process: the times in `/proc` are cut to hundredths of a second.
+/// Reads the clock of the process, because the times in `/proc` are truncated to hundredths of a second.
 fn cpu_us(pid: u32) -> Option<f64> {
     let clock = clock_getcpuclockid(Pid::from_raw(pid.try_into().ok()?)).ok()?;
     let time = clock_gettime(clock).ok()?;
@@ -35,9 +35,9 @@ fn cpu_us(pid: u32) -> Option<f64> {
 /// User and system time of this process's children that have ended.
 pub(crate) fn children_cpu_us() -> f64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name of the command, in parentheses, may contain anything.
+    // The command name, in parentheses, may contain anything.
     let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
-    // In ticks, counted from the state of the process on.
+    // In clock ticks. The fields are counted from the process state.
     let ticks: u64 = fields
         .split_ascii_whitespace()
         .skip(13)

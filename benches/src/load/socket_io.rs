@@ -1,16 +1,16 @@
-//! How a session of Socket.IO begins on a WebSocket: the server opens it, the client asks for the namespace `/`, the
-//! server agrees.
+//! The beginning of a Socket.IO session on a WebSocket: the server opens it, the client asks for the namespace `/`, and
+//! the server agrees.
 
 use std::{
     io::{self, Write},
     net::TcpStream,
 };
 
-/// Where the session is asked for: version 4 of Engine.IO, no long polling before it.
+/// The path that requests the session: version 4 of Engine.IO, without long polling first.
 pub(super) const PATH: &str = "/?EIO=4&transport=websocket";
 
-/// What a server sends now and then, and the first time at once. Who does not answer for 20 seconds is let go: nothing
-/// is measured that long.
+/// The ping that a server sends now and then, and immediately at first. A server drops clients that do not answer for
+/// 20 seconds; no measurement takes that long.
 pub(super) const PING: &[u8] = b"2";
 
 /// `40`, masked with zeros.
@@ -22,7 +22,8 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Takes all that the server has said since the handshake. Once the session has begun: what follows.
+    /// Takes everything that the server has sent since the handshake. Once the session has begun, returns the data that
+    /// follows.
     pub(super) fn begin<'s>(
         &mut self,
         mut said: &'s [u8],
@@ -45,8 +46,8 @@ impl Session {
     }
 }
 
-/// The payload of the first frame, and what follows; nothing if it is not complete. A short, whole text is all that
-/// the server has to say here.
+/// The payload of the first frame, and the data that follows; `None` if the frame is incomplete. The server may send
+/// only short, unfragmented text here.
 fn frame(said: &[u8]) -> io::Result<Option<(&[u8], &[u8])>> {
     match said {
         [0x81, len @ 0..126, rest @ ..] => Ok(rest.split_at_checked(usize::from(*len))),
