@@ -1,5 +1,5 @@
-//! A gateway whose traces continue in the HTTP service behind it. Both run in this program and export to a collector
-//! over OTLP.
+//! A gateway whose traces continue in the HTTP service behind it. Both are in this program, which exports its spans to
+//! a collector over OTLP.
 //!
 //! Run `cargo run -p wasabi-examples --example otel --features otel`, then paste the command that it prints. The
 //! collector is the one at `OTEL_EXPORTER_OTLP_ENDPOINT`, by default `http://localhost:4318`.

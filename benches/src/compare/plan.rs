@@ -284,7 +284,7 @@ pub(super) const WORK: &[Work] = &[
     },
 ];
 
-/// A requirement: the first server costs at most this many times as much as the second.
+/// A requirement on the cost of a server: at most this many times that of another one, or an absolute limit.
 pub(super) struct Bar {
     pub(super) work: &'static str,
     pub(super) contender: &'static str,

@@ -16,7 +16,7 @@ use crate::{
 
 /// Remembers why an upstream could not be reached; `E` is the error.
 ///
-/// While dials fail, only one caller at a time may dial, with pauses between the dials.
+/// While dials fail, one caller may dial after each pause. All others get the remembered error.
 pub(super) struct DialMemory<E> {
     longest: Duration,
     /// Locked for a few steps per dial, never across an `await`.

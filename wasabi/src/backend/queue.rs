@@ -98,18 +98,17 @@ use crate::{
 ///
 /// # Errors
 ///
-/// * `timed_out`: no reply, or no further part of one, arrived within the [`timeout`](Self::timeout).
-/// * `upstream_unreachable`: the gateway got no connection to the broker within the
-///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message. The message has not been published.
+/// * `timed_out`: no reply, or no further part of one, within the [`timeout`](Self::timeout).
+/// * `upstream_unreachable`: there was no connection to the broker within the
+///   [`publish_timeout`](Self::publish_timeout), or the broker refused the message: it has not been published.
 /// * `upstream_lost`: the broker did not confirm the message within the [`publish_timeout`](Self::publish_timeout), or
-///   the connection broke and the reply can no longer arrive. The message may have been published; the gateway never
-///   publishes it twice.
-/// * `overloaded`: [`max_pending`](Self::max_pending) requests are already pending.
-/// * `bad_request`: the topic or a header made from the request is invalid.
-/// * `upstream_invalid`: the reply is text that is not valid UTF-8, or is longer than
-///   [`max_reply_size`](Self::max_reply_size); or a part of it is missing, or its parts arrived faster than the client
-///   takes them.
-/// * `job_failed`: the worker replied with an error. Its text goes to the client.
+///   the connection broke and the reply cannot come any more. A message is published once at most, and here perhaps.
+/// * `overloaded`: [`max_pending`](Self::max_pending) requests are under way already.
+/// * `bad_request`: the topic or a header made from the request is invalid, or the broker does not allow so large a
+///   message (Kafka, NATS).
+/// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size); a
+///   part of it is missing, or its parts came faster than the client takes them.
+/// * `job_failed`: the worker has replied with an error, whose text goes to the client.
 ///
 /// # Connection
 ///
@@ -214,11 +213,11 @@ impl<T: Transport> Queue<T> {
         self.header_with(name, move |_| value.clone())
     }
 
-    /// Adds a header made from the request to every message. A value with a carriage return, a line feed or NUL is the
-    /// error `bad_request`. The names `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are reserved.
+    /// A header for each message, made of the request. A value with a carriage return, a line feed or NUL is the error
+    /// `bad_request`. `id`, `kind`, `more`, `payload`, `reply_to` and `expires_at` are in use already.
     ///
-    /// With the cargo feature `otel` messages also carry the headers of the [trace
-    /// context](crate::middleware::request::Trace#upstreams).
+    /// With the cargo feature `otel` messages also carry the [trace
+    /// context](crate::middleware::request::Trace#upstreams) in their headers.
     pub fn header_with(
         mut self,
         name: &'static str,

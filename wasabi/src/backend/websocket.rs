@@ -165,14 +165,19 @@ impl WebSocket {
     }
 
     /// Connects to the upstream before the client's handshake is accepted. Without an upstream connection the handshake
-    /// is refused: with the upstream's own status, `WWW-Authenticate` and `Retry-After` if it answered with a status of
-    /// 400 or more; with 504 if it did not answer within the [`connect_timeout`](Self::connect_timeout); with 502
-    /// otherwise.
+    /// is refused:
+    ///
+    /// * with the upstream's own status, `WWW-Authenticate` and `Retry-After` if it answered with a status of 400 or
+    ///   more;
+    /// * with 504 if the upstream did not answer within the [`connect_timeout`](Self::connect_timeout);
+    /// * with 400 if the client's handshake cannot fill in the URL or a header, with 500 if a function that makes a
+    ///   header panics;
+    /// * with 502 otherwise.
     ///
     /// The client's handshake waits for the upstream, and the client has a place among the channel's `max_connections`
     /// meanwhile. If `on_connect` refuses the client later, the upstream was dialled in vain. All nodes of a balanced
-    /// group are connected to. Browsers do not show the status of a refused handshake, so for them a close code may say
-    /// more: use [`close_on_failed_dial`](Self::close_on_failed_dial) with [`eager`](Self::eager).
+    /// group are connected to at the same time. Browsers do not show the status of a refused handshake, so for them a
+    /// close code may say more: use [`close_on_failed_dial`](Self::close_on_failed_dial) with [`eager`](Self::eager).
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -362,8 +367,8 @@ impl WebSocket {
         self.change(|config| config.dials = Arc::new(DialMemory::new(pause)))
     }
 
-    /// Sets after how long an upstream that takes nothing of what the gateway sends counts as lost; the default is 10
-    /// s. The time during which the client takes nothing of what the upstream sends does not count.
+    /// Sets after how long an upstream that accepts none of the gateway's data counts as lost; the default is 10 s. The
+    /// time during which the client accepts none of the upstream's data does not count.
     #[must_use]
     pub fn send_timeout(self, timeout: Duration) -> Self {
         self.change(|config| {
@@ -401,7 +406,7 @@ impl WebSocket {
         })
     }
 
-    /// Sets the maximum size in bytes of a message of the upstream. The default is 1 MiB, or the channel's maximum if
+    /// Sets the maximum size in bytes of a message from the upstream. The default is 1 MiB, or the channel's maximum if
     /// that is larger. The upstream is lost if it sends a larger message.
     #[must_use]
     pub fn max_message_size(self, bytes: usize) -> Self {

@@ -71,8 +71,8 @@ impl<T> Http<T> {
     }
 }
 
-/// Sets `Content-Length: 0` for an empty body if the method usually has one (RFC 9110, section 8.6): some servers wait
-/// for a body without it, or answer 411. The HTTP client sets the length only for bodies that are not empty.
+/// Sets `Content-Length: 0` for an empty body if the method usually has one (RFC 9110, section 8.6). Without the header
+/// some servers wait for a body, or answer 411. The HTTP client sets the length only for bodies that are not empty.
 pub(super) fn tell_empty(request: &mut reqwest::Request) {
     let is_empty = request
         .body()
