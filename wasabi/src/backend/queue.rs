@@ -284,7 +284,7 @@ impl<T: Transport> Queue<T> {
         self
     }
 
-    /// How many replies have been dropped since the start, and why.
+    /// The number of replies dropped since the start, by reason.
     pub fn dropped(&self) -> DroppedReplies {
         self.shared.inbox.dropped()
     }

@@ -82,7 +82,7 @@ const WRITE_QUEUE: usize = 64;
 const UNCONFIRMED: usize = 1024;
 
 impl Amqp {
-    /// Connects to RabbitMQ at an `amqp://` or `amqps://` URL.
+    /// Makes a transport for RabbitMQ at an `amqp://` or `amqps://` URL.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = url.as_ref();
         Self {

@@ -169,7 +169,7 @@ impl Entry {
     }
 }
 
-/// Counts the dropped replies of a queue.
+/// The number of dropped replies of a queue, by reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct DroppedReplies {
@@ -257,7 +257,7 @@ impl Inbox {
         self.finish(id.as_ref(), 0, || Err(error))
     }
 
-    /// Counts the replies that were dropped.
+    /// The number of dropped replies, by reason.
     pub fn dropped(&self) -> DroppedReplies {
         DroppedReplies {
             unmatched: self.0.unmatched.load(Ordering::Relaxed),
@@ -267,7 +267,7 @@ impl Inbox {
         }
     }
 
-    /// Counts the replies that have found their requests.
+    /// The number of replies that have found their requests.
     pub(super) fn matched(&self) -> u64 {
         self.0.matched.load(Ordering::Relaxed)
     }

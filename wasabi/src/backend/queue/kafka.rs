@@ -98,7 +98,8 @@ const NO_MECHANISM: &str = "this is no configuration of Kafka: of SASL only `PLA
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Kafka {
-    /// Connects to Kafka at one broker, or several separated by commas. Replies arrive on the topic `replies`.
+    /// Makes a transport for Kafka at one broker, or several separated by commas. Replies arrive on the topic
+    /// `replies`.
     pub fn new(brokers: impl AsRef<str>, replies: impl Into<String>) -> Self {
         let brokers = brokers.as_ref();
         let mut config = ClientConfig::new();

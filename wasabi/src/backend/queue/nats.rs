@@ -87,7 +87,7 @@ const WRITE_QUEUE: usize = 256;
 const READ_QUEUE: usize = 65_536;
 
 impl Nats {
-    /// Connects to NATS at a URL, or at one of several separated by commas.
+    /// Makes a transport for NATS at a URL, or at one of several separated by commas.
     pub fn new(urls: impl AsRef<str>) -> Self {
         let mut in_urls = None;
         let servers = urls.as_ref().split(',').map(|url| {
