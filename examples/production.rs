@@ -54,7 +54,7 @@ fn gateway(settings: &Settings) -> Gateway {
         middleware = [Trace::new(), Measure::metrics()],
         /// Is the process alive?
         get("/livez", async || "ok"),
-        /// May it have traffic? 503 while it drains.
+        /// Is it ready for traffic? 503 while it drains.
         get("/readyz", readiness),
         channel(
             "/v1",
@@ -68,7 +68,7 @@ fn gateway(settings: &Settings) -> Gateway {
                 Timeout::new(10s),
             ],
             match key {
-                /// Tells the address that a client comes from.
+                /// Returns the client's address.
                 "whoami" => whoami,
                 /// Places an order.
                 "order" => with([CircuitBreaker::new(5, 10s)], orders),

@@ -88,7 +88,7 @@ fn gateway<T: Transport>(orders: Queue<T>) -> Gateway {
         match key {
             /// Places an order.
             "order.place" => orders.clone(),
-            /// Takes note that somebody looks at an item; nothing comes back.
+            /// Notes that a client looks at an item; there is no reply.
             "order.view" => orders.no_reply(),
             _ => NoRoute,
         },

@@ -68,7 +68,7 @@ fn gateway(upstream: &str) -> Gateway {
     gateway!(
         /// Is the process alive?
         get("/livez", async || "ok"),
-        /// May it have traffic? 503 while it drains.
+        /// Is it ready for traffic? 503 while it drains.
         get("/readyz", readiness),
         /// Every message comes back unchanged.
         channel("/echo", echo),

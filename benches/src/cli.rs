@@ -18,9 +18,9 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compares wasabi with other servers; builds what it needs.
+    /// Compares wasabi with other servers; builds the required programs.
     Compare(compare::Args),
-    /// Compares what a declaration costs to compile with the same written by hand.
+    /// Compares the cost of compiling a declaration with that of the same code written by hand.
     Compile(compile::Args),
     /// Puts load on one server.
     Load(LoadArgs),
@@ -36,16 +36,16 @@ struct LoadArgs {
     /// Messages in flight on each connection.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     depth: u16,
-    /// Bytes of a message.
+    /// The size of a message in bytes.
     #[arg(long, default_value_t = 64)]
     size: usize,
     #[arg(long, default_value = "text")]
     payload: Payload,
-    /// The one answer to every message, if it is not the message itself; that of the HTTP upstream in `peers` is
+    /// The answer to every message, if it is not the message itself. The HTTP upstream in `peers` answers
     /// `{"status":"ok","id":1}`.
     #[arg(long)]
     answer: Option<String>,
-    /// What the connections do beside a calm client; `gateway flooded` answers it.
+    /// What the connections do beside a calm client; for `gateway flooded`.
     #[arg(long, default_value = "nothing")]
     flood: Flood,
     /// The process whose processor time and memory are reported.
@@ -56,7 +56,7 @@ struct LoadArgs {
     /// Seconds of load before anything is measured.
     #[arg(long, default_value_t = 0.5)]
     warmup: f64,
-    /// Stops after so many messages or handshakes, if that is earlier.
+    /// Stops early, after this many messages or handshakes.
     #[arg(long)]
     count: Option<u64>,
 }

@@ -26,23 +26,23 @@ use crate::load::{self, Load, Outcome, Window};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only the work whose name contains one of these.
+    /// Measures only the work whose name contains one of these.
     work: Vec<String>,
-    /// Only servers whose name contains one of these.
+    /// Measures only servers whose name contains one of these.
     #[arg(long, value_delimiter = ',')]
     servers: Vec<String>,
     #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Length of one measurement.
+    /// The length of one measurement in seconds.
     #[arg(long, default_value_t = 0.7)]
     seconds: f64,
     /// Three short rounds, for a first look.
     #[arg(long, conflicts_with_all = ["rounds", "seconds"])]
     quick: bool,
-    /// No more rounds are begun after so many minutes.
+    /// Starts no more rounds after this many minutes.
     #[arg(long, default_value_t = 15)]
     minutes: u64,
-    /// A file with rows of bars that were measured elsewhere, for the table of bars.
+    /// A file with rows of bars from another measurement, for the table of bars.
     #[arg(long)]
     bars: Option<PathBuf>,
     /// Where `results.md` and `results.svg` are written.

@@ -19,7 +19,7 @@ const BAR: f64 = 2.0;
 pub(crate) struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// A file to which the row of the bar is appended.
+    /// The file to append the row of the bar to.
     #[arg(long)]
     bars: Option<PathBuf>,
 }

@@ -35,9 +35,9 @@ pub(crate) enum Payload {
     Binary,
     /// JSON objects whose `action` is one of `route.00` to `route.15`.
     Json,
-    /// Calls of JSON-RPC 2.0 to methods of these names, answered in any order with what they were called with.
+    /// JSON-RPC 2.0 calls to methods of these names, answered in any order with their parameters.
     JsonRpc,
-    /// The same as events of Socket.IO that ask to be acknowledged. Pings are not answered.
+    /// The same as Socket.IO events that ask for an acknowledgement. Pings are not answered.
     SocketIo,
 }
 

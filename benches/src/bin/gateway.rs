@@ -14,7 +14,8 @@ struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// What `http`, `http-wide`, `passthrough` and `flooded` forward to, such as `http://127.0.0.1:9002/` or `ws://127.0.0.1:9003/`.
+    /// The upstream of `http`, `http-wide`, `passthrough` and `flooded`, such as `http://127.0.0.1:9002/` or
+    /// `ws://127.0.0.1:9003/`.
     #[arg(
         long,
         required_if_eq_any([
@@ -25,7 +26,7 @@ struct Args {
         ])
     )]
     upstream: Option<String>,
-    /// Worker threads; one for each core that the process may use, if not given.
+    /// The number of worker threads; by default one for each core that the process may use.
     #[arg(long)]
     threads: Option<usize>,
 }
@@ -36,17 +37,17 @@ enum Kind {
     Echo,
     /// JSON messages with the key at `/action`, 16 routes, a timeout and a throttle around them.
     Routed,
-    /// Calls of JSON-RPC to 16 methods, answered with what they were called with.
+    /// JSON-RPC calls to 16 methods, answered with their parameters.
     Calls,
-    /// Every message is POSTed to the upstream, 50 at the same time.
+    /// Every message is POSTed to the upstream, at most 50 at the same time.
     Http,
-    /// The same, however many at the same time.
+    /// The same, at most 10 000 at the same time.
     HttpWide,
     /// Every message is forwarded to a WebSocket server.
     Passthrough,
     /// Every message goes to all connections.
     Broadcast,
-    /// A channel for a calm client, and one for each kind of work that others keep the gateway busy with.
+    /// A channel for a calm client, and one for each kind of work that the flooding clients cause.
     Flooded,
 }
 

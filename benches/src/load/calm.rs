@@ -22,19 +22,19 @@ pub(crate) enum Flood {
     Small,
     /// Look for a key in 32 KiB of JSON that has none.
     Parse,
-    /// Make a value of 32 KiB of JSON.
+    /// Parse 32 KiB of JSON into a value.
     Json,
-    /// The same of an object with as many keys as fit.
+    /// The same for an object with as many keys as fit.
     ManyKeys,
     /// Inflate 36 KB to nothing.
     Inflate,
     /// Answer each request with 1000 messages.
     Replies,
-    /// Answer with messages without end.
+    /// Answer with endless messages.
     Streams,
     /// Send messages on to 200 clients.
     Broadcast,
-    /// Forward messages, and answers.
+    /// Forward messages and their answers.
     Upstream,
 }
 

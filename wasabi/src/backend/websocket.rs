@@ -470,8 +470,8 @@ impl WebSocket {
         })
     }
 
-    /// Matches requests with replies, for messages that have an id, a string or a number, at this JSON pointer (RFC
-    /// 6901).
+    /// Matches requests with replies, for messages that have an id, a string or a number, at this JSON pointer
+    /// (RFC 6901).
     ///
     /// The next message of the upstream with the same id at the same place is the reply. The request is in flight until
     /// then, and timeouts, retries, breakers and metrics cover it. Without a
