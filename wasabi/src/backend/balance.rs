@@ -241,7 +241,7 @@ fn due_for_trial(nodes: &[Node]) -> Option<usize> {
     let mut down = nodes
         .iter()
         .filter(|node| matches!(node.health, Health::Down { .. }));
-    down.next()?; // Mostly there is none, and no need for the time.
+    down.next()?; // Usually none is down, so the clock is not read.
     let now = Instant::now();
     nodes.iter().position(|node| {
         !node.drained && matches!(node.health, Health::Down { until } if until <= now)
@@ -364,7 +364,7 @@ impl Drop for Picked<'_> {
         };
         node.in_flight -= 1;
         if self.on_trial && node.health == Health::OnTrial {
-            let until = Instant::now(); // the trial came to nothing: the next request is one
+            let until = Instant::now(); // the trial had no outcome: the next request is a new one
             node.health = Health::Down { until };
         }
     }

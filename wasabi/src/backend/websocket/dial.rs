@@ -207,7 +207,7 @@ impl Config {
 
     #[cfg(not(feature = "tls"))]
     async fn encrypt(&self, _stream: TcpStream) -> io::Result<Io> {
-        Err(io::ErrorKind::Unsupported.into()) // `check_tls` has said so
+        Err(io::ErrorKind::Unsupported.into()) // `check_tls` reports this at startup
     }
 
     fn handshake(&self, connection: &Connection) -> Result<Request<()>, DialError> {

@@ -324,7 +324,7 @@ impl Link {
         let mut event = Poll::Pending;
         let blocked = state.write(cx).and_then(|_| {
             event = state.read(cx, client, self.config.correlate.as_ref())?;
-            state.write(cx) // pongs, and what there is room for now
+            state.write(cx) // pongs, and messages that fit now
         });
         let blocked = match blocked {
             Ok(blocked) => blocked,

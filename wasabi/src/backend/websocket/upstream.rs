@@ -101,7 +101,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                             && let Some(backoff) = &config.reconnect
                         {
                             pauses = Some(backoff.pauses());
-                            continue; // there is nothing to wait for
+                            continue; // reconnects without a pause
                         }
                     }
                 }
@@ -368,7 +368,7 @@ impl Drop for EndOnDrop<'_> {
                 false => Unreachable::Ended,
             });
             if !std::thread::panicking() {
-                return; // it has been decided how the client ends
+                return; // how the client is closed is already decided
             }
             // The close passes through interceptors, which may panic; a panic in this destructor would abort the
             // process.
