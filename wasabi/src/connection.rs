@@ -61,7 +61,7 @@ pub use self::{
 };
 use crate::{Close, Error, Message, metrics::Traffic};
 
-/// A handle to one live connection: usable from anywhere, cheap to clone, and not what keeps it open.
+/// A handle to one live connection. It is usable from anywhere, cheap to clone, and does not keep the connection open.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -91,7 +91,7 @@ struct Inner {
     client: std::sync::OnceLock<crate::digest::Digest>,
 }
 
-/// Identifies a connection: unique within the process, never used again.
+/// Identifies a connection: unique within the process, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConnectionId(pub(crate) u64);
 
@@ -124,12 +124,12 @@ impl Connection {
         Self(Arc::new(inner), None)
     }
 
-    /// Whether the two are copies of one handle, and neither intercepts.
+    /// Whether both are clones of one handle, and neither has an interceptor.
     pub(crate) fn is_same_handle(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) && self.1.is_none() && other.1.is_none()
     }
 
-    /// How many handles there are.
+    /// The number of handles.
     #[cfg(test)]
     pub(crate) fn handles(&self) -> usize {
         Arc::strong_count(&self.0)
@@ -140,12 +140,12 @@ impl Connection {
         self.0.id
     }
 
-    /// Queues a message and returns once it is in the queue; waits while the queue is full.
+    /// Queues a message. Waits while the queue is full, and returns once the message is in it.
     ///
-    /// Messages go out in the order in which they were queued. The queue is bounded by the channel's
-    /// `max_waiting_messages` (messages) and `max_waiting_bytes` (bytes); one message may be larger than `max_waiting_bytes`, and then
-    /// is alone in the queue. A client that takes nothing for the channel's `send_timeout` is closed with 1008,
-    /// which ends the waiting.
+    /// Messages go out in the order in which they were queued. The channel's `max_waiting_messages` (messages) and
+    /// `max_waiting_bytes` (bytes) bound the queue; a single message may be larger than `max_waiting_bytes`, and is
+    /// then alone in the queue. If the client takes nothing for the channel's `send_timeout`, the connection is closed
+    /// with 1008, which ends the wait.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if self.1.is_none() {
@@ -160,7 +160,7 @@ impl Connection {
         }
     }
 
-    /// Queues a message, or gives it back when the queue is full or the connection closed. Never waits.
+    /// Queues a message, or gives it back if the queue is full or the connection is closed. Never waits.
     pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
         let message = message.into();
         if self.1.is_none() {
@@ -175,7 +175,7 @@ impl Connection {
         }
     }
 
-    /// What the interceptors make of a message.
+    /// Passes a message through the interceptors.
     pub(crate) fn outgoing(&self, message: Message) -> Option<Message> {
         match &self.1 {
             Some(intercepted) => intercepted.send(message),
@@ -183,10 +183,11 @@ impl Connection {
         }
     }
 
-    /// Closes the connection: what is queued and what is in flight goes out first, up to the channel's
-    /// `close_timeout`, then the close frame. Returns at once; the first call decides code and reason.
-    /// New messages of the client are answered with the error `closing` meanwhile, and what is in flight then still with
-    /// the error `interrupted`.
+    /// Closes the connection. Queued messages and requests in flight are finished first, for up to the channel's
+    /// `close_timeout`; the close frame follows. Returns at once. The first call decides code and reason.
+    ///
+    /// Meanwhile, new messages from the client are answered with the error `closing`. Requests that are still in flight
+    /// at the end of the timeout are answered with the error `interrupted`.
     pub fn close(&self, close: impl Into<Close>) {
         let close = close.into();
         let close = match &self.1 {
@@ -198,9 +199,10 @@ impl Connection {
         }
     }
 
-    /// A handle to the same connection through which messages and closes go by way of `by`. This handle and all
-    /// others are as before; so are replies, which do not go through handles. A middleware gives it to what is behind
-    /// it with [`Request::with_connection`](crate::Request::with_connection); [`Intercept`] has an example.
+    /// Returns a handle to the same connection that passes messages and closes through `by` first. This handle and all
+    /// others stay as they are, and so do replies, which do not go through handles. A middleware gives the new handle
+    /// to the rest of its chain with [`Request::with_connection`](crate::Request::with_connection); [`Intercept`] has
+    /// an example.
     #[must_use]
     pub fn intercept(&self, by: impl Intercept) -> Self {
         let intercepted = Intercepted {
@@ -210,17 +212,17 @@ impl Connection {
         Self(Arc::clone(&self.0), Some(Arc::new(intercepted)))
     }
 
-    /// Closes the connection with 4401 ([`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED)) at this time, in the way of
-    /// [`close`](Self::close), unless the time is moved meanwhile. With `None` it stays open.
+    /// Closes the connection with 4401 ([`CloseCode::EXPIRED`](crate::CloseCode::EXPIRED)) at this time, as
+    /// [`close`](Self::close) does, unless a later call changes the time. `None` means that it does not expire.
     ///
-    /// HTTP middleware sets the time from the expiry of an [`Identity`], and [`renew`](Self::renew) moves it.
+    /// HTTP middleware sets the time from the expiry of an [`Identity`]; [`renew`](Self::renew) changes it.
     pub fn expire_at(&self, time: impl Into<Option<SystemTime>>) {
         self.0.outbox.expire_in(left_until(time.into()));
     }
 
-    /// Waits for the end of the connection, whose last requests may still be carried on
-    /// ([`Backend::owes_reply`](crate::Backend::owes_reply)), and tells how it ended: the close frame that the client sent, or the
-    /// one that the server did, or [`CloseCode::ABNORMAL`](crate::CloseCode::ABNORMAL) when the connection broke.
+    /// Waits until the connection has ended and returns how: the client's close frame, the server's close frame, or
+    /// [`CloseCode::ABNORMAL`](crate::CloseCode::ABNORMAL) if the connection broke. Requests that owe no reply
+    /// ([`Backend::owes_reply`](crate::Backend::owes_reply)) may still be running then.
     pub async fn closed(&self) -> Close {
         self.0.outbox.closed().await
     }
@@ -230,38 +232,38 @@ impl Connection {
         self.0.outbox.is_closing()
     }
 
-    /// The peer's address; `None` behind a Unix socket. Behind a proxy it is the proxy's.
+    /// The peer's address; `None` behind a Unix socket. Behind a proxy, it is the proxy's address.
     pub fn remote_addr(&self) -> Option<SocketAddr> {
         self.0.handshake.remote_addr
     }
 
-    /// The client's address as [`ClientIp`] middleware has found it out; without such middleware that of the peer.
-    /// `None` when there is neither.
+    /// The client's address as found by [`ClientIp`] middleware; without such middleware, the peer's address. `None` if
+    /// neither is known.
     pub fn client_ip(&self) -> Option<IpAddr> {
         let found = self.extensions().get().map(|ClientIp(ip)| *ip);
         found.or_else(|| Some(self.remote_addr()?.ip().to_canonical()))
     }
 
-    /// The addresses that a request has come by, from the client to the peer, as far as they are trustworthy.
+    /// The addresses that a request has passed, from the client to the peer, as far as they can be trusted.
     pub(crate) fn hops(&self) -> impl Iterator<Item = IpAddr> {
         let peer = self.remote_addr().map(|addr| addr.ip().to_canonical());
         let client = self.client_ip();
         let named = self.extensions().get().map(|Hops(hops)| &**hops);
-        // Middleware of the user's may have found out another client than ours has.
+        // The user's middleware may have found another client than `ClientIp` has.
         let named = named.filter(|hops| hops.first().copied() == client);
         let client = client.filter(|ip| named.is_none() && Some(*ip) != peer);
         let named = named.unwrap_or_default().iter().copied();
         named.chain(client).chain(peer)
     }
 
-    /// The scheme of the client's connection, as far as it is known.
+    /// The scheme of the client's connection, if known.
     pub(crate) fn scheme(&self) -> Option<&'static str> {
         let secure = self.0.handshake.secure?;
         Some(if secure { "https" } else { "http" })
     }
 
-    /// Who the client is: what it was [renewed](Self::renew) to, or what HTTP middleware that authenticates it has left.
-    /// `None` where there is no [`Identity`] of this type.
+    /// Who the client is: the identity that [`renew`](Self::renew) gave it last, or the one from the HTTP middleware
+    /// that authenticated it. `None` if it has no [`Identity`] of this type.
     pub fn identity<T: Clone + Send + Sync + 'static>(&self) -> Option<Identity<T>> {
         match self.0.attached.renewed::<Identity<T>>() {
             Some(renewed) => Some((*renewed).clone()),
@@ -269,12 +271,12 @@ impl Connection {
         }
     }
 
-    /// Gives the client this identity, for requests that come from now on, and closes the connection when it expires,
-    /// as [`expire_at`](Self::expire_at) does.
+    /// Gives the client this identity for all requests that arrive from now on, and closes the connection when the
+    /// identity expires, as [`expire_at`](Self::expire_at) does.
     ///
-    /// [`BearerAuth::refresh`](crate::middleware::http::BearerAuth::refresh) is a route that verifies a new token and
-    /// does this. Credentials of other kinds are looked at by a function, which begins the [`renewal`](Self::renewal)
-    /// before it waits:
+    /// [`BearerAuth::refresh`](crate::middleware::http::BearerAuth::refresh) is a ready-made route that verifies a new
+    /// token and does this. For other kinds of credentials, write a function that begins the [`renewal`](Self::renewal)
+    /// before it awaits anything:
     ///
     /// ```
     /// use std::time::Duration;
@@ -295,10 +297,10 @@ impl Connection {
         self.renewal().finish(identity);
     }
 
-    /// A renewal that begins now, and is finished when it is known who the client is.
+    /// Begins a renewal, to be finished once the new identity is known.
     ///
-    /// Credentials that are verified slowly must not replace those that the client has sent later, and that were verified
-    /// faster: what a renewal has found out counts only while none that has begun after it is finished.
+    /// A slow verification must not overwrite credentials that the client sent later and that were verified faster. So
+    /// a renewal takes effect only if no renewal that began after it has finished.
     #[must_use = "it is finished with an identity"]
     pub fn renewal(&self) -> Renewal {
         Renewal {
@@ -307,8 +309,8 @@ impl Connection {
         }
     }
 
-    /// What the log calls the client: the [name](Identity::named) of the identity that it was renewed to last, or else of
-    /// that which HTTP middleware has left. `None` where there is no identity, or one without a name.
+    /// The client's name for the log: the [name](Identity::named) of the identity it was last renewed to, or else of
+    /// the one from HTTP middleware. `None` if it has no identity, or one without a name.
     pub fn user(&self) -> Option<Arc<str>> {
         match self.0.attached.user() {
             Some(renewed) => renewed,
@@ -319,7 +321,7 @@ impl Connection {
         }
     }
 
-    /// The value of this type that a [`Stash`] has made for the connection; `None` after its end.
+    /// The value of this type that a [`Stash`] made for the connection; `None` once the connection has ended.
     pub fn stash<T: Send + Sync + 'static>(&self) -> Option<Stash<T>> {
         Stash::of(self.extensions())
     }
@@ -330,7 +332,7 @@ impl Connection {
     }
 
     /// The parameters of the channel's path, deserialized: a single value, a tuple in the order of the path, or a
-    /// struct with their names. `bad_request` when they do not fit.
+    /// struct with their names. Fails with `bad_request` if they do not fit.
     ///
     /// ```
     /// use wasabi::{Close, CloseCode, prelude::*};
@@ -345,7 +347,7 @@ impl Connection {
     /// }
     /// ```
     pub fn path<T: DeserializeOwned + Send>(&self) -> Result<T, Error> {
-        // axum keeps the parameters in the handshake's extensions, in a type of its own.
+        // axum keeps the parameters in the handshake's extensions, in a private type.
         let (mut parts, ()) = http::Request::new(()).into_parts();
         parts.extensions = self.extensions().clone();
         match Path::from_request_parts(&mut parts, &()).now_or_never() {
@@ -357,7 +359,7 @@ impl Connection {
         }
     }
 
-    /// The query of the handshake's URI, deserialized. `bad_request` when it does not fit.
+    /// The query of the handshake's URI, deserialized. Fails with `bad_request` if it does not fit.
     pub fn query<T: DeserializeOwned>(&self) -> Result<T, Error> {
         match Query::try_from_uri(self.uri()) {
             Ok(Query(query)) => Ok(query),
@@ -365,13 +367,13 @@ impl Connection {
         }
     }
 
-    /// The headers of the handshake. They are kept with the connection: the channel's `max_header_size`, 16 KiB if not
-    /// set, is how much that may be.
+    /// The headers of the handshake. They stay in memory as long as the connection; the channel's `max_header_size`
+    /// (default: 16 KiB) limits their size.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.handshake.headers
     }
 
-    /// The subprotocol that was agreed upon.
+    /// The negotiated subprotocol.
     pub fn subprotocol(&self) -> Option<&str> {
         self.0.handshake.subprotocol.as_deref()
     }
@@ -381,7 +383,7 @@ impl Connection {
         &self.0.handshake.extensions
     }
 
-    /// What tells its client from others; the same for another connection with the same identity and handshake.
+    /// Distinguishes clients: equal for connections with the same identity and handshake.
     #[cfg(feature = "cache")]
     pub(crate) fn client(&self) -> crate::digest::Digest {
         let client = *self.0.client.get_or_init(|| client::of(self));
@@ -403,12 +405,12 @@ impl Connection {
         &self.0.traffic
     }
 
-    /// What the channel lets its clients send.
+    /// Limits on what clients of the channel may send.
     pub(crate) fn limits(&self) -> Limits {
         self.0.limits
     }
 
-    /// The state that the backend with this id keeps for the connection.
+    /// The state that this backend keeps for the connection.
     pub(crate) fn state_of<T: Any + Send + Sync>(
         &self,
         backend: u64,
@@ -417,8 +419,8 @@ impl Connection {
         self.0.attached.value(backend, make)
     }
 
-    /// Runs a future in the connection's task. It learns of the end of the connection, and of the requests that go on
-    /// after it, by [`finished`](Outbox::finished), and may take a few seconds more then. `false` when that has come
+    /// Runs a future in the connection's task. [`finished`](Outbox::finished) tells the future when the connection, and
+    /// the requests that outlive it, have ended; it may run a few seconds longer. Returns `false` if they have ended
     /// already.
     pub(crate) fn accompany(&self, companion: Companion) -> bool {
         let added = self.0.attached.add(companion);
@@ -432,12 +434,12 @@ impl Connection {
         self.0.attached.take_companions()
     }
 
-    /// The client has gone like this; what owes it nothing goes on.
+    /// The client has left; requests that owe it no reply continue.
     pub(crate) fn leave(&self, close: Close) {
         self.0.outbox.end(close);
     }
 
-    /// The connection has ended like this.
+    /// The connection and its requests have ended.
     pub(crate) fn end(&self, close: Close) {
         self.0.outbox.end(close);
         self.0.held.set_waiting(0);
@@ -446,7 +448,7 @@ impl Connection {
     }
 }
 
-/// The credentials of a client that are being verified anew: what [`Connection::renewal`] begins.
+/// A verification of new credentials in progress, begun by [`Connection::renewal`].
 #[derive(Debug)]
 pub struct Renewal {
     place: u64,
@@ -454,8 +456,8 @@ pub struct Renewal {
 }
 
 impl Renewal {
-    /// Gives the client this identity, as [`Connection::renew`] does. `false`, and everything stays as it is, when a
-    /// renewal that has begun later has given it one of this type already.
+    /// Gives the client this identity, as [`Connection::renew`] does. Returns `false` and changes nothing if a renewal
+    /// that began later has already given the client an identity of this type.
     pub fn finish<T: Clone + Send + Sync + 'static>(self, identity: Identity<T>) -> bool {
         let inner = &self.connection.0;
         let left = left_until(identity.expiry());
@@ -465,7 +467,7 @@ impl Renewal {
     }
 }
 
-/// What is past already has no time left.
+/// Zero for a time in the past.
 fn left_until(time: Option<SystemTime>) -> Option<Duration> {
     Some(time?.duration_since(SystemTime::now()).unwrap_or_default())
 }

@@ -10,32 +10,33 @@ pub use self::fault::{Fault, Resend};
 pub(crate) use self::fault::{is_about_the_upstream, upstream_failed};
 use crate::Close;
 
-/// Any error; what an [`Error`] carries as its source.
+/// Any error: the source inside of an [`Error`].
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Why a request got no reply.
 ///
-/// Each variant has a stable [`code`](Error::code) that goes to the client together with a
-/// [message](Error::client_message) that tells nothing of the inside. What the error displays is for logs.
+/// Each variant has a stable [`code`](Error::code), which goes to the client together with a
+/// [message](Error::client_message) that reveals no internals. The `Display` text is for logs.
 ///
 /// # Sending again
 ///
-/// The code also says whether a request may have been carried out, so that a client that sends again never orders
+/// The code also says whether the request may have been carried out, so that a client that resends does not order
 /// twice:
 ///
-/// * **Certainly not:** `closing` (send it again over another connection), `rate_limited` and `overloaded` (later),
-///   `breaker_open` and `upstream_unreachable` (later too), `no_route` and `bad_request` (the same would come of it).
-/// * **Perhaps:** `interrupted`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and `internal`. Only
-///   what may be done twice, or carries an id by which the service recognises it, is safe to send again.
+/// * **Certainly not:** `closing` (resend over another connection), `rate_limited` and `overloaded` (resend later),
+///   `breaker_open` and `upstream_unreachable` (resend later too), `no_route` and `bad_request` (the result would be
+///   the same).
+/// * **Perhaps:** `interrupted`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and `internal`.
+///   Resend only a request that may run twice, or that carries an id by which the service recognises it.
 ///
-/// A [`Retry`](crate::middleware::request::Retry) makes several requests of one. The code is that of the last try: an
-/// earlier one may have been carried out, unless the retry is
+/// A [`Retry`](crate::middleware::request::Retry) turns one request into several. The code is that of the last attempt;
+/// an earlier attempt may have been carried out, unless the retry is
 /// [`if_not_sent`](crate::middleware::request::Retry::if_not_sent).
 ///
-/// [`fault`](Error::fault) says whose fault it is, and [`resend`](Error::resend) whether the request may be sent again:
-/// that is what retries, breakers, balanced groups, spans and measurements go by.
+/// [`fault`](Error::fault) says whose fault the error is, and [`resend`](Error::resend) whether the request may be sent
+/// again. Retries, breakers, balanced groups, spans and metrics use these two.
 ///
-/// A backend may fail with an error of its own: any type that converts into this one.
+/// A backend may fail with its own error type, if that converts into this one.
 ///
 /// ```
 /// use wasabi::Error;
@@ -63,7 +64,7 @@ pub enum Error {
     /// `no_route`: nothing answers this routing key.
     #[error("no route for this key")]
     NoRoute,
-    /// `timed_out`: no reply within the given time; zero where it is not known.
+    /// `timed_out`: no reply within this time; zero if the time is unknown.
     #[error("no reply {}", within(.0))]
     TimedOut(Duration),
     /// `rate_limited`: too many requests for now.
@@ -72,11 +73,11 @@ pub enum Error {
         /// When the next request may succeed; goes to the client as `retry_after_ms`.
         retry_after: Option<Duration>,
     },
-    /// `overloaded`: too many requests at the same time.
+    /// `overloaded`: too many concurrent requests.
     #[error("too many requests in flight")]
     Overloaded,
-    /// `closing`: the connection is being closed and takes no more requests. Nobody has looked at this one, so that it
-    /// is safe to send it again over another connection.
+    /// `closing`: the connection is being closed and takes no more requests. Nothing has processed this one, so it is
+    /// safe to send it again over another connection.
     #[error("the connection is being closed")]
     Closing,
     /// `interrupted`: the connection was closed while the request was being answered. It may have been carried out.
@@ -85,36 +86,36 @@ pub enum Error {
     /// `breaker_open`: the backend failed too often and is left alone for a while.
     #[error("circuit breaker is open")]
     BreakerOpen,
-    /// `upstream_status`: the upstream answered with a status that is not a success. See
+    /// `upstream_status`: the upstream answered with a status that is not a success. Built by
     /// [`upstream_status`](Error::upstream_status).
     #[error("upstream answered {status}")]
     UpstreamStatus {
-        /// What it answered.
+        /// The status.
         status: StatusCode,
-        /// When the upstream wants to be asked again, by its `Retry-After`; goes to the client as `retry_after_ms`.
+        /// When the upstream wants to be asked again, from its `Retry-After`; goes to the client as `retry_after_ms`.
         retry_after: Option<Duration>,
         /// Whether the upstream has seen the request. A WebSocket upstream that refused the handshake has not.
         seen: bool,
     },
-    /// `upstream_unreachable`: no connection came about, so the upstream has not seen the request.
+    /// `upstream_unreachable`: no connection could be opened, so the upstream has not seen the request.
     #[error("upstream cannot be reached: {0}")]
     UpstreamUnreachable(#[source] BoxError),
-    /// `upstream_lost`: the connection broke before the end of the answer. The upstream may have done what it was
-    /// asked to.
+    /// `upstream_lost`: the connection broke before the end of the answer. The upstream may have carried out the
+    /// request.
     #[error("upstream is gone: {0}")]
     UpstreamLost(#[source] BoxError),
-    /// `upstream_lost` too: the upstream closed the connection before the end of the answer, and said why. Codes
+    /// `upstream_lost` too: the upstream closed the connection before the end of the answer, with a close frame. Codes
     /// like 1008 are about the client, others about the upstream.
     #[error("upstream closed the connection: {0}")]
     UpstreamClosed(Close),
-    /// `upstream_invalid`: an answer that breaks the protocol.
+    /// `upstream_invalid`: the answer breaks the protocol.
     #[error("upstream sent an invalid answer: {0}")]
     UpstreamInvalid(#[source] BoxError),
-    /// `upstream_invalid` too: an answer that is well for the upstream and cannot be passed on, such as one over the size
-    /// limit or a text that is not UTF-8. A client may have asked for it.
+    /// `upstream_invalid` too: a valid answer that the gateway cannot pass on, such as one over the size limit or a
+    /// text that is not UTF-8. A client may have provoked it.
     #[error("upstream sent an answer that cannot be passed on: {0}")]
     UpstreamUnfit(#[source] BoxError),
-    /// An error of the application's own, with its code; both texts go to the client.
+    /// The application's own error, with its code; both texts go to the client.
     #[error("{code}: {message}")]
     Application {
         /// The code, `snake_case` like the others.
@@ -122,13 +123,13 @@ pub enum Error {
         /// The message.
         message: Cow<'static, str>,
     },
-    /// `internal`: anything else. The client learns no more than that.
+    /// `internal`: anything else. The client learns only the code.
     #[error("internal error: {0}")]
     Internal(#[source] BoxError),
 }
 
 impl Error {
-    /// An error of the application's own: `code` and `message` go to the client.
+    /// The application's own error: `code` and `message` go to the client.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         Self::Application {
             code: code.into(),
@@ -141,12 +142,12 @@ impl Error {
         Self::BadRequest(message.into())
     }
 
-    /// An error that the client learns nothing about but the code `internal`.
+    /// An internal error: the client sees only the code `internal`.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::Internal(source.into())
     }
 
-    /// An answer of the upstream with a status that is not a success, and no `Retry-After`.
+    /// An answer from the upstream with a status that is not a success, and without `Retry-After`.
     pub fn upstream_status(status: StatusCode) -> Self {
         Self::UpstreamStatus {
             status,
@@ -155,7 +156,7 @@ impl Error {
         }
     }
 
-    /// The stable code, as it goes to the client.
+    /// The stable code, as sent to the client.
     pub fn code(&self) -> &str {
         match self {
             Self::BadRequest(_) => "bad_request",
@@ -175,7 +176,7 @@ impl Error {
         }
     }
 
-    /// What the client is told: nothing of the inside, unless the text was written for the client.
+    /// The text for the client. It reveals no internals, unless it was written for the client.
     pub fn client_message(&self) -> Cow<'_, str> {
         match self {
             Self::BadRequest(message) | Self::Application { message, .. } => Cow::Borrowed(message),
@@ -202,7 +203,7 @@ impl Error {
         }
     }
 
-    /// The same error for somebody else; of sources the text only.
+    /// A copy of the error; it keeps only the texts of sources.
     pub(crate) fn duplicate(&self) -> Self {
         let text = |source: &BoxError| source.to_string().into();
         match self {
@@ -238,7 +239,7 @@ impl Error {
         }
     }
 
-    /// When the client may try again, where that is known.
+    /// When the client may try again, if known.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } | Self::UpstreamStatus { retry_after, .. } => {
@@ -257,7 +258,7 @@ fn within(limit: &Duration) -> String {
     }
 }
 
-/// An error that a function may fail with: any type that converts into [`Error`].
+/// An error that a function may return: any type that converts into [`Error`].
 ///
 /// Implement `From<YourError> for wasabi::Error`, not this trait: see [`Error`].
 #[diagnostic::on_unimplemented(
@@ -278,14 +279,14 @@ impl<E: Into<Error>> IntoError for E {
 }
 
 impl From<reqwest::Error> for Error {
-    /// Sorts the error by what happened, so that a backend function that calls an HTTP service can use `?`, also
-    /// on `error_for_status`. A request that could not be made is `internal`.
+    /// Classifies the error by what happened, so that a backend function that calls an HTTP service can use `?`, also
+    /// on `error_for_status`. A request that could not be built is `internal`.
     fn from(mut error: reqwest::Error) -> Self {
-        // It is displayed, and what is secret in a URL is mostly here.
+        // The error is displayed, and these parts of a URL are where secrets usually are.
         if let Some(url) = error.url_mut() {
             url.set_query(None);
             url.set_fragment(None);
-            // Fails where there is none.
+            // Fails if the URL has none.
             let _ = url.set_username("");
             let _ = url.set_password(None);
         }
@@ -309,7 +310,7 @@ impl From<reqwest::Error> for Error {
     }
 }
 
-/// What is wrong in a body hyper tells by the kind of an `io::Error`; a connection that breaks has other kinds.
+/// hyper reports a malformed body by the kind of an `io::Error`; a broken connection has other kinds.
 fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
     let kind = error.downcast_ref().map(std::io::Error::kind);
     matches!(kind, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput))
@@ -328,8 +329,8 @@ impl From<std::io::Error> for Error {
 }
 
 impl From<serde_json::Error> for Error {
-    /// Internal: a body from the client that does not parse is a bad request already in the
-    /// [`Json`](crate::Json) extractor.
+    /// `internal`: an unparsable body from the client has already failed as a bad request in the [`Json`](crate::Json)
+    /// extractor.
     fn from(error: serde_json::Error) -> Self {
         Self::internal(error)
     }

@@ -1,7 +1,7 @@
 //! WebSocket API gateways, declared in one macro and checked at compile time.
 //!
-//! A client opens one WebSocket and sends messages. The gateway reads a routing key from each, runs middleware,
-//! hands it to a backend and sends the reply back on the same socket.
+//! A client opens one WebSocket and sends messages. The gateway reads a routing key from each message, runs middleware,
+//! passes the message to a backend and sends the reply back on the same socket.
 //!
 //! ```no_run
 //! use wasabi::prelude::*;
@@ -52,27 +52,28 @@
 //! 1. [`gateway!`] declares everything and evaluates to a [`Gateway`]. Its page has the whole syntax.
 //! 2. A **channel** is one WebSocket endpoint; [`Channel`] documents its settings and their defaults.
 //! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
-//!    function. What it cannot read is answered with an error, by way of middleware.
+//!    function. A message that it cannot read passes through middleware and is answered with an error.
 //! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
 //!    [reply](IntoReply), [`Http`], [`WebSocket`], [`Queue`], a [`Balance`] of several, or a type of your own.
-//! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] has what comes with
-//!    the library. **HTTP middleware** runs around the handshake: any tower layer.
-//! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists those of a
-//!    channel, and the [groups](Group) that they form, for broadcasts.
+//! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] lists what the library
+//!    ships. **HTTP middleware** runs around the handshake: any tower layer.
+//! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists a channel's
+//!    connections and their [groups](Group), for broadcasts.
 //! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.
 //! 8. A **[`Server`]** listens and drains.
 //!
 //! # In an axum application
 //!
-//! A gateway can take in an application that there is already, `mount("/", app)`, with a state of its own: then the
-//! [`Server`] serves and drains both. Or it becomes a part of the application: [`Gateway::into_router`] says what is
-//! different then. Both must have the same axum, which is 0.8.
+//! A gateway can mount an existing application that has its own state, with `mount("/", app)`: the [`Server`] then
+//! serves and drains both. Or the gateway becomes a part of the application: [`Gateway::into_router`] says what differs
+//! then. Both must use the same axum, version 0.8.
 //!
-//! # Tests of your own
+//! # Testing your gateway
 //!
-//! A backend function is still a function, which a test calls: extractors such as [`State`], [`Json`] and [`Binary`] are
-//! tuple structs, and [`Text`] is made of a string. A [`Request`] and a [`Connection`] are made by a server only, and so
-//! is the [`Next`] of a middleware; a server on a free port is quickly made. Any client will do, here tokio-tungstenite:
+//! A backend function is still a function that a test can call: extractors such as [`State`], [`Json`] and [`Binary`]
+//! are tuple structs, and a [`Text`] is made from a string. Only a server makes a [`Request`], a [`Connection`] and the
+//! [`Next`] of a middleware, but a server on a free port is quick to start. Any client will do; this test uses
+//! tokio-tungstenite:
 //!
 //! ```
 //! use futures_util::{SinkExt, StreamExt};
@@ -111,31 +112,32 @@
 //!
 //! * Every message has one outcome: a reply (or several, or a stream), an error reply with the request's id, or
 //!   nothing by declaration. Panics, timeouts and failed upstreams are error replies too.
-//! * Nothing grows without bound, whatever a client does: messages, requests in flight and what waits to be sent
-//!   are limited, and a client that does not read is closed.
-//! * Between the read buffer and the backend nothing is boxed or spawned per message, and nothing is allocated for one of
-//!   up to 8 KiB that comes in one piece.
+//! * Nothing grows without bound, whatever a client does: the size of messages, the requests in flight and the data
+//!   waiting to be sent are limited, and the server closes a client that does not read.
+//! * Between the read buffer and the backend, the gateway boxes and spawns nothing per message, and allocates nothing
+//!   for a message of up to 8 KiB that arrives in one piece.
 //!
 //! # Features
 //!
-//! Without default features there are `gateway!` with channels and functions, [`Http`], [`WebSocket`], [`Balance`], the
-//! server, and all middleware that is not in this table.
+//! Without default features, the library has `gateway!` with channels and functions, [`Http`], [`WebSocket`],
+//! [`Balance`], the server, and all middleware that is not in this table.
 //!
 //! | feature | what it adds | in the default set |
 //! |---|---|---|
 //! | `retry` | [`Retry`](middleware::request::Retry) | yes |
 //! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit) | yes |
 //! | `cache` | `Cache`, a cache of replies | |
-//! | `queue` | [`Queue`], with a broker inside the process | yes |
+//! | `queue` | [`Queue`], with an in-process broker | yes |
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
 //! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] and for the brokers of [`Queue`] | |
 //! | `deflate` | `Compression`, permessage-deflate for [`Channel`] | |
-//! | `decompress` | answers of HTTP services in gzip, deflate, br and zstd for [`Http`] | |
+//! | `decompress` | gzip, deflate, br and zstd answers from HTTP services for [`Http`] | |
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
-//! | `metrics` | what a server and `Measure::metrics` count in the process's metrics: see [`Admin::metrics`] | |
-//! | `otel` | spans of [`Trace`](middleware::request::Trace) go on in upstreams: W3C Trace Context, by OpenTelemetry | |
+//! | `metrics` | metrics of the server and of `Measure::metrics`, in the process's registry: see [`Admin::metrics`] | |
+//! | `otel` | spans of [`Trace`](middleware::request::Trace) that continue in upstreams: W3C Trace Context, by
+//! OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -187,7 +189,7 @@ mod trace_context;
 mod turns;
 mod upgrade;
 
-// Not inlined: axum's pages are about its handlers. What they are here is told by `FromRequest`.
+// Not inlined: axum's pages are about HTTP handlers. `FromRequest` says what these types do here.
 #[doc(no_inline)]
 pub use axum::{
     Extension, Json,
@@ -240,8 +242,8 @@ pub use crate::{
 
 /// What most gateways need: `use wasabi::prelude::*;`.
 ///
-/// Not here, because programs have types of the same names: [`Error`], [`Close`], [`CloseCode`], [`StatusCode`].
-/// [`Result`] is here; it takes both parameters like that of the standard library, and `Result<T>` fails with an
+/// Left out, because programs often have types of these names: [`Error`], [`Close`], [`CloseCode`], [`StatusCode`].
+/// [`Result`] is included; it takes both parameters, as in the standard library, and the error of `Result<T>` is
 /// [`Error`].
 pub mod prelude {
     #[cfg(feature = "deflate")]
