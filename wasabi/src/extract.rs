@@ -24,34 +24,34 @@ use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result,
 /// | [`Bytes`], [`Message`] | the payload, the message, of either kind | |
 /// | [`State<T>`](State) | the gateway's state, or a part of it | compile error |
 /// | [`Connection`], [`RemoteAddr`] | the connection, the peer's address | |
-/// | [`ClientIp`](crate::middleware::http::ClientIp) | the client's address, also behind proxies | `internal` when it is not known |
-/// | [`Identity<T>`](crate::middleware::http::Identity) | who the client is | `internal` when no HTTP middleware authenticates a `T` |
+/// | [`ClientIp`](crate::middleware::http::ClientIp) | the client's address, also behind proxies | `internal` if it is unknown |
+/// | [`Identity<T>`](crate::middleware::http::Identity) | who the client is | `internal` if no HTTP middleware authenticates a `T` |
 /// | `PeerCertificates` | the client's TLS certificates | `unauthorized` without any; `Option` |
-/// | [`Stash<T>`](crate::middleware::http::Stash) | a value of the connection's own | `internal` when no HTTP middleware makes a `T` |
+/// | [`Stash<T>`](crate::middleware::http::Stash) | a value of this connection | `internal` if no HTTP middleware makes a `T` |
 /// | [`Key`], [`RequestId`] | the routing key, the client's id | `bad_request` without an id; `Option` |
 /// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request` |
 /// | [`HeaderMap`] | the handshake's headers | |
-/// | [`Extension<T>`](Extension) | what HTTP middleware left for the connection | `internal` when it is missing |
-/// | [`Parsed<T>`] | what the request parser attached | `internal` when it is missing |
+/// | [`Extension<T>`](Extension) | a value from HTTP middleware | `internal` if it is missing |
+/// | [`Parsed<T>`] | the value that the request parser attached | `internal` if it is missing |
 /// | [`Request`] | the request itself | |
-/// | `Option<T>` | `None` where `T` fails | |
+/// | `Option<T>` | `None` if `T` fails | |
 ///
-/// A function takes up to ten of them, in any order; several may read the payload.
+/// A function takes up to ten arguments, in any order; several may read the payload.
 ///
 /// # Types of axum
 ///
-/// [`Json`], [`Path`], [`Query`], [`State`] and [`Extension`] are the types of axum, so that functions of backends and of
-/// HTTP endpoints are written with the same words. Here they belong to a message:
+/// [`Json`], [`Path`], [`Query`], [`State`] and [`Extension`] are axum's own types, so backend functions and HTTP
+/// handlers look alike. Here they belong to a message:
 ///
 /// * `Json<T>` reads the payload, whatever headers the handshake had. As a reply it is a text message.
-/// * `Path<T>` has the parameters of the path at which the client opened its WebSocket: one value, a tuple, or a struct by
-///   name.
-/// * `Query<T>` has those of the query of that URL.
+/// * `Path<T>` holds the parameters of the path at which the client opened its WebSocket: one value, a tuple, or a
+///   struct by name.
+/// * `Query<T>` holds the query parameters of that URL.
 /// * `State<T>` is the `state` of the gateway, or what [`FromRef`] takes from it.
 /// * `Extension<T>` is a value that HTTP middleware put into the extensions of the handshake.
 ///
-/// Unlike in an HTTP handler, `Json` need not be the last argument, and its errors are replies in the format of the
-/// channel.
+/// Unlike in an HTTP handler, `Json` need not be the last argument, and its errors become replies in the channel's
+/// error format.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -88,9 +88,9 @@ use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result,
 /// # drop(gateway);
 /// ```
 ///
-/// # Extractors of your own
+/// # Writing an extractor
 ///
-/// Implement it for every `S` if the extractor does not use the state:
+/// Implement the trait for every `S` if the extractor does not use the state:
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -119,15 +119,15 @@ pub trait FromRequest<S>: Sized {
     /// Takes the value from a request.
     fn from_request(req: &Request, state: &S) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Takes the value from a request that nobody looks at any more: the last argument of a function is made like
-    /// this, and may have what others would have to copy. The same as [`from_request`](Self::from_request) if it is
-    /// not written.
+    /// Takes the value from a request that nothing reads afterwards. The last argument of a function is made with this
+    /// method, and may take by value what the other arguments have to clone. By default, calls
+    /// [`from_request`](Self::from_request).
     fn from_last(req: &mut Request, state: &S) -> impl Future<Output = Result<Self>> + Send {
         Self::from_request(req, state)
     }
 }
 
-/// A part of the gateway's state: implemented by way of [`FromRef`].
+/// A part of the gateway's state. Implement [`FromRef`] to provide one.
 #[diagnostic::on_unimplemented(
     message = "the gateway's state `{S}` does not provide `{Self}`",
     label = "not a part of the state",
@@ -279,7 +279,7 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> 
     }
 }
 
-/// The address of the peer: that of the client, or of the proxy in front. Not known behind a Unix socket.
+/// The address of the peer: the client, or the proxy in front of it. Fails behind a Unix socket, where it is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 

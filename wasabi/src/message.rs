@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// One WebSocket message, text or binary (RFC 6455, section 5.6).
 ///
-/// Cloning is a reference count; the payload is never copied on its way to a backend.
+/// Cloning it clones a reference; the payload is never copied on its way to a backend.
 ///
-/// As an extractor it is the message as it came in, as a reply it goes out with the same kind:
+/// As an extractor, it is the message as it arrived; as a reply, it goes out with its kind unchanged:
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -50,7 +50,7 @@ impl Message {
         }
     }
 
-    /// The text of a text message; `None` for a binary one, also when its bytes happen to be UTF-8.
+    /// The text of a text message; `None` for a binary one, even if its bytes are UTF-8.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -76,7 +76,7 @@ impl Message {
         self.as_bytes().len()
     }
 
-    /// Whether the payload is empty; an empty message is a message all the same.
+    /// Whether the payload is empty. An empty message is still a message.
     pub fn is_empty(&self) -> bool {
         self.as_bytes().is_empty()
     }
@@ -114,7 +114,8 @@ impl From<Vec<u8>> for Message {
 
 /// UTF-8 text in shared memory: the payload of a text message.
 ///
-/// Checked once, when it is made; cloning is a reference count. It derefs to `str`, and in a map it is found by one.
+/// It is checked once, when it is made; cloning it clones a reference. It derefs to `str`, and a map with `Text` keys
+/// can be searched by `str`.
 ///
 /// ```
 /// use std::collections::HashMap;
@@ -142,7 +143,7 @@ impl Text {
         self.0.into()
     }
 
-    /// A part of the text in the same memory; `None` when the range is not within it, or cuts a character.
+    /// A part of the text, in the same memory; `None` if the range is out of bounds or splits a character.
     pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
         self.get(range.clone())?;
         let mut bytes = self.clone().into_bytes();
@@ -205,7 +206,7 @@ impl From<&'static str> for Text {
 impl TryFrom<Bytes> for Text {
     type Error = std::str::Utf8Error;
 
-    /// Checks the bytes once; fails on the first that is not UTF-8.
+    /// Checks the bytes once; fails on the first byte that is not UTF-8.
     #[inline]
     fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
         Utf8Bytes::try_from(bytes).map(Self)
@@ -245,7 +246,7 @@ pub struct Close {
 impl Close {
     /// A close with a code and a reason.
     ///
-    /// A close frame has room for 123 bytes of reason: what is longer is cut at a character.
+    /// A close frame has room for 123 bytes of reason; a longer one is cut at a character boundary.
     pub fn new(code: CloseCode, reason: impl Into<Text>) -> Self {
         let mut reason = reason.into();
         if reason.len() > MAX_REASON {
@@ -269,7 +270,7 @@ impl fmt::Display for Close {
         write!(f, "{}", self.code)?;
         match self.reason.is_empty() {
             true => Ok(()),
-            // Whoever closes writes what it likes into it.
+            // Escaped: whoever closes can write anything into it.
             false => write!(f, " {:?}", self.reason),
         }
     }
@@ -282,41 +283,41 @@ pub struct CloseCode(u16);
 impl CloseCode {
     /// 1000: the purpose of the connection is fulfilled.
     pub const NORMAL: Self = Self(1000);
-    /// 1001: the server goes down, or the browser leaves the page.
+    /// 1001: the server shuts down, or the browser leaves the page.
     pub const GOING_AWAY: Self = Self(1001);
     /// 1002: the peer broke the protocol.
     pub const PROTOCOL_ERROR: Self = Self(1002);
-    /// 1003: a kind of data that is not accepted here.
+    /// 1003: the peer sent a kind of data that is not accepted here.
     pub const UNSUPPORTED: Self = Self(1003);
-    /// 1005: the peer's close frame had no code. Closing with it sends a close frame without code.
+    /// 1005: the peer's close frame had no code. Closing with this code sends a close frame without one.
     pub const NO_STATUS: Self = Self(1005);
-    /// 1006: the connection broke without a close frame. Closing with it drops the connection likewise.
+    /// 1006: the connection broke without a close frame. Closing with this code drops the connection without one.
     pub const ABNORMAL: Self = Self(1006);
-    /// 1007: a payload of the wrong encoding, such as text that is not UTF-8.
+    /// 1007: a payload with the wrong encoding, such as text that is not UTF-8.
     pub const INVALID_PAYLOAD: Self = Self(1007);
-    /// 1008: against the rules of this server; also a peer that reads too slowly.
+    /// 1008: the peer broke a rule of this server, or reads too slowly.
     pub const POLICY: Self = Self(1008);
     /// 1009: a message over the size limit.
     pub const TOO_BIG: Self = Self(1009);
-    /// 1011: the server met an unexpected condition; also the loss of an upstream.
+    /// 1011: the server met an unexpected condition, or lost an upstream.
     pub const INTERNAL: Self = Self(1011);
-    /// 1012: the server restarts; reconnecting is welcome.
+    /// 1012: the server restarts; the client may reconnect.
     pub const SERVICE_RESTART: Self = Self(1012);
     /// 1013: overload; reconnect later.
     pub const TRY_AGAIN_LATER: Self = Self(1013);
     /// 1014: a gateway got an invalid answer from its upstream.
     pub const BAD_GATEWAY: Self = Self(1014);
-    /// 4401: the client's credentials have expired; one of this library's own, after the HTTP status 401.
+    /// 4401: the client's credentials have expired. A code of this library, named after the HTTP status 401.
     pub const EXPIRED: Self = Self(4401);
 
     /// A code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
     ///
-    /// For codes that are known when the program is written; in a `const` a wrong one is a compile error,
-    /// and so it is as a literal inside `gateway!`. For others there is [`TryFrom<u16>`](#impl-TryFrom<u16>-for-CloseCode).
+    /// For codes that are known at compile time: an invalid one is a compile error in a `const`, and as a literal
+    /// inside `gateway!`. For other codes, use [`TryFrom<u16>`](#impl-TryFrom<u16>-for-CloseCode).
     ///
     /// # Panics
     ///
-    /// When the code may not be sent.
+    /// Panics if the code may not be sent.
     pub const fn new(code: u16) -> Self {
         assert!(
             wasabi_rules::is_sendable(code),
@@ -326,7 +327,7 @@ impl CloseCode {
         Self(code)
     }
 
-    /// The number of the code; `u16::from` gives it, too.
+    /// The number of the code; `u16::from` returns it too.
     pub const fn as_u16(self) -> u16 {
         self.0
     }

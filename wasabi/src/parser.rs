@@ -11,7 +11,7 @@ use crate::{
     request::{KeyRepr, Parts, RequestId},
 };
 
-/// Reads the routing key, and what else there is, from a message.
+/// Reads the routing key, and optionally an id and more, from a message.
 ///
 /// A function `fn(&Message) -> Result<Option<Envelope<'_>>>` is a parser:
 ///
@@ -33,20 +33,20 @@ use crate::{
     note = "a parser is `Raw`, `JsonKey::at(\"/pointer\")`, or a `fn(&Message) -> Result<Option<Envelope<'_>>>`"
 )]
 pub trait Parser: Send + Sync + 'static {
-    /// Reads one message. `Ok(None)` drops it on purpose: nothing answers it, no error goes out.
+    /// Reads one message. `Ok(None)` drops it on purpose, without a reply or an error.
     ///
-    /// A message that cannot be read is answered with the error. It is a request as well, an
-    /// [invalid](Request::invalid) one: the middleware of its channel and of the gateway sees it on the route `invalid`,
-    /// and no target does. More than 100 of them in a second close the connection with 1008: a client that speaks the
-    /// language of its channel sends none.
+    /// An `Err` is answered to the client. The unreadable message still becomes a request, an
+    /// [invalid](Request::invalid) one: the middleware of its channel and of the gateway sees it on the route
+    /// `invalid`, but no target does. More than 100 such messages in a second close the connection with 1008, since a
+    /// well-behaved client sends none.
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>>;
 
-    /// How error replies are written where the channel does not say so with `errors = ..`.
+    /// The format of error replies, if the channel does not set `errors = ..`.
     fn errors(&self) -> ErrorFormat {
         ErrorFormat::Text
     }
 
-    /// What is wrong with its settings; asked once, when the gateway is built.
+    /// Reports invalid settings; called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -65,7 +65,8 @@ where
 
 /// What a parser found in a message.
 ///
-/// A parser for a binary protocol, a byte that says what is asked for and four of an id, and the function that answers:
+/// The example parses a binary protocol, with a one-byte opcode and a four-byte id, and shows the function that
+/// answers:
 ///
 /// ```
 /// use wasabi::{Error, prelude::*};
@@ -101,7 +102,7 @@ where
 /// # drop(gateway);
 /// ```
 ///
-/// The message stays as it came in, head included; errors are text unless the channel's `errors` says otherwise.
+/// The message stays as it arrived, header included. Errors are text, unless the channel sets `errors`.
 #[derive(Debug)]
 pub struct Envelope<'m> {
     key: Cow<'m, str>,
@@ -112,10 +113,10 @@ pub struct Envelope<'m> {
     invalid: Option<Error>,
 }
 
-/// What became of a message.
+/// The outcome of parsing a message.
 pub(crate) enum Parsed {
     Request(Request),
-    /// On purpose.
+    /// Intentionally.
     Dropped,
     /// A request that no target sees.
     Invalid(Request),
@@ -138,7 +139,7 @@ pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connect
 }
 
 impl<'m> Envelope<'m> {
-    /// A request with this routing key. A slice of the message costs nothing, any other key is copied.
+    /// A request with this routing key. A slice of the message costs nothing; any other key is copied.
     pub fn new(key: impl Into<Cow<'m, str>>) -> Self {
         Self {
             key: key.into(),
@@ -150,8 +151,8 @@ impl<'m> Envelope<'m> {
         }
     }
 
-    /// A message that is answered with this error: unlike with an `Err` of the parser, the error reply carries
-    /// the [`id`](Self::id) if there is one, and middleware finds the [`value`](Self::value).
+    /// A message that is answered with this error. Unlike after an `Err` from the parser, the error reply carries the
+    /// [`id`](Self::id), if set, and middleware can read the [`value`](Self::value).
     pub fn invalid(error: Error) -> Self {
         Self {
             invalid: Some(error),
@@ -159,7 +160,7 @@ impl<'m> Envelope<'m> {
         }
     }
 
-    /// A request with a key in static memory, which is not copied either.
+    /// A request with a key in static memory, which is not copied.
     pub fn from_static(key: &'static str) -> Self {
         Self {
             is_static: Some(key),
@@ -174,9 +175,9 @@ impl<'m> Envelope<'m> {
         self
     }
 
-    /// The media type of the message, such as `application/json`, for a parser that knows it. If it does not say,
-    /// a text message is `text/plain; charset=utf-8` and a binary one `application/octet-stream`. The
-    /// [`Http`](crate::Http) backend passes it on.
+    /// The media type of the message, such as `application/json`, if the parser knows it. Default: `text/plain;
+    /// charset=utf-8` for a text message and `application/octet-stream` for a binary one. The [`Http`](crate::Http)
+    /// backend passes it on.
     #[must_use]
     pub fn content_type(mut self, media_type: &'static str) -> Self {
         self.content_type = Some(media_type);
@@ -209,7 +210,7 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// Does not look into messages: the key is `text` or `binary`, after the kind of the message. The default parser.
+/// The default parser. It does not look into messages: the key is the kind of the message, `text` or `binary`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Raw;
 

@@ -9,12 +9,13 @@ use serde::Serialize;
 
 use crate::{Binary, Error, IntoError, Message, Text};
 
-/// What the parts of a chain answer with: a [`Reply`] or an [`Error`], unless said otherwise.
+/// The result of each part of a chain: a [`Reply`] or an [`Error`], unless said otherwise.
 pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
 
-/// What goes back for one request: nothing by intention, one message, several, or a stream of them.
+/// The reply to one request: intentionally nothing, one message, several, or a stream of them.
 ///
-/// Backend functions return it, or anything else that is [`IntoReply`]; for middleware it is what comes out of the chain:
+/// Backend functions return it, or anything else that is [`IntoReply`]; to middleware, it is the outcome of the rest of
+/// the chain:
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -41,7 +42,7 @@ pub(crate) enum Body {
 }
 
 impl Body {
-    /// Bytes of the messages that are there.
+    /// Bytes of the messages that are present already.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::One(message) => message.len(),
@@ -55,21 +56,21 @@ thread_local! {
     static STIRRED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The source of the streaming reply that is being polled has said something that is not a message.
+/// Notes that the source of the streaming reply being polled has sent something other than a message.
 pub(crate) fn stirred() {
     STIRRED.set(true);
 }
 
-/// Whether a source has done so since this was asked last.
+/// Whether a source has done so since the last call.
 pub(crate) fn has_stirred() -> bool {
     STIRRED.replace(false)
 }
 
-/// The messages of a reply that are not there yet. Only a streaming reply pays for the box.
+/// The future messages of a streaming reply. Only a streaming reply pays for the box.
 pub(crate) type ReplyStream = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
 
 impl Reply {
-    /// No reply, by intention: the client is not waiting for one.
+    /// Intentionally no reply: the client does not wait for one.
     pub const fn none() -> Self {
         Self(Body::None)
     }
@@ -84,14 +85,14 @@ impl Reply {
         Self(Body::Many(messages.into_iter()))
     }
 
-    /// A stream of messages. The request stays in flight, and counts as such, until the stream ends; it is
-    /// polled only while the client takes what is sent. An error ends it with an error reply, and so does a source that is
-    /// silent for the channel's `stream_idle_timeout`.
+    /// A stream of messages. The request stays in flight, and counts as such, until the stream ends. The stream is
+    /// polled only while the client reads what is sent. An error ends it with an error reply, and so does a source that
+    /// is silent for the channel's `stream_idle_timeout`.
     pub fn stream(messages: impl Stream<Item = Result<Message>> + Send + 'static) -> Self {
         Self(Body::Stream(Box::pin(messages)))
     }
 
-    /// Whether nothing goes back.
+    /// Whether nothing is sent back.
     pub fn is_none(&self) -> bool {
         match &self.0 {
             Body::None => true,
@@ -100,7 +101,7 @@ impl Reply {
         }
     }
 
-    /// The messages that are there already; empty for a stream.
+    /// The messages that are present already; empty for a stream.
     pub fn as_messages(&self) -> &[Message] {
         match &self.0 {
             Body::One(message) => std::slice::from_ref(message),
@@ -109,12 +110,12 @@ impl Reply {
         }
     }
 
-    /// Whether this is a stream, whose messages are not there yet.
+    /// Whether this is a stream, whose messages arrive later.
     pub fn is_stream(&self) -> bool {
         matches!(self.0, Body::Stream(_))
     }
 
-    /// The only message of a reply that has exactly one, else the reply itself.
+    /// The message, if the reply is a single one; otherwise the reply itself.
     pub fn into_message(self) -> Result<Message, Self> {
         match self.0 {
             Body::One(message) => Ok(message),
@@ -122,7 +123,7 @@ impl Reply {
         }
     }
 
-    /// Keeps `held` until the last message is there: until a stream ends, otherwise not at all.
+    /// Keeps `held` until a stream ends; drops it at once for any other reply.
     pub(crate) fn holding<T: Send + 'static>(self, held: T) -> Self {
         match self.0 {
             Body::Stream(mut messages) => Self::stream(stream::poll_fn(move |cx| {
@@ -155,7 +156,7 @@ impl std::fmt::Debug for Reply {
 ///
 /// * [`Text`], `String`, `&'static str`: a text message; [`Json<T>`](Json): text, serialized
 /// * [`Bytes`], `Vec<u8>`, [`Binary`]: a binary message; [`Message`]: either
-/// * `()`: nothing, by intention; `Option`: `None` is nothing
+/// * `()`: intentionally nothing; `Option`: nothing for `None`
 /// * `Vec<R>`: the replies in their order; [`Replies`]: a stream of them
 /// * `Result<R, E>`: an `Err` becomes an error reply; `E` converts into [`Error`]
 /// * a [`Reply`] is itself
@@ -165,8 +166,8 @@ impl std::fmt::Debug for Reply {
     note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these"
 )]
 pub trait IntoReply {
-    /// Whether the client waits for what a function returns with this type: not for `()`, and what is made of it alone.
-    /// See [`Backend::owes_reply`](crate::Backend::owes_reply).
+    /// Whether the client waits for the reply of a function with this return type: not for `()`, nor for types composed
+    /// of `()` alone. See [`Backend::owes_reply`](crate::Backend::owes_reply).
     const OWES_REPLY: bool = true;
 
     /// Turns the value into a reply.

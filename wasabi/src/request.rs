@@ -21,8 +21,8 @@ use crate::{Connection, Error, Message, Text};
 
 /// One inbound message on its way to a backend.
 ///
-/// It is immutable and cheap to move (a pointer) and to clone (reference counts), so that a middleware may run the
-/// rest of the chain more than once.
+/// Immutable, and cheap to move (a pointer) and to clone (reference counts), so a middleware may run the rest of the
+/// chain more than once.
 pub struct Request(Reused);
 
 impl Request {
@@ -44,19 +44,19 @@ impl Request {
         self.0.key.resolve(self.message())
     }
 
-    /// The message as it came in.
+    /// The message as it arrived.
     pub fn message(&self) -> &Message {
         static EMPTY: Message = Message::Binary(Bytes::new());
         self.0.message.as_ref().unwrap_or(&EMPTY)
     }
 
-    /// The payload, whatever its kind; a reference count, not a copy.
+    /// The payload, text or binary. Clones a reference, not the data.
     pub fn payload(&self) -> Bytes {
         self.message().clone().into_bytes()
     }
 
-    /// The media type of the message: what the parser knows of it, else `text/plain; charset=utf-8` for a text
-    /// message and `application/octet-stream` for a binary one.
+    /// The media type of the message: what the parser says, otherwise `text/plain; charset=utf-8` for a text message
+    /// and `application/octet-stream` for a binary one.
     pub fn content_type(&self) -> &'static str {
         match (self.0.content_type, self.message()) {
             (Some(media_type), _) => media_type,
@@ -65,18 +65,18 @@ impl Request {
         }
     }
 
-    /// The client's id for this request, where the parser found one.
+    /// The client's id for this request, if the parser found one.
     pub fn id(&self) -> Option<&RequestId> {
         self.0.id.as_ref()
     }
 
-    /// The connection that the message came in on.
+    /// The connection that the message arrived on.
     pub fn connection(&self) -> &Connection {
         self.0.connection()
     }
 
-    /// The same request with another message: for middleware that changes what goes on to the backend. Key, id and
-    /// media type stay those that the parser has read from the client's message.
+    /// Replaces the message, for middleware that changes what the backend gets. Key, id and media type stay as the
+    /// parser read them from the client's message.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -102,8 +102,8 @@ impl Request {
         self
     }
 
-    /// The same request with another handle to its connection, one that [intercepts](Connection::intercept). A handle to
-    /// any other connection is ignored.
+    /// Replaces the handle to the connection with one that [intercepts](Connection::intercept). A handle to any other
+    /// connection is ignored.
     ///
     /// ```
     /// use wasabi::{Intercept, prelude::*};
@@ -132,18 +132,18 @@ impl Request {
         self
     }
 
-    /// The route that answers this request, as it is written in the declaration: the pattern of its arm, or
-    /// the target of a channel without `match`. It is known before the first middleware runs. That of a message that
-    /// cannot be read is `invalid`.
+    /// The route that answers this request, as written in the declaration: the pattern of its arm, or the target of a
+    /// channel without `match`. It is known before the first middleware runs. A message that the parser cannot read has
+    /// the route `invalid`.
     pub fn route(&self) -> &'static str {
         self.0.route.name
     }
 
-    /// Why the channel's parser could not make anything of the message, if it could not.
+    /// Why the channel's parser could not read the message; `None` for a valid request.
     ///
-    /// Only the middleware of the channel and of the gateway sees such a request, so that it is measured, traced and
-    /// limited like any other. No target does, nor middleware that stands in `with`: what is run next answers with this
-    /// error. `Cache`, `Retry` and `CircuitBreaker` let it pass.
+    /// Only the middleware of the channel and of the gateway sees an invalid request, so that it is measured, traced
+    /// and limited like any other. Targets and the middleware in `with` do not see it: `next` answers with this error.
+    /// `Cache`, `Retry` and `CircuitBreaker` let it pass.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -164,7 +164,7 @@ impl Request {
         self.0.invalid.as_deref()
     }
 
-    /// What the parser attached, if it is a `T`.
+    /// The value that the parser attached, if it is a `T`.
     pub fn value<T: Any + Send + Sync>(&self) -> Option<&T> {
         self.0.value.as_deref()?.downcast_ref()
     }
@@ -173,7 +173,7 @@ impl Request {
         Arc::clone(self.0.value.as_ref()?).downcast().ok()
     }
 
-    /// The `Key` extractor's value: it owns what it needs.
+    /// The value of the `Key` extractor, which owns its text.
     pub(crate) fn owned_key(&self) -> Key {
         match (&self.0.key, self.message()) {
             (KeyRepr::Static(key), _) => Key(KeySource::Static(key)),
@@ -185,7 +185,7 @@ impl Request {
         }
     }
 
-    /// Leaves an empty message behind.
+    /// Takes the message and leaves an empty one behind.
     pub(crate) fn take_message(&mut self) -> Message {
         let empty = || Message::Binary(Bytes::new());
         self.0.message.take().unwrap_or_else(empty)
@@ -201,7 +201,7 @@ impl Request {
         Self::new(message, Parts::default(), connection)
     }
 
-    /// The same request as one that no target sees.
+    /// Marks the request as invalid: no target sees it.
     pub(crate) fn into_invalid(mut self, error: Error) -> Self {
         self.0.invalid = Some(Arc::new(error));
         self.0.route = Route {
@@ -211,10 +211,10 @@ impl Request {
         self
     }
 
-    /// What it is answered with, if it is invalid.
+    /// The error to answer with, if the request is invalid.
     #[inline(always)]
     pub(crate) fn take_invalid(&mut self) -> Option<Error> {
-        // Nearly all are valid, and an error is much to be moved.
+        // Nearly all requests are valid, and an error is large to move.
         match self.0.invalid {
             None => None,
             Some(_) => self.taken_invalid(),
@@ -231,7 +231,7 @@ impl Request {
         self.0.owes_reply = owes_reply;
     }
 
-    /// What its backend has said of it: see [`Backend::owes_reply`](crate::Backend::owes_reply).
+    /// Whether the client waits for a reply, by [`Backend::owes_reply`](crate::Backend::owes_reply) of its backend.
     pub(crate) fn owes_reply(&self) -> bool {
         self.0.owes_reply
     }
@@ -240,13 +240,13 @@ impl Request {
         self.0.route.index
     }
 
-    /// How many calls this request makes that others wait for.
+    /// How many calls that other requests wait for this request is making.
     #[cfg(feature = "cache")]
     pub(crate) fn led(&self) -> usize {
         self.0.led
     }
 
-    /// The same request as one that makes one more such call.
+    /// Counts one more such call.
     #[cfg(feature = "cache")]
     pub(crate) fn leading(mut self) -> Self {
         self.0.led += 1;
@@ -282,7 +282,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// Which arm of the channel's `match` a request takes.
+/// The arm of the channel's `match` that a request takes.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Route {
     /// Position of the arm.
@@ -291,7 +291,7 @@ pub struct Route {
     pub name: &'static str,
 }
 
-/// What a parser has found, as far as a request keeps it.
+/// The parts of an envelope that a request keeps.
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) key: KeyRepr,
@@ -300,7 +300,7 @@ pub(crate) struct Parts {
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// Where a routing key stands. Keys are mostly slices of the message: a range costs nothing to clone.
+/// Where a routing key is. Most keys are slices of the message: a range costs nothing to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum KeyRepr {
     Static(&'static str),
@@ -315,7 +315,7 @@ impl Default for KeyRepr {
 }
 
 impl KeyRepr {
-    /// A key that was found in a message: as a range of it where it is one.
+    /// A key from a message: a range if it is a slice of that message, a copy otherwise.
     pub(crate) fn of(key: &str, message: &Message) -> Self {
         let (whole, part) = (
             message.as_bytes().as_ptr_range(),
@@ -345,7 +345,7 @@ impl KeyRepr {
     }
 }
 
-/// The routing key of a request, as an extractor. It derefs to `str` and compares with one.
+/// The routing key of a request, as an extractor. It derefs to `str` and compares with `str`.
 ///
 /// ```
 /// use wasabi::prelude::*;
