@@ -1,8 +1,8 @@
-//! What a gateway consists of, in words: for a start-up log, a test, or documentation.
+//! A description of a gateway, for a start-up log, a test, or documentation.
 
 use std::fmt;
 
-/// What a gateway consists of. Its `Display` is a table for a person.
+/// The parts of a gateway. Its `Display` is a human-readable table.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Description {
@@ -25,24 +25,24 @@ pub struct EndpointInfo {
     pub docs: &'static str,
 }
 
-/// What the declaration says of a channel.
+/// The declaration of a channel.
 #[derive(Debug, Clone, Copy)]
 pub struct ChannelInfo {
     /// Its documentation comment.
     pub docs: &'static str,
-    /// HTTP middleware, outermost first, those of the gateway included.
+    /// HTTP middleware, outermost first, including the gateway's.
     pub http: &'static [&'static str],
-    /// Request middleware, outermost first, those of the gateway included. It also sees what has no route: messages
-    /// that cannot be read, as [`invalid`](crate::Request::invalid).
+    /// Request middleware, outermost first, including the gateway's. It also sees messages that cannot be read, as
+    /// [`invalid`](crate::Request::invalid) requests.
     pub middleware: &'static [&'static str],
-    /// What answers.
+    /// The target that answers.
     pub target: TargetInfo,
 }
 
-/// What the declaration says of a target.
+/// The declaration of a target.
 #[derive(Debug, Clone, Copy)]
 pub enum TargetInfo {
-    /// One backend, as it was written.
+    /// One backend, as written.
     Backend {
         /// The expression.
         name: &'static str,
@@ -51,7 +51,7 @@ pub enum TargetInfo {
     With {
         /// The middleware, outermost first.
         middleware: &'static [&'static str],
-        /// What they are around.
+        /// The target inside.
         target: &'static TargetInfo,
     },
     /// `balance([..])`.
@@ -66,19 +66,19 @@ pub enum TargetInfo {
     },
 }
 
-/// What the declaration says of an arm.
+/// The declaration of an arm.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteInfo {
     /// The pattern with its guard.
     pub pattern: &'static str,
     /// Its documentation comment.
     pub docs: &'static str,
-    /// What answers.
+    /// The target that answers.
     pub target: TargetInfo,
 }
 
 impl TargetInfo {
-    /// The name of the backend at the end, if it is a single one.
+    /// The name of the innermost backend, if there is a single one; otherwise `balance` or `match`.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Backend { name } => name,
@@ -166,7 +166,7 @@ impl fmt::Display for Description {
     }
 }
 
-/// The first line of a documentation comment, behind what it documents.
+/// Writes the first line of a documentation comment after the item that it documents.
 fn comment(f: &mut fmt::Formatter<'_>, docs: &str) -> fmt::Result {
     match docs.lines().next().map(str::trim) {
         None | Some("") => writeln!(f),

@@ -12,55 +12,54 @@ use crate::{
     request::FailedSpan,
 };
 
-/// How error replies are written: the channel setting `errors = ..`.
+/// The format of error replies: the channel setting `errors = ..`.
 ///
-/// Left out, the parser decides: [`JsonKey`](crate::JsonKey) answers in JSON, the others in text.
-/// Inside `gateway!` the words `Silent`, `Text` and `Json` may stand alone; a function is written as
-/// `errors = ErrorFormat::with(function)`.
+/// By default, the parser decides: [`JsonKey`](crate::JsonKey) answers in JSON, the others in text. Inside `gateway!`,
+/// write `Silent`, `Text` or `Json` alone, and a function as `errors = ErrorFormat::with(function)`.
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum ErrorFormat {
-    /// Nothing goes out. The error is in the log only.
+    /// Nothing is sent. The error is only in the log.
     Silent,
-    /// A text message `code: message`, after the id and a space where there is one.
+    /// A text message `code: message`, preceded by the id and a space if the request has an id.
     #[default]
     Text,
-    /// A text message `{"error":{"code":"..","message":".."},"id":..}`, `retry_after_ms` beside the code where it
-    /// is known. The id stands where the parser reads it from, at `/id` if the parser does not say; it is left
-    /// out when the request has none.
+    /// A text message `{"error":{"code":"..","message":".."},"id":..}`, with `retry_after_ms` beside the code if it is
+    /// known. The id is at the place where the parser reads it, or at `/id` if the parser names none; it is left out if
+    /// the request has none.
     Json(JsonErrors),
-    /// A function of the user's; see [`ErrorFormat::with`].
+    /// A custom function; see [`ErrorFormat::with`].
     With(Arc<ErrorFn>),
 }
 
-/// What [`ErrorFormat::With`] holds.
+/// The function inside of [`ErrorFormat::With`].
 pub type ErrorFn = dyn Fn(&Error, Option<&RequestId>) -> Result<Reply> + Send + Sync;
 
 /// The JSON form of error replies.
 #[derive(Debug, Clone, Default)]
 pub struct JsonErrors {
-    /// JSON pointer of the id; `None` is that of the parser.
+    /// JSON pointer of the id; `None` means the parser's.
     pub(crate) id_at: Option<Arc<str>>,
 }
 
 impl ErrorFormat {
-    /// JSON errors, the id where the parser reads it from.
+    /// JSON errors, with the id at the place where the parser reads it.
     pub fn json() -> Self {
         Self::Json(JsonErrors::default())
     }
 
-    /// JSON errors with the id at this JSON pointer (RFC 6901).
+    /// JSON errors, with the id at this JSON pointer (RFC 6901).
     ///
-    /// A text that is not a JSON pointer is a mistake that keeps the gateway from being served. It cannot be a part of the
-    /// error: then the id stands at `/id`.
+    /// An invalid pointer keeps the gateway from being served. A pointer to the error or into it is ignored: the id is
+    /// then at `/id`.
     pub fn json_id_at(pointer: impl Into<Arc<str>>) -> Self {
         Self::Json(JsonErrors {
             id_at: Some(pointer.into()),
         })
     }
 
-    /// Errors written by a function of the user's. The function sees the error itself: what it passes on is its
-    /// own decision. An error that it returns goes out as text.
+    /// Errors written by a custom function. The function gets the full error and decides what to pass on. If it returns
+    /// an error itself, that error goes out as text.
     ///
     /// ```
     /// use wasabi::{Error, RequestId, prelude::*};
@@ -81,7 +80,7 @@ impl ErrorFormat {
         Self::With(Arc::new(move |error, id| function(error, id).into_reply()))
     }
 
-    /// What is wrong with it.
+    /// Reports an invalid pointer.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             Self::Json(JsonErrors { id_at: Some(at) }) => wasabi_rules::pointer(at).map(drop),
@@ -89,7 +88,7 @@ impl ErrorFormat {
         }
     }
 
-    /// Fills in what the channel left to its parser.
+    /// Fills in the place of the id from the parser, if the channel left it open.
     pub(crate) fn or_from_parser(self, parser: Self) -> Self {
         match (self, parser) {
             (Self::Json(JsonErrors { id_at: None }), parser @ Self::Json(_)) => parser,
@@ -109,7 +108,7 @@ impl ErrorFormat {
     }
 }
 
-/// Anything that `errors = ..` takes.
+/// Makes `errors = ..` take a function.
 impl<F, R> From<F> for ErrorFormat
 where
     F: Fn(&Error, Option<&RequestId>) -> R + Send + Sync + 'static,
@@ -148,7 +147,7 @@ impl JsonErrors {
         let Some(id) = id else {
             return json!({ "error": inner }).to_string();
         };
-        // An id is copied as it was written; one that is not JSON, from a parser of the user's, becomes a string.
+        // An id is copied as written. One that is not JSON, from a custom parser, becomes a string.
         let id = match serde_json::from_str::<&RawValue>(id.as_str()) {
             Ok(raw) => raw.get().to_owned(),
             Err(_) => Value::from(id.as_str()).to_string(),
@@ -170,7 +169,7 @@ impl JsonErrors {
     }
 }
 
-/// As an error and not as text: then subscribers write what caused it, too.
+/// Logged as an error and not as text, so that subscribers write its sources too.
 fn cause(error: &Logged) -> &(dyn std::error::Error + 'static) {
     error
 }
@@ -178,12 +177,12 @@ fn cause(error: &Logged) -> &(dyn std::error::Error + 'static) {
 /// The request that an error is about.
 pub(crate) struct About<'a> {
     pub(crate) connection: &'a Connection,
-    /// Empty if it is not known.
+    /// Empty if unknown.
     pub(crate) route: &'a str,
     pub(crate) id: Option<&'a RequestId>,
 }
 
-/// Answers a request with an error in the channel's format, once it has been logged.
+/// Logs an error and answers its request in the channel's format.
 pub(crate) fn report(format: &ErrorFormat, error: &Error, about: &About<'_>) -> Reply {
     log(error, about);
     format.write(error, about.id)
@@ -193,7 +192,7 @@ pub(crate) fn log(error: &Error, about: &About<'_>) {
     let span = FailedSpan::take(about.connection, about.route, about.id);
     let _entered = span.as_ref().map(Span::enter);
     let (code, route) = (error.code(), about.route);
-    // What clients say is escaped. Who it was is only asked where it is wanted.
+    // Client input is escaped. The user is looked up only if the event is enabled.
     macro_rules! failed {
         ($log:ident!($($first:tt)*)) => {
             $log!(

@@ -2,13 +2,12 @@
 
 use std::{fmt, net::IpAddr};
 
-/// The address of the client: as an extractor the address itself, and the names of the HTTP middleware that finds
-/// it out.
+/// The address of the client, as an extractor, and the name of the HTTP middleware that finds it.
 ///
-/// Without such middleware it is the address of the peer, which behind a proxy is the proxy's. What a proxy says in a
-/// header is believed only when the peer is one of the networks that are trusted: anybody can send the header.
+/// Without this middleware, it is the address of the peer; behind a proxy, that is the proxy's. A proxy's header is
+/// believed only if the peer belongs to one of the trusted networks, because anyone can send the header.
 ///
-/// As an extractor it stands in backend functions and in axum handlers; elsewhere there is
+/// The extractor works in backend functions and in axum handlers; elsewhere, use
 /// [`Connection::client_ip`](crate::Connection::client_ip).
 ///
 /// ```
@@ -37,7 +36,7 @@ impl fmt::Display for ClientIp {
     }
 }
 
-/// What stands for one client where addresses are counted: an IPv6 subscriber has a /64 of them (RFC 6177).
+/// The address that counts as one client: an IPv6 subscriber has a whole /64 (RFC 6177).
 pub(crate) fn subscriber(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,

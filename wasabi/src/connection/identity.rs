@@ -8,11 +8,11 @@ use std::{
 
 use http::Extensions;
 
-/// Who the client is: what the verify function of [`BasicAuth`](crate::middleware::http::BasicAuth) or
-/// [`BearerAuth`](crate::middleware::http::BearerAuth) has found out, and, as an extractor, what backend functions and axum handlers
-/// take. It derefs to `T`.
+/// Who the client is, as found by the verify function of [`BasicAuth`](crate::middleware::http::BasicAuth) or
+/// [`BearerAuth`](crate::middleware::http::BearerAuth). It is an extractor for backend functions and axum handlers, and
+/// derefs to `T`.
 ///
-/// Elsewhere there is [`Connection::identity`](crate::Connection::identity).
+/// Elsewhere, use [`Connection::identity`](crate::Connection::identity).
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -43,9 +43,9 @@ impl<T> Identity<T> {
         }
     }
 
-    /// The name under which the log knows the client: failed requests tell it as `user`, and
-    /// [`Connection::user`](crate::Connection::user) gives it to whoever logs something else. `BasicAuth` takes the user
-    /// name, and `Jwt` the claim `sub`, if not set; otherwise there is none.
+    /// Sets the client's name for the log. Log lines about failed requests carry it as `user`, and
+    /// [`Connection::user`](crate::Connection::user) returns it for other uses. Default: the user name with
+    /// `BasicAuth`, the claim `sub` with `Jwt`, otherwise none.
     #[must_use]
     pub fn named(mut self, name: impl Into<Arc<str>>) -> Self {
         self.name = Some(name.into());
@@ -57,23 +57,23 @@ impl<T> Identity<T> {
         self.name.as_ref()
     }
 
-    /// The identity is good until this time. Then the connection is closed with 4401, as
-    /// [`Connection::expire_at`](crate::Connection::expire_at) describes, which also moves it.
+    /// The identity is valid until this time. Then the connection is closed with 4401.
+    /// [`Connection::expire_at`](crate::Connection::expire_at) has the details, and changes the time.
     #[must_use]
     pub fn expires_at(mut self, time: SystemTime) -> Self {
         self.expires = Some(time);
         self
     }
 
-    /// The identity is good for this long from now; see [`expires_at`](Self::expires_at).
+    /// The identity is valid for this long from now; see [`expires_at`](Self::expires_at).
     #[must_use]
     pub fn expires_in(mut self, time: Duration) -> Self {
         self.expires = SystemTime::now().checked_add(time);
         self
     }
 
-    /// Leaves the identity in the extensions of a handshake, for the connection to come, which is closed when it expires:
-    /// what HTTP middleware of one's own does with a client that it knows.
+    /// Puts the identity into the extensions of a handshake. The new connection has this identity, and is closed when
+    /// it expires. Custom HTTP middleware uses it for a client that it has authenticated.
     ///
     /// ```
     /// use wasabi::{
@@ -113,7 +113,7 @@ impl<T> Identity<T> {
         extensions.insert(self);
     }
 
-    /// When the identity ends; `None` if never.
+    /// When the identity expires; `None` if never.
     pub fn expiry(&self) -> Option<SystemTime> {
         self.expires
     }
@@ -136,6 +136,6 @@ impl<T> Deref for Identity<T> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expires(pub(crate) SystemTime);
 
-/// What the log calls the client of a connection that is being opened.
+/// The log's name for the client of a connection that is being opened.
 #[derive(Debug, Clone)]
 pub(crate) struct UserName(pub(crate) Arc<str>);

@@ -1,11 +1,11 @@
-//! Handles to a connection that change what goes through them.
+//! Handles to a connection that change or block what passes through them.
 
 use std::sync::Arc;
 
 use crate::{Close, Message};
 
-/// Sees what is sent and closed through the handle that [`Connection::intercept`](crate::Connection::intercept)
-/// returns, and may change it or keep it back.
+/// Sees the messages and closes that pass through a handle from
+/// [`Connection::intercept`](crate::Connection::intercept), and may change or block them.
 ///
 /// ```
 /// use wasabi::{Intercept, prelude::*};
@@ -24,12 +24,12 @@ use crate::{Close, Message};
 /// }
 /// ```
 pub trait Intercept: Send + Sync + 'static {
-    /// What is sent instead of this message; with `None` nothing is, and the sender is told that it was.
+    /// Returns the message to send instead. `None` blocks it; the sender sees success.
     fn send(&self, message: Message) -> Option<Message> {
         Some(message)
     }
 
-    /// How the connection is closed instead; with `None` it stays open.
+    /// Returns the close to use instead. `None` keeps the connection open.
     fn close(&self, close: Close) -> Option<Close> {
         Some(close)
     }

@@ -1,4 +1,4 @@
-//! What waits to be sent to one client, from whichever task it comes.
+//! The queue of outgoing messages of one connection. Any task may add to it.
 
 use std::{
     collections::VecDeque,
@@ -15,61 +15,61 @@ use crate::{
     sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard, Unpoisoned},
 };
 
-/// A bounded queue of messages; the connection's task takes them out.
+/// A bounded queue of messages; the connection's task empties it.
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// There may be something in the queue that its task has not seen: it looks here for every message, and at the
-    /// queue only then.
+    /// Set if the queue may hold something new for the connection's task. The task checks this flag for every message,
+    /// and locks the queue only if it is set.
     fresh: AtomicBool,
     max_messages: usize,
     max_bytes: usize,
     /// The connection's task.
     owner: AtomicWaker,
-    /// Senders that wait for room.
+    /// Wakes senders that wait for room.
     room: Notify,
     ended: OnceLock<Close>,
-    /// What the client had asked for before is done, too.
+    /// The requests that outlive the connection have ended too.
     finished: AtomicBool,
     end: Notify,
-    /// Milliseconds from `opened` to the end of the client's credentials.
+    /// Milliseconds from `opened` to the expiry of the client's credentials.
     expires: AtomicU64,
     opened: Instant,
 }
 
-/// No end.
+/// They do not expire.
 const NEVER: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Queue {
     messages: VecDeque<Message>,
-    /// What the connection's task has taken and not written yet counts as well.
+    /// Includes messages that the connection's task has taken but not written yet.
     count: usize,
     bytes: usize,
-    /// Asked for by the server; the first one counts.
+    /// Requested by the server; the first request counts.
     close: Option<Close>,
     stop: bool,
     shut: bool,
 }
 
-/// The connection is closed, or about to be; the message comes back.
+/// The connection is closed or closing; contains the message.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is closed")]
 pub struct SendError(pub Message);
 
-/// Why a message could not be queued at once; it comes back.
+/// Why a message could not be queued at once; contains the message.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
     /// The send queue is full.
     #[error("the send queue is full")]
     Full(Message),
-    /// The connection is closed, or about to be.
+    /// The connection is closed or closing.
     #[error("the connection is closed")]
     Closed(Message),
 }
 
 impl TrySendError {
-    /// The same with the message that was to be sent, before interceptors had changed it.
+    /// Puts back the sender's message, as it was before interceptors changed it.
     pub(crate) fn about(self, message: Message) -> Self {
         match self {
             Self::Full(_) => Self::Full(message),
@@ -96,7 +96,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        // Nothing panics while it holds the lock, and a queue is whole between any two operations.
+        // No code panics while it holds the lock, and the queue is consistent between any two operations.
         self.queue.lock().unpoisoned()
     }
 
@@ -125,7 +125,7 @@ impl Outbox {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Listening starts before looking, else a release in between is missed.
+            // Register before checking, or a release in between would be missed.
             room.as_mut().enable();
             message = match self.try_send(message) {
                 Ok(()) => return Ok(()),
@@ -145,7 +145,7 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// Ends the connection at once: nothing more is sent but, if it fits, the close frame.
+    /// Ends the connection at once: the only thing still sent is the close frame, if it fits.
     pub(crate) fn stop(&self, close: Close) {
         let mut queue = self.lock();
         queue.stop = true;
@@ -156,14 +156,14 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// How many messages wait, and how many bytes they have.
+    /// The number of waiting messages, and their bytes.
     #[cfg(feature = "metrics")]
     pub(crate) fn waiting(&self) -> (usize, usize) {
         let queue = self.lock();
         (queue.count, queue.bytes)
     }
 
-    /// How long the connection has been there.
+    /// The time since the connection was opened.
     #[cfg(feature = "metrics")]
     pub(crate) fn age(&self) -> Duration {
         self.opened.elapsed()
@@ -174,7 +174,7 @@ impl Outbox {
         queue.shut || queue.close.is_some()
     }
 
-    /// The client's credentials are good for so long from now; `None` for ever.
+    /// The client's credentials expire after this time; `None` if never.
     pub(crate) fn expire_in(&self, time: Option<Duration>) {
         let millis = time.map_or(NEVER, |time| {
             let millis = (self.opened.elapsed().saturating_add(time)).as_millis();
@@ -196,7 +196,7 @@ impl Outbox {
         }
     }
 
-    /// Waits for the end of the connection and of its requests.
+    /// Waits for the end of the connection and of all its requests.
     pub(crate) async fn finished(&self) -> Close {
         loop {
             let end = self.end.notified();
@@ -211,13 +211,13 @@ impl Outbox {
         }
     }
 
-    // What follows is for the connection's task.
+    // For the connection's task only, from here on.
 
     pub(crate) fn register(&self, owner: &Waker) {
         self.owner.register(owner);
     }
 
-    /// When the client's credentials end.
+    /// When the client's credentials expire.
     pub(crate) fn expires(&self) -> Option<Instant> {
         match self.expires.load(Ordering::Acquire) {
             NEVER => None,
@@ -225,7 +225,7 @@ impl Outbox {
         }
     }
 
-    /// Moves everything that waits into `batch`, which must be empty, and tells once what is wanted.
+    /// Moves all waiting messages into `batch`, which must be empty. Reports each request of the server once.
     pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Requested {
         if !self.fresh.load(Ordering::Acquire) {
             return Requested::Nothing;
@@ -242,7 +242,7 @@ impl Outbox {
         }
     }
 
-    /// Has the connection's task look at its connection.
+    /// Wakes the connection's task, to look at its connection.
     pub(crate) fn wake(&self) {
         self.owner.wake();
     }
@@ -255,7 +255,7 @@ impl Outbox {
         self.lock().close.clone()
     }
 
-    /// Gives back the room of messages that have been written.
+    /// Frees the room of messages that have been written.
     pub(crate) fn release(&self, count: usize, bytes: usize) {
         if count == 0 {
             return;
@@ -267,7 +267,7 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// Nothing can be sent from now on.
+    /// Refuses all messages from now on.
     pub(crate) fn shut(&self) {
         let mut queue = self.lock();
         queue.shut = true;
@@ -283,14 +283,14 @@ impl Outbox {
         self.end.notify_waiters();
     }
 
-    /// Its requests have ended, too.
+    /// The requests have ended too.
     pub(crate) fn finish(&self) {
         self.finished.store(true, Ordering::Release);
         self.end.notify_waiters();
     }
 }
 
-/// What the server wants of the connection.
+/// What the server has requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requested {
     Nothing,

@@ -1,14 +1,15 @@
-//! What a client has shown in the TLS handshake.
+//! The certificates from a client's TLS handshake.
 
 use std::{ops::Deref, sync::Arc};
 
 use rustls::pki_types::CertificateDer;
 
-/// The certificates that the client has shown in the TLS handshake and that were verified: its own first, then those
-/// that vouch for it, each in DER.
+/// The client's verified certificates from the TLS handshake, each in DER: its own first, then the chain that vouches
+/// for it.
 ///
-/// They are in the extensions of the handshake and of every HTTP request, for middleware, and an extractor for backend
-/// functions and axum handlers; `Option<PeerCertificates>` where [clients may have none](crate::ClientAuth::optional).
+/// Middleware finds them in the extensions of the handshake and of every HTTP request. For backend functions and axum
+/// handlers, they are an extractor; use `Option<PeerCertificates>` if [clients may have
+/// none](crate::ClientAuth::optional).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificates(Arc<[CertificateDer<'static>]>);
 

@@ -15,10 +15,10 @@ use self::{broadcast::broadcast, group::Groups};
 use super::{Connection, ConnectionId};
 use crate::{Message, sharded::Sharded, sync::AtomicUsize};
 
-/// All live connections of a channel: how many there are, who they are, and the groups they have formed.
+/// All live connections of a channel, and the groups that they have joined.
 ///
-/// A channel has one of its own. Make one yourself and hand it over with `registry = ..` to reach the
-/// connections from elsewhere; clones share the connections.
+/// Each channel has its own registry. To reach the connections from elsewhere, make one yourself and pass it with
+/// `registry = ..`; clones share the connections.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -44,18 +44,18 @@ struct Inner {
 struct Listed {
     connection: Connection,
     groups: HashSet<Arc<str>>,
-    /// What the groups count for.
+    /// Bytes that its groups count for.
     group_bytes: usize,
 }
 
-/// What a group counts for beside its name.
+/// Bytes that a group counts for in addition to its name.
 const GROUP: usize = 64;
 
 fn bytes_of(group: &str) -> usize {
     group.len() + GROUP
 }
 
-/// Connections come and go on all cores at once. Nobody chooses their ids.
+/// Connections come and go on all cores at once. Clients cannot choose the ids, so a fixed hasher is safe.
 type Live = Sharded<ConnectionId, Listed, BuildHasherDefault<DefaultHasher>>;
 
 impl Default for Inner {
@@ -75,8 +75,9 @@ impl Registry {
         Self::default()
     }
 
-    /// How many bytes the groups of one connection may count for, 64 KiB if not set: each counts for its name and 64
-    /// more, so that there are about 800 with short names. Clients often choose the names, and how many groups they join.
+    /// Limits the bytes that the groups of one connection may count for (default: 64 KiB). Each group counts for its
+    /// name and 64 bytes more, which allows about 800 groups with short names. The limit matters because clients often
+    /// choose the names and the number of groups.
     #[must_use]
     pub fn max_group_bytes(self, bytes: usize) -> Self {
         self.0.max_group_bytes.store(bytes, Ordering::Relaxed);
@@ -88,18 +89,18 @@ impl Registry {
         self.0.live.len()
     }
 
-    /// Whether there is no live connection.
+    /// Whether there are no live connections.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The connection with this id, if it lives.
+    /// The connection with this id, if it is live.
     pub fn lookup(&self, id: ConnectionId) -> Option<Connection> {
         let shard = self.0.live.shard(&id);
         shard.get(&id).map(|listed| listed.connection.clone())
     }
 
-    /// The live connections, in no particular order: those that there were at some moment during the call.
+    /// The live connections, in no particular order. Each was live at some moment during the call.
     pub fn connections(&self) -> Vec<Connection> {
         let mut all = Vec::with_capacity(self.0.admitted.load(Ordering::Relaxed));
         for shard in self.0.live.shards() {
@@ -108,7 +109,7 @@ impl Registry {
         all
     }
 
-    /// Shows the live connections while they are listed. Only a look is taken: they wait meanwhile who come and go.
+    /// Passes each live connection to `look`, which must be quick: connections that come or go wait meanwhile.
     #[cfg(feature = "metrics")]
     pub(crate) fn each(&self, mut look: impl FnMut(&Connection)) {
         for shard in self.0.live.shards() {
@@ -116,20 +117,20 @@ impl Registry {
         }
     }
 
-    /// Queues a message for every live connection, as [`Connection::try_send`] does: the payload is shared, and a slow
-    /// client holds nobody up. Tells whom it passed over.
+    /// Queues a message for every live connection, as [`Connection::try_send`] does. The payload is shared, and a slow
+    /// client delays nobody. Returns the connections that it skipped.
     pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
         broadcast(self.connections(), message.into())
     }
 
-    /// Makes a connection a member of the group of this name, until it [leaves](Self::leave) or has ended. `false`
-    /// when it is a member already, is not, or no longer, in this registry, or has joined as many groups as it may
+    /// Adds a connection to the group with this name, until it [leaves](Self::leave) or ends. Returns `false` if it is
+    /// a member already, is not (or no longer) in this registry, or has reached the limit on groups
     /// ([`max_group_bytes`](Self::max_group_bytes)).
     ///
     /// Groups exist while they have members.
     pub fn join(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
-        // Held all the time, so that a connection that ends meanwhile leaves this group too.
+        // Locked throughout, so that a connection that ends meanwhile leaves this group too.
         let mut shard = self.0.live.shard(&id);
         let Some(listed) = shard.get_mut(&id) else {
             return false;
@@ -148,7 +149,7 @@ impl Registry {
         true
     }
 
-    /// Ends the membership of a connection in the group of this name. `false` when it is no member.
+    /// Removes a connection from the group with this name. Returns `false` if it is not a member.
     pub fn leave(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
         let mut shard = self.0.live.shard(&id);
@@ -163,12 +164,12 @@ impl Registry {
         true
     }
 
-    /// The group of this name, whether it has members or not.
+    /// The group with this name, whether or not it has members.
     pub fn group(&self, name: impl Into<Arc<str>>) -> Group {
         Group::new(self.clone(), name.into())
     }
 
-    /// The names of the groups that a connection is a member of, in no particular order.
+    /// The names of the groups that a connection has joined, in no particular order.
     pub fn groups_of(&self, connection: &Connection) -> Vec<Arc<str>> {
         let shard = self.0.live.shard(&connection.id());
         let listed = shard.get(&connection.id());
@@ -182,7 +183,7 @@ impl Registry {
         self.0.groups.names()
     }
 
-    /// Reserves a place, unless `limit` of them are taken. The place is free again when the permit is dropped.
+    /// Reserves a place, unless `limit` places are taken. Dropping the permit frees the place.
     pub(crate) fn admit(&self, limit: Option<usize>) -> Option<Permit> {
         let limit = limit.unwrap_or(usize::MAX);
         self.0

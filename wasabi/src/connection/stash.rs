@@ -10,11 +10,11 @@ use http::Extensions;
 
 use crate::{log::limited, panics::caught, sync::Unpoisoned};
 
-/// A value that each connection has of its own: made by HTTP middleware from the handshake, freed when the connection
-/// has ended and `on_disconnect` has run, however long handles to the connection are kept.
+/// A value per connection. HTTP middleware makes it from the handshake; it is freed once the connection has ended and
+/// `on_disconnect` has run, even if handles to the connection are kept longer.
 ///
-/// [`Stash::new`] is the middleware; as an extractor it derefs to the value. Requests of a connection run at the same
-/// time and share it: what is to change stands in an atomic or a `Mutex`. Hooks find it with
+/// [`Stash::new`] is the middleware; as an extractor, a `Stash` derefs to the value. Concurrent requests of a
+/// connection share the value, so keep mutable parts in an atomic or a `Mutex`. Hooks get it with
 /// [`Connection::stash`](crate::Connection::stash).
 ///
 /// ```
@@ -59,7 +59,7 @@ impl<T: fmt::Debug> fmt::Debug for Stash<T> {
     }
 }
 
-/// The value of one connection, until it has ended.
+/// The value of one connection, until the connection has ended.
 struct Slot<T>(Arc<Mutex<Option<Arc<T>>>>);
 
 impl<T> Slot<T> {
@@ -82,7 +82,7 @@ trait Free: Send + Sync {
 impl<T: Send + Sync> Free for Slot<T> {
     fn free(&self) {
         let value = self.0.lock().unpoisoned().take();
-        // Not while it is locked: the destructor is the user's.
+        // Dropped after unlocking: the destructor is the user's.
         if caught(|| drop(value)).is_err() {
             limited!(ERROR, "the destructor of a stashed value panicked");
         }
@@ -113,7 +113,7 @@ fn keep<T: Send + Sync + 'static>(extensions: &mut Extensions, value: T) -> Slot
     slot
 }
 
-/// Keeps a value for a connection that is being opened, until that has ended.
+/// Keeps a value until the connection that is being opened has ended.
 #[cfg(feature = "rate-limit")]
 pub(crate) fn until_end<T: Send + Sync + 'static>(extensions: &mut Extensions, value: T) {
     keep(extensions, value);

@@ -1,4 +1,4 @@
-//! Whose fault an error is, and whether its request may be sent again: decided here, and nowhere else.
+//! Decides whose fault an error is, and whether its request may be sent again. Nothing else decides that.
 
 use http::StatusCode;
 
@@ -7,17 +7,17 @@ use crate::Close;
 
 /// Whose fault an [`Error`] is, by [`Error::fault`].
 ///
-/// Breakers and balanced groups count what is the upstream's fault, and only that: a client that asks for nonsense must
-/// not take the upstream away from others.
+/// Breakers and balanced groups count only the upstream's faults: a client's invalid requests must not take the
+/// upstream away from other clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The request's or its client's: others may be answered well.
+    /// The fault of the request or its client: other requests may succeed.
     Request,
-    /// The upstream's: it cannot be reached, breaks off, takes too long, answers with a status from 500 to 599, says when
-    /// to come back (429 with `Retry-After`), or breaks its protocol.
+    /// The fault of the upstream: it cannot be reached, breaks off, takes too long, answers with a status from 500 to
+    /// 599, asks for a pause (429 with `Retry-After`), or breaks its protocol.
     Upstream,
-    /// The gateway's, or that of the code in it.
+    /// The fault of the gateway or of the code in it.
     Gateway,
 }
 
@@ -25,11 +25,11 @@ pub enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Resend {
-    /// Nobody has looked at it: it is safe to send it again, whatever it does.
+    /// Nothing has processed the request: it is safe to send it again, whatever it does.
     Safe,
-    /// It may have been carried out. What must not happen twice is not sent again.
+    /// The request may have been carried out. Do not send it again if it must not run twice.
     MayRepeat,
-    /// It would end in the same way.
+    /// Another attempt would fail in the same way.
     Pointless,
 }
 
@@ -64,8 +64,8 @@ impl Error {
         self.verdict().1
     }
 
-    /// Whether this is a failure of the upstream that may be gone the next time: its [`fault`](Self::fault) is the
-    /// upstream's, and to [send the request again](Self::resend) is not pointless.
+    /// Whether this failure of the upstream may be gone the next time: its [`fault`](Self::fault) is the upstream's,
+    /// and [sending the request again](Self::resend) is not pointless.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.verdict(),
@@ -81,7 +81,7 @@ impl Error {
             Self::RateLimited { .. } => (Request, Safe),
             Self::Overloaded | Self::Closing => (Gateway, Safe),
             Self::Interrupted | Self::Internal(_) => (Gateway, MayRepeat),
-            // At once, it would be refused again.
+            // An immediate retry would be refused too.
             Self::BreakerOpen => (Upstream, Pointless),
             Self::TimedOut(_) | Self::UpstreamLost(_) => (Upstream, MayRepeat),
             Self::UpstreamUnreachable(_) => (Upstream, Safe),
@@ -106,18 +106,18 @@ impl Error {
     }
 }
 
-/// Whether a close says how the upstream is, and not what it thinks of one client: it goes away, restarts, is too busy,
-/// fails, or says nothing.
+/// Whether a close is about the upstream, not about one client: the upstream goes away, restarts, is too busy, fails,
+/// or gives no code.
 pub(crate) fn is_about_the_upstream(close: &Close) -> bool {
     matches!(close.code.as_u16(), 1001 | 1005 | 1006 | 1011..=1014)
 }
 
-/// Whether the end of a request shows that the upstream fails, or that it works; `None` if neither.
+/// Whether the outcome shows that the upstream fails (`true`) or works (`false`); `None` if neither.
 pub(crate) fn upstream_failed<T>(outcome: &Result<T, Error>) -> Option<bool> {
     match outcome {
         Ok(_) => Some(false),
         Err(error) if error.fault() == Fault::Upstream => Some(true),
-        // It has answered, and may think of one client what it likes.
+        // The upstream has answered, so it works, even if it refuses this client.
         Err(Error::UpstreamStatus { .. } | Error::Application { .. }) => Some(false),
         Err(_) => None,
     }

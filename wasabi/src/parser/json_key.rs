@@ -15,7 +15,7 @@ use crate::{
     Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Text, mistakes::Mistakes,
 };
 
-/// Reads the routing key and the id from places in a JSON message that two JSON pointers (RFC 6901) name.
+/// Reads the routing key and the id of a JSON message from the places that two JSON pointers (RFC 6901) name.
 ///
 /// ```
 /// use wasabi::JsonKey;
@@ -27,35 +27,34 @@ use crate::{
 /// # drop((parser, nested));
 /// ```
 ///
-/// * The key is a JSON string, without its escapes; a number or a boolean is taken as it is written (`7`,
-///   `true`). A message without a key, or with another value in its place, is answered `bad_request`, unless there
-///   is a key for it ([`or`](Self::or)).
-/// * The id is a JSON string or number and goes back as it was written. Anything else there is no id.
-/// * Of a repeated member the last one counts, as in serde_json and in browsers. Other parsers take the first one, or
-///   do not look at the case of letters: where what is behind the gateway must see the same key, messages that can be
-///   read in two ways are refused ([`strict`](Self::strict)).
+/// * The key is a JSON string, unescaped; a number or a boolean is taken as written (`7`, `true`). A message without a
+///   key, or with another value in its place, is answered with `bad_request`, unless [`or`](Self::or) sets a key for
+///   it.
+/// * The id is a JSON string or number and goes back as written. Any other value is not an id.
+/// * If a member is repeated, the last one counts, as in serde_json and in browsers. Other parsers take the first one,
+///   or ignore the case of letters. If the systems behind the gateway must see the same key, [`strict`](Self::strict)
+///   refuses messages that can be read in two ways.
 /// * The message may be text or binary; a binary one must be UTF-8.
-/// * A message that is not JSON as a whole, or has values nested more than 128 deep, is answered `bad_request`
-///   without an id.
+/// * A message that is not valid JSON as a whole, or has values nested more than 128 deep, is answered with
+///   `bad_request`, without an id.
 /// * Error replies are JSON with the id at the same pointer, unless the channel sets `errors`.
 ///
-/// One pass over the text, no tree, no allocation: key and id are slices of the message. Only a key, or the
-/// name of a member on the way to it, that contains escapes is copied.
+/// The parser makes one pass over the text, builds no tree and allocates nothing: key and id are slices of the message.
+/// It copies only a key with escapes, or a member name with escapes on the way to it.
 #[derive(Debug, Clone)]
 pub struct JsonKey {
-    /// `None` if it is a mistake.
+    /// `None` if the pointer is invalid.
     key: Option<Pointer>,
     id: Option<Pointer>,
     or: Option<&'static str>,
     not_json: Option<&'static str>,
-    /// As long as nobody has said: where there is a key for messages without one.
+    /// `None` until set: then strict exactly if messages without a key have one.
     strict: Option<bool>,
     mistakes: Mistakes,
 }
 
 impl JsonKey {
-    /// The key is at this pointer; there is no id. A text that is not a JSON pointer is a mistake that keeps the gateway
-    /// from being served.
+    /// Sets the pointer to the key; messages have no id. An invalid JSON pointer keeps the gateway from being served.
     pub fn at(pointer: impl AsRef<str>) -> Self {
         let mut mistakes = Mistakes::default();
         Self {
@@ -68,19 +67,19 @@ impl JsonKey {
         }
     }
 
-    /// The id is at this pointer. A text that is not a JSON pointer is a mistake that keeps the gateway from being served.
+    /// Sets the pointer to the id. An invalid JSON pointer keeps the gateway from being served.
     #[must_use]
     pub fn id(mut self, pointer: impl AsRef<str>) -> Self {
         self.id = self.mistakes.keep(Pointer::parse(pointer.as_ref()));
         self
     }
 
-    /// JSON messages without a key have this one: for gateways that answer some messages themselves and pass on the
-    /// others. The key is missing, or `null`.
+    /// Sets the key of JSON messages that have none, because it is missing or `null`: for gateways that answer some
+    /// messages themselves and pass on the others.
     ///
-    /// What is not JSON is answered `bad_request` all the same, since it may be JSON for a parser that takes more than
-    /// RFC 8259 allows, and then have a key; [`not_json`](Self::not_json) lets it pass. Messages that can be read in two
-    /// ways are refused too, as [`strict`](Self::strict) says. An array of requests, as in JSON-RPC, has no key.
+    /// A message that is not JSON is still answered with `bad_request`: a parser that takes more than RFC 8259 allows
+    /// could read it, and find a key. [`not_json`](Self::not_json) lets such messages pass. Messages that can be read
+    /// in two ways are refused too, as [`strict`](Self::strict) says. An array of requests, as in JSON-RPC, has no key.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -105,24 +104,24 @@ impl JsonKey {
         self
     }
 
-    /// Messages that are not JSON have this key: binary ones, text of another kind.
+    /// Sets the key of messages that are not JSON, such as binary data or other kinds of text.
     ///
-    /// Not JSON is whatever RFC 8259 does not allow, values nested more than 128 deep, and what is not UTF-8. Other
-    /// parsers are not that strict, and see a key where there is none here: in messages with a byte order mark, `NaN`, a
-    /// comment, in UTF-16. Do not lead such messages to an upstream that reads them as JSON, if any of its keys is to be
-    /// kept from clients.
+    /// Not JSON means: not allowed by RFC 8259, values nested more than 128 deep, or not UTF-8. Other parsers are less
+    /// strict, and may find a key where this one finds none: in messages with a byte order mark, `NaN` or a comment, or
+    /// in UTF-16. Do not route such messages to an upstream that reads them as JSON if clients must not reach some of
+    /// its keys.
     #[must_use]
     pub fn not_json(mut self, key: &'static str) -> Self {
         self.not_json = Some(key);
         self
     }
 
-    /// Whether messages are refused, as `bad_request`, in which another parser may find another key. If not set, that
-    /// is so with [`or`](Self::or), whose messages mostly go on to an upstream, and not otherwise.
+    /// Whether to refuse, with `bad_request`, messages in which another parser may find another key. Default: `true`
+    /// with [`or`](Self::or), whose messages usually go on to an upstream, otherwise `false`.
     ///
-    /// Refused are those in which a member on the way to the key is there twice, or is written in another case
-    /// (`Method` or `METHOD` for `method`, alone or beside it), and with `or` those that have an object or an array, or
-    /// half a surrogate pair, in the place of the key.
+    /// Refused are messages in which a member on the way to the key is repeated, or is written in another case
+    /// (`Method` or `METHOD` for `method`, alone or beside it). With `or`, messages with an object, an array or half a
+    /// surrogate pair in the place of the key are refused too.
     ///
     /// ```
     /// use wasabi::JsonKey;
@@ -199,7 +198,7 @@ impl Parser for JsonKey {
             (Place::Other, Some(key)) if !strict => (Cow::Borrowed(key), Some(key), None),
             _ => (Cow::Borrowed(""), None, Some(self.no_key())),
         };
-        // Not by its methods: each would move all of it.
+        // Written out: each builder method would move the whole envelope.
         Ok(Some(Envelope {
             key,
             is_static,
@@ -222,17 +221,17 @@ impl Parser for JsonKey {
     }
 }
 
-/// Reads ids from JSON messages, whatever else they are.
+/// Reads ids from any JSON message.
 #[derive(Debug, Clone)]
 pub(crate) struct IdAt(Pointer);
 
 impl IdAt {
-    /// The id is at this JSON pointer.
+    /// Sets the JSON pointer to the id.
     pub(crate) fn new(pointer: &str) -> Result<Self, String> {
         Pointer::parse(pointer).map(Self)
     }
 
-    /// The id, a string or a number, of a message that is JSON.
+    /// The id, a string or a number; `None` if the message is not JSON or has none.
     pub(crate) fn find(&self, message: &Message) -> Option<RequestId> {
         let text = std::str::from_utf8(message.as_bytes()).ok()?;
         let Found {
@@ -242,17 +241,17 @@ impl IdAt {
     }
 }
 
-/// A value of JSON messages, whatever else they are.
+/// Reads a value from any JSON message.
 #[derive(Debug, Clone)]
 pub(crate) struct ValueAt(Pointer);
 
 impl ValueAt {
-    /// The value is at this JSON pointer.
+    /// Sets the JSON pointer to the value.
     pub(crate) fn parse(pointer: &str) -> Result<Self, String> {
         Pointer::parse(pointer).map(Self)
     }
 
-    /// The value as text: a string without its escapes, a number or a boolean as it is written.
+    /// The value as text: a string unescaped, a number or a boolean as written.
     pub(crate) fn find<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>> {
         let text = std::str::from_utf8(message.as_bytes())
             .map_err(|_| Error::bad_request("a binary message must be JSON in UTF-8"))?;
@@ -269,15 +268,15 @@ impl ValueAt {
     }
 }
 
-/// One path for the key and one for the id; `None` where this part of the text is not on the way to it.
+/// The remaining paths to the key and to the id; `None` if this part of the text is not on the way there.
 type Wanted<'p> = [Option<Path<'p>>; 2];
 
-/// What there is in a text.
+/// The result of a search.
 #[derive(Default)]
 struct Found {
-    /// Where the values stand.
+    /// The ranges of the values.
     values: [Option<Range<usize>>; 2],
-    /// A member on the way to the key is there twice, or in another case. Only a strict search looks for that.
+    /// A member on the way to the key is repeated, or written in another case. Only a strict search checks for that.
     is_ambiguous: bool,
 }
 
@@ -301,13 +300,13 @@ fn search<const STRICT: bool>(text: &str, wanted: Wanted<'_>) -> Result<Found, I
 }
 
 struct Search<const STRICT: bool> {
-    /// Of the text.
+    /// Length of the text.
     len: usize,
     found: Found,
 }
 
 impl<const STRICT: bool> Search<STRICT> {
-    /// Reads one value. It calls itself only along a path, so no deeper than the pointers are long.
+    /// Reads one value. It recurses only along a path, so no deeper than the pointers are long.
     fn walk<'t>(
         &mut self,
         scanner: Scanner<'t>,
@@ -353,7 +352,7 @@ impl<const STRICT: bool> Search<STRICT> {
         if let [None, None] = wanted {
             return scanner.value();
         }
-        // What an earlier member of the same name held is void.
+        // A repeated member replaces the value of the earlier one.
         for (value, path) in self.found.values.iter_mut().zip(wanted) {
             if path.is_some() {
                 *value = None;
@@ -363,17 +362,17 @@ impl<const STRICT: bool> Search<STRICT> {
     }
 }
 
-/// What stands in the place of a routing key.
+/// The value in the place of a routing key.
 enum Place<'t> {
     Key(Cow<'t, str>),
     /// Nothing, or `null`.
     Empty,
-    /// Something else, of which another parser may make a key.
+    /// Another value, which another parser might take for a key.
     Other,
 }
 
 impl<'t> Place<'t> {
-    /// From the text of a JSON value.
+    /// Classifies the text of a JSON value.
     fn of(raw: &'t str) -> Self {
         match raw.as_bytes().first() {
             Some(b'"') if raw.as_bytes().contains(&b'\\') => {
@@ -405,7 +404,7 @@ fn request_id(message: &Message, range: Range<usize>) -> Option<RequestId> {
     Some(RequestId::new(id))
 }
 
-/// The mistake in words: a second parse, for those that have made one.
+/// Describes the mistake: parses again, but only text that is invalid.
 fn not_json(text: &str) -> Error {
     Error::bad_request(match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => format!("not JSON: {error}"),

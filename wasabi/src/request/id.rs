@@ -1,4 +1,4 @@
-//! What ties a reply to its request.
+//! The id that matches a reply to its request.
 
 use std::{
     fmt,
@@ -7,31 +7,31 @@ use std::{
 
 use crate::Text;
 
-/// The client's id for a request: what ties a reply to it.
+/// The client's id for a request, which matches the reply to it.
 ///
-/// It is kept as it was written, so that it goes back unchanged: with [`JsonKey`](crate::JsonKey) it is a JSON
-/// number or string (`7`, `"a-1"`) and displays as such.
+/// It is kept as written and goes back unchanged: with [`JsonKey`](crate::JsonKey), it is a JSON number or string (`7`,
+/// `"a-1"`) and is displayed as such.
 #[derive(Clone)]
 pub struct RequestId(Repr);
 
-/// Ids are short, and one is on its way at several places: copying one costs less than counting references.
+/// Ids are short and live in several places at once: copying one costs less than counting references.
 #[derive(Clone)]
 enum Repr {
     Short { len: u8, bytes: [u8; SHORT] },
     Long(Text),
 }
 
-/// A UUID in quotes.
+/// The length of a quoted UUID.
 const SHORT: usize = 38;
 
 impl RequestId {
-    /// An id as it stands in the message. For channels that speak JSON it must be one JSON value.
+    /// An id as it is in the message. For channels that speak JSON it must be one JSON value.
     pub fn new(raw: impl Into<Text>) -> Self {
         let text = raw.into();
         Self::short(&text).unwrap_or(Self(Repr::Long(text)))
     }
 
-    /// Copies an id that is short; `None` for one that is better shared.
+    /// Copies a short id; `None` if it is too long to copy.
     pub(crate) fn short(raw: &str) -> Option<Self> {
         let mut bytes = [0; SHORT];
         bytes.get_mut(..raw.len())?.copy_from_slice(raw.as_bytes());

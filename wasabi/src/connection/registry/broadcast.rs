@@ -2,17 +2,17 @@
 
 use crate::{Connection, Message, TrySendError, connection::work};
 
-/// What became of a broadcast. Connections that have been closed meanwhile are in neither number.
+/// The outcome of a broadcast. Connections that closed meanwhile are not counted.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Broadcast {
-    /// How many connections have the message in their queue.
+    /// The number of connections that have the message in their queue.
     pub sent: usize,
-    /// Connections that did not get it, because their send queue is full.
+    /// Connections that did not get the message because their send queue was full.
     pub skipped: Vec<Connection>,
 }
 
-/// A clone of a message is a reference count.
+/// Cloning a message only counts a reference.
 pub(super) fn broadcast(connections: Vec<Connection>, message: Message) -> Broadcast {
     let mut outcome = Broadcast::default();
     work::spend(connections.len() * work::EACH);

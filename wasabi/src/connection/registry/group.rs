@@ -1,13 +1,13 @@
-//! Groups of connections: rooms, topics, whatever has a name.
+//! Named groups of connections: rooms, topics and the like.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{Broadcast, Registry, broadcast};
 use crate::{Connection, ConnectionId, Message, sharded::Sharded};
 
-/// The live connections that have [joined](Registry::join) the group of a name; found with [`Registry::group`].
+/// The live connections that have [joined](Registry::join) the group with this name. [`Registry::group`] returns it.
 ///
-/// A handle does not keep the group in being: it shows those that are members at the moment.
+/// A handle does not keep the group alive: it shows the current members.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -50,7 +50,7 @@ impl Group {
         self.registry.0.groups.with(&self.name, HashMap::len)
     }
 
-    /// Whether there is no member.
+    /// Whether the group has no members.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -72,13 +72,13 @@ impl Group {
             .with(&self.name, |members| members.values().cloned().collect())
     }
 
-    /// Queues a message for every member, as [`Connection::try_send`] does: the payload is shared, and a slow client
-    /// holds nobody up. Tells whom it passed over.
+    /// Queues a message for every member, as [`Connection::try_send`] does. The payload is shared, and a slow client
+    /// delays nobody. Returns the connections that it skipped.
     pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
         broadcast(self.connections(), message.into())
     }
 
-    /// [Broadcasts](Self::broadcast) to every member but this one, mostly the sender.
+    /// [Broadcasts](Self::broadcast) to every member except this one, usually the sender.
     pub fn broadcast_except(&self, but: &Connection, message: impl Into<Message>) -> Broadcast {
         let mut members = self.connections();
         members.retain(|member| member.id() != but.id());
@@ -112,7 +112,7 @@ impl Groups {
             .unwrap_or_default()
     }
 
-    /// Returns the name as the group keeps it.
+    /// Adds the connection. Returns the group's own copy of the name.
     pub(super) fn join(&self, name: &str, connection: &Connection) -> Arc<str> {
         let mut shard = self.members.shard(name);
         let name = match shard.get_key_value(name) {
