@@ -1,4 +1,4 @@
-//! What belongs to a connection beside its socket: state of backends, and futures that run in its task.
+//! State of backends, renewed identities and futures that belong to a connection.
 
 use std::{
     any::{Any, TypeId},
@@ -12,49 +12,50 @@ use crate::{
     sync::{AtomicBool, Mutex, MutexGuard},
 };
 
-/// A future that runs in the task of a connection, beside its requests.
+/// A future that runs in a connection's task, alongside its requests.
 pub(crate) type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
-/// Freed when the connection ends, however long handles to it are kept.
+/// Freed when the connection ends, even if handles to it are kept longer.
 #[derive(Default)]
 pub(crate) struct Attached {
     inner: Mutex<Inner>,
-    /// There are companions that the connection's task has not taken yet.
+    /// Set if there are companions that the connection's task has not taken yet.
     fresh: AtomicBool,
-    /// There are identities that have replaced those of the handshake.
+    /// Set if identities have replaced those of the handshake.
     renewed: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inner {
-    /// A few at most: one for each backend that keeps something.
+    /// Few: one for each backend that keeps something.
     values: Vec<(u64, Value)>,
     companions: Vec<Companion>,
-    /// At most one of each type; they stay until the last handle goes, as the handshake's do.
+    /// At most one of each type. They stay until the last handle is dropped, as the handshake's identities do.
     identities: Vec<Renewed>,
-    /// How many renewals have begun.
+    /// The number of renewals begun.
     renewals: u64,
     ended: bool,
 }
 
-/// An identity, with the place that its renewal has among all of them.
+/// An identity, and the position of its renewal among all renewals.
 struct Renewed {
     place: u64,
     of: TypeId,
-    /// What the log calls the client.
+    /// The client's name for the log.
     user: Option<Arc<str>>,
     identity: Value,
 }
 
 impl Attached {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.inner.lock().unpoisoned()
     }
 
-    /// The value of the backend with this id; made when there is none. After the end it is made each time.
+    /// The value of the backend with this id, made if missing. After the end of the connection it is made for each
+    /// call.
     pub(crate) fn value<T: Any + Send + Sync>(
         &self,
         id: u64,
@@ -72,15 +73,15 @@ impl Attached {
         value
     }
 
-    /// The place of a renewal that begins now, after those that have begun already.
+    /// The position of a renewal that begins now.
     pub(crate) fn place(&self) -> u64 {
         let mut inner = self.lock();
         inner.renewals += 1;
         inner.renewals
     }
 
-    /// Puts an identity in the place of the last one of its type, and does `also` with nobody in between. `false`, and
-    /// nothing changes, when a renewal that has begun later was faster.
+    /// Replaces the identity of this type, and runs `also` under the same lock. Returns `false` and changes nothing if
+    /// a renewal that began later has finished already.
     pub(crate) fn renew<T: Any + Send + Sync>(
         &self,
         place: u64,
@@ -99,7 +100,7 @@ impl Attached {
         let known = inner.identities.iter().position(|known| known.of == of);
         let replaced = match known {
             Some(at) if inner.identities[at].place > place => {
-                // Its destructor may come back here.
+                // The destructor of `new` may call back into this type.
                 drop(inner);
                 return false;
             }
@@ -127,7 +128,7 @@ impl Attached {
         Arc::clone(&known.identity).downcast().ok()
     }
 
-    /// The place of the last renewal, if there was one.
+    /// The position of the latest renewal, if any.
     #[cfg(feature = "cache")]
     pub(crate) fn last_renewed(&self) -> Option<u64> {
         if !self.renewed.load(Ordering::Acquire) {
@@ -137,7 +138,7 @@ impl Attached {
         inner.identities.iter().map(|known| known.place).max()
     }
 
-    /// What the log calls the client, if its identity has been renewed.
+    /// The client's name for the log, if its identity has been renewed.
     pub(crate) fn user(&self) -> Option<Option<Arc<str>>> {
         if !self.renewed.load(Ordering::Acquire) {
             return None;
@@ -147,7 +148,7 @@ impl Attached {
         Some(last.user.clone())
     }
 
-    /// Adds a future; `false`, and it is dropped, when the connection has ended.
+    /// Adds a future. If the connection has ended, drops it and returns `false`.
     pub(crate) fn add(&self, companion: Companion) -> bool {
         let mut inner = self.lock();
         if inner.ended {
@@ -158,7 +159,7 @@ impl Attached {
         true
     }
 
-    /// The futures that have been added since.
+    /// The futures added since the last call.
     pub(crate) fn take_companions(&self) -> Vec<Companion> {
         if !self.fresh.load(Ordering::Acquire) {
             return Vec::new();
@@ -167,7 +168,7 @@ impl Attached {
         mem::take(&mut self.lock().companions)
     }
 
-    /// The connection has ended.
+    /// Drops everything: the connection has ended.
     pub(crate) fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
@@ -175,7 +176,7 @@ impl Attached {
             mem::take(&mut inner.values),
             mem::take(&mut inner.companions),
         );
-        // Destructors may come back here.
+        // Destructors may call back into this type.
         drop(inner);
         drop((values, companions));
     }

@@ -1,4 +1,4 @@
-//! Who a client is, for what is kept for each.
+//! Tells clients apart, for data that is kept per client.
 
 use std::{
     hash::Hash,
@@ -15,13 +15,13 @@ use crate::digest::{Digest, Secret};
 
 static SECRET: LazyLock<Secret> = LazyLock::new(Secret::new);
 
-/// What a client has been authenticated by, in the extensions of its handshake. An identity itself is of any type, and
-/// cannot be compared.
+/// A digest of the credentials that authenticated a client, in the extensions of its handshake. The identity itself can
+/// have any type, so it cannot be compared.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Credentials(Digest);
 
 impl Credentials {
-    /// Everything that credentials may stand in, before a token is taken out of the URI.
+    /// All parts of the head that may contain credentials. Must be called before a token is removed from the URI.
     pub(crate) fn of(head: &Parts) -> Self {
         let mut hasher = SECRET.hasher();
         head.uri.hash(&mut hasher);
@@ -38,13 +38,13 @@ impl Credentials {
         Self(hasher.digest())
     }
 
-    /// Those that only the application knows: nobody else has them.
+    /// Unique credentials, for an identity whose origin only the application knows.
     pub(crate) fn unknown() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self(SECRET.digest(&NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// There may be several.
+    /// Combines them with credentials that are there already.
     pub(crate) fn insert_into(self, extensions: &mut Extensions) {
         let all = match extensions.get::<Self>() {
             Some(others) => Self(SECRET.digest(&(others.0, self.0))),
@@ -54,7 +54,8 @@ impl Credentials {
     }
 }
 
-/// What is known of a client when its connection is opened: all that functions can see, and all that can be forwarded.
+/// Everything known about a client when its connection opens: all that functions can see, and all that can be
+/// forwarded.
 pub(super) fn of(connection: &Connection) -> Digest {
     let mut hasher = SECRET.hasher();
     connection.client_ip().hash(&mut hasher);
@@ -77,12 +78,12 @@ pub(super) fn of(connection: &Connection) -> Digest {
     hasher.digest()
 }
 
-/// A client that has said anew who it is.
+/// The client after a renewal of its identity.
 pub(super) fn renewed(client: Digest, connection: ConnectionId, place: u64) -> Digest {
     SECRET.digest(&(client, connection, place))
 }
 
-/// Headers that say nothing of the client, and differ between its connections.
+/// Headers that say nothing about the client and differ between its connections.
 fn is_of_the_connection(name: &HeaderName) -> bool {
     [
         header::CONNECTION,

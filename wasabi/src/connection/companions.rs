@@ -1,4 +1,4 @@
-//! The futures that run in a connection's task beside its requests.
+//! The futures that run in a connection's task, alongside its requests.
 
 use std::{
     future::poll_fn,
@@ -14,14 +14,14 @@ use super::{
 };
 use crate::log::limited;
 
-/// The companions of one connection. A connection without any pays a load of an atomic for them.
+/// The companions of one connection. Without any, they cost the connection one atomic load.
 pub(crate) struct Companions(InFlight<Companion, ()>);
 
 impl Tag for () {
     fn clear(&mut self) {}
 }
 
-/// More than there are backends in any gateway.
+/// More than any gateway has backends.
 const CAPACITY: usize = 1024;
 
 impl Companions {
@@ -29,12 +29,12 @@ impl Companions {
         Self(InFlight::new(CAPACITY))
     }
 
-    /// Names the task that is woken when a companion is.
+    /// Sets the task to wake when a companion is woken.
     pub(crate) fn register(&self, task: &Waker) {
         self.0.register(task);
     }
 
-    /// Polls those that are new or have been woken. `false` when there were none.
+    /// Polls the new and the woken companions. Returns `false` if there were none.
     pub(crate) fn poll(&mut self, connection: &Connection, cx: &Context<'_>) -> bool {
         let mut any = false;
         for word in 0..self.0.words() {
@@ -73,7 +73,7 @@ impl Companions {
         self.0.release(index);
     }
 
-    /// After the end of the connection: lets the companions finish, which know of it, for so long.
+    /// Gives the companions this long to finish after the end of the connection, which they know of.
     pub(crate) async fn finish(mut self, connection: &Connection, limit: Duration) {
         if self.0.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! What is kept of the handshake for as long as the connection lives.
+//! The parts of the handshake that are kept for the life of the connection.
 
 use std::{fmt::Write, net::SocketAddr};
 
@@ -11,12 +11,12 @@ pub(crate) struct Handshake {
     pub(crate) extensions: Extensions,
     pub(crate) subprotocol: Option<String>,
     pub(crate) remote_addr: Option<SocketAddr>,
-    /// Whether the client speaks TLS, to the gateway or to a trusted proxy.
+    /// Whether the client uses TLS, to the gateway or to a trusted proxy.
     pub(crate) secure: Option<bool>,
 }
 
 impl Handshake {
-    /// Bytes of a URI and of headers.
+    /// The size of a URI and headers in bytes.
     pub(crate) fn size(uri: &Uri, headers: &HeaderMap) -> usize {
         let path = uri.path_and_query().map_or(0, |path| path.as_str().len());
         let headers = headers.iter();
@@ -25,7 +25,7 @@ impl Handshake {
             .sum::<usize>()
     }
 
-    /// Copies what points into the buffer that the handshake was read into: it has 8 KiB, and is freed by this.
+    /// Copies the parts that point into the buffer of the handshake, so that these 8 KiB can be freed.
     pub(crate) fn detach(&mut self) {
         let mut copy = BytesMut::with_capacity(
             self.headers.values().map(HeaderValue::len).sum::<usize>() + 64,

@@ -1,4 +1,4 @@
-//! Whether a peer is still there: one that is silent is pinged.
+//! Heartbeats: a silent peer is pinged, and lost if it does not answer.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 /// When a peer is pinged, and how long it may take to answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pings {
-    /// After so long a silence; `None` is never.
+    /// How long a peer may be silent before it is pinged; `None` means for ever.
     pub(crate) interval: Option<Duration>,
-    /// As long as the interval if not set.
+    /// Default: the interval.
     pub(crate) timeout: Option<Duration>,
 }
 
 impl Default for Pings {
-    /// Proxies commonly cut what is silent for a minute.
+    /// Proxies commonly cut connections that are silent for a minute.
     fn default() -> Self {
         Self {
             interval: Some(Duration::from_secs(30)),
@@ -23,18 +23,18 @@ impl Default for Pings {
     }
 }
 
-/// When a peer was heard.
+/// When the peer was last heard.
 pub(crate) struct Heartbeat {
     heard: Instant,
     pinged: Option<Instant>,
 }
 
-/// What is to be done about a silent peer.
+/// What to do about a silent peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Beat {
     Nothing,
     Ping,
-    /// It has not answered the ping.
+    /// The peer has not answered the ping.
     Lost,
 }
 
@@ -51,7 +51,7 @@ impl Heartbeat {
         *self = Self::from(now);
     }
 
-    /// When there is something to do.
+    /// When the next action is due.
     pub(crate) fn due(&self, pings: &Pings) -> Option<Instant> {
         let interval = pings.interval?;
         Some(match self.pinged {
@@ -60,7 +60,7 @@ impl Heartbeat {
         })
     }
 
-    /// What is to be done now. Whoever is told to ping does so.
+    /// The action due now. The caller must send a ping if told to.
     pub(crate) fn beat(&mut self, pings: &Pings, now: Instant) -> Beat {
         if self.due(pings).is_none_or(|due| now < due) {
             return Beat::Nothing;

@@ -1,4 +1,5 @@
-//! What waits for one client beside its send queue, and what is being read for it: one budget, and that of the server.
+//! Budgets for replies that wait for a client outside of its send queue, or are being read for it: per connection and
+//! per server.
 
 use std::sync::{Arc, atomic::Ordering};
 
@@ -10,15 +11,15 @@ use crate::{
     sync::{AtomicUsize, Mutex, MutexGuard, Unpoisoned},
 };
 
-/// What the replies of all clients of a server may have together.
+/// The memory that replies to all clients of a server may use together.
 #[derive(Clone, Default)]
 pub(crate) struct Budget(Arc<Spent>);
 
 #[derive(Default)]
 struct Spent {
-    /// Bytes of replies that wait for clients, or are being read for them.
+    /// Bytes of replies that wait for clients or are being read for them.
     held: AtomicUsize,
-    /// How many there may be.
+    /// The limit on those.
     max_held: Option<usize>,
 }
 
@@ -30,7 +31,7 @@ impl Budget {
         }))
     }
 
-    /// Something that had `before` bytes has `bytes` now.
+    /// Updates the account of something that had `before` bytes and has `bytes` now.
     fn hold(&self, bytes: usize, before: usize) {
         if bytes > before {
             self.0.held.fetch_add(bytes - before, Ordering::Relaxed);
@@ -54,23 +55,23 @@ impl Budget {
 pub(crate) struct Held {
     /// The channel's `max_waiting_bytes`.
     limit: usize,
-    /// Replies that the client has not taken although it could have.
+    /// Bytes of replies that the client could have taken but has not.
     waiting: AtomicUsize,
     state: Mutex<State>,
-    /// Readers that wait for room.
+    /// Wakes readers that wait for room.
     room: Notify,
     budget: Budget,
 }
 
 #[derive(Default)]
 struct State {
-    /// Parts of replies that are being read from upstreams.
+    /// Bytes of partial replies that are being read from upstreams.
     reading: usize,
-    /// One of those goes on to its end, or none would.
+    /// Set if one of these replies may be read to its end: otherwise all might wait for each other.
     has_turn: bool,
 }
 
-/// What a reply may have before it counts, so that small ones are read without asking.
+/// Bytes that a reply may have before it counts, so that small replies are read without a check.
 const FREE: usize = 16 * 1024;
 
 impl Held {
@@ -85,11 +86,11 @@ impl Held {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while it holds the lock.
+        // No code panics while it holds the lock.
         self.state.lock().unpoisoned()
     }
 
-    /// So many bytes wait for the client now.
+    /// Sets the number of bytes that wait for the client.
     pub(crate) fn set_waiting(&self, bytes: usize) {
         let before = self.waiting.swap(bytes, Ordering::AcqRel);
         self.budget.hold(bytes, before);
@@ -98,7 +99,7 @@ impl Held {
         }
     }
 
-    /// Whether upstreams are to wait for the client.
+    /// Whether upstreams must wait for the client.
     pub(crate) fn is_full(&self) -> bool {
         self.waiting.load(Ordering::Acquire) >= self.limit
     }
@@ -107,12 +108,12 @@ impl Held {
         self.limit
     }
 
-    /// Waits until upstreams need not wait for the client any more.
+    /// Waits until upstreams need not wait for the client.
     pub(crate) async fn room(&self) {
         loop {
             let room = self.room.notified();
             tokio::pin!(room);
-            // Listening starts before looking, else a change in between is missed.
+            // Register before checking, or a change in between would be missed.
             room.as_mut().enable();
             if !self.is_full() {
                 return;
@@ -122,7 +123,7 @@ impl Held {
     }
 }
 
-/// A reply that is being read from an upstream, for the client of a connection.
+/// A reply that is being read from an upstream for a client.
 pub(crate) struct Reading {
     connection: Connection,
     bytes: usize,
@@ -146,14 +147,14 @@ impl Reading {
         }
     }
 
-    /// Whether it is the client that is waited for.
+    /// Whether the reader waits for the client.
     pub(crate) fn waits(&self) -> bool {
         self.waits
     }
 
-    /// So many bytes of the reply are here. Waits until more may be read: for the client to take what waits for it, or for
-    /// other replies that are being read for it. `overloaded` when the server's budget is used up and the client takes
-    /// nothing.
+    /// Notes that this many bytes of the reply have been read. Waits until more may be read, because the client takes
+    /// what waits for it, or because other replies to it are finished. Fails with `overloaded` if the server's budget
+    /// is used up and the client takes nothing.
     pub(crate) async fn has(&mut self, bytes: usize) -> Result<(), Error> {
         if bytes <= FREE {
             return Ok(());

@@ -1,4 +1,4 @@
-//! The requests of one connection that are being answered.
+//! The requests in flight on one connection.
 
 use std::{
     pin::Pin,
@@ -11,9 +11,9 @@ use crate::{
     sync::{AtomicU64, AtomicWaker},
 };
 
-/// Futures that run side by side in slots that are reused, each with a waker of its own: a wake-up polls one slot.
+/// Concurrent futures in reusable slots, each with its own waker, so that a wake-up polls one slot.
 ///
-/// A slot is allocated when it is first needed. After that a message costs no allocation.
+/// A slot is allocated when it is first needed. From then on, a message costs no allocation.
 pub(crate) struct InFlight<F, T> {
     slots: Vec<Slot<F, T>>,
     free: Vec<usize>,
@@ -28,9 +28,9 @@ struct Slot<F, T> {
     waker: Waker,
 }
 
-/// What belongs to a future. It is filled in and cleared in its place, and never moved.
+/// The data of a future. It is filled in and cleared in place, and never moved.
 pub(crate) trait Tag: Default {
-    /// Lets go of what it has, when the slot is free again.
+    /// Releases the data when the slot becomes free.
     fn clear(&mut self);
 }
 
@@ -56,7 +56,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         self.len() < self.capacity
     }
 
-    /// Takes a free slot for a future that is still to be made, and returns its tag to be filled in. There must be room.
+    /// Takes a free slot for a future that is made later, and returns its tag to fill in. There must be room.
     #[inline(always)]
     pub(crate) fn reserve(&mut self, task: &Waker) -> (usize, &mut T) {
         debug_assert!(self.has_room());
@@ -66,8 +66,8 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         (index, &mut slot.tag)
     }
 
-    /// Puts a future into a slot that has been reserved. It is made there: when the slot is known to be empty, nothing
-    /// stands between making it and storing it.
+    /// Makes a future in a reserved slot. The slot is emptied first, so nothing has to happen between making the future
+    /// and storing it.
     #[inline(always)]
     pub(crate) fn start(&mut self, index: usize, future: impl FnOnce() -> F) {
         let slot = &mut self.slots[index].future;
@@ -75,8 +75,8 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         slot.set(Some(future()));
     }
 
-    /// Polls one slot. A future that has ended, by a panic too, is dropped; the slot stays taken until
-    /// [`release`](Self::release). `false` when it has panicked and there is no output.
+    /// Polls one slot. Drops a future that has ended or panicked; the slot stays taken until
+    /// [`release`](Self::release). Returns `false` if the future panicked without an output.
     #[inline(always)]
     pub(crate) fn poll(&mut self, index: usize, polled: &mut Poll<F::Output>) -> bool {
         let Slot { future, waker, .. } = &mut self.slots[index];
@@ -85,7 +85,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
             if let Some(running) = future.as_mut().as_pin_mut() {
                 *polled = running.poll(&mut cx);
                 if polled.is_ready() {
-                    // A destructor of the user's may panic; the slot is empty and there is a reply all the same.
+                    // A user's destructor may panic; the slot is empty and the output is kept even so.
                     future.set(None);
                 }
             }
@@ -106,10 +106,10 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         slot.is_taken.then_some(&mut slot.tag)
     }
 
-    /// Drops a future, but keeps the slot taken.
+    /// Drops the future but keeps the slot.
     pub(crate) fn finish(&mut self, index: usize) {
         let future = self.slots[index].future.as_mut();
-        // A destructor of the user's may panic too; the slot is empty all the same.
+        // A user's destructor may panic here too; the slot is empty even so.
         let _ = caught(move || {
             let mut future = future;
             future.set(None);
@@ -124,24 +124,24 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         slot.tag.clear();
     }
 
-    /// Names the task that is woken when a slot is.
+    /// Sets the task to wake when a slot is woken.
     pub(crate) fn register(&self, task: &Waker) {
         if let Some(ready) = &self.ready {
             ready.task.register(task);
         }
     }
 
-    /// How many words of 64 slots there are to look through.
+    /// The number of words, of 64 slots each, to check.
     pub(crate) fn words(&self) -> usize {
         self.slots.len().div_ceil(64)
     }
 
-    /// The slots of one word that have been woken since they were polled, as bits.
+    /// The slots of one word that were woken since their last poll, as bits.
     pub(crate) fn take_woken(&self, word: usize) -> u64 {
         self.ready.as_ref().map_or(0, |ready| ready.take(word))
     }
 
-    /// Has slots of one word looked at in the next turn. Their task knows that there is more to do, and is not woken.
+    /// Marks slots of one word for the next turn. Does not wake the task, which knows that there is more to do.
     pub(crate) fn put_back(&self, word: usize, slots: u64) {
         if slots != 0
             && let Some(ready) = &self.ready
@@ -160,7 +160,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         }
     }
 
-    /// How many slots there are, taken or free.
+    /// The number of slots, taken and free.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()
     }
@@ -173,7 +173,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
             Arc::new(ready)
         });
         let index = self.slots.len();
-        // Most connections have one request at a time: no room for four.
+        // Most connections have one request at a time: do not reserve room for four.
         if index == self.slots.capacity() {
             self.slots.reserve_exact(index.max(1));
         }
@@ -217,7 +217,7 @@ impl ReadySet {
 
     fn take(&self, word: usize) -> u64 {
         let bits = &self.bits[word];
-        // Mostly nothing is set, and a load is cheaper than a swap.
+        // Usually no bit is set, and a load is cheaper than a swap.
         match bits.load(Ordering::Acquire) {
             0 => 0,
             _ => bits.swap(0, Ordering::AcqRel),

@@ -1,4 +1,4 @@
-//! What a connection's task and others do to each other, in every order: models for loom.
+//! Loom models of a connection's task and the tasks that talk to it, in every order.
 
 use std::{
     collections::VecDeque,
@@ -22,7 +22,7 @@ use crate::{
     testing,
 };
 
-/// The part of a connection's task that looks after its outbox: hands over what was taken until it is enough.
+/// The part of a connection's task that empties its outbox, until `look` has seen enough.
 fn take(outbox: &Outbox, mut look: impl FnMut(Requested, &[Message]) -> ControlFlow<()>) {
     let mut batch = VecDeque::new();
     block_on(poll_fn(|cx| {
@@ -150,7 +150,7 @@ fn a_sender_that_waits_for_room_learns_of_the_end() {
     });
 }
 
-/// What somebody else answers: ready once `is_ready` is set, whoever wakes it before.
+/// A call that another thread answers: ready once `is_ready` is set, whatever woke it before.
 struct Call(Arc<Shared>);
 
 struct Shared {
@@ -196,7 +196,7 @@ impl Future for Call {
     }
 }
 
-/// The part of a connection's task that looks after its companions, which live in slots as its requests do.
+/// The part of a connection's task that runs its companions. They live in slots, as requests do.
 fn run(connection: &Connection, companions: &mut Companions, mut is_done: impl FnMut() -> bool) {
     block_on(poll_fn(|cx| {
         companions.register(cx.waker());
@@ -235,7 +235,7 @@ fn a_late_wake_up_for_an_earlier_future_does_no_harm_to_the_next_one_in_its_slot
         let connection = testing::connection(0, "/");
         let mut companions = Companions::new();
         let ((first, one), (second, two)) = (Call::new(), Call::new());
-        // The one who answers keeps the waker of the first future and uses it late.
+        // The answering thread keeps the waker of the first future and uses it late.
         let late = Arc::new(loom::sync::Mutex::new(None::<Waker>));
         let (kept, mut first) = (Arc::clone(&late), Box::pin(first));
         assert!(connection.accompany(Box::pin(poll_fn(move |cx| {

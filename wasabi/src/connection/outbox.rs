@@ -225,7 +225,8 @@ impl Outbox {
         }
     }
 
-    /// Moves all waiting messages into `batch`, which must be empty. Reports each request of the server once.
+    /// Moves all waiting messages into `batch`, which must be empty. Returns what the server has requested, if anything
+    /// has changed since the last call.
     pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Requested {
         if !self.fresh.load(Ordering::Acquire) {
             return Requested::Nothing;

@@ -30,11 +30,11 @@ use self::{
 use super::work;
 use crate::{Close, CloseCode, Message};
 
-/// A stream that may know of its peer's end before it is read to it.
+/// A stream that may know that its peer has hung up before it is read to its end.
 #[allow(unreachable_pub, reason = "a fuzz target implements it")]
 pub trait HangUp {
-    /// Whether nothing comes any more but what is here already. `false` where that is not known. It may take over the
-    /// waker of the last write, so it must be the same.
+    /// Whether the peer will send nothing beyond what has already arrived; `false` if unknown. The call may replace the
+    /// waker of the last write, so both must use the same waker.
     fn has_hung_up(&mut self, _cx: &mut Context<'_>) -> bool {
         false
     }
@@ -47,12 +47,12 @@ pub(crate) struct Socket<T> {
     state: State,
     reader: Reader,
     writer: Writer,
-    /// Read from the stream, but not looked at yet.
+    /// Bytes read from the stream but not parsed yet.
     input: Option<Input>,
-    /// The answer to the last ping, while the peer takes nothing.
+    /// The answer to the last ping, while the peer takes no data.
     pong: Option<Box<[u8]>>,
     waker: Waker,
-    /// Something was written since the last complete flush.
+    /// Data was written since the last complete flush.
     dirty: bool,
     /// The last write found no room.
     blocked: bool,
@@ -63,13 +63,13 @@ pub(crate) struct Socket<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Open,
-    /// Our close frame is written, the peer's has not come yet.
+    /// Our close frame is written; the peer's has not arrived yet.
     Closing,
-    /// The peer's close frame has come, and is answered.
+    /// The peer's close frame has arrived and is answered.
     Closed,
 }
 
-/// What a peer may send.
+/// Limits on what a peer may send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) max_message_size: usize,
@@ -79,7 +79,7 @@ pub(crate) enum Incoming {
     Message(Message),
     Ping,
     Pong,
-    /// Some of what is no message yet.
+    /// A part of an incomplete message.
     Part,
     Close(Close),
 }
@@ -87,7 +87,7 @@ pub(crate) enum Incoming {
 /// The end of the connection.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The peer broke a rule: it is to be told with this.
+    /// The peer broke a rule and must be sent this close.
     Rule(Close),
     /// The closing handshake is complete.
     Closed,
@@ -95,11 +95,11 @@ pub(crate) enum Failure {
     Broken(io::Error),
 }
 
-/// Bytes that are gathered before a write: replies of one wake-up go out together.
+/// Bytes gathered before a write, so that replies from one wake-up go out together.
 const WRITE_BUFFER: usize = 16 * 1024;
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
-    /// The server's side: of a client with whom this is agreed upon.
+    /// The server's side, towards a client with which `agreed` was negotiated.
     pub(crate) fn server(
         io: T,
         read_already: Vec<u8>,
@@ -109,7 +109,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         Self::new(io, read_already, limits, agreed, Role::Server)
     }
 
-    /// The client's side: of an upstream.
+    /// The client's side, towards an upstream.
     pub(crate) fn client(io: T, read_already: Vec<u8>, limits: Limits) -> Self {
         Self::new(io, read_already, limits, None, Role::Client)
     }
@@ -137,19 +137,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// Names the task that is woken when the stream is ready again.
+    /// Sets the task to wake when the stream is ready again.
     pub(crate) fn register(&mut self, task: &Waker) {
         if !self.waker.will_wake(task) {
             self.waker.clone_from(task);
         }
     }
 
-    /// Whether the peer takes no more for now. What is written then only grows the buffer.
+    /// Whether the peer currently takes no data. Writing then only grows the buffer.
     pub(crate) fn is_blocked(&self) -> bool {
         self.blocked
     }
 
-    /// Whether messages may be written: neither side has said that it closes.
+    /// Whether messages may be written: neither side has begun to close.
     pub(crate) fn is_open(&self) -> bool {
         self.state == State::Open
     }
@@ -169,12 +169,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.received
     }
 
-    /// Reads the next message, or a part of one. Pings and closes are answered along the way.
+    /// Reads the next message, or a part of one. Answers pings and closes along the way.
     #[inline(always)]
     pub(crate) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
         loop {
             if self.state == State::Closed && self.role == Role::Server {
-                // It is the server that ends the stream (RFC 6455, section 7.1.1).
+                // The server ends the stream (RFC 6455, section 7.1.1).
                 return Poll::Ready(Err(Failure::Closed));
             }
             let Some(input) = &mut self.input else {
@@ -217,7 +217,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         })
     }
 
-    /// Only the last one of several pings needs an answer (RFC 6455, section 5.5.3).
+    /// Of several pings, only the last needs an answer (RFC 6455, section 5.5.3).
     fn answer_ping(&mut self, payload: Bytes) -> Result<(), Failure> {
         if self.state != State::Open {
             return Ok(());
@@ -254,7 +254,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// Adds a message to what is to be sent. It is taken in any case; see [`is_blocked`](Self::is_blocked).
+    /// Adds a message to the output. It is always accepted; see [`is_blocked`](Self::is_blocked).
     #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Result<(), Failure> {
         if self.state != State::Open {
@@ -267,7 +267,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.gathered(written)
     }
 
-    /// The same for a message that other connections may get as well.
+    /// Adds a message that may go to other connections too.
     pub(crate) fn write_shared(&mut self, message: Message) -> Result<(), Failure> {
         if self.state != State::Open {
             return Err(Failure::Closed);
@@ -292,7 +292,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.gathered(written)
     }
 
-    /// Something was written, and perhaps so much that it is sent.
+    /// Marks the output as changed, and sends it if there is enough.
     #[inline]
     fn gathered(&mut self, written: io::Result<()>) -> Result<(), Failure> {
         self.dirty = true;
@@ -325,7 +325,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.write_frame(Opcode::Close, &payload[..len])
     }
 
-    /// Sends what was written.
+    /// Sends the output.
     pub(crate) fn poll_flush(&mut self) -> Poll<Result<(), Failure>> {
         if !self.dirty {
             return Poll::Ready(Ok(()));
@@ -354,7 +354,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// Writes to the stream.
+    /// Writes the output to the stream.
     fn poll_send(&mut self) -> Poll<Result<(), Failure>> {
         let mut cx = Context::from_waker(&self.waker);
         loop {
@@ -379,7 +379,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         }
     }
 
-    /// Whether the peer sends nothing more than what has not been read yet.
+    /// Whether the peer will send nothing beyond what has already arrived.
     pub(crate) fn has_hung_up(&mut self) -> bool
     where
         T: HangUp,

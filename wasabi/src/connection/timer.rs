@@ -1,4 +1,4 @@
-//! A timer whose deadline moves.
+//! A timer with a moving deadline.
 
 use std::{
     pin::Pin,
@@ -7,17 +7,17 @@ use std::{
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// One that was never needed has no place in tokio's wheel.
+/// Enters tokio's timer wheel only when first needed.
 #[derive(Default)]
 pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
-    /// Ready when this deadline has come.
+    /// Ready once this deadline has passed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let timer = self
             .0
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        // A timer that fires too early costs one wake-up; moving it for every message would cost more.
+        // A timer that fires early costs one wake-up; moving it for each message would cost more.
         if timer.deadline() > deadline || timer.is_elapsed() {
             timer.as_mut().reset(deadline);
         }
@@ -30,7 +30,7 @@ impl Timer {
         }
     }
 
-    /// Whether it wakes who polled it last, before this deadline or then.
+    /// Whether the timer will wake its last poller by this deadline.
     pub(crate) fn wakes_by(&self, deadline: Instant) -> bool {
         let timer = self.0.as_ref();
         timer.is_some_and(|timer| timer.deadline() <= deadline && !timer.is_elapsed())

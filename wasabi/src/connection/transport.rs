@@ -29,31 +29,31 @@ use self::patient::Patient;
 use super::PeerCertificates;
 use super::socket::HangUp;
 
-/// The stream of a connection, before and after the upgrade: had back from hyper after it, which saves an
-/// indirection and a buffer for each connection.
+/// The stream of a connection, before and after the upgrade. Taking it back from hyper after the upgrade saves an
+/// indirection and a buffer per connection.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
-    /// Boxed: the state of TLS is many times as large as a socket.
+    /// Boxed: the state of TLS is many times larger than a socket.
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
     /// A stream of HTTP/2, or of another server.
     Upgraded(TokioIo<Upgraded>),
 }
 
-/// How long the bytes of a client that broke the protocol are read and thrown away.
+/// How long to read and discard bytes from a client that broke the protocol.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
-/// The most bytes that are written to a stream of HTTP/2 at once.
+/// The most bytes per write to an HTTP/2 stream.
 const UPGRADED_WRITE: usize = 16 * 1024;
 
 impl Transport {
-    /// The stream, and what has been read from it already.
+    /// The stream, and the bytes already read from it.
     pub(crate) fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
         match upgraded.downcast::<TokioIo<Patient<Self>>>() {
             Ok(parts) => {
-                // Kept as it is, the buffer would cost 8 KiB for each connection.
+                // hyper's own buffer would cost 8 KiB per connection.
                 let read_already = parts.read_buf.to_vec();
                 (parts.io.into_inner().into_inner(), read_already)
             }
@@ -61,7 +61,7 @@ impl Transport {
         }
     }
 
-    /// What the client has shown in the TLS handshake.
+    /// The client's certificates from the TLS handshake.
     #[cfg(feature = "tls")]
     pub(crate) fn peer_certificates(&self) -> Option<PeerCertificates> {
         match self {
@@ -70,7 +70,7 @@ impl Transport {
         }
     }
 
-    /// Tells the peer that nothing was cut off, where the transport has a way to.
+    /// Tells the peer that nothing was cut off, if the transport can.
     pub(crate) async fn finish(&mut self) {
         let has_way = match self {
             Self::Tcp(_) => false,
@@ -85,7 +85,7 @@ impl Transport {
         }
     }
 
-    /// Lets the close frame arrive: a socket that is closed over unread bytes resets the connection.
+    /// Lets the close frame arrive: closing a socket with unread bytes resets the connection.
     pub(crate) async fn linger(mut self) {
         let _ = timeout(LINGER, async {
             let _ = self.shutdown().await;
@@ -104,8 +104,8 @@ impl HangUp for Transport {
             Self::Unix(io) => io.ready(Interest::READABLE).now_or_never(),
             #[cfg(feature = "tls")]
             Self::Tls(io) => io.get_ref().0.ready(Interest::READABLE).now_or_never(),
-            // What writes to a stream of HTTP/2 has ended when the stream was reset or its socket is gone, and says so
-            // without writing. Other servers' streams have nothing to flush, or tell an error as well.
+            // The writing half of an HTTP/2 stream fails without a write once the stream was reset or its socket is
+            // gone. Other servers' streams have nothing to flush, or return an error too.
             Self::Upgraded(io) => {
                 return matches!(Pin::new(io).poll_flush(cx), Poll::Ready(Err(_)));
             }
@@ -114,7 +114,7 @@ impl HangUp for Transport {
     }
 }
 
-/// Does the same with whichever stream it is.
+/// Makes the same call on whichever stream it is.
 macro_rules! each {
     ($transport:expr, $io:ident => $call:expr) => {
         match $transport {
@@ -144,7 +144,7 @@ impl AsyncWrite for Transport {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // Streams of HTTP/2 copy all they are given, however little the client takes.
+        // HTTP/2 streams copy all the data they are given, however little the client takes.
         let data = match &*self {
             Self::Upgraded(_) => &data[..data.len().min(UPGRADED_WRITE)],
             _ => data,

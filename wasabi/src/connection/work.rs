@@ -1,7 +1,8 @@
 //! How much a connection does before others have their turn.
 //!
-//! Messages say little about that: one may be parsed in a tenth of a microsecond or in two milliseconds. So what is done
-//! is counted in bytes, wherever it is done, and the clock is looked at now and then: the more seldom, the faster it goes.
+//! The number of messages says little about that: parsing one takes between a tenth of a microsecond and two
+//! milliseconds. So all work is counted in bytes, wherever it is done, and the clock is read now and then: the faster
+//! the work, the less often.
 
 use std::{
     cell::Cell,
@@ -10,32 +11,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What is done for each message beside its bytes, in bytes that cost about as much.
+/// The cost of a message beyond its bytes, as a number of bytes that cost about as much.
 pub(crate) const EACH: usize = 512;
 
-/// A turn ends after so many bytes: of 64 of them, about 150 messages.
+/// A turn ends after this many bytes: about 150 messages of 64 bytes.
 const MOST: usize = 256 * 1024;
 
-/// A turn ends after so long. A message that is being looked at then comes to its end.
+/// A turn ends after this time. A message in progress is still completed.
 const LONG: Duration = Duration::from_millis(1);
 
-/// Between two looks at the clock, until it is known how fast it goes: four small messages.
+/// Bytes until the first reading of the clock, and between readings while work is slow: four small messages.
 const FIRST: usize = 4 * 3 * EACH;
 
-/// Between two looks at the clock, when it goes fast.
+/// Bytes between readings of the clock while work is fast.
 const CHUNK: usize = 32 * 1024;
 
 thread_local! {
-    /// Until the next look at the clock; less than nothing when more was done at once.
+    /// Bytes until the next reading of the clock; negative after a larger piece of work.
     static LEFT: Cell<isize> = const { Cell::new(FIRST as isize) };
     static TURN: Cell<Turn> = const { Cell::new(Turn::BEGIN) };
 }
 
 #[derive(Clone, Copy)]
 struct Turn {
-    /// Bytes up to the next look.
+    /// Bytes of the turn at the next reading of the clock.
     until: usize,
-    /// When the clock was looked at first.
+    /// The first reading of the clock.
     since: Option<Instant>,
     is_over: bool,
 }
@@ -48,20 +49,19 @@ impl Turn {
     };
 }
 
-/// The turn of a connection begins on this thread.
+/// Begins a connection's turn on this thread.
 pub(crate) fn begin() {
     LEFT.set(FIRST as isize);
     TURN.set(Turn::BEGIN);
 }
 
-/// So much has been done.
+/// Counts work that has been done.
 #[inline(always)]
 pub(crate) fn spend(bytes: usize) {
     LEFT.set(LEFT.get().wrapping_sub_unsigned(bytes));
 }
 
-/// Whether it is the turn of others, from now on. Whoever asks has done something before, and goes on with it in the
-/// next turn.
+/// Whether the turn is over from now on. The caller has done some work before it asks, and continues in its next turn.
 #[inline(always)]
 pub(crate) fn is_over() -> bool {
     LEFT.get() <= 0 && look()
@@ -91,11 +91,11 @@ fn look() -> bool {
     turn.is_over
 }
 
-/// Has a task woken when the runtime has looked at its sockets and timers. A task that wakes itself comes back before
-/// that, and a few of them keep a runtime from it for as long as 61 of their turns take.
+/// Wakes a task after the runtime has polled its sockets and timers. A task that wakes itself runs before that poll; a
+/// few such tasks would delay the poll by 61 of their turns.
 pub(crate) fn come_back(task: &Waker) {
     if cfg!(fuzzing) {
-        // There it is polled by hand, within one turn of the runtime.
+        // Polled by hand there, within one turn of the runtime.
         return task.wake_by_ref();
     }
     let _ = pin!(tokio::task::yield_now()).poll(&mut Context::from_waker(task));

@@ -1,4 +1,4 @@
-//! Memory that the connections of a thread use one after the other: an idle connection has no buffer.
+//! Memory that the connections of a thread share in turn: an idle connection has no buffer.
 
 use std::{cell::RefCell, mem};
 
@@ -6,19 +6,19 @@ use bytes::{Bytes, BytesMut};
 
 use super::frame::apply_mask;
 
-/// Bytes that are taken from a stream at once: more than a large message, which is then cut out with one copy.
+/// Bytes per read from a stream: more than a large message, which one copy then cuts out.
 const READ: usize = 64 * 1024;
 
-/// What is written is gathered in a buffer that is kept for the next connection unless it has grown over this.
+/// An output buffer is kept for the next connection unless it has grown beyond this size.
 const KEPT: usize = 64 * 1024;
 
-/// Buffers that a thread keeps: a client and its upstream have something to read and to write at the same time.
+/// Buffers that a thread keeps: a client and its upstream may read and write at the same time.
 const SPARE: usize = 4;
 
-/// Payloads are copied into pieces of this size, until none of one is in use any more.
+/// Payloads are copied into pieces of this size. A piece is reused once none of its payloads is in use.
 const ARENA: usize = 32 * 1024;
 
-/// A larger payload has memory of its own, lest it pins a whole piece for a long time, or fills one alone.
+/// A larger payload has its own memory, so that it neither pins a whole piece for a long time nor fills one alone.
 const SMALL: usize = 8 * 1024;
 
 thread_local! {
@@ -27,7 +27,7 @@ thread_local! {
     static PAYLOADS: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
-/// Bytes that were read and not looked at yet.
+/// Bytes read but not parsed yet.
 pub(super) struct Input {
     bytes: Vec<u8>,
     start: usize,
@@ -35,7 +35,7 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// What had been read before there was a connection.
+    /// Bytes read before the connection existed.
     pub(super) fn of(bytes: Vec<u8>) -> Self {
         Self {
             start: 0,
@@ -66,7 +66,7 @@ impl Input {
         self.start == self.end
     }
 
-    /// What is left. Whoever looks at it says what was [`used`](Self::used).
+    /// The unparsed bytes. The caller reports parsed bytes with [`used`](Self::used).
     pub(super) fn rest(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
     }
@@ -84,7 +84,7 @@ impl Drop for Input {
     }
 }
 
-/// A buffer for what is to be written.
+/// An output buffer.
 pub(super) fn take_output() -> Vec<u8> {
     OUTPUTS.with_borrow_mut(Vec::pop).unwrap_or_default()
 }
@@ -97,7 +97,7 @@ pub(super) fn give_output(mut buffer: Vec<u8>) {
 }
 
 fn keep(spare: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>, buffer: Vec<u8>) {
-    // At the end of a thread there are no such buffers any more.
+    // At the end of a thread, its buffers are gone.
     let _ = spare.try_with(|spare| {
         let mut spare = spare.borrow_mut();
         if spare.len() < SPARE {
@@ -106,12 +106,12 @@ fn keep(spare: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>, buffer: Ve
     });
 }
 
-/// Starts the piece of memory for payloads anew, unless some of it is in use.
+/// Reuses the piece of memory for payloads from its start, unless some of it is in use.
 pub(super) fn rewind() {
     PAYLOADS.with_borrow_mut(|piece| piece.try_reclaim(ARENA));
 }
 
-/// A payload, without its mask, in shared memory.
+/// Copies a payload into shared memory and unmasks it.
 #[inline(always)]
 pub(super) fn unmasked(payload: &[u8], mask: [u8; 4]) -> Bytes {
     if payload.len() > SMALL {
@@ -123,7 +123,7 @@ pub(super) fn unmasked(payload: &[u8], mask: [u8; 4]) -> Bytes {
         if piece.capacity() < payload.len() && !piece.try_reclaim(ARENA) {
             *piece = BytesMut::with_capacity(ARENA);
         }
-        // Copied first: a wide load of what has just been masked in narrower steps would have to wait for it.
+        // Copied first: a wide load right after narrower stores of the masking would stall.
         piece.extend_from_slice(payload);
         apply_mask(piece, mask);
         piece.split().freeze()

@@ -1,4 +1,4 @@
-//! Compressed messages: the codec of permessage-deflate (RFC 7692, section 7.2), without a socket.
+//! The codec of permessage-deflate (RFC 7692, section 7.2), without a socket.
 
 #[cfg(test)]
 mod tests;
@@ -14,30 +14,30 @@ use super::{
 };
 use crate::{Close, CloseCode};
 
-/// What client and server have agreed upon.
+/// The parameters that client and server have negotiated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Agreed {
     /// Shorter messages are not compressed.
     pub(crate) threshold: usize,
     pub(crate) level: u8,
-    /// The base-2 logarithm of the window of what is sent, 9 to 15.
+    /// The base-2 logarithm of our compression window, 9 to 15.
     pub(crate) window: u8,
-    /// What is sent may refer to earlier messages.
+    /// Our messages may refer to earlier ones.
     pub(crate) keeps_window: bool,
-    /// What comes in may refer to earlier messages, within a window of this size, 8 to 15.
+    /// The peer's messages may refer to earlier ones, within a window of this size (base-2 logarithm), 8 to 15.
     pub(crate) client_window: Option<u8>,
 }
 
-/// The empty block at the end of a message, which is not sent (RFC 7692, section 7.2.1).
+/// The empty block at the end of each message, which is not sent (RFC 7692, section 7.2.1).
 const TAIL: &[u8] = &[0, 0, 0xff, 0xff];
 
-/// The same, and an empty last block: without it nothing tells whether a message is complete.
+/// The same with an empty final block: only that shows whether a message is complete.
 const TAIL_AND_END: &[u8] = &[0, 0, 0xff, 0xff, 1, 0, 0, 0xff, 0xff];
 
-/// Compressors of different settings that a thread keeps.
+/// The compressors, with different settings, that a thread keeps.
 const SPARE: usize = 4;
 
-/// Room for the heads of blocks.
+/// Room for block headers.
 const HEADS: usize = 64;
 
 struct Spare {
@@ -46,7 +46,7 @@ struct Spare {
     compress: Compress,
 }
 
-/// A message to several peers that was compressed lately.
+/// A recently compressed message to several peers.
 struct Shared {
     payload: Bytes,
     level: u8,
@@ -54,10 +54,10 @@ struct Shared {
     compressed: Vec<u8>,
 }
 
-/// Of these, a thread keeps so many, for as many broadcasts at the same time.
+/// The number of these that a thread keeps: enough for as many broadcasts at the same time.
 const LATELY: usize = 8;
 
-/// The largest one that is kept.
+/// The largest payload that is kept.
 const LATELY_SIZE: usize = 64 * 1024;
 
 thread_local! {
@@ -69,7 +69,7 @@ thread_local! {
 /// Compresses the messages to one peer.
 pub(super) struct Deflater {
     agreed: Agreed,
-    /// Only where messages may refer to earlier ones; else that of the thread does.
+    /// Present only if messages may refer to earlier ones; otherwise the thread's compressor is used.
     own: Option<Box<Compress>>,
 }
 
@@ -78,9 +78,9 @@ impl Deflater {
         Self { agreed, own: None }
     }
 
-    /// Fills an empty buffer with the compressed payload. `false` when the message is to be sent as it is.
+    /// Fills an empty buffer with the compressed payload. Returns `false` if the message should be sent uncompressed.
     pub(super) fn deflate(&mut self, payload: &[u8], out: &mut Vec<u8>) -> bool {
-        // Without a byte there would be nothing to flush.
+        // An empty payload leaves nothing to flush.
         if payload.len() < self.agreed.threshold.max(1) {
             return false;
         }
@@ -116,14 +116,14 @@ impl Deflater {
         })
     }
 
-    /// The same for a payload that other peers may get as well, which is compressed once for all of them on this thread.
+    /// Compresses a payload that may go to other peers too: once for all of them on this thread.
     pub(super) fn deflate_shared(&mut self, payload: &Bytes, out: &mut Vec<u8>) -> bool {
         let Agreed { level, window, .. } = self.agreed;
         if self.agreed.keeps_window || payload.is_unique() || payload.len() > LATELY_SIZE {
             return self.deflate(payload, out);
         }
         LATELY_SHARED.with_borrow_mut(|lately| {
-            // As long as it is kept, no other payload is at its place.
+            // The cached `Bytes` keeps its allocation alive, so an equal pointer means the same payload.
             let same = |shared: &&Shared| {
                 (shared.payload.as_ptr(), shared.payload.len()) == (payload.as_ptr(), payload.len())
                     && (shared.level, shared.window) == (level, window)
@@ -150,7 +150,7 @@ impl Deflater {
 /// Inflates the messages of one peer.
 pub(super) struct Inflater {
     window: Option<u8>,
-    /// Only where messages may refer to earlier ones; else that of the thread does.
+    /// Present only if messages may refer to earlier ones; otherwise the thread's decompressor is used.
     own: Option<Box<Decompress>>,
 }
 
@@ -162,7 +162,7 @@ impl Inflater {
         }
     }
 
-    /// What is in a compressed payload, if it is no more than `limit` bytes.
+    /// The content of a compressed payload. Fails if it is larger than `limit` bytes.
     pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Bytes, Close> {
         let mut out = take_output();
         let result = self.inflate_to(payload, limit, &mut out);
@@ -174,7 +174,7 @@ impl Inflater {
     fn inflate_to(&mut self, payload: &[u8], limit: usize, out: &mut Vec<u8>) -> Result<(), Close> {
         if let Some(window) = self.window {
             let own = self.own.get_or_insert_with(|| {
-                // What zlib calls 8 is 9.
+                // zlib treats 8 as 9.
                 let window = window.max(9);
                 Box::new(Decompress::new_with_window_bits(false, window))
             });
@@ -192,7 +192,7 @@ fn compressor(level: u8, window: u8) -> Compress {
     Compress::new_with_window_bits(Compression::new(level.into()), false, window)
 }
 
-/// Whether it went well, which it does.
+/// Returns whether the payload was compressed completely, which is expected.
 fn deflate(compress: &mut Compress, payload: &[u8], out: &mut Vec<u8>) -> bool {
     let start = compress.total_in();
     out.reserve(payload.len() / 2 + HEADS);
@@ -204,7 +204,7 @@ fn deflate(compress: &mut Compress, payload: &[u8], out: &mut Vec<u8>) -> bool {
         {
             return false;
         }
-        // As long as there is no room left, there may be more to come.
+        // A full buffer may mean that there is more to come.
         if out.len() < out.capacity() {
             break;
         }
@@ -224,13 +224,13 @@ fn inflate(
 ) -> Result<(), Close> {
     let status = run(decompress, payload, limit, out)?;
     if status == Status::StreamEnd {
-        // Its last block says that it is the last one (RFC 7692, section 7.2.3.4).
+        // The message ended with a final block (RFC 7692, section 7.2.3.4).
         decompress.reset(false);
         return Ok(());
     }
     let inflated = out.len();
     let status = run(decompress, tail, limit, out)?;
-    // The end of a message that is cut off takes the tail for something else.
+    // A truncated message consumes the tail as its own data.
     let is_whole = out.len() == inflated && (tail == TAIL || status == Status::StreamEnd);
     if is_whole { Ok(()) } else { Err(invalid()) }
 }
@@ -244,7 +244,7 @@ fn run(
 ) -> Result<Status, Close> {
     loop {
         if out.len() == out.capacity() {
-            // One byte more than allowed tells that there are too many.
+            // One byte more than allowed, to detect that the output is too large.
             let wanted = (4 * input.len()).max(out.len()) + HEADS;
             let most = limit.saturating_add(1).saturating_sub(out.len());
             out.reserve_exact(wanted.min(most).max(1));

@@ -1,4 +1,4 @@
-//! Without the cargo feature `deflate`, nothing is agreed upon and nothing is compressed.
+//! Replaces `deflate` if the cargo feature is off: nothing is negotiated, and nothing is compressed.
 
 use bytes::Bytes;
 

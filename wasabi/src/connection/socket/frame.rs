@@ -1,13 +1,13 @@
-//! Frames of RFC 6455, section 5: their heads, and how they are masked.
+//! Frames of RFC 6455, section 5: heads and masking.
 
 use crate::{Close, CloseCode};
 
 /// Which side of the connection this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Of a client: its frames are masked.
+    /// Towards a client: its frames are masked.
     Server,
-    /// Of an upstream: our frames are masked.
+    /// Towards an upstream: our frames are masked.
     Client,
 }
 
@@ -19,7 +19,7 @@ pub(super) enum Opcode {
     Close = 8,
     Ping = 9,
     Pong = 10,
-    /// The first frame of a compressed message: with RSV1 (RFC 7692, section 6).
+    /// The first frame of a compressed message, with RSV1 set (RFC 7692, section 6).
     CompressedText = 0x41,
     CompressedBinary = 0x42,
 }
@@ -51,7 +51,7 @@ impl Opcode {
         matches!(self, Self::Text | Self::CompressedText)
     }
 
-    /// Of the same message when it is compressed.
+    /// The opcode for the same message when it is compressed.
     pub(super) fn compressed(self) -> Self {
         match self {
             Self::Text => Self::CompressedText,
@@ -61,28 +61,27 @@ impl Opcode {
     }
 }
 
-/// The most bytes that the head of a frame has.
+/// The maximum length of a frame's head.
 pub(super) const MAX_HEAD: usize = 14;
 
-/// The most bytes that the payload of a control frame has.
+/// The maximum payload of a control frame.
 pub(super) const MAX_CONTROL: usize = 125;
 
 pub(super) const RESERVED: &str = "reserved bits are set";
 
-/// What comes before the payload of a frame.
+/// The header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     /// The message ends with this frame.
     pub(super) is_final: bool,
     pub(super) opcode: Opcode,
-    /// Zeros, when the payload is not masked.
+    /// Zeros if the payload is not masked.
     pub(super) mask: [u8; 4],
     pub(super) len: u64,
 }
 
 impl Head {
-    /// Reads a head as a peer of this `role` has to write it, and tells how many bytes it has. `None` when some of
-    /// them are missing.
+    /// Parses a head that arrives at this `role`, and returns it with its length. `None` if bytes are missing.
     #[inline(always)]
     pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, Close> {
         let [first, second, rest @ ..] = bytes else {
@@ -135,7 +134,7 @@ impl Head {
         Ok(Some((head, bytes.len() - rest.len())))
     }
 
-    /// Appends the head of a frame that is a whole message, or a control frame.
+    /// Appends the head of a frame that is a complete message or a control frame.
     pub(super) fn write(out: &mut Vec<u8>, opcode: Opcode, len: usize, mask: Option<[u8; 4]>) {
         let first = 0x80 | opcode as u8;
         let is_masked = if mask.is_some() { 0x80 } else { 0 };
@@ -170,7 +169,7 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
             *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
         }
     };
-    // In blocks of a known size: left to itself, the compiler prepares for large payloads only.
+    // In blocks of a fixed size: on its own, the compiler optimizes for large payloads only.
     let (blocks, rest) = payload.as_chunks_mut::<32>();
     for block in blocks {
         flip(block.as_chunks_mut().0);
@@ -182,7 +181,7 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
     }
 }
 
-/// How a message that is too large closes the connection.
+/// The close for a message that is too large.
 pub(super) fn too_big(max: usize) -> Close {
     Close::new(
         CloseCode::TOO_BIG,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{Close, CloseCode, Message, Text, connection::work};
 
-/// Bytes that the frames of one message may have beside twice the largest message: a message in many small
-/// fragments, or in endless empty ones, is too big although its payload is not.
+/// Bytes that the frames of one message may have in addition to twice the largest message. A message of many tiny
+/// fragments, or of endless empty ones, is too big even if its payload is not.
 const FRAGMENT_HEADS: u64 = 64 * 1024;
 
 /// What a peer has sent.
@@ -25,22 +25,22 @@ pub(super) enum Event {
     Close(Close),
 }
 
-/// Reads frames that come in pieces of any size.
+/// Parses frames that arrive in pieces of any size.
 ///
-/// It never holds more than twice the bytes that it has got of a message.
+/// It never holds more than twice the received bytes of a message.
 pub(super) struct Reader {
     role: Role,
     max_message_size: usize,
-    /// The first bytes of a head of which some are missing.
+    /// The first bytes of an incomplete head.
     head: [u8; MAX_HEAD],
     head_len: u8,
     /// The frame whose payload is being read.
     frame: Option<Frame>,
-    /// The message that is being read, when it came in more than one piece.
+    /// The message being read, if it arrives in more than one piece.
     message: Option<Box<Partial>>,
-    /// The payload of a control frame that came in more than one piece.
+    /// The payload of a control frame that arrives in more than one piece.
     control: BytesMut,
-    /// When the peer may compress.
+    /// Present if the peer may compress.
     inflater: Option<Inflater>,
 }
 
@@ -49,17 +49,17 @@ struct Frame {
     opcode: Opcode,
     is_final: bool,
     mask: [u8; 4],
-    /// Bytes of the payload that are still to come.
+    /// Bytes of the payload still to come.
     missing: usize,
 }
 
-/// A message of which something is missing.
+/// An incomplete message.
 struct Partial {
     opcode: Opcode,
     payload: BytesMut,
-    /// So much of a text is known to be UTF-8.
+    /// How much of a text is known to be valid UTF-8.
     checked: usize,
-    /// The bytes that it has come in.
+    /// The size of its frames so far, with heads.
     received: u64,
 }
 
@@ -77,7 +77,7 @@ impl Reader {
         }
     }
 
-    /// Reads the next event, and tells how many bytes it took. Without an event it has taken them all.
+    /// Reads the next event, and returns how many bytes it took. Without an event, it took all of them.
     #[inline(always)]
     pub(super) fn read(&mut self, input: &[u8]) -> Result<(Option<Event>, usize), Close> {
         let mut used = 0;
@@ -117,7 +117,7 @@ impl Reader {
         }
     }
 
-    /// Reads the head of a frame, and tells how many bytes of the input it took.
+    /// Reads the head of a frame, and returns how many bytes of the input it took.
     #[inline(always)]
     fn read_head(&mut self, input: &[u8]) -> Result<(Option<Frame>, usize), Close> {
         if self.head_len == 0 {
@@ -131,7 +131,7 @@ impl Reader {
         self.complete_head(input)
     }
 
-    /// Goes on with a head of which some bytes were missing.
+    /// Continues an incomplete head.
     #[cold]
     fn complete_head(&mut self, input: &[u8]) -> Result<(Option<Frame>, usize), Close> {
         let before = usize::from(self.head_len);
@@ -146,7 +146,7 @@ impl Reader {
         Ok((Some(self.start_frame(head, size)?), size - before))
     }
 
-    /// Decides whether a frame may come now.
+    /// Checks whether this frame is allowed now.
     #[inline(always)]
     fn start_frame(&mut self, head: Head, size: usize) -> Result<Frame, Close> {
         let too_big = || too_big(self.max_message_size);
@@ -235,7 +235,7 @@ impl Reader {
         });
         let payload = &mut partial.payload;
         if payload.capacity() - payload.len() < piece.len() {
-            // A length that was only announced reserves nothing.
+            // Reserves nothing for a length that is merely announced.
             payload.reserve((payload.len() + 2 * piece.len()).min(frame.missing));
         }
         append(payload, piece, frame.mask);
@@ -267,8 +267,8 @@ impl Reader {
     }
 }
 
-/// The most bytes that the payload of a message may have. What cannot be compressed becomes longer by it, with the
-/// worst encoders by an eighth.
+/// The maximum payload of a message. Compression makes incompressible data longer, by an eighth with the worst
+/// encoders.
 #[inline]
 fn max_payload(opcode: Opcode, max_message_size: usize) -> usize {
     match opcode.is_compressed() {
@@ -292,7 +292,7 @@ fn message(is_text: bool, payload: Bytes) -> Result<Event, Close> {
     }))
 }
 
-/// How many of these bytes are UTF-8, when the last character may not be complete yet.
+/// The length of the valid UTF-8 in these bytes, whose last character may be incomplete.
 fn valid(bytes: &[u8]) -> Result<usize, Close> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Ok(text.len()),

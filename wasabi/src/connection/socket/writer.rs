@@ -13,9 +13,9 @@ use super::{
 /// Gathers frames until they can be sent.
 pub(super) struct Writer {
     role: Role,
-    /// From a thread's spare buffers while there is something in it.
+    /// One of the thread's spare buffers while it holds data.
     buffer: Vec<u8>,
-    /// So much of it has been sent.
+    /// How much of the buffer has been sent.
     sent: usize,
     deflater: Option<Deflater>,
 }
@@ -30,7 +30,7 @@ impl Writer {
         }
     }
 
-    /// Adds a message, compressed if that was agreed upon and is worth while.
+    /// Adds a message, compressed if that was negotiated and is worthwhile.
     #[inline]
     pub(super) fn write_message(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         if self.deflater.is_none() {
@@ -41,7 +41,7 @@ impl Writer {
         })
     }
 
-    /// The same for a message that others may get as well: it is compressed once for all of them.
+    /// Adds a message that may go to others too: it is compressed once for all of them.
     pub(super) fn write_shared(&mut self, opcode: Opcode, payload: &Bytes) -> io::Result<()> {
         if self.deflater.is_none() {
             return self.write(opcode, payload);
@@ -71,7 +71,7 @@ impl Writer {
         result
     }
 
-    /// Adds a frame that is a whole message, or a control frame.
+    /// Adds a frame that is a complete message or a control frame.
     pub(super) fn write(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
         let mask = match self.role {
             Role::Server => None,
@@ -91,7 +91,7 @@ impl Writer {
         Ok(())
     }
 
-    /// What is to be sent. Whoever sends some of it says what was [`sent`](Self::sent).
+    /// The bytes left to send. The caller reports sent bytes with [`sent`](Self::sent).
     pub(super) fn rest(&self) -> &[u8] {
         &self.buffer[self.sent..]
     }
@@ -105,7 +105,7 @@ impl Writer {
     }
 }
 
-/// Masks must not be foreseen (RFC 6455, section 5.3); the system is asked for many at once.
+/// Masks must be unpredictable (RFC 6455, section 5.3). They are drawn from the system many at a time.
 fn random_mask() -> io::Result<[u8; 4]> {
     const MASKS: usize = 128;
     thread_local! {

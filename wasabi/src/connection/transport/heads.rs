@@ -1,10 +1,10 @@
-//! The times that a client has for the heads of its requests on one socket.
+//! Deadlines for the request heads that a client sends on one socket.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, time::Instant};
 
-/// Where a socket stands between two requests.
+/// The state of a socket between two requests.
 #[derive(Clone)]
 pub(crate) struct Heads(Arc<Inner>);
 
@@ -15,19 +15,19 @@ struct Inner {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Head {
-    /// None is expected: hyper watches how long.
+    /// No head is expected. hyper limits how long.
     Idle,
-    /// It has begun, and must be there then.
+    /// A head has begun and must be complete by this time.
     By(Instant),
-    /// It is there, and the request is not answered to its end.
+    /// The head is complete, and its request is still being answered.
     Served,
 }
 
-/// A request that is being answered, until its answer is sent.
+/// A request in progress, until its answer is sent.
 pub(crate) struct Serving(Heads);
 
 impl Heads {
-    /// The first head must be there at `first`, the others as long after their first byte as `timeout` says.
+    /// The first head must be complete at `first`, each later one within `timeout` of its first byte.
     pub(crate) fn new(first: Instant, timeout: Duration) -> Self {
         Self(Arc::new(Inner {
             now: watch::Sender::new(Head::By(first)),
@@ -35,7 +35,7 @@ impl Heads {
         }))
     }
 
-    /// Something has come from the client.
+    /// Data has arrived from the client.
     pub(crate) fn heard(&self) {
         self.0.now.send_if_modified(|head| {
             let begins = *head == Head::Idle;
@@ -46,7 +46,7 @@ impl Heads {
         });
     }
 
-    /// A head is there.
+    /// A head is complete.
     pub(crate) fn serve(&self) -> Serving {
         self.0.now.send_replace(Head::Served);
         Serving(self.clone())
@@ -57,7 +57,7 @@ impl Heads {
         let mut changes = self.0.now.subscribe();
         loop {
             let head = *changes.borrow_and_update();
-            // The sender lives in `self`.
+            // The sender lives in `self`, so the channel stays open.
             let changed = changes.changed();
             let Head::By(time) = head else {
                 let _ = changed.await;
@@ -74,7 +74,7 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.0.now.send_if_modified(|head| {
             *head = Head::Idle;
-            // Nothing is to be done about it.
+            // No deadline begins, so `late` need not wake.
             false
         });
     }

@@ -1,17 +1,17 @@
-//! How fast a client takes what is sent to it.
+//! How fast a client takes what it is sent.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Bytes a second that a client takes at least while an answer waits for it.
+/// The minimum rate, in bytes per second, at which a client must take a waiting answer.
 pub(crate) const LEAST_RATE: f64 = 1024.0;
 
-/// Adds up how long the server has waited for a client. A client that takes less than [`LEAST_RATE`] meanwhile has
-/// `limit` in all; one that takes nothing has the same. Time in which the server has nothing to send does not count.
+/// Adds up the time that the server has waited for a client. A client that is slower than [`LEAST_RATE`], or takes
+/// nothing at all, has `limit` in total. Time without data to send does not count.
 pub(crate) struct Pace {
     limit: Duration,
-    /// Since the client was last as fast as it must be.
+    /// The time waited since the client last reached the minimum rate.
     waited: Duration,
     taken: usize,
     waits_since: Option<Instant>,
@@ -27,27 +27,27 @@ impl Pace {
         }
     }
 
-    /// The server waits for the client now; tells when its time is over.
+    /// The server begins to wait for the client. Returns when the client's time is over.
     pub(crate) fn waits(&mut self) -> Instant {
         let since = *self.waits_since.get_or_insert_with(Instant::now);
         since + self.limit.saturating_sub(self.waited)
     }
 
-    /// When the time of the client is over, if the server waits for it.
+    /// When the client's time is over, if the server is waiting for it.
     #[cfg(feature = "http2")]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since?;
         Some(since + self.limit.saturating_sub(self.waited))
     }
 
-    /// The most bytes to wait for at once, so that a client that is fast enough is seen to take some in time.
+    /// The most bytes to wait for at once, small enough that a client at the minimum rate takes some in time.
     #[cfg(feature = "http2")]
     pub(crate) fn piece(&self) -> usize {
         let half = LEAST_RATE * self.limit.as_secs_f64() / 2.0;
         half.clamp(1024.0, 16.0 * 1024.0) as usize
     }
 
-    /// The server does not wait any more, for the client has taken so many bytes.
+    /// The server stops waiting: the client has taken this many bytes.
     pub(crate) fn took(&mut self, bytes: usize) {
         if let Some(since) = self.waits_since.take() {
             self.waited += since.elapsed();

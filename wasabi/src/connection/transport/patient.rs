@@ -1,4 +1,4 @@
-//! A stream whose peer has only so long to take what is sent to it.
+//! A stream that limits how long its peer may take to accept data.
 
 use std::{
     io::{self, Cursor, IoSlice},
@@ -14,13 +14,13 @@ use tokio::{
 
 use super::{heads::Heads, pace::Pace};
 
-/// Reads what was read ahead first. Fails with `TimedOut` when the peer takes nothing, or less than the [`Pace`] asks for,
-/// and writes have waited for it as long as the limit: hyper itself would wait for ever.
+/// First returns the bytes that were read ahead. Fails with `TimedOut` if writes have waited for the limit, because the
+/// peer takes nothing or is slower than the [`Pace`] requires: hyper itself would wait for ever.
 pub(crate) struct Patient<T> {
     io: T,
     ahead: Cursor<Vec<u8>>,
     pace: Pace,
-    /// Told when something has come.
+    /// Notified when data arrives.
     heads: Option<Heads>,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -37,7 +37,7 @@ impl<T> Patient<T> {
         }
     }
 
-    /// Has `heads` learn when something comes.
+    /// Notifies `heads` when data arrives.
     pub(crate) fn tell(mut self, heads: Heads) -> Self {
         self.heads = Some(heads);
         self
@@ -47,7 +47,7 @@ impl<T> Patient<T> {
         self.io
     }
 
-    /// `taken` tells how many bytes of what was polled the peer has taken.
+    /// Tracks a polled write. `taken` returns how many bytes the peer has taken.
     fn watch<O>(
         &mut self,
         polled: Poll<io::Result<O>>,
@@ -118,7 +118,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Patient<T> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // TLS takes what is written and sends it here.
+        // Under TLS, a flush sends data too.
         let this = self.get_mut();
         let polled = Pin::new(&mut this.io).poll_flush(cx);
         this.watch(polled, |()| 0, cx)
@@ -142,7 +142,7 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Sends a page to a peer that reads so many bytes every second, in pieces of the length that the application makes.
+    /// Sends a page, in pieces of this length, to a peer that reads `rate` bytes per second.
     async fn page(
         bytes: usize,
         piece: usize,

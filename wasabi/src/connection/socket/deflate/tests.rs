@@ -1,4 +1,4 @@
-//! Payloads as peers may send them.
+//! Payloads that peers may send.
 
 use proptest::prelude::*;
 
@@ -37,17 +37,17 @@ fn the_examples_of_the_rfc_are_inflated() {
     for agreed in [FOR_ITSELF, KEPT] {
         for hello in [
             HELLO,
-            // a block without compression
+            // an uncompressed block
             &[
                 0x00, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f, 0x00,
             ],
-            // the last block of a stream, and an empty one
+            // the final block of a stream, and an empty one
             &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00],
             // two blocks
             &[
                 0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00,
             ],
-            // nothing behind the last block, which is not as it should be
+            // nothing after the final block, which is incorrect
             &[0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00],
         ] {
             let mut inflater = Inflater::new(agreed);
@@ -60,7 +60,7 @@ fn the_examples_of_the_rfc_are_inflated() {
             Ok(&b""[..])
         );
     }
-    // One that refers to the message before.
+    // Refers to the message before.
     const AGAIN: &[u8] = &[0xf2, 0x00, 0x11, 0x00, 0x00];
     let mut kept = Inflater::new(KEPT);
     assert!(inflated(&mut kept, HELLO).is_ok());
@@ -134,7 +134,7 @@ fn what_several_peers_get_is_compressed_once() {
         assert_eq!(again, first);
     }
     assert_eq!(compressed_bytes(), 14);
-    // Another window, another level, another part of it: another result.
+    // Another window, level or part of the payload gives another result.
     for (agreed, payload) in [
         (
             Agreed {
@@ -204,8 +204,8 @@ proptest! {
         if Deflater::new(FOR_ITSELF).deflate(&message, &mut out) && cut < out.len() {
             out.truncate(out.len() - cut);
             let inflated = inflated(&mut Inflater::new(FOR_ITSELF), &out);
-            // An empty block at the end may be missing. The first byte of a block that is stored as it is, alone, is an
-            // empty message (RFC 7692, section 7.2.3.6).
+            // The empty block at the end may be missing. A lone first byte of a stored block is an empty message (RFC
+            // 7692, section 7.2.3.6).
             let is_whole = inflated == Ok(message) || out == [0] && inflated == Ok(Vec::new());
             prop_assert!(is_whole || inflated == Err(1007), "{inflated:?}");
         }

@@ -4,7 +4,7 @@ use super::*;
 
 const MASK: [u8; 4] = [7, 0, 255, 99];
 
-/// A frame of a client.
+/// A client's frame.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     Head::write(&mut bytes, Opcode::Binary, payload.len(), Some(MASK));
@@ -86,7 +86,7 @@ fn a_text_that_cannot_become_one_is_refused_before_its_end() {
     let mut bytes = frame(0x81, &[0xff; 100]);
     bytes.truncate(20);
     assert_eq!(code(&bytes), 1007);
-    // Cut within a character that may still become one.
+    // Cut within a character that may still be completed.
     let bytes = [frame(0x01, &[0xe2, 0x82]), frame(0x00, &[0xac])].concat();
     assert_eq!(events(&mut reader(), &bytes), Ok(vec![]));
     assert_eq!(code(&[bytes, frame(0x80, &[0xac])].concat()), 1007);
@@ -113,7 +113,7 @@ fn a_message_that_is_kept_stays_as_it_is() {
     assert_eq!(kept, [Event::Message(Message::Binary("kept".into()))]);
 }
 
-/// A message or a ping, and where its frames begin.
+/// A message or a ping, and the positions at which its frames begin.
 #[derive(Debug, Clone)]
 enum Sent {
     Text(String, Vec<prop::sample::Index>),
