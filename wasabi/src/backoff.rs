@@ -1,4 +1,4 @@
-//! How long to wait before something is tried again.
+//! The pauses between attempts.
 
 use std::{
     fmt,
@@ -11,11 +11,11 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 
 use crate::{mistakes::Mistakes, time::FOREVER};
 
-/// The pauses before further tries, and how many of them there are: for
-/// [`Retry`](crate::middleware::request::Retry) and [`WebSocket::reconnect`](crate::WebSocket::reconnect).
+/// The pauses before further attempts, and their number: for [`Retry`](crate::middleware::request::Retry) and
+/// [`WebSocket::reconnect`](crate::WebSocket::reconnect).
 ///
-/// Pauses are random, between half and all of the nominal one, so that those that failed together do not come back
-/// together. There is none after the last try.
+/// Each pause is random, between half and all of the nominal one, so that callers that failed together do not come back
+/// together. No pause follows the last attempt.
 ///
 /// ```
 /// use std::time::Duration;
@@ -46,13 +46,13 @@ enum Kind {
     Custom(Arc<dyn Fn() -> Box<dyn Iterator<Item = Duration> + Send> + Send + Sync>),
 }
 
-/// The pauses from now on; at their end there are no more tries.
+/// The remaining pauses. When they end, there are no more attempts.
 pub(crate) enum Pauses {
     Nominal(ExponentialBackoff),
     Custom(Box<dyn Iterator<Item = Duration> + Send>, Option<usize>),
 }
 
-/// The longest pause where nothing else is said.
+/// The default of `max_pause`.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 impl Backoff {
@@ -80,8 +80,8 @@ impl Backoff {
         }
     }
 
-    /// Pauses of one's own, as they are: the function is called when something has failed for the first time, and the
-    /// end of the iterator is the end of the tries.
+    /// Custom pauses, used unchanged. The function is called after the first failure; the attempts end when the
+    /// iterator does.
     pub fn custom<F, I>(pauses: F) -> Self
     where
         F: Fn() -> I + Send + Sync + 'static,
@@ -94,8 +94,7 @@ impl Backoff {
         }
     }
 
-    /// No pause is longer than this; 30 s if not set. Zero is a mistake, and so is a longest pause for
-    /// [`custom`](Self::custom) ones.
+    /// Limits each pause (default: 30 s). Zero is a mistake, and so is a maximum for [`custom`](Self::custom) pauses.
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.mistakes.above_zero("Backoff::max_pause", pause);
         match &mut self.kind {
@@ -108,15 +107,15 @@ impl Backoff {
         self
     }
 
-    /// How many further tries there are; 0 is none. If not set: three for
-    /// [`Retry`](crate::middleware::request::Retry), which its client waits for, any number for
+    /// Sets the number of further attempts; 0 means none. Default: three for
+    /// [`Retry`](crate::middleware::request::Retry), since a client waits for it, and unlimited for
     /// [`reconnect`](crate::WebSocket::reconnect).
     pub fn retries(mut self, retries: usize) -> Self {
         self.retries = Some(retries);
         self
     }
 
-    /// With so many further tries, unless a number is set.
+    /// Sets the number of further attempts, if it is not set yet.
     #[cfg(feature = "retry")]
     pub(crate) fn or_retries(mut self, retries: usize) -> Self {
         self.retries.get_or_insert(retries);
@@ -134,7 +133,7 @@ impl Backoff {
                 longest,
                 factor,
             } => {
-                // Adding up to as much again makes the random pauses half to all of the nominal ones.
+                // The jitter adds up to the same again, so that pauses are between half and all of the nominal one.
                 let pauses = ExponentialBuilder::new()
                     .with_min_delay(*first.min(longest) / 2)
                     .with_max_delay(*longest / 2)
@@ -177,7 +176,7 @@ impl fmt::Debug for Backoff {
     }
 }
 
-/// From 0 to 1. The keys of hash maps are drawn by chance, which is chance enough here.
+/// A random number from 0 to 1. The random keys of hash maps are random enough here.
 pub(crate) fn chance() -> f64 {
     let bits = RandomState::new().build_hasher().finish() >> 11;
     bits as f64 / (1_u64 << 53) as f64

@@ -1,10 +1,10 @@
-//! What stands for a key that a client has chosen.
+//! Digests of keys that clients choose.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
 
-/// 128 bits that stand for a key of any size: what is remembered of keys is bounded by their number then.
+/// 128 bits that represent a key of any size, so that the memory for keys is bounded by their number.
 ///
-/// Nobody who does not know the [`Secret`] can find two keys with the same one.
+/// Without knowing the [`Secret`], nobody can find two keys with the same digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Digest([u64; 2]);
 
@@ -15,7 +15,7 @@ impl Hash for Digest {
     }
 }
 
-/// What digests are made with: a random key of SipHash.
+/// The random SipHash key that digests are made with.
 #[derive(Debug, Clone)]
 pub(crate) struct Secret(RandomState);
 
@@ -24,17 +24,17 @@ impl Secret {
         Self(RandomState::new())
     }
 
-    /// The digest of a key, whose `Hash` must look at all that tells it from others.
+    /// The digest of a key. Its `Hash` must cover everything that distinguishes it from other keys.
     pub(crate) fn digest(&self, key: &(impl Hash + ?Sized)) -> Digest {
         let mut hasher = self.hasher();
         key.hash(&mut hasher);
         hasher.digest()
     }
 
-    /// Makes the digest of what is written into it.
+    /// A hasher that makes a digest of its input.
     pub(crate) fn hasher(&self) -> DigestHasher {
         let mut halves = [self.0.build_hasher(), self.0.build_hasher()];
-        // With different beginnings, the two say nothing of each other.
+        // Different prefixes make the two halves independent.
         for (number, half) in halves.iter_mut().enumerate() {
             half.write_usize(number);
         }
@@ -63,7 +63,7 @@ impl Hasher for DigestHasher {
     }
 }
 
-/// For maps whose keys are digests: they have been hashed already.
+/// For maps with digests as keys, which are hashes already.
 pub(crate) type ByDigest = BuildHasherDefault<Hashed>;
 
 #[derive(Debug, Default)]
@@ -77,7 +77,7 @@ impl Hasher for Hashed {
     }
 
     fn write_u64(&mut self, half: u64) {
-        // The last one counts.
+        // The last half is the hash.
         self.0 = half;
     }
 

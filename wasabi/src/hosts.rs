@@ -1,4 +1,4 @@
-//! Which names a gateway answers to.
+//! The host names that a gateway answers to.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,24 +16,24 @@ use crate::{
     log::limited,
 };
 
-/// Names with which clients may ask (RFC 9110, section 7.4).
+/// The host names that clients may use (RFC 9110, section 7.4).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
     any: bool,
-    /// Addresses are no names: nobody can make them resolve to something else.
+    /// Addresses are safe: unlike a name, nobody can make them resolve to something else.
     any_address: bool,
     patterns: Vec<HostPattern>,
 }
 
-/// What a client believes to talk to.
+/// The host and scheme that a client asked for.
 pub(crate) struct Target {
     pub(crate) host: Option<Authority>,
-    /// Whether it speaks TLS; `None` where a proxy may have ended that.
+    /// Whether the client uses TLS; `None` if a proxy may have terminated it.
     pub(crate) secure: Option<bool>,
 }
 
 impl Hosts {
-    /// The names, and what is wrong with those that are none.
+    /// Returns the valid names, and the mistakes in the others.
     pub(crate) fn new<N: AsRef<str>>(names: impl IntoIterator<Item = N>) -> (Self, Vec<String>) {
         let (mut hosts, mut mistakes) = (Self::default(), Vec::new());
         for name in names {
@@ -51,7 +51,7 @@ impl Hosts {
         (hosts, mistakes)
     }
 
-    /// What operators use: `localhost` and every address.
+    /// The names that operators use: `localhost` and every address.
     pub(crate) fn of_this_machine() -> Self {
         Self {
             any: false,
@@ -63,7 +63,7 @@ impl Hosts {
         }
     }
 
-    /// Adds names; tells what is wrong with those that are none.
+    /// Adds names, and returns the mistakes in invalid ones.
     pub(crate) fn extend<N: AsRef<str>>(
         &mut self,
         names: impl IntoIterator<Item = N>,
@@ -104,14 +104,14 @@ fn matches(pattern: &HostPattern, host: &str, port: Option<u16>) -> bool {
     pattern.names.matches(host)
         && match (pattern.port, port) {
             (Some(expected), Some(port)) => expected == port,
-            // Whether it is 80 or 443 only the proxy knows.
+            // Only the proxy knows whether it is 80 or 443.
             (Some(expected), None) => matches!(expected, 80 | 443),
             (None, _) => true,
         }
 }
 
 impl Target {
-    /// A trusted proxy tells the host and scheme that it was asked for; anybody else's word does not count.
+    /// A trusted proxy reports the host and scheme that it was asked for. Nobody else's claim counts.
     pub(crate) fn of(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let front = extensions.get::<Front>();
         let over_tls = extensions.get::<OverTls>().map(|OverTls| true);
@@ -124,7 +124,7 @@ impl Target {
     }
 }
 
-/// In the target of the request, or in its one `Host` (RFC 9112, section 3.2).
+/// The authority from the request target, or from its only `Host` header (RFC 9112, section 3.2).
 fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     if let Some(authority) = uri.authority() {
         return Some(authority.clone());
@@ -136,7 +136,7 @@ fn asked_host(uri: &Uri, headers: &HeaderMap) -> Option<Authority> {
     }
 }
 
-/// Answers 421 to those who ask for another host.
+/// Answers requests for other hosts with 421.
 pub(crate) async fn only_for(
     State(hosts): State<Arc<Hosts>>,
     req: Request,
@@ -152,7 +152,7 @@ pub(crate) async fn only_for(
 
 const MISDIRECTED: &str = "this host is not served here";
 
-/// RFC 9110, section 15.5.20.
+/// 421 Misdirected Request (RFC 9110, section 15.5.20).
 pub(crate) fn misdirected() -> Response {
     (StatusCode::MISDIRECTED_REQUEST, MISDIRECTED).into_response()
 }
@@ -170,7 +170,7 @@ pub(crate) fn log_misdirected(path: &str, headers: &HeaderMap) {
     );
 }
 
-/// A header as a log may show it: with `Debug`, which escapes what a client has made up, and not at any length.
+/// A header for the log: cut to 256 bytes. Log it with `Debug`, which escapes what a client made up.
 pub(crate) fn shown<'a>(headers: &'a HeaderMap, name: &str) -> Option<Cow<'a, str>> {
     let value = headers.get(name)?.as_bytes();
     Some(String::from_utf8_lossy(&value[..value.len().min(256)]))

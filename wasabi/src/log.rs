@@ -1,4 +1,4 @@
-//! What goes into the log: how often, and how what others say is written there.
+//! Logging: rate limits, and text from outside.
 
 mod limit;
 mod said;
@@ -8,10 +8,10 @@ pub(crate) use self::{
     said::{Logged, said},
 };
 
-/// A line of the log that a client can bring about, as often as it likes: so many a second are written, and the next one
-/// says how many were left out before it, as the field `left_out`.
+/// Writes a log line that a client can trigger as often as it likes. Only so many are written per second; the next line
+/// says in the field `left_out` how many were skipped before it.
 ///
-/// `of` tells apart what must not hide one another: lines about one route say nothing about those of others.
+/// `of` separates lines that must not hide each other: each route has its own limit.
 macro_rules! limited {
     ($level:ident, of: $key:expr, $($fields:tt)*) => {
         if tracing::enabled!(tracing::Level::$level) {

@@ -1,4 +1,4 @@
-//! What is wrong with settings, collected until the gateway is checked.
+//! Invalid settings, collected until the gateway is checked.
 
 use std::cell::RefCell;
 #[cfg(feature = "deflate")]
@@ -11,7 +11,7 @@ use wasabi_rules::Zero;
 pub(crate) struct Mistakes(Vec<String>);
 
 impl Mistakes {
-    /// Keeps the mistake, if this is one.
+    /// Records the mistake, if there is one.
     pub(crate) fn keep<T>(&mut self, parsed: Result<T, String>) -> Option<T> {
         parsed.map_err(|mistake| self.push(mistake)).ok()
     }
@@ -24,13 +24,13 @@ impl Mistakes {
         self.0.extend_from_slice(&others.0);
     }
 
-    /// The value, which is above zero or a mistake.
+    /// Returns the value, and records a mistake unless it is above zero.
     pub(crate) fn above_zero<T: Zero>(&mut self, call: &str, value: T) -> T {
         self.keep(wasabi_rules::above_zero(call, value));
         value
     }
 
-    /// The value, which is within the range or a mistake; then the nearest one.
+    /// Returns the value, clamped to the range, and records a mistake if it was outside.
     #[cfg(feature = "deflate")]
     pub(crate) fn between(&mut self, call: &str, value: u8, range: RangeInclusive<u8>) -> u8 {
         let (least, most) = (*range.start(), *range.end());
@@ -42,7 +42,7 @@ impl Mistakes {
         &self.0
     }
 
-    /// All of them in one text.
+    /// All mistakes in one text.
     pub(crate) fn check(&self) -> Result<(), String> {
         match self.0.as_slice() {
             [] => Ok(()),
@@ -58,12 +58,12 @@ impl From<Vec<String>> for Mistakes {
 }
 
 thread_local! {
-    /// What layers have told, while they are listened to.
+    /// Mistakes reported by layers, while they are being collected.
     static TOLD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Tells the mistakes of a `tower::Layer`, which has no room for a question: it calls this when it is put around
-/// something. Outside of a gateway, in a router of axum, nobody asks: then they are logged.
+/// Reports the mistakes of a `tower::Layer`, which has no method to ask for them: the layer calls this when it is
+/// applied. Outside of a gateway, in an axum router, nothing collects them, so they are logged.
 pub(crate) fn tell(mistakes: &Mistakes) {
     TOLD.with_borrow_mut(|told| {
         for mistake in mistakes.as_slice() {
@@ -78,7 +78,7 @@ pub(crate) fn tell(mistakes: &Mistakes) {
     });
 }
 
-/// What the layers [tell](tell()) that `work` puts around something.
+/// Collects the mistakes that layers [report](tell()) while `work` applies them.
 pub(crate) fn told(work: impl FnOnce()) -> Vec<String> {
     let outer = TOLD.replace(Some(Vec::new()));
     work();

@@ -1,7 +1,8 @@
-//! Panics of code that is not ours: backends, middleware, hooks, parsers, and destructors of the user's. A panic ends what it
-//! belongs to and nothing else.
+//! Panics in user code: backends, middleware, hooks, parsers and destructors. A panic ends what it belongs to and
+//! nothing else.
 //!
-//! What the code worked on must be whole after a panic, or must not be used again: each caller sees to that.
+//! After a panic, the data that the code worked on must be consistent, or must not be used again. Each caller ensures
+//! that.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -16,12 +17,12 @@ pub(crate) fn caught<T>(code: impl FnOnce() -> T) -> thread::Result<T> {
     catch_unwind(AssertUnwindSafe(code))
 }
 
-/// The same future, whose output is an error after a panic.
+/// Wraps a future so that a panic becomes an error.
 pub(crate) fn caught_future<F: Future>(future: F) -> CatchUnwind<AssertUnwindSafe<F>> {
     AssertUnwindSafe(future).catch_unwind()
 }
 
-/// Drops what is the user's: its destructor may panic.
+/// Drops a user value, whose destructor may panic.
 pub(crate) fn discard<T>(value: T) {
     let _ = caught(|| drop(value));
 }

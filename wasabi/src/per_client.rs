@@ -1,4 +1,4 @@
-//! How many of something each client has.
+//! Counts per client.
 
 use std::{
     collections::HashMap,
@@ -9,17 +9,17 @@ use std::{
 
 use crate::sync::Unpoisoned;
 
-/// Counts by client; those that have none take no memory.
+/// A count for each client; a client with a count of zero takes no memory.
 pub(crate) struct PerClient<C>(Arc<Mutex<HashMap<C, usize>>>);
 
-/// One of those that are counted, until it is dropped.
+/// One counted item, until it is dropped.
 pub(crate) struct Place<C: Eq + Hash + Copy> {
     counts: PerClient<C>,
     client: C,
 }
 
 impl<C: Eq + Hash + Copy> PerClient<C> {
-    /// One more, unless the client has so many already.
+    /// Counts one more, unless the client has reached `most`.
     pub(crate) fn enter(&self, client: C, most: usize) -> Option<Place<C>> {
         let mut counts = self.lock();
         match counts.get_mut(&client) {
@@ -47,7 +47,7 @@ impl<C: Eq + Hash + Copy> Drop for Place<C> {
                 counts.remove(&self.client);
             }
         }
-        // What a crowd has taken is given back.
+        // Frees the memory of a crowd.
         if counts.capacity() > 1024 && counts.len() < counts.capacity() / 8 {
             counts.shrink_to_fit();
         }

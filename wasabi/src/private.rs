@@ -1,4 +1,4 @@
-//! What the macros' expansions name. Not part of the public API.
+//! The names that macro expansions use. Not part of the public API.
 
 #[path = "private/probe.rs"]
 mod probe;
@@ -51,7 +51,7 @@ pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {
     key
 }
 
-/// Fixes the signature of a closure that parses, for every lifetime of the message.
+/// Fixes the signature of a parsing closure, for every lifetime of the message.
 pub fn parser_fn<P>(parser: P) -> P
 where
     P: for<'m> Fn(&'m Message) -> crate::Result<Option<Envelope<'m>>>,
@@ -59,12 +59,12 @@ where
     parser
 }
 
-/// Tells a closure what it is called with.
+/// Fixes the argument of an `on_connect` closure.
 pub fn on_connect_fn<F: Fn(Connection) -> Fut, Fut>(hook: F) -> F {
     hook
 }
 
-/// Tells a closure what it is called with.
+/// Fixes the arguments of an `on_disconnect` closure.
 pub fn on_disconnect_fn<F: Fn(Connection, Close) -> Fut, Fut>(hook: F) -> F {
     hook
 }
@@ -74,7 +74,7 @@ pub fn route_index(req: &Request) -> usize {
     req.route_index()
 }
 
-/// Something of the gateway that its channels share.
+/// A part of the gateway that its channels share.
 #[derive(Debug)]
 pub struct Shared<T>(Arc<T>);
 
@@ -143,16 +143,16 @@ impl<D: OnDisconnect> OnDisconnect for Shared<D> {
     }
 }
 
-/// Asks whether a type is an extractor.
+/// Checks that a type is an extractor.
 pub const fn check_extractor<S, T: FromRequest<S>>() {}
 
-/// Asks whether a type is a reply.
+/// Checks that a type is a reply.
 pub const fn check_reply<R: IntoReply>() {}
 
-/// Asks whether a future can move between threads.
+/// Checks that a future can move between threads.
 pub fn check_send<F: Future + Send>(future: F) -> F {
     future
 }
 
-/// Asks whether a future's output, which has no name, is a reply.
+/// Checks that a future's output, whose type cannot be named, is a reply.
 pub fn check_output<F: Future<Output: IntoReply>>(_future: F) {}

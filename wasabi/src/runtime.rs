@@ -1,4 +1,4 @@
-//! What the connections of a server know of it.
+//! The state of a server that its connections share.
 
 #[cfg(feature = "http2")]
 use std::any::Any;
@@ -21,14 +21,14 @@ use crate::{
     sync::AtomicBool,
 };
 
-/// Travels in the extensions of every HTTP request. A gateway that is served by something else than
-/// [`Server`](crate::Server) has none, and makes an empty one.
+/// Part of the extensions of every HTTP request. A gateway that is not served by a [`Server`](crate::Server) finds
+/// none, and makes an empty one.
 #[derive(Clone, Default)]
 pub(crate) struct Runtime(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// Probes are told that it will drain.
+    /// Readiness probes are told that the server will drain.
     leaving: AtomicBool,
     draining: AtomicBool,
     tasks: TaskTracker,
@@ -37,7 +37,7 @@ struct Inner {
 }
 
 impl Runtime {
-    /// For a server whose clients' replies may have so many bytes together.
+    /// For a server that limits the bytes of replies to all its clients together.
     pub(crate) fn new(max_held: Option<usize>) -> Self {
         Self(Arc::new(Inner {
             budget: Budget::new(max_held),
@@ -45,7 +45,7 @@ impl Runtime {
         }))
     }
 
-    /// What the replies of all clients may have together.
+    /// The budget for replies to all clients together.
     pub(crate) fn budget(&self) -> &Budget {
         &self.0.budget
     }
@@ -59,7 +59,7 @@ impl Runtime {
         self.0.leaving.load(Ordering::Acquire)
     }
 
-    /// Bytes of replies that wait for clients, or are being read for them.
+    /// Bytes of replies that wait for clients or are being read for them.
     #[cfg(feature = "metrics")]
     pub(crate) fn held(&self) -> usize {
         self.0.budget.held()
@@ -74,7 +74,7 @@ impl Runtime {
         self.start_leaving();
     }
 
-    /// Ids are unique in the process, so that those of two servers cannot be mixed up.
+    /// Ids are unique within the process, so that those of two servers cannot be confused.
     pub(crate) fn next_id(&self) -> ConnectionId {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         ConnectionId(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -84,12 +84,12 @@ impl Runtime {
         self.0.tasks.spawn(task);
     }
 
-    /// Lists a connection until what is returned is dropped.
+    /// Lists a connection until the returned entry is dropped.
     pub(crate) fn list(&self, connection: &Connection) -> Option<Entry> {
         let permit = self.0.live.admit(None)?;
         let entry = self.0.live.enter(connection.clone(), permit);
         if self.is_draining() {
-            // The drain may have looked at the list before.
+            // The drain may have read the list before.
             connection.close(restart());
         }
         Some(entry)
@@ -104,18 +104,18 @@ impl Runtime {
     }
 }
 
-/// How a drain closes connections.
+/// The close of a drain.
 pub(crate) fn restart() -> Close {
     Close::new(CloseCode::SERVICE_RESTART, "server is restarting")
 }
 
-/// A place among the sockets of the server; kept for as long as the socket is open.
+/// A place among the server's sockets, held while the socket is open.
 #[derive(Clone)]
 pub(crate) struct SocketPermit {
     _place: Arc<OwnedSemaphorePermit>,
-    /// Among the sockets of its client.
+    /// The place among the sockets of its client.
     _of_client: Option<Arc<Place<IpAddr>>>,
-    /// The stream of HTTP/2 that the place was given to.
+    /// The HTTP/2 stream that the place belongs to.
     #[cfg(feature = "http2")]
     _stream: Option<Arc<dyn Any + Send + Sync>>,
 }
@@ -147,8 +147,8 @@ impl SocketPermit {
     }
 }
 
-/// An HTTP endpoint for readiness probes: 200 while the server takes connections, 503 from the moment that it
-/// is told to stop: also while a [`drain_delay`](crate::Server::drain_delay) has it serve everything.
+/// An HTTP endpoint for readiness probes. It answers 200 while the server takes connections, and 503 as soon as the
+/// server is told to stop, even while it still serves everything during a [`drain_delay`](crate::Server::drain_delay).
 ///
 /// ```
 /// use wasabi::prelude::*;

@@ -1,10 +1,10 @@
-//! What a declaration knows before it has targets.
+//! The part of a declaration that is known before its targets.
 
 use std::marker::PhantomData;
 
 use crate::{Backend, Error, Middleware, Next, Request};
 
-/// Knows the type of the gateway's state before any target is looked at, so that inference cannot guess it.
+/// Fixes the type of the gateway's state before any target is checked, so that inference cannot guess it.
 #[derive(Debug)]
 pub struct Scope<S>(PhantomData<fn() -> S>);
 
@@ -23,7 +23,7 @@ impl<S> Scope<S> {
     }
 }
 
-/// The target of an arm that is configured out, and what stands in for a mistake: never called.
+/// Replaces the target of an arm that is configured out, or a mistake. Never called.
 #[derive(Debug)]
 pub struct Absent;
 

@@ -1,4 +1,4 @@
-//! A map that many cores use at once.
+//! A map for concurrent use by many cores.
 
 use std::{
     collections::HashMap,
@@ -7,10 +7,10 @@ use std::{
 
 use crate::sync::{Mutex, MutexGuard, Unpoisoned};
 
-/// Locks are held for one look-up; with this many, threads seldom meet.
+/// Locks are held for one look-up; with this many shards, threads rarely collide.
 pub(crate) const SHARDS: usize = 16;
 
-/// A hash map in shards, each with a lock of its own.
+/// A hash map in shards, each with its own lock.
 pub(crate) struct Sharded<K, V, S = RandomState> {
     shards: [Mutex<HashMap<K, V, S>>; SHARDS],
     hasher: S,
@@ -26,27 +26,27 @@ impl<K, V, S: Default> Default for Sharded<K, V, S> {
 }
 
 impl<K, V, S: BuildHasher> Sharded<K, V, S> {
-    /// The part of the map where this key belongs.
+    /// The shard of this key.
     pub(crate) fn shard<Q: Hash + ?Sized>(&self, key: &Q) -> MutexGuard<'_, HashMap<K, V, S>> {
-        // The map in a shard goes by the lowest bits and the highest.
+        // The maps inside the shards use the lowest and the highest bits of the hash.
         let shard = (self.hasher.hash_one(key) >> 32) as usize % SHARDS;
         self.shards[shard].lock().unpoisoned()
     }
 }
 
 impl<K, V, S> Sharded<K, V, S> {
-    /// One part after the other.
+    /// Locks one shard after another.
     pub(crate) fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, HashMap<K, V, S>>> {
         self.shards.iter().map(|shard| shard.lock().unpoisoned())
     }
 
-    /// How many keys there are.
+    /// The number of keys.
     pub(crate) fn len(&self) -> usize {
         self.shards().map(|shard| shard.len()).sum()
     }
 }
 
-/// Gives the memory of a burst of keys back, once they are gone.
+/// Frees the memory of a burst of keys once they are gone.
 pub(crate) fn shrink<K, V, S: Default>(shard: &mut HashMap<K, V, S>) {
     if shard.is_empty() && shard.capacity() > 1024 {
         *shard = HashMap::default();

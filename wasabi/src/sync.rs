@@ -1,4 +1,4 @@
-//! What tasks share data with. Loom's models have their own, which try every order of events.
+//! Shared-state primitives. Loom models replace them with their own, which try every order of events.
 
 use std::sync::{LockResult, PoisonError};
 
@@ -20,10 +20,10 @@ pub(crate) use {
     model::AtomicWaker,
 };
 
-/// Takes a lock also when somebody panicked while holding it.
+/// Takes a lock even if a thread panicked while holding it.
 ///
-/// Every holder in this crate leaves what the lock guards whole between any two operations, so a panic elsewhere must not
-/// take it away from all others.
+/// All code in this crate leaves locked data consistent between any two operations, so a panic must not lock out
+/// everyone else.
 pub(crate) trait Unpoisoned<G> {
     /// The guard, poisoned or not.
     fn unpoisoned(self) -> G;
@@ -42,7 +42,7 @@ mod model {
 
     use super::{Mutex, Unpoisoned};
 
-    /// Promises what the real one does: of `register` and `wake` the later one knows of the earlier.
+    /// Guarantees the same as the real one: whichever of `register` and `wake` comes later sees the earlier.
     pub(crate) struct AtomicWaker(Mutex<Option<Waker>>);
 
     impl AtomicWaker {

@@ -1,3 +1,3 @@
-//! What runs for as long as a connection lives: its one task.
+//! The task of a connection, which runs as long as the connection lives.
 
 pub(crate) mod driver;

@@ -1,4 +1,4 @@
-//! TCP sockets of clients and to upstreams.
+//! TCP sockets, from clients and to upstreams.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -9,8 +9,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Has the system probe a peer that is silent, so that one that is gone without a word is noticed after a few minutes.
-/// What a listener accepts inherits it.
+/// Makes the system probe a silent peer, so that one that vanished is noticed after a few minutes. Sockets accepted by
+/// a listener inherit the setting.
 pub(crate) fn keep_alive(socket: &SockRef<'_>) {
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(60));
     #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
@@ -20,18 +20,18 @@ pub(crate) fn keep_alive(socket: &SockRef<'_>) {
     }
 }
 
-/// Connects to an upstream by its name.
+/// Connects to an upstream by host name.
 pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addrs = lookup_host((host, port)).await?;
     connect_to(addrs.collect()).await
 }
 
-/// How long an address may take before the next one is tried beside it (RFC 8305, section 5).
+/// How long an address may take before the next one is tried in parallel (RFC 8305, section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Connects to the address that answers first (Happy Eyeballs, RFC 8305). Each has a head start before the next one, and
-/// the next one begins at once when it fails. An address that drops what it is sent then costs a moment, and not the time
-/// that the whole dial may take.
+/// Connects to the address that answers first (Happy Eyeballs, RFC 8305). Each attempt has a head start before the next
+/// one; if it fails, the next one begins at once. So an address that drops packets costs a moment, not the whole dial
+/// timeout.
 pub(crate) async fn connect_to(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> {
     let mut addrs = alternating(addrs).into_iter();
     let mut attempts = FuturesUnordered::new();
@@ -57,7 +57,7 @@ pub(crate) async fn connect_to(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> 
     }
 }
 
-/// The addresses in their order, but of both families in turn (RFC 8305, section 4): a family may be what does not work.
+/// The addresses in their order, but with alternating families (RFC 8305, section 4): one family may be broken.
 fn alternating(addrs: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let begins_with_v6 = addrs.first().is_some_and(SocketAddr::is_ipv6);
     let mut ordered = Vec::with_capacity(addrs.len());

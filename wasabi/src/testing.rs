@@ -18,7 +18,7 @@ use crate::{
     metrics::Traffic,
 };
 
-/// A connection that nobody is behind.
+/// A connection without a client.
 pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
     let handshake = Handshake {
         uri: Uri::from_static(uri),
@@ -49,12 +49,12 @@ pub(crate) fn request_on(connection: &Connection, key: &'static str, text: &str)
     Request::new(message, parts, connection)
 }
 
-/// A text message with this key on a connection of its own.
+/// A text message with this key, on its own connection.
 pub(crate) fn request(key: &'static str, text: &str) -> Request {
     request_on(&connection(0, "/"), key, text)
 }
 
-/// A backend that answers with a function of the number of the call, from 0, and the request.
+/// A backend that answers with a function of the call's number (from 0) and the request.
 pub(crate) fn backend<F, Fut>(answer: F) -> Arc<Calls<F>>
 where
     F: Fn(usize, Request) -> Fut + Send + Sync,

@@ -1,6 +1,6 @@
-//! What times have in common.
+//! Limits of durations.
 
 use std::time::Duration;
 
-/// What a setting that means "never" is cut to: 30 years. Longer times do not fit into an `Instant` everywhere.
+/// The cap on settings that mean "never": 30 years. On some platforms, longer times do not fit into an `Instant`.
 pub(crate) const FOREVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);

@@ -1,8 +1,7 @@
-//! Places of which there are so many, and that connections take in turn.
+//! A limited number of places that connections take in turn.
 //!
-//! Whoever comes while there is room has a place at once. Those who wait get the places that become free one
-//! connection after the other, however many requests each of them has: a connection that asks for a lot waits behind
-//! itself, and not others behind it.
+//! While there is room, a request gets a place at once. Freed places go to the waiting connections in turn, however
+//! many requests each has: a connection that asks for many places waits behind itself, and does not hold up others.
 
 #[cfg(all(test, wasabi_loom))]
 mod models;
@@ -19,22 +18,22 @@ use std::{
 
 use crate::{ConnectionId, sync::Mutex, sync::Unpoisoned};
 
-/// The places, and who has them or waits for one. It allocates when a second connection comes, or when somebody waits,
-/// and keeps the memory.
+/// The places, with their holders and the requests waiting for one. It allocates when a second connection arrives or a
+/// request has to wait, and keeps the memory.
 #[derive(Default)]
 pub(crate) struct Line {
     taken: usize,
     waiting: usize,
-    /// The connection that came when there was no other.
+    /// The connection that arrived when there was no other.
     first: Option<(ConnectionId, Part)>,
     others: HashMap<ConnectionId, Part, BuildHasherDefault<ById>>,
-    /// The connections that wait, the next one first.
+    /// The waiting connections, the next one first.
     turns: VecDeque<ConnectionId>,
-    /// The last one that was given out.
+    /// The last ticket issued.
     ticket: u64,
 }
 
-/// A connection's part of the places. It is there while it has or wants one.
+/// A connection's share of the places. It exists while the connection has a place or waits for one.
 #[derive(Default)]
 struct Part {
     taken: usize,
@@ -47,13 +46,13 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-/// Who may wait when all places are taken.
+/// Which requests may wait when all places are taken.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Rule {
-    /// Everybody, while no more than so many do.
+    /// Every request, while fewer than this many wait.
     Everybody(usize),
-    /// Who has, together with those that wait already, fewer places than its equal share, which is one at least; and
-    /// no more than there are places.
+    /// A request whose connection has fewer places, including those it waits for, than its equal share (at least one);
+    /// and no more requests than there are places.
     BelowShare,
 }
 
@@ -64,12 +63,12 @@ enum Entry {
 }
 
 impl Line {
-    /// How many places are taken.
+    /// The number of places taken.
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
 
-    /// Whether nobody has or wants a place.
+    /// Whether no connection has a place or waits for one.
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_none() && self.others.is_empty()
     }
@@ -99,7 +98,7 @@ impl Line {
     }
 
     fn enter(&mut self, connection: ConnectionId, limit: usize, rule: Rule) -> Entry {
-        // Whoever waits has a limit that is reached, or would have been given the last place that became free.
+        // Nobody with a higher limit can be waiting: it would have been given the last place that was freed.
         if self.taken < limit {
             self.taken += 1;
             self.part_or_new(connection).taken += 1;
@@ -134,8 +133,8 @@ impl Line {
         Entry::Ticket(ticket)
     }
 
-    /// Takes a place back, and gives it to the next one whose limit allows it. The waker is to be woken when the line is
-    /// not borrowed any more.
+    /// Returns a place and gives it to the next request whose limit allows it. The caller must wake the waker after
+    /// releasing the line.
     fn leave(&mut self, connection: ConnectionId) -> Option<Waker> {
         self.taken -= 1;
         if let Some(part) = self.part(connection) {
@@ -144,7 +143,7 @@ impl Line {
         self.forget_if_idle(connection);
         let taken = self.taken;
         let next = |waiting: &Waiting| taken < waiting.limit;
-        // Mostly it is the first one of the first connection.
+        // Usually this is the first request of the first connection.
         let turn = (0..self.turns.len()).find(|turn| {
             self.known(self.turns[*turn])
                 .is_some_and(|part| part.waiting.iter().any(next))
@@ -176,7 +175,7 @@ impl Line {
         Poll::Pending
     }
 
-    /// Gives a ticket up, or the place that it has become.
+    /// Gives up a ticket, or the place that it has become.
     fn give_up(&mut self, connection: ConnectionId, ticket: u64) -> Option<Waker> {
         let part = self.part(connection)?;
         let at = part
@@ -207,7 +206,7 @@ impl Line {
             _ => {
                 if self.others.get(&connection).is_some_and(is_idle) {
                     self.others.remove(&connection);
-                    // Gives the memory of a burst back.
+                    // Frees the memory of a burst.
                     if self.others.is_empty() && self.others.capacity() > 1024 {
                         self.others = HashMap::default();
                     }
@@ -217,19 +216,19 @@ impl Line {
     }
 }
 
-/// Where a line is: behind a lock that is held for a few steps.
+/// Access to a line, behind a briefly held lock.
 pub(crate) trait Place: Unpin {
-    /// Works with the line, which is made when there is none.
+    /// Runs `work` on the line, which is created if missing.
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R;
 }
 
-/// A line that is behind a lock of its own.
+/// A line behind its own lock.
 #[cfg(test)]
 type Shared = Arc<Mutex<Line>>;
 
 impl Place for Mutex<Line> {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        // A user's code does not run in there.
+        // No user code runs in there.
         work(&mut self.lock().unpoisoned())
     }
 }
@@ -246,11 +245,11 @@ impl<P: Place> Place for &P {
     }
 }
 
-/// What who asks for a place gets.
+/// The result of asking for a place.
 pub(crate) enum Entered<P: Place> {
     Place(Permit<P>),
     Turn(Turn<P>),
-    /// There is none, and it may not wait.
+    /// No place is free, and the request may not wait.
     Full,
 }
 
@@ -272,7 +271,7 @@ pub(crate) fn enter<P: Place>(
     }
 }
 
-/// A place. Dropping it gives it to the next one.
+/// A place. Dropping it passes it to the next request.
 pub(crate) struct Permit<P: Place> {
     place: P,
     connection: ConnectionId,
@@ -286,9 +285,9 @@ impl<P: Place> Drop for Permit<P> {
     }
 }
 
-/// The wait for a place. Dropping it gives the turn to the next one.
+/// The wait for a place. Dropping it passes the turn on.
 pub(crate) struct Turn<P: Place> {
-    /// There until it is a permit.
+    /// `None` once it has become a permit.
     place: Option<P>,
     connection: ConnectionId,
     ticket: u64,
@@ -328,7 +327,7 @@ impl<P: Place> Drop for Turn<P> {
     }
 }
 
-/// The ids of connections count up: a step of a multiplication spreads them.
+/// Hashes connection ids, which count up: one multiplication spreads them.
 #[derive(Default)]
 struct ById(u64);
 

@@ -1,4 +1,4 @@
-//! The certificates of a client as an argument.
+//! The client's certificates as an extractor.
 
 use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};

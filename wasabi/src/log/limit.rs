@@ -1,4 +1,4 @@
-//! So many lines of one kind a second.
+//! Limits the lines of one kind per second.
 
 use std::{collections::HashMap, num::NonZeroU32, sync::Mutex};
 
@@ -6,17 +6,17 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 
 use crate::sync::Unpoisoned;
 
-/// After the first [`BURST`] lines, so many a second.
+/// The lines per second after the first [`BURST`] lines.
 const A_SECOND: u32 = 2;
 const BURST: u32 = 20;
 
-/// Keys that have a limit of their own. They are routes: more than these share one.
+/// The number of keys with their own limit. Keys are routes; any further ones share a limit.
 const KEPT: usize = 256;
 
 /// The limits of one place in the code, by key.
 #[derive(Default)]
 pub(crate) struct Limits {
-    /// Held for a few steps, and only for what is written into the log.
+    /// Locked only briefly, and only for lines whose level is enabled.
     limits: Mutex<HashMap<Box<str>, Limit>>,
 }
 
@@ -26,9 +26,9 @@ struct Limit {
 }
 
 impl Limits {
-    /// Whether a line may be written, and how many were left out since the last one: `Some(None)` if none were.
+    /// Whether a line may be written, and how many were skipped since the last one: `Some(None)` if none were.
     pub(crate) fn admit(&self, key: &str) -> Option<Option<u64>> {
-        // Nothing panics while it is held.
+        // No code panics while it is held.
         let mut limits = self.limits.lock().unpoisoned();
         let key = match limits.contains_key(key) || limits.len() < KEPT {
             true => key,

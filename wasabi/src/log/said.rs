@@ -1,4 +1,4 @@
-//! What others say, as it goes into the log: on one line, and without secrets.
+//! Text from outside, made safe for the log: on one line, and without secrets.
 
 use std::{
     error::Error,
@@ -7,9 +7,8 @@ use std::{
 
 use wasabi_rules::without_secrets;
 
-/// Displays what a client, an upstream or a function of the user's has said: control characters and the like are escaped
-/// as in Rust's strings, so that nobody writes lines of their own into the log; of URLs there is no user, password, query
-/// or fragment.
+/// Displays text from a client, an upstream or a user's function. Control characters and the like are escaped as in
+/// Rust's strings, so that nobody can forge log lines. User, password, query and fragment are removed from URLs.
 pub(crate) fn said<T: fmt::Display>(value: T) -> Said<T> {
     Said(value)
 }
@@ -22,7 +21,7 @@ impl<T: fmt::Display> fmt::Display for Said<T> {
         let text = self.0.to_string();
         for char in without_secrets(&text).chars() {
             match char {
-                // They end nothing here, and stand in JSON and in other people's texts.
+                // Harmless here, and common in JSON and in other texts.
                 '"' | '\'' => f.write_char(char)?,
                 _ => write!(f, "{}", char.escape_debug())?,
             }
@@ -37,7 +36,7 @@ impl<T: fmt::Display> fmt::Debug for Said<T> {
     }
 }
 
-/// An error and its sources, as they go into the log.
+/// An error and its sources, made safe for the log.
 #[derive(Debug)]
 pub(crate) struct Logged {
     text: String,

@@ -1,9 +1,8 @@
-//! One error for each expression that does not meet its bound.
+//! Reports one error per expression that does not meet its bound.
 //!
-//! `backend(&scope, expr).checked()` is the value of the expression if that is a backend. If it is none, the method is
-//! not there, and the one behind `Deref` is found instead: it asks for the bound, which fails on the user's
-//! expression, and returns a stand-in that meets it, so that the bounds of what the value is put into do not fail
-//! once more.
+//! `backend(&scope, expr).checked()` is the value of the expression if it is a backend. If it is not, that method does
+//! not exist, and the one behind `Deref` is found instead. It requires the bound, which fails on the user's expression,
+//! and returns a stand-in that meets the bound, so that the code around it does not fail again.
 
 use std::{marker::PhantomData, ops::Deref};
 
@@ -16,18 +15,18 @@ use crate::{
     middleware::http::HttpMiddleware,
 };
 
-/// A value that has to be a `K`, in a gateway whose state is `S`.
+/// A value that must be a `K`, in a gateway with state `S`.
 #[derive(Debug)]
 pub struct Probe<K, S, T> {
     value: T,
     unknown: Unknown<K, S, T>,
 }
 
-/// A value of which nothing can be said if the state itself is a mistake.
+/// A value that cannot be checked, because the state itself is a mistake.
 #[derive(Debug)]
 pub struct Unknown<K, S, T>(Mistake<K, S, T>);
 
-/// A value that is none.
+/// A value that does not meet its bound.
 #[derive(Debug)]
 pub struct Mistake<K, S, T>(PhantomData<Parameters<K, S, T>>);
 
@@ -60,7 +59,7 @@ impl<K, S, T> Deref for Unknown<K, S, T> {
 #[derive(Debug)]
 pub struct IsState;
 
-/// Stands in for a state that cannot be one.
+/// Replaces an invalid state.
 #[derive(Debug, Clone, Copy)]
 pub struct NoState;
 
@@ -77,7 +76,7 @@ impl<S: Clone + Send + Sync + 'static> Probe<IsState, (), S> {
 }
 
 impl<S> Mistake<IsState, (), S> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> NoState
     where
         S: GatewayState,
@@ -106,14 +105,14 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
 }
 
 impl<T> Unknown<IsBackend, NoState, T> {
-    /// Asks for nothing.
+    /// Requires nothing.
     pub fn checked(&self) -> Absent {
         Absent
     }
 }
 
 impl<S, T> Mistake<IsBackend, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> Absent
     where
         T: Backend<S>,
@@ -139,7 +138,7 @@ impl<S, T: Middleware> Probe<IsMiddleware, S, T> {
 }
 
 impl<S, T> Mistake<IsMiddleware, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> Absent
     where
         T: RequestMiddleware,
@@ -165,7 +164,7 @@ impl<S, T: HttpMiddleware> Probe<IsHttpMiddleware, S, T> {
 }
 
 impl<S, T> Mistake<IsHttpMiddleware, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> Identity
     where
         T: HttpMiddleware,
@@ -191,7 +190,7 @@ impl<S, T: Parser> Probe<IsParser, S, T> {
 }
 
 impl<S, T> Mistake<IsParser, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> Raw
     where
         T: Parser,
@@ -217,7 +216,7 @@ impl<S, T: OnConnect> Probe<IsOnConnect, S, T> {
 }
 
 impl<S, T> Mistake<IsOnConnect, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
         T: ConnectHook,
@@ -243,7 +242,7 @@ impl<S, T: OnDisconnect> Probe<IsOnDisconnect, S, T> {
 }
 
 impl<S, T> Mistake<IsOnDisconnect, S, T> {
-    /// Asks for the bound.
+    /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
         T: DisconnectHook,
@@ -252,7 +251,7 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
     }
 }
 
-/// Never implemented: asked for when [`Middleware`] is not, whose own error would list everything that is one.
+/// Never implemented. Required in place of [`Middleware`], whose own error would list all its implementors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request middleware",
     label = "cannot stand in `middleware = [..]`",
@@ -262,7 +261,7 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
 )]
 pub trait RequestMiddleware {}
 
-/// Never implemented: asked for when a state lacks one of the bounds, which would be an error each.
+/// Never implemented. Required when a state lacks one of its bounds, which would otherwise give one error each.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a gateway",
     label = "not `Clone + Send + Sync + 'static`",
@@ -270,7 +269,7 @@ pub trait RequestMiddleware {}
 )]
 pub trait GatewayState {}
 
-/// Never implemented: asked for when [`OnConnect`] is not, whose own error would not say what is expected.
+/// Never implemented. Required in place of [`OnConnect`], whose own error would not say what is expected.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_connect`",
     label = "wrong signature",
@@ -278,7 +277,7 @@ pub trait GatewayState {}
 )]
 pub trait ConnectHook {}
 
-/// Never implemented: asked for when [`OnDisconnect`] is not, whose own error would not say what is expected.
+/// Never implemented. Required in place of [`OnDisconnect`], whose own error would not say what is expected.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_disconnect`",
     label = "wrong signature",

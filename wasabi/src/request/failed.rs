@@ -1,14 +1,14 @@
-//! The span of a request that fails: what is logged of it is in the span, although its middleware has ended by then.
+//! The span of a failed request: its log lines belong to the span, although its middleware has ended by then.
 
 use tracing::Span;
 
 use super::{Request, RequestId};
 use crate::{Connection, ConnectionId};
 
-/// A span, and whose it is.
+/// A span and the request that it belongs to.
 ///
-/// It is kept for the thread whose connection has its turn, and no longer than that turn: where nothing is logged, since a
-/// middleware outside of the span has made a reply of the error, the span must not stay open.
+/// The thread keeps it at most for the current turn of the connection. If nothing is logged, because an outer
+/// middleware has turned the error into a reply, the span must not stay open.
 #[derive(Clone)]
 pub(crate) struct FailedSpan {
     span: Span,
@@ -18,7 +18,7 @@ pub(crate) struct FailedSpan {
 }
 
 impl FailedSpan {
-    /// The span of this request, if anybody listens to it.
+    /// The span of this request, if it is enabled.
     pub(crate) fn of(request: &Request, span: &Span) -> Option<Self> {
         if span.is_disabled() {
             return None;
@@ -31,7 +31,7 @@ impl FailedSpan {
         })
     }
 
-    /// The span, if it is that of this request.
+    /// The span, if it belongs to this request.
     pub(super) fn of_request(
         self,
         connection: &Connection,

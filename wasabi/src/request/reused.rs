@@ -1,7 +1,7 @@
-//! What a request is made of, in memory that the requests of a thread use one after the other.
+//! The fields of a request, in memory that the requests of a thread reuse.
 //!
-//! A request goes through a future for each middleware. As a pointer it costs nothing to move, and the futures are
-//! small; that no request allocates is what the memory is kept for.
+//! A request passes through one future per middleware. As a pointer it costs nothing to move, and keeps those futures
+//! small. The memory is reused so that no request allocates.
 
 use std::{
     any::Any,
@@ -15,7 +15,7 @@ use tracing::Span;
 use super::{KeyRepr, RequestId, Route, failed::FailedSpan};
 use crate::{Connection, Error, Message};
 
-/// What a thread keeps.
+/// The number of boxes that a thread keeps.
 const KEPT: usize = 128;
 
 thread_local! {
@@ -23,34 +23,34 @@ thread_local! {
 }
 
 struct Spare {
-    /// Nothing in them is anybody's: message, id, value and error are not there, route and calls as by default.
+    /// Cleared: message, id, value and error are empty, route and calls have their defaults.
     #[expect(clippy::vec_box, reason = "a request takes the box")]
     fields: Vec<Box<Fields>>,
-    /// The handle of the last request that has ended, for the next one of the same connection: what is answered at
-    /// once, one after the other, does not count references.
+    /// The handle of the last request that ended, for the next request on the same connection: requests that are
+    /// answered at once, one after another, count no references.
     connection: Option<Connection>,
-    /// Whether somebody will let go of that handle, and of the span.
+    /// Whether something will drop that handle, and the span.
     keeps_handle: bool,
-    /// The span of the last request that has failed, for what is logged of it when it has left its middleware.
+    /// The span of the last request that failed, for log lines written after the request has left its middleware.
     failed: Option<Box<FailedSpan>>,
 }
 
 #[derive(Default)]
 pub(super) struct Fields {
-    /// There, but for a request whose last extractor has taken it.
+    /// `None` only after the last extractor has taken it.
     pub(super) message: Option<Message>,
     pub(super) key: KeyRepr,
     pub(super) id: Option<RequestId>,
     pub(super) content_type: Option<&'static str>,
     pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
-    /// What is wrong with the message.
+    /// The parser's error.
     pub(super) invalid: Option<Arc<Error>>,
     pub(super) route: Route,
-    /// Whether the client waits for something to come back.
+    /// Whether the client waits for a reply.
     pub(super) owes_reply: bool,
-    /// How many calls this request makes that others wait for.
+    /// How many calls that other requests wait for this request is making.
     pub(super) led: usize,
-    /// There while a request has the fields.
+    /// `Some` while a request uses the fields.
     connection: Option<Connection>,
 }
 
@@ -67,11 +67,11 @@ impl Fields {
     }
 }
 
-/// The fields of one request. They go back to the thread that drops it.
+/// The fields of one request. They return to the thread that drops it.
 pub(super) struct Reused(Option<Box<Fields>>);
 
 impl Reused {
-    /// Fields to be filled in, but for the connection.
+    /// Takes fields to fill in; only the connection is set.
     #[inline]
     pub(super) fn take(connection: &Connection) -> Self {
         let (fields, kept) = SPARE
@@ -114,7 +114,7 @@ impl Drop for Reused {
         let Some(mut fields) = self.0.take() else {
             return;
         };
-        // What is the user's is dropped before the thread's memory is borrowed, and after it the connection.
+        // User values are dropped before the thread's memory is borrowed, and the connection after that.
         fields.message = None;
         fields.key = KeyRepr::default();
         fields.id = None;
@@ -159,7 +159,7 @@ impl Drop for KeepsHandle {
 }
 
 impl FailedSpan {
-    /// Its request has failed. It is kept until it is asked for, or the turn of its connection is over.
+    /// Keeps the span of a failed request until it is taken, or until the connection's turn is over.
     pub(crate) fn keep(self) {
         let _left = SPARE.try_with(|spare| {
             let mut spare = spare.borrow_mut();
@@ -170,7 +170,7 @@ impl FailedSpan {
         });
     }
 
-    /// The span of the request that has failed just now, if this is it.
+    /// The kept span, if it belongs to this request.
     pub(crate) fn take(
         connection: &Connection,
         route: &str,

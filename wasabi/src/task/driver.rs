@@ -1,4 +1,4 @@
-//! The one task of a connection: it reads, dispatches and writes.
+//! The single task of a connection: it reads, dispatches and writes.
 
 mod closing;
 mod count;
@@ -44,7 +44,7 @@ use crate::{
     request,
 };
 
-/// What a channel sets for its connections.
+/// A channel's settings for its connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) limits: Limits,
@@ -61,8 +61,8 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Without a slot for a request, or a place for a message, nothing would go on: also of a gateway that is served
-    /// without a check.
+    /// Ensures one slot for a request and room for one message. Without them a connection would stall, and a gateway
+    /// may be served without a check of its settings.
     pub(crate) fn at_least_one(mut self) -> Self {
         self.concurrency = self.concurrency.max(1);
         self.max_waiting_messages = self.max_waiting_messages.max(1);
@@ -79,48 +79,48 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     call: C,
     in_flight: InFlight<F, InSlot>,
     companions: Companions,
-    /// Slots whose requests go on when the client takes more, in the order in which they came to that.
+    /// Slots whose requests continue when the client takes more data, first come first served.
     held: VecDeque<usize>,
     held_bytes: usize,
-    /// The slot of a reply of many messages of which the first ones are written. Nothing comes between them.
+    /// The slot of a reply whose first messages are written and whose others follow. Nothing is written in between.
     unfinished: Option<usize>,
-    /// Read, but there was no free slot.
+    /// Messages that were read while no slot was free.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
-    /// Taken from the outbox, not written yet.
+    /// Messages taken from the outbox but not written yet.
     batch: VecDeque<Message>,
     life: Life,
-    /// How many messages there were.
+    /// Counts the messages.
     tally: Tally,
-    /// Bytes handed to the socket since it last had sent everything.
+    /// Bytes handed to the socket since it was last flushed completely.
     unsent: usize,
-    /// Bytes that others know to wait for the client.
+    /// The last published number of bytes that wait for the client.
     waiting: usize,
     blocked: Option<Blocked>,
     clock: Clock,
     timer: Timer,
-    /// There was more to do when the last turn was over.
+    /// The last turn ended before the work did.
     goes_on: bool,
-    /// The client broke the protocol: its last bytes may still be on their way, and closing the socket over them
-    /// would destroy the close frame.
+    /// The client broke the protocol. Its last bytes may still be arriving, and closing the socket over them would
+    /// destroy the close frame.
     lingers: bool,
-    /// The client is still to get what it was sent before its close frame came.
+    /// The client has yet to receive what was sent before its close frame arrived.
     is_unsent: bool,
-    /// The client has hung up, and there may be more of it than was read.
+    /// The client has hung up, and it may have sent more than was read.
     is_unread: bool,
 }
 
-/// What belongs to a request while it is in flight.
+/// The data of a request in flight.
 #[derive(Default)]
 struct InSlot {
     id: Option<RequestId>,
     route: &'static str,
     owes_reply: bool,
-    /// The reply, while the client takes none, or the rest of a streaming one.
+    /// The reply while the client takes no data, or the rest of a streaming reply.
     reply: Option<Body>,
-    /// Whether it is among those that wait for the client.
+    /// Whether the slot is in `held`.
     is_held: bool,
-    /// Since when the source of a streaming reply has been silent although it was asked.
+    /// When the source of a streaming reply fell silent, although it was polled.
     silent: Option<Instant>,
 }
 
@@ -135,26 +135,27 @@ impl Tag for InSlot {
     }
 }
 
-/// The client takes no more for now.
+/// The client currently takes no data.
 struct Blocked {
-    /// When it had last taken as much as it must. It is seen in large steps how much that is, at the end of each.
+    /// When the client last reached the minimum rate. Progress shows only in large steps, so it is measured at the end
+    /// of each.
     since: Instant,
-    /// Bytes that it had taken then.
+    /// Bytes that the client had taken by then.
     written: u64,
 }
 
-/// When the client was heard, and what follows from that.
+/// What was last heard of the client, and when.
 struct Clock {
     heartbeat: Heartbeat,
     /// The last message in either direction.
     active: Instant,
-    /// When it was last looked whether the client has hung up while it is not read.
+    /// When a client that is not being read was last checked for a hang-up.
     looked: Instant,
-    /// Pings and pongs of the client since that moment.
+    /// Recent pings and pongs from the client.
     control: Count,
-    /// Messages that could not be read.
+    /// Recent messages that could not be read.
     invalid: Count,
-    /// No streaming reply has been silent for too long before this.
+    /// The earliest time at which a streaming reply can have been silent for too long.
     streams: Option<Instant>,
 }
 
@@ -210,7 +211,7 @@ where
         }
     }
 
-    /// `on_connect` has admitted the connection, or has not.
+    /// Takes the decision of `on_connect`.
     pub(crate) fn opened(&mut self, admitted: Result<(), Close>) {
         match admitted {
             Ok(()) => self.life.admit(),
@@ -224,7 +225,7 @@ where
     /// Runs the connection until it ends.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         if mem::take(&mut self.goes_on) {
-            // What it did itself may have woken it, before the others had their turn.
+            // The connection's own work may have woken it, before others had their turn.
             work::come_back(cx.waker());
             return Poll::Pending;
         }
@@ -245,7 +246,7 @@ where
                     continue;
                 }
             }
-            // What is due is due also for a client that never stops.
+            // Deadlines also count for a client that never stops sending.
             if self.poll_timer(cx).is_pending() {
                 if let Ok(Turn::Yield) = turn {
                     self.goes_on = true;
@@ -264,7 +265,7 @@ where
         self.life.end()
     }
 
-    /// Goes on until there is nothing to do but wait.
+    /// Works until the turn is over, or until there is nothing to do but wait.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let _keeps = request::KeepsHandle::begin();
         work::begin();
@@ -276,7 +277,7 @@ where
             if self.life.phase() == Phase::Flushing {
                 return match self.flush()? {
                     Poll::Ready(()) => Ok(Turn::End),
-                    // What is left to be sent keeps nothing else waiting.
+                    // Requests that continue after the client need not wait for the flush.
                     Poll::Pending if self.has_work() => {
                         self.is_unsent = true;
                         Ok(Turn::End)
@@ -290,12 +291,12 @@ where
             }
             let mut progress = self.poll_woken()?;
             if self.unfinished.is_some() {
-                // Nothing comes between its messages, and the turn is over.
+                // Nothing may be written between its messages, and the turn is over.
             } else if !self.socket.is_blocked() {
                 progress |= self.send_held()?;
                 let sent = self.send_queued()?;
                 progress |= sent;
-                // As long as there was something, there may be more.
+                // If something was sent, more may be queued.
                 if !sent && let Turn::End = self.check_close()? {
                     return Ok(Turn::End);
                 }
@@ -309,14 +310,14 @@ where
             if progress && !work::is_over() {
                 continue;
             }
-            // The others gather what they do for one wake-up of the connection, and come last.
+            // Companions run last: they collect their work for one wake-up of the connection.
             if self.companions.poll(self.connection, cx) {
                 if !work::is_over() {
                     continue;
                 }
                 progress = true;
             }
-            // A message that is still on its way is a sign of life, too: no pong gets past it.
+            // A message that is still arriving is a sign of life too: a pong cannot overtake it.
             if self.socket.received() != received {
                 self.hear();
             }

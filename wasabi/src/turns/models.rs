@@ -1,4 +1,4 @@
-//! Places that are taken, given on and given up at the same time, in every order: models for loom.
+//! Loom models of places that are taken, passed on and given up at the same time, in every order.
 
 use loom::{future::block_on, thread};
 

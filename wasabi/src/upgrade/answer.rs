@@ -1,5 +1,4 @@
-//! What a handshake must have, and how it is answered: over HTTP/1.1 (RFC 6455, section 4.2) and over a stream of
-//! HTTP/2 (RFC 8441).
+//! Checks and answers handshakes, over HTTP/1.1 (RFC 6455, section 4.2) and over an HTTP/2 stream (RFC 8441).
 
 use axum::{
     body::Body,
@@ -18,12 +17,12 @@ pub(crate) struct Refusal {
     pub(crate) rejected: Rejected,
 }
 
-/// What a handshake asks for.
+/// The kind of a handshake.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    /// To upgrade an HTTP/1.1 connection, with this key.
+    /// An upgrade of an HTTP/1.1 connection, with this key.
     Upgrade(HeaderValue),
-    /// To make a stream of HTTP/2 a WebSocket.
+    /// An HTTP/2 stream that becomes a WebSocket.
     #[cfg(feature = "http2")]
     Stream,
 }
@@ -37,7 +36,7 @@ impl Refusal {
         }
     }
 
-    /// What the metrics call it, where it is not about the handshake.
+    /// Sets the reason for the metrics, if it is not the handshake.
     pub(crate) fn because(self, rejected: Rejected) -> Self {
         Self { rejected, ..self }
     }
@@ -66,7 +65,7 @@ impl Refusal {
     }
 }
 
-/// Checks what the client sent.
+/// Checks the client's handshake.
 pub(crate) fn check(parts: &Parts) -> Result<Asked, Refusal> {
     #[cfg(feature = "http2")]
     if parts.version == Version::HTTP_2 {
@@ -75,7 +74,7 @@ pub(crate) fn check(parts: &Parts) -> Result<Asked, Refusal> {
     check_upgrade(parts).map(Asked::Upgrade)
 }
 
-/// RFC 8441, section 5: an extended CONNECT instead of an upgrade, and no key.
+/// An extended CONNECT instead of an upgrade, and no key (RFC 8441, section 5).
 #[cfg(feature = "http2")]
 fn check_stream(parts: &Parts) -> Result<(), Refusal> {
     let protocol = parts.extensions.get::<hyper::ext::Protocol>();
@@ -136,7 +135,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
             "a request has one Host",
         ));
     }
-    // Its bytes would be taken for frames.
+    // The bytes of a body would be taken for frames.
     if headers.contains_key(header::TRANSFER_ENCODING)
         || headers
             .get_all(header::CONTENT_LENGTH)
@@ -174,7 +173,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     }
 }
 
-/// The value of a header that stands there exactly once.
+/// The value of a header that occurs exactly once.
 fn header_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -183,7 +182,7 @@ fn header_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderVal
     }
 }
 
-/// 16 bytes in base64 (RFC 6455, section 4.1).
+/// Whether this is base64 of 16 bytes (RFC 6455, section 4.1).
 fn is_key(key: &[u8]) -> bool {
     matches!(key, [digits @ .., b'=', b'='] if digits.len() == 22
         && digits.iter().all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit)))
@@ -199,7 +198,7 @@ fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool
 }
 
 impl Asked {
-    /// The answer to a handshake that is accepted.
+    /// The answer that accepts the handshake.
     pub(crate) fn accepted(
         &self,
         subprotocol: Option<&str>,
@@ -233,8 +232,8 @@ impl Asked {
     }
 }
 
-/// Writes what was asked for over HTTP/2 as HTTP/1.1 would, so that hooks and backends need not know the difference:
-/// the host is a header, and the URI has only path and query.
+/// Rewrites an HTTP/2 handshake as its HTTP/1.1 form, so that hooks and backends need not know the difference: the host
+/// becomes a header, and the URI has only path and query.
 #[cfg(feature = "http2")]
 pub(crate) fn as_upgrade(parts: &mut Parts) {
     let uri = std::mem::take(&mut parts.uri).into_parts();

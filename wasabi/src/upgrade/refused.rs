@@ -13,15 +13,16 @@ use crate::{
     runtime::{Runtime, SocketPermit},
 };
 
-/// Accepts a WebSocket handshake and closes at once. `None` for a request that is none: it is to be refused as HTTP does.
+/// Accepts a WebSocket handshake and closes at once. `None` if the request is not a valid handshake: refuse it with an
+/// HTTP answer.
 ///
-/// Nothing behind it learns of the client, whatever it is.
+/// Nothing behind this middleware learns about the client.
 pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Response> {
     let asked = answer::check(parts).ok()?;
     let upgrade = parts.extensions.remove::<OnUpgrade>()?;
     let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
     let socket = parts.extensions.remove::<SocketPermit>();
-    // A browser gives up when it has offered some, and none is chosen.
+    // A browser fails the connection if it has offered subprotocols and none is chosen.
     let offered = parts.headers.get(header::SEC_WEBSOCKET_PROTOCOL);
     let offered = offered.and_then(|value| value.to_str().ok());
     let first = offered.and_then(|value| value.split(',').map(str::trim).next());
@@ -43,7 +44,7 @@ pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Res
     Some(Rejected::Credentials.mark(response))
 }
 
-/// A close frame of a server (RFC 6455, section 5.5.1).
+/// A server's close frame (RFC 6455, section 5.5.1).
 fn frame(close: &Close) -> Vec<u8> {
     const LONGEST: usize = 123;
     let reason = &close.reason[..close.reason.floor_char_boundary(LONGEST)];

@@ -2,7 +2,7 @@
 
 use wasabi_rules::PointerToken;
 
-/// A parsed JSON pointer to something inside a document.
+/// A parsed JSON pointer.
 #[derive(Debug, Clone)]
 pub(super) struct Pointer {
     text: Box<str>,
@@ -26,7 +26,7 @@ impl Pointer {
     }
 }
 
-/// What is left of a pointer on the way to its value; empty at the value.
+/// The remaining part of a pointer on the way to its value; empty at the value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Path<'p>(&'p [PointerToken]);
 
@@ -35,13 +35,13 @@ impl<'p> Path<'p> {
         self.0.is_empty()
     }
 
-    /// The way on from an object to its member, if it leads there.
+    /// The path from an object into this member, if it leads there.
     pub(super) fn member(self, name: &[u8]) -> Option<Path<'p>> {
         let (first, rest) = self.0.split_first()?;
         (first.name.as_bytes() == name).then_some(Path(rest))
     }
 
-    /// Whether the name is that of the next member but for the case of letters, in any way that parsers compare them.
+    /// Whether the name differs from the next member's only in case, in any way that parsers compare letters.
     pub(super) fn differs_in_case_only(self, name: &[u8]) -> bool {
         let Some(wanted) = self.0.first().map(|token| &*token.name) else {
             return false;
@@ -62,15 +62,15 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// The way on from an array to its element.
+    /// The path from an array into this element, if it leads there.
     pub(super) fn element(self, index: usize) -> Option<Path<'p>> {
         let (first, rest) = self.0.split_first()?;
         (first.index == Some(index)).then_some(Path(rest))
     }
 }
 
-/// Some parsers compare what becomes of letters in lower case, some in upper case: `k` and the sign for kelvin are the
-/// same in one, `s` and a long `s` in the other.
+/// Some parsers compare letters in lower case, others in upper case. `k` and the Kelvin sign are equal only in lower
+/// case, `s` and the long s only in upper case.
 fn is_same_letter(one: char, other: char) -> bool {
     one == other
         || one.to_lowercase().eq(other.to_lowercase())

@@ -1,16 +1,16 @@
-//! A scanner that checks JSON text (RFC 8259) and skips over values without storing anything.
+//! A scanner that validates JSON text (RFC 8259) and skips values without storing anything.
 //!
 //! serde_json can skip values too, but keeps a stack on the heap for nested ones.
 
 use std::borrow::Cow;
 
-/// The text is not JSON, or nested too deep.
+/// The text is not JSON, or is nested too deep.
 #[derive(Debug)]
 pub(super) struct Invalid;
 
 type Scanned<T = ()> = Result<T, Invalid>;
 
-/// JSON text that has not been read. Each method takes it and returns what is left, which stays in registers.
+/// Unread JSON text. Each method takes it and returns the rest, which stays in registers.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scanner<'t>(&'t [u8]);
 
@@ -19,7 +19,7 @@ impl<'t> Scanner<'t> {
         Self(text.as_bytes())
     }
 
-    /// How many bytes have not been read.
+    /// The number of unread bytes.
     pub(super) fn left(self) -> usize {
         self.0.len()
     }
@@ -41,7 +41,7 @@ impl<'t> Scanner<'t> {
         self
     }
 
-    /// Nothing may follow.
+    /// Checks that nothing follows.
     pub(super) fn end(self) -> Scanned {
         match self.skip_space().0 {
             [] => Ok(()),
@@ -49,7 +49,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// What is after this byte, if the text goes on with it.
+    /// The text after this byte, if the byte is next.
     #[inline]
     pub(super) fn after(self, byte: u8) -> Option<Self> {
         match self.0 {
@@ -58,7 +58,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Reads the members of an object whose `{` has been read; `value` must read each one's value.
+    /// Reads the members of an object after its `{`; `value` must read the value of each.
     #[inline(always)]
     pub(super) fn members(
         self,
@@ -78,7 +78,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Reads the elements of an array whose `[` has been read; `value` must read each one.
+    /// Reads the elements of an array after its `[`; `value` must read each.
     #[inline(always)]
     pub(super) fn elements(
         self,
@@ -99,7 +99,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Reads one value and what is nested in it.
+    /// Reads one value with everything nested in it.
     #[inline]
     pub(super) fn value(self) -> Scanned<Self> {
         match self.skip_space().take()? {
@@ -109,7 +109,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Reads what is in an object or an array, down to its end.
+    /// Reads the content of an object or array, to its end.
     #[inline(never)]
     fn nested(self, first: u8) -> Scanned<Self> {
         let mut scanner = self;
@@ -142,7 +142,7 @@ impl<'t> Scanner<'t> {
                 b'"' => scanner = scanner.string()?.0,
                 first => scanner = scanner.bare(first)?,
             }
-            // A value has ended, and with it perhaps what it is in.
+            // A value has ended, and perhaps the containers around it.
             loop {
                 let Some(close) = open.innermost() else {
                     return Ok(scanner);
@@ -163,7 +163,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The rest of a number or of a word.
+    /// Reads the rest of a number or a word.
     #[inline]
     fn bare(self, first: u8) -> Scanned<Self> {
         match first {
@@ -174,7 +174,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The name of a member, and the colon.
+    /// Reads the name of a member, and the colon.
     #[inline(always)]
     fn name(self) -> Scanned<(Self, Cow<'t, [u8]>)> {
         let start = self.skip_space().after(b'"').ok_or(Invalid)?;
@@ -198,7 +198,7 @@ impl<'t> Scanner<'t> {
         self.skip_space().after(b':').ok_or(Invalid)
     }
 
-    /// A string whose first quote has been read; whether it contains escapes.
+    /// Reads a string after its opening quote, and returns whether it contains escapes.
     #[inline]
     fn string(self) -> Scanned<(Self, bool)> {
         match self.skip_plain().take()? {
@@ -208,7 +208,7 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// The rest of a string from the first escape on, whose backslash has been read.
+    /// Reads the rest of a string after the backslash of its first escape.
     #[cold]
     fn string_with_escapes(self) -> Scanned<Self> {
         let mut scanner = self.escape()?;
@@ -221,18 +221,18 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Skips what stands for itself inside a string.
+    /// Skips the plain characters of a string.
     #[inline(always)]
     fn skip_plain(self) -> Self {
         const ONES: u64 = 0x0101_0101_0101_0101;
         const HIGH: u64 = ONES << 7;
-        // Eight bytes at once. The lowest high bit that is set marks the first byte below the limit; borrows can
-        // set wrong ones above it only.
+        // Eight bytes at a time. The lowest high bit set marks the first byte below the limit; borrows can only set
+        // wrong bits above it.
         let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word & HIGH;
         let mut rest = self.0;
         while let Some((word, after)) = rest.split_first_chunk() {
             let word = u64::from_le_bytes(*word);
-            // One bit turned over, the quote follows the control characters, and the space does not.
+            // With one bit flipped, the quote comes right after the control characters, and the space does not.
             let special = below(word ^ (ONES << 1), 0x21) | below(word ^ (ONES * 0x5c), 1);
             if special != 0 {
                 return Self(&rest[special.trailing_zeros() as usize / 8..]);
@@ -314,7 +314,7 @@ impl<'t> Scanner<'t> {
     }
 }
 
-/// Half a surrogate pair is grammatical as an escape, but no text: then the name stays as it is written.
+/// A lone surrogate is valid as an escape but is not text: such a name stays as written.
 #[cold]
 fn unescaped(name: &[u8]) -> Cow<'_, [u8]> {
     let quoted = [b"\"", name, b"\""].concat();
@@ -344,7 +344,7 @@ impl Open {
         self.depth -= 1;
     }
 
-    /// The byte that ends the innermost.
+    /// The byte that closes the innermost container.
     fn innermost(&self) -> Option<u8> {
         match (self.depth, self.kinds & 1) {
             (0, _) => None,

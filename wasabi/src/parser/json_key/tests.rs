@@ -72,7 +72,7 @@ fn messages_without_a_key_have_the_one_that_is_given_for_them() {
     }
 }
 
-/// What somebody's JSON parser reads as a call of `sum`, and ours does not.
+/// Messages that some JSON parsers read as a call of `sum`, and ours does not.
 fn json_of_others() -> Vec<Message> {
     let deep = format!(
         r#"{{"action":"sum","x":{}{}}}"#,
@@ -325,7 +325,7 @@ fn a_text_that_is_not_a_pointer_is_a_mistake() {
     }
 }
 
-/// Documents whose names are mostly those that the pointers ask for.
+/// Documents in which most names are those that the pointers look for.
 fn json() -> impl Strategy<Value = Value> {
     let name = prop_oneof!["a", "b", "0", "1", "c/d", "e~f", "\\PC{0,3}"];
     let leaf = prop_oneof![
@@ -345,7 +345,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Names that are the key `kids`, or nearly.
+/// Names that equal the key `kids`, or nearly.
 fn name() -> impl Strategy<Value = String> {
     let letters = [
         prop_oneof!["k", "K", "\u{212a}", "\\\\u006b", "x"].boxed(),
@@ -359,7 +359,7 @@ fn name() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The members of an object as they are written.
+/// The members of an object, as written.
 struct Members(Vec<(String, String)>);
 
 impl<'de> serde::Deserialize<'de> for Members {

@@ -20,14 +20,14 @@ where
     C: Fn(Request) -> F,
 {
     pub(super) fn drain(&mut self) {
-        // Nothing is queued from now on: what was queued before goes out.
+        // Refuses new messages; those already queued are sent.
         if let Some(close) = self.life.close() {
             self.connection.outbox().close(close.clone());
         }
         self.life.drain();
     }
 
-    /// Sends the close frame when everything before it has been written.
+    /// Sends the close frame once everything before it is written.
     pub(super) fn check_close(&mut self) -> Result<Turn, Failure> {
         if self.life.phase() != Phase::Draining {
             return Ok(Turn::Wait);
@@ -47,14 +47,14 @@ where
         Ok(Turn::Wait)
     }
 
-    /// The client sends nothing more and takes no replies. How it ends is in what is left to be read.
+    /// The client sends nothing more and takes no replies. Unread data may contain its close frame.
     pub(super) fn hung_up(&mut self) {
         tracing::debug!(connection = %self.connection.id(), "client has hung up");
         self.connection.outbox().shut();
         self.is_unread = true;
     }
 
-    /// Decides what an error of the socket means.
+    /// Decides how to continue after an error of the socket.
     pub(super) fn failed(&mut self, failure: Failure) -> Poll<()> {
         match failure {
             Failure::Closed => Poll::Ready(()),

@@ -1,10 +1,10 @@
-//! How often a client does within a second what it is to do seldom.
+//! Limits on what a client may do only rarely.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How many there were since when.
+/// A number of events, and since when they are counted.
 pub(super) struct Count {
     since: Instant,
     number: u32,
@@ -18,7 +18,8 @@ impl Count {
         }
     }
 
-    /// One more; `false` when there are more than so many in a second. The time is looked at seldom.
+    /// Counts one event. Returns `false` if there are more than `most` in a second. Reads the clock only when `most` is
+    /// exceeded.
     pub(super) fn add(&mut self, most: u32) -> bool {
         self.number += 1;
         if self.number > most {

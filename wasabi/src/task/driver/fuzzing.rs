@@ -1,4 +1,4 @@
-//! The driver by itself, polled by a fuzz target, which sees what it holds.
+//! The driver alone, polled by a fuzz target that can see how much it holds.
 
 use std::{
     task::{Context, Poll},
@@ -23,14 +23,15 @@ use crate::{
     parser::{self, Parsed},
 };
 
-/// What a channel would set, and a connection of it.
+/// The settings of a channel, and a connection to it.
 pub struct Stage {
     settings: Settings,
     connection: Connection,
 }
 
 impl Stage {
-    /// A connection that nobody has admitted yet. Timeouts are a channel's defaults; a ping is sent after 30 s, or never.
+    /// A connection that is not admitted yet. Timeouts are the defaults of a channel; a ping is sent after 30 s, or
+    /// never.
     pub fn new(
         concurrency: usize,
         max_message_size: usize,
@@ -77,12 +78,12 @@ impl Stage {
         }
     }
 
-    /// Its handle.
+    /// A handle to the connection.
     pub fn connection(&self) -> &Connection {
         &self.connection
     }
 
-    /// Ends the connection at once, as a server does that does not wait any longer.
+    /// Ends the connection at once, like a server that no longer waits.
     pub fn stop(&self) {
         let close = Close::new(CloseCode::SERVICE_RESTART, "server is stopping");
         self.connection.outbox().stop(close);
@@ -118,24 +119,24 @@ type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
 /// A connection's task.
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 pub enum Session<'a, T, F> {
-    /// There is a client.
+    /// The client is connected.
     Serving(Driver<'a, T, F, Parse<'a>, Call<'a, F>>),
-    /// It has gone.
+    /// The client has left.
     Leaving(Leaving<'a, T, F, Parse<'a>, Call<'a, F>>),
-    /// It has ended.
+    /// The connection has ended.
     Ended,
 }
 
-/// What a session holds.
+/// The amounts that a session holds.
 #[derive(Debug, Clone, Copy)]
 pub struct Held {
-    /// Bytes that are to be written.
+    /// Bytes still to be written.
     pub unsent: usize,
     /// Messages that were read and wait for a slot.
     pub ahead: usize,
-    /// Their bytes.
+    /// Bytes of those messages.
     pub ahead_bytes: usize,
-    /// Requests without a reply, and replies that wait.
+    /// Requests without a reply, and waiting replies.
     pub in_flight: usize,
 }
 
@@ -144,14 +145,14 @@ where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
 {
-    /// What `on_connect` has decided.
+    /// Sets the decision of `on_connect`.
     pub fn opened(&mut self, admitted: Result<(), Close>) {
         if let Self::Serving(driver) = self {
             driver.opened(admitted);
         }
     }
 
-    /// Goes on until there is nothing to do but wait. Ready with how the connection ended, once.
+    /// Works until there is nothing to do but wait. Returns how the connection ended, once.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Close> {
         if let Self::Serving(driver) = self {
             let (close, connection) = (std::task::ready!(driver.poll(cx)), driver.connection);
@@ -174,7 +175,7 @@ where
         Poll::Ready(leaving.close.clone())
     }
 
-    /// What it holds now.
+    /// The amounts held now.
     pub fn held(&self) -> Held {
         match self {
             Self::Serving(driver) => Held {

@@ -1,4 +1,4 @@
-//! What goes on when the client has gone: the requests that owe it no reply.
+//! What continues after the client has left: the requests that owe it no reply.
 
 use std::{
     collections::VecDeque,
@@ -27,8 +27,8 @@ use crate::{
     request,
 };
 
-/// The rest of a connection whose client has gone. What was received before is carried on where no reply is owed, by as
-/// many requests at a time as ever, for as long as the close timeout.
+/// The rest of a connection whose client has left. Messages received before are still processed if no reply is owed,
+/// with the same concurrency as before, for up to the close timeout.
 pub(crate) struct Leaving<'a, T, F, P, C> {
     connection: &'a Connection,
     parse: P,
@@ -36,14 +36,14 @@ pub(crate) struct Leaving<'a, T, F, P, C> {
     pub(super) in_flight: InFlight<F, InSlot>,
     companions: Companions,
     pub(super) ahead: VecDeque<Message>,
-    /// Of a client that has hung up while it was not read: what it had sent before is still to be read.
+    /// The socket of a client that hung up while it was not being read: earlier data from it is still to be read.
     unread: Option<Socket<T>>,
     pub(super) close: Close,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// The end of the socket.
+/// A socket to be closed.
 pub(crate) struct Parting<T> {
     pub(crate) socket: Socket<T>,
     pub(crate) is_unsent: bool,
@@ -57,14 +57,14 @@ where
     P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
-    /// Cancels the requests whose replies nobody waits for any more.
+    /// Cancels the requests whose replies nobody waits for.
     pub(super) fn leave(&mut self) {
         let mut cancelled = 0;
         for index in 0..self.in_flight.slots() {
             let Some(slot) = self.in_flight.tag_mut(index) else {
                 continue;
             };
-            // With a reply it is done.
+            // A request that has its reply is done.
             if slot.owes_reply || slot.reply.is_some() {
                 self.in_flight.finish(index);
                 self.in_flight.release(index);
@@ -82,15 +82,15 @@ where
         }
     }
 
-    /// Whether something goes on after the client.
+    /// Whether work remains after the client has left.
     pub(super) fn has_work(&self) -> bool {
         !self.in_flight.is_empty() || !self.ahead.is_empty()
     }
 
-    /// Takes a connection that has ended like this apart. Of a client that may have sent more than was read, the socket
-    /// is not given back.
+    /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
+    /// `Leaving`.
     pub(crate) fn into_rest(self, close: Close) -> (Option<Parting<T>>, Leaving<'a, T, F, P, C>) {
-        // Nothing waits for it any more, and no upstream is to wait for it.
+        // Nothing waits for this client any more, and no upstream should.
         self.connection.held().set_waiting(0);
         let (unread, parting) = match self.is_unread {
             true => (Some(self.socket), None),
@@ -126,22 +126,22 @@ where
     P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
-    /// Whether there is nothing to go on with.
+    /// Whether no work remains.
     pub(crate) fn is_done(&self) -> bool {
         self.in_flight.is_empty() && self.ahead.is_empty() && self.unread.is_none()
     }
 
-    /// Whether more of the client may come to light.
+    /// Whether the socket is still being read.
     pub(crate) fn is_read(&self) -> bool {
         self.unread.is_some()
     }
 
-    /// How the connection has ended, and what lives on.
+    /// How the connection ended, and its companions.
     pub(crate) fn into_end(self) -> (Close, Companions) {
         (self.close, self.companions)
     }
 
-    /// Goes on until there is nothing left, for so long at most.
+    /// Works until nothing is left, for up to the limit.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
@@ -169,7 +169,7 @@ where
         }
     }
 
-    /// Waits for the end of the time, or of the server.
+    /// Waits for the time limit, or for the server to stop.
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
@@ -182,7 +182,7 @@ where
             "requests of a client that has gone are cut"
         );
         self.in_flight.clear();
-        // How it ended may stand behind messages that are too late now.
+        // The close frame may follow messages that are too late now.
         work::begin();
         while self.unread.is_some() {
             self.ahead.clear();
@@ -213,7 +213,7 @@ where
         progress
     }
 
-    /// Polls the request in a slot. Nobody is told what becomes of it but the log.
+    /// Polls the request in a slot. Its outcome goes only to the log.
     fn run(&mut self, index: usize) {
         let Some(slot) = self.in_flight.tag_mut(index) else {
             return; // woken too late
@@ -242,7 +242,7 @@ where
         error_format::log(error, &about);
     }
 
-    /// Begins the next request that was read and is owed nothing.
+    /// Starts the next waiting message, if it owes no reply.
     fn start_next(&mut self, cx: &Context<'_>) -> bool {
         if !self.in_flight.has_room() {
             return false;
@@ -282,7 +282,7 @@ where
         true
     }
 
-    /// Reads on, as long as there is room for it.
+    /// Reads the next data, if there is room for it.
     fn read(&mut self) -> bool {
         let Some(socket) = &mut self.unread else {
             return false;

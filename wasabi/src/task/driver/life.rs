@@ -1,4 +1,4 @@
-//! The life of a connection: where it stands, until when, and how it ends.
+//! The life of a connection: its phase, the phase's deadline, and how it ends.
 
 use std::time::Duration;
 
@@ -6,27 +6,27 @@ use tokio::time::Instant;
 
 use crate::{Close, CloseCode};
 
-/// Where a connection stands. It only moves forward.
+/// The phase of a connection. Phases only move forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     /// `on_connect` is running; nothing is read.
     Opening,
     Open,
-    /// The server wants to close: what is in flight is finished first.
+    /// The server wants to close: requests in flight are finished first.
     Draining,
-    /// The server's close frame is written, the client's is awaited.
+    /// The server's close frame is written; the client's is awaited.
     Closing,
-    /// Only what is written goes out still.
+    /// Only written data is still sent.
     Flushing,
 }
 
-/// The only one that changes the phase and decides how the connection ends.
+/// Changes the phase and decides how the connection ends. Nothing else does.
 pub(super) struct Life {
     phase: Phase,
-    /// Until when it may stand there; `None` without a limit.
+    /// The deadline of the phase; `None` without a limit.
     until: Option<Instant>,
     close_timeout: Duration,
-    /// How the connection ends, once that is known.
+    /// How the connection ends, once known.
     close: Option<Close>,
 }
 
@@ -49,12 +49,12 @@ impl Life {
         self.until
     }
 
-    /// Whether it has stood where it stands for as long as it may.
+    /// Whether the deadline of the phase has passed.
     pub(super) fn is_late(&self, now: Instant) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
 
-    /// Whether a close frame has been sent, or will not be.
+    /// Whether a close frame has been sent, or never will be.
     pub(super) fn is_past_close(&self) -> bool {
         matches!(self.phase, Phase::Closing | Phase::Flushing)
     }
@@ -67,14 +67,15 @@ impl Life {
         Some(Instant::now() + self.close_timeout)
     }
 
-    /// `on_connect` has admitted the connection. It stays as it is if it was closed meanwhile, or that took too long.
+    /// `on_connect` has admitted the connection. Does nothing if it was closed meanwhile, or if admission took too
+    /// long.
     pub(super) fn admit(&mut self) {
         if self.phase == Phase::Opening {
             self.go(Phase::Open, None);
         }
     }
 
-    /// How it ends, unless something else comes up.
+    /// Sets how the connection ends, unless a later call changes it.
     pub(super) fn decide(&mut self, close: Close) {
         self.close = Some(close);
     }
@@ -83,12 +84,12 @@ impl Life {
         self.close.as_ref()
     }
 
-    /// What is in flight is finished, and then comes the close frame.
+    /// Begins to drain: requests in flight are finished, then the close frame is sent.
     pub(super) fn drain(&mut self) {
         self.go(Phase::Draining, self.soon());
     }
 
-    /// The close frame that is sent now; `None` if it ends without one.
+    /// Returns the close frame to send now; `None` if the connection ends without one.
     pub(super) fn start_closing(&mut self) -> Option<&Close> {
         let close = self.close.get_or_insert_with(|| CloseCode::NORMAL.into());
         if close.code == CloseCode::ABNORMAL {
@@ -98,7 +99,7 @@ impl Life {
         self.close()
     }
 
-    /// The client has sent its close frame. In answer to the server's it changes nothing about how it ends.
+    /// The client has sent its close frame. If it answers the server's, how the connection ends does not change.
     pub(super) fn client_closed(&mut self, close: Close) {
         if self.phase != Phase::Closing || self.close.is_none() {
             self.decide(close);
@@ -106,25 +107,25 @@ impl Life {
         self.go(Phase::Flushing, self.soon());
     }
 
-    /// The client has broken a rule, and was told how it ends.
+    /// The client has broken a rule, and has been sent this close.
     pub(super) fn rule_broken(&mut self, close: Close) {
         self.decide(close);
         self.go(Phase::Flushing, self.soon());
     }
 
-    /// The server stops: nothing is waited for.
+    /// The server stops and waits for nothing.
     pub(super) fn stop(&mut self) {
         self.go(Phase::Flushing, Some(Instant::now()));
     }
 
-    /// The connection broke. After its own close frame the server knows better how it ended.
+    /// The connection broke. If the server has already sent its close frame, that still says how it ended.
     pub(super) fn broke(&mut self) {
         if !self.is_past_close() {
             self.decide(CloseCode::ABNORMAL.into());
         }
     }
 
-    /// How it has ended.
+    /// How the connection has ended.
     pub(super) fn end(&mut self) -> Close {
         let close = self.close.take();
         close.unwrap_or_else(|| CloseCode::ABNORMAL.into())

@@ -1,4 +1,4 @@
-//! What comes from the client.
+//! Reads what the client sends.
 
 use std::task::{Context, Poll};
 
@@ -17,18 +17,18 @@ use crate::{
     parser::Parsed,
 };
 
-/// Pings and pongs that a client may send within a second. Answering them is work that nobody has asked for.
+/// Pings and pongs that a client may send per second: answering them is unsolicited work.
 const CONTROL_FRAMES: u32 = 100;
 
-/// Messages that a client may send within a second although they cannot be read. One that speaks the language of its
-/// channel sends none; each is answered, and costs as much as a request.
+/// Unreadable messages that a client may send per second. A well-behaved client sends none; each one is answered, and
+/// costs as much as a request.
 const INVALID_MESSAGES: u32 = 100;
 
-/// Messages that are read before woken requests and queued messages have their turn.
+/// Messages read before woken requests and queued messages have their turn.
 const READ_AT_ONCE: usize = 16;
 
-/// Messages that are read ahead while every slot is busy, so that pings and closes behind them are seen.
-/// Together they have at most the bytes of one message of the largest size, or are one message.
+/// Messages read ahead while every slot is busy, so that pings and closes behind them are noticed. Reading also stops
+/// at the size of the largest allowed message.
 pub(super) const READ_AHEAD: usize = 16;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -42,7 +42,7 @@ where
         self.life.phase() == Phase::Opening
     }
 
-    /// Reads messages for as long as nothing else can have come up; whether there were any.
+    /// Reads messages until other work may have come up. Returns whether there were any.
     pub(super) fn read_some(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
         for count in 0..READ_AT_ONCE {
             let goes_on = count == 0
@@ -56,7 +56,7 @@ where
         Ok(true)
     }
 
-    /// Reads one message, or takes one that was read before. `false` when there is none for now.
+    /// Reads one message, or takes one that was read ahead. Returns `false` if there is none now.
     pub(super) fn read(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
         if self.is_opening() {
             return Ok(false);
@@ -128,7 +128,7 @@ where
                 Ok(())
             }
             Phase::Draining => self.refuse(message),
-            // After the close frame nothing counts any more (RFC 6455, section 5.5.1).
+            // After the close frame, messages are ignored (RFC 6455, section 5.5.1).
             Phase::Opening | Phase::Closing | Phase::Flushing => Ok(()),
         }
     }

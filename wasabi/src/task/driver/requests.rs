@@ -1,4 +1,4 @@
-//! Requests on their way from a message to a reply.
+//! Requests, from message to reply.
 
 use std::{
     task::{Context, Poll},
@@ -30,8 +30,8 @@ where
     P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
-    /// Polls the requests that have been woken, also while the client takes no replies: what they hold, others may
-    /// need.
+    /// Polls the requests that have been woken. Does so even while the client takes no replies, since others may need
+    /// what the requests hold.
     pub(super) fn poll_woken(&mut self) -> Result<bool, Failure> {
         let mut progress = false;
         for word in 0..self.in_flight.words() {
@@ -51,7 +51,7 @@ where
         Ok(progress)
     }
 
-    /// Goes on with the replies that had to wait.
+    /// Continues the replies that had to wait.
     pub(super) fn send_held(&mut self) -> Result<bool, Failure> {
         let count = self.held.len();
         for done in 0..count {
@@ -73,17 +73,17 @@ where
         Ok(count > self.held.len())
     }
 
-    /// Whether a reply may be written: the client takes it, or there is room for it in the send buffer.
+    /// Whether a reply may be written: the client takes data, or the send buffer has room.
     pub(super) fn has_room(&self) -> bool {
         !self.socket.is_blocked() || self.unsent < self.settings.max_waiting_bytes
     }
 
-    /// What a message is, after a panic of the parser an invalid one.
+    /// Parses a message; it is invalid if the parser panics.
     fn parse(&self, message: Message) -> Parsed {
         caught(|| (self.parse)(message)).unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
     }
 
-    /// Of a message that went with the panic of its parser.
+    /// An invalid request, in place of a message lost to a panic of its parser.
     #[cold]
     fn unparsed(&self) -> Request {
         let request = Request::empty(self.connection);
@@ -93,7 +93,7 @@ where
     pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
         let mut slot = None;
-        // From the parser to the slot in one go, so that nothing is moved that was just made.
+        // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
             let (request, is_valid) = match parse(message) {
                 Parsed::Request(request) => (request, true),
@@ -125,7 +125,7 @@ where
         }
     }
 
-    /// Begins a request of which its parser has left nothing.
+    /// Starts an invalid request after a panic of the parser.
     #[cold]
     fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
         self.count_invalid()?;
@@ -143,7 +143,7 @@ where
         }
     }
 
-    /// Goes on with the request in a slot that has been woken.
+    /// Continues the request in a slot that has been woken.
     pub(super) fn step(&mut self, index: usize) -> Result<(), Failure> {
         match self.in_flight.tag_mut(index) {
             None => return Ok(()), // woken too late
@@ -162,7 +162,8 @@ where
     pub(super) fn run(&mut self, index: usize) -> Result<(), Failure> {
         let mut polled = Poll::Pending;
         let is_alive = self.in_flight.poll(index, &mut polled);
-        // Mostly it is this, and written from where it lies: to move what was just stored in parts takes long.
+        // The common case. The message is written from where it is: moving a value right after storing it in parts is
+        // slow.
         if let Poll::Ready(Ok(reply)) = &polled
             && let Body::One(message) = reply.body()
             && self.has_room()
@@ -178,7 +179,7 @@ where
         }
     }
 
-    /// Sends the reply of the request in a slot, or keeps it there while the client takes none.
+    /// Sends the reply of the request in a slot, or keeps it there while the client takes no data.
     #[inline]
     pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
         match body {
@@ -214,7 +215,7 @@ where
         self.reply(index, reply.into_body())
     }
 
-    /// Goes on with the reply of many messages that has been begun; whether that is all of it.
+    /// Continues the reply of many messages that is in progress. Returns whether it is complete.
     #[cold]
     pub(super) fn finish_many(&mut self) -> Result<bool, Failure> {
         if let Some(index) = self.unfinished.take() {
@@ -223,7 +224,7 @@ where
         Ok(self.unfinished.is_none())
     }
 
-    /// Sends as many messages of a reply as fit into a turn.
+    /// Sends as many messages of a reply as fit into the turn.
     fn step_many(
         &mut self,
         index: usize,
@@ -243,7 +244,7 @@ where
         Ok(())
     }
 
-    /// Sends what a streaming reply has ready, as long as the client takes it.
+    /// Sends the ready messages of a streaming reply while the client takes data.
     pub(super) fn step_stream(
         &mut self,
         index: usize,
@@ -267,7 +268,7 @@ where
                     is_silent = false;
                     self.write(&message)?;
                     if work::is_over() {
-                        // There may be more: the slot has its turn again, and its source is not waited for.
+                        // There may be more: the slot gets another turn, and the silence of its source does not count.
                         self.keep(index, stream);
                         if let Some(slot) = self.in_flight.tag_mut(index) {
                             slot.silent = None;
@@ -299,7 +300,7 @@ where
         }
     }
 
-    /// The source of a streaming reply has time until its timeout from now on, unless it was silent before, too.
+    /// Starts the idle timeout of a streaming reply's source, unless it has been silent before too.
     fn listen(&mut self, index: usize, is_silent: bool) {
         let Some(timeout) = self.settings.stream_idle_timeout else {
             return;
@@ -341,8 +342,8 @@ where
         Ok(())
     }
 
-    /// Answers every request that has no answer yet with an error, as long as the client takes it: those that were begun
-    /// with another one than those that nobody has looked at.
+    /// Answers all pending requests with an error while the client takes data: `Interrupted` for those that were
+    /// started, `Closing` for messages that nothing has processed.
     pub(super) fn give_up_requests(&mut self) -> Result<(), Failure> {
         for index in 0..self.in_flight.slots() {
             if self.in_flight.tag_mut(index).is_some() && !self.socket.is_blocked() {
@@ -359,7 +360,7 @@ where
         Ok(())
     }
 
-    /// Answers a message that comes too late.
+    /// Answers a message that arrived too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
         let id = match self.parse(message) {
             Parsed::Request(request) | Parsed::Invalid(request) => {
@@ -395,11 +396,11 @@ where
     }
 }
 
-/// What became of a message.
+/// The outcome of starting a message.
 enum Started {
-    /// It is a request, and in this slot.
+    /// The request is in this slot.
     Slot(usize),
-    /// It cannot be read, and the request that it is all the same is in this slot.
+    /// The message is unreadable; its invalid request is in this slot.
     Invalid(usize),
     Dropped,
 }

@@ -1,4 +1,4 @@
-//! What is to be done although nothing happens: heartbeats and deadlines.
+//! Timers: heartbeats and deadlines.
 
 use std::{
     task::{Context, Poll},
@@ -18,7 +18,7 @@ use crate::{
     parser::Parsed,
 };
 
-/// How often it is looked whether a client that is not read has hung up. To be told would take reading on.
+/// How often a client that is not being read is checked for a hang-up. Without reading, nothing would report it.
 const LOOK: Duration = Duration::from_secs(1);
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -28,7 +28,7 @@ where
     P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
-    /// When something is to be done although nothing happens.
+    /// The next time at which a timer is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let sending = self
             .blocked
@@ -60,7 +60,7 @@ where
         Some(self.clock.active + self.settings.idle_timeout?)
     }
 
-    /// Ready when the deadline has come.
+    /// Ready once the deadline has passed.
     pub(super) fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(deadline) = self.deadline() else {
             return Poll::Pending;
@@ -68,7 +68,7 @@ where
         self.timer.poll(cx, deadline)
     }
 
-    /// Does what the deadline was for.
+    /// Does what is due.
     pub(super) fn expired(&mut self) -> Poll<()> {
         let now = Instant::now();
         if let Some(Blocked { since, .. }) = self.blocked
@@ -76,7 +76,7 @@ where
         {
             tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
             let close = Close::new(CloseCode::POLICY, "slow consumer");
-            // It will hardly get through, but it may.
+            // It will rarely get through, but it may.
             let _ = self.socket.close(&close);
             self.life.decide(close);
             return Poll::Ready(());
@@ -112,12 +112,12 @@ where
         Poll::Pending
     }
 
-    /// Heartbeat and idle timeout. Work in flight counts as activity, but is no sign of life.
+    /// Checks heartbeat and idle timeout. Requests in flight count as activity, but not as a sign of life.
     pub(super) fn watch(&mut self, now: Instant) -> Poll<()> {
         if !self.in_flight.is_empty() {
             self.clock.active = now;
         }
-        // A pong may be among what is not read now.
+        // A pong may be among the unread data.
         if self.is_full() || self.socket.is_blocked() {
             self.clock.heartbeat.heard(now);
         }

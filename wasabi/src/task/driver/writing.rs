@@ -1,4 +1,4 @@
-//! What goes to the client.
+//! Writes what goes to the client.
 
 use std::task::Poll;
 
@@ -19,8 +19,8 @@ use crate::{
     reply::Body,
 };
 
-/// Bytes in a second that a client takes at least: one that takes a byte now and then would otherwise keep what waits
-/// for it for ever.
+/// The minimum rate, in bytes per second, at which a client must take data. Otherwise a client that takes a byte now
+/// and then would hold its waiting data for ever.
 const MIN_RATE: u64 = 1024;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -59,7 +59,7 @@ where
         }
     }
 
-    /// Writes what other tasks have queued.
+    /// Writes the messages queued by other tasks.
     pub(super) fn send_queued(&mut self) -> Result<bool, Failure> {
         let outbox = self.connection.outbox();
         if self.batch.is_empty() {
@@ -141,7 +141,7 @@ where
         })
     }
 
-    /// Others learn how many bytes the client has not taken.
+    /// Publishes how many bytes the client has not taken.
     fn tell_waiting(&mut self, bytes: usize) {
         if bytes != self.waiting {
             self.waiting = bytes;
@@ -151,7 +151,7 @@ where
 }
 
 impl Blocked {
-    /// Whether a client has taken enough since it was blocked, when so much is written.
+    /// Whether a client, with `written` bytes taken in total, has reached the minimum rate since it was blocked.
     fn is_made_up_for(&self, written: u64, now: Instant) -> bool {
         let least = (now - self.since).as_millis() as u64 * MIN_RATE / 1000;
         written - self.written >= least.max(1)
