@@ -144,8 +144,8 @@ impl Connection {
     ///
     /// Messages go out in the order in which they were queued. The channel's `max_waiting_messages` (messages) and
     /// `max_waiting_bytes` (bytes) bound the queue; a single message may be larger than `max_waiting_bytes`, and is
-    /// then alone in the queue. If the client takes nothing for the channel's `send_timeout`, the connection is closed
-    /// with 1008, which ends the wait.
+    /// then alone in the queue. If the client takes less than 1 KiB a second for the channel's `send_timeout`, the
+    /// connection is closed with 1008, which ends the wait.
     pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if self.1.is_none() {

@@ -135,9 +135,8 @@
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
-//! | `metrics` | metrics of the server and of `Measure::metrics`, in the process's registry: see [`Admin::metrics`] | |
-//! | `otel` | spans of [`Trace`](middleware::request::Trace) that continue in upstreams: W3C Trace Context, by
-//! OpenTelemetry | |
+//! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
+//! | `otel` | spans of [`Trace`](middleware::request::Trace) continue in upstreams: W3C Trace Context, by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -175,9 +175,9 @@ impl<'m> Envelope<'m> {
         self
     }
 
-    /// The media type of the message, such as `application/json`, if the parser knows it. Default: `text/plain;
-    /// charset=utf-8` for a text message and `application/octet-stream` for a binary one. The [`Http`](crate::Http)
-    /// backend passes it on.
+    /// The media type of the message, such as `application/json`, if the parser knows it. By default, it is
+    /// `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one. The
+    /// [`Http`](crate::Http) backend passes it on.
     #[must_use]
     pub fn content_type(mut self, media_type: &'static str) -> Self {
         self.content_type = Some(media_type);

@@ -1,4 +1,4 @@
-//! What goes back to the client.
+//! Replies to clients.
 
 use std::{cell::Cell, pin::Pin};
 

@@ -240,7 +240,7 @@ impl Request {
         self.0.route.index
     }
 
-    /// How many calls that other requests wait for this request is making.
+    /// The number of calls in this request that other requests wait for.
     #[cfg(feature = "cache")]
     pub(crate) fn led(&self) -> usize {
         self.0.led
@@ -300,7 +300,7 @@ pub(crate) struct Parts {
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-/// Where a routing key is. Most keys are slices of the message: a range costs nothing to clone.
+/// The location of a routing key. Most keys are slices of the message: a range costs nothing to clone.
 #[derive(Clone, Debug)]
 pub(crate) enum KeyRepr {
     Static(&'static str),

@@ -98,7 +98,7 @@ impl Line {
     }
 
     fn enter(&mut self, connection: ConnectionId, limit: usize, rule: Rule) -> Entry {
-        // Nobody with a higher limit can be waiting: it would have been given the last place that was freed.
+        // No waiting request has room: it would have been given the last place that was freed.
         if self.taken < limit {
             self.taken += 1;
             self.part_or_new(connection).taken += 1;

@@ -48,7 +48,7 @@ pub struct JsonKey {
     id: Option<Pointer>,
     or: Option<&'static str>,
     not_json: Option<&'static str>,
-    /// `None` until set: then strict exactly if messages without a key have one.
+    /// `None` if not set: strict only with [`or`](Self::or).
     strict: Option<bool>,
     mistakes: Mistakes,
 }
@@ -119,9 +119,9 @@ impl JsonKey {
     /// Whether to refuse, with `bad_request`, messages in which another parser may find another key. Default: `true`
     /// with [`or`](Self::or), whose messages usually go on to an upstream, otherwise `false`.
     ///
-    /// Refused are messages in which a member on the way to the key is repeated, or is written in another case
-    /// (`Method` or `METHOD` for `method`, alone or beside it). With `or`, messages with an object, an array or half a
-    /// surrogate pair in the place of the key are refused too.
+    /// The parser then refuses messages in which a member on the way to the key is repeated, or is written in another
+    /// case (`Method` or `METHOD` for `method`, alone or beside it). With `or`, it also refuses messages with an
+    /// object, an array or half a surrogate pair in the place of the key.
     ///
     /// ```
     /// use wasabi::JsonKey;
@@ -404,7 +404,7 @@ fn request_id(message: &Message, range: Range<usize>) -> Option<RequestId> {
     Some(RequestId::new(id))
 }
 
-/// Describes the mistake: parses again, but only text that is invalid.
+/// Explains why a text is invalid, by a second parse that valid texts never need.
 fn not_json(text: &str) -> Error {
     Error::bad_request(match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => format!("not JSON: {error}"),

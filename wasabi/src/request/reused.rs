@@ -48,7 +48,7 @@ pub(super) struct Fields {
     pub(super) route: Route,
     /// Whether the client waits for a reply.
     pub(super) owes_reply: bool,
-    /// How many calls that other requests wait for this request is making.
+    /// The number of calls in this request that other requests wait for.
     pub(super) led: usize,
     /// `Some` while a request uses the fields.
     connection: Option<Connection>,

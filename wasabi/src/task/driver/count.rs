@@ -1,4 +1,4 @@
-//! Limits on what a client may do only rarely.
+//! Counts events per second, to limit what a client may do only rarely.
 
 use std::time::Duration;
 
