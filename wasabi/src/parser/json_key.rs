@@ -48,7 +48,7 @@ pub struct JsonKey {
     id: Option<Pointer>,
     or: Option<&'static str>,
     not_json: Option<&'static str>,
-    /// `None` if not set: strict only with [`or`](Self::or).
+    /// `None` if not set: then strict only with `or`.
     strict: Option<bool>,
     mistakes: Mistakes,
 }
