@@ -136,7 +136,7 @@
 //! | `argon2` | hashed passwords in `BasicAuth` | |
 //! | `jwt` | `Jwt`, JSON Web Tokens for `BearerAuth` | |
 //! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
-//! | `otel` | spans of [`Trace`](middleware::request::Trace) continue in upstreams: W3C Trace Context by OpenTelemetry | |
+//! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

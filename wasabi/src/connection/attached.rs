@@ -17,7 +17,7 @@ pub(crate) type Companion = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 type Value = Arc<dyn Any + Send + Sync>;
 
-/// Freed when the connection ends, even if handles to it are kept longer.
+/// Values and companions are freed when the connection ends, even if handles to it are kept longer.
 #[derive(Default)]
 pub(crate) struct Attached {
     inner: Mutex<Inner>,
@@ -168,7 +168,7 @@ impl Attached {
         mem::take(&mut self.lock().companions)
     }
 
-    /// Drops everything: the connection has ended.
+    /// Drops the values and the companions: the connection has ended.
     pub(crate) fn end(&self) {
         let mut inner = self.lock();
         inner.ended = true;
