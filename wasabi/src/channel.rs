@@ -31,11 +31,11 @@ use crate::{
     time::FOREVER,
 };
 
-/// One WebSocket endpoint, as `channel(..)` declares it. Its methods are the channel's settings.
+/// A WebSocket endpoint, as declared by `channel(..)`. Its methods are the channel's settings.
 ///
-/// Zeros, origins that are none and subprotocols that cannot be named in a header are mistakes. As literals they are
-/// compile errors; those that come from elsewhere, such as a configuration, keep the gateway from being served:
-/// [`Gateway::check`](crate::Gateway::check).
+/// Zeros, invalid origins and subprotocols that cannot appear in a header are mistakes. As literals they are compile
+/// errors. Values from elsewhere, such as a configuration, are found by [`Gateway::check`](crate::Gateway::check), and
+/// the server does not start.
 ///
 /// ```
 /// use std::time::Duration;
@@ -94,7 +94,7 @@ struct Parts<S, B, P, C, D> {
 type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
 
 impl<S> Channel<S, Absent> {
-    /// A channel with the defaults, and no target yet.
+    /// A channel with default settings and no target yet.
     pub fn new(scope: &Scope<S>, path: impl AsRef<str>, info: ChannelInfo) -> Self {
         Self {
             path: path.as_ref().to_owned(),
@@ -135,40 +135,40 @@ impl<S> Channel<S, Absent> {
 }
 
 impl<S, B, P, C, D> Channel<S, B, P, C, D> {
-    /// `max_message_size`: the most bytes a client's message may have, 32 KiB if not set. A larger one closes
-    /// the connection with 1009; so does one whose fragments need more than twice as many bytes and 64 KiB.
+    /// `max_message_size`: the maximum size of a client's message in bytes, 32 KiB by default. A larger message closes
+    /// the connection with 1009; so does one whose fragments take more than twice that size plus 64 KiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.parts.settings.limits.max_message_size = bytes;
         self
     }
 
-    /// `max_header_size`: the most bytes that a handshake may have in its URI and in the names and values of its headers,
-    /// 16 KiB if not set: the connection keeps them for as long as it lives, for
-    /// [`Connection::headers`](crate::Connection::headers) and what is forwarded to upstreams. Common proxies take no more
-    /// either. A larger one is refused with 431. The server takes no head over 64 KiB.
+    /// `max_header_size`: the maximum size in bytes of a handshake's URI and of the names and values of its headers
+    /// together, 16 KiB by default. The connection keeps them for its whole life, for
+    /// [`Connection::headers`](crate::Connection::headers) and for headers forwarded to upstreams. Common proxies
+    /// accept no more either. A larger handshake is refused with 431. The server accepts no head over 64 KiB.
     #[must_use]
     pub fn max_header_size(mut self, bytes: usize) -> Self {
         self.parts.settings.max_header_size = bytes;
         self
     }
 
-    /// `concurrency`: how many requests of one connection are in flight at the same time, 25 if not set.
-    /// Further ones wait: up to 16 in memory, with at most `max_message_size` bytes or one message, the rest in the
-    /// client (back-pressure).
+    /// `concurrency`: how many requests of one connection may be in flight at the same time, 25 by default. Further
+    /// ones wait: up to 16 in memory, with at most `max_message_size` bytes or one message, and the rest at the client
+    /// (back-pressure).
     ///
-    /// A close frame behind those that are not read is seen when requests have ended, or when the client hangs up
-    /// without an answer to it. That is noticed within a second, over HTTP/2 also of a single stream, and requests that
-    /// [owe a reply](crate::Backend::owes_reply) are cancelled; within three minutes where TCP's keep-alive must find out
-    /// that a machine is gone; on another server than [`Server`](crate::Server), when the client is read or written to
-    /// again.
+    /// The gateway sees a close frame behind unread requests only when requests have ended, or when the client hangs up
+    /// without waiting for the answer. It notices a hang-up within a second, over HTTP/2 also that of a single stream,
+    /// and cancels requests that [owe a reply](crate::Backend::owes_reply). It takes up to three minutes where only TCP
+    /// keep-alive can detect that a machine is gone. On a server other than [`Server`](crate::Server), the gateway
+    /// notices when it next reads from or writes to the client.
     #[must_use]
     pub fn concurrency(mut self, requests: usize) -> Self {
         self.parts.settings.concurrency = requests;
         self
     }
 
-    /// `max_connections`: how many connections the channel takes, any number if not set. Further handshakes are
+    /// `max_connections`: how many connections the channel accepts, unlimited by default. Further handshakes are
     /// answered 503.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
@@ -176,49 +176,51 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `idle_timeout`: a connection without a message in either direction and without a request in flight for so
-    /// long is closed with 1001; never if not set.
+    /// `idle_timeout`: closes a connection with 1001 after this time without a message in either direction and without
+    /// a request in flight; never by default.
     #[must_use]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.idle_timeout = Some(timeout.min(FOREVER));
         self
     }
 
-    /// `ping`: a client that has been silent for so long is pinged; 30 s if not set, so that proxies, which commonly
-    /// cut what is silent for a minute, do not cut it. One that leaves the ping unanswered for `pong_timeout` is
-    /// dropped, also when it has requests in flight: a client whose network or machine is gone says nothing. But
-    /// nothing is expected of it while it is not read, because it takes no replies, or because `concurrency` requests
-    /// are in flight and more have been read ahead. With `None` no client is pinged, and only TCP's keep-alive finds
-    /// out. A client that sends more than 100 pings and pongs in a second is closed with 1008 in any case.
+    /// `ping`: how long a client may be silent before the gateway pings it; 30 s by default, because proxies commonly
+    /// cut connections that are silent for a minute. The gateway drops a client that leaves a ping unanswered for
+    /// `pong_timeout`, even if it has requests in flight: a client whose network or machine is gone sends nothing.
+    ///
+    /// The gateway expects no answer while it does not read from the client: because the client takes no replies, or
+    /// because `concurrency` requests are in flight and more have been read ahead. With `None` the gateway pings no
+    /// client, and only TCP keep-alive detects a lost one. A client that sends more than 100 pings and pongs in a
+    /// second is always closed with 1008.
     #[must_use]
     pub fn ping(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.parts.settings.pings.interval = interval.into().map(|interval| interval.min(FOREVER));
         self
     }
 
-    /// `pong_timeout`: how long a client may take to answer a ping; the ping interval if not set.
+    /// `pong_timeout`: how long a client may take to answer a ping; the ping interval by default.
     #[must_use]
     pub fn pong_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.pings.timeout = Some(timeout.min(FOREVER));
         self
     }
 
-    /// `send_timeout`: a client that lets what is sent to it wait, and takes less than 1 KiB a second for so long, is
-    /// closed with 1008; 10 s if not set.
+    /// `send_timeout`: closes a client with 1008 when data has been waiting for it this long and it has taken less than
+    /// 1 KiB per second; 10 s by default.
     ///
-    /// What a client takes is seen in steps: its own system keeps some 100 KiB for it, and tells only when it has room
-    /// for much more. Clients that read 16 KiB a second are safe with the default. For slower ones with large receive
-    /// buffers set a time in which they read 128 KiB.
+    /// The gateway sees progress only in steps: the client's system buffers some 100 KiB, and reports free space only
+    /// when it has much of it. Clients that read 16 KiB per second are safe with the default. For slower ones with
+    /// large receive buffers, set a time in which they read 128 KiB.
     #[must_use]
     pub fn send_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.send_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// `stream_idle_timeout`: a streaming reply whose source says nothing for so long ends with the error `timed_out`,
-    /// and its source is dropped; 60 s if not set: sources that have nothing to say for a while commonly say so every
-    /// 15 to 30 s, and a client cannot tell a silent one from one that is gone. The time does not run while the client
-    /// takes nothing. With `None` a stream may be silent for ever, and keeps its place among the requests in flight.
+    /// `stream_idle_timeout`: ends a streaming reply with the error `timed_out`, and drops its source, when the source
+    /// has been silent this long; 60 s by default. Sources without news commonly send a keep-alive every 15 to 30 s,
+    /// and a client cannot tell a silent source from a dead one. The time does not run while the client takes nothing.
+    /// With `None` a stream may be silent for ever, and keeps its place among the requests in flight.
     #[must_use]
     pub fn stream_idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.parts.settings.stream_idle_timeout =
@@ -226,56 +228,59 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `open_timeout`: how long `on_connect` may take; 10 s if not set. Then the connection is closed with 1011, and
-    /// what the hook still waits for is dropped.
+    /// `open_timeout`: how long `on_connect` may take; 10 s by default. After that the gateway drops the hook and
+    /// closes the connection with 1011.
     #[must_use]
     pub fn open_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.open_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, which are
-    /// answered `interrupted` after it, and then again for the client's answer to the close frame; 10 s if not set. A
-    /// drain of the server waits no longer than its own deadline either. As long have the requests of a client that has
-    /// gone, where they [owe no reply](crate::Backend::owes_reply).
+    /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, and then again
+    /// for the client's answer to the close frame; 10 s by default. Requests that take longer are answered
+    /// `interrupted`. During a drain the connection also waits no longer than the server's deadline. Requests that [owe
+    /// no reply](crate::Backend::owes_reply) get the same time after their client has gone.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// `max_waiting_messages`: how many messages from [`Connection::send`](crate::Connection::send) wait for one client,
-    /// 256 if not set.
+    /// `max_waiting_messages`: how many messages from [`Connection::send`](crate::Connection::send) may wait for one
+    /// client, 256 by default.
     #[must_use]
     pub fn max_waiting_messages(mut self, messages: usize) -> Self {
         self.parts.settings.max_waiting_messages = messages;
         self
     }
 
-    /// `max_waiting_bytes`: how many bytes from [`Connection::send`](crate::Connection::send) wait for one client, and how many
-    /// of replies; 1 MiB if not set. A client that has so many bytes of replies to take makes its upstreams wait: bodies of
-    /// HTTP services are read no further, beyond 16 KiB of each, and neither are answers of a WebSocket upstream that are
-    /// matched by id. Before that, replies that are being read have so many bytes together, or are one reply. A reply that
-    /// waited until the upstream's timeout is `overloaded`. What functions and queues return is there already, so that it is
-    /// bounded by [`concurrency`](Self::concurrency). [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes) is for
-    /// all clients together.
+    /// `max_waiting_bytes`: how many bytes from [`Connection::send`](crate::Connection::send) may wait for one client,
+    /// and how many bytes of replies; 1 MiB each by default.
+    ///
+    /// When this many bytes of replies wait for a client, its upstreams wait as well: the gateway stops reading bodies
+    /// of HTTP services, beyond 16 KiB of each, and answers of WebSocket upstreams that are matched by id. Until then,
+    /// replies that are being read have this many bytes together, or are a single reply. A reply that waited until the
+    /// upstream's timeout is `overloaded`. What functions and queues return is already in memory, so
+    /// [`concurrency`](Self::concurrency) limits it. [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes)
+    /// applies to all clients together.
     #[must_use]
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.parts.settings.max_waiting_bytes = bytes;
         self
     }
 
-    /// `hosts`: the names that the channel answers to: `api.example.com`, `api.example.com:8443`, `*.example.com` for all
-    /// names below it, or `*`; all if not set. Without a port every port is meant. Who asks for another host is
-    /// answered 421 (RFC 9110, section 15.5.20).
+    /// `hosts`: the names that the channel answers to: `api.example.com`, `api.example.com:8443`, `*.example.com` for
+    /// all names below it, or `*`; all by default. A name without a port matches every port. Requests for another host
+    /// are answered 421 (RFC 9110, section 15.5.20).
     ///
-    /// Set it wherever browsers can reach the channel. Anybody can have a name of their own point to your address (DNS
-    /// rebinding): to a browser their page then is of the same host, and `origins` lets it in, however few it lists.
+    /// Set it wherever browsers can reach the channel. Anyone can point a name of their own to your address (DNS
+    /// rebinding). For a browser their page then has the same host as the channel, and `origins` admits it, however few
+    /// origins it lists.
     ///
-    /// A proxy that writes another `Host` tells the right one in `X-Forwarded-Host`, or in `Forwarded` (RFC 7239), which
-    /// counts when [`ClientIp`](crate::middleware::http::ClientIp) middleware trusts the proxy. For that reason the HTTP
-    /// middleware of the channel runs before the host is looked at. As a setting of the gateway it is that of its HTTP
-    /// endpoints and of what is mounted as well, which know the `Host` only, and which probes often ask by address.
+    /// A proxy that changes `Host` sends the original one in `X-Forwarded-Host` or in `Forwarded` (RFC 7239). The
+    /// channel uses it when [`ClientIp`](crate::middleware::http::ClientIp) middleware trusts the proxy; for that
+    /// reason the channel's HTTP middleware runs before the host is checked. As a setting of the gateway, `hosts` also
+    /// applies to HTTP endpoints and mounted services. These see only `Host`, and probes often request them by address.
     #[must_use]
     pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         let (hosts, mistakes) = Hosts::new(names);
@@ -284,24 +289,24 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `origins`: which web pages may connect beside those of the same host. Others get 403 (RFC 6455, section 10.2), and
-    /// a line in the log at info that shows both sides. Clients that send no `Origin`, which browsers always do, are not
-    /// restricted.
+    /// `origins`: which web pages may connect in addition to those of the same host. Others get 403 (RFC 6455, section
+    /// 10.2), and the gateway logs both sides at info level. Clients that send no `Origin` are not restricted; browsers
+    /// always send it.
     ///
     /// | written | lets in |
     /// |---|---|
-    /// | `https://app.example.com` | the pages of this host; another port than the scheme's is written with it |
-    /// | `https://*.example.com` | those of all names below it |
-    /// | `http://localhost:*` | those of every port |
-    /// | `chrome-extension://*`, `capacitor://localhost` | extensions, and apps that are made of pages |
-    /// | `file://`, `null` | local files; which of the two is sent depends on the browser. `null` is also sent by every page in a sandbox, which anybody can make: hardly better than `*` |
+    /// | `https://app.example.com` | the pages of this host; a port other than the scheme's default must be written |
+    /// | `https://*.example.com` | the pages of all names below it |
+    /// | `http://localhost:*` | the pages of every port |
+    /// | `chrome-extension://*`, `capacitor://localhost` | extensions, and apps built from web pages |
+    /// | `file://`, `null` | local files; the browser decides which of the two it sends. Every sandboxed page also sends `null`, and anyone can make one: hardly better than `*` |
     /// | `*` | every page |
     ///
-    /// The own host is that of the request, whoever made its name point here: [`hosts`](Self::hosts) says which names it
-    /// may have. Its pages must come by `https` where the client speaks TLS with this server, or a proxy that is
-    /// trusted says that it does with it (`X-Forwarded-Proto`). Where a proxy may have ended TLS, and none is trusted, the
-    /// scheme is not known and not compared. Behind a proxy that writes another `Host`, list the origins, or trust the
-    /// proxy: see [`hosts`](Self::hosts).
+    /// "The same host" is the host of the request, whoever pointed that name here: [`hosts`](Self::hosts) limits which
+    /// names it may have. Its pages must use `https` where the client speaks TLS with this server, or with a trusted
+    /// proxy that says so (`X-Forwarded-Proto`). Where an untrusted proxy may have ended TLS, the scheme is unknown and
+    /// not compared. Behind a proxy that changes `Host`, list the origins, or trust the proxy: see
+    /// [`hosts`](Self::hosts).
     #[must_use]
     pub fn origins<O: AsRef<str>>(mut self, origins: impl IntoIterator<Item = O>) -> Self {
         let (origins, mistakes) = Origins::new(origins);
@@ -310,16 +315,16 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `subprotocols`: the subprotocols that the channel speaks, best first. The client's offer decides which
-    /// of them is chosen; a client that offers none of them gets none (RFC 6455, section 1.9).
+    /// `subprotocols`: the subprotocols that the channel speaks, best first. The gateway chooses one that the client
+    /// offers; a client that offers none of them gets none (RFC 6455, section 1.9).
     #[must_use]
     pub fn subprotocols<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.parts.subprotocols = names.into_iter().map(Into::into).collect();
         self
     }
 
-    /// `compression`: how messages are compressed, with the clients that offer it; not at all if not set. It needs the
-    /// cargo feature `deflate`.
+    /// `compression`: how messages are compressed for clients that offer it; off by default. Requires the cargo feature
+    /// `deflate`.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn compression(mut self, compression: Compression) -> Self {
@@ -329,21 +334,21 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// `errors`: how error replies are written; as the parser's messages are if not set.
+    /// `errors`: how error replies are written; by default in the format of the parser's messages.
     #[must_use]
     pub fn errors(mut self, format: impl Into<ErrorFormat>) -> Self {
         self.parts.errors = Some(format.into());
         self
     }
 
-    /// `registry`: where the channel lists its connections; one of its own if not set.
+    /// `registry`: where the channel lists its connections; a registry of its own by default.
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.parts.registry = registry;
         self
     }
 
-    /// One entry of `http = [..]`; those that come first are outermost.
+    /// Adds one entry of `http = [..]`. The first entry is outermost.
     #[must_use]
     pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
         self.mistakes.extend(middleware.check());
@@ -352,7 +357,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self
     }
 
-    /// What answers.
+    /// Sets the target, which answers the requests.
     #[must_use]
     pub fn target<B2>(self, backend: B2) -> Channel<S, B2, P, C, D> {
         self.map(|parts| Parts {
@@ -372,7 +377,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         })
     }
 
-    /// `parser`: reads the routing key from a message; [`Raw`] if not set.
+    /// `parser`: reads the routing key from a message; [`Raw`] by default.
     #[must_use]
     pub fn parser<P2: Parser>(self, parser: P2) -> Channel<S, B, P2, C, D> {
         self.map(|parts| Parts {
@@ -392,9 +397,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         })
     }
 
-    /// `on_connect`: an `async fn(Connection)` that runs before the first message is read. When it returns
-    /// `Err(Close)`, or takes longer than `open_timeout`, the connection is closed with that, and `on_disconnect` does
-    /// not run.
+    /// `on_connect`: an `async fn(Connection)` that runs before the gateway reads the first message. When it returns
+    /// `Err(Close)`, the connection is closed with that; when it exceeds `open_timeout`, with 1011. In both cases
+    /// `on_disconnect` does not run.
     #[must_use]
     pub fn on_connect<C2: OnConnect>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
         self.map(|parts| Parts {
@@ -414,8 +419,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         })
     }
 
-    /// `on_disconnect`: an `async fn(Connection, Close)` that runs exactly once for every connection that
-    /// `on_connect` has admitted, however it ended.
+    /// `on_disconnect`: an `async fn(Connection, Close)` that runs exactly once for every connection that `on_connect`
+    /// has admitted, however the connection ended.
     #[must_use]
     pub fn on_disconnect<D2: OnDisconnect>(self, on_disconnect: D2) -> Channel<S, B, P, C, D2> {
         self.map(|parts| Parts {
@@ -457,7 +462,7 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
-    /// What is wrong with the settings and the target.
+    /// Returns the mistakes in the settings and the target.
     pub(crate) fn check(&self) -> Vec<String> {
         let parts = &self.parts;
         let settings = &parts.settings;
@@ -497,7 +502,7 @@ where
         mistakes
     }
 
-    /// The parameters of its path that the URLs of its upstreams have.
+    /// The path parameters that the URLs of its upstreams use.
     pub(crate) fn parameters(&self) -> Vec<String> {
         let mut parameters = Vec::new();
         let mut visit = |part: &dyn crate::Lifecycle| parameters.extend(part.parameters());
@@ -505,12 +510,12 @@ where
         parameters
     }
 
-    /// Whether it has said which names it answers to.
+    /// Whether the channel sets `hosts`.
     pub(crate) fn has_hosts(&self) -> bool {
         self.parts.hosts.is_some()
     }
 
-    /// Makes the channel's HTTP endpoint.
+    /// Builds the channel's HTTP endpoint.
     pub(crate) fn into_router(self, state: Arc<S>) -> (MethodRouter, Observer) {
         let parts = self.parts;
         let errors = match parts.errors {
@@ -536,7 +541,7 @@ where
         });
         let observer = Observer::of(&endpoint);
         let mut router = any(move |req: axum::extract::Request| endpoint.accept(req));
-        // The first layer is to be outermost, and each one that is added goes around the others.
+        // The first layer must be outermost, and each added layer wraps the earlier ones.
         for layer in self.layers.into_iter().rev() {
             router = layer(router);
         }

@@ -23,10 +23,10 @@ use crate::{
     metrics::Observer,
 };
 
-/// A declared gateway: what [`gateway!`](crate::gateway!) evaluates to and [`Server::serve`](crate::Server::serve)
-/// takes.
+/// A declared gateway: [`gateway!`](crate::gateway!) evaluates to it, and [`Server::serve`](crate::Server::serve) takes
+/// it.
 ///
-/// It can be mounted into another gateway, or become a part of an axum application:
+/// It can be mounted into another gateway, or become part of an axum application:
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -49,11 +49,11 @@ pub struct Gateway {
 struct Route {
     path: String,
     entry: Entry,
-    /// Whether it has said which names it answers to.
+    /// Whether it sets `hosts`.
     has_hosts: bool,
-    /// The parameters that the URLs of its upstreams have.
+    /// The path parameters that the URLs of its upstreams use.
     parameters: Vec<String>,
-    /// Of a channel.
+    /// Set for channels.
     observer: Option<Observer>,
 }
 
@@ -81,7 +81,7 @@ impl Default for Entry {
     }
 }
 
-/// What is wrong with a gateway, where the macro could not see it: paths and values of run time.
+/// A mistake in a gateway that the macro could not see: in paths and values known only at run time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum GatewayError {
@@ -93,7 +93,7 @@ pub enum GatewayError {
         /// The earlier one.
         other: String,
     },
-    /// Not a path.
+    /// The path is invalid.
     #[error("`{path}` is not a path: {why}")]
     Path {
         /// What was given.
@@ -101,18 +101,18 @@ pub enum GatewayError {
         /// What is wrong with it.
         why: String,
     },
-    /// A setting whose value makes no sense.
+    /// A setting has an invalid value.
     #[error("{0}")]
     Setting(String),
 }
 
 impl Gateway {
-    /// The gateway as an axum router, to be served by something else than [`Server`](crate::Server).
+    /// Converts the gateway into an axum router, to be served by something other than [`Server`](crate::Server).
     ///
-    /// Such a gateway takes no part in a drain, and the limits of a server, such as its timeouts for HTTP requests, are
-    /// not there: what is wanted of them is up to what serves it. Where there is a choice,
-    /// [`mount`](macro@crate::gateway) the application into the gateway instead. The client's address is known if the
-    /// service is made with connect info. A router that has a state gets it before the two are merged:
+    /// Such a gateway takes no part in a drain and has none of a server's limits, such as its timeouts for HTTP
+    /// requests; the program that serves it must provide them. If you can choose, [`mount`](macro@crate::gateway) the
+    /// application into the gateway instead. The client's address is known if the service is made with connect info. A
+    /// router with a state gets it before the two are merged:
     ///
     /// ```no_run
     /// use std::{net::SocketAddr, time::Duration};
@@ -151,12 +151,12 @@ impl Gateway {
     /// }
     /// ```
     ///
-    /// A router cannot change the path by which it finds what answers. Requests whose path is not in the normal form that
-    /// [`Server`](crate::Server#paths) would have given it, such as `/%61dmin`, are therefore answered 400.
+    /// A router cannot change the path by which it routes. It therefore answers 400 to requests whose path is not in
+    /// the normal form that [`Server`](crate::Server#paths) would have given it, such as `/%61dmin`.
     ///
     /// # Errors
     ///
-    /// The mistakes that [`check`](Self::check) finds.
+    /// Returns the mistakes that [`check`](Self::check) finds.
     pub fn into_router(mut self) -> Result<Router, Vec<GatewayError>> {
         self.check()?;
         for route in &mut self.routes {
@@ -168,7 +168,7 @@ impl Gateway {
         Ok(self.routed())
     }
 
-    /// The router for requests whose paths are normal already.
+    /// The router for requests whose paths are already normalized.
     pub(crate) fn routed(self) -> Router {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
@@ -192,7 +192,7 @@ impl Gateway {
         )
     }
 
-    /// Its channels, for whoever asks for metrics.
+    /// The observers of its channels, for metrics.
     #[cfg(feature = "metrics")]
     pub(crate) fn observers(&self) -> Vec<Observer> {
         self.routes
@@ -201,12 +201,12 @@ impl Gateway {
             .collect()
     }
 
-    /// What the gateway consists of, to be shown to a person.
+    /// Describes the gateway's channels, endpoints and mounts for a person to read.
     pub fn describe(&self) -> &Description {
         &self.description
     }
 
-    /// Everything that is wrong with paths and settings. [`Server::serve`](crate::Server::serve) calls it.
+    /// Returns all mistakes in paths and settings. [`Server::serve`](crate::Server::serve) calls it.
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {
         let mut mistakes = self.mistakes.clone();
         let mut seen = matchit::Router::new();
@@ -285,14 +285,14 @@ pub struct GatewayBuilder<S> {
     state: Arc<S>,
     gateway: Gateway,
     hosts: Option<Hosts>,
-    /// Endpoints of the same path with different methods are one route.
+    /// Endpoints with the same path and different methods share one route.
     endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
 }
 
 impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
-    /// A gateway with this state and nothing else yet.
+    /// Creates a builder with this state and nothing else yet.
     pub fn new(state: S) -> Self {
-        // Functions of the gateway may make clients of their own.
+        // The gateway's functions may create TLS clients themselves.
         install_tls_provider();
         Self {
             state: Arc::new(state),
@@ -306,7 +306,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         }
     }
 
-    /// `hosts`: the names that everything of the gateway answers to which does not have such a setting of its own.
+    /// `hosts`: the names that everything in the gateway without its own `hosts` setting answers to.
     pub fn hosts<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
         let (hosts, mistakes) = Hosts::new(names);
         self.hosts = Some(hosts);
@@ -381,7 +381,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         mounted.mount(path.as_ref().trim_end_matches('/'), docs, &mut self.gateway);
     }
 
-    /// The gateway.
+    /// Returns the gateway.
     pub fn finish(mut self) -> Gateway {
         for (path, _, router) in self.endpoints {
             self.gateway.routes.push(Route {

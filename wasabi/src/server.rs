@@ -62,48 +62,51 @@ use crate::{
 ///
 /// # Clients that are gone
 ///
-/// A client whose machine or network is gone says nothing. The system probes connections that have been silent for
-/// a minute (TCP keep-alive) and ends those that leave the probes unanswered for another one or two. The channel
-/// setting `ping` does so sooner, and through proxies.
+/// A client whose machine or network is gone sends nothing. The operating system probes connections that have been
+/// silent for a minute (TCP keep-alive) and closes those that leave the probes unanswered for another minute or two.
+/// The channel setting `ping` detects it sooner, and through proxies.
 ///
 /// # Paths
 ///
-/// A path is brought into its normal form before anything is found by it: `/%61dmin` is `/admin`, and cannot go to a
-/// parameter beside it (RFC 3986, section 6.2.2). Characters that need no `%` have none, others have it with capital
-/// digits. Nothing else is repaired: a path with empty segments (`//`), with `.` or `..`, with a slash, a backslash or
-/// NUL within a segment (`%2F`, `%5C`, `%00`), or with a `%` that stands before something else than two digits is
-/// answered 400, because proxies and mounted services read it in different ways. A slash or a dot at the end is a part of
-/// the path.
+/// The server normalizes the path of every request before it routes the request: `/%61dmin` becomes `/admin`, so it
+/// cannot match a parameter beside that path (RFC 3986, section 6.2.2). Characters that need no `%` lose it; the others
+/// keep it, with uppercase digits. The server repairs nothing else. It answers 400 to a path with empty segments
+/// (`//`), with `.` or `..`, with a slash, a backslash or NUL within a segment (`%2F`, `%5C`, `%00`), or with a `%`
+/// that two hexadecimal digits do not follow, because proxies and mounted services interpret such paths differently. A
+/// slash or a dot at the end is part of the path.
 ///
 /// # In production
 ///
-/// What is right depends on the machine and its clients, so these are off: [`max_sockets`](Self::max_sockets), below what
-/// the process may have open (`ulimit -n`); [`max_sockets_per_client`](Self::max_sockets_per_client) where clients come
-/// directly; `max_connections` of a channel, 5 to 20 KiB each; and
-/// `LimitClients` (HTTP middleware) for what one client may do, behind proxies after
-/// [`ClientIp`](crate::middleware::http::ClientIp). A start for a public channel: 50 connections of a client, 10
-/// handshakes and 200 messages a second. Networks of many people behind one address need more.
+/// The right values depend on the machine and its clients, so these limits are off by default:
+/// [`max_sockets`](Self::max_sockets), below the number of files that the process may open (`ulimit -n`);
+/// [`max_sockets_per_client`](Self::max_sockets_per_client), where clients connect directly; `max_connections` of a
+/// channel, at 5 to 20 KiB per connection; and `LimitClients` (HTTP middleware), for what one client may do, behind
+/// proxies after [`ClientIp`](crate::middleware::http::ClientIp). For a public channel, start with 50 connections per
+/// client, and 10 handshakes and 200 messages per second. Networks where many people share one address need more.
 /// [`hosts`](crate::Channel::hosts) lists the names that browsers may use.
 ///
 /// # Stopping
 ///
 /// SIGTERM and SIGINT (Ctrl-C) start a drain, unless [`signals(false)`](Self::signals); so does
-/// [`ServerHandle::drain`]. [`readiness`](crate::readiness) answers 503 from then on, and so do new handshakes; listening goes on
-/// until the end, so that a load balancer sees it. Every connection finishes its requests in flight and is
-/// closed with 1012, and HTTP requests are answered to the end of their bodies, on sockets that are closed then. When all
-/// are gone, or at the end of the [`drain_timeout`](Self::drain_timeout), `serve` returns: an answer that streams without
-/// an end makes a drain that long. Sockets without a request are closed, and what operators ask of an [`Admin`] is waited
-/// for no longer than a second. A second signal, or [`ServerHandle::stop`], ends everything at once: HTTP requests have
-/// another second.
+/// [`ServerHandle::drain`]. From then on [`readiness`](crate::readiness) answers 503, and so do new handshakes. The server keeps
+/// listening until the end, so that a load balancer sees this. Every connection finishes its requests in flight and is
+/// closed with 1012. HTTP requests are answered to the end of their bodies, and their sockets are closed afterwards.
+/// Sockets without a request are closed.
+///
+/// `serve` returns when all connections and requests have ended, or at the end of the
+/// [`drain_timeout`](Self::drain_timeout); an answer that streams without end makes the drain take that long. The
+/// server waits at most a second for requests to an [`Admin`]. A second signal, or [`ServerHandle::stop`], ends
+/// everything at once, except that HTTP requests get another second.
 ///
 /// # Kubernetes
 ///
-/// A pod that is to end gets SIGTERM at the same time as the services and load balancers that send traffic to it learn of
-/// it. They need a few seconds, and a server without connections has drained and closed its port by then: clients are
-/// refused. A [`drain_delay`](Self::drain_delay) of 5 s to 15 s covers that, as a `preStop` hook that sleeps does, but
-/// needs no shell in the image, and the readiness probe fails from its beginning. Behind a load balancer that probes by
-/// itself the delay is its interval times the failures that it waits for. `terminationGracePeriodSeconds` must be longer
-/// than the delay, the [`drain_timeout`](Self::drain_timeout) and two seconds together.
+/// Kubernetes sends SIGTERM to a pod at the same time as it tells services and load balancers to stop sending it
+/// traffic. They need a few seconds; by then a server without connections has drained and closed its port, and clients
+/// are refused. A [`drain_delay`](Self::drain_delay) of 5 s to 15 s covers that time. A `preStop` hook that sleeps does
+/// so too, but the delay needs no shell in the image, and the readiness probe fails as soon as it begins. Behind a load
+/// balancer that probes on its own, set the delay to its probe interval times the number of failures that it waits for.
+/// `terminationGracePeriodSeconds` must be longer than the delay, the [`drain_timeout`](Self::drain_timeout) and two
+/// seconds together.
 #[derive(Debug)]
 #[must_use = "a server does nothing until it serves a gateway"]
 pub struct Server {
@@ -135,13 +138,13 @@ enum Source {
     Listener(OpenListener),
 }
 
-/// Sockets of operators that are open at the same time; further ones take the place of the oldest.
+/// How many operator sockets may be open at the same time. A further one takes the place of the oldest.
 const ADMIN_SOCKETS: usize = 64;
 
-/// How long a request of theirs may take: longer than a profile.
+/// How long an operator's request may take: longer than a profile.
 const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// How long the server waits in all for an operator that takes an answer too slowly.
+/// How long the server waits in total for an operator that reads an answer too slowly.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Source {
@@ -168,15 +171,15 @@ impl Source {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServeError {
-    /// The address cannot be listened on.
+    /// The server cannot listen on the address.
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// The address.
         address: String,
-        /// What the operating system says.
+        /// What the operating system reports.
         source: io::Error,
     },
-    /// The gateway, or the server's settings, have mistakes that could not be seen at compile time: all of them.
+    /// All mistakes in the gateway or in the server's settings that could not be found at compile time.
     #[error("there are mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
     Mistakes(Vec<GatewayError>),
     /// The certificate cannot be used.
@@ -189,17 +192,17 @@ pub enum ServeError {
 }
 
 impl Server {
-    /// A server that will listen on `address`, such as `127.0.0.1:8080` or `[::]:8080`, or on a Unix socket,
-    /// `unix:/run/gateway.sock`. With port 0 the system chooses one; [`ServerHandle::addr`] tells which.
+    /// Creates a server that will listen on `address`: `127.0.0.1:8080`, `[::]:8080`, or a Unix socket,
+    /// `unix:/run/gateway.sock`. With port 0 the system chooses a port; [`ServerHandle::addr`] returns it.
     ///
-    /// The file of a Unix socket is removed at the end, if it is still the same one, and before the beginning if nobody
-    /// listens on it. Who may connect is a matter of the folder's permissions and of its own:
+    /// The server removes the file of a Unix socket when it stops, if it is still the same file, and before it starts,
+    /// if no process listens on it. The permissions of the folder and of the file decide who may connect:
     /// [`unix_mode`](Self::unix_mode).
     pub fn bind(address: impl ToString) -> Self {
         Self::new(Source::Address(address.to_string()))
     }
 
-    /// A server that will listen on `address` for proxies in these networks: see
+    /// Creates a server that will listen on `address` for proxies in these networks: see
     /// [`also_bind_proxied`](Self::also_bind_proxied).
     pub fn bind_proxied<N: AsRef<str>>(
         address: impl ToString,
@@ -208,11 +211,11 @@ impl Server {
         Self::new(Source::proxied(address, networks))
     }
 
-    /// A server on a listener that is open already: one of the standard library or of tokio, for TCP or for a Unix
-    /// socket, whose file is then left alone.
+    /// Creates a server on a listener that is already open: one of the standard library or of tokio, for TCP or for a
+    /// Unix socket. The server does not remove that socket's file.
     ///
-    /// systemd, and what works like it, opens sockets and hands them over, so that they stay open while the server is
-    /// restarted. The crate `listenfd` takes them from the environment:
+    /// systemd and similar supervisors open sockets and pass them on, so that they stay open while the server restarts.
+    /// The crate `listenfd` takes them from the environment:
     ///
     /// ```ignore
     /// let mut given = listenfd::ListenFd::from_env();
@@ -223,7 +226,7 @@ impl Server {
         Self::new(Source::Listener(listener.into()))
     }
 
-    /// A server as a configuration says, which can be changed further. Reads the certificate.
+    /// Creates a server from a configuration; the result can be changed further. Reads the certificate.
     pub fn configured(config: &ServerConfig) -> Result<Self, ServeError> {
         config.server()
     }
@@ -251,27 +254,26 @@ impl Server {
         }
     }
 
-    /// Listens on this address as well; written as for [`bind`](Self::bind).
+    /// Also listens on this address, written as for [`bind`](Self::bind).
     pub fn also_bind(mut self, address: impl ToString) -> Self {
         self.sources.push(Source::Address(address.to_string()));
         self
     }
 
-    /// Listens on this address as well, without TLS even if the others have it.
+    /// Also listens on this address, without TLS even if the other addresses use it.
     pub fn also_bind_plain(mut self, address: impl ToString) -> Self {
         self.sources.push(Source::Plain(address.to_string()));
         self
     }
 
-    /// Listens on this address as well, for proxies in these networks that begin every connection with a header of the
-    /// PROXY protocol, version 1 or 2. The address that it tells is the peer's, for
-    /// [`Connection::remote_addr`](crate::Connection::remote_addr) and
-    /// [`ClientIp`](crate::middleware::http::ClientIp). It comes before TLS, and in the
-    /// [`header_timeout`](Self::header_timeout).
+    /// Also listens on this address, for proxies in these networks that begin every connection with a PROXY protocol
+    /// header, version 1 or 2. The address in the header becomes the peer's address, for
+    /// [`Connection::remote_addr`](crate::Connection::remote_addr) and [`ClientIp`](crate::middleware::http::ClientIp).
+    /// The header comes before TLS, and must arrive within the [`header_timeout`](Self::header_timeout).
     ///
-    /// Networks are written as for `ClientIp::trusting`. Who else connects here, and who begins with something else, is
-    /// cut off: nobody can claim an address by coming to the other listeners. Where the proxy speaks for itself, as
-    /// when it probes, the peer is the proxy.
+    /// Networks are written as for `ClientIp::trusting`. The server closes connections from other addresses, and those
+    /// that begin with anything else. The other listeners accept no such header, so no client can claim an address
+    /// there. When the proxy speaks for itself, for example when it probes, the peer is the proxy.
     pub fn also_bind_proxied<N: AsRef<str>>(
         mut self,
         address: impl ToString,
@@ -281,162 +283,167 @@ impl Server {
         self
     }
 
-    /// Listens on a listener that is open already as well.
+    /// Also listens on a listener that is already open.
     pub fn also_on(mut self, listener: impl Into<OpenListener>) -> Self {
         self.sources.push(Source::Listener(listener.into()));
         self
     }
 
-    /// The permissions of the Unix sockets that the server opens, such as `0o660`; what the umask leaves of `0o777` if
-    /// not set. Connecting needs permission to write: with the usual umask of `0o022` only the same user may, and a proxy
-    /// under another user needs a group in common and `0o660`, or `0o666` in a folder that lets nobody else in.
+    /// The permissions of the Unix sockets that the server opens, such as `0o660`; by default `0o777` less the umask.
+    /// Connecting requires write permission: with the usual umask of `0o022` only the same user may connect. A proxy
+    /// under another user needs a common group and `0o660`, or `0o666` in a folder that no one else can enter.
     pub fn unix_mode(mut self, mode: u32) -> Self {
         self.unix_mode = Some(mode);
         self
     }
 
-    /// Speaks TLS on every address, except on Unix sockets and where it is
-    /// [left out](Self::also_bind_plain). A client that speaks something else, or takes too long for the handshake, is
-    /// cut off.
+    /// Uses TLS on every address except Unix sockets and those bound [without it](Self::also_bind_plain). The server
+    /// closes the connection of a client that speaks something else or takes too long for the handshake.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
         self
     }
 
-    /// Answers what operators ask, such as probes, on an address apart from the public ones: an [`Admin`] or just its
-    /// address. It goes on until the server has drained; its sockets do not count as
-    /// [`max_sockets`](Self::max_sockets). A request there may take 90 s, and a client that takes its answer too slowly, as
-    /// with [`request_timeout`](Self::request_timeout), is closed after 10 s. There are 64 sockets: a further one takes the
-    /// place of the oldest that waits for its client, so that a probe is answered whoever is slow.
+    /// Answers operators, such as probes, on an address apart from the public ones: an [`Admin`] or just its address.
+    /// It keeps answering until the server has drained. Its sockets do not count towards
+    /// [`max_sockets`](Self::max_sockets).
+    ///
+    /// A request there may take 90 s. A client that reads its answer too slowly, as defined at
+    /// [`request_timeout`](Self::request_timeout), is closed after 10 s. At most 64 sockets may be open; a further one
+    /// takes the place of the oldest that waits for its client, so that slow clients cannot keep a probe from being
+    /// answered.
     pub fn admin(mut self, admin: impl Into<Admin>) -> Self {
         self.admin = Some(admin.into());
         self
     }
 
-    /// How long a client may take to send the head of a request; 3 s if not set. It begins when the client has connected,
-    /// and for later requests with their first byte.
+    /// How long a client may take to send the head of a request; 3 s by default. The time starts when the client
+    /// connects, and for later requests with their first byte.
     ///
-    /// A head may have 64 KiB, with HTTP/1.1 in 100 lines. A larger one is answered 431.
+    /// A head may have 64 KiB, and with HTTP/1.1 100 lines. A larger one is answered 431.
     pub fn header_timeout(mut self, timeout: Duration) -> Self {
         self.header_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// How long an HTTP connection may be idle between two requests before it is closed; 75 s if not set, or the
-    /// [`header_timeout`](Self::header_timeout) if that is longer. Load balancers keep connections for 60 s commonly: they
-    /// must be the first to close, or a request of theirs meets the close. An idle connection keeps its place of
-    /// [`max_sockets`](Self::max_sockets). Those of operators are closed after the `header_timeout`.
+    /// How long an HTTP connection may be idle between two requests before the server closes it; 75 s by default, or
+    /// the [`header_timeout`](Self::header_timeout) if that is longer. Load balancers commonly keep connections for 60
+    /// s. They must be the first to close; otherwise one of their requests may meet the server's close. An idle
+    /// connection still counts towards [`max_sockets`](Self::max_sockets). Idle operator connections are closed after
+    /// the `header_timeout`.
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// How long an HTTP request, a handshake included, may take; 30 s if not set. Then it is answered 503.
+    /// How long an HTTP request, including a handshake, may take before it is answered 503; 30 s by default.
     ///
-    /// The server also waits so long, in all, for a client that takes an answer too slowly: less than 1 KiB for each second
-    /// in which the answer waits for it, or nothing. Then it closes the socket, or resets the stream of HTTP/2. Time in
-    /// which an answer that streams has nothing to send does not count.
+    /// This is also how long, in total, the server waits for a client that reads an answer too slowly: nothing, or less
+    /// than 1 KiB for each second in which the answer waits for the client. Then the server closes the socket, or
+    /// resets the HTTP/2 stream. Time in which a streamed answer has nothing to send does not count.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
         self.request_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// How long everything is served still after the server is told to stop, while [`readiness`](crate::readiness) says 503 already; not at
-    /// all if not set. Then the drain begins. See [Kubernetes](Self#kubernetes).
+    /// How long the server keeps serving everything after it is told to stop, while
+    /// [`readiness`](crate::readiness) already answers 503; no time by default. Then the drain begins. See [Kubernetes](Self#kubernetes).
     pub fn drain_delay(mut self, delay: Duration) -> Self {
         self.drain_delay = delay.min(FOREVER);
         self
     }
 
-    /// How long a drain may take before the remaining connections and HTTP requests are cut; 30 s if not set.
+    /// How long a drain may take before the server cuts the remaining connections and HTTP requests; 30 s by default.
     pub fn drain_timeout(mut self, timeout: Duration) -> Self {
         self.drain_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// The window over which a drain spreads the closing of connections, so that clients do not all come back
-    /// at the same moment; 2 s if not set. It is half of the [`drain_timeout`](Self::drain_timeout) at most, so that
-    /// those that are closed last have time for their requests, too.
+    /// The window over which a drain spreads the closing of connections, so that clients do not all reconnect at the
+    /// same moment; 2 s by default. It is at most half of the [`drain_timeout`](Self::drain_timeout), so that the
+    /// connections that are closed last also have time for their requests.
     pub fn drain_spread(mut self, window: Duration) -> Self {
         self.drain_spread = window.min(FOREVER);
         self
     }
 
-    /// How many sockets are open at the same time, WebSocket or not, on all addresses together; any number if not
-    /// set. Further ones wait in the system's queue.
+    /// How many sockets may be open at the same time, WebSocket or not, on all addresses together; unlimited by
+    /// default. Further ones wait in the system's queue.
     pub fn max_sockets(mut self, sockets: usize) -> Self {
         self.max_sockets = Some(sockets);
         self
     }
 
-    /// How many bytes of replies may wait for all clients of this server together, and be read for them; any number if not
-    /// set, for what is right depends on the machine: a quarter of its memory leaves room for everything else.
+    /// How many bytes of replies may wait for, or be read for, all clients of this server together; unlimited by
+    /// default, because the right value depends on the machine. A quarter of its memory leaves room for everything
+    /// else.
     ///
-    /// Each client has a budget of its own, the channel's `max_waiting_bytes`, beyond which upstreams are not read for it. When
-    /// all together have more than this, requests whose clients do not take what waits for them are answered `overloaded`
-    /// instead of their replies being read from upstreams any further. What fits into 16 KiB is always read, and what a
-    /// function returns is there already: these are bounded by `concurrency`.
+    /// Each client also has its own budget, the channel's `max_waiting_bytes`, beyond which the gateway stops reading
+    /// from upstreams for that client. When all clients together exceed this limit, the gateway stops reading replies
+    /// for clients that do not take what waits for them, and answers their requests `overloaded`. It always reads
+    /// replies that fit into 16 KiB. What a function returns is already in memory, so only `concurrency` limits it.
     ///
     /// # What the allocator keeps
     ///
-    /// Memory that replies had is free when they are sent or their clients have gone, but the C library's allocator may
-    /// keep it for the next ones. glibc has up to eight arenas for each core, and gives back what is free at the end of one.
-    /// Pieces over 128 KiB go back at once, until a larger one has been freed, which raises that limit, up to 32 MiB. In the
-    /// environment of the process, `MALLOC_ARENA_MAX=2` bounds the arenas, `MALLOC_MMAP_THRESHOLD_=131072` keeps the limit
-    /// where it is, and `MALLOC_TRIM_THRESHOLD_=131072` has free ends given back: of 30 MiB that eight clients made a server
-    /// hold, 27 MiB went back to the system within two seconds with these three, and 0 to 13 MiB without (`tests/memory.rs`).
-    /// Large pieces then cost two system calls each.
+    /// Memory used by replies is free once they are sent or their clients have gone, but the C library's allocator may
+    /// keep it for the next ones. glibc has up to eight arenas per core, and returns only free memory at the end of an
+    /// arena. Blocks over 128 KiB go back at once, until a larger one has been freed: that raises the limit, up to 32
+    /// MiB.
+    ///
+    /// In the environment of the process, `MALLOC_ARENA_MAX=2` limits the arenas, `MALLOC_MMAP_THRESHOLD_=131072` keeps
+    /// the limit fixed, and `MALLOC_TRIM_THRESHOLD_=131072` makes glibc return the free ends. Of 30 MiB that eight
+    /// clients made a server hold, 27 MiB went back to the system within two seconds with these three settings, and 0
+    /// to 13 MiB without them (`tests/memory.rs`). Large blocks then cost two system calls each.
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.max_waiting_bytes = Some(bytes);
         self
     }
 
-    /// How many sockets one client may have open at the same time, on all addresses together; any number if not set.
-    /// Further ones are closed at once. An IPv6 client is its /64, which is what a subscriber has.
+    /// How many sockets one client may have open at the same time, on all addresses together; unlimited by default. The
+    /// server closes further ones at once. An IPv6 client is its /64, the network that a subscriber gets.
     ///
-    /// It is for servers that clients reach directly: the client is the peer of the socket, and all that come through a
-    /// proxy are one. Sockets count before they have asked for anything; what they ask for is limited by
-    /// `LimitClients`, HTTP middleware, which knows clients behind proxies. Those who share an
-    /// address, as in an office or on a mobile network, share the number.
+    /// Use it for servers that clients reach directly: the client is the peer of the socket, so all clients behind a
+    /// proxy count as one. A socket counts before it has sent a request. `LimitClients`, HTTP middleware, limits
+    /// requests, and recognizes clients behind proxies. Clients that share an address, as in an office or on a mobile
+    /// network, share the limit.
     pub fn max_sockets_per_client(mut self, sockets: usize) -> Self {
         self.max_sockets_per_client = Some(sockets);
         self
     }
 
-    /// Speaks HTTP/2 as well, with so many streams on a socket at the same time; 0, HTTP/1.1 only, if not set. 100 is
-    /// what clients expect at least (RFC 9113, section 6.5.2).
+    /// Also speaks HTTP/2, with at most this many streams on a socket at the same time; 0 by default, which means
+    /// HTTP/1.1 only. Clients expect at least 100 (RFC 9113, section 6.5.2).
     ///
-    /// A stream may be a request or a WebSocket (RFC 8441), so that browsers open theirs on the connection that they
-    /// have already. Over TLS the protocol is agreed on by ALPN; without TLS the first bytes tell, as proxies send
-    /// them that know beforehand what they talk to. There is no upgrade from HTTP/1.1.
+    /// A stream is a request or a WebSocket (RFC 8441), so browsers can open WebSockets on a connection that they
+    /// already have. Over TLS, ALPN selects the protocol. Without TLS the first bytes decide, as sent by proxies that
+    /// know in advance what they talk to. There is no upgrade from HTTP/1.1.
     ///
-    /// It is not the default because one socket then stands for many connections: limits by socket at a proxy or a
-    /// firewall no longer limit them. Here they do: each WebSocket takes a place of [`max_sockets`](Self::max_sockets)
-    /// beside that of its socket, and is answered 503 when there is none. A socket without streams is closed after the
-    /// [`keep_alive_timeout`](Self::keep_alive_timeout), and without a first one after the
-    /// [`header_timeout`](Self::header_timeout); one that resets more than 100 streams in a second at once. A client
-    /// may be ahead of what is read from a stream by 64 KiB, and of what is read from a socket by 1 MiB: WebSockets
-    /// whose requests all wait can hold up others of the same socket, and only those.
+    /// It is off by default because one socket then stands for many connections, so per-socket limits at a proxy or a
+    /// firewall no longer limit connections. The limits of this server still do: each WebSocket takes a place of
+    /// [`max_sockets`](Self::max_sockets) in addition to that of its socket, and is answered 503 when none is left. The
+    /// server closes a socket without streams after the [`keep_alive_timeout`](Self::keep_alive_timeout), one without a
+    /// first stream after the [`header_timeout`](Self::header_timeout), and one that resets more than 100 streams
+    /// within a second at once. A client may send 64 KiB on a stream, and 1 MiB on a socket, before the server reads
+    /// them: WebSockets whose requests all wait can delay other streams of the same socket, but no other socket.
     #[cfg(feature = "http2")]
     pub fn http2_streams(mut self, streams: u32) -> Self {
         self.http2_streams = streams;
         self
     }
 
-    /// Whether SIGTERM and SIGINT drain the server; `true` if not set. The handlers stay for the rest of the
+    /// Whether SIGTERM and SIGINT drain the server; `true` by default. The handlers stay installed for the rest of the
     /// process.
     pub fn signals(mut self, signals: bool) -> Self {
         self.signals = signals;
         self
     }
 
-    /// A handle to watch and stop the server from elsewhere.
+    /// Returns a handle to watch and stop the server from elsewhere.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Arc::clone(&self.control))
     }
 
-    /// Everything that is wrong with the settings.
     fn mistakes(&self) -> Vec<String> {
         let counts = [
             ("max_sockets", self.max_sockets),
@@ -472,8 +479,8 @@ impl Server {
             .collect()
     }
 
-    /// Serves the gateway until the server has drained or was stopped. Mistakes in the gateway and in the settings of the
-    /// server are told all at once, before anything is listened on.
+    /// Serves the gateway until the server has drained or was stopped. Reports all mistakes in the gateway and in the
+    /// server's settings together, before it listens on anything.
     pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
         let mut mistakes = gateway.check().err().unwrap_or_default();
         mistakes.extend(self.mistakes().into_iter().map(GatewayError::Setting));
@@ -590,7 +597,7 @@ impl Server {
         }
         self.control.set(Phase::Stopped);
         sockets.wait().await;
-        // A handshake may have overtaken the drain.
+        // A handshake may have finished after the drain began.
         let _ = tokio::time::timeout(LAST_ANSWER, runtime.tasks().wait()).await;
         tracing::info!("stopped");
         Ok(())

@@ -9,8 +9,8 @@ use super::{Entry, Gateway, Route};
 
 /// What `mount("/path", ..)` takes: another [`Gateway`], or a tower service such as an `axum::Router`.
 ///
-/// A sub-gateway's paths continue the path that it is mounted at, parameters included. A service sees the rest
-/// of the path, as with axum's `nest_service`; at `/` it answers what nothing else does.
+/// The paths of a sub-gateway, including their parameters, continue the path where it is mounted. A service sees the
+/// rest of the path, as with axum's `nest_service`; at `/` it answers requests that nothing else answers.
 ///
 /// ```
 /// use axum::{Router, extract::State, routing::get};
@@ -75,7 +75,7 @@ where
     fn mount(self, path: &str, docs: &'static str, gateway: &mut Gateway) {
         let path = if path.is_empty() { "/" } else { path };
         gateway.description.mounts.push((path.to_owned(), docs));
-        // A service as the fallback of a router of its own: boxed once, and the same for both kinds of mount.
+        // Wraps the service as the fallback of its own router: boxed once, and the same for both kinds of mount.
         let service = Router::new().fallback_service(self);
         gateway.routes.push(Route {
             path: path.to_owned(),

@@ -1,4 +1,4 @@
-//! Requests are routed by the one form of their path.
+//! Routing by the normal form of a request's path.
 
 use std::{borrow::Cow, mem::take};
 
@@ -9,12 +9,12 @@ use axum::{
 };
 use http::{StatusCode, Uri, uri::PathAndQuery};
 use wasabi_rules::{declared_path, normal_path};
-/// Whether a declared path has this parameter. Of a malformed path nothing else is told.
+/// Whether a declared path has this parameter; `true` for a malformed path, which is reported elsewhere.
 pub(crate) fn has_parameter(path: &str, name: &str) -> bool {
     declared_path(path).map_or(true, |names| names.iter().any(|other| other == name))
 }
 
-/// Gives a URI the normal path.
+/// Replaces the path of a URI with its normal form.
 pub(crate) fn normalise(uri: &mut Uri) -> Result<(), &'static str> {
     let Cow::Owned(mut path) = normal_path(uri.path())? else {
         return Ok(());
@@ -30,7 +30,7 @@ pub(crate) fn normalise(uri: &mut Uri) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Refuses what has another path than the normal one, where routing has been done already.
+/// Refuses requests whose path is not in normal form, where routing has already happened.
 pub(super) async fn only_normal(req: Request, next: Next) -> Response {
     match normal_path(req.uri().path()) {
         Ok(Cow::Borrowed(_)) => next.run(req).await,
