@@ -53,36 +53,36 @@ use crate::{
     runtime::{Runtime, SocketPermit},
 };
 
-/// How long an HTTP request that nobody waits for any more may take.
+/// How long an HTTP request may still take once the server no longer waits for it.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
 
-/// The most bytes that the head of a request may have; a larger one is answered 431. A connection keeps its head. With
-/// HTTP/1.1 hyper takes 100 lines, also of fewer bytes: more would need memory for as many lines with each request. With
-/// HTTP/2 each field counts 32 bytes beside its own (RFC 9113, section 10.5.1).
+/// The maximum size of a request head in bytes; a larger one is answered 431. A connection keeps its head in memory.
+/// With HTTP/1.1 hyper also limits a head to 100 lines, because it needs memory for that many lines with each request.
+/// With HTTP/2 each field counts 32 bytes more than its own (RFC 9113, section 10.5.1).
 pub(super) const MAX_HEAD: usize = 64 * 1024;
 
-/// What the accept loops of a server do with sockets.
+/// How the accept loops of a server handle sockets.
 #[derive(Clone)]
 pub(super) struct Acceptor {
     pub(super) router: Router,
     pub(super) runtime: Runtime,
     pub(super) sockets: TaskTracker,
-    /// The HTTP requests that a drain waits for, where it does.
+    /// The HTTP requests that a drain waits for; `None` if it waits for none.
     pub(super) requests: Option<TaskTracker>,
     pub(super) permits: Arc<Semaphore>,
-    /// How many sockets each client may have, and how many it has.
+    /// The socket limit per client, and the open sockets of each client.
     pub(super) per_client: Option<(usize, PerClient<IpAddr>)>,
-    /// The proxies that begin with a header of the PROXY protocol, where they do.
+    /// The proxies that begin with a PROXY protocol header, on listeners that require one.
     pub(super) proxies: Option<ClientIpLayer>,
-    /// Where new sockets do not wait for old ones.
+    /// Set where new sockets do not wait for old ones.
     pub(super) crowd: Option<Crowd>,
     pub(super) header_timeout: Duration,
     pub(super) keep_alive_timeout: Duration,
     pub(super) request_timeout: Duration,
-    /// How long it waits for a client that takes answers too slowly.
+    /// How long the server waits for a client that reads answers too slowly.
     pub(super) patience: Duration,
     pub(super) control: Arc<Control>,
-    /// Streams of HTTP/2 on one socket, where that is spoken.
+    /// The maximum number of HTTP/2 streams on one socket; `None` without HTTP/2.
     #[cfg(feature = "http2")]
     pub(super) http2: Option<u32>,
     #[cfg(feature = "tls")]
@@ -94,7 +94,7 @@ impl Acceptor {
         let acceptor = Arc::new(self);
         loop {
             if acceptor.crowd.is_none() {
-                // Not kept while nobody comes: what else wants a place may need it.
+                // Do not hold the permit while no client connects: something else may need the place.
                 drop(acceptor.permits.acquire().await);
             }
             let accepted = listener.accept().await;
@@ -118,7 +118,7 @@ impl Acceptor {
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
-                    // Out of file descriptors, for instance: others must end first.
+                    // Out of file descriptors, for instance: other sockets must close first.
                     limited!(WARN, %error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
@@ -126,13 +126,13 @@ impl Acceptor {
         }
     }
 
-    /// A place among the sockets of its client, where these are counted; `None` if it has too many.
+    /// Takes a place among the client's sockets, if these are limited; `None` if the client has too many.
     fn place_of(&self, addr: Option<SocketAddr>, is_told: bool) -> Option<Option<Place<IpAddr>>> {
         let (Some((most, sockets)), Some(addr)) = (&self.per_client, addr) else {
             return Some(None);
         };
         if self.proxies.is_some() != is_told {
-            return Some(None); // who it is will be told
+            return Some(None); // the proxy has yet to name the client
         }
         let place = sockets.enter(subscriber(addr.ip().to_canonical()), *most);
         if place.is_none() {
@@ -303,7 +303,7 @@ impl Acceptor {
             () = heads.late() => return Err("no head in time".into()),
             () = self.control.wait_for(Phase::Closing) => {}
         }
-        // Closes it unless a request is there, or may be on its way.
+        // Closes the connection unless a request is there, or may be on its way.
         connection.as_mut().graceful_shutdown();
         let cut = async {
             if !has_head.load(Ordering::Relaxed) {
@@ -320,7 +320,7 @@ impl Acceptor {
         }
     }
 
-    /// When requests have a last second for their answers.
+    /// The phase in which requests get a last second for their answers.
     fn cut_in(&self) -> Phase {
         match self.requests {
             Some(_) => Phase::Stopped,
@@ -339,11 +339,11 @@ impl Acceptor {
     }
 }
 
-/// What was read to find out what a client speaks.
+/// Bytes already read while detecting which protocol a client speaks.
 #[derive(Default)]
 struct Ahead {
     bytes: Vec<u8>,
-    /// When the first head must be there: the time that this has taken counts.
+    /// When the first head must be there: the time spent on detection counts.
     head_by: Option<Instant>,
 }
 
@@ -391,7 +391,7 @@ impl Answers {
         if extensions.get::<SocketPermit>().is_none() {
             extensions.insert(self.peer.permit.clone());
         }
-        // Those that come during a drain could go on coming for ever.
+        // New requests during a drain are not waited for: they could keep coming for ever.
         let waited_for = match &self.requests {
             Some(requests) if !self.runtime.is_draining() => Some(requests.token()),
             _ => None,
@@ -418,7 +418,7 @@ impl Answers {
     }
 }
 
-/// Errors of `accept` that say something about one client only.
+/// Whether an `accept` error concerns only one client.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! What operators ask, on an address of its own.
+//! The operators' endpoints, on their own address.
 
 use std::{fmt, net::SocketAddr, sync::Arc};
 
@@ -10,13 +10,13 @@ use crate::{
     runtime::readiness,
 };
 
-/// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` where there are metrics to show,
-/// and whatever else is added. None of it can be reached through the public addresses.
+/// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` if metrics are enabled, and
+/// whatever else is added. The public addresses serve none of it.
 ///
-/// With [`profiles`](Self::profiles), of the feature `profiling`, there are CPU profiles as well.
+/// With [`profiles`](Self::profiles), of the feature `profiling`, it also serves CPU profiles.
 ///
-/// There is no authentication and no TLS: listen on a loopback address, a Unix socket or a private network. A web page
-/// in the browser of somebody there cannot ask for anything: see [`hosts`](Self::hosts).
+/// It has no authentication and no TLS: listen on a loopback address, a Unix socket or a private network. Web pages
+/// open in a browser on that network cannot send requests to it: see [`hosts`](Self::hosts).
 ///
 /// ```no_run
 /// use wasabi::{Admin, prelude::*};
@@ -34,9 +34,9 @@ pub struct Admin {
     hosts: Hosts,
     mistakes: Vec<String>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
-    /// What is added below which path.
+    /// The added routers, with the paths they are below.
     nested: Vec<(String, Router)>,
-    /// What answers already.
+    /// The paths that are already taken.
     taken: Vec<&'static str>,
 }
 
@@ -49,7 +49,7 @@ impl Admin {
         let address = address.to_string();
         let mut hosts = Hosts::of_this_machine();
         if let Some((name, _port)) = address.rsplit_once(':') {
-            // Where it is none, such as `[::]`, it is an address.
+            // If this is not a name, such as `[::]`, it is an address, and every address is allowed already.
             let _ = hosts.extend([name]);
         }
         Self {
@@ -63,24 +63,25 @@ impl Admin {
         }
     }
 
-    /// Answers to these names as well, written as for the setting `hosts` of a channel; `*` is every name. If not set
-    /// there are `localhost`, the name in the address that is listened on, and every address: others are answered 421.
+    /// Answers to these names as well, written as for the channel setting `hosts`; `*` is every name. By default the
+    /// listener answers to `localhost`, the name in its own address, and every IP address. Requests for other names are
+    /// answered 421.
     ///
-    /// Anybody can have a name of their own point to an address (DNS rebinding), and so have a browser that can reach it
-    /// ask for a profile or read the metrics. What cannot be a name that is made to point here is an address itself.
-    /// Name what your own tools ask for, such as the service that Prometheus scrapes. On a Unix socket, which no
-    /// browser can reach, every name is answered.
+    /// Anyone can point a name of their own to an address (DNS rebinding), and so make a browser that can reach the
+    /// listener request a profile or read the metrics. An IP address cannot be abused that way. List the names that
+    /// your own tools use, such as the service name that Prometheus scrapes. On a Unix socket, which no browser can
+    /// reach, every name is answered.
     pub fn hosts<N: AsRef<str>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.mistakes.extend(self.hosts.extend(names));
         self
     }
 
-    /// Shows at `/metrics` what this function returns, in the text format of Prometheus. The last function counts.
+    /// Serves the result of this function at `/metrics`, in the Prometheus text format. The last function set wins.
     ///
     /// With the cargo feature `metrics` the server counts in the process's [metrics](https://docs.rs/metrics), which an
-    /// exporter such as `metrics-exporter-prometheus` renders: install its recorder before the server starts. Each time
-    /// before `render` is called they are brought up to date, as by [`ServerHandle::observe`](crate::ServerHandle). No label
-    /// is anything that a client sends. `examples/production` has a dashboard of them for Grafana.
+    /// exporter such as `metrics-exporter-prometheus` renders: install its recorder before the server starts. Before
+    /// each call of `render` the server updates the metrics, as [`ServerHandle::observe`](crate::ServerHandle) does. No
+    /// label contains anything that a client sends. `examples/production` has a Grafana dashboard for them.
     ///
     /// | metric | type, unit | labels |
     /// |---|---|---|
@@ -107,18 +108,18 @@ impl Admin {
     /// | `wasabi_circuit_breaker_state` | gauge; 0 closed, 1 half open, 2 open | `route` |
     /// | `wasabi_circuit_breaker_opened_total` | counter | `route` |
     ///
-    /// Requests are counted where [`Measure::metrics`](crate::middleware::request::Measure) stands.
+    /// [`Measure::metrics`](crate::middleware::request::Measure) counts requests, at its place in the chain.
     pub fn metrics(mut self, render: impl Fn() -> String + Send + Sync + 'static) -> Self {
         self.metrics = Some(Arc::new(render));
         self
     }
 
-    /// Shows at `/debug/pprof/profile?seconds=10` where the process has spent its CPU time meanwhile, in the format of
-    /// `go tool pprof` and of profilers that collect it. 10 s if not said otherwise, 60 s at most; 99 samples for each
-    /// second of CPU time. One profile is taken at a time: a second one is answered 409.
+    /// Serves a CPU profile at `/debug/pprof/profile?seconds=10`, in the format of `go tool pprof` and of profilers
+    /// that collect it. It shows where the process spent its CPU time during these seconds: 10 by default, at most 60,
+    /// at 99 samples per second of CPU time. One profile runs at a time; a second request is answered 409.
     ///
-    /// Functions have names where the program keeps its symbols (`strip = false`), and lines where it has debug
-    /// information. On Linux and macOS, x86-64 and arm64.
+    /// Functions have names if the program keeps its symbols (`strip = false`), and lines if it has debug information.
+    /// Works on Linux and macOS, on x86-64 and arm64.
     ///
     /// ```no_run
     /// # fn run() {
@@ -140,18 +141,18 @@ impl Admin {
         self
     }
 
-    /// Adds an axum router below `path`, such as `/debug`. A path that is taken, `/`, or not a path, is a mistake that
-    /// keeps the server from serving.
+    /// Adds an axum router below `path`, such as `/debug`. A `path` that is taken, invalid or `/` is a mistake, and the
+    /// server does not start.
     pub fn nest(mut self, path: &str, router: Router) -> Self {
         self.nested.push((path.to_owned(), router));
         self
     }
 
-    /// Everything that is wrong with it.
+    /// Returns all mistakes in its settings.
     pub(super) fn check(&self) -> Vec<String> {
         let mut seen = matchit::Router::new();
         for path in &self.taken {
-            // They differ.
+            // These paths all differ.
             let _ = seen.insert((*path).to_owned(), ());
         }
         let nested = self.nested.iter().filter_map(|(path, _)| {
@@ -172,7 +173,7 @@ impl Admin {
         self.mistakes.iter().cloned().chain(nested).collect()
     }
 
-    /// `observe` is called before metrics are shown.
+    /// Calls `observe` before it shows metrics.
     pub(super) fn into_router(
         self,
         for_hosts: bool,

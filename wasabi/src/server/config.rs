@@ -10,8 +10,8 @@ use super::{Admin, ServeError, Server};
 #[cfg(feature = "tls")]
 use super::{ClientAuth, Tls};
 
-/// The settings of a [`Server`](crate::Server) as a type that serde reads, from whatever format: each has the name and
-/// the default of the method. Unknown names are errors. [`Server::configured`](crate::Server::configured) takes it.
+/// The settings of a [`Server`](crate::Server) as a type that serde can read from any format. Each has the name and the
+/// default of the method. Unknown names are errors. Pass it to [`Server::configured`](crate::Server::configured).
 ///
 /// Durations are strings with the units of `gateway!`: `250us`, `100ms`, `2s`, `5min`, `1h`.
 ///
@@ -92,7 +92,7 @@ pub struct ServerConfig {
     pub signals: Option<bool>,
 }
 
-/// An address, and who may begin there with a header of the PROXY protocol.
+/// An address, and the proxies that may begin connections there with a PROXY protocol header.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
@@ -103,20 +103,21 @@ pub struct ProxiedListener {
     pub proxies: Vec<String>,
 }
 
-/// The files of a certificate.
+/// The files of a certificate and its key.
 #[cfg(feature = "tls")]
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct TlsFiles {
-    /// The certificate and those that vouch for it, in PEM.
+    /// The certificate, followed by its chain, in PEM.
     pub certificate: PathBuf,
     /// Its private key, in PEM.
     pub key: PathBuf,
-    /// The authorities that vouch for clients, in PEM: see [`ClientAuth::from_pem`](crate::ClientAuth::from_pem).
+    /// The authorities that client certificates are verified against, in PEM: see
+    /// [`ClientAuth::from_pem`](crate::ClientAuth::from_pem).
     #[serde(default)]
     pub client_authorities: Option<PathBuf>,
-    /// Whether clients may have no certificate: see [`ClientAuth::optional`](crate::ClientAuth::optional).
+    /// Whether clients may connect without a certificate: see [`ClientAuth::optional`](crate::ClientAuth::optional).
     #[serde(default)]
     pub clients_optional: bool,
     /// See [`Tls::handshake_timeout`](crate::Tls::handshake_timeout).

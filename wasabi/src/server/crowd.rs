@@ -1,4 +1,4 @@
-//! Sockets of which the oldest makes room for a new one.
+//! A set of sockets in which the oldest makes room for a new one.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::sync::Unpoisoned;
 
-/// The sockets of operators: few, and none of them may keep a probe from being answered.
+/// The operators' sockets: few, and none of them may keep a probe from being answered.
 #[derive(Clone, Default)]
 pub(super) struct Crowd(Arc<Mutex<Sockets>>);
 
@@ -24,21 +24,21 @@ struct Sockets {
 
 struct Socket {
     leave: CancellationToken,
-    /// Requests whose answer has not begun.
+    /// Requests whose answer has not started yet.
     working: AtomicUsize,
 }
 
-/// A socket that is open; it is not any more when this is dropped.
+/// An open socket; dropping this removes it from the crowd.
 pub(super) struct Member {
     crowd: Crowd,
     age: u64,
     socket: Arc<Socket>,
 }
 
-/// A request is being worked on.
+/// A request in progress.
 pub(super) struct Working(Arc<Socket>);
 
-/// Tells of the work of a socket.
+/// Records which requests of a socket are in progress.
 #[derive(Clone)]
 pub(super) struct Worker(Arc<Socket>);
 
@@ -59,7 +59,7 @@ impl Crowd {
         }
     }
 
-    /// Sends the oldest one away that waits for its client, or just the oldest one.
+    /// Closes the oldest socket that waits for its client, or else the oldest of all.
     pub(super) fn make_room(&self) {
         let mut sockets = self.lock();
         let is_idle = |socket: &Socket| socket.working.load(Ordering::Relaxed) == 0;
@@ -78,7 +78,7 @@ impl Crowd {
 }
 
 impl Member {
-    /// Waits until the socket is to make room.
+    /// Waits until the socket must make room.
     pub(super) async fn sent_away(&self) {
         self.socket.leave.cancelled().await;
     }

@@ -13,14 +13,14 @@ use crate::{
     runtime::{Runtime, restart},
 };
 
-/// Where a server stands. It only moves forward.
+/// The phase of a server. It only moves forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Phase {
     Serving,
-    /// Probes learn of the drain, and everything is served still.
+    /// Probes see the drain, but everything is still served.
     Leaving,
     Draining,
-    /// Nobody is waited for but those who are being answered over HTTP.
+    /// The server waits only for HTTP requests that are being answered.
     Closing,
     Stopped,
 }
@@ -29,9 +29,9 @@ pub(super) enum Phase {
 #[derive(Debug)]
 pub(super) struct Control {
     phase: watch::Sender<Phase>,
-    /// Of TCP listeners, once the server listens.
+    /// The addresses of TCP listeners, once the server listens.
     addrs: watch::Sender<Option<Addrs>>,
-    /// While the server serves.
+    /// Set while the server serves.
     #[cfg(feature = "metrics")]
     figures: std::sync::OnceLock<std::sync::Weak<metrics::Figures>>,
 }
@@ -56,7 +56,7 @@ impl Control {
         self.addrs.send_replace(Some(Addrs { public, admin }));
     }
 
-    /// This is looked at from now on.
+    /// Observes these figures from now on.
     #[cfg(feature = "metrics")]
     pub(super) fn serves(&self, figures: &Arc<metrics::Figures>) {
         self.figures.get_or_init(|| Arc::downgrade(figures));
@@ -83,7 +83,7 @@ impl Control {
 
     /// Waits until the server is in this phase or a later one.
     pub(super) async fn wait_for(&self, phase: Phase) {
-        // The sender is `self`: it cannot be gone.
+        // The sender lives in `self`, so it cannot be gone.
         let _ = self
             .phase
             .subscribe()
@@ -92,7 +92,7 @@ impl Control {
     }
 }
 
-/// Watches and stops a [`Server`](super::Server) from elsewhere; clones are the same handle.
+/// Watches and stops a [`Server`](super::Server) from elsewhere. Clones are the same handle.
 ///
 /// ```no_run
 /// use wasabi::prelude::*;
@@ -118,8 +118,8 @@ impl ServerHandle {
         Self(control)
     }
 
-    /// Waits until the server listens, and tells where: the first address that is not a Unix socket. Never returns
-    /// when the server fails to listen, or has no such address.
+    /// Waits until the server listens, and returns the first address that is not a Unix socket. Never returns if the
+    /// server fails to listen or has no such address.
     pub async fn addr(&self) -> SocketAddr {
         match self.addrs().await.first() {
             Some(addr) => *addr,
@@ -127,14 +127,14 @@ impl ServerHandle {
         }
     }
 
-    /// Waits until the server listens, and tells on which addresses, Unix sockets left out, in the order in which they
-    /// were given. Never returns when the server fails to listen.
+    /// Waits until the server listens, and returns its addresses without Unix sockets, in the order in which they were
+    /// given. Never returns if the server fails to listen.
     pub async fn addrs(&self) -> Vec<SocketAddr> {
         self.bound().await.public
     }
 
-    /// Waits until the server listens, and tells where it answers operators; `None` without [`Admin`](crate::Admin), or
-    /// when that is a Unix socket. Never returns when the server fails to listen.
+    /// Waits until the server listens, and returns the address of its [`Admin`](crate::Admin); `None` without one, or
+    /// if it listens on a Unix socket. Never returns if the server fails to listen.
     pub async fn admin_addr(&self) -> Option<SocketAddr> {
         self.bound().await.admin
     }
@@ -150,27 +150,27 @@ impl ServerHandle {
         }
     }
 
-    /// Brings those of the process's metrics up to date that are not counted as they happen. An [`Admin`](crate::Admin)
-    /// does so whenever it shows them; before they are sent somewhere instead, call it.
+    /// Updates those of the process's metrics that are not counted as they happen. An [`Admin`](crate::Admin) does so
+    /// whenever it shows them; call this before you send them somewhere else.
     ///
-    /// Behind the feature `metrics`.
+    /// Requires the feature `metrics`.
     #[cfg(feature = "metrics")]
     pub fn observe(&self) {
         self.0.observe();
     }
 
-    /// Stops gracefully; see [`Server`](super::Server#stopping). Returns at once.
+    /// Starts a graceful stop and returns at once; see [`Server`](super::Server#stopping).
     pub fn drain(&self) {
         self.0.set(Phase::Leaving);
     }
 
-    /// Stops at once: requests in flight are cancelled and answered `interrupted`. Returns at once.
+    /// Stops at once: cancels requests in flight and answers them `interrupted`. Does not wait for that.
     pub fn stop(&self) {
         self.0.set(Phase::Stopped);
     }
 }
 
-/// The first signal drains, the second stops.
+/// Drains on the first signal and stops on the second.
 pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -198,7 +198,7 @@ pub(super) fn on_signals(control: Arc<Control>) -> io::Result<()> {
     Ok(())
 }
 
-/// Waits until the server is told to stop, and then for so long more that load balancers see that it will.
+/// Waits until the server is told to stop, and then for the delay, so that load balancers notice.
 pub(super) async fn leave(control: &Control, runtime: &Runtime, delay: Duration) {
     control.wait_for(Phase::Leaving).await;
     if !delay.is_zero() {
@@ -212,11 +212,11 @@ pub(super) async fn leave(control: &Control, runtime: &Runtime, delay: Duration)
     control.set(Phase::Draining);
 }
 
-/// How long connections that are cut may take to run their hooks.
+/// How long cut connections may take to run their hooks.
 const CUT: Duration = Duration::from_secs(1);
 
-/// Closes every connection, waits for their ends and for those of the HTTP requests that were there before, and cuts the
-/// connections that remain at the deadline, which it returns.
+/// Closes every connection and waits for them and for the HTTP requests that were there before. At the deadline, which
+/// it returns, it cuts the remaining connections.
 pub(super) async fn drain(
     control: &Control,
     runtime: &Runtime,
@@ -231,7 +231,7 @@ pub(super) async fn drain(
     requests.close();
     let connections = runtime.live().connections();
     tracing::info!(connections = connections.len(), "draining");
-    // Who is closed last has time for its requests, too.
+    // The connection that is closed last also needs time for its requests.
     let spread = spread.min(limit / 2);
     let graceful = async {
         let count = connections.len().max(1) as u32;
@@ -239,7 +239,7 @@ pub(super) async fn drain(
             sleep_until(start + spread / count * position as u32).await;
             connection.close(restart());
         }
-        // One of them may be a handshake.
+        // One of these requests may be a handshake.
         requests.wait().await;
         runtime.tasks().wait().await;
     };

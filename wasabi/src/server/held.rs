@@ -1,4 +1,4 @@
-//! A body that keeps something until it is sent.
+//! A body that keeps a value until it is sent.
 
 use std::{
     pin::Pin,
@@ -9,8 +9,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, SizeHint};
 
-/// Drops `held` with the body, which is when the last of it is on its way, or the client has gone. A body without
-/// anything in it keeps nothing.
+/// Drops `held` with the body: when its last part is on its way, or the client has gone. An empty body keeps nothing.
 pub(super) fn holding<T: Send + Unpin + 'static>(held: T, body: Body) -> Body {
     if body.is_end_stream() {
         return body;

@@ -1,4 +1,4 @@
-//! HTTP/2: what clients open with, and one socket with many streams.
+//! HTTP/2: the client preface, and one socket with many streams.
 
 mod paced;
 
@@ -31,24 +31,24 @@ use crate::{
 /// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Bytes that a client may send on a stream before they are read. Together with [`SOCKET_WINDOW`] it bounds what a
-/// client makes the server keep.
+/// How many bytes a client may send on a stream before the server reads them. Together with [`SOCKET_WINDOW`] it limits
+/// what a client makes the server keep.
 const STREAM_WINDOW: u32 = 64 * 1024;
 
-/// Bytes that a client may send on all streams of a socket before they are read.
+/// How many bytes a client may send on all streams of a socket before the server reads them.
 const SOCKET_WINDOW: u32 = 1024 * 1024;
 
-/// Bytes of a stream that wait to be sent.
+/// How many bytes of a stream may wait to be sent.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Streams that a client may reset within a second although they were being answered, and of which it may have reset
-/// that many more before they were looked at. Answering them is work that nobody waits for.
+/// How many streams a client may reset within a second while they are being answered. It may also have reset that many
+/// more before the server looked at them. The work on their answers is wasted.
 const RESETS: u32 = 100;
 
-/// A socket that is silent for so long is pinged, and closed when it leaves that unanswered.
+/// A socket that is silent this long is pinged, and closed if the ping stays unanswered.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Whether a client speaks HTTP/2. What it has sent until that was clear is in `ahead`.
+/// Whether a client speaks HTTP/2. Puts the bytes read to find out into `ahead`.
 pub(super) async fn preface(
     io: &mut (impl AsyncRead + Unpin),
     ahead: &mut Vec<u8>,
@@ -72,7 +72,7 @@ pub(super) struct Talk<'a> {
     pub(super) acceptor: &'a Acceptor,
     pub(super) streams: u32,
     pub(super) peer: Peer,
-    /// When the first stream must be there.
+    /// When the client must have opened its first stream.
     pub(super) head_by: Instant,
 }
 
@@ -92,7 +92,7 @@ impl Talk<'_> {
                 let stream = Arc::new(streams.open());
                 let mut place = Ok(());
                 if req.method() == Method::CONNECT {
-                    // It may live as long as a socket does.
+                    // A WebSocket may live as long as a socket does.
                     place = match Arc::clone(&places).try_acquire_owned() {
                         Ok(place) => {
                             let permit = SocketPermit::of_stream(place, stream.clone());
@@ -111,7 +111,7 @@ impl Talk<'_> {
                         Err(full) => full,
                     };
                     unanswered.0 = None;
-                    // A stream is open until its body is sent.
+                    // The stream counts as open until its body is sent.
                     let stream = Arc::clone(&stream);
                     Ok::<_, Infallible>(response.map(|body| paced(pace, holding(stream, body))))
                 }
@@ -134,8 +134,8 @@ impl Talk<'_> {
         tokio::pin!(connection);
         let mut counted = streams.0.subscribe();
         let (mut draining, mut closing) = (false, false);
-        // Set once the client is told to open no more streams: how long it may be without one then. A stream that was
-        // on its way when it was told is served as any other.
+        // Set once the client has been told to open no more streams: how long it may then be without one. A stream that
+        // was already on its way is served like any other.
         let mut leaving = None;
         loop {
             let Count {
@@ -148,7 +148,7 @@ impl Talk<'_> {
                 return Err("too many streams were reset".into());
             }
             if closing || draining && opened > 0 {
-                // Who comes during the drain is to see that there is one.
+                // A client that connects during the drain must learn of it.
                 connection.as_mut().graceful_shutdown();
             }
             let stream_by = match (leaving, opened) {
@@ -165,7 +165,7 @@ impl Talk<'_> {
                         return Ok(());
                     }
                     connection.as_mut().graceful_shutdown();
-                    // The end of an answer may be on its way still.
+                    // The end of an answer may still be on its way.
                     leaving = Some(if opened > 0 { acceptor.request_timeout } else { LAST_ANSWER });
                 }
                 () = acceptor.control.wait_for(Phase::Draining), if !draining => draining = true,
@@ -198,7 +198,7 @@ struct Streams(Arc<watch::Sender<Count>>);
 struct Count {
     open: usize,
     opened: u64,
-    /// Within the second that began at `since`.
+    /// Resets within the second that began at `since`.
     resets: u32,
     since: Instant,
 }
@@ -233,7 +233,7 @@ impl Drop for Stream {
     }
 }
 
-/// Dropped with a stream in it, it tells that the client did not wait for the answer.
+/// If this is dropped with a stream in it, the client did not wait for the answer.
 struct Unanswered<'a>(Option<&'a Stream>);
 
 impl Drop for Unanswered<'_> {

@@ -1,4 +1,4 @@
-//! What a server listens on.
+//! The sockets that a server listens on.
 
 use std::{fmt, io, net::SocketAddr};
 #[cfg(unix)]
@@ -16,12 +16,12 @@ use tokio::net::{UnixListener, UnixStream};
 use super::proxied;
 use crate::{connection::transport::Transport, tcp};
 
-/// Bytes that the system takes beside those that are on their way to a client (`TCP_NOTSENT_LOWAT`). It tells when half
-/// of them have gone, and what it was given at once may be more.
+/// How many bytes the system accepts beyond those on their way to a client (`TCP_NOTSENT_LOWAT`). The system reports
+/// room when half of them have gone, and accepts more than this in a single write.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const NOT_SENT: u32 = 16 * 1024;
 
-/// Bytes that the system keeps for the peer of a Unix socket. Linux takes twice that, and counts what it needs itself.
+/// The size of the send buffer of a Unix socket in bytes. Linux doubles it, and counts its own overhead against it.
 #[cfg(unix)]
 const UNIX_SEND_BUFFER: usize = 32 * 1024;
 
@@ -31,12 +31,12 @@ pub(super) enum Listener {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixSocket),
-    /// One that is not ours to remove.
+    /// A socket whose file we must not remove.
     #[cfg(unix)]
     GivenUnix(UnixListener),
 }
 
-/// A listener that is open already, for [`Server::on`](crate::Server::on): one of the standard library or of tokio, for
+/// A listener that is already open, for [`Server::on`](crate::Server::on): one of the standard library or of tokio, for
 /// TCP or, on Unix, for a Unix socket.
 #[derive(Debug)]
 pub struct OpenListener(pub(super) io::Result<Listener>);
@@ -73,7 +73,7 @@ impl From<UnixListener> for OpenListener {
     }
 }
 
-/// One client at the other end of an accepted socket.
+/// An accepted socket with one client at the other end.
 #[derive(Debug)]
 pub(super) enum Accepted {
     Tcp(TcpStream, SocketAddr),
@@ -102,7 +102,7 @@ impl Listener {
         }
     }
 
-    /// `None` for a Unix socket.
+    /// Returns `None` for a Unix socket.
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok(),
@@ -111,15 +111,16 @@ impl Listener {
         }
     }
 
-    /// Has the system probe clients that are silent: what is accepted inherits it.
+    /// Makes the system probe silent clients. Accepted sockets inherit the setting.
     pub(super) fn keep_alive(&self) {
         if let Self::Tcp(listener) = self {
             tcp::keep_alive(&SockRef::from(listener));
         }
     }
 
-    /// Has the system take little more than is on its way to a client: what it has taken, and the client has not, looks
-    /// like nothing taken by a slow client for a long time. What is accepted inherits it.
+    /// Makes the system accept little more than is on its way to a client. Otherwise, bytes that the system has
+    /// accepted but a slow client has not taken look like a long time without progress. Accepted sockets inherit the
+    /// setting.
     pub(super) fn take_little(&self) {
         #[cfg(any(target_os = "linux", target_os = "android"))]
         if let Self::Tcp(listener) = self
@@ -139,7 +140,7 @@ impl Listener {
             #[cfg(unix)]
             Self::Unix(socket) => {
                 let (stream, _) = socket.listener.accept().await?;
-                // The same for these sockets: the system tells when a quarter is left of it.
+                // The Unix socket counterpart: the system reports room when a quarter of the buffer is left.
                 let _ = SockRef::from(&stream).set_send_buffer_size(UNIX_SEND_BUFFER);
                 Ok(Accepted::Unix(stream))
             }
@@ -174,7 +175,7 @@ impl fmt::Display for Listener {
 }
 
 impl Accepted {
-    /// What its proxy says of the client before anything else.
+    /// Reads the client's address from the proxy's header.
     pub(super) async fn told(&mut self) -> io::Result<Option<SocketAddr>> {
         match self {
             Self::Tcp(stream, _) => proxied::client(stream).await,
@@ -202,7 +203,7 @@ impl From<Accepted> for Transport {
     }
 }
 
-/// A Unix socket; its file goes when it does, if it is still its own.
+/// A Unix socket; dropping it removes its file, if that is still its own.
 #[cfg(unix)]
 #[derive(Debug)]
 pub(super) struct UnixSocket {
@@ -211,7 +212,7 @@ pub(super) struct UnixSocket {
     file: Option<File>,
 }
 
-/// Which file of the system it is.
+/// Identifies a file.
 #[cfg(unix)]
 #[derive(Debug, PartialEq, Eq)]
 struct File {
@@ -234,7 +235,7 @@ impl UnixSocket {
     async fn bind(path: PathBuf, mode: Option<u32>) -> io::Result<Self> {
         let listener = match UnixListener::bind(&path) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                // Left behind by a process that was killed, if it is a socket that nobody answers at.
+                // If this is a socket that no process answers, a killed process left it behind.
                 let is_socket = std::fs::metadata(&path)?.file_type().is_socket();
                 let dead = is_socket
                     && UnixStream::connect(&path)
@@ -264,7 +265,7 @@ impl UnixSocket {
 #[cfg(unix)]
 impl Drop for UnixSocket {
     fn drop(&mut self) {
-        // Another process may have taken its place.
+        // Another process may have created its own socket at this path.
         let there = std::fs::symlink_metadata(&self.path).ok().map(File::from);
         if there.is_some() && there == self.file {
             let _ = std::fs::remove_file(&self.path);

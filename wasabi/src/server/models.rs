@@ -1,4 +1,4 @@
-//! A drain and the connections that come at the same time, in every order: a model for loom.
+//! A loom model: a drain and connections that arrive at the same time, in every order.
 
 use loom::thread;
 

@@ -12,10 +12,10 @@ use pprof::{ProfilerGuard, protos::Message};
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
-/// Where `go tool pprof` looks for it.
+/// The path that `go tool pprof` requests.
 pub(super) const PATH: &str = "/debug/pprof/profile";
 
-/// Samples a second of CPU time. Not a round number, so as not to keep step with timers.
+/// Samples per second of CPU time. Not a round number, so that sampling does not keep step with timers.
 const FREQUENCY: i32 = 99;
 
 const SECONDS: u64 = 10;
@@ -26,7 +26,7 @@ pub(super) struct Asked {
     seconds: Option<u64>,
 }
 
-/// Samples the process for as long as it is asked for, or until the client goes away.
+/// Samples the process for the requested time, or until the client goes away.
 pub(super) async fn profile(Query(asked): Query<Asked>) -> Response {
     let seconds = asked.seconds.unwrap_or(SECONDS);
     if !(1..=MAX_SECONDS).contains(&seconds) {
@@ -49,7 +49,7 @@ pub(super) async fn profile(Query(asked): Query<Asked>) -> Response {
     }
 }
 
-/// A profile in the format of pprof. Starting and resolving symbols read files, so they have a thread of their own.
+/// Takes a profile in pprof format. Starting and resolving symbols read files, so they run on blocking threads.
 async fn sampled(time: Duration) -> Result<Vec<u8>, pprof::Error> {
     tracing::info!(?time, "taking a CPU profile");
     let guard = blocking(start).await?;
@@ -70,8 +70,8 @@ fn start() -> Result<ProfilerGuard<'static>, pprof::Error> {
     ProfilerGuard::new(FREQUENCY)
 }
 
-/// The first sample of a process allocates and reads files, in its signal handler. So the first one is taken here, by
-/// a thread that holds no lock, before the timer, at its slowest, asks for one anywhere else.
+/// The first sample of a process allocates and reads files in its signal handler. Take it here, on a thread that holds
+/// no lock and with the timer at its slowest, before the timer interrupts any other thread.
 fn prepare() -> Result<(), pprof::Error> {
     let _guard = ProfilerGuard::new(1)?;
     raise(Signal::SIGPROF)?;

@@ -1,4 +1,4 @@
-//! The PROXY protocol: what a proxy says of its client before anything else.
+//! The PROXY protocol: a header in which a proxy names its client.
 
 use std::{
     io::{self, ErrorKind::InvalidData},
@@ -8,17 +8,17 @@ use std::{
 use proxy_header::{ParseConfig, ProxyHeader};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// What version 2 begins with.
+/// The first bytes of version 2.
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 
-/// The most bytes that a header of version 1 may have, as its specification says.
+/// The maximum length of a version 1 header, from the specification.
 const MAX_LINE: usize = 107;
 
-/// The most bytes that may follow the first 16 of version 2: addresses, and what else proxies tell.
+/// The maximum number of bytes after the first 16 of version 2: addresses and further fields.
 const MAX_REST: usize = 4 * 1024;
 
-/// Reads the header, and nothing after it: the address of the client, or `None` where the proxy speaks for itself, or
-/// for a client without an address.
+/// Reads the header and nothing after it. Returns the client's address, or `None` if the proxy speaks for itself or for
+/// a client without an address.
 pub(super) async fn client(io: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<SocketAddr>> {
     let mut header = vec![0; SIGNATURE.len()];
     io.read_exact(&mut header).await?;
@@ -61,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// What is read of these bytes, and how many are left.
+    /// Reads the client from these bytes; also returns how many bytes are left.
     fn read(bytes: &[u8]) -> (io::Result<Option<SocketAddr>>, usize) {
         let mut rest = bytes;
         let runtime = tokio::runtime::Builder::new_current_thread().build();

@@ -1,4 +1,4 @@
-//! TLS, with certificates that can be changed while the server runs.
+//! TLS with certificates that can be replaced while the server runs.
 
 mod clients;
 
@@ -25,12 +25,12 @@ pub use self::clients::ClientAuth;
 
 use crate::{connection::transport::Transport, sync::Unpoisoned, time::FOREVER};
 
-/// What a [`Server`](crate::Server) needs for TLS: a certificate with its key, or a configuration of rustls.
+/// The TLS settings of a [`Server`](crate::Server): a certificate with its key, or a rustls configuration.
 ///
-/// Clones share it, so that a clone that is kept changes the certificate of a running server. Connections that are
-/// open already go on with the old one.
+/// Clones share their state, so keep a clone to replace the certificate of a running server. Open connections keep
+/// using the old certificate.
 ///
-/// TLS 1.2 and 1.3 are spoken, by ring. ALPN agrees on `http/1.1`, or on `h2` where the server speaks HTTP/2.
+/// Supports TLS 1.2 and 1.3, with ring. ALPN selects `http/1.1`, or `h2` if the server speaks HTTP/2.
 ///
 /// ```no_run
 /// use wasabi::{Tls, prelude::*};
@@ -56,7 +56,7 @@ pub struct Tls {
 
 struct Shared {
     config: RwLock<Configs>,
-    /// What the configuration was made of, if it was made here.
+    /// The parts that the configuration was built from; `None` for a given configuration.
     parts: Option<Parts>,
 }
 
@@ -67,7 +67,7 @@ struct Parts {
     clients: Option<ClientAuth>,
 }
 
-/// Where PEM comes from.
+/// The source of PEM data.
 #[derive(Clone)]
 enum Pem {
     File(PathBuf),
@@ -83,10 +83,10 @@ pub enum TlsError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// What the operating system reports.
         source: io::Error,
     },
-    /// There is no certificate or no private key in what should be PEM, or it is damaged.
+    /// The PEM data has no certificate or no private key, or is damaged.
     #[error("no {what}: {source}")]
     Pem {
         /// What is missing.
@@ -94,20 +94,20 @@ pub enum TlsError {
         /// What is wrong.
         source: pem::Error,
     },
-    /// Certificate and key do not make a configuration; they may not belong together.
+    /// rustls cannot use this certificate and key; they may not belong together.
     #[error("certificate and key cannot be used: {0}")]
     Unusable(rustls::Error),
-    /// These authorities cannot vouch for clients.
+    /// Client certificates cannot be verified with these authorities.
     #[error("clients cannot be verified: {0}")]
     Clients(crate::BoxError),
-    /// This was not made from files.
+    /// There are no files to reload: the certificate did not come from files.
     #[error("there are no files to read again")]
     NoFiles,
 }
 
 impl Tls {
-    /// Reads a certificate, followed by those that vouch for it, and its private key from PEM files.
-    /// [`reload`](Self::reload) reads them again.
+    /// Reads a certificate, followed by its chain, and its private key from PEM files. [`reload`](Self::reload) reads
+    /// them again.
     pub fn from_pem(
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
@@ -119,7 +119,7 @@ impl Tls {
         })
     }
 
-    /// As [`from_pem`](Self::from_pem), from what would be in the files.
+    /// Like [`from_pem`](Self::from_pem), with the contents of the files.
     pub fn from_pem_bytes(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         Self::of_parts(Parts {
             certificate: Pem::Bytes(certificate.into()),
@@ -128,15 +128,16 @@ impl Tls {
         })
     }
 
-    /// A configuration of one's own, with the rustls that is [`wasabi::rustls`](crate::rustls): for several names, other
-    /// algorithms, another way to verify clients. Its ALPN protocols become those of the server.
+    /// Uses your own configuration, built with the rustls that is [`wasabi::rustls`](crate::rustls): for several names,
+    /// other algorithms, or another way to verify clients. The server replaces its ALPN protocols.
     pub fn from_config(config: impl Into<Arc<ServerConfig>>) -> Self {
         Self::new(config.into(), None)
     }
 
-    /// Asks clients for certificates: see [`ClientAuth`]. Clones that were made before do not.
+    /// Requests certificates from clients: see [`ClientAuth`]. Clones made earlier do not.
     ///
-    /// A configuration [of one's own](Self::from_config) says itself what it asks for, and is an error here.
+    /// Returns an error for [your own configuration](Self::from_config), which specifies its client authentication
+    /// itself.
     pub fn client_auth(self, clients: ClientAuth) -> Result<Self, TlsError> {
         let Some(parts) = &self.shared.parts else {
             let message = "a configuration of one's own has a verifier of its own";
@@ -164,15 +165,15 @@ impl Tls {
         }
     }
 
-    /// How long a client may take for the TLS handshake; 3 s if not set.
+    /// How long a client may take for the TLS handshake; 3 s by default.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout.min(FOREVER);
         self
     }
 
-    /// Reads the files again, for the handshakes to come. On an error everything stays as it is. Reads on the thread
-    /// of the caller.
+    /// Reads the files again; later handshakes use them. On an error nothing changes. Blocks the calling thread while
+    /// it reads.
     pub fn reload(&self) -> Result<(), TlsError> {
         let parts = self.shared.parts.as_ref().ok_or(TlsError::NoFiles)?;
         let Pem::File(certificate) = &parts.certificate else {
@@ -183,7 +184,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Uses another configuration for the handshakes to come.
+    /// Uses another configuration for later handshakes.
     pub fn replace(&self, config: impl Into<Arc<ServerConfig>>) {
         let config = Configs::new(config.into());
         let current = self.shared.config.write();
@@ -262,7 +263,7 @@ impl Pem {
         }
     }
 
-    /// One certificate at least.
+    /// Returns at least one certificate, or an error.
     fn certificates(&self, what: &'static str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
         let bytes = self.read()?;
         let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
@@ -277,7 +278,7 @@ impl Pem {
     }
 }
 
-/// Never the bytes: one of them is a key.
+/// Never shows the bytes: some of them are a key.
 impl fmt::Debug for Pem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

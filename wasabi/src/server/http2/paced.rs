@@ -1,5 +1,5 @@
-//! Streams whose client has only so long to take what is sent to it. hyper would wait for ever, and the socket tells
-//! nothing: its client may take everything but this stream.
+//! Streams with a time limit for the client to take what is sent. hyper would wait for ever, and the socket shows
+//! nothing: its client may take everything except this stream.
 
 use std::{
     pin::Pin,
@@ -24,7 +24,7 @@ use crate::{connection::transport::pace::Pace, sync::Unpoisoned};
 type SharedPace = Arc<Mutex<Pace>>;
 
 task_local! {
-    /// That of the stream whose request is being answered.
+    /// The pace of the stream whose request is being answered.
     static PACE: SharedPace;
 }
 
@@ -32,8 +32,8 @@ fn lock(pace: &Mutex<Pace>) -> MutexGuard<'_, Pace> {
     pace.lock().unpoisoned()
 }
 
-/// Spawns what hyper does for a stream, and drops it when the client takes too little of a [`paced`] body for too long:
-/// this resets the stream, and leaves the others of its socket alone.
+/// Runs hyper's future for a stream, and drops it when the client takes too little of a [`paced`] body for too long.
+/// This resets the stream, and leaves the others on its socket alone.
 #[derive(Clone)]
 pub(super) struct StreamExecutor {
     pub(super) patience: Duration,
@@ -47,13 +47,13 @@ where
         let pace = Arc::new(Mutex::new(Pace::new(self.patience)));
         let mut stream = Box::pin(stream);
         tokio::spawn(async move {
-            // The request's future is inside, and takes the pace when it is polled for the first time.
+            // The request's future runs inside the stream's, and takes the pace when it is first polled.
             let first = std::future::poll_fn(|cx| Poll::Ready(stream.as_mut().poll(cx)));
             if PACE.scope(Arc::clone(&pace), first).await.is_ready() {
                 return;
             }
             if Arc::strong_count(&pace) == 1 {
-                // It has no request: it sends for a WebSocket, which has limits of its own.
+                // This future has no request: it sends for a WebSocket, which has its own limits.
                 return stream.await;
             }
             PacedStream {
@@ -69,7 +69,7 @@ where
 struct PacedStream<F> {
     stream: Pin<Box<F>>,
     pace: SharedPace,
-    /// Set while the client is waited for.
+    /// Set while the stream waits for the client.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -99,12 +99,12 @@ impl<F: Future<Output = ()>> Future for PacedStream<F> {
     }
 }
 
-/// The pace of the stream that this is called for, in the future that answers its request.
+/// Returns the pace of the current stream; for use in the future that answers its request.
 pub(super) fn pace() -> Option<SharedPace> {
     PACE.try_with(Arc::clone).ok()
 }
 
-/// A body in pieces, of which the pace is told.
+/// Splits a body into pieces and records each in the pace.
 pub(super) fn paced(pace: Option<SharedPace>, body: Body) -> Body {
     match pace {
         Some(pace) if !body.is_end_stream() => {
@@ -123,11 +123,11 @@ pub(super) fn paced(pace: Option<SharedPace>, body: Body) -> Body {
 
 struct PacedBody {
     body: Body,
-    /// What is left of the last frame.
+    /// The rest of the last frame.
     rest: Bytes,
     /// The length of the last piece.
     given: usize,
-    /// The most bytes that hyper is given at once. It keeps them until the client has taken them.
+    /// The maximum size of a piece. hyper keeps a piece until the client has taken it.
     most: usize,
     pace: SharedPace,
 }
@@ -149,7 +149,7 @@ impl hyper::body::Body for PacedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        // hyper asks for more when the client had room for the last piece.
+        // hyper asks for more once the client had room for the last piece.
         let given = std::mem::take(&mut self.given);
         lock(&self.pace).took(given);
         if !self.rest.is_empty() {

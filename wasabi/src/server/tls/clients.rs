@@ -1,4 +1,4 @@
-//! Clients that say with a certificate who they are.
+//! Client certificates.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,11 +10,12 @@ use rustls::{
 
 use super::{Pem, TlsError};
 
-/// Which certificates clients may have: those that certain authorities vouch for. For
+/// Which client certificates are accepted: those issued by the given authorities. For
 /// [`Tls::client_auth`](crate::Tls::client_auth).
 ///
-/// A client without one is refused in the TLS handshake, unless they are [`optional`](Self::optional).
-/// [`PeerCertificates`](crate::PeerCertificates) are what is known of a client then; who it is, HTTP middleware finds out from them:
+/// The TLS handshake refuses a client without a certificate, unless certificates are [`optional`](Self::optional). The
+/// [`PeerCertificates`](crate::PeerCertificates) extension then holds the client's certificates; HTTP middleware
+/// derives the client's identity from them:
 ///
 /// ```no_run
 /// use wasabi::{
@@ -57,7 +58,7 @@ pub struct ClientAuth {
 }
 
 impl ClientAuth {
-    /// The certificates of the authorities, in a PEM file. [`Tls::reload`](crate::Tls::reload) reads it again.
+    /// Reads the authorities' certificates from a PEM file. [`Tls::reload`](crate::Tls::reload) reads it again.
     pub fn from_pem(authorities: impl Into<PathBuf>) -> Self {
         Self {
             authorities: Pem::File(authorities.into()),
@@ -65,7 +66,7 @@ impl ClientAuth {
         }
     }
 
-    /// As [`from_pem`](Self::from_pem), from what would be in the file.
+    /// Like [`from_pem`](Self::from_pem), with the contents of the file.
     pub fn from_pem_bytes(authorities: &[u8]) -> Self {
         Self {
             authorities: Pem::Bytes(authorities.into()),
@@ -73,7 +74,7 @@ impl ClientAuth {
         }
     }
 
-    /// Lets clients without a certificate in as well; a wrong one is refused all the same.
+    /// Also admits clients without a certificate; an invalid certificate is still refused.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.optional = true;
