@@ -15,9 +15,9 @@ use crate::{
     request::Route as RequestRoute,
 };
 
-/// Code around the rest of the chain.
+/// Code around the rest of a request's chain.
 ///
-/// One struct and one `async fn`. Mostly it is written as a function with [`#[middleware]`](macro@crate::middleware).
+/// A struct with one `async fn`; usually written as a function with [`#[middleware]`](macro@crate::middleware).
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -40,23 +40,23 @@ use crate::{
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
 pub trait Middleware: Send + Sync {
-    /// Handles one request: runs the rest of the chain once, not at all, or several times.
+    /// Handles one request. It may run the rest of the chain once, not at all, or several times.
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send;
 
-    /// What is wrong with its settings; asked once, when the gateway is built.
+    /// Returns an error if a setting is invalid. Called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
 
-    /// Tells what it is like now, for metrics.
+    /// Reports its current state, for metrics.
     #[doc(hidden)]
     #[cfg(feature = "metrics")]
     fn observe(&self, seen: &mut crate::metrics::Observation) {
         let _ = seen;
     }
 
-    /// What is wrong with this being around a part of a backend; asked once, when the gateway is built.
+    /// Returns an error if it must not wrap this part of a backend. Called once, when the gateway is built.
     #[doc(hidden)]
     fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
         let _ = part;
@@ -83,13 +83,13 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
     }
 }
 
-/// The rest of the chain: a copyable reference, so that it can be run again with a clone of the request.
+/// The rest of the chain. It is a copyable reference, so it can run again with a clone of the request.
 pub trait Next: Copy + Send + Sync {
     /// Runs the rest of the chain. Dropping the future cancels it.
     fn run(self, req: Request) -> impl Future<Output = Result<Reply>> + Send;
 }
 
-/// Two lifetimes: one, the shorter of both, would not be among those that the future may capture.
+/// Two lifetimes, because a single one, the shorter of the two, would not be among those that the future may capture.
 struct Rest<'b, 's, B, S> {
     backend: &'b B,
     state: &'s S,
@@ -109,12 +109,12 @@ impl<S: Sync, B: Backend<S>> Next for Rest<'_, '_, B, S> {
     }
 }
 
-/// What stands between the middleware of a channel and its target: requests whose message is invalid end here.
+/// Sits between the middleware of a channel and its target. Requests whose message is invalid end here.
 #[derive(Debug)]
 pub struct Valid<B>(B);
 
 impl<B> Valid<B> {
-    /// The requests that `target` may see.
+    /// Passes only valid requests to `target`.
     pub const fn new(target: B) -> Self {
         Self(target)
     }
@@ -147,7 +147,7 @@ fn refused(error: crate::Error) -> Ready<Result<Reply>> {
     ready(Err(error))
 }
 
-/// A middleware and what it wraps; a chain is a nest of these.
+/// A middleware and what it wraps. A chain is a nest of these.
 #[derive(Debug)]
 pub struct Stack<M, B> {
     middleware: M,
@@ -183,7 +183,7 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
     }
 }
 
-/// A middleware, as a part that has settings.
+/// A middleware, as a part with settings.
 struct Itself<'a, M>(&'a M);
 
 impl<M: Middleware> Lifecycle for Itself<'_, M> {
@@ -197,7 +197,7 @@ impl<M: Middleware> Lifecycle for Itself<'_, M> {
     }
 }
 
-/// A part of a backend, in a middleware.
+/// A part of a backend, inside a middleware.
 struct Around<'a, M> {
     middleware: &'a M,
     part: &'a dyn Lifecycle,

@@ -1,4 +1,4 @@
-//! What rates by key remember.
+//! The state of rate limits with keys.
 
 use std::{
     collections::HashMap,
@@ -9,7 +9,7 @@ use governor::{nanos::Nanos, state::StateStore};
 
 use crate::sharded::{SHARDS, Sharded};
 
-/// When each key will have its whole allowance back; a bounded number of keys.
+/// The time at which each key has its whole allowance back, for a bounded number of keys.
 pub(super) struct FullAt<K, S> {
     full_at: Sharded<K, Nanos, S>,
     max_per_shard: usize,
@@ -51,7 +51,7 @@ impl<K: Hash + Eq + Clone, S: BuildHasher> StateStore for FullAt<K, S> {
     }
 }
 
-/// Forgets the half that has, or soonest will have, its allowance back: rarely, and then thoroughly.
+/// Forgets the half of the keys that have, or soonest will have, their allowance back. Removing many makes this rare.
 fn forget_half<K: Hash + Eq, S: BuildHasher>(full_at: &mut HashMap<K, Nanos, S>) {
     let mut times: Vec<u64> = full_at.values().map(|&time| time.into()).collect();
     let middle = times.len() / 2;

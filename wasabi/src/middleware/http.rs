@@ -48,10 +48,10 @@ pub use self::{
     note = "request middleware, which runs for every message, belongs in `middleware = [..]`"
 )]
 pub trait HttpMiddleware: Clone + Send + 'static {
-    /// Puts this around an endpoint.
+    /// Wraps an endpoint in this middleware.
     fn apply(self, endpoint: MethodRouter) -> MethodRouter;
 
-    /// What is wrong with its settings; asked once, when the gateway is built.
+    /// Returns the mistakes in its settings. Called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Vec<String>;
 }
@@ -70,7 +70,7 @@ where
     }
 
     fn check(&self) -> Vec<String> {
-        // `tower::Layer` has no room for a question, but it can be put around something.
+        // `tower::Layer` has no method to report mistakes, but a layer reports them when it wraps an endpoint.
         let endpoint = any_service(service_fn(|_: Request| {
             ready(Ok::<Response, Infallible>(Response::default()))
         }));

@@ -1,19 +1,20 @@
-//! The request middleware that comes with the library.
+//! The request middleware that ships with the library.
 //!
 //! # The order
 //!
-//! What comes first in a list is outermost, and a channel's list is around those of its targets. From the outside to the
-//! inside, mostly:
+//! The first entry of a list is outermost, and a channel's list wraps those of its targets. The usual order, from the
+//! outside in:
 //!
-//! 1. [`Trace`] and [`Measure`], which see every request with its outcome, those that are refused further inside too.
-//! 2. `RateLimit`, which is to count every request.
-//! 3. `Cache`, so that what it answers needs nothing of what follows.
-//! 4. `Retry`, around what a try consists of.
-//! 5. [`CircuitBreaker`], which counts each try, and whose refusals are not tried again.
-//! 6. [`Timeout`], the limit of one try. Around the breaker it would be a cancellation, which is not counted.
+//! 1. [`Trace`] and [`Measure`], which see every request with its outcome, including those refused further inside.
+//! 2. `RateLimit`, which must count every request.
+//! 3. `Cache`, so that its answers need nothing of what follows.
+//! 4. `Retry`, around everything that belongs to a try.
+//! 5. [`CircuitBreaker`], which counts each try; its refusals are not retried.
+//! 6. [`Timeout`], the limit of one try. Around the breaker it would cancel the request, and the breaker does not count
+//!    cancellations.
 //!
-//! Messages that the parser cannot read go through the lists of the gateway and of the channel as well, on the route
-//! `invalid` ([`Request::invalid`](crate::Request::invalid)), and not through those of targets.
+//! Messages that the parser cannot read also pass through the lists of the gateway and of the channel, on the route
+//! `invalid` ([`Request::invalid`](crate::Request::invalid)), but not through those of targets.
 //!
 //! ```
 //! use wasabi::prelude::*;

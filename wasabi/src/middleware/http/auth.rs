@@ -1,4 +1,4 @@
-//! What the ways to authenticate a client have in common.
+//! Code common to all ways of authenticating a client.
 
 #[cfg(test)]
 mod tests;
@@ -55,32 +55,32 @@ fn unknown<T>() -> String {
     format!("no middleware authenticates a `{name}`")
 }
 
-/// Why a client is not let in.
+/// Why a client is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Denied {
-    /// The credentials are wrong, or not good any more: 401.
+    /// The credentials are wrong or no longer valid: 401.
     #[error("the credentials are not valid")]
     Invalid,
-    /// The client is known, and may not connect: 403.
+    /// The client is known but may not connect: 403.
     #[error("access is forbidden")]
     Forbidden,
-    /// Nobody can tell for now: 503.
+    /// The credentials cannot be verified at the moment: 503.
     #[error("credentials cannot be verified for now")]
     Unavailable,
 }
 
-/// What a verify function returns: `Option<Identity<T>>`, where `None` is [`Denied::Invalid`], or
-/// `Result<Identity<T>, Denied>`.
+/// The result of a verify function: `Option<Identity<T>>`, where `None` is [`Denied::Invalid`], or `Result<Identity<T>,
+/// Denied>`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be returned from a verify function",
     label = "expected `Option<Identity<T>>` or `Result<Identity<T>, Denied>`"
 )]
 pub trait Verdict {
-    /// Who the client is.
+    /// The identity of a client.
     type Identity: Clone + Send + Sync + 'static;
 
-    /// The identity, or why there is none.
+    /// Returns the identity, or why the client is refused.
     fn into_result(self) -> Result<Identity<Self::Identity>, Denied>;
 }
 
@@ -100,41 +100,40 @@ impl<T: Clone + Send + Sync + 'static> Verdict for Result<Identity<T>, Denied> {
     }
 }
 
-/// A client that came without credentials to where they are optional.
+/// Marks a client without credentials, where they are optional.
 #[derive(Debug, Clone, Copy)]
 struct Anonymous;
 
-/// A way to authenticate.
+/// A way to authenticate clients.
 pub(super) trait Authenticate: Clone + Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
 
-    /// Looks at the head of a request. The answer to one that is refused is made by
-    /// [`challenge`](Self::challenge).
+    /// Authenticates a request by its head. [`challenge`](Self::challenge) makes the answer to one that is refused.
     fn authenticate(
         &self,
         head: &mut Parts,
     ) -> impl Future<Output = Result<Identity<Self::Identity>, Refused>> + Send;
 
-    /// The value of `WWW-Authenticate`.
+    /// The value of `WWW-Authenticate` in the answer.
     fn challenge(&self, refused: Refused) -> HeaderValue;
 
-    /// Whether clients without credentials are let in.
+    /// Whether clients without credentials are admitted.
     fn is_optional(&self) -> bool {
         false
     }
 
-    /// Whether a WebSocket is refused by a close after the upgrade.
+    /// Whether a refused WebSocket is accepted and then closed.
     fn refuses_by_close(&self) -> bool {
         false
     }
 }
 
-/// What is wrong with a request.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// There are no credentials.
+    /// It has no credentials.
     Missing,
-    /// What there is cannot be understood.
+    /// Its credentials cannot be parsed.
     Malformed,
     Denied(Denied),
 }
@@ -240,7 +239,7 @@ fn refusal(refused: Refused, challenge: HeaderValue) -> Response {
     response
 }
 
-/// What follows the scheme in the one `Authorization` header, which is marked so that no log shows it.
+/// Returns the text after the scheme in the only `Authorization` header, and marks the header so that no log shows it.
 pub(super) fn credentials<'a>(head: &'a mut Parts, scheme: &str) -> Result<&'a str, Refused> {
     let header::Entry::Occupied(mut entry) = head.headers.entry(header::AUTHORIZATION) else {
         return Err(Refused::Missing);
@@ -261,7 +260,7 @@ pub(super) fn credentials<'a>(head: &'a mut Parts, scheme: &str) -> Result<&'a s
     }
 }
 
-/// A quoted string (RFC 9110, section 5.6.4). Characters that cannot stand in one become `?`.
+/// Writes a quoted string (RFC 9110, section 5.6.4). Characters not allowed in one become `?`.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

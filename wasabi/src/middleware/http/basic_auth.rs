@@ -24,12 +24,12 @@ use crate::{
     mistakes::{self, Mistakes},
 };
 
-/// Lets clients in that name themselves by HTTP Basic authentication (RFC 7617), and answers others 401.
+/// Admits clients that authenticate with HTTP Basic authentication (RFC 7617), and answers others 401.
 ///
-/// It is a `tower::Layer`, for `http = [..]` and for axum routers. Backend functions take the [`Identity`].
+/// It is a `tower::Layer`, for `http = [..]` and for axum routers. Backend functions receive the [`Identity`].
 ///
-/// The password goes over the wire with each handshake: use it behind TLS only. Browsers send it by themselves, so a
-/// channel with it should not allow every origin.
+/// Each handshake sends the password: use it only over TLS. Browsers send it automatically, so a channel that uses it
+/// should not allow every origin.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -49,24 +49,23 @@ pub struct BasicAuth<V = Users> {
 }
 
 impl BasicAuth {
-    /// Lets these users in, each with its password. The identity is an `Identity<String>`, the user's name.
+    /// Admits these users, each with its password. The identity is an `Identity<String>`, the user's name.
     ///
-    /// With the cargo feature `argon2` a password may also be given as its hash, `$argon2id$v=19$..`: such strings
-    /// are always taken for hashes, and without the feature they are a mistake. Verifying one costs the memory and
-    /// time that the hash asks for, on a thread of its own:
+    /// With the cargo feature `argon2` a password may also be given as its hash, `$argon2id$v=19$..`. Such strings are
+    /// always treated as hashes; without the feature they are a mistake. Verifying a hash costs the memory and the time
+    /// that the hash specifies, on a separate thread:
     #[cfg_attr(
         feature = "argon2",
         doc = "[`hash_threads`](Self::hash_threads) and [`hash_queue`](Self::hash_queue)"
     )]
     #[cfg_attr(not(feature = "argon2"), doc = "`hash_threads` and `hash_queue`")]
-    /// bound how many at a time.
+    /// limit how many are verified at a time.
     ///
-    /// Whether the name or the password was wrong cannot be told from the time that the answer takes: names and
-    /// passwords are compared in constant time, and for a name that is not known a password is verified as well, with
-    /// the settings of the first hash.
+    /// The time that an answer takes does not reveal whether the name or the password was wrong: names and passwords
+    /// are compared in constant time, and for an unknown name a password is verified too, with the settings of the
+    /// first hash.
     ///
-    /// A name that comes twice, one with a colon and a hash that cannot be read are mistakes that keep the gateway
-    /// from being served.
+    /// Duplicate names, names with a colon and invalid hashes are mistakes, and the server does not start.
     pub fn users<N, P>(users: impl IntoIterator<Item = (N, P)>) -> Self
     where
         N: Into<String>,
@@ -78,12 +77,13 @@ impl BasicAuth {
         Self::new(Users::new(users))
     }
 
-    /// How many passwords are verified by their hashes at the same time; one fewer than there are cores if not set, and
-    /// at least one. Others wait, and clients have turns by their address (that of [`ClientIp`] middleware around
-    /// this, IPv6 by /64): one that tries many passwords waits for itself, and others for one of its tries each.
+    /// How many passwords are verified by their hashes at the same time; by default one fewer than there are cores, and
+    /// at least one. Other logins wait. Clients take turns by address (as found by [`ClientIp`] middleware around this
+    /// one; IPv6 by /64): a client that tries many passwords waits for its own tries, and other clients wait for one of
+    /// its tries each.
     ///
-    /// Behind a proxy every client has the proxy's address, and they all share one line, unless `ClientIp` tells them
-    /// apart. Zero is a mistake.
+    /// Behind a proxy every client has the proxy's address, so all share one line unless `ClientIp` tells them apart.
+    /// Zero is a mistake.
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_threads(self, threads: usize) -> Self {
@@ -91,8 +91,8 @@ impl BasicAuth {
         self
     }
 
-    /// How many logins wait for a thread; 64 if not set. When there are so many, the address with most of them gets 503
-    /// with `Retry-After` for the last one, whoever else asks. Zero is a mistake.
+    /// How many logins may wait for a thread; 64 by default. When the queue is full, the address with the most waiting
+    /// logins gets 503 with `Retry-After` for its last one, no matter which client asks. Zero is a mistake.
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_queue(self, logins: usize) -> Self {
@@ -100,9 +100,9 @@ impl BasicAuth {
         self
     }
 
-    /// Lets those in that a function knows: an `async fn(user: String, password: String)` which returns
-    /// `Option<Identity<T>>` or `Result<Identity<T>, Denied>`. It should take the same time for users that it does
-    /// not know, and bound its work itself: anybody can make it run.
+    /// Admits clients that a function accepts: an `async fn(user: String, password: String)` that returns
+    /// `Option<Identity<T>>` or `Result<Identity<T>, Denied>`. It should take the same time for users that it does not
+    /// know, and must limit its own work: anyone can make it run.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -132,8 +132,8 @@ impl<V> BasicAuth<V> {
         }
     }
 
-    /// What the name and the password are for, in the 401 answer: browsers show it, or remember passwords by it.
-    /// `gateway` if not set, for there must be one (RFC 7617, section 2). Printable ASCII; anything else is a mistake.
+    /// The realm of the 401 answer: browsers show it, or remember passwords by it. `gateway` by default, because a
+    /// realm is required (RFC 7617, section 2). Printable ASCII; anything else is a mistake.
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         let realm = realm.into();
@@ -143,16 +143,16 @@ impl<V> BasicAuth<V> {
     }
 }
 
-/// What can verify a password.
+/// Verifies passwords.
 pub(super) trait Verify: Send + Sync + 'static {
     type Identity: Clone + Send + Sync + 'static;
 
-    /// What is wrong with the settings.
+    /// Returns the mistakes in its settings.
     fn mistakes(&self) -> Mistakes {
         Mistakes::default()
     }
 
-    /// `client` is who waits in turn with others, where there is something to wait for.
+    /// `client` is the client that waits in turn with others, if there is a queue.
     fn verify(
         &self,
         client: Option<IpAddr>,
@@ -198,7 +198,7 @@ impl<V: Verify> Authenticate for BasicAuth<V> {
     }
 }
 
-/// Clients do not agree on the padding.
+/// Clients differ in their padding.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),

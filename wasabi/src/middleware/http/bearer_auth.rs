@@ -1,4 +1,4 @@
-//! Clients with a token, by Bearer authentication.
+//! Authentication by token, with the Bearer scheme.
 
 mod places;
 
@@ -14,24 +14,24 @@ use crate::{
     mistakes::{self, Mistakes},
 };
 
-/// Lets clients in that send a token (RFC 6750) which a function knows, and answers others 401.
+/// Admits clients that send a token (RFC 6750) which a function accepts, and answers others 401.
 ///
 /// The function is an `async fn(token: String)` that returns `Option<Identity<T>>` or `Result<Identity<T>, Denied>`.
-/// Backend functions take the [`Identity`]. When it [expires](Identity::expires_at) the connection is closed with
-/// 4401, unless the client sends a new token before: see [`refresh`](Self::refresh).
+/// Backend functions receive the [`Identity`]. When it [expires](Identity::expires_at) the gateway closes the
+/// connection with 4401, unless the client has sent a new token before: see [`refresh`](Self::refresh).
 ///
 /// # Browsers
 ///
-/// Browsers send no headers with the handshake of a WebSocket, and cannot read a 401. There are four other ways:
+/// Web pages cannot set headers on the handshake of a WebSocket, and cannot read a 401. There are four other ways:
 ///
 /// | | |
 /// |---|---|
-/// | [`cookie`](Self::cookie) | the browser sends it by itself; `origins` keep other pages out |
+/// | [`cookie`](Self::cookie) | the browser sends it automatically; `origins` keeps other pages out |
 /// | [`subprotocol`](Self::subprotocol) | `new WebSocket(url, ["chat", "bearer." + token])` |
 /// | [`query_parameter`](Self::query_parameter) | `new WebSocket(url + "?token=" + token)`; proxies in front see it |
 /// | [`optional`](Self::optional) | a first message with the token, to a route with [`refresh`](Self::refresh) |
 ///
-/// [`refuse_by_close`](Self::refuse_by_close) tells them that the token is not good.
+/// [`refuse_by_close`](Self::refuse_by_close) tells the page that the token is invalid.
 ///
 /// It is a `tower::Layer`, for `http = [..]` and for axum routers.
 ///
@@ -71,7 +71,7 @@ struct Inner<V> {
 }
 
 impl<V: Clone> BearerAuth<V> {
-    /// Lets those in whose token this function knows.
+    /// Admits clients whose token this function accepts.
     pub fn new<Fut>(verify: V) -> Self
     where
         V: Fn(String) -> Fut + Send + Sync + 'static,
@@ -89,14 +89,14 @@ impl<V: Clone> BearerAuth<V> {
         }))
     }
 
-    /// With what is wrong with the settings of its function.
+    /// Adds the mistakes in the settings of its function.
     #[cfg(feature = "jwt")]
     pub(super) fn with_mistakes(mut self, mistakes: Mistakes) -> Self {
         Arc::make_mut(&mut self.0).mistakes = mistakes;
         self
     }
 
-    /// Names what the token is for in the 401 answer; nothing if not set. Printable ASCII; anything else is a mistake.
+    /// The realm of the 401 answer; none by default. Printable ASCII; anything else is a mistake.
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         let inner = Arc::make_mut(&mut self.0);
@@ -105,21 +105,22 @@ impl<V: Clone> BearerAuth<V> {
         self
     }
 
-    /// Takes the token from this parameter of the URL's query as well: browsers cannot send headers with the
-    /// handshake of a WebSocket. A client that sends both, or the parameter twice, is not let in.
+    /// Also takes the token from this parameter of the URL's query, because web pages cannot set headers on the
+    /// handshake of a WebSocket. A client that sends both a header and the parameter, or the parameter twice, is
+    /// refused.
     ///
-    /// The parameter is taken out of [`Connection::uri`](crate::Connection::uri), so that it does not go on to logs
-    /// and upstreams; proxies in front still see it. Tokens that go this way should be short-lived.
+    /// The gateway removes the parameter from [`Connection::uri`](crate::Connection::uri), so that logs and upstreams
+    /// do not see it; proxies in front still do. Tokens sent this way should be short-lived.
     #[must_use]
     pub fn query_parameter(mut self, name: impl Into<Cow<'static, str>>) -> Self {
         Arc::make_mut(&mut self.0).parameter = Some(name.into());
         self
     }
 
-    /// Takes the token from the cookie of this name as well, where there is no other token. A client that has the cookie
-    /// twice is not let in.
+    /// Also takes the token from the cookie of this name, if there is no other token. A client that sends the cookie
+    /// twice is refused.
     ///
-    /// Browsers send cookies by themselves, whatever page opens the WebSocket: only the channel's `origins` keep other
+    /// Browsers send cookies automatically, whatever page opens the WebSocket: only the channel's `origins` keeps other
     /// pages from acting as the user. Set the cookie with `Secure`, `HttpOnly` and `SameSite`.
     #[must_use]
     pub fn cookie(mut self, name: impl Into<Cow<'static, str>>) -> Self {
@@ -127,22 +128,23 @@ impl<V: Clone> BearerAuth<V> {
         self
     }
 
-    /// Takes the token from an offered subprotocol `bearer.<token>` as well. It is taken out of the offer: it is not
-    /// chosen, not sent back, and does not go on to upstreams.
+    /// Also takes the token from an offered subprotocol `bearer.<token>`. The gateway removes it from the offer: it
+    /// does not choose it, send it back, or forward it to upstreams.
     ///
-    /// The channel needs `subprotocols`, and the client offers one of them beside: browsers give up when they have offered
-    /// some, and none is chosen. The token is made of what a subprotocol may have in it, as JSON Web Tokens are.
+    /// The channel needs `subprotocols`, and the client must offer one of them as well, because browsers fail a
+    /// connection if they offered subprotocols and the server chose none. The token may contain only characters that a
+    /// subprotocol may contain, as JSON Web Tokens do.
     #[must_use]
     pub fn subprotocol(mut self) -> Self {
         Arc::make_mut(&mut self.0).subprotocol = true;
         self
     }
 
-    /// Lets clients without a token in, whose identity is not known. One that has a token must have a good one.
+    /// Also admits clients without a token, without an identity. A token that is sent must still be valid.
     ///
-    /// A function that takes an [`Identity`] is not called for them: the answer is `unauthorized`. One that takes
-    /// `Option<Identity<T>>` is. To let them log in with their first message, put [`refresh`](Self::refresh) on a route,
-    /// and set a deadline:
+    /// The gateway does not call a function that takes an [`Identity`] for them: it answers `unauthorized`. A function
+    /// that takes `Option<Identity<T>>` is called. To let clients log in with their first message, put
+    /// [`refresh`](Self::refresh) on a route, and set a deadline:
     ///
     /// ```
     /// use std::time::{Duration, SystemTime};
@@ -183,10 +185,10 @@ impl<V: Clone> BearerAuth<V> {
         self
     }
 
-    /// Accepts the handshake of a WebSocket that is refused, and closes it at once, with 4401 instead of 401, 4403
-    /// instead of 403, and 1013 instead of 503: browsers can read that, and cannot read a status.
+    /// Accepts the handshake of a refused WebSocket and closes it at once, with 4401 instead of 401, 4403 instead of
+    /// 403, and 1013 instead of 503: web pages can read a close code but not a status.
     ///
-    /// Nothing of the channel sees such a client: neither hooks nor the registry.
+    /// The channel never sees such a client: its hooks do not run, and the registry does not list it.
     #[must_use]
     pub fn refuse_by_close(mut self) -> Self {
         Arc::make_mut(&mut self.0).refuses_by_close = true;
@@ -195,7 +197,7 @@ impl<V: Clone> BearerAuth<V> {
 }
 
 impl<V> BearerAuth<V> {
-    /// Who has this token.
+    /// Returns the identity that this token belongs to.
     pub(super) async fn verify<Fut>(
         &self,
         token: String,
@@ -211,7 +213,7 @@ impl<V> BearerAuth<V> {
     }
 
     fn token(&self, head: &mut Parts) -> Result<String, Refused> {
-        // All of them are taken out, also where one is enough.
+        // Take all of them out, even where one is enough.
         let mut tokens = Vec::new();
         if let Some(name) = &self.0.parameter {
             tokens.append(&mut places::take_parameter(&mut head.uri, name));

@@ -1,4 +1,4 @@
-//! The address of the client, also behind proxies.
+//! Finds the address of the client, also behind proxies.
 
 mod front;
 mod hops;
@@ -27,36 +27,37 @@ use crate::{
 };
 
 impl ClientIp {
-    /// The address of the peer, whatever headers say: for gateways that clients reach directly.
+    /// Uses the address of the peer and ignores headers: for gateways that clients reach directly.
     pub fn peer() -> ClientIpLayer {
         ClientIpLayer::new(Source::Peer, [] as [&str; 0])
     }
 
-    /// Behind proxies with addresses in these networks, each of which adds the address of its peer to
-    /// `X-Forwarded-For`: the rightmost address that is not one of theirs.
+    /// For gateways behind proxies with addresses in these networks, each of which adds the address of its peer to
+    /// `X-Forwarded-For`. The client is the rightmost address that is not one of theirs.
     ///
     /// A network is written `10.0.0.0/8`, `fd00::/8` or `192.0.2.1`; `::ffff:10.0.0.0/104` is `10.0.0.0/8`, and `unix:`
-    /// stands for the peers of Unix sockets. One that is not a network trusts nobody, and keeps the gateway from being
-    /// served.
+    /// stands for the peers of Unix sockets. An invalid network trusts no peer and is a mistake, so the server does not
+    /// start.
     ///
-    /// Where a proxy along the way names no address, or one that cannot be read, nothing to the left of it is believed
-    /// and the client is whoever named it last.
+    /// If a proxy along the way names no address, or an unreadable one, nothing to the left of it is trusted, and the
+    /// client is the last hop that was named.
     ///
-    /// What they say in `X-Forwarded-Host` and `X-Forwarded-Proto` counts for the settings `hosts` and `origins` of a
-    /// channel, if it is one value: the proxy must write these headers itself, and never pass on those of clients.
+    /// Their `X-Forwarded-Host` and `X-Forwarded-Proto` headers, if they have a single value, count for the channel
+    /// settings `hosts` and `origins`. The proxies must set these headers themselves, and never pass on those of
+    /// clients.
     pub fn trusting<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> ClientIpLayer {
         ClientIpLayer::new(Source::XForwardedFor, networks)
     }
 
-    /// Behind Cloudflare: what `CF-Connecting-IP` says when the peer is in these networks. Cloudflare publishes its
-    /// own at <https://www.cloudflare.com/ips/>.
+    /// For gateways behind Cloudflare: uses `CF-Connecting-IP` if the peer is in these networks. Cloudflare publishes
+    /// its networks at <https://www.cloudflare.com/ips/>.
     pub fn cloudflare<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> ClientIpLayer {
         ClientIpLayer::new(Source::Cloudflare, networks)
     }
 
-    /// Behind Amazon CloudFront: what `CloudFront-Viewer-Address` says when the peer is in these networks. AWS
-    /// publishes them as `CLOUDFRONT_ORIGIN_FACING` at <https://ip-ranges.amazonaws.com/ip-ranges.json>; the header
-    /// is sent when the origin request policy asks for it.
+    /// For gateways behind Amazon CloudFront: uses `CloudFront-Viewer-Address` if the peer is in these networks. AWS
+    /// publishes them as `CLOUDFRONT_ORIGIN_FACING` at <https://ip-ranges.amazonaws.com/ip-ranges.json>. CloudFront
+    /// sends the header if the origin request policy asks for it.
     pub fn cloudfront<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> ClientIpLayer {
         ClientIpLayer::new(Source::CloudFront, networks)
     }
@@ -85,7 +86,7 @@ impl<S: Sync> FromRequestParts<S> for ClientIp {
 
 const UNKNOWN: &str = "the address of the client is not known";
 
-/// Finds out the [`ClientIp`]: a `tower::Layer` for `http = [..]` and for axum routers.
+/// Sets the [`ClientIp`]: a `tower::Layer` for `http = [..]` and for axum routers.
 #[derive(Debug, Clone)]
 pub struct ClientIpLayer(Arc<Rules>);
 
@@ -97,7 +98,7 @@ struct Rules {
     mistakes: Mistakes,
 }
 
-/// What tells the address.
+/// Where the address comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Peer,
@@ -125,8 +126,9 @@ impl ClientIpLayer {
         Self(Arc::new(rules))
     }
 
-    /// The proxies write `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, with `host` and `proto` instead of the other
-    /// headers. Only one of them is ever read: a proxy that writes the one lets the other through as the client sent it.
+    /// For proxies that write `Forwarded` (RFC 7239) instead of `X-Forwarded-For`, with `host` and `proto` instead of
+    /// the other headers. Only one kind is ever read, because a proxy that writes one kind passes the other through as
+    /// the client sent it.
     #[must_use]
     pub fn forwarded(mut self) -> Self {
         let rules = Arc::make_mut(&mut self.0);
@@ -140,7 +142,7 @@ impl ClientIpLayer {
         self
     }
 
-    /// Whether what a peer with this address says is believed; `None` is one of a Unix socket.
+    /// Whether a peer with this address is trusted; `None` is the peer of a Unix socket.
     pub(crate) fn trusts(&self, peer: Option<SocketAddr>) -> bool {
         self.0.trusts(match peer {
             Some(addr) => Peer::Ip(addr.ip().to_canonical()),
@@ -154,7 +156,7 @@ impl ClientIpLayer {
 }
 
 impl Rules {
-    /// The hops from the client to the last proxy before the peer, as far as who names them is trusted.
+    /// The hops from the client to the last proxy before the peer, as far as trusted hops name them.
     fn hops(&self, peer: Peer, headers: &HeaderMap) -> Vec<IpAddr> {
         if !self.trusts(peer) {
             return Vec::new();
@@ -171,7 +173,7 @@ impl Rules {
         Vec::from_iter(named)
     }
 
-    /// What a proxy that is trusted says that it was asked for.
+    /// The host and the scheme that the client requested, according to a trusted proxy.
     fn front(&self, headers: &HeaderMap) -> Option<Front> {
         match self.source {
             Source::Peer => None,
@@ -182,7 +184,7 @@ impl Rules {
         }
     }
 
-    /// From the first hop from the right that is not trusted, or the last one that can be read.
+    /// The hops, starting at the first from the right that is not trusted, or at the last that can be read.
     fn trusted(&self, from_right: impl Iterator<Item = Option<IpAddr>>) -> Vec<IpAddr> {
         let mut hops = Vec::new();
         for hop in from_right {
@@ -205,7 +207,7 @@ impl Rules {
     }
 }
 
-/// Who is at the other end of the socket.
+/// The other end of the socket.
 #[derive(Debug, Clone, Copy)]
 enum Peer {
     Ip(IpAddr),
@@ -216,7 +218,7 @@ enum Peer {
 impl Peer {
     fn of(extensions: &Extensions) -> Self {
         match extensions.get::<ConnectInfo<SocketAddr>>() {
-            // A socket that listens for both kinds of addresses shows IPv4 clients in an IPv6 disguise.
+            // A dual-stack socket shows IPv4 clients as IPv4-mapped IPv6 addresses.
             Some(ConnectInfo(addr)) => Self::Ip(addr.ip().to_canonical()),
             None if extensions.get::<UnixPeer>().is_some() => Self::Unix,
             None => Self::Unknown,
@@ -241,7 +243,7 @@ impl<S> Layer<S> for ClientIpLayer {
     }
 }
 
-/// What [`ClientIpLayer`] makes of a service.
+/// The service that [`ClientIpLayer`] creates.
 #[derive(Debug, Clone)]
 pub struct ClientIpService<S> {
     inner: S,
@@ -271,7 +273,7 @@ where
         if let Some(ip) = hops.first().copied().or(peer.ip()) {
             req.extensions_mut().insert(ClientIp(ip));
         }
-        // Middleware around this one may have known others.
+        // An outer layer of this kind may have set others.
         req.extensions_mut().remove::<Hops>();
         if hops.len() > 1 {
             req.extensions_mut().insert(Hops(hops.into()));

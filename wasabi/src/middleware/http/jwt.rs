@@ -1,4 +1,4 @@
-//! Clients with a JSON Web Token.
+//! Authentication with JSON Web Tokens.
 
 mod jwks;
 mod keys;
@@ -18,12 +18,12 @@ pub use self::jwks::Jwks;
 use super::{BearerAuth, Denied, Identity};
 use crate::{Result, log::said, mistakes::Mistakes};
 
-/// Verifies JSON Web Tokens (RFC 7519) whose claims are a `C`.
+/// Verifies JSON Web Tokens (RFC 7519) and deserializes their claims into a `C`.
 ///
-/// [`auth`](Self::auth) is the HTTP middleware, a [`BearerAuth`]; backend functions take the claims as
-/// `Identity<C>`. A token must have an `exp` claim; when it is reached, and 60 s for clocks that differ have passed, the
-/// connection is closed with 4401. One with `crit` in its header asks for an extension that nobody here knows, and is
-/// refused.
+/// [`auth`](Self::auth) is the HTTP middleware, a [`BearerAuth`]; backend functions receive the claims as
+/// `Identity<C>`. A token must have an `exp` claim. The gateway closes the connection with 4401 when that time has
+/// passed, plus 60 s to allow for clock differences. A token with `crit` in its header requires an extension that the
+/// gateway does not support, and is refused.
 ///
 /// ```
 /// use wasabi::{middleware::http::Jwt, prelude::*};
@@ -42,9 +42,9 @@ use crate::{Result, log::said, mistakes::Mistakes};
 /// # drop(gateway);
 /// ```
 ///
-/// Keys that an identity provider publishes and changes: [`Jwks`].
+/// For keys that an identity provider publishes and rotates, see [`Jwks`].
 ///
-/// So that a client can stay with a new token, put [`jwt.auth().refresh(..)`](BearerAuth::refresh) on a route.
+/// To let a client stay connected with a new token, put [`jwt.auth().refresh(..)`](BearerAuth::refresh) on a route.
 pub struct Jwt<C> {
     shared: Arc<Shared>,
     claims: PhantomData<fn() -> C>,
@@ -66,19 +66,19 @@ enum Keys {
 }
 
 impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
-    /// Tokens that are signed with HMAC and SHA-256 by this secret, of 32 bytes at least (RFC 7518, section 3.2). A
-    /// shorter one can be guessed from a single token: it is a mistake that keeps the gateway from being served.
+    /// For tokens signed with HMAC and SHA-256 by this secret, which must have at least 32 bytes (RFC 7518, section
+    /// 3.2). A shorter secret can be guessed from a single token: it is a mistake, and the server does not start.
     pub fn hs256(secret: impl AsRef<[u8]>) -> Self {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.validate_nbf = true;
         Self::new(DecodingKey::from_secret(secret.as_ref()), validation)
     }
 
-    /// Tokens of any other kind: with a public key, more algorithms, claims that are checked. The types are those of
+    /// For all other tokens: with a public key, more algorithms, or additional checks of claims. The types are those of
     /// [`wasabi::jsonwebtoken`](crate::jsonwebtoken).
     ///
-    /// A key that does not fit all of the algorithms, or is too small for one of them (RFC 7518: a secret shorter than
-    /// the hash, an RSA modulus of less than 2048 bits), is a mistake that keeps the gateway from being served.
+    /// A key must fit all of the algorithms and be large enough for each (RFC 7518: a secret not shorter than the hash,
+    /// an RSA modulus of at least 2048 bits). Otherwise it is a mistake, and the server does not start.
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
         let usable = keys::check(&key, &validation.algorithms);
         let mut mistakes = Mistakes::default();
@@ -91,10 +91,10 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         Self::made(keys, validation, mistakes)
     }
 
-    /// Tokens that are signed with one of the keys of a set, which is asked for when it is needed.
+    /// For tokens signed with one of the keys of a set, which the gateway fetches when it needs them.
     ///
-    /// Name the [`audience`](Self::audience) and the [`issuer`](Self::issuer) too: an identity provider signs tokens for
-    /// others with the same keys.
+    /// Set the [`audience`](Self::audience) and the [`issuer`](Self::issuer) too: an identity provider signs tokens for
+    /// other services with the same keys.
     pub fn jwks(keys: Jwks) -> Self {
         let mut validation = Validation::new(Algorithm::RS256);
         validation.validate_nbf = true;
@@ -113,7 +113,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         }
     }
 
-    /// The `aud` claim must name one of these. Without them a token that names an audience is not valid.
+    /// Requires the `aud` claim to name one of these. If this is not set, a token that names an audience is invalid.
     #[must_use]
     pub fn audience<A: ToString>(mut self, audience: impl IntoIterator<Item = A>) -> Self {
         let audience: Vec<A> = audience.into_iter().collect();
@@ -123,7 +123,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         self
     }
 
-    /// The `iss` claim must be one of these; it is not looked at if not set.
+    /// Requires the `iss` claim to be one of these; not checked by default.
     #[must_use]
     pub fn issuer<I: ToString>(mut self, issuer: impl IntoIterator<Item = I>) -> Self {
         let issuer: Vec<I> = issuer.into_iter().collect();
@@ -133,7 +133,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         self
     }
 
-    /// The HTTP middleware that lets clients with such a token in.
+    /// Returns the HTTP middleware that admits clients with a valid token.
     pub fn auth(
         &self,
     ) -> BearerAuth<
@@ -147,7 +147,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
         .with_mistakes(self.shared.mistakes.clone())
     }
 
-    /// The claims of a token, which expire with it. It may wait for the keys of a [`Jwks`].
+    /// Verifies a token and returns its claims, which expire with it. It may wait for the keys of a [`Jwks`].
     pub async fn verify(&self, token: &str) -> Result<Identity<C>, Denied> {
         let Shared {
             keys, validation, ..
@@ -181,7 +181,7 @@ fn decoded<C: DeserializeOwned>(
 ) -> Result<Identity<C>, Denied> {
     let decoded = jsonwebtoken::decode::<serde_json::Value>(token, key, validation)
         .map_err(|error| invalid(&error))?;
-    // What it names must be understood (RFC 7515, section 4.1.11), and nothing of that is.
+    // A recipient must understand the extensions in `crit` (RFC 7515, section 4.1.11), and none are supported.
     if decoded.header.crit.is_some() {
         return Err(invalid(&"`crit` asks for an extension"));
     }
@@ -209,7 +209,7 @@ fn invalid(error: &dyn fmt::Display) -> Denied {
     Denied::Invalid
 }
 
-/// A time for ever away is no time.
+/// Returns `None` for a time that cannot be represented; a very distant time is capped.
 fn from_unix(seconds: f64) -> Option<SystemTime> {
     const FAR: f64 = 1e11;
     let seconds = Duration::try_from_secs_f64(seconds.min(FAR)).ok()?;

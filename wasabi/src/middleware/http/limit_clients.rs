@@ -1,4 +1,4 @@
-//! Limits for each client by its address.
+//! Limits for each client, by address.
 
 mod rates;
 
@@ -28,16 +28,16 @@ use crate::{
     per_client::{PerClient, Place},
 };
 
-/// Limits what one client may do, told apart by its address: connections at once, handshakes a second and messages a
-/// second. There is no limit that is not set.
+/// Limits what one client may do, by address: connections at the same time, handshakes per second and messages per
+/// second. A limit that is not set does not apply.
 ///
-/// An IPv6 client is its /64, which is what a subscriber has. The address is that which [`ClientIp`] middleware *before*
-/// this has found out; without it, that of the peer, and behind a proxy all clients are the proxy. Those without an
-/// address, such as the peers of a Unix socket, are one client.
+/// An IPv6 client is its /64, the network that a subscriber gets. The address is the one that [`ClientIp`] middleware
+/// *before* this one found. Without it, it is the address of the peer; behind a proxy all clients then count as the
+/// proxy. All clients without an address, such as the peers of a Unix socket, count as one.
 ///
-/// In `http = [..]` it limits connections and handshakes, and answers 429 with `Retry-After` beyond (RFC 6585, section
-/// 4), before what stands after it runs: put it before authentication. In `middleware = [..]` it limits messages, and
-/// answers `rate_limited`. Clones share the counts, so that a client has the same allowance on all channels.
+/// In `http = [..]` it limits connections and handshakes. Beyond the limits it answers 429 with `Retry-After` (RFC
+/// 6585, section 4), before later entries run: put it before authentication. In `middleware = [..]` it limits messages,
+/// and answers `rate_limited`. Clones share their counts, so a client has one allowance on all channels.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -54,8 +54,8 @@ use crate::{
 /// assert!(gateway.check().is_ok());
 /// ```
 ///
-/// What [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client) limits, sockets that have not asked for
-/// anything yet, comes before this.
+/// [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client) applies before this limit: to sockets that
+/// have not sent a request yet.
 #[derive(Clone)]
 pub struct LimitClients(Arc<Limits>);
 
@@ -69,18 +69,17 @@ struct Limits {
     message_rate: Option<Rate>,
 }
 
-/// Those without an address are one.
+/// All clients without an address are one.
 type Client = Option<IpAddr>;
 
 impl LimitClients {
-    /// No limits yet: without one of them it is a mistake.
+    /// Creates it without limits; leaving all of them unset is a mistake.
     #[expect(clippy::new_without_default, reason = "by default it limits nothing")]
     pub fn new() -> Self {
         Self::of(None, None, None, 65_536)
     }
 
-    /// How many connections a client may have at once, handshakes that are being answered included; any number if not
-    /// set.
+    /// How many connections a client may have at the same time, including handshakes in progress; unlimited by default.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
         let Limits {
@@ -92,8 +91,8 @@ impl LimitClients {
         Self::of(Some(connections), handshakes, messages, max_clients)
     }
 
-    /// How many handshakes a client may begin in a second, and as many at once; any number if not set. Refused ones do
-    /// not count.
+    /// How many handshakes a client may start per second, and in one burst; unlimited by default. Refused ones do not
+    /// count.
     #[must_use]
     pub fn handshakes_per_second(self, handshakes: u32) -> Self {
         let Limits {
@@ -105,8 +104,8 @@ impl LimitClients {
         Self::of(connections, Some(handshakes), messages, max_clients)
     }
 
-    /// How many messages a client may send in a second on all its connections together, and as many at once; any number
-    /// if not set. Refused ones do not count.
+    /// How many messages a client may send per second, and in one burst, on all its connections together; unlimited by
+    /// default. Refused ones do not count.
     #[must_use]
     pub fn messages_per_second(self, messages: u32) -> Self {
         let Limits {
@@ -118,9 +117,9 @@ impl LimitClients {
         Self::of(connections, handshakes, Some(messages), max_clients)
     }
 
-    /// How many clients are remembered, about, for each of the two rates; 65 536 if not set, which is at most 4 MiB. When
-    /// there are more, those that have most of their allowance left are forgotten, which gives them the whole of it
-    /// back. The connections at once are counted for clients that have some.
+    /// About how many clients each of the two rates remembers; 65 536 by default, which takes at most 4 MiB. Beyond
+    /// that, clients with most of their allowance left are forgotten, and so get all of it back. Open connections are
+    /// counted for every client that has some.
     #[must_use]
     pub fn max_clients(self, clients: usize) -> Self {
         let Limits {
@@ -179,7 +178,7 @@ impl LimitClients {
 }
 
 impl Limits {
-    /// A place for a connection, or how long to wait and for what.
+    /// Takes a place for a connection; otherwise returns how long to wait, and why.
     fn admit(&self, client: Client) -> Result<Option<Place<Client>>, (Duration, &'static str)> {
         let place = match self.connections {
             None => None,
@@ -223,7 +222,7 @@ impl<S> Layer<S> for LimitClients {
     }
 }
 
-/// What [`LimitClients`] makes of a service.
+/// The service that [`LimitClients`] creates.
 #[derive(Clone)]
 pub struct LimitClientsService<S> {
     inner: S,

@@ -1,4 +1,4 @@
-//! A route that takes new tokens.
+//! A route that accepts new tokens.
 
 use std::{fmt, future::Future, sync::Arc};
 
@@ -11,17 +11,17 @@ use crate::{
     log::said,
 };
 
-/// The target of a route on which a client sends a new token before the old one expires: what
-/// [`BearerAuth::refresh`] makes.
+/// The target of a route on which a client sends a new token before the old one expires, created by
+/// [`BearerAuth::refresh`].
 ///
-/// The token goes to the same function as at the handshake. One that is good replaces the connection's
-/// [`Identity`], for the requests that come after it, and its expiry. One that is not is answered `unauthorized` and
-/// closes the connection with 4401 (after the error reply). When nobody can tell ([`Denied::Unavailable`]), the answer
-/// is `unavailable`, and everything stays as it is; so it does when the message has no token. The time goes on while
-/// the function works: a client should send a token some seconds ahead.
+/// The token goes to the same function as at the handshake. A valid token replaces the connection's [`Identity`], for
+/// later requests, and its expiry. An invalid one is answered `unauthorized`, and the connection is then closed with
+/// 4401. If the token cannot be verified at the moment ([`Denied::Unavailable`]), the answer is `unavailable` and
+/// nothing changes; nor does anything change if the message has no token. The old token can expire while the function
+/// works, so a client should send the new one some seconds early.
 ///
-/// Of two tokens the one that came later counts, whichever of them is verified first. The other one, if it is good too,
-/// is answered `superseded`.
+/// If a client sends two tokens, the later one counts, whichever is verified first. The other, if it is valid too, is
+/// answered `superseded`.
 pub struct Refresh<V, F, I, A = fn(&Request, &Identity<I>)> {
     auth: BearerAuth<V>,
     token: F,
@@ -32,8 +32,8 @@ pub struct Refresh<V, F, I, A = fn(&Request, &Identity<I>)> {
 type Same<I> = Arc<dyn Fn(&I, &I) -> bool + Send + Sync>;
 
 impl<V> BearerAuth<V> {
-    /// The target of a route on which clients send new tokens, so that they stay connected when the old one expires.
-    /// `token` takes the token from a request. [`Refresh`] says what happens then.
+    /// Creates the target of a route on which clients send new tokens, so that they stay connected when the old one
+    /// expires. `token` extracts the token from a request. [`Refresh`] describes what happens then.
     ///
     /// ```
     /// use std::time::Duration;
@@ -86,15 +86,15 @@ impl<V> BearerAuth<V> {
 }
 
 impl<V, F, I, A> Refresh<V, F, I, A> {
-    /// Asks whether the old identity and the new one are the same client. If not, the token counts as bad; without this
-    /// a client may become another one, in whatever groups it has joined meanwhile.
+    /// Checks with this function whether the old and the new identity are the same client; if not, the token is
+    /// invalid. Without it, a client may become another one, and stay in whatever groups it has joined.
     #[must_use]
     pub fn same(mut self, same: impl Fn(&I, &I) -> bool + Send + Sync + 'static) -> Self {
         self.same = Arc::new(same);
         self
     }
 
-    /// Answers a good token with what this function makes of the request and the new identity; with nothing if not set.
+    /// Answers a valid token with the result of this function; with nothing by default.
     #[must_use]
     pub fn reply<R, B>(self, answer: B) -> Refresh<V, F, I, B>
     where
@@ -140,7 +140,7 @@ where
             }
             Err(denied) => {
                 tracing::debug!(connection = %connection.id(), denied = %said(&denied), "token refused");
-                // Not by way of an interceptor, which might keep it back.
+                // Bypass the interceptor, which might hold the close back.
                 let close = Close::new(CloseCode::EXPIRED, denied.to_string());
                 connection.outbox().close(close);
                 Err(Error::new("unauthorized", denied.to_string()))

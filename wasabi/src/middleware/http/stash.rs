@@ -1,4 +1,4 @@
-//! HTTP middleware that makes the values of a connection.
+//! HTTP middleware that creates a connection's values.
 
 use std::{
     any::type_name,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl<T: Send + Sync + 'static> Stash<T> {
-    /// HTTP middleware that makes a value from the head of each handshake.
+    /// Creates HTTP middleware that makes a value from the head of each handshake.
     #[expect(clippy::new_ret_no_self, reason = "`Stash` is the name of both")]
     pub fn new<F>(make: F) -> StashLayer<F>
     where
@@ -36,7 +36,7 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequest<S> for Stash<T> {
     }
 }
 
-/// Makes a [`Stash`]: a `tower::Layer` for `http = [..]`.
+/// Creates a [`Stash`] for each handshake: a `tower::Layer` for `http = [..]`.
 pub struct StashLayer<F>(Arc<F>);
 
 impl<F> Clone for StashLayer<F> {
@@ -60,7 +60,7 @@ impl<S, F> Layer<S> for StashLayer<F> {
     }
 }
 
-/// What [`StashLayer`] makes of a service.
+/// The service that [`StashLayer`] creates.
 #[derive(Debug)]
 pub struct StashService<S, F> {
     inner: S,

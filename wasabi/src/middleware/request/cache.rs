@@ -1,4 +1,4 @@
-//! Replies that are given again.
+//! A cache of replies.
 
 mod calls;
 #[cfg(test)]
@@ -23,27 +23,26 @@ use crate::{
     time::FOREVER,
 };
 
-/// Remembers replies and gives them again to requests with the same key, without asking further inside.
+/// Stores replies and returns them for later requests with the same key, without running the rest of the chain.
 ///
-/// * **Whose reply:** a reply is given again to the client that it was made for: one with the same identity, the same
-///   address, and a handshake with the same URI and headers, cookies included. Where replies are the same for all clients,
-///   [`shared`](Self::shared) says so.
-/// * **Key:** without [`by`](Self::by), requests are the same when route, routing key, kind of message and the whole
-///   payload are, and the path and query that their connections were opened with. The client's id for the request is
-///   looked at as a part of the payload only: a key that leaves the payload out must contain the id, or belong to replies
-///   that do not carry one.
-/// * **One call:** equal requests at the same time make one call, whose outcome is that of all of them, errors
-///   and panics included. When the one that makes the call is cancelled, the next one takes over. A cache
-///   may stand inside of itself, around a channel and around a route of it: a call does not wait for itself, and
-///   each of these places makes its own.
-/// * **Age:** a reply is given for as long as `ttl` from when it was stored, however often it is asked for.
-/// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes)
-///   altogether; the least useful ones go first. Payloads are copied, so that no read buffer is kept alive. Of keys 16
-///   bytes are kept, which are made of them with a secret.
+/// * **Scope:** the cache returns a reply only to the client that it was made for: one with the same identity, the same
+///   address, and a handshake with the same URI and headers, including cookies. Use [`shared`](Self::shared) if replies
+///   are the same for all clients.
+/// * **Key:** without [`by`](Self::by), two requests are the same if they have the same route, routing key, kind of
+///   message and whole payload, and their connections were opened with the same path and query. The client's id for the
+///   request counts only as part of the payload: a key that leaves the payload out must contain the id, or belong to
+///   replies that carry none.
+/// * **One call:** equal requests at the same time share one call and its outcome, including errors and panics. When
+///   the request that makes the call is cancelled, the next one takes over. A cache may contain itself, around a
+///   channel and around one of its routes: a call never waits for itself, and each of these places makes its own.
+/// * **Age:** a reply is valid for `ttl` from when it was stored, however often it is requested.
+/// * **Size:** at most [`max_entries`](Self::max_entries) replies with at most [`max_bytes`](Self::max_bytes) in total;
+///   the least useful are evicted first. Payloads are copied, so that they keep no read buffer alive. Of each key the
+///   cache stores a 16-byte digest, computed with a secret.
 /// * **Not stored:** errors, streams, and empty replies.
 ///
-/// A rate limit around it counts what it answers as well; one inside counts the other requests only, which `gateway!`
-/// warns of. Outside of a [`Retry`](super::Retry) it stores what the retries came to.
+/// A rate limit around the cache also counts requests that the cache answers. One inside counts only the others;
+/// `gateway!` warns about that. Around a [`Retry`](super::Retry) the cache stores the outcome of all tries.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -93,7 +92,7 @@ struct Limits {
 }
 
 impl Cache {
-    /// Remembers replies for so long: up to 10 000 of them, with 64 MiB together.
+    /// Creates a cache that stores replies for this long: up to 10 000 of them, with 64 MiB in total.
     pub fn new(ttl: Duration) -> Self {
         let mut mistakes = Mistakes::default();
         mistakes.above_zero("Cache::new", ttl);
@@ -115,37 +114,36 @@ impl Cache {
 }
 
 impl<K> Cache<K> {
-    /// How many replies are remembered, 10 000 if not set.
+    /// How many replies are stored; 10 000 by default.
     #[must_use]
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.limits.max_entries = self.mistakes.above_zero("Cache::max_entries", entries) as u64;
         self.rebuilt()
     }
 
-    /// How many bytes the payloads of all remembered replies may have, 64 MiB if not set.
+    /// The maximum size of the payloads of all stored replies in bytes; 64 MiB by default.
     #[must_use]
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.limits.max_bytes = self.mistakes.above_zero("Cache::max_bytes", bytes) as u64;
         self.rebuilt()
     }
 
-    /// Replies are the same for all clients: who asks is not looked at, neither by the key nor when equal requests
-    /// become one call. The path and the query of the connection are, as a part of what is asked for.
+    /// Shares replies between all clients: neither the key nor the sharing of calls considers which client sends a
+    /// request. The path and the query of its connection still count, as part of the request.
     ///
-    /// A gateway with a shared cache around an upstream that is sent headers or parameters of the client, other than those
-    /// of traces, is not served, unless there is a key ([`by`](Self::by)) of which they can be a part.
+    /// A gateway is not served if a shared cache wraps an upstream that receives headers or parameters of the client,
+    /// other than trace headers, unless there is a key ([`by`](Self::by)) that can include them.
     #[must_use]
     pub fn shared(mut self) -> Self {
         self.is_shared = true;
         self
     }
 
-    /// Takes the key from this function; a request without one is passed on. Beside whose reply it is, the key is all that
-    /// is compared: the routing key is not a part of it unless the function makes it one. Of a
-    /// [`shared`](Self::shared) cache it is all: there the user has to be a part of the key where replies depend on
-    /// the user.
+    /// Takes the key from this function; a request without a key bypasses the cache. Besides the client, only this key
+    /// is compared: the routing key is not part of it unless the function includes it. In a [`shared`](Self::shared)
+    /// cache nothing else counts: include the user in the key if replies depend on the user.
     ///
-    /// The `Hash` of the key must look at everything that tells it from others, as a derived one does.
+    /// The `Hash` of the key must cover everything that distinguishes it from others, as a derived one does.
     #[must_use]
     pub fn by<Q, F>(self, key: F) -> Cache<By<F>>
     where
@@ -172,7 +170,7 @@ impl<K> Cache<K> {
 }
 
 impl<K: CacheKey> Cache<K> {
-    /// Forgets all replies. Calls that are being made are still stored.
+    /// Removes all replies. Calls in progress still store theirs.
     pub fn clear(&self) {
         self.replies.invalidate_all();
     }
@@ -189,7 +187,7 @@ impl<K: CacheKey> Cache<K> {
 
 impl Limits {
     fn build(self) -> moka::future::Cache<Digest, Stored> {
-        // There is one limit: an entry weighs as much as its part of the number of entries at least.
+        // moka has a single limit, so an entry weighs at least its share of the number of entries.
         let least = self.max_bytes.div_ceil(self.max_entries.max(1)).max(1);
         let capacity = if self.max_entries == 0 {
             0
@@ -207,9 +205,9 @@ impl Limits {
     }
 }
 
-/// What tells requests apart: the whole request, or what a function makes of it.
+/// How requests are told apart: by the whole request, or by the result of a function.
 pub trait CacheKey: Send + Sync {
-    /// Writes the key of a request; `false` when it has none.
+    /// Writes the key of a request; returns `false` if it has none.
     #[doc(hidden)]
     fn write(&self, req: &Request, to: &mut dyn Hasher) -> bool;
 
@@ -217,7 +215,7 @@ pub trait CacheKey: Send + Sync {
     const KNOWS_THE_CLIENT: bool;
 }
 
-/// Everything that is asked for; the kind of a [`Cache`] that does not say otherwise.
+/// The whole request as the key; the default of [`Cache`].
 #[derive(Debug, Clone, Copy)]
 pub struct WholeRequest;
 
@@ -238,7 +236,7 @@ impl CacheKey for WholeRequest {
     }
 }
 
-/// What a function finds; the kind of a [`Cache`] that has been given one.
+/// The result of a function as the key; the kind of a [`Cache`] with [`by`](Cache::by).
 #[derive(Clone, Copy)]
 pub struct By<F>(F);
 
@@ -266,7 +264,7 @@ impl<F> fmt::Debug for By<F> {
     }
 }
 
-/// No reply depends on these.
+/// Whether this header is for tracing only: no reply depends on it.
 fn is_about_traces(name: &str) -> bool {
     matches!(
         name,
@@ -274,12 +272,12 @@ fn is_about_traces(name: &str) -> bool {
     )
 }
 
-/// A reply in memory of its own.
+/// A reply with its own copy of the payload.
 #[derive(Clone)]
 struct Stored(Arc<[Message]>);
 
 impl Stored {
-    /// `None` for what is not to be stored.
+    /// Returns `None` for a reply that must not be stored.
     fn copy(reply: &Reply) -> Option<Self> {
         if reply.is_none() || reply.is_stream() {
             return None;
@@ -307,10 +305,10 @@ fn copy(message: &Message) -> Message {
     }
 }
 
-/// What a call came to, for those who wait for it.
+/// The outcome of a call, for the requests that wait for it.
 enum Outcome {
     Stored(Stored),
-    /// The reply is for the one who made the call alone.
+    /// Only the request that made the call may have the reply.
     NotStored,
     Failed(Error),
 }
@@ -344,7 +342,7 @@ impl<K: CacheKey> Middleware for Cache<K> {
     }
 
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        // What cannot be read has nothing that would be worth remembering.
+        // The reply to an invalid message is not worth storing.
         let key = match req.invalid() {
             None => self.digest(&req),
             Some(_) => None,
@@ -362,7 +360,7 @@ impl<K: CacheKey> Middleware for Cache<K> {
             Turn::Made(Outcome::NotStored) => return next.run(req).await,
             Turn::Mine(turn) => turn,
         };
-        // The last call may have ended in between.
+        // The last call may have ended in the meantime.
         if let Some(stored) = self.replies.get(&key).await {
             return Ok(stored.reply());
         }

@@ -1,4 +1,4 @@
-//! Leaving a backend alone that keeps failing.
+//! Protection of a backend that keeps failing.
 
 #[cfg(test)]
 mod tests;
@@ -17,25 +17,26 @@ use crate::{
     metrics, mistakes::Mistakes, sync::Unpoisoned, time::FOREVER,
 };
 
-/// Stops asking a backend that keeps failing: answers `breaker_open` at once, for a while.
+/// Stops sending requests to a backend that keeps failing, and answers `breaker_open` at once for a while.
 ///
-/// * **Closed**, requests pass. After so many failures in a row, or [out of](Self::out_of) the last so many
-///   requests, the breaker opens.
-/// * **Open**, requests are refused. When the pause is over, the next request is a probe.
-/// * **Half open**, so many [`probes`](Self::probes) pass and further requests are refused. When the probes have
-///   succeeded, the breaker closes; the first that fails opens it again.
+/// * **Closed:** requests pass. The breaker opens after the given number of failures in a row, or [out
+///   of](Self::out_of) a number of recent requests.
+/// * **Open:** requests are refused. When the pause is over, the next request is a probe.
+/// * **Half open:** the given number of [`probes`](Self::probes) pass, and further requests are refused. When the
+///   probes have succeeded, the breaker closes; the first that fails opens it again.
 ///
-/// Each route has a breaker of its own, also when the value is put around a whole channel; clones share them. Routes
-/// go by their names: under one value for several channels, the `_` of all of them are one route. Put a breaker
-/// around a single node of a `balance` to have one for the node.
+/// Each route has its own breaker, even if the value wraps a whole channel; clones share the breakers. Routes are
+/// identified by name: under one value for several channels, the `_` of all of them is one route. Wrap a single node of
+/// a `balance` in a breaker to have one for that node.
 ///
-/// A failure is what is the upstream's [fault](Error::fault): it cannot be reached, breaks off, does not answer in time,
-/// answers with a status from 500 to 599, or breaks its protocol. [`when`](Self::when) decides otherwise. Any other answer
-/// counts as success, since the upstream has given it. What one client can bring about says nothing about the upstream
-/// and is not counted: a request that is cancelled, invalid, or refused by a limit on its way, or whose answer is too
-/// large to be passed on. For a
-/// [`Timeout`](super::Timeout) to count, it must be inside: around a breaker it is a cancellation. Inside of
-/// a [`Retry`](super::Retry) each try counts.
+/// A failure is an error that is the upstream's [fault](Error::fault): it cannot be reached, breaks off, does not
+/// answer in time, answers with a status from 500 to 599, or violates its protocol. [`when`](Self::when) replaces this
+/// rule. Any other answer of the upstream counts as success.
+///
+/// Outcomes that a single client can cause say nothing about the upstream and are not counted: a request that is
+/// cancelled, invalid, or refused by a limit on its way, or an answer too large to be passed on. For a
+/// [`Timeout`](super::Timeout) to count, it must be inside; around a breaker it is a cancellation. Inside a
+/// [`Retry`](super::Retry) each try counts.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,7 +56,7 @@ use crate::{
 pub struct CircuitBreaker<P = fn(&Error) -> bool> {
     rules: Rules,
     when: P,
-    /// By route: as many as are written in the program.
+    /// The breakers by route: at most one per route in the program.
     circuits: Arc<Mutex<HashMap<&'static str, Circuit>>>,
     mistakes: Mistakes,
 }
@@ -69,7 +70,7 @@ struct Rules {
 }
 
 impl CircuitBreaker {
-    /// Opens after so many failures in a row, for as long as `pause`.
+    /// Opens after this many failures in a row, for the duration of `pause`.
     pub fn new(failures: usize, pause: Duration) -> Self {
         let mut mistakes = Mistakes::default();
         let failures = mistakes.above_zero("CircuitBreaker::new", failures).max(1);
@@ -89,8 +90,9 @@ impl CircuitBreaker {
 }
 
 impl<P> CircuitBreaker<P> {
-    /// Opens when the failures are among the last so many requests, instead of in a row. At least as many as the failures
-    /// and at most 1 000 000: each of them is remembered in a byte. Other numbers are mistakes.
+    /// Opens when the failures are among this many recent requests, instead of in a row. The number must be at least
+    /// that of the failures and at most 1 000 000, because each request is remembered in a byte. Other numbers are
+    /// mistakes.
     #[must_use]
     pub fn out_of(mut self, requests: usize) -> Self {
         let failures = self.rules.failures;
@@ -104,8 +106,8 @@ impl<P> CircuitBreaker<P> {
         self
     }
 
-    /// How many requests must succeed before the breaker closes again, and how many of them there may be at the same
-    /// time; 1 if not set.
+    /// How many requests must succeed before the breaker closes again, which is also how many probes may run at the
+    /// same time; 1 by default.
     #[must_use]
     pub fn probes(mut self, requests: usize) -> Self {
         let requests = self.mistakes.above_zero("CircuitBreaker::probes", requests);
@@ -113,7 +115,7 @@ impl<P> CircuitBreaker<P> {
         self
     }
 
-    /// Counts as failure what this function says, instead of failures of the upstream.
+    /// Counts the errors that this function selects as failures, instead of those of the upstream.
     #[must_use]
     pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> CircuitBreaker<Q> {
         CircuitBreaker {
@@ -158,7 +160,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
 
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         if req.invalid().is_some() {
-            return next.run(req).await; // it has no upstream
+            return next.run(req).await; // it never reaches an upstream
         }
         let ticket = self.admit(req.route()).ok_or(Error::BreakerOpen)?;
         let outcome = next.run(req).await;
@@ -174,7 +176,7 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
 /// The breaker of one route.
 struct Circuit {
     state: State,
-    /// Grows with each change of state: what started before a change says nothing after it.
+    /// Grows with each change of state: the outcome of a request that started before a change is ignored after it.
     age: u64,
 }
 
@@ -216,7 +218,7 @@ impl Circuit {
         Some(self.age)
     }
 
-    /// What it does with the next request.
+    /// The state that applies to the next request.
     #[cfg(feature = "metrics")]
     fn shown(&self) -> metrics::Breaker {
         match self.state {
@@ -226,7 +228,8 @@ impl Circuit {
         }
     }
 
-    /// `failed` is `None` for a request that says nothing. Returns whether the breaker has opened or closed.
+    /// Records an outcome; `failed` is `None` for a request that says nothing about the upstream. Returns whether the
+    /// breaker has opened or closed.
     fn record(&mut self, rules: &Rules, failed: Option<bool>) -> bool {
         let next = match &mut self.state {
             State::Closed(outcomes) => {
@@ -265,10 +268,10 @@ impl State {
     }
 }
 
-/// The last outcomes, as far as they count.
+/// The recent outcomes that count.
 #[derive(Default)]
 struct Outcomes {
-    /// Whether they were failures; empty where failures in a row count.
+    /// Whether each was a failure; unused if failures in a row count.
     last: VecDeque<bool>,
     failures: usize,
 }
@@ -287,7 +290,7 @@ impl Outcomes {
     }
 }
 
-/// A request that was let through; dropping it says nothing about the upstream.
+/// A request that was let through. Dropping it without an outcome says nothing about the upstream.
 struct Ticket<'a> {
     rules: &'a Rules,
     circuits: &'a Mutex<HashMap<&'static str, Circuit>>,
@@ -324,7 +327,7 @@ impl Drop for Ticket<'_> {
     }
 }
 
-/// Nothing panics while it is held.
+/// No code panics while it holds the lock.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unpoisoned()
 }

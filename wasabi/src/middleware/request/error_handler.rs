@@ -1,8 +1,8 @@
-//! A function of the user's that turns errors into replies.
+//! Turns errors into replies with a function.
 
 use crate::{Error, IntoReply, Middleware, Next, Reply, Request, Result};
 
-/// Gives every error from inside to a function, whose result takes its place.
+/// Passes every error from inside to a function, whose result replaces it.
 ///
 /// ```
 /// use wasabi::{Error, middleware::request::ErrorHandler, prelude::*};
@@ -22,7 +22,7 @@ where
     F: Fn(&Request, Error) -> R + Send + Sync,
     R: IntoReply,
 {
-    /// A handler that calls this function; what it returns is the reply, or the error, that goes on outwards.
+    /// Creates a handler that calls this function; the reply or error that it returns goes on outwards.
     pub const fn new(function: F) -> Self {
         Self(function)
     }

@@ -1,4 +1,4 @@
-//! How long requests take and how they end.
+//! Duration and outcome of requests.
 
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use self::metrics::Metrics;
 use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited, panics::caught};
 
-/// Tells a function how each request went, or counts it in the metrics of the process.
+/// Reports each request to a function, or counts it in the process's metrics.
 ///
-/// What is measured is what is inside: around a retry the tries together, inside of one each of them. Every request is
-/// told once, also one that is cancelled because its client has gone or something further outside gave up.
-/// A streaming reply is measured until it starts.
+/// It measures everything inside: around a retry all tries together, inside one each try. It reports every request
+/// exactly once, including one that is cancelled because its client has gone or because something further outside gave
+/// up. A streaming reply is measured until it starts.
 ///
 /// ```
 /// use wasabi::{middleware::request::Measured, prelude::*};
@@ -34,13 +34,13 @@ use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited
 #[derive(Clone, Copy)]
 pub struct Measure<R>(R);
 
-/// How one request went.
+/// The measurement of one request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Measured<'a> {
-    /// The route, as [`Request::route`] names it; `invalid` for a message that cannot be read.
+    /// The route, as named by [`Request::route`]; `invalid` for a message that cannot be read.
     pub route: &'static str,
-    /// From when the request came by until its reply, error or cancellation did.
+    /// The time from the request's arrival here until its reply, error or cancellation.
     pub duration: Duration,
     /// How it ended.
     pub outcome: Outcome<'a>,
@@ -50,13 +50,13 @@ pub struct Measured<'a> {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Outcome<'a> {
-    /// With a reply, be it the empty one.
+    /// With a reply, including the empty one.
     Replied,
     /// With an error.
     Failed(&'a Error),
     /// With a panic, for which the client gets the error `internal`.
     Panicked,
-    /// It was dropped before its end.
+    /// The request was dropped before it ended.
     Cancelled,
 }
 
@@ -71,7 +71,7 @@ impl<'a> Outcome<'a> {
         }
     }
 
-    /// Whose fault it is; `None` where nothing failed, or it is not known because nobody waits any longer.
+    /// Whose fault it is; `None` if nothing failed, or if the outcome is unknown because the request was cancelled.
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Replied | Self::Cancelled => None,
@@ -82,8 +82,8 @@ impl<'a> Outcome<'a> {
 }
 
 impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
-    /// Calls this function for each request. It runs on the connection's task: a slow one delays other messages. When it
-    /// panics, a reply becomes the error `internal`; any other end stays what it is.
+    /// Calls this function for each request. It runs on the connection's task, so a slow one delays other messages. If
+    /// it panics, a reply becomes the error `internal`; any other outcome stays unchanged.
     pub const fn new(function: F) -> Self {
         Self(function)
     }
@@ -93,23 +93,23 @@ impl<F: Fn(Measured<'_>) + Send + Sync> Measure<F> {
 impl Measure<Metrics> {
     /// Counts requests in the process's [metrics](https://docs.rs/metrics):
     ///
-    /// * counter `wasabi_requests_total` by `route`, `outcome` (`ok`, the code of the error, `cancelled`) and `fault`: whose
-    ///   it is (`none`, `request`, `upstream`, `gateway`; see [`Error::fault`])
+    /// * counter `wasabi_requests_total` by `route`, `outcome` (`ok`, the code of the error, `cancelled`) and `fault`
+    ///   (`none`, `request`, `upstream`, `gateway`; see [`Error::fault`])
     /// * histogram `wasabi_request_duration_seconds` by `route`
     /// * gauge `wasabi_requests_in_flight` by `route`
     ///
-    /// Install the recorder before the first request: what a route counts in is looked up once. Clones are fine, but
-    /// put it around each request only once, or the request counts twice.
+    /// Install the recorder before the first request, because each route looks up its metrics only once. Clones are
+    /// fine, but each request should pass through only one of them, or it counts twice.
     ///
-    /// Behind the feature `metrics`.
+    /// Requires the feature `metrics`.
     pub fn metrics() -> Self {
         Self(Metrics::new())
     }
 }
 
-/// What takes the measurements.
+/// Receives the measurements.
 pub trait Record: Send + Sync {
-    /// What belongs to a request while it runs.
+    /// State of a request while it runs.
     #[doc(hidden)]
     type Running: Send;
 
@@ -158,7 +158,7 @@ struct Running<'a, R: Record> {
 
 impl<R: Record> Running<'_, R> {
     fn tell(&mut self, outcome: Outcome<'_>) {
-        self.is_told = true; // first, for the case that telling panics
+        self.is_told = true; // set first, in case the call below panics
         let measured = Measured {
             route: self.route,
             duration: self.since.elapsed(),
@@ -177,7 +177,7 @@ impl<R: Record> Drop for Running<'_, R> {
             true => Outcome::Panicked,
             false => Outcome::Cancelled,
         };
-        // A panic out of here, while another one is on its way, would end the process.
+        // A second panic from here, while the first is unwinding, would abort the process.
         if caught(|| self.tell(outcome)).is_err() {
             limited!(
                 ERROR,

@@ -1,4 +1,4 @@
-//! A limit on how many requests there are over time.
+//! A limit on the number of requests over time.
 
 use std::{fmt, hash::Hash, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -17,15 +17,16 @@ use crate::{
     mistakes::Mistakes,
 };
 
-/// Lets so many requests through per second, minute or hour and answers further ones `rate_limited`, with the time
-/// after which the next one will pass.
+/// Lets a number of requests through per second, minute or hour, and answers further ones `rate_limited`, with the time
+/// until the next one will pass.
 ///
-/// The allowance fills up evenly (GCRA, a token bucket): with `per_minute(60)` there may be 60 requests at once, then
-/// one per second. There is no window at whose edge twice as many pass; in any stretch of time there are at most the
-/// [`burst`](Self::burst) and what that time adds. Refused requests cost nothing. A limit of 0 lets nothing through.
+/// The allowance fills up evenly (GCRA, a token bucket): with `per_minute(60)` 60 requests may come at once, then one
+/// per second. There is no window at whose edge twice as many could pass: in any period at most the
+/// [`burst`](Self::burst) and the refill of that period pass. Refused requests cost nothing. A limit of 0 lets nothing
+/// through.
 ///
-/// The limit is one for everything that the value is put around; clones share it, so that a group of routes can have
-/// one limit together. [`by`](Self::by) gives each client, user or whatever the function tells apart its own.
+/// Everything that the value wraps shares one limit. Clones share it too, so a group of routes can have a common limit.
+/// [`by`](Self::by) gives each client, user or other key its own.
 ///
 /// ```
 /// use std::time::Duration;
@@ -52,15 +53,15 @@ pub struct RateLimit<L = Together> {
     quota: Option<Quota>,
     max_keys: usize,
     limiter: Option<Arc<L>>,
-    /// The same limiter with another quota, and for so many keys.
+    /// Rebuilds the limiter with another quota and another number of keys.
     make: fn(&L, Quota, usize) -> L,
     mistakes: Mistakes,
 }
 
-/// All requests count together; the kind of a [`RateLimit`] that does not say otherwise.
+/// All requests count together; the default of [`RateLimit`].
 pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddleware<Duration>>);
 
-/// Requests count by key; the kind of a [`RateLimit`] that has been given one.
+/// Requests count by key; the kind of a [`RateLimit`] with [`by`](RateLimit::by).
 pub struct PerKey<F> {
     key: Arc<F>,
     secret: Secret,
@@ -68,17 +69,17 @@ pub struct PerKey<F> {
 }
 
 impl RateLimit {
-    /// So many requests per second.
+    /// Lets this many requests through per second.
     pub fn per_second(requests: u32) -> Self {
         Self::of(NonZeroU32::new(requests).map(Quota::per_second))
     }
 
-    /// So many requests per minute.
+    /// Lets this many requests through per minute.
     pub fn per_minute(requests: u32) -> Self {
         Self::of(NonZeroU32::new(requests).map(Quota::per_minute))
     }
 
-    /// So many requests per hour.
+    /// Lets this many requests through per hour.
     pub fn per_hour(requests: u32) -> Self {
         Self::of(NonZeroU32::new(requests).map(Quota::per_hour))
     }
@@ -117,7 +118,7 @@ impl<F> PerKey<F> {
 }
 
 impl<L> RateLimit<L> {
-    /// How many requests may come at once; as many as per second, minute or hour if not set. 0 lets nothing through.
+    /// How many requests may come at once; by default as many as per second, minute or hour. 0 lets nothing through.
     #[must_use]
     pub fn burst(mut self, requests: u32) -> Self {
         let burst = NonZeroU32::new(requests);
@@ -126,9 +127,8 @@ impl<L> RateLimit<L> {
         self.made_again()
     }
 
-    /// How many keys are remembered, about; 65 536 if not set, which is at most 4 MiB: whatever size a key has, 24
-    /// bytes are kept for it. When there are more, those that have most of their allowance left are forgotten, which
-    /// gives them the whole of it back.
+    /// About how many keys are remembered; 65 536 by default, which takes at most 4 MiB: a key of any size takes 24
+    /// bytes. Beyond that, keys with most of their allowance left are forgotten, and so get all of it back.
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = self.mistakes.above_zero("RateLimit::max_keys", keys);
@@ -144,10 +144,10 @@ impl<L> RateLimit<L> {
 }
 
 impl RateLimit {
-    /// Limits each value of this function by itself. What is remembered of a value is 16 bytes that are made of it with
-    /// a secret.
+    /// Limits each value of this function separately. Of a value, the limiter stores a 16-byte digest, computed with a
+    /// secret.
     ///
-    /// By who the client is, whatever connections it has; those that nobody has authenticated share one limit:
+    /// By client identity, whatever connections the client has; all unauthenticated clients share one limit:
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -232,7 +232,7 @@ fn refusal(until: &NotUntil<Duration>, clock: &SinceStart) -> Error {
     }
 }
 
-/// Tokio's clock, which tests may pause.
+/// Tokio's clock, which tests can pause.
 #[derive(Clone)]
 struct SinceStart(Instant);
 
@@ -289,7 +289,7 @@ mod tests {
         testing::{backend, request},
     };
 
-    /// How many of so many requests pass, at this moment.
+    /// How many of these requests pass at this moment.
     fn pass(chain: &impl Backend, key: &'static str, requests: usize) -> usize {
         let replies = (0..requests).map(|_| {
             let outcome = chain.call(request(key, ""), &()).now_or_never();

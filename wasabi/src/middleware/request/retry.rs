@@ -1,4 +1,4 @@
-//! Further tries after a failure.
+//! Retries after a failure.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,22 +10,21 @@ use crate::{
 
 /// Runs the rest of the chain again when it fails, after a pause.
 ///
-/// The number of the [`Backoff`] is that of *retries*: 0 is one try and no retry, 3, which is the default, are up to four
-/// tries. The last error is the one that goes on outwards, without a pause before it.
+/// The number in the [`Backoff`] counts *retries*: 0 is one try without a retry; 3, the default, is up to four tries.
+/// The last error goes on outwards, without a pause before it.
 ///
-/// * **What is retried:** failures of the upstream that may be gone the next time
-///   ([`Error::is_transient`]): it cannot be reached, breaks off, does not answer in time, answers with a status from
-///   500 to 599, or with 429 and `Retry-After`. [`when`](Self::when) decides otherwise. The upstream may have done what it
-///   was asked to and failed after that: for what must not happen twice, such as an order, there is
-///   [`if_not_sent`](Self::if_not_sent).
-/// * **Pauses** are those of the backoff. Where the error says when to come back
-///   ([`Error::retry_after`]), the pause comes after that time. When that is longer than
-///   [`max_retry_after`](Self::max_retry_after), there is no retry, and the client is told the time.
-/// * **The budget** keeps retries from multiplying the load on an upstream that is down: over the last 10 seconds
-///   there are at most 20 retries per 100 requests, on top of 10 per second that are always allowed. See
-///   [`budget`](Self::budget). It is one for everything that the value, or a clone of it, is put around.
-/// * **Order:** around a [`Timeout`](super::Timeout) each try has that long, inside of one all tries together.
-/// * A streaming reply has succeeded when it has started.
+/// * **What is retried:** failures of the upstream that may not recur ([`Error::is_transient`]): it cannot be reached,
+///   breaks off, does not answer in time, or answers with a status from 500 to 599, or with 429 and `Retry-After`.
+///   [`when`](Self::when) replaces this rule. The upstream may have carried out the request before it failed: for what
+///   must not happen twice, such as an order, use [`if_not_sent`](Self::if_not_sent).
+/// * **Pauses** are those of the backoff. If the error says when to come back ([`Error::retry_after`]), the pause
+///   starts after that time. If that time is longer than [`max_retry_after`](Self::max_retry_after), there is no retry,
+///   and the client receives the time.
+/// * **The budget** keeps retries from multiplying the load on an upstream that is down: over the last 10 seconds it
+///   allows at most 20 retries per 100 requests, on top of 10 per second that are always allowed. See
+///   [`budget`](Self::budget). Everything that the value or a clone of it wraps shares the budget.
+/// * **Order:** around a [`Timeout`](super::Timeout) each try has that long, inside one all tries together.
+/// * A streaming reply counts as a success once it has started.
 ///
 /// ```
 /// use std::time::Duration;
@@ -49,7 +48,7 @@ pub struct Retry<P = fn(&Error) -> bool> {
 }
 
 impl Retry {
-    /// As many retries as the backoff says, three if it says nothing, with its pauses before them.
+    /// Retries as often as the backoff says, three times by default, with its pauses in between.
     pub fn new(backoff: Backoff) -> Self {
         Self {
             mistakes: backoff.mistakes().clone(),
@@ -62,15 +61,15 @@ impl Retry {
 }
 
 impl<P> Retry<P> {
-    /// The longest time that an upstream may ask for by its `Retry-After`, 10 s if not set. A request that would have to
-    /// wait longer holds its place for nothing: it fails at once instead.
+    /// The longest `Retry-After` that is waited for, 10 s by default. A request that would have to wait longer fails at
+    /// once, because it would only occupy its place.
     #[must_use]
     pub fn max_retry_after(mut self, longest: Duration) -> Self {
         self.max_retry_after = longest;
         self
     }
 
-    /// Retries what this function says, instead of transient failures of the upstream.
+    /// Retries the errors that this function selects, instead of transient failures of the upstream.
     #[must_use]
     pub fn when<Q: Fn(&Error) -> bool + Send + Sync>(self, predicate: Q) -> Retry<Q> {
         Retry {
@@ -82,14 +81,14 @@ impl<P> Retry<P> {
         }
     }
 
-    /// Retries only when the upstream has not seen the request, since no connection to it came about: for requests
+    /// Retries only if the upstream has not seen the request, because no connection to it was established: for requests
     /// that must not be carried out twice.
     #[must_use]
     pub fn if_not_sent(self) -> Retry {
         self.when(was_not_sent as fn(&Error) -> bool)
     }
 
-    /// How many retries there may be per request over the last 10 seconds, 0.2 if not set, beside 10 per second
+    /// How many retries are allowed per request over the last 10 seconds, 0.2 by default, in addition to 10 per second
     /// that are always allowed. From 0 to 1000; anything else is a mistake.
     #[must_use]
     pub fn budget(mut self, retries_per_request: f32) -> Self {
@@ -98,7 +97,7 @@ impl<P> Retry<P> {
         self
     }
 
-    /// Retries whatever the share of retries is. An upstream that is down then gets a multiple of the load.
+    /// Removes the budget. An upstream that is down then gets a multiple of the load.
     #[must_use]
     pub fn without_budget(mut self) -> Self {
         self.budget = None;
@@ -363,7 +362,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(chain.call(request("k", ""), &()).await.is_err());
         }
-        // Half as many as there are requests, and 10 per second of the 10 seconds that are looked at.
+        // Half as many as there are requests, plus 10 per second over the 10 seconds of the budget.
         let retries = inner.count() - 1000;
         assert!((400..=600).contains(&retries), "{retries} retries");
     }

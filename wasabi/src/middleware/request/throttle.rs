@@ -1,4 +1,4 @@
-//! A limit on how many requests there are at the same time.
+//! A limit on the number of concurrent requests.
 
 use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
@@ -13,20 +13,20 @@ use crate::{
     turns::{self, Entered, Line, Permit, Place, Rule},
 };
 
-/// Lets so many requests through at the same time and answers further ones `overloaded`, at once.
+/// Lets a number of requests through at the same time, and answers further ones `overloaded` at once.
 ///
-/// The limit is one for everything that the value is put around: a channel, a route, or, through clones, several
-/// of them. [`by`](Self::by) gives each connection, user or whatever the function tells apart a limit of its own. A request counts until its reply is there or it is cancelled, one with a streaming reply until
-/// the stream ends. A limit of 0 lets nothing through.
+/// Everything that the value wraps shares one limit: a channel, a route, or, through clones, several of them.
+/// [`by`](Self::by) gives each connection, user or other key its own. A request counts until it has its reply or is
+/// cancelled, and one with a streaming reply until the stream ends. A limit of 0 lets nothing through.
 ///
 /// # Fairness
 ///
 /// A connection that sends more than others does not keep them out. Each connection that has requests here, or wants
 /// one, has an equal share of the limit, and at least one place. When all places are taken, a request of a connection
-/// that has less than its share [waits](Self::wait) for the next place that becomes free, in turn with other connections;
-/// no more requests wait than the limit. Only who has its share is refused.
+/// with less than its share [waits](Self::wait) for the next free place, in turn with other connections; at most as
+/// many requests wait as the limit allows to run. The throttle refuses only connections that already have their share.
 ///
-/// To make requests of a connection wait for each other instead, use the channel's setting `concurrency`.
+/// To make requests of a connection wait for each other instead, use the channel setting `concurrency`.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -51,22 +51,22 @@ pub struct Throttle<C = Together> {
     counts: Arc<C>,
 }
 
-/// All requests count together; the kind of a [`Throttle`] that does not say otherwise.
+/// All requests count together; the default of [`Throttle`].
 #[derive(Default)]
 pub struct Together(Mutex<Line>);
 
-/// Requests count by key; the kind of a [`Throttle`] that has been given one.
+/// Requests count by key; the kind of a [`Throttle`] with [`by`](Throttle::by).
 pub struct PerKey<F> {
     key: F,
     secret: Secret,
     counts: Arc<Sharded<Digest, Line, ByDigest>>,
 }
 
-/// Longer than most requests take, so that a place becomes free meanwhile, and short for who waits.
+/// Longer than most requests take, so that a place usually becomes free, yet short for the waiting client.
 const WAIT: Duration = Duration::from_secs(1);
 
 impl Throttle {
-    /// A limit on all requests together.
+    /// Limits all requests together.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -75,8 +75,8 @@ impl Throttle {
         }
     }
 
-    /// A limit for each value of this function. A key is remembered while it has requests in flight, by 16 bytes that
-    /// are made of it with a secret. Connections with the same key share its limit fairly.
+    /// Limits each value of this function separately. The throttle remembers a key while it has requests in flight, as
+    /// a 16-byte digest computed with a secret. Connections with the same key share its limit fairly.
     #[must_use]
     pub fn by<K, F>(self, key: F) -> Throttle<PerKey<F>>
     where
@@ -97,8 +97,8 @@ impl Throttle {
 }
 
 impl<C> Throttle<C> {
-    /// How long a request of a connection that has less than its share waits for a place, 1 s if not set; after that it
-    /// is answered `overloaded`. With 0 it is answered at once, and a connection that sends a lot can keep others out.
+    /// How long a request of a connection with less than its share waits for a place before it is answered
+    /// `overloaded`; 1 s by default. With 0 it is answered at once, and a busy connection can keep others out.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = wait.min(FOREVER);
@@ -117,7 +117,7 @@ impl<C> Throttle<C> {
         };
         let permit = match turns::enter(place, req.connection().id(), self.limit, rule) {
             Entered::Place(permit) => permit,
-            // A timer is large, and mostly nobody waits.
+            // Boxed because a timer is large and requests rarely wait.
             Entered::Turn(turn) => match Box::pin(timeout(self.wait, turn)).await {
                 Ok(permit) => permit,
                 Err(_) => return Err(Error::Overloaded),
@@ -229,7 +229,7 @@ mod tests {
         testing::{backend, connection, request, request_on},
     };
 
-    /// Answers when the test wants it to.
+    /// Answers when the test opens the gate.
     fn gate() -> (Arc<tokio::sync::Notify>, Arc<impl Backend>) {
         let open = Arc::new(tokio::sync::Notify::new());
         let gate = Arc::clone(&open);
@@ -349,7 +349,7 @@ mod tests {
             open.notify_one();
             let [first, _second] = &mut held;
             assert!(first.await.is_ok());
-            // The place is taken already, by who has waited for it.
+            // The request that waited has already taken the place.
             let more = chain.call(request_on(&many, "k", ""), &()).now_or_never();
             assert_eq!(code(more), "overloaded");
             assert_eq!(code(waits.as_mut().now_or_never()), "waits");

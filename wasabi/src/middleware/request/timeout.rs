@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use crate::{Error, Middleware, Next, Reply, Request, Result};
 
-/// Cancels a request that takes longer than this and answers `timed_out`.
+/// Cancels a request that takes longer than a limit, and answers `timed_out`.
 ///
-/// It covers everything inside: around a retry the tries together, inside of one each of them. A streaming
-/// reply is in time when it has started.
+/// It covers everything inside: around a retry all tries together, inside one each try. A streaming reply only has to
+/// start in time.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeout(Duration);
 
 impl Timeout {
-    /// A limit of this length.
+    /// Creates a timeout with this limit.
     pub const fn new(limit: Duration) -> Self {
         Self(limit)
     }

@@ -15,14 +15,15 @@ use crate::{Error, Middleware, Next, Reply, Request, Result, log::said, request:
 ///
 /// The span is called `request`, has the level `INFO` and the fields
 ///
-/// * `route`, as [`Request::route`] names it,
+/// * `route`, as named by [`Request::route`],
 /// * `connection`, its id,
-/// * `id`, the client's id for the request, if it has one,
-/// * `outcome`: `ok`, the code of the error, or `cancelled`, once that is known.
+/// * `id`, the client's id for the request, if there is one,
+/// * `outcome`: `ok`, the code of the error, or `cancelled`, once it is known.
 ///
-/// Everything that is logged inside, by a backend, by other middleware or by what they call, is in the span, and so is
-/// what the gateway logs of a request that has failed inside. Put it outermost to have all of it. The span closes when the
-/// request has ended: what goes wrong in a streaming reply after its start is not in it. Where nobody listens to the span, it costs next to nothing.
+/// The span contains everything that is logged inside, by a backend, by other middleware or by what they call, and what
+/// the gateway logs about a request that failed inside. Put it outermost to have all of it. The span closes when the
+/// request ends, so it does not contain failures of a streaming reply after its start. Without a subscriber it costs
+/// next to nothing.
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -48,7 +49,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// A span for each request.
+    /// Creates a span for each request.
     pub const fn new() -> Self {
         Self {
             #[cfg(feature = "otel")]
@@ -56,12 +57,12 @@ impl Trace {
         }
     }
 
-    /// Links each span to the one that the client's handshake names in its header `traceparent`, if it does. Needs the
-    /// cargo feature `otel`.
+    /// Links each span to the one named in the `traceparent` header of the client's handshake, if there is one.
+    /// Requires the cargo feature `otel`.
     ///
-    /// Off if not set, since anybody can write anything into that header. It is a link and not a parent: a connection has
-    /// many requests, over hours, and they would all be one trace; and with a parent the client would decide which traces
-    /// are kept. A link says where a trace came from, and nothing else.
+    /// Off by default, because anyone can send any value in that header. It is a link and not a parent: a connection
+    /// has many requests, over hours, which would all become one trace, and a parent would let the client decide which
+    /// traces are kept. A link only records where a trace came from.
     #[cfg(feature = "otel")]
     #[must_use]
     pub const fn link_handshake(mut self) -> Self {
@@ -124,7 +125,7 @@ impl Middleware for Trace {
     }
 }
 
-/// Whether it is the gateway or an upstream that failed, and not the client.
+/// Whether the gateway or an upstream failed, and not the client.
 #[cfg(feature = "otel")]
 fn is_failure(error: &Error) -> bool {
     error.fault() != Fault::Request
@@ -132,7 +133,7 @@ fn is_failure(error: &Error) -> bool {
 
 struct Ending {
     span: Span,
-    /// Where somebody listens to it.
+    /// Set if a subscriber records the span.
     failed: Option<FailedSpan>,
     is_known: bool,
 }

@@ -16,7 +16,7 @@ use super::{
 
 type Endpoint = ServiceFn<fn(http::Request<Body>) -> Ready<Result<Response, Infallible>>>;
 
-/// The status that a request with these `Authorization` headers gets.
+/// Returns the status that a request with these `Authorization` headers gets.
 fn status<L>(layer: &L, authorization: &[Vec<u8>]) -> Option<u16>
 where
     L: Layer<Endpoint>,

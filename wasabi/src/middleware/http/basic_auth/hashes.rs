@@ -1,4 +1,4 @@
-//! Passwords that are known by their Argon2 hashes only.
+//! Passwords known only by their Argon2 hashes.
 
 use std::net::IpAddr;
 
@@ -10,9 +10,10 @@ use super::{
     turns::Turns,
 };
 
-/// Verifies passwords, on a bounded number of threads: each takes a core, and the memory that its hash asks for.
+/// Verifies passwords on a bounded number of threads. Each verification takes a core, and the memory that its hash
+/// requires.
 pub(super) struct Hashes {
-    /// What a password is verified against when there is no hash for it.
+    /// The hash that a password is verified against if there is no hash for it.
     other: String,
     threads: Turns,
     #[cfg(test)]
@@ -44,7 +45,7 @@ impl Hashes {
         let known = hash.is_some();
         let hash = hash.unwrap_or(&self.other).to_owned();
         let verified = tokio::task::spawn_blocking(move || {
-            // Kept also when nobody waits for the answer any more.
+            // Hold the place even if the client no longer waits for the answer.
             let _thread = thread;
             Argon2::default().verify_password(password.as_bytes(), hash.as_str())
         });

@@ -1,4 +1,4 @@
-//! Places for work that is worth bounding, given to clients in turn.
+//! Limited places for expensive work, given to clients in turn.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 
 use crate::sync::Unpoisoned;
 
-/// So many places, and a bounded queue for them in which every client has a line of its own: the lines are served in
-/// turn, so that a client waits for one of each other client and never for all of them.
+/// A number of places, and a bounded queue in which every client has its own line. The lines are served in turn, so a
+/// client waits for one login of each other client and never for all of them.
 #[derive(Clone)]
 pub(super) struct Turns(Arc<Mutex<Inner>>);
 
-/// Who is told apart; clients without an address are one.
+/// The unit of fairness; all clients without an address are one.
 type Client = Option<IpAddr>;
 
 struct Inner {
@@ -24,11 +24,11 @@ struct Inner {
     max_waiting: usize,
     waiting: usize,
     lines: HashMap<Client, VecDeque<oneshot::Sender<Place>>>,
-    /// Each client that has a line, once.
+    /// Each client with a line, once.
     order: VecDeque<Client>,
 }
 
-/// A place; it goes to the next client when it is dropped.
+/// A place; dropping it passes it to the next client.
 pub(super) struct Place(Option<Turns>);
 
 /// The queue is full.
@@ -47,7 +47,7 @@ impl Turns {
         })))
     }
 
-    /// How many places there are, and how many may wait.
+    /// The number of places, and the maximum number of waiting logins.
     pub(super) fn limits(&self) -> (usize, usize) {
         let inner = self.lock();
         (inner.places, inner.max_waiting)
@@ -61,8 +61,8 @@ impl Turns {
         self.lock().max_waiting = waiting;
     }
 
-    /// Waits for a place. When the queue is full, the client whose line is longest gives up its last place in it: the
-    /// one that asks, unless another has more.
+    /// Waits for a place. When the queue is full, the client with the longest line loses its last place in it: the one
+    /// that asks, unless another has more.
     pub(super) async fn take(&self, client: Client) -> Result<Place, Full> {
         let turn = {
             let mut inner = self.lock();
@@ -80,7 +80,7 @@ impl Turns {
         self.lock().waiting
     }
 
-    /// Nothing in here panics halfway.
+    /// No code that holds this lock panics halfway.
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unpoisoned()
     }
@@ -99,7 +99,7 @@ impl Inner {
                 .max_by_key(|(_, line)| line.len())
                 .filter(|(_, line)| line.len() > own + 1)
                 .map(|(client, _)| *client);
-            // Dropped, the last one of that line is told that there is no place.
+            // Dropping the sender tells the last one in that line that there is no place.
             let last = longest.and_then(|client| self.lines.get_mut(&client)?.pop_back());
             match last {
                 Some(_) => self.waiting -= 1,
@@ -116,7 +116,7 @@ impl Inner {
         Ok(turn)
     }
 
-    /// Takes the next one of the client whose turn it is.
+    /// Takes the next waiting login of the client whose turn it is.
     fn next(&mut self) -> Option<oneshot::Sender<Place>> {
         while let Some(client) = self.order.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else {
@@ -154,7 +154,7 @@ impl Drop for Place {
                 let mut inner = turns.lock();
                 let next = match inner.taken <= inner.places {
                     true => inner.next(),
-                    false => None, // there are fewer places than there were
+                    false => None, // the number of places was reduced
                 };
                 if next.is_none() {
                     inner.taken -= 1;
@@ -164,7 +164,7 @@ impl Drop for Place {
             let Some(next) = next else { return };
             match next.send(Place(Some(turns.clone()))) {
                 Ok(()) => return,
-                // Whoever it was has left: the place is still this call's to give away.
+                // The receiver has left: this call still has to pass the place on.
                 Err(mut unused) => unused.0 = None,
             }
         }
@@ -242,7 +242,7 @@ mod tests {
         assert!(given.as_mut().now_or_never().is_none());
         assert!(last.as_mut().now_or_never().is_none());
         drop(place);
-        // It has its turn, and leaves before it sees that.
+        // It gets its turn, and leaves before it notices.
         drop(given);
         assert!(
             last.as_mut()

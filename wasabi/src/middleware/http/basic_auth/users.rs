@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{connection::Identity, mistakes::Mistakes};
 
-/// A fixed table of users: the kind of a [`BasicAuth`](super::BasicAuth) that has been given one.
+/// A fixed table of users, as given to [`BasicAuth::users`](super::BasicAuth).
 pub struct Users {
     table: Vec<User>,
     mistakes: Mistakes,
@@ -79,7 +79,7 @@ impl Users {
         Err("hashed passwords need the cargo feature `argon2` of wasabi".to_owned())
     }
 
-    /// The position of a user, in the same time whether there is one and which one it is.
+    /// Returns the position of a user, in the same time whether or not the user exists and wherever it is.
     fn position(&self, name: &str) -> (Choice, u32) {
         let (mut known, mut position) = (Choice::from(0), 0);
         for (at, user) in (0..).zip(&self.table) {
@@ -115,7 +115,7 @@ impl Verify for Users {
         #[cfg(not(feature = "argon2"))]
         let _ = client;
         let (known, position) = self.position(&user);
-        // For a name that is not known this is the first user, whose password does not help then.
+        // For an unknown name this is the first user; its password does not grant access then.
         let secret = self.table.get(position as usize).map(|user| &user.secret);
         let plain = match secret {
             Some(Secret::Plain(expected)) => equal(password.as_bytes(), expected.as_bytes()),
@@ -145,18 +145,18 @@ impl Verify for Users {
     }
 }
 
-/// How many logins wait for a thread if nothing else is said.
+/// The default number of logins that may wait for a thread.
 #[cfg(feature = "argon2")]
 const MAX_WAITING: usize = 64;
 
-/// Everything else has one core at least, where there are two.
+/// Leaves one core for everything else, if there are two.
 #[cfg(feature = "argon2")]
 fn cores_but_one() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     cores.saturating_sub(1).max(1)
 }
 
-/// Compares in a time that depends on the length of what is given only.
+/// Compares in a time that depends only on the length of `given`.
 fn equal(given: &[u8], expected: &[u8]) -> Choice {
     let mut same = given.len().ct_eq(&expected.len());
     for (at, byte) in given.iter().enumerate() {

@@ -1,11 +1,11 @@
-//! Where browsers can put a token.
+//! The places where browsers can put a token.
 
 use http::{
     HeaderMap, HeaderValue, Uri, header,
     uri::{self, PathAndQuery},
 };
 
-/// Takes every parameter of this name out of the query and returns their values.
+/// Removes every parameter of this name from the query and returns their values.
 pub(super) fn take_parameter(uri: &mut Uri, name: &str) -> Vec<String> {
     let mut values = Vec::new();
     let Some(query) = uri.query() else {
@@ -27,7 +27,7 @@ pub(super) fn take_parameter(uri: &mut Uri, name: &str) -> Vec<String> {
         if let Some(changed) = with_path_and_query(uri, &rest) {
             *uri = changed;
         } else {
-            // Cannot be, as it was a part of a URI before; a token that stays in there would be worse.
+            // Cannot happen, because this was part of a URI before; leaving the token in would be worse.
             *uri = Uri::from_static("/");
         }
     }
@@ -40,7 +40,7 @@ fn with_path_and_query(uri: &Uri, path_and_query: &str) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// Takes every offer `bearer.<token>` out of the subprotocols and returns the tokens.
+/// Removes every offer `bearer.<token>` from the subprotocols and returns the tokens.
 pub(super) fn take_subprotocol(headers: &mut HeaderMap) -> Vec<String> {
     let mut tokens = Vec::new();
     let mut kept = Vec::new();
@@ -61,7 +61,7 @@ pub(super) fn take_subprotocol(headers: &mut HeaderMap) -> Vec<String> {
             .filter(|offer| !offer.starts_with("bearer."))
             .collect();
         if !rest.is_empty() {
-            // It was a part of a header before.
+            // Always succeeds: this was part of a header before.
             kept.extend(HeaderValue::try_from(rest.join(", ")));
         }
     }
@@ -74,7 +74,8 @@ pub(super) fn take_subprotocol(headers: &mut HeaderMap) -> Vec<String> {
     tokens
 }
 
-/// The values of every cookie of this name (RFC 6265, section 5.4). Their headers are marked so that no log shows them.
+/// Returns the values of every cookie of this name (RFC 6265, section 5.4), and marks their headers so that no log
+/// shows them.
 pub(super) fn cookie(headers: &mut HeaderMap, name: &str) -> Vec<String> {
     let header::Entry::Occupied(mut lines) = headers.entry(header::COOKIE) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What a client has asked a proxy for.
+//! The host and the scheme that a client requested from a proxy.
 
 use http::{HeaderMap, header::FORWARDED};
 
@@ -6,14 +6,14 @@ use super::hops;
 use crate::connection::peer::Front;
 
 impl Front {
-    /// `X-Forwarded-Host` and `X-Forwarded-Proto`. A list, as more than one proxy makes it, may begin with what the client
-    /// itself has written.
+    /// Reads `X-Forwarded-Host` and `X-Forwarded-Proto`. Ignores lists, as several proxies create them: the first value
+    /// may come from the client.
     pub(super) fn x_forwarded(headers: &HeaderMap) -> Option<Self> {
         let single = |name| hops::only(headers, name).filter(|value| !value.contains(','));
         Self::new(single("x-forwarded-host"), single("x-forwarded-proto"))
     }
 
-    /// `host` and `proto` in the one element of `Forwarded` (RFC 7239).
+    /// Reads `host` and `proto` from the only element of `Forwarded` (RFC 7239).
     pub(super) fn forwarded(headers: &HeaderMap) -> Option<Self> {
         let mut lines = headers.get_all(FORWARDED).iter();
         let (Some(line), None) = (lines.next(), lines.next()) else {

@@ -1,10 +1,10 @@
-//! What proxies say about the hops that a request has taken.
+//! The hops of a request, as named by proxies.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderValue, header::FORWARDED};
 
-/// The hops of `X-Forwarded-For` from the right; `None` for one that cannot be read.
+/// The hops of `X-Forwarded-For` from the right; `None` for one that cannot be parsed.
 pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all("x-forwarded-for").into_iter().rev();
     lines.flat_map(|line| {
@@ -13,13 +13,13 @@ pub(super) fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Optio
     })
 }
 
-/// The hops of `Forwarded` (RFC 7239) from the right; `None` for one that cannot be read.
+/// The hops of `Forwarded` (RFC 7239) from the right; `None` for one that cannot be parsed.
 pub(super) fn forwarded(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
     let lines = headers.get_all(FORWARDED).into_iter().rev();
     lines.flat_map(|line| split_from_right(line.as_bytes(), b',').map(element))
 }
 
-/// The value of a header that comes once.
+/// The value of a header that occurs exactly once.
 pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -28,7 +28,7 @@ pub(super) fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     }
 }
 
-/// An address, with or without port; IPv6 with or without brackets.
+/// Parses an address, with or without port; IPv6 with or without brackets.
 pub(super) fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -38,7 +38,7 @@ pub(super) fn address(text: &str) -> Option<IpAddr> {
     ip.map(|ip| ip.to_canonical())
 }
 
-/// An address and always a port, IPv6 without brackets too.
+/// Parses an address followed by a port, IPv6 also without brackets.
 pub(super) fn address_then_port(text: &str) -> Option<IpAddr> {
     let (ip, port) = text.trim().rsplit_once(':')?;
     port.parse::<u16>().ok()?;
@@ -50,7 +50,7 @@ fn element(element: &[u8]) -> Option<IpAddr> {
     address(parameter(element, "for")?)
 }
 
-/// The value of a parameter in a line of `Forwarded` that has one element only.
+/// The value of a parameter in a line of `Forwarded` with exactly one element.
 pub(super) fn only_parameter<'a>(line: &'a [u8], name: &str) -> Option<&'a str> {
     let mut elements = split_from_right(line, b',');
     match (elements.next(), elements.next()) {
@@ -59,7 +59,7 @@ pub(super) fn only_parameter<'a>(line: &'a [u8], name: &str) -> Option<&'a str> 
     }
 }
 
-/// The value of the parameter of this name in one element of `Forwarded`, if that can be read and has it once.
+/// The value of this parameter in one element of `Forwarded`, if the element can be parsed and has the parameter once.
 fn parameter<'a>(element: &'a [u8], wanted: &str) -> Option<&'a str> {
     let mut found = None;
     for pair in split_from_right(element, b';') {
@@ -78,7 +78,7 @@ fn parameter<'a>(element: &'a [u8], wanted: &str) -> Option<&'a str> {
     found
 }
 
-/// What is in the quotes, if there are any. A quote elsewhere may be half of a pair, whose other half a client has sent.
+/// Removes surrounding quotes. A quote elsewhere may be half of a pair whose other half a client has sent: `None`.
 fn unquoted(value: &str) -> Option<&str> {
     let Some(rest) = value.strip_prefix('"') else {
         return (!value.contains('"')).then_some(value);
@@ -90,8 +90,8 @@ fn unquoted(value: &str) -> Option<&str> {
     (is_closed && quotes.all(|(at, _)| escaped(at))).then_some(inner)
 }
 
-/// Splits a list whose members may be quoted. It is read from the right because the right end is what a trusted
-/// proxy wrote, while a client may have left a quote open on the left.
+/// Splits a list whose members may be quoted, from the right: a trusted proxy wrote the right end, while a client may
+/// have left a quote open on the left.
 fn split_from_right(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(list);
     std::iter::from_fn(move || {
@@ -110,7 +110,7 @@ fn split_from_right(list: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether what comes after these bytes has a backslash before it that counts.
+/// Whether the character after these bytes is escaped by a backslash.
 fn is_escaped(before: &[u8]) -> bool {
     let backslashes = before.iter().rev().take_while(|byte| **byte == b'\\');
     backslashes.count() % 2 == 1

@@ -41,7 +41,7 @@ fn the_rightmost_hop_that_is_no_proxy_is_the_client() {
     assert_eq!(at("6.6.6.6, 1.1.1.1"), "1.1.1.1");
     assert_eq!(at("6.6.6.6,1.1.1.1 , 10.2.3.4,192.0.2.1"), "1.1.1.1");
     assert_eq!(at("6.6.6.6, 2001:db8::1, fd00::2"), "2001:db8::1");
-    // Everybody is inside.
+    // All addresses are inside the network.
     assert_eq!(at("10.9.9.9, 10.2.3.4"), "10.9.9.9");
 }
 
@@ -108,7 +108,7 @@ fn the_forwarded_header_is_read_from_the_right() {
         at(r#"for=6.6.6.6, host="a, for=7.7.7.7" ; for="1.1.1.1:80", for=10.2.3.4"#),
         "1.1.1.1"
     );
-    // What the client sent cannot reach into what the proxy added.
+    // Whatever the client sent, it cannot affect what the proxy added.
     for sent in [
         r#"for=6.6.6.6;x=""#,
         r#"for=6.6.6.6;x="\"#,
@@ -126,7 +126,7 @@ fn the_forwarded_header_is_read_from_the_right() {
         "proto=http",
         "for=1.1.1.1;for=2.2.2.2",
         "for",
-        // Quotes that are not around a value.
+        // Quotes that do not surround a value.
         r#"x";for=1.1.1.1"#,
         r#"x=a";for=1.1.1.1"#,
         r#"x="a"b"c";for=1.1.1.1"#,
@@ -220,7 +220,7 @@ fn what_is_no_network_trusts_nobody_and_is_a_mistake() {
     assert_eq!(ClientIp::trusting(["10.1.2.3/8", "::1"]).check(), Ok(()));
 }
 
-/// Addresses that are near each other, so that some are in one network.
+/// Addresses close to each other, so that some share a network.
 fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         any::<u32>().prop_map(|bits| IpAddr::from((bits & 0x8000_00ff).to_be_bytes())),

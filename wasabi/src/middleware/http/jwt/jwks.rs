@@ -1,4 +1,4 @@
-//! Keys that are published and changed.
+//! Keys that an identity provider publishes and rotates.
 
 mod set;
 
@@ -25,7 +25,7 @@ use crate::{
     sync::Unpoisoned,
 };
 
-/// The keys that an identity provider publishes under a URL, as a JSON Web Key Set (RFC 7517), for
+/// The keys that an identity provider publishes at a URL, as a JSON Web Key Set (RFC 7517), for
 /// [`Jwt::jwks`](super::Jwt::jwks).
 ///
 /// ```
@@ -51,20 +51,21 @@ use crate::{
 /// # drop(gateway);
 /// ```
 ///
-/// * **Which key:** the one with the `kid` of the token, if it is of the algorithm of the token. A token without `kid` is
-///   tried with all keys of its algorithm.
-/// * **Algorithms:** `RS256`, `ES256` and `EdDSA`, unless [set](Self::algorithms). Never `none`, and none of those with a
-///   secret: a public key is not one.
-/// * **Rotation:** keys are asked for by the first handshake, and again in the background once they are
-///   [10 minutes](Self::refresh_every) old; keys that are gone then are not good any more. A token with an unknown `kid`
-///   makes the gateway ask at once and wait for the answer, but it asks [every 10 s](Self::ask_every) at most, whatever
-///   tokens clients send.
-/// * **Failure:** when the URL does not answer, the keys that are known stay. What cannot be decided without new ones is
-///   [`Denied::Unavailable`], 503.
-/// * **Bounds:** an answer must come within [5 s](Self::timeout), with at most 256 KiB and 64 keys. Redirects are not
-///   followed. Keys that RFC 7518 finds too small, and those for encryption, are left out.
+/// * **Key selection:** the gateway uses the key with the token's `kid`, if it is for the token's algorithm. It tries a
+///   token without `kid` with all keys for its algorithm.
+/// * **Algorithms:** `RS256`, `ES256` and `EdDSA`, unless [set](Self::algorithms). Never `none`, and none of those with
+///   a secret: a public key is not a secret.
+/// * **Rotation:** the first handshake fetches the keys. Once they are [10 minutes](Self::refresh_every) old, the
+///   gateway fetches them again in the background; keys that are then missing are no longer valid. A token with an
+///   unknown `kid` makes the gateway fetch the keys at once and wait for the answer, but at most [every 10
+///   s](Self::ask_every), whatever tokens clients send.
+/// * **Failure:** if the URL does not answer, the gateway keeps the keys that it has. A token that it cannot verify
+///   without new keys is [`Denied::Unavailable`], 503.
+/// * **Limits:** an answer must arrive within [5 s](Self::timeout), with at most 256 KiB and 64 keys. The gateway does
+///   not follow redirects. It ignores keys that are too small according to RFC 7518, and keys for encryption.
 ///
-/// `https` needs the cargo feature `tls`; with `http` anybody on the way can put in a key. Clones share the keys.
+/// `https` needs the cargo feature `tls`; with `http` anyone on the network path can insert a key. Clones share the
+/// keys.
 #[derive(Clone)]
 pub struct Jwks(Arc<Inner>);
 
@@ -72,7 +73,7 @@ struct Inner {
     settings: Settings,
     client: OnceLock<Result<Client, String>>,
     known: Mutex<Known>,
-    /// Changes whenever an answer is there, or will not come.
+    /// Changes when a request ends, with or without an answer.
     asked: watch::Sender<()>,
 }
 
@@ -90,23 +91,23 @@ struct Settings {
 #[derive(Default)]
 struct Known {
     keys: Arc<KeySet>,
-    /// When the keys were asked for; `None` if there are none yet.
+    /// When these keys were requested; `None` if there are none yet.
     of: Option<Instant>,
-    /// When they were asked for last, with whatever success.
+    /// When the last request started, whatever its outcome.
     asked: Option<Instant>,
-    /// Nobody could say for the last time. So it is before the first one.
+    /// Whether the last request failed. True before the first one.
     has_failed: bool,
     is_asking: bool,
 }
 
 const MAX_BYTES: usize = 256 * 1024;
 
-/// A provider is not to be flooded, whatever tokens clients send.
+/// Protects the provider from floods, whatever tokens clients send.
 const LEAST_BETWEEN_MS: u64 = 100;
 const LEAST_BETWEEN: Duration = Duration::from_millis(LEAST_BETWEEN_MS);
 
 impl Jwks {
-    /// The keys under this URL. An invalid one is a mistake that keeps the gateway from being served.
+    /// Uses the keys at this URL. An invalid URL is a mistake, and the server does not start.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = parse_url(url.as_ref());
         Self::of(Settings {
@@ -139,8 +140,8 @@ impl Jwks {
         Self::of(settings)
     }
 
-    /// The algorithms that tokens may be signed with; RS256, ES256 and EdDSA if not set. Those with a secret are mistakes: no
-    /// secret is published. So is an empty list.
+    /// The algorithms that tokens may be signed with; RS256, ES256 and EdDSA by default. Algorithms with a secret are
+    /// mistakes, because a secret is never published. So is an empty list.
     #[must_use]
     pub fn algorithms(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let (secret, public): (Vec<_>, Vec<_>) = algorithms.into_iter().partition(|algorithm| {
@@ -163,8 +164,8 @@ impl Jwks {
         })
     }
 
-    /// How old keys may become before they are asked for again, in the background; 10 min if not set. When nobody has
-    /// needed them for twice as long, the next one waits for the answer.
+    /// How old keys may become before the gateway fetches them again in the background; 10 min by default. Once they
+    /// are twice that old, the next client waits for the answer.
     #[must_use]
     pub fn refresh_every(self, time: Duration) -> Self {
         self.with(|settings| {
@@ -172,8 +173,8 @@ impl Jwks {
         })
     }
 
-    /// The least time between two questions, whatever the reason; 10 s if not set. Less than 100 ms is a mistake. A new key
-    /// is known after that time at the latest.
+    /// The minimum time between two requests for keys, whatever the reason; 10 s by default. Less than 100 ms is a
+    /// mistake. After a rotation, tokens with the new key are refused for at most this long.
     #[must_use]
     pub fn ask_every(self, time: Duration) -> Self {
         self.with(|settings| {
@@ -183,7 +184,7 @@ impl Jwks {
         })
     }
 
-    /// How long an answer may take; 5 s if not set. Clients whose token needs it wait for so long.
+    /// How long a request for keys may take; 5 s by default. Clients whose token needs the keys wait this long.
     #[must_use]
     pub fn timeout(self, time: Duration) -> Self {
         self.with(|settings| {
@@ -191,7 +192,7 @@ impl Jwks {
         })
     }
 
-    /// Asks with this client, with its own rules for TLS, proxies and redirects.
+    /// Uses this client for requests, with its settings for TLS, proxies and redirects.
     #[must_use]
     pub fn client(self, client: Client) -> Self {
         self.with(|settings| settings.client = Some(client))
@@ -205,7 +206,7 @@ impl Jwks {
         mistakes
     }
 
-    /// The keys that may have signed a token with this header.
+    /// Returns the keys that may have signed a token with this header.
     pub(super) async fn find(
         &self,
         kid: Option<&str>,
@@ -225,7 +226,7 @@ impl Jwks {
             return Ok(found);
         }
         if let Some(mut answer) = self.0.ask() {
-            // It comes, or the one who asked is gone.
+            // Resolves when the request ends; fails only if its sender is gone.
             let _ = answer.changed().await;
         }
         let found = self.0.known().0.find(kid, algorithm);
@@ -245,14 +246,14 @@ impl Inner {
         self.known.lock().unpoisoned()
     }
 
-    /// The keys, and how old they are.
+    /// Returns the keys and their age.
     fn known(&self) -> (Arc<KeySet>, Duration) {
         let known = self.lock();
         let age = known.of.map_or(Duration::MAX, |of| of.elapsed());
         (Arc::clone(&known.keys), age)
     }
 
-    /// Asks for the keys, unless it is too soon; what tells when the answer is there.
+    /// Starts a request for the keys, unless it is too soon. Returns a receiver that changes when the request ends.
     fn ask(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
         let mut known = self.lock();
         if known.is_asking {
@@ -313,7 +314,7 @@ impl Inner {
     }
 }
 
-/// Ends with the question, however that ends.
+/// Marks a running request; dropping it ends the request, whatever the outcome.
 struct Asking(Arc<Inner>);
 
 impl Drop for Asking {

@@ -1,4 +1,4 @@
-//! What a key must be for an algorithm.
+//! Requirements of algorithms for their keys.
 
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind};
 
@@ -32,7 +32,7 @@ pub(super) fn check(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), S
 
 const LEAST_MODULUS: usize = 2048;
 
-/// The size of an RSA modulus. In DER other things are beside it, a few bytes.
+/// The size of an RSA modulus in bits. For DER this is a little too large, because other fields are included.
 fn modulus_bits(key: &DecodingKey) -> usize {
     match key.kind() {
         DecodingKeyKind::RsaModulusExponent { n, .. } => {

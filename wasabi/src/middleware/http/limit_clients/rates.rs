@@ -1,4 +1,4 @@
-//! How much each client has left of a rate.
+//! The remaining allowance of each client for a rate.
 
 use std::{hash::RandomState, num::NonZeroU32, time::Duration};
 
@@ -12,7 +12,7 @@ use super::Client;
 
 use crate::middleware::full_at::FullAt;
 
-/// So many a second for each client, and as many at once.
+/// A number of permits per second for each client, which may be used in one burst.
 pub(super) struct Rate(
     RateLimiter<
         Client,
@@ -32,7 +32,7 @@ impl Rate {
         ))
     }
 
-    /// One more of this client, or how long it has to wait.
+    /// Takes one permit of this client; otherwise returns how long to wait.
     pub(super) fn take(&self, client: Client) -> Result<(), Duration> {
         let taken = self.0.check_key(&client);
         taken.map_err(|until| until.wait_time_from(self.0.clock().now()))

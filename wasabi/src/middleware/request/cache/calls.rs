@@ -1,4 +1,4 @@
-//! One call for equal requests that come at the same time.
+//! One call for equal requests at the same time.
 
 use std::sync::{Arc, OnceLock};
 
@@ -9,18 +9,18 @@ use crate::{
     sharded::{Sharded, shrink},
 };
 
-/// The calls that are being made, by level and key; clones share them.
+/// The calls in progress, by level and key; clones share them.
 ///
-/// The level of a call is the number of those that its maker makes already: one that is around it, of this or of
-/// another cache. Who makes calls at some levels thus waits at higher ones only, and nobody for itself, nor two for each
-/// other, however the same caches are put around each other.
+/// The level of a call is the number of calls that its request is already making: calls around it, of this or of
+/// another cache. A request waits only on deeper levels, so waits cannot form a cycle, however the same caches are
+/// nested.
 pub(super) struct Calls<O> {
     made: Arc<Sharded<Digest, Arc<Call<O>>, ByDigest>>,
     secret: Secret,
 }
 
 struct Call<O> {
-    /// One permit: who has it makes the call. Closed when it has been made.
+    /// One permit: its holder makes the call. Closed when the call has ended.
     turn: Semaphore,
     outcome: OnceLock<O>,
 }
@@ -33,7 +33,7 @@ impl<O> Calls<O> {
         }
     }
 
-    /// Joins those who wait for the call at this level with this key, or is the first of them.
+    /// Joins the requests that wait for the call at this level with this key, or becomes the first of them.
     pub(super) fn join(&self, level: usize, key: Digest) -> Joined<'_, O> {
         let at = self.secret.digest(&(level, key));
         let mut shard = self.made.shard(&at);
@@ -65,18 +65,18 @@ impl<O> Clone for Calls<O> {
     }
 }
 
-/// One of those who wait for a call, or make it. The last one to go without an outcome forgets the call.
+/// A request that waits for a call or makes it. The last one to leave without an outcome removes the call.
 pub(super) struct Joined<'a, O> {
     calls: &'a Calls<O>,
     at: Digest,
     call: Arc<Call<O>>,
 }
 
-/// Whose turn it is.
+/// What a request does next.
 pub(super) enum Turn<'a, O> {
-    /// The call has been made, and came to this.
+    /// The call has ended with this outcome.
     Made(&'a O),
-    /// The caller makes it. Dropped before its end, it leaves the turn to the one who has waited longest.
+    /// The caller makes the call. Dropped before its end, this passes the turn to the request that has waited longest.
     Mine(Mine<'a, O>),
 }
 
@@ -98,7 +98,7 @@ impl<O> Joined<'_, O> {
         }
     }
 
-    /// Forgets the call, unless there is another one already.
+    /// Removes the call, unless a newer one has replaced it.
     fn forget(&self, also_if_others_wait: bool) {
         let mut shard = self.calls.made.shard(&self.at);
         let is_last = || Arc::strong_count(&self.call) == 2; // this one, and the map's
@@ -113,7 +113,7 @@ impl<O> Joined<'_, O> {
 }
 
 impl<O> Mine<'_, O> {
-    /// Tells the outcome to all who wait. Those who come from now on make another call.
+    /// Gives the outcome to all waiting requests. Later requests make another call.
     pub(super) fn finish(self, outcome: O) {
         self.joined.forget(true);
         let call = &self.joined.call;

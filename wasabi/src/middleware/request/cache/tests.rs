@@ -78,7 +78,7 @@ async fn however_many_callers_are_cancelled_who_waits_gets_a_reply() {
     let cache = Cache::new(LONG);
     let calls = cache.calls.clone();
     let chain = Stack::new(cache, inner.clone());
-    // All of it is one turn of this task, which is longer than what tokio lets a task do in one.
+    // All of this runs in a single poll of this task, longer than tokio's budget allows.
     let caller = || Box::pin(unconstrained(chain.call(request("k", "x"), &())));
     let mut callers: VecDeque<_> = (0..300).map(|_| caller()).collect();
     for caller in &mut callers {
@@ -197,7 +197,7 @@ async fn replies_of_several_messages_are_stored_in_memory_of_their_own() {
     }
 }
 
-/// The clock beneath is the real one.
+/// The clock underneath is the real one.
 #[tokio::test]
 async fn the_age_counts_from_the_storing_and_not_from_the_last_use() {
     let inner = backend(async |nth, _| Ok(Reply::message(nth.to_string())));
@@ -269,7 +269,7 @@ async fn a_request_that_meets_its_own_cache_again_further_inside_does_not_wait_f
     assert_eq!(cache.calls.len(), 0);
 }
 
-/// Lets requests wait until it is opened.
+/// Holds requests until it is opened.
 #[derive(Default)]
 struct Gate(Notify);
 
@@ -341,7 +341,7 @@ async fn keys_of_any_size_weigh_the_same() {
     }
     replies.run_pending_tasks().await;
     assert_eq!(replies.entry_count(), 100);
-    // What is stored of 3 MB of keys.
+    // The stored size of 3 MB of keys.
     let least = (64_u64 << 20).div_ceil(10_000);
     assert_eq!(replies.weighted_size(), 100 * least);
 }

@@ -75,7 +75,7 @@ async fn what_a_client_can_bring_about_neither_opens_nor_closes_it() {
         for _ in 0..5 {
             assert_ne!(ask(&chain, text).await, "breaker_open", "{text}");
         }
-        // Nor does it make up for a failure.
+        // Nor does it reset the count of failures.
         assert_eq!(ask(&chain, "fail").await, "upstream_status");
         assert_ne!(ask(&chain, text).await, "breaker_open", "{text}");
         assert_eq!(ask(&chain, "fail").await, "upstream_status");

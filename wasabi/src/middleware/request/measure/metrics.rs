@@ -13,7 +13,7 @@ use crate::{Fault, sync::Unpoisoned};
 /// Counts requests in the process's metrics.
 #[derive(Clone)]
 pub struct Metrics {
-    /// Looked up once each, since a look-up allocates.
+    /// Looked up once each, because a look-up allocates.
     routes: Arc<RwLock<HashMap<&'static str, Arc<Route>>>>,
 }
 
@@ -24,7 +24,7 @@ pub struct Route {
     duration: Histogram,
     ok: Counter,
     cancelled: Counter,
-    /// By code; a status is one code, and may be the fault of either side.
+    /// By code; a status is one code, but may be the fault of either side.
     failed: RwLock<Failed>,
 }
 

@@ -1,4 +1,4 @@
-//! A set of keys (RFC 7517).
+//! A JSON Web Key Set (RFC 7517).
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
@@ -30,7 +30,7 @@ const RSA: [Algorithm; 6] = [
 ];
 
 impl KeySet {
-    /// Reads a set. Keys that cannot be used are left out: a provider may have others beside.
+    /// Parses a set. Ignores keys that cannot be used, because a provider may publish others as well.
     pub(super) fn parse(text: &[u8]) -> Result<Self, String> {
         let mut set: Value =
             serde_json::from_slice(text).map_err(|error| format!("not JSON: {error}"))?;
@@ -46,7 +46,7 @@ impl KeySet {
         ))
     }
 
-    /// Those that may have signed a token with this header.
+    /// Returns the keys that may have signed a token with this header.
     pub(super) fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<DecodingKey> {
         let is_it = |key: &&Key| {
             key.algorithms.contains(&algorithm) && (id.is_none() || key.id.as_deref() == id)
@@ -83,7 +83,7 @@ impl Key {
             AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => {
                 vec![Algorithm::EdDSA]
             }
-            // A secret that is published is none.
+            // A published secret is not a secret.
             _ => return Err("not a public key of a known kind".to_owned()),
         };
         if let Some(named) = named {
