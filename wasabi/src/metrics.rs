@@ -1,7 +1,7 @@
-//! What is counted of servers, channels and connections, for the `metrics` facade.
+//! Metrics of servers, channels and connections, for the `metrics` facade.
 //!
-//! Events that are rare are counted when they happen. Messages and bytes are counted by their connection, for itself;
-//! they are added up, like everything that has a length now, when somebody asks for the metrics.
+//! Rare events are counted when they happen. Each connection counts its own messages and bytes; these are summed up,
+//! and current lengths are read, when the metrics are requested.
 
 mod channel;
 mod names;

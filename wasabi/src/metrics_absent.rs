@@ -1,4 +1,4 @@
-//! Nothing is counted without the feature `metrics`.
+//! Stubs that count nothing, without the feature `metrics`.
 
 use std::sync::Arc;
 

@@ -48,7 +48,7 @@ use crate::{
     },
 };
 
-/// Everything that the connections of a channel share.
+/// The state that the connections of a channel share.
 pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) state: Arc<S>,
     pub(super) backend: B,
@@ -63,7 +63,7 @@ pub(super) struct Endpoint<S, B, P, C, D> {
     pub(super) max_connections: Option<usize>,
     pub(super) compression: Option<Compression>,
     pub(super) settings: Settings,
-    /// Name of the route when the target does not route by key.
+    /// The name of the route if the target does not route by key.
     pub(super) target: &'static str,
     pub(super) counted: Counted,
 }
@@ -79,7 +79,7 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
-    /// Answers a handshake; an accepted one becomes a connection with a task of its own.
+    /// Answers a handshake; an accepted one becomes a connection with its own task.
     pub(super) fn accept(
         self: &Arc<Self>,
         req: HttpRequest,
@@ -95,13 +95,13 @@ where
         Either::Right(Box::pin(Arc::clone(self).prepare(accepted, preparing)))
     }
 
-    /// Looks at a handshake, and takes a place for the connection.
+    /// Checks a handshake and takes a place for the connection.
     #[expect(clippy::result_large_err, reason = "it becomes the answer")]
     fn handshake(&self, req: HttpRequest) -> Result<Accepted, Response> {
         let (mut parts, _body) = req.into_parts();
         let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
         let target = Target::of(&parts.uri, &parts.headers, &parts.extensions);
-        // Not kept for as long as the connection.
+        // Not needed for the life of the connection.
         parts.extensions.remove::<Front>();
         parts.extensions.remove::<OverTls>();
         let refused = |refusal: Refusal| {
@@ -206,7 +206,7 @@ where
         })
     }
 
-    /// Starts the connection and tells the client.
+    /// Starts the connection and answers the client.
     fn start(self: &Arc<Self>, accepted: Accepted) -> Response {
         let Accepted {
             response,
@@ -218,7 +218,7 @@ where
             runtime,
         } = accepted;
         tracing::debug!(connection = %connection.id(), path = connection.uri().path(), "handshake accepted");
-        // Not wrapped into another future, which would have room for it twice.
+        // Not wrapped into another future, which would reserve room for it twice.
         let task = Arc::clone(self);
         runtime.spawn(task.run(connection, permit, socket, upgrade, agreed, runtime.clone()));
         response
@@ -237,7 +237,7 @@ where
         self.subprotocols.iter().find(|name| offers(name)).cloned()
     }
 
-    /// What is agreed upon with the client, and the header that tells it.
+    /// Returns what the client and the server agree on, and the header that says so.
     #[cfg(feature = "deflate")]
     fn choose_compression(&self, headers: &HeaderMap) -> Option<(Agreed, HeaderValue)> {
         self.compression.as_ref()?.negotiate(headers)
@@ -248,8 +248,7 @@ where
         self.compression.map(|never| match never {})
     }
 
-    /// The task of a connection. Its size is memory of every idle connection: what is needed only at the end has a
-    /// box of its own.
+    /// The task of a connection. Its size counts for every idle connection, so what it needs only at the end is boxed.
     async fn run(
         self: Arc<Self>,
         connection: Connection,
@@ -287,14 +286,14 @@ where
         connection.end(close.clone());
         connection.traffic().closed(&connection, &close);
         drop(entry);
-        // It is closed; what the hook does needs no place.
+        // The socket is closed, and the hook needs no place.
         drop(socket);
         tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
         Box::pin(self.ended(connection, close, admitted, companions)).await;
         drop(listed);
     }
 
-    /// Lets the hook and the companions of a connection come to their end.
+    /// Runs the hook and the companions of a connection to their end.
     async fn ended(
         &self,
         connection: Connection,
@@ -319,7 +318,7 @@ where
         free(connection.extensions());
     }
 
-    /// Runs the connection until it ends and tells how; `admitted` is whether `on_connect` had admitted it.
+    /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it.
     async fn drive(
         &self,
         connection: &Connection,
@@ -373,7 +372,7 @@ where
                 driver.poll(cx)
             })
             .await;
-            // A destructor in a hook that is cancelled may panic.
+            // A destructor in a cancelled hook may panic.
             let _ = caught(|| opening.set(Fuse::terminated()));
             close
         };
@@ -387,7 +386,7 @@ where
         if leaving.is_done() {
             Box::pin(parting).await;
         } else {
-            // Of one that is still read it is not known yet.
+            // A connection that is still read does not know its end yet.
             if !leaving.is_read() {
                 connection.leave(close);
             }
@@ -442,7 +441,7 @@ async fn part(parting: Parting<Transport>, connection: &Connection, limit: Durat
 
 const FOREIGN: &str = "this origin may not connect";
 
-/// Tells both sides of the comparison, one of which is to be changed.
+/// Logs both sides of the comparison, because one of them must be changed.
 fn log_foreign(parts: &Parts, target: &Target) {
     let origin = hosts::shown(&parts.headers, "origin");
     let host = target.host.as_ref().map(Authority::as_str);

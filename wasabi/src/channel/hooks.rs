@@ -1,4 +1,4 @@
-//! What runs when a connection opens and when it has ended.
+//! The hooks that run when a connection opens and when it has ended.
 
 use crate::{Close, Connection};
 
@@ -21,7 +21,7 @@ use crate::{Close, Connection};
     note = "an `async` closure cannot capture; write `move |connection| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
 pub trait OnConnect: Send + Sync + 'static {
-    /// Admits the connection or refuses it.
+    /// Admits or refuses the connection.
     fn connected(&self, connection: Connection) -> impl Future<Output = Result<(), Close>> + Send;
 }
 
@@ -33,14 +33,14 @@ pub trait OnConnect: Send + Sync + 'static {
     note = "an `async` closure cannot capture; write `move |connection, close| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
 pub trait OnDisconnect: Send + Sync + 'static {
-    /// The connection has ended like this.
+    /// Runs after the connection has ended, with the `Close` that ended it.
     fn disconnected(&self, connection: Connection, close: Close)
     -> impl Future<Output = ()> + Send;
 }
 
-/// What an `on_connect` hook may return: `()` or `Result<(), Close>`.
+/// The result of an `on_connect` hook: `()` or `Result<(), Close>`.
 pub trait IntoAdmission {
-    /// Whether the connection is admitted.
+    /// Returns `Ok` if the connection is admitted.
     fn into_admission(self) -> Result<(), Close>;
 }
 
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// Does nothing.
+/// A hook that does nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHook;
 

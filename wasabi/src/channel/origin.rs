@@ -1,4 +1,4 @@
-//! Which web pages may connect.
+//! The check of which web pages may connect.
 
 use http::{HeaderMap, header, uri::Authority};
 
@@ -6,16 +6,16 @@ use wasabi_rules::{Origin as Allowed, OriginPattern, OriginPort, default_port};
 
 use crate::hosts::Target;
 
-/// Origins that are allowed beside those of the same host (RFC 6455, section 10.2; RFC 6454).
+/// Origins allowed in addition to those of the same host (RFC 6455, section 10.2; RFC 6454).
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Origins {
     any: bool,
-    /// `null`: pages without an origin, of files or in a sandbox.
+    /// `null`: pages without an origin, from files or in a sandbox.
     opaque: bool,
     patterns: Vec<OriginPattern>,
 }
 
-/// An origin of a page.
+/// The origin of a page.
 struct Origin<'a> {
     scheme: &'a str,
     /// Empty for `file://`.
@@ -24,7 +24,7 @@ struct Origin<'a> {
 }
 
 impl Origins {
-    /// The origins, and what is wrong with those that are none.
+    /// Parses the origins; also returns the mistakes in invalid ones.
     pub(crate) fn new<O: AsRef<str>>(patterns: impl IntoIterator<Item = O>) -> (Self, Vec<String>) {
         let (mut origins, mut mistakes) = (Self::default(), Vec::new());
         for pattern in patterns {
@@ -38,7 +38,7 @@ impl Origins {
         (origins, mistakes)
     }
 
-    /// Whether a handshake with these headers may go on. Only browsers send `Origin`, and they always do.
+    /// Whether a handshake with these headers may continue. Only browsers send `Origin`, and they always do.
     pub(crate) fn allow(&self, headers: &HeaderMap, target: &Target) -> bool {
         let mut values = headers.get_all(header::ORIGIN).iter();
         let origin = match (values.next(), values.next()) {
@@ -79,12 +79,12 @@ impl<'a> Origin<'a> {
         })
     }
 
-    /// Whether it is the host that the client talks to, by a scheme that fits.
+    /// Whether this is the origin of the host that the client talks to, with a fitting scheme.
     fn is_of(&self, target: &Target) -> bool {
         let Some(host) = &target.host else {
             return false;
         };
-        // The pages of an app, such as `capacitor://localhost`, come from no host.
+        // The pages of an app, such as `capacitor://localhost`, do not come from a host.
         let usual = default_port(self.scheme);
         let scheme_fits = match target.secure {
             Some(true) => usual == Some(443),
@@ -109,7 +109,7 @@ impl<'a> Origin<'a> {
     }
 }
 
-/// A host, perhaps with a port, and nothing else.
+/// Parses a host with an optional port, and nothing else.
 fn host_and_port(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let is_all = match authority.port_u16() {

@@ -1,4 +1,4 @@
-//! What is counted of a channel.
+//! Metrics of a channel.
 
 use std::{
     borrow::Cow,
@@ -12,15 +12,15 @@ use metrics::{Counter, Gauge, Histogram};
 use super::names;
 use crate::{Close, CloseCode, Registry, sync::Unpoisoned};
 
-/// Counts what happens to the connections of a channel; clones count the same.
+/// Counts the events of a channel's connections; clones share their counts.
 #[derive(Clone, Default)]
 pub(crate) struct Counted(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// As it is reached, where it is mounted.
+    /// The full path of the channel, including where it is mounted.
     path: Mutex<String>,
-    /// Made when they are first needed: the recorder is installed by then.
+    /// Created on first use, when the recorder has been installed.
     figures: OnceLock<Figures>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Figures {
     skipped: Counter,
     queued_messages: Gauge,
     queued_bytes: Gauge,
-    /// In the order of those of [`Traffic`](super::Traffic).
+    /// In the same order as those of [`Traffic`](super::Traffic).
     pub(super) traffic: [Counter; 4],
 }
 
@@ -60,7 +60,7 @@ impl Figures {
 }
 
 impl Counted {
-    /// The channel is reached by this path, and all that is counted has it as a label.
+    /// Sets the path of the channel, which becomes the label of all its metrics.
     pub(super) fn reached_by(&self, path: &str) {
         path.clone_into(&mut self.0.path.lock().unpoisoned());
     }
@@ -90,7 +90,7 @@ impl Counted {
         self.figures().skipped.increment(1);
     }
 
-    /// Counts the answer to a handshake, if it refuses it.
+    /// Counts the answer to a handshake if it refuses it.
     pub(super) fn answered(&self, response: &Response) {
         let status = response.status();
         let reason = match response.extensions().get::<Rejected>() {
@@ -102,7 +102,7 @@ impl Counted {
         metrics::counter!(names::REJECTED, "channel" => path, "error_type" => reason).increment(1);
     }
 
-    /// Looks at the connections that are in this registry, and may be of other channels too.
+    /// Reads the channel's connections from this registry, which may also contain those of other channels.
     pub(crate) fn observe(&self, registry: &Registry) {
         let (mut messages, mut bytes) = (0, 0);
         registry.each(|connection| {
@@ -119,7 +119,7 @@ impl Counted {
     }
 }
 
-/// A client may send any code from 3000 to 4999.
+/// Groups the codes from 3000 to 4999, because a client may send any of them.
 fn code(code: CloseCode) -> &'static str {
     match code.as_u16() {
         1000 => "1000",
@@ -142,23 +142,23 @@ fn code(code: CloseCode) -> &'static str {
     }
 }
 
-/// Why a handshake is refused by the channel itself. HTTP middleware in front of it has its status only.
+/// Why the channel itself refuses a handshake. Refusals by HTTP middleware in front of it are counted by status only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejected {
-    /// The name by which it was asked for is not among `hosts`.
+    /// The requested host is not among `hosts`.
     Host,
-    /// It is not a WebSocket handshake.
+    /// The request is not a WebSocket handshake.
     Handshake,
     Origin,
     HeaderSize,
-    /// A backend misses something in it.
+    /// A backend requires something that the handshake lacks.
     Request,
     Draining,
-    /// `max_connections` are there.
+    /// The channel has `max_connections` already.
     Full,
     /// A backend could not reach its upstream.
     Upstream,
-    /// The credentials, told by a close after the upgrade.
+    /// The credentials are refused, by a close after the upgrade.
     Credentials,
 }
 
@@ -177,7 +177,7 @@ impl Rejected {
         }
     }
 
-    /// The answer that says so.
+    /// Records this reason in the answer.
     pub(crate) fn mark(self, mut response: Response) -> Response {
         response.extensions_mut().insert(self);
         response

@@ -1,8 +1,8 @@
 //! The names of the metrics, with units and descriptions.
 //!
-//! There are no OpenTelemetry conventions for WebSocket servers. Where those for others have a name for the same thing
+//! OpenTelemetry has no conventions for WebSocket servers. Where its conventions for others name the same thing
 //! (`http.server.active_requests`, `kestrel.rejected_connections`, `signalr.server.connection.duration`,
-//! `network.io.direction`, `error.type`) it is that, as Prometheus writes it.
+//! `network.io.direction`, `error.type`), these metrics use that name, as Prometheus writes it.
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
@@ -32,7 +32,7 @@ pub(super) const BREAKER_OPENED: &str = "wasabi_circuit_breaker_opened_total";
 /// The label of queues.
 pub(super) const DESTINATION: &str = "messaging_destination_name";
 
-/// Tells the recorder what they are. One that is installed later, as in tests, is told by the next channel.
+/// Describes the metrics to the recorder. The next channel describes them to a recorder installed later, as in tests.
 pub(super) fn describe() {
     describe_gauge!(ACTIVE, "WebSocket connections that are open");
     describe_counter!(OPENED, "WebSocket connections that were opened");

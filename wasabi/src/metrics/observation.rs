@@ -1,10 +1,10 @@
-//! What the parts of a gateway tell of themselves when somebody asks for metrics.
+//! The state that the parts of a gateway report when the metrics are requested.
 
 use std::collections::HashMap;
 
 use super::names;
 
-/// Gathers what is looked at. A part may be seen more than once, behind clones of it.
+/// Collects the reported state. A part may report more than once, through its clones.
 #[derive(Debug, Default)]
 pub struct Observation {
     queues: HashMap<u64, Queue>,
@@ -19,7 +19,7 @@ struct Queue {
     dropped: [(&'static str, u64); 4],
 }
 
-/// What a circuit breaker does: the later ones are worse.
+/// The state of a circuit breaker, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Breaker {
     Closed,
@@ -28,7 +28,7 @@ pub(crate) enum Breaker {
 }
 
 impl Observation {
-    /// A queue, by what tells it from others.
+    /// Records a queue, identified by its instance.
     #[cfg(feature = "queue")]
     pub(crate) fn queue(
         &mut self,
@@ -51,7 +51,7 @@ impl Observation {
         });
     }
 
-    /// A circuit breaker of a route. Of several the worst counts.
+    /// Records the circuit breaker of a route. If there are several, the worst state counts.
     pub(crate) fn breaker(&mut self, route: &'static str, state: Breaker) {
         let worst = self.breakers.entry(route).or_insert(state);
         *worst = state.max(*worst);
@@ -89,7 +89,7 @@ impl Observation {
     }
 }
 
-/// A circuit breaker of this route has opened.
+/// Counts that a circuit breaker of this route has opened.
 pub(crate) fn breaker_opened(route: &'static str) {
     metrics::counter!(names::BREAKER_OPENED, "route" => route).increment(1);
 }

@@ -1,4 +1,4 @@
-//! Channels, as those see them who ask for metrics.
+//! Access to channels for their metrics.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use axum::{
 
 use super::{Counted, Observation};
 
-/// Something that is looked at when somebody asks.
+/// A source of metrics that is read on request.
 pub(crate) trait Observe: Send + Sync {
     fn counted(&self) -> &Counted;
 
-    /// Brings the metrics up to date.
+    /// Updates the metrics.
     fn observe(&self, seen: &mut Observation);
 }
 
-/// Looks at a channel; a clone looks at the same.
+/// A handle to a channel's metrics; clones refer to the same channel.
 #[derive(Clone)]
 pub(crate) struct Observer(Arc<dyn Observe>);
 
@@ -28,7 +28,7 @@ impl Observer {
         Self(Arc::clone(channel) as Arc<dyn Observe>)
     }
 
-    /// Counts the handshakes that are refused on their way to the channel, which is reached by this path.
+    /// Counts handshakes that are refused on their way to the channel at this path.
     pub(crate) fn around(&self, path: &str, endpoint: MethodRouter) -> MethodRouter {
         let counted = self.0.counted().clone();
         counted.reached_by(path);

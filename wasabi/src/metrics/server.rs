@@ -1,4 +1,4 @@
-//! What is counted of a server.
+//! Metrics of a server.
 
 use std::{fmt, sync::Arc};
 
@@ -7,17 +7,17 @@ use tokio::sync::Semaphore;
 use super::{Observation, Observer, names};
 use crate::runtime::Runtime;
 
-/// What a server looks at when somebody asks for its metrics.
+/// The sources of a server's metrics.
 pub(crate) struct Figures {
     pub(crate) channels: Vec<Observer>,
     pub(crate) runtime: Runtime,
-    /// Places for sockets, and how many there are in all.
+    /// The free places for sockets; `max_sockets` is the total.
     pub(crate) sockets: Arc<Semaphore>,
     pub(crate) max_sockets: usize,
 }
 
 impl Figures {
-    /// Brings the process's metrics up to date.
+    /// Updates the process's metrics.
     pub(crate) fn observe(&self) {
         let mut seen = Observation::default();
         for channel in &self.channels {
@@ -34,7 +34,7 @@ impl Figures {
     }
 }
 
-/// A drain cuts so many connections.
+/// Counts the connections that a drain cuts.
 pub(crate) fn cut(connections: usize) {
     metrics::counter!(names::CUT).increment(connections as u64);
 }

@@ -1,4 +1,4 @@
-//! Messages and bytes of a connection.
+//! The messages and bytes of a connection.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,13 +7,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::Counted;
 use crate::{Close, Connection, connection::socket::Socket};
 
-/// What a connection has received and sent. Only its own task counts, so that a step is a plain addition; whoever wants to
-/// know reads.
+/// What a connection has received and sent. Only its own task counts, so that counting is a plain addition; anyone may
+/// read.
 #[derive(Default)]
 pub(crate) struct Traffic {
     pub(super) of: Counted,
     figures: [AtomicU64; 4],
-    /// What has been added to the channel's.
+    /// The part that the channel's counters already contain.
     told: [AtomicU64; 4],
 }
 
@@ -44,7 +44,7 @@ impl Traffic {
         }
     }
 
-    /// What the task has counted so far.
+    /// Publishes the task's counts so far.
     #[inline]
     pub(crate) fn publish<T: AsyncRead + AsyncWrite + Unpin>(
         &self,
@@ -62,18 +62,18 @@ impl Traffic {
         }
     }
 
-    /// One more message, after the task has counted its last.
+    /// Counts one more message, after the task's last count.
     pub(crate) fn received_late(&self) {
         self.figures[0].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// What the socket has done at its end.
+    /// Records the final counts of the socket.
     pub(crate) fn finish<T: AsyncRead + AsyncWrite + Unpin>(&self, socket: &Socket<T>) {
         self.figures[1].store(socket.received(), Ordering::Relaxed);
         self.figures[3].store(socket.written(), Ordering::Relaxed);
     }
 
-    /// Adds what is new to the channel's. Two may do so at the same time.
+    /// Adds what is new to the channel's counters. Two threads may do so at the same time.
     pub(super) fn tell(&self) {
         let figures = self.figures.iter().zip(&self.told);
         for ((figure, told), counter) in figures.zip(&self.of.figures().traffic) {
@@ -83,7 +83,7 @@ impl Traffic {
         }
     }
 
-    /// A broadcast has passed over the connection.
+    /// Counts a broadcast that skipped the connection.
     pub(crate) fn skipped(&self) {
         self.of.skipped();
     }

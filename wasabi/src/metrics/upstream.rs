@@ -1,8 +1,8 @@
-//! What is counted of WebSocket upstreams.
+//! Metrics of WebSocket upstreams.
 
 use super::names;
 
-/// The upstream at an address. What is counted here is rare.
+/// The labels of the upstream at an address. Built on each use, because these events are rare.
 fn labels(host: &str, port: u16) -> [(&'static str, String); 2] {
     [
         ("server_address", host.to_owned()),
@@ -10,19 +10,19 @@ fn labels(host: &str, port: u16) -> [(&'static str, String); 2] {
     ]
 }
 
-/// It was dialled; `outcome` is the code of the error, or `ok`.
+/// Counts a dial; `outcome` is the code of the error, or `ok`.
 pub(crate) fn dialled(host: &str, port: u16, outcome: &str) {
     let [address, port] = labels(host, port);
     let labels = [address, port, ("outcome", outcome.to_owned())];
     metrics::counter!(names::DIALS, &labels).increment(1);
 }
 
-/// It will be dialled again for a client that has lost it.
+/// Counts that the gateway dials again for a client that has lost its upstream.
 pub(crate) fn redialled(host: &str, port: u16) {
     metrics::counter!(names::REDIALS, &labels(host, port)).increment(1);
 }
 
-/// A connection to it is open, until this is dropped.
+/// Counts an open connection to an upstream until it is dropped.
 pub(crate) struct OpenUpstream(metrics::Gauge);
 
 impl OpenUpstream {

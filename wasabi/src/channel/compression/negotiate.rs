@@ -1,4 +1,4 @@
-//! What client and server agree upon (RFC 7692, sections 5 and 7.1).
+//! The negotiation between client and server (RFC 7692, sections 5 and 7.1).
 
 use std::fmt::Write;
 
@@ -10,7 +10,7 @@ use crate::connection::socket::deflate::Agreed;
 const NAME: &str = "permessage-deflate";
 
 impl Compression {
-    /// Accepts the first offer that can be accepted, and answers it. What is no list of extensions offers nothing.
+    /// Accepts the first acceptable offer and answers it. A malformed list of extensions offers nothing.
     pub(in crate::channel) fn negotiate(
         &self,
         headers: &HeaderMap,
@@ -73,13 +73,13 @@ struct Offer {
     server_no_context_takeover: bool,
     client_no_context_takeover: bool,
     server_max_window_bits: Option<u8>,
-    /// The client can limit its window, and perhaps already does.
+    /// Set if the client can limit its window; the inner value is the limit that it already uses.
     client_max_window_bits: Option<Option<u8>>,
 }
 
 impl Offer {
-    /// `None` for another extension, and for parameters that are unknown, malformed or there twice: an offer with one
-    /// of these must be declined (RFC 7692, section 7).
+    /// Returns `None` for another extension, and for unknown, malformed or duplicate parameters: the server must
+    /// decline an offer with one of these (RFC 7692, section 7).
     fn parse(extension: &str) -> Option<Self> {
         let mut parts = split(extension, b';').map(str::trim);
         if parts.next() != Some(NAME) {
@@ -114,7 +114,7 @@ impl Offer {
     }
 }
 
-/// 8 to 15 without leading zeros; the only parameters with a value have such a one. It may be quoted.
+/// Parses 8 to 15 without leading zeros, optionally quoted. No parameter has any other kind of value.
 fn window_bits(value: &str) -> Option<u8> {
     let quoted = value
         .strip_prefix('"')
@@ -126,7 +126,7 @@ fn window_bits(value: &str) -> Option<u8> {
     }
 }
 
-/// Splits at a character where it is not within a quoted string (RFC 6455, section 9.1).
+/// Splits at a character outside quoted strings (RFC 6455, section 9.1).
 fn split(text: &str, at: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -272,7 +272,7 @@ mod tests {
                 "; client_max_window_bits=\"8\"",
                 "; client_max_window_bits=8",
             ),
-            // Its window would be larger than what is kept for it.
+            // Its window would be larger than the one kept for it.
             (12, "", "; client_no_context_takeover"),
             (
                 12,

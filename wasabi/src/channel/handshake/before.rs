@@ -1,4 +1,4 @@
-//! What backends do before a handshake is accepted.
+//! The work of backends before a handshake is accepted.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
-    /// What the backends have to do before the handshake is answered.
+    /// Collects what the backends must do before the handshake is answered.
     pub(super) fn preparing(&self, connection: &Connection) -> Vec<Preparing> {
         let mut preparing = Vec::new();
         self.backend
@@ -29,13 +29,13 @@ where
         preparing
     }
 
-    /// Accepts when everything is prepared.
+    /// Accepts the handshake once everything is prepared.
     pub(super) async fn prepare(
         self: Arc<Self>,
         accepted: Accepted,
         preparing: Vec<Preparing>,
     ) -> Response {
-        // Also when the client goes away meanwhile.
+        // Ends the connection even if the client goes away in the meantime.
         let ends = EndOnDrop(Some(accepted.connection.clone()));
         let refusal = match future::try_join_all(preparing).await {
             Ok(_) if accepted.runtime.is_draining() => {
@@ -56,7 +56,7 @@ where
     }
 }
 
-/// A connection that never begins ends all the same.
+/// Ends a connection that never starts.
 struct EndOnDrop(Option<Connection>);
 
 impl EndOnDrop {

@@ -1,4 +1,4 @@
-//! A channel, as those see it who ask for metrics.
+//! A channel's metrics.
 
 use super::Endpoint;
 use crate::{

@@ -24,7 +24,7 @@ use crate::{
 /// A connection that sends more than others does not keep them out. Each connection that has requests here, or wants
 /// one, has an equal share of the limit, and at least one place. When all places are taken, a request of a connection
 /// with less than its share [waits](Self::wait) for the next free place, in turn with other connections; at most as
-/// many requests wait as the limit allows to run. The throttle refuses only connections that already have their share.
+/// many requests wait as the limit lets through. A connection that already has its share is refused at once.
 ///
 /// To make requests of a connection wait for each other instead, use the channel setting `concurrency`.
 ///
