@@ -11,7 +11,7 @@ use wasabi::rustls::{
     pki_types::{CertificateDer, PrivateKeyDer},
 };
 
-/// Nobody else trusts it.
+/// A certificate authority that nothing else trusts.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Default for Authority {
@@ -21,7 +21,7 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// A new one.
+    /// Creates a new authority.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.distinguished_name = named("authority");
@@ -32,14 +32,14 @@ impl Authority {
 
     fn certify(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
         let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-        // OpenSSL takes one that is named like its issuer for one that has signed itself.
+        // OpenSSL treats a certificate named like its issuer as self-signed.
         params.distinguished_name = named(name);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0);
         (certificate.expect("a certificate"), key)
     }
 
-    /// Writes what a server at 127.0.0.1 needs: `ca.pem`, `cert.pem` and `key.pem`.
+    /// Writes the files of a server at 127.0.0.1: `ca.pem`, `cert.pem` and `key.pem`.
     pub fn write_server(&self, dir: &Path) {
         let (certificate, key) = self.certify("127.0.0.1");
         for (name, pem) in [
@@ -51,7 +51,7 @@ impl Authority {
         }
     }
 
-    /// A client that trusts this authority, with a certificate of it.
+    /// A client configuration that trusts this authority, with a certificate from it.
     pub fn client(&self) -> ClientConfig {
         let (certificate, key) = self.certify("gateway");
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
@@ -62,7 +62,7 @@ impl Authority {
         client.expect("a certificate and its key")
     }
 
-    /// A client that trusts this authority, without a certificate.
+    /// A client configuration that trusts this authority, without a certificate.
     pub fn anonymous_client(&self) -> ClientConfig {
         let client = builder().with_root_certificates(self.roots());
         client.with_no_client_auth()

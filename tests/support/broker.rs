@@ -1,4 +1,4 @@
-//! Real message brokers, as processes of their own that can be killed and started again.
+//! Real message brokers, as separate processes that can be killed and restarted.
 
 use std::{
     fs::{self, File},
@@ -19,11 +19,11 @@ pub struct Broker {
     port: u16,
     dir: PathBuf,
     process: Option<Child>,
-    /// Where clients with a certificate connect; for NATS it is the only port.
+    /// The port for clients with a certificate; for NATS it is the only port.
     tls_port: Option<u16>,
-    /// Where Kafka sends its clients, if not to where it listens.
+    /// The address that Kafka gives to its clients, if it differs from where it listens.
     advertised: Option<SocketAddr>,
-    /// RabbitMQ is one for all tests, in whatever process they run, and each kills it when it likes.
+    /// All tests share one RabbitMQ, in whatever process they run, and each may kill it.
     _turn: Option<File>,
 }
 
@@ -36,12 +36,12 @@ enum Kind {
 }
 
 impl Broker {
-    /// Redis, which keeps its data in a file.
+    /// Starts Redis, with its data in a file.
     pub fn redis() -> Self {
         Self::new(Kind::Redis, None)
     }
 
-    /// Redis that listens with TLS too, for clients with certificates of this authority.
+    /// Starts Redis that also listens with TLS, for clients with certificates from this authority.
     pub fn redis_with_tls(authority: &Authority) -> Self {
         Self::new(Kind::Redis, Some(authority))
     }
@@ -62,22 +62,22 @@ impl Broker {
         started.expect("RabbitMQ starts")
     }
 
-    /// A RabbitMQ of one's own, which listens with TLS too, for clients with certificates of this authority.
+    /// Starts a separate RabbitMQ that also listens with TLS, for clients with certificates from this authority.
     pub fn rabbitmq_with_tls(authority: &Authority) -> Self {
         Self::new(Kind::RabbitMq, Some(authority))
     }
 
-    /// NATS.
+    /// Starts NATS.
     pub fn nats() -> Self {
         Self::new(Kind::Nats, None)
     }
 
-    /// NATS that demands TLS, with certificates of this authority.
+    /// Starts NATS that requires TLS, with certificates from this authority.
     pub fn nats_with_tls(authority: &Authority) -> Self {
         Self::new(Kind::Nats, Some(authority))
     }
 
-    /// NATS with these lines in its configuration.
+    /// Starts NATS with these lines in its configuration.
     pub fn nats_with(config: &str) -> Self {
         let mut broker = Self::unstarted(Kind::Nats);
         fs::create_dir_all(&broker.dir).expect("a temporary directory");
@@ -86,12 +86,12 @@ impl Broker {
         broker
     }
 
-    /// Tansu, which speaks the protocol of Kafka and keeps its data in memory.
+    /// Starts Tansu, which speaks the Kafka protocol and keeps its data in memory.
     pub fn kafka() -> Self {
         Self::new(Kind::Kafka, None)
     }
 
-    /// The same, with a proxy in front of it that all its clients are sent to.
+    /// Like [`kafka`](Self::kafka), with a proxy in front to which it directs all its clients.
     pub async fn kafka_behind_a_proxy() -> (Self, Chaos) {
         let mut broker = Self::unstarted(Kind::Kafka);
         let proxy = Chaos::to(broker.addr()).await;
@@ -139,7 +139,7 @@ impl Broker {
         broker
     }
 
-    /// Where it listens with TLS.
+    /// The URL of its TLS port.
     pub fn tls_url(&self) -> String {
         let port = self.tls_port.expect("a broker with TLS");
         match self.kind {
@@ -150,7 +150,7 @@ impl Broker {
         }
     }
 
-    /// Where it listens, in the form that its clients want.
+    /// The URL in the form that its clients expect.
     pub fn url(&self) -> String {
         let Self { kind, port, .. } = self;
         match kind {
@@ -161,7 +161,7 @@ impl Broker {
         }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
@@ -172,7 +172,7 @@ impl Broker {
             .replace(&self.addr().to_string(), &proxy.addr.to_string())
     }
 
-    /// Starts it, again after [`kill`](Self::kill), and returns when it answers.
+    /// Starts the broker, also after [`kill`](Self::kill), and returns once it answers.
     pub fn start(&mut self) {
         let port = self.port.to_string();
         let mut command = match self.kind {
@@ -241,7 +241,7 @@ impl Broker {
         self.wait();
     }
 
-    /// Kills it, as a crash does.
+    /// Kills the broker, like a crash.
     pub fn kill(&mut self) {
         if self.kind == Kind::RabbitMq {
             assert!(rabbitmq("kill", &self.dir), "RabbitMQ is killed");
@@ -266,7 +266,7 @@ impl Broker {
         if self.kind != Kind::Redis {
             return true;
         }
-        // While it loads its data, it answers with an error.
+        // While Redis loads its data, it answers with an error.
         let mut pong = [0; 5];
         stream.write_all(b"PING\r\n").is_ok()
             && stream.read_exact(&mut pong).is_ok()
@@ -316,14 +316,14 @@ fn tools() -> PathBuf {
     PathBuf::from(tools.expect("WASABI_TEST_TOOLS is set by tests/run"))
 }
 
-/// Where the RabbitMQ is that all tests share, if there is one.
+/// The directory of the RabbitMQ that all tests share, if there is one.
 fn shared_rabbitmq() -> Option<PathBuf> {
     std::env::var_os("WASABI_TEST_RABBITMQ").map(PathBuf::from)
 }
 
-/// A port for a program that is told where to listen, also after it was killed and is started again. It is below those
-/// that systems give to connections and to whoever asks for any, so that nobody takes it meanwhile; other processes begin
-/// their search elsewhere.
+/// Returns a port for a program that is told where to listen, and that may be killed and restarted. It is below the
+/// ports that systems assign to connections and to port 0, so that nothing else takes it in between. Other processes
+/// start their search elsewhere.
 pub fn free_port() -> u16 {
     const PORTS: std::ops::Range<u32> = 10_000..30_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);

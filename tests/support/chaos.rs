@@ -1,4 +1,4 @@
-//! A TCP proxy that treats what passes as badly as networks do.
+//! A TCP proxy that treats traffic as badly as networks do.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,9 +14,9 @@ use tokio::{
     time::sleep,
 };
 
-/// A proxy in front of one address. Dropped, it ends with all its connections.
+/// A proxy in front of one address. Dropping it ends all its connections.
 pub struct Chaos {
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
     weather: watch::Sender<Weather>,
     task: JoinHandle<()>,
@@ -24,15 +24,15 @@ pub struct Chaos {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Weather {
-    /// Each piece waits for so long.
+    /// How long each piece of data is delayed.
     delay: Duration,
-    /// So many bytes pass in 10 ms, in each direction.
+    /// How many bytes pass in 10 ms, in each direction.
     throttle: Option<usize>,
-    /// Nothing passes, and nobody is told.
+    /// Nothing passes, and neither side is told.
     is_half_open: bool,
     /// New connections are reset at once.
     refuses: bool,
-    /// What was done last to the connections that there were, and how often something was.
+    /// What was last done to the open connections, and how often something was done.
     broken: (Break, u32),
 }
 
@@ -44,7 +44,7 @@ enum Break {
 }
 
 impl Chaos {
-    /// A proxy to this address; everything passes.
+    /// Starts a proxy to this address that passes everything.
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let addr = listener.local_addr().expect("an address");
@@ -66,7 +66,7 @@ impl Chaos {
         }
     }
 
-    /// Everything passes again.
+    /// Lets everything pass again.
     pub fn calm(&self) {
         self.weather.send_modify(|weather| {
             let broken = weather.broken;
@@ -77,24 +77,24 @@ impl Chaos {
         });
     }
 
-    /// Each piece of data waits for so long.
+    /// Delays each piece of data by this time.
     pub fn delay(&self, delay: Duration) {
         self.weather.send_modify(|weather| weather.delay = delay);
     }
 
-    /// So many bytes pass in 10 ms, in each direction.
+    /// Lets this many bytes pass in 10 ms, in each direction.
     pub fn throttle(&self, bytes: usize) {
         self.weather
             .send_modify(|weather| weather.throttle = Some(bytes.max(1)));
     }
 
-    /// Nothing passes any more, and nobody is told; new connections are accepted and hear nothing.
+    /// Lets nothing pass any more, without telling either side; new connections are accepted and receive nothing.
     pub fn half_open(&self) {
         self.weather
             .send_modify(|weather| weather.is_half_open = true);
     }
 
-    /// New connections are reset at once.
+    /// Resets new connections at once.
     pub fn refuse(&self) {
         self.weather.send_modify(|weather| weather.refuses = true);
     }
@@ -126,7 +126,7 @@ fn reset(stream: &TcpStream) {
     let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
 }
 
-/// One connection through the proxy.
+/// Handles one connection through the proxy.
 async fn pass(mut near: TcpStream, target: SocketAddr, mut weather: watch::Receiver<Weather>) {
     let age = weather.borrow().broken.1;
     let Ok(mut far) = TcpStream::connect(target).await else {
@@ -157,7 +157,7 @@ async fn pass(mut near: TcpStream, target: SocketAddr, mut weather: watch::Recei
     }
 }
 
-/// Passes one direction on until its end.
+/// Forwards one direction until it ends.
 async fn pump(
     mut reader: ReadHalf<'_>,
     mut writer: WriteHalf<'_>,
@@ -168,7 +168,7 @@ async fn pump(
         let now = *weather.borrow_and_update();
         let room = now.throttle.unwrap_or(buffer.len()).min(buffer.len());
         let count = reader.read(&mut buffer[..room]).await?;
-        // What was read before the weather changed is lost in it as well.
+        // Data read before the weather changed is held back as well.
         let _ = weather.wait_for(|weather| !weather.is_half_open).await;
         if now.throttle.is_some() {
             sleep(Duration::from_millis(10)).await;

@@ -1,11 +1,11 @@
-//! Compressed messages (RFC 7692), made and read by flate2 alone.
+//! Compressed messages (RFC 7692), written and read with flate2 alone.
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::soon;
 
-/// The first byte of a frame and its payload.
+/// Reads a frame: its first byte and its payload.
 pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
     let first = soon(stream.read_u8()).await.expect("a frame");
     let len = match soon(stream.read_u8()).await.expect("a length") {
@@ -19,7 +19,7 @@ pub async fn read(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
     (first, payload)
 }
 
-/// Compresses what may refer to what came before.
+/// Compresses a message that may refer to earlier ones.
 pub fn compress(compress: &mut Compress, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(payload.len() + 100);
     compress
@@ -30,7 +30,7 @@ pub fn compress(compress: &mut Compress, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A message that is compressed for itself.
+/// Compresses a message on its own.
 pub fn alone(payload: &[u8]) -> Vec<u8> {
     compress(
         &mut Compress::new(flate2::Compression::best(), false),
@@ -38,7 +38,7 @@ pub fn alone(payload: &[u8]) -> Vec<u8> {
     )
 }
 
-/// Undoes it.
+/// Inflates a message.
 pub fn inflate(decompress: &mut Decompress, payload: &[u8]) -> Vec<u8> {
     let payload = [payload, &[0, 0, 0xff, 0xff]].concat();
     let mut out = Vec::with_capacity(100_000);

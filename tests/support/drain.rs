@@ -1,4 +1,4 @@
-//! Servers that drain while clients want something of them.
+//! Servers that drain while clients send requests.
 
 use std::{
     sync::{
@@ -17,15 +17,15 @@ use wasabi::Gateway;
 use crate::{Client, TestServer, serve_with, soon, until, upstream::Got};
 
 const CLIENTS: usize = 20;
-/// Requests that a client has open.
+/// The number of open requests per client.
 const WINDOW: usize = 10;
 
 fn question(id: usize) -> Value {
     json!({"do": "ask", "id": id})
 }
 
-/// Drains a server that answers each message with itself while clients ask without a pause: every request that it has
-/// read is answered, those that came too late with `closing`, and then every connection is closed with 1012.
+/// Drains a server that echoes each message while clients send requests without a pause. The server must answer every
+/// request that it has read, those that came too late with `closing`, and then close every connection with 1012.
 pub async fn loses_nothing(server: TestServer) {
     let replies = Arc::new(AtomicUsize::new(0));
     let mut clients = JoinSet::new();
@@ -45,7 +45,7 @@ pub async fn loses_nothing(server: TestServer) {
     );
 }
 
-/// The number of requests that came too late.
+/// Returns the number of requests that came too late.
 async fn ask_until_the_end(mut client: Client, replies: Arc<AtomicUsize>) -> usize {
     let (mut sent, mut refused) = (0, 0);
     let mut outcomes: Vec<bool> = Vec::new();
@@ -79,14 +79,14 @@ async fn ask_until_the_end(mut client: Client, replies: Arc<AtomicUsize>) -> usi
         }
     };
     assert_eq!(close.map(|close| close.code.into()), Some(1012_u16));
-    // Requests are read in their order: one without an outcome was not read, nor was any that came after it.
+    // The server reads requests in order: if one without an outcome was not read, no later one was.
     assert!(outcomes[..ended].iter().all(|ended| *ended), "one was lost");
     refused
 }
 
-/// Drains a server that passes each message on to a [`ticker`](crate::upstream::ticker) while both sides send without a
-/// pause. What it has read of a client reaches the upstream, later messages are answered `closing`; what it has read of
-/// the upstream until then reaches the client; and both are closed with 1012.
+/// Drains a server that forwards each message to a [`ticker`](crate::upstream::ticker) while both sides send without a
+/// pause. What it has read from a client must reach the upstream; later messages are answered `closing`. What it has
+/// read from the upstream by then must reach the client. Both are closed with 1012.
 pub async fn passes_on_what_it_has_read(
     server: TestServer,
     mut upstream: mpsc::UnboundedReceiver<Got>,
@@ -130,7 +130,7 @@ fn statement(name: usize, id: usize) -> Value {
     json!({"do": "tell", "id": id, "name": name})
 }
 
-/// The ids of the messages that came too late.
+/// Returns the ids of the messages that came too late.
 async fn tell_until_the_end(
     client: Client,
     name: usize,
@@ -169,8 +169,8 @@ async fn tell_until_the_end(
     (name, refused)
 }
 
-/// Drains a server whose channel `/` never answers: at the deadline every request is answered `interrupted`, every
-/// connection closed with 1012, and the server ends.
+/// Drains a server whose channel `/` never answers. At the deadline the server must answer every request `interrupted`,
+/// close every connection with 1012, and end.
 pub async fn ends_in_time(gateway: Gateway) {
     let limit = Duration::from_millis(300);
     let server = serve_with(gateway, |server| server.drain_timeout(limit)).await;
@@ -180,7 +180,7 @@ pub async fn ends_in_time(gateway: Gateway) {
         for id in 0..WINDOW {
             client.send(question(id).to_string()).await;
         }
-        // What was sent before a ping that is answered has been read.
+        // Everything sent before a ping that is answered has been read.
         client.send(Frame::Ping("read?".into())).await;
         assert!(matches!(client.next().await, Frame::Pong(_)));
         clients.push(client);

@@ -1,4 +1,4 @@
-//! The example programs, run as programs.
+//! The example programs, run as processes.
 
 use std::{
     io::{BufRead, BufReader, Read},
@@ -7,7 +7,7 @@ use std::{
     sync::Once,
 };
 
-/// A running example; it is killed when this is dropped.
+/// A running example; dropping it kills the process.
 pub struct Example {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -16,19 +16,19 @@ pub struct Example {
 }
 
 impl Example {
-    /// Starts an example and waits until it prints where it listens, as a `ws://` URL.
+    /// Starts an example and waits until it prints the `ws://` URL that it listens on.
     pub fn start(name: &str, args: &[&str]) -> Self {
         Self::start_until("ws://", name, args)
     }
 
-    /// Starts an example and waits until it prints a word that begins so.
+    /// Starts an example and waits until it prints a word with this prefix.
     pub fn start_until(word: &str, name: &str, args: &[&str]) -> Self {
         let mut command = Self::command(name);
         command.args(args);
         Self::run(command, word)
     }
 
-    /// Starts a program and waits until it prints a word that begins so.
+    /// Starts a program and waits until it prints a word with this prefix.
     pub fn run(mut command: Command, word: &str) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
@@ -53,14 +53,14 @@ impl Example {
         }
     }
 
-    /// The program of an example, which is built if need be.
+    /// The command of an example, which is built if necessary.
     pub fn command(name: &str) -> Command {
         let mut path: PathBuf = std::env::current_exe().expect("a path");
         path.pop();
         path.pop();
         path.push("examples");
         path.push(name);
-        // `tests/run` has built it; otherwise it may be missing, or older than the code.
+        // `tests/run` has built it; otherwise it may be missing or outdated.
         static BUILD: Once = Once::new();
         BUILD.call_once(|| {
             if std::env::var_os("WASABI_TEST_TOOLS").is_none() {
@@ -73,7 +73,7 @@ impl Example {
         Command::new(path)
     }
 
-    /// Where it listens: `ws://` and the address.
+    /// The `ws://` URL that it listens on.
     pub fn url(&self) -> String {
         self.url.clone()
     }
@@ -86,7 +86,7 @@ impl Example {
         assert!(status.expect("kill runs").success());
     }
 
-    /// Waits for the end of the program.
+    /// Waits for the program to end.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("it ends")
     }
@@ -97,7 +97,7 @@ impl Example {
         self.end().1
     }
 
-    /// Waits for the end of the program: how it ended, and everything that it has printed.
+    /// Waits for the program to end; returns its exit status and everything that it has printed.
     pub fn end(mut self) -> (ExitStatus, String) {
         self.stdout.read_to_string(&mut self.printed).expect("text");
         (self.wait(), self.printed.clone())

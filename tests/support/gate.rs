@@ -1,4 +1,4 @@
-//! A place where requests wait until a test lets them go on.
+//! A gate that holds requests until a test opens it.
 
 use std::sync::{
     Arc,
@@ -7,16 +7,16 @@ use std::sync::{
 
 use tokio::sync::Semaphore;
 
-/// Counts how many requests run at the same time and holds them until it is told otherwise.
+/// Counts the requests that run at the same time, and holds them until it is opened.
 #[derive(Clone)]
 pub struct Gate {
     running: Arc<AtomicUsize>,
-    /// What lets requests pass, one for each permit.
+    /// One permit lets one request pass.
     pub open: Arc<Semaphore>,
 }
 
 impl Gate {
-    /// Lets nobody pass.
+    /// Creates a gate that lets nothing pass.
     pub fn closed() -> Self {
         Self {
             running: Arc::default(),
@@ -37,7 +37,7 @@ impl Gate {
         self.open.acquire().await.expect("never closed").forget();
     }
 
-    /// How many requests wait.
+    /// The number of requests that wait.
     pub fn running(&self) -> usize {
         self.running.load(Ordering::SeqCst)
     }

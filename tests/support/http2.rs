@@ -1,4 +1,4 @@
-//! A client of HTTP/2, whose streams are requests and WebSockets (RFC 8441).
+//! An HTTP/2 client whose streams are requests and WebSockets (RFC 8441).
 
 use axum::body::Body;
 use http::{Method, Request, Response};
@@ -17,9 +17,9 @@ use crate::{TestServer, soon};
 /// A WebSocket on a stream.
 pub type Stream = WebSocketStream<TokioIo<Upgraded>>;
 
-/// One socket with HTTP/2 on it.
+/// One socket that speaks HTTP/2.
 pub struct Http2 {
-    /// Sends requests on streams of their own.
+    /// Sends requests, each on its own stream.
     pub requests: SendRequest<Body>,
     authority: String,
 }
@@ -36,7 +36,7 @@ impl Http2 {
         io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
         authority: &str,
     ) -> Self {
-        // So that what is not read stays with the server.
+        // A small window, so that what is not read stays with the server.
         let client = Builder::new(TokioExecutor::new())
             .initial_stream_window_size(65_535)
             .handshake(TokioIo::new(io));
@@ -46,19 +46,19 @@ impl Http2 {
             requests,
             authority: authority.to_owned(),
         };
-        // The server's settings have come with the answer, whatever it is.
+        // The server's settings have arrived with the answer, whatever it is.
         this.get("/livez").await;
         this
     }
 
-    /// A request without a body.
+    /// Builds a request without a body.
     pub fn request(&self, method: Method, path: &str) -> Request<Body> {
         let uri = format!("http://{}{path}", self.authority);
         let request = Request::builder().method(method).uri(uri);
         request.body(Body::empty()).expect("HTTP/2")
     }
 
-    /// GETs a path.
+    /// Sends a GET request for a path.
     pub async fn get(&mut self, path: &str) -> Response<Incoming> {
         let request = self.request(Method::GET, path);
         soon(self.requests.send_request(request))
@@ -66,7 +66,7 @@ impl Http2 {
             .expect("HTTP/2")
     }
 
-    /// Asks for a WebSocket.
+    /// Requests a WebSocket.
     pub async fn ask(
         &mut self,
         path: &str,
@@ -93,7 +93,7 @@ impl Http2 {
     }
 }
 
-/// The WebSocket of a handshake that was accepted.
+/// The WebSocket of an accepted handshake.
 pub async fn upgraded(response: Response<Incoming>) -> Stream {
     let upgraded = soon(hyper::upgrade::on(response)).await.expect("HTTP/2");
     WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Client, None).await

@@ -1,11 +1,11 @@
-//! What the tests share: a gateway on a free port, and a client that does not wait for ever.
+//! Helpers that the tests share: a gateway on a free port, and a client that never waits for ever.
 
-/// The programs in it compile.
+/// Compiles the programs in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 pub struct Readme;
 
-/// The programs of the guide compile.
+/// Compiles the programs in the guide.
 #[cfg(doctest)]
 mod guide {
     #[doc = include_str!("../../docs/guide/01-first-gateway.md")]
@@ -75,11 +75,11 @@ use wasabi::{Close, Connection, Gateway, ServeError, Server, ServerHandle};
 
 pub use self::gate::Gate;
 
-/// How long anything may take that is expected to happen. Much longer than it takes, for a machine may be busy, and less than
-/// the defaults of timeouts (10 s and more), so that a setting that is ignored is noticed.
+/// How long anything that is expected to happen may take. Much longer than it usually takes, because a machine may be
+/// busy, and less than the default timeouts (10 s and more), so that an ignored setting is noticed.
 pub const SOON: Duration = Duration::from_secs(9);
 
-/// Awaits what must happen soon.
+/// Awaits something that must happen soon.
 pub async fn soon<F: Future>(future: F) -> F::Output {
     timeout(SOON, future)
         .await
@@ -96,7 +96,7 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
     assert!(timeout(SOON, waiting).await.is_ok(), "never: {what}");
 }
 
-/// An HTTP service on a free port of the loopback interface; the base of its URLs.
+/// Serves a router on a free port of the loopback interface; returns the base of its URLs.
 pub async fn http_service(router: axum::Router) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
@@ -104,7 +104,7 @@ pub async fn http_service(router: axum::Router) -> String {
     format!("http://{addr}")
 }
 
-/// An `on_disconnect` hook that tells the codes.
+/// An `on_disconnect` hook that sends the close codes to the test.
 pub fn told() -> (
     impl Fn(Connection, Close) -> std::future::Ready<()> + Send + Sync + 'static,
     mpsc::UnboundedReceiver<u16>,
@@ -117,21 +117,21 @@ pub fn told() -> (
     (hook, told)
 }
 
-/// A gateway that listens on a free port of the loopback interface.
+/// A gateway on a free port of the loopback interface.
 pub struct TestServer {
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
-    /// Stops it.
+    /// Stops the server.
     pub handle: ServerHandle,
     task: JoinHandle<Result<(), ServeError>>,
 }
 
-/// Serves a gateway with the server's defaults.
+/// Serves a gateway with the server's default settings.
 pub async fn serve(gateway: Gateway) -> TestServer {
     serve_with(gateway, |server| server).await
 }
 
-/// Serves a gateway with a server that is changed first.
+/// Serves a gateway with a server that `change` has adjusted.
 pub async fn serve_with(gateway: Gateway, change: impl FnOnce(Server) -> Server) -> TestServer {
     let server = Server::bind("127.0.0.1:0").signals(false);
     let server = change(server.drain_spread(Duration::ZERO));
@@ -155,7 +155,7 @@ impl TestServer {
         self.connect_with(path, &[]).await.expect("handshake")
     }
 
-    /// Opens a WebSocket with more headers, or returns the refusal.
+    /// Opens a WebSocket with additional headers, or returns the refusal.
     pub async fn connect_with(
         &self,
         path: &str,
@@ -188,12 +188,12 @@ impl TestServer {
         TcpStream::connect(self.addr).await.expect("TCP connection")
     }
 
-    /// Sends one HTTP/1.1 request as it is and returns everything that comes back until the end.
+    /// Sends one HTTP/1.1 request unchanged and returns everything that comes back until the end.
     pub async fn raw(&self, request: &str) -> String {
         let mut stream = self.tcp().await;
         stream.write_all(request.as_bytes()).await.expect("write");
         let mut answer = Vec::new();
-        // A connection that is reset has answered what it wanted to.
+        // A server that resets the connection has already sent its answer.
         let _ = soon(stream.read_to_end(&mut answer)).await;
         String::from_utf8_lossy(&answer).into_owned()
     }
@@ -209,19 +209,19 @@ impl TestServer {
             .unwrap_or_else(|| panic!("no status in {answer:?}"))
     }
 
-    /// Drains the server and waits for its end.
+    /// Drains the server and waits until it has ended.
     pub async fn drain(self) -> Result<(), ServeError> {
         self.handle.drain();
         self.ended().await
     }
 
-    /// Waits for the server's end.
+    /// Waits until the server has ended.
     pub async fn ended(self) -> Result<(), ServeError> {
         soon(self.task).await.expect("the server does not panic")
     }
 }
 
-/// The answer to a handshake that is none.
+/// The answer to a refused handshake.
 pub type Refusal = Box<http::Response<Option<Vec<u8>>>>;
 
 /// A WebSocket client; every wait fails after [`SOON`].
@@ -247,7 +247,7 @@ impl Client {
         soon(self.socket.send(message.into())).await.expect("send");
     }
 
-    /// The next message, pings and pongs included.
+    /// Returns the next message, including pings and pongs.
     pub async fn next(&mut self) -> Message {
         match soon(self.socket.next()).await {
             Some(Ok(message)) => message,
@@ -255,7 +255,7 @@ impl Client {
         }
     }
 
-    /// The next text message.
+    /// Returns the next text message.
     pub async fn text(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.to_string(),
@@ -263,7 +263,7 @@ impl Client {
         }
     }
 
-    /// The next binary message.
+    /// Returns the next binary message.
     pub async fn binary(&mut self) -> Vec<u8> {
         match self.next().await {
             Message::Binary(data) => data.to_vec(),
@@ -271,7 +271,7 @@ impl Client {
         }
     }
 
-    /// The next text message as JSON.
+    /// Returns the next text message as JSON.
     pub async fn json(&mut self) -> serde_json::Value {
         serde_json::from_str(&self.text().await).expect("JSON")
     }
@@ -298,8 +298,8 @@ impl Client {
         while let Some(Ok(_)) = soon(self.socket.next()).await {}
     }
 
-    /// Waits for the server's close frame: its code and reason; 1005 if it has none, 1006 if there is no frame.
-    /// Fails when a message comes first.
+    /// Waits for the server's close frame and returns its code and reason: 1005 if the frame has no code, 1006 if there
+    /// is no frame. Fails if a message comes first.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match soon(self.socket.next()).await {
@@ -317,7 +317,7 @@ impl Client {
         }
     }
 
-    /// Fails if a message comes within a moment.
+    /// Fails if a message arrives within a moment.
     pub async fn silent(&mut self) {
         let moment = Duration::from_millis(50);
         if let Ok(message) = timeout(moment, self.socket.next()).await {

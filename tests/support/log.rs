@@ -1,4 +1,4 @@
-//! What the gateway writes into its log.
+//! Captures the gateway's log.
 
 use std::{
     io,
@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{Level, subscriber::DefaultGuard};
 
-/// The log of everything that happens on this thread, as long as it lives.
+/// The log of everything that happens on this thread while this value lives.
 pub struct Log {
     written: Written,
     _guard: DefaultGuard,
@@ -17,7 +17,7 @@ pub struct Log {
 struct Written(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Starts writing, down to a level.
+    /// Starts capturing, down to a level.
     pub fn of(level: Level) -> Self {
         let written = Written::default();
         let writer = written.clone();
@@ -32,13 +32,13 @@ impl Log {
         }
     }
 
-    /// What has been written by now.
+    /// Returns what has been written so far.
     pub fn text(&self) -> String {
         let written = self.written.0.lock().expect("no panic");
         String::from_utf8_lossy(&written).into_owned()
     }
 
-    /// The lines with this in them.
+    /// Returns the lines that contain this text.
     pub fn lines(&self, with: &str) -> Vec<String> {
         let text = self.text();
         let lines = text.lines().filter(|line| line.contains(with));

@@ -1,4 +1,4 @@
-//! Proxies that others wrote, as processes of their own: nginx and HAProxy.
+//! Third-party proxies, as separate processes: nginx and HAProxy.
 
 use std::{
     fs,
@@ -12,17 +12,17 @@ use std::{
 
 use crate::authority::Authority;
 
-/// A proxy on a free port of the loopback interface. It is stopped when this is dropped.
+/// A proxy on a free port of the loopback interface. Dropping it stops the process.
 pub struct Proxy {
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
     dir: PathBuf,
     process: Child,
 }
 
 impl Proxy {
-    /// nginx. In what belongs into `server { .. }`, `PORT` stands for the port to listen on, and `DIR` for a directory with
-    /// the certificate `cert.pem` of 127.0.0.1, its key `key.pem`, and both in `both.pem`.
+    /// Starts nginx. In the contents of `server { .. }`, `PORT` stands for the port to listen on, and `DIR` for a
+    /// directory with the certificate of 127.0.0.1 in `cert.pem`, its key in `key.pem`, and both in `both.pem`.
     pub fn nginx(authority: &Authority, server: &str) -> Self {
         let config = format!(
             "worker_processes 1; daemon off; pid DIR/pid; error_log DIR/log;\n\
@@ -39,7 +39,7 @@ impl Proxy {
         })
     }
 
-    /// HAProxy, with a configuration in which `PORT` and `DIR` stand for the same.
+    /// Starts HAProxy, with the same meaning of `PORT` and `DIR` in its configuration.
     pub fn haproxy(authority: &Authority, config: &str) -> Self {
         Self::start(authority, config, |file| {
             let mut haproxy = Command::new("haproxy");
@@ -97,7 +97,7 @@ impl Proxy {
     }
 }
 
-/// nginx as `examples/production` has it, in front of this listener.
+/// nginx as in `examples/production`, in front of this listener.
 pub fn shipped_nginx(authority: &Authority, to: SocketAddr) -> Proxy {
     let config = include_str!("../../examples/production/nginx.conf")
         .replace("listen 443", "listen 127.0.0.1:PORT")
@@ -106,7 +106,7 @@ pub fn shipped_nginx(authority: &Authority, to: SocketAddr) -> Proxy {
     Proxy::nginx(authority, &config)
 }
 
-/// HAProxy as `examples/production` has it, in front of this proxied listener, with another timeout for WebSockets.
+/// HAProxy as in `examples/production`, in front of this proxied listener, with another timeout for WebSockets.
 pub fn shipped_haproxy(authority: &Authority, to: SocketAddr, tunnel: &str) -> Proxy {
     let config = include_str!("../../examples/production/haproxy.cfg")
         .replace("bind :443", "bind 127.0.0.1:PORT")
@@ -118,7 +118,7 @@ pub fn shipped_haproxy(authority: &Authority, to: SocketAddr, tunnel: &str) -> P
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // So that nginx ends its worker too.
+        // A SIGTERM makes nginx end its worker too.
         let pid = self.process.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
         let start = Instant::now();

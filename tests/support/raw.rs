@@ -1,4 +1,4 @@
-//! Probes: sockets whose bytes are written by hand, so that they can be wrong.
+//! Raw sockets whose bytes tests write by hand, so that they can be wrong.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -7,21 +7,21 @@ use tokio::{
 
 use crate::{TestServer, soon};
 
-/// The headers of a handshake, but for the host.
+/// The headers of a handshake except for the host.
 pub const HANDSHAKE: &str = "connection: upgrade\r\nupgrade: websocket\r\n\
     sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// A WebSocket at `/`.
+/// Opens a WebSocket at `/`.
 pub async fn open(server: &TestServer) -> TcpStream {
     open_at(server, "/").await
 }
 
-/// A WebSocket at this path.
+/// Opens a WebSocket at this path.
 pub async fn open_at(server: &TestServer, path: &str) -> TcpStream {
     open_with(server, path, "").await
 }
 
-/// A WebSocket at this path, asked for with more lines of headers.
+/// Opens a WebSocket at this path, with additional header lines.
 pub async fn open_with(server: &TestServer, path: &str, headers: &str) -> TcpStream {
     let mut stream = server.tcp().await;
     let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}{headers}\r\n");
@@ -38,7 +38,7 @@ pub async fn open_with(server: &TestServer, path: &str, headers: &str) -> TcpStr
     stream
 }
 
-/// The status line that answers these bytes.
+/// Returns the status line of the answer to these bytes.
 pub async fn status(server: &TestServer, bytes: &[u8]) -> String {
     let mut stream = server.tcp().await;
     stream.write_all(bytes).await.expect("write");
@@ -47,7 +47,7 @@ pub async fn status(server: &TestServer, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&head).into_owned()
 }
 
-/// A client's frame with this first byte, whose mask changes nothing.
+/// Builds a client's frame with this first byte and an all-zero mask.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -62,7 +62,7 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// The code of the close frame that comes next.
+/// Returns the code of the next frame, which must be a close frame.
 pub async fn close_code(stream: &mut TcpStream) -> u16 {
     let mut head = [0; 4];
     soon(stream.read_exact(&mut head))
@@ -72,7 +72,7 @@ pub async fn close_code(stream: &mut TcpStream) -> u16 {
     u16::from_be_bytes([head[2], head[3]])
 }
 
-/// Writes the same bytes again and again until the server takes no more; tells how many it took.
+/// Writes the same bytes repeatedly until the server takes no more; returns how many it took.
 pub async fn flood(stream: &mut TcpStream, bytes: &[u8], most: usize) -> usize {
     let many = bytes.repeat((1 << 20) / bytes.len().max(1));
     let mut taken = 0;

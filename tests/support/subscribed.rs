@@ -1,22 +1,22 @@
-//! What one thread tells, while tests run in others.
+//! A tracing subscriber for one thread, while tests run in others.
 
 use tracing::{
     Dispatch, Subscriber,
     subscriber::{DefaultGuard, NoSubscriber, set_default},
 };
 
-/// While it lives, a subscriber is told what this thread does.
+/// While this value lives, a subscriber receives what this thread emits.
 pub struct Subscribed {
     _second: Dispatch,
     _guard: DefaultGuard,
 }
 
 impl Subscribed {
-    /// From now on.
+    /// Starts now.
     pub fn new(subscriber: impl Subscriber + Send + Sync) -> Self {
         Self {
-            // With one subscriber in the whole process, tracing asks that of the thread in which an event comes up for the
-            // first time; in a thread without one it would be off for all.
+            // If the process has only one subscriber, tracing asks the thread in which an event first occurs whether it
+            // is enabled; a thread without a subscriber would disable it for all.
             _second: Dispatch::new(NoSubscriber::default()),
             _guard: set_default(subscriber),
         }

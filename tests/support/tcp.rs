@@ -1,4 +1,4 @@
-//! What the system knows of TCP sockets.
+//! The system's view of TCP sockets.
 
 use std::{
     net::{SocketAddr, TcpStream},
@@ -26,16 +26,16 @@ pub fn assert_probed(peer: SocketAddr) {
     );
 }
 
-/// A listener whose backlog is full: on Linux the system drops what else would connect, as a firewall does.
+/// A listener with a full backlog: on Linux the system drops further connection attempts, as a firewall does.
 pub struct BlackHole {
-    /// Where nobody answers.
+    /// The address at which nothing answers.
     pub addr: SocketAddr,
     _listener: Socket,
     _waiting: Vec<TcpStream>,
 }
 
 impl BlackHole {
-    /// On a free port of this address.
+    /// Opens it on a free port of this address.
     pub fn open(ip: [u8; 4]) -> Self {
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         listener

@@ -1,4 +1,4 @@
-//! Spans as a program exports them, and what tells upstreams of them.
+//! Spans as a program exports them, and the header that passes them to upstreams.
 
 use opentelemetry::{KeyValue, Value, trace::TracerProvider as _};
 use opentelemetry_sdk::{
@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::subscribed::Subscribed;
 
-/// What a program does that exports its spans; here to memory, and for this thread only.
+/// A program that exports its spans; here to memory, and for this thread only.
 pub struct Exporting {
     spans: InMemorySpanExporter,
     _provider: SdkTracerProvider,
@@ -17,12 +17,12 @@ pub struct Exporting {
 }
 
 impl Exporting {
-    /// Keeps every trace.
+    /// Samples every trace.
     pub fn all() -> Self {
         Self::sampling(Sampler::AlwaysOn)
     }
 
-    /// Keeps some.
+    /// Samples some traces.
     pub fn sampling(sampler: Sampler) -> Self {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
@@ -39,12 +39,12 @@ impl Exporting {
         }
     }
 
-    /// Every span that has ended.
+    /// Returns every span that has ended.
     pub fn ended(&self) -> Vec<SpanData> {
         self.spans.get_finished_spans().expect("they are there")
     }
 
-    /// The span of the request with this id, which has ended.
+    /// Returns the ended span of the request with this id.
     pub fn of(&self, id: usize) -> SpanData {
         let mut found = self.ended();
         found.retain(|span| attribute(span, "id") == Some(id.to_string()));
@@ -53,7 +53,7 @@ impl Exporting {
     }
 }
 
-/// The text of an attribute.
+/// Returns the text of an attribute.
 pub fn attribute(span: &SpanData, name: &str) -> Option<String> {
     let find = |attribute: &&KeyValue| attribute.key.as_str() == name;
     let attribute = span.attributes.iter().find(find)?;
@@ -63,7 +63,7 @@ pub fn attribute(span: &SpanData, name: &str) -> Option<String> {
     }
 }
 
-/// What an upstream has to get, so that its spans become children of this one.
+/// The header that an upstream must receive so that its spans become children of this one.
 pub fn traceparent(span: &SpanData) -> String {
     let context = &span.span_context;
     format!("00-{}-{}-01", context.trace_id(), context.span_id())

@@ -1,4 +1,4 @@
-//! Upstreams of the tests.
+//! Upstreams for the tests.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -34,7 +34,7 @@ pub async fn slow_service() -> SocketAddr {
     addr
 }
 
-/// A WebSocket server that sends back what it gets, after a moment.
+/// A WebSocket server that echoes what it receives, after a moment.
 pub async fn slow_echo() -> SocketAddr {
     let (listener, addr) = listen().await;
     tokio::spawn(async move {
@@ -55,7 +55,7 @@ pub async fn slow_echo() -> SocketAddr {
     addr
 }
 
-/// What a [`ticker`] has got of one connection.
+/// What a [`ticker`] has received on one connection.
 pub struct Got {
     /// The texts, in order.
     pub texts: Vec<String>,
@@ -63,8 +63,8 @@ pub struct Got {
     pub close: Option<(u16, String)>,
 }
 
-/// A WebSocket server that sends 0, 1, 2 and so on, whatever it gets, and tells at the end of each connection what that
-/// was.
+/// A WebSocket server that sends 0, 1, 2 and so on, whatever it receives. At the end of each connection it reports what
+/// it received.
 pub async fn ticker() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
     let (listener, addr) = listen().await;
     let (tell, told) = mpsc::unbounded_channel();
@@ -105,7 +105,7 @@ pub async fn ticker() -> (SocketAddr, mpsc::UnboundedReceiver<Got>) {
     (addr, told)
 }
 
-/// A WebSocket server that shakes hands and then reads nothing.
+/// A WebSocket server that completes the handshake and then reads nothing.
 pub async fn deaf_websocket() -> SocketAddr {
     let (listener, addr) = listen().await;
     tokio::spawn(async move {
@@ -131,8 +131,8 @@ pub async fn mute_service() -> SocketAddr {
     addr
 }
 
-/// An HTTP service that announces answers of so many bytes and sends two of them, one after the other; a permit for each
-/// that has come so far.
+/// An HTTP service that announces answers of this many bytes and sends only two of them, one after the other. The
+/// semaphore gets a permit for each byte sent so far.
 pub async fn announcing_service(bytes: usize) -> (SocketAddr, Arc<Semaphore>) {
     let (listener, addr) = listen().await;
     let sent = Arc::new(Semaphore::new(0));

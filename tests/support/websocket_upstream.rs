@@ -1,4 +1,4 @@
-//! An upstream whose connections are in the hands of the test.
+//! An upstream whose connections the test controls.
 
 use std::{
     io::ErrorKind,
@@ -30,25 +30,25 @@ use tokio_tungstenite::{
 
 /// A WebSocket server.
 pub struct Upstream {
-    /// Where it listens.
+    /// The address that it listens on.
     pub addr: SocketAddr,
     dials: Arc<AtomicUsize>,
     peers: mpsc::UnboundedReceiver<Peer>,
     accepting: JoinHandle<()>,
 }
 
-/// One connection of it.
+/// One of its connections.
 pub struct Peer {
     /// The connection.
     pub socket: WebSocketStream<TcpStream>,
-    /// What the handshake asked for.
+    /// The URI of the handshake.
     pub uri: Uri,
     /// The headers of the handshake.
     pub headers: HeaderMap,
 }
 
 impl Upstream {
-    /// On an address of its own, where nobody takes the port while it restarts.
+    /// Starts it on its own address, where nothing takes the port while it restarts.
     pub async fn start() -> Self {
         static STARTED: AtomicUsize = AtomicUsize::new(0);
         let [.., high, low] = std::process::id().to_be_bytes();
@@ -56,7 +56,7 @@ impl Upstream {
         Self::start_at(([127, 100 + high % 100, low, n as u8], 0).into()).await
     }
 
-    /// On this address, as soon as it is free.
+    /// Starts it on this address, as soon as the address is free.
     pub async fn start_at(addr: SocketAddr) -> Self {
         let listener = soon(async {
             loop {
@@ -96,17 +96,17 @@ impl Upstream {
         format!("ws://{}{path}", self.addr)
     }
 
-    /// How many TCP connections there have been.
+    /// The number of TCP connections so far.
     pub fn dials(&self) -> usize {
         self.dials.load(Ordering::SeqCst)
     }
 
-    /// The next connection.
+    /// Waits for the next connection.
     pub async fn accept(&mut self) -> Peer {
         soon(self.peers.recv()).await.expect("a connection")
     }
 
-    /// Answers every message with itself, on every connection, until the handle is aborted.
+    /// Echoes every message, on every connection, until the handle is aborted.
     pub fn echo(mut self) -> AbortHandle {
         tokio::spawn(async move {
             while let Some(mut peer) = self.peers.recv().await {
@@ -122,7 +122,7 @@ impl Upstream {
         .abort_handle()
     }
 
-    /// Stops listening; connections live on. Returns the address.
+    /// Stops listening; open connections live on. Returns the address.
     pub async fn stop(self) -> SocketAddr {
         self.accepting.abort();
         let _ = self.accepting.await;
@@ -163,7 +163,7 @@ impl Peer {
         soon(self.socket.send(message.into())).await.expect("send");
     }
 
-    /// The next message; fails the test when none comes.
+    /// Returns the next message; fails the test if none comes.
     pub async fn next(&mut self) -> Message {
         match soon(self.socket.next()).await {
             Some(Ok(message)) => message,
@@ -171,7 +171,7 @@ impl Peer {
         }
     }
 
-    /// The text of the next message.
+    /// Returns the text of the next message.
     pub async fn text(&mut self) -> String {
         match self.next().await {
             Message::Text(text) => text.to_string(),
@@ -179,7 +179,8 @@ impl Peer {
         }
     }
 
-    /// Waits for the end: code and reason of the close frame; 1005 when it has no code, 1006 without a frame.
+    /// Waits for the end; returns the code and reason of the close frame: 1005 if the frame has no code, 1006 without a
+    /// frame.
     pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match soon(self.socket.next()).await {

@@ -1,4 +1,4 @@
-//! Every transport that a server speaks, and the same client over each of them.
+//! Every transport that a server supports, and the same client over each of them.
 
 use std::{
     fs, io,
@@ -24,7 +24,7 @@ use wasabi::{Gateway, Server, Tls, rustls::pki_types::ServerName};
 
 use crate::{TestServer, authority::Authority, http2::Http2, raw::HANDSHAKE, serve_with, soon};
 
-/// What a WebSocket comes over.
+/// The transport of a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
     /// HTTP/1.1 over TCP.
@@ -34,9 +34,9 @@ pub enum Wire {
     /// HTTP/1.1 over a Unix socket.
     #[cfg(unix)]
     Unix,
-    /// A stream of HTTP/2 over TCP.
+    /// An HTTP/2 stream over TCP.
     Http2,
-    /// A stream of HTTP/2 over TLS.
+    /// An HTTP/2 stream over TLS.
     Http2Tls,
 }
 
@@ -50,7 +50,7 @@ pub const EVERY: &[Wire] = &[
     Wire::Http2Tls,
 ];
 
-/// Runs a test over every transport; the output of one that fails names the transport.
+/// Runs a test over every transport; a failing one's output names the transport.
 pub async fn over_every_wire(test: impl AsyncFn(Wire)) {
     for wire in EVERY {
         println!("over {wire:?}");
@@ -58,7 +58,7 @@ pub async fn over_every_wire(test: impl AsyncFn(Wire)) {
     }
 }
 
-/// A server that listens for one transport.
+/// A server that listens on one transport.
 pub struct Wired {
     /// The server.
     pub server: TestServer,
@@ -67,7 +67,7 @@ pub struct Wired {
     folder: Folder,
 }
 
-/// A client's end of a WebSocket, after the handshake. Dropped, it takes the socket with it, and of HTTP/2 all streams.
+/// The client's end of a WebSocket, after the handshake. Dropping it closes the socket, with all its HTTP/2 streams.
 pub struct Line {
     io: Pin<Box<dyn Stream>>,
     socket: Option<AbortHandle>,
@@ -78,7 +78,7 @@ trait Stream: AsyncRead + AsyncWrite + Send {}
 impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
 
 impl Wire {
-    /// Whether it is a stream of HTTP/2.
+    /// Whether this is an HTTP/2 stream.
     pub fn is_http2(self) -> bool {
         matches!(self, Self::Http2 | Self::Http2Tls)
     }
@@ -88,7 +88,7 @@ impl Wire {
         self.serve_with(gateway, |server| server).await
     }
 
-    /// Serves a gateway with a server that is changed first.
+    /// Serves a gateway with a server that `change` has adjusted.
     pub async fn serve_with(
         self,
         gateway: Gateway,
@@ -144,12 +144,12 @@ impl Wired {
         }
     }
 
-    /// The status that answers a handshake at this path.
+    /// Returns the status that answers a handshake at this path.
     pub async fn status(&self, path: &str) -> u16 {
         self.ask(path).await.err().unwrap_or(101)
     }
 
-    /// Opens a WebSocket at this path, for a client that knows the protocol.
+    /// Opens a WebSocket at this path, for a client that speaks the protocol.
     pub async fn connect(&self, path: &str) -> WebSocketStream<Line> {
         WebSocketStream::from_raw_socket(self.open(path).await, Role::Client, None).await
     }
@@ -188,7 +188,7 @@ async fn streamed(
     path: &str,
     wired: &Wired,
 ) -> Result<Line, u16> {
-    // hyper keeps the socket until all has been sent: it is kept here, to be dropped.
+    // hyper keeps the socket until everything has been sent, so keep it here, where it can be dropped.
     let (near, mut far) = duplex(64 * 1024);
     let socket = tokio::spawn(async move { copy_bidirectional(&mut far, &mut io).await });
     let socket = socket.abort_handle();
@@ -205,7 +205,7 @@ async fn streamed(
 }
 
 impl Line {
-    /// Resets the stream of HTTP/2, whose socket stays until what is returned is dropped.
+    /// Resets the HTTP/2 stream; its socket stays open until the returned value is dropped.
     pub fn reset(mut self) -> impl Sized {
         let socket = self.socket.take().expect("HTTP/2");
         drop(self);
