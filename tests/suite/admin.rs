@@ -28,7 +28,7 @@ async fn get_bytes(addr: SocketAddr, path: &str) -> Vec<u8> {
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("write");
     let mut answer = Vec::new();
-    // Symbols of a profile take their time where others are busy.
+    // Resolving a profile's symbols takes time on a busy machine.
     tokio::time::timeout(Duration::from_secs(60), stream.read_to_end(&mut answer))
         .await
         .expect("this should not take so long")
@@ -66,7 +66,7 @@ async fn operators_have_an_address_of_their_own_and_the_public_one_shows_them_no
     );
 }
 
-/// The status of a request that names this host.
+/// Returns the status of a request that names this host.
 async fn status(addr: SocketAddr, host: &str) -> String {
     let mut stream = soon(TcpStream::connect(addr))
         .await
@@ -140,7 +140,7 @@ async fn a_probe_is_answered_however_many_clients_read_nothing() {
 async fn what_is_measured_is_shown_in_the_format_of_prometheus() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
-    // Of this thread, on which everything here runs.
+    // Local to this thread, on which everything here runs.
     let _local = metrics::set_default_local_recorder(&recorder);
     let gateway = gateway!(channel(
         "/",
@@ -231,7 +231,7 @@ async fn a_profile_is_taken_while_the_server_works_if_it_was_asked_for() {
     assert_eq!(server.get(path).await, 404);
 }
 
-/// Allocates, since a sample that is taken meanwhile must not do the same.
+/// Allocates, because a sample taken in between must not do the same.
 #[inline(never)]
 fn busy_with_what_is_profiled(done: &AtomicBool) {
     while !done.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Users with passwords.
+//! Authentication by user and password.
 
 use std::time::{Duration, SystemTime};
 

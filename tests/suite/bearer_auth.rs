@@ -1,4 +1,4 @@
-//! Clients with tokens.
+//! Authentication by token.
 
 mod browsers;
 
@@ -180,7 +180,7 @@ mod refreshing {
     async fn a_new_token_replaces_the_identity_and_the_time_of_its_end() {
         let (server, mut ended) = server().await;
         let mut client = server.connect("/?token=alice:short").await;
-        // Opened later, it ends later than `client` would have.
+        // It opens later, so it ends later than `client` would have.
         let mut other = server.connect("/?token=bob:short").await;
         assert_eq!(client.ask("who").await, "alice");
         assert_eq!(client.ask("refresh ALICE:for-ever").await, "welcome, ALICE");

@@ -1,4 +1,4 @@
-//! The address of the client, behind proxies or not.
+//! The address of the client, with and without proxies.
 
 use std::convert::Infallible;
 

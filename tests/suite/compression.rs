@@ -1,4 +1,4 @@
-//! Compressed messages: permessage-deflate (RFC 7692), with frames that are written by hand.
+//! Compressed messages: permessage-deflate (RFC 7692), with frames written by hand.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ fn echo() -> Gateway {
     )
 }
 
-/// Opens a WebSocket; `None` when nothing was agreed upon.
+/// Opens a WebSocket; returns `None` if no extension was agreed on.
 async fn open(server: &TestServer, path: &str, offers: &str) -> (TcpStream, Option<String>) {
     let mut stream = server.tcp().await;
     let request = format!(
@@ -119,7 +119,7 @@ async fn messages_below_the_threshold_are_sent_as_they_are() {
         stream.write_all(&message).await.expect("write");
         assert_eq!(read(&mut stream).await, (0x82, payload.to_vec()));
     }
-    // What the client does not compress may be compressed on the way back.
+    // A message that the client did not compress may be compressed on the way back.
     stream
         .write_all(&frame(0x82, &[b'a'; 64]))
         .await
@@ -152,7 +152,7 @@ async fn a_compressed_message_may_come_in_fragments_with_a_ping_between() {
 async fn a_reserved_bit_where_it_must_not_be_closes_with_1002() {
     let server = serve(echo()).await;
     for (path, bytes) in [
-        // It was not agreed upon.
+        // Compression was not agreed on.
         ("/none", frame(0xc1, &alone(b"x"))),
         ("/", frame(0xa1, b"x")),
         ("/", frame(0x91, b"x")),
@@ -177,10 +177,10 @@ async fn what_cannot_be_inflated_closes_with_1007() {
         ("/kept", frame(0xc2, &[0x06, 0xff])),
         ("/", frame(0xc2, &whole[..whole.len() / 2])),
         ("/", frame(0xc1, &alone(b"no text: \xff"))),
-        // Half a character, and an uncompressed text as ever.
+        // Half a character, and an uncompressed invalid text.
         ("/", frame(0xc1, &alone(b"\xc3"))),
         ("/", frame(0x81, b"\xff")),
-        // It refers to a message before, which it must not.
+        // It refers to an earlier message, which is not allowed.
         (
             "/",
             [
@@ -216,7 +216,7 @@ async fn what_is_inflated_is_no_larger_than_a_message_may_be() {
         stream.write_all(&bomb).await.expect("write");
         assert_eq!(close_code(&mut stream).await, 1009, "{path}");
     }
-    // The largest message fits in also when compression has made it longer.
+    // The largest message fits even if compression has made it longer.
     let mut stream = deflated(&server).await;
     let mut state = 1_u32;
     let noise: Vec<u8> = (0..4096)
@@ -280,7 +280,7 @@ async fn a_broadcast_reaches_clients_with_and_without_compression() {
         streams.push(open(&server, "/", offer).await.0);
     }
     for stream in &mut streams {
-        // Its answer tells that the connection is listed.
+        // The answer shows that the connection is listed.
         stream
             .write_all(&frame(0x81, b"there?"))
             .await

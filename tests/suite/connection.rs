@@ -139,7 +139,7 @@ async fn try_send_gives_the_message_back_when_the_queue_is_full() {
         move |connection: Connection| {
             let tell = tell.clone();
             async move {
-                // The connection's task is busy with this very function: nothing leaves the queue meanwhile.
+                // The connection's task is busy with this very function, so nothing leaves the queue in the meantime.
                 let full = loop {
                     if let Err(error) = connection.try_send("x") {
                         break error;
@@ -325,7 +325,7 @@ async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
     .await;
     let mut client = server.connect("/").await;
     for _ in 0..5 {
-        // The client's library answers while it is read.
+        // The client's library answers while the test reads from it.
         assert!(matches!(client.next().await, WsMessage::Ping(_)));
     }
     client.send("alive").await;

@@ -1,4 +1,4 @@
-//! Drains under load, with each kind of backend. What a drain does with one connection is in `server.rs`.
+//! Drains under load, with each kind of backend. What a drain does to a single connection is tested in `server.rs`.
 
 use std::{
     future::pending,
@@ -31,7 +31,7 @@ async fn mute() {
     pending().await
 }
 
-/// Answers every message with itself.
+/// Echoes every message.
 fn employ(mut worker: Worker) {
     tokio::spawn(async move {
         loop {
@@ -42,7 +42,7 @@ fn employ(mut worker: Worker) {
     });
 }
 
-/// A gateway of one channel with ids and this target.
+/// A gateway with one channel that has ids and this target.
 macro_rules! asked {
     ($($target:tt)+) => {
         gateway!(channel("/", parser = JsonKey::at("/do").id("/id"), $($target)+))
@@ -115,7 +115,7 @@ async fn a_drain_ends_in_time_although_a_websocket_server_does_not_answer() {
     ends_in_time(asked!(WebSocket::connect(url).correlate("/id"))).await;
 }
 
-/// What waits for room is answered, since it was not passed on.
+/// Messages that wait for room are answered, because they were not forwarded.
 #[tokio::test]
 async fn a_drain_ends_in_time_although_a_websocket_server_takes_nothing() {
     let url = format!("ws://{}/", deaf_websocket().await);
@@ -132,7 +132,7 @@ async fn a_drain_ends_in_time_although_a_websocket_server_takes_nothing() {
         ))
     };
     let mut sent = 0;
-    // Until everything is full, the gateway's place for requests among it.
+    // Until everything is full, including the gateway's place for requests.
     while timeout(Duration::from_millis(500), sender.send(message(sent)))
         .await
         .is_ok()

@@ -1,4 +1,4 @@
-//! A drain whose beginning is told to probes before anything changes.
+//! A drain that probes learn of before anything changes.
 
 use std::time::{Duration, Instant};
 

@@ -17,7 +17,7 @@ use tokio::{
 use wasabi::{Admin, Server, prelude::*};
 use wasabi_tests::{Gate, TestServer, http2::Http2, serve_with, soon, until};
 
-/// Longer than anything that is cut gets.
+/// Longer than requests get that are cut.
 const LONG: Duration = Duration::from_millis(1500);
 
 fn patient(server: Server) -> Server {
@@ -26,7 +26,7 @@ fn patient(server: Server) -> Server {
         .drain_timeout(Duration::from_secs(60))
 }
 
-/// Answers when the gate is open, and takes long for it then.
+/// Answers once the gate is open, and then takes a long time.
 fn gateway(gate: &Gate) -> Gateway {
     let (head, body) = (gate.clone(), gate.clone());
     gateway!(
@@ -60,7 +60,7 @@ async fn ask(server: &TestServer, path: &str) -> TcpStream {
     stream
 }
 
-/// Everything until the end of the stream.
+/// Reads everything until the end of the stream.
 async fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = soon(stream.read_to_end(&mut answer)).await;
@@ -87,7 +87,7 @@ async fn what_is_being_answered_is_answered_to_its_end_and_listening_goes_on_unt
     server.ended().await.expect("drained");
 }
 
-/// Begins a drain, and waits until it has.
+/// Starts a drain, and waits until it has begun.
 async fn drain(server: &TestServer) {
     server.handle.drain();
     soon(async { while server.get("/readyz").await != 503 {} }).await;
@@ -104,7 +104,7 @@ async fn what_comes_during_a_drain_is_answered_to_its_end_and_keeps_nobody_else_
     until("both are being answered", || gate.running() == 2).await;
     gate.open.add_permits(1);
     assert!(rest(before).await.ends_with("all of it"));
-    // Who always has a request in flight does not keep the server listening.
+    // A client that always has a request in flight does not keep the server listening.
     soon(async { while TcpStream::connect(server.addr).await.is_ok() {} }).await;
     gate.open.add_permits(1);
     assert!(rest(during).await.ends_with("all of it"));
@@ -155,7 +155,7 @@ async fn over_http_2_too() {
     let server = serve_with(gateway(&gate), |server| patient(server).http2_streams(10)).await;
     let mut http2 = Http2::connect(&server).await;
     let idle = Http2::connect(&server).await;
-    // Nobody knows yet what it speaks.
+    // The server does not know yet which protocol it speaks.
     let _silent = server.tcp().await;
     let (slow, streamed) = (
         http2.request(Method::GET, "/slow"),

@@ -1,4 +1,4 @@
-//! Error replies: one outcome per message, never silence unless it is asked for.
+//! Error replies: one outcome per message, and silence only if it is asked for.
 
 use serde_json::json;
 use wasabi::{Error, prelude::*};
@@ -41,7 +41,7 @@ async fn json_errors_carry_code_message_and_retry_time() {
     );
 }
 
-/// `id rest`: the id is not JSON unless it happens to be.
+/// `id rest`: the id is usually not JSON.
 fn id_first(message: &Message) -> Result<Option<Envelope<'_>>> {
     let text = message.as_text().unwrap_or_default();
     let (id, key) = text

@@ -1,4 +1,4 @@
-//! What the log says: one event for each step in the life of a server and its connections.
+//! Log events: one for each step in the life of a server and its connections.
 
 use std::{
     fmt::Debug,
@@ -15,7 +15,7 @@ use tracing::{
 use wasabi::{Error, prelude::*};
 use wasabi_tests::{serve, serve_with, subscribed::Subscribed};
 
-/// Collects level, message and fields of the events of wasabi.
+/// Collects level, message and fields of wasabi's events.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<String>>>);
 

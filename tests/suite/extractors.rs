@@ -1,4 +1,4 @@
-//! What backend functions can take.
+//! The arguments that backend functions can take.
 
 use http::HeaderMap;
 use serde::Deserialize;

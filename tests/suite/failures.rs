@@ -1,4 +1,4 @@
-//! What the log says of requests that fail: whose they were, by connection, route, id and user.
+//! The log of failed requests: it names connection, route, id and user.
 
 use std::{
     io,
@@ -33,7 +33,7 @@ impl Log {
         Subscribed::new(subscriber)
     }
 
-    /// The lines about failed requests since the last time.
+    /// Returns the lines about failed requests since the last call.
     fn failed(&self) -> Vec<String> {
         let bytes = std::mem::take(&mut *self.0.lock().expect("not poisoned"));
         let log = String::from_utf8(bytes).expect("UTF-8");

@@ -1,4 +1,4 @@
-//! What is logged of a request that has failed is in its span, which does not stay open for it.
+//! The log lines of a failed request are in its span, which does not stay open for them.
 
 use std::{
     fmt::Debug,
@@ -18,7 +18,7 @@ use tracing_subscriber::{
 use wasabi::{Error, prelude::*};
 use wasabi_tests::{serve, subscribed::Subscribed, until};
 
-/// Notes spans that open and close, and in which span the lines about failed requests are.
+/// Records spans that open and close, and the span of each line about a failed request.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<String>>>);
 
@@ -65,7 +65,7 @@ impl Notes {
         self.0.lock().expect("not poisoned").push(what);
     }
 
-    /// Everything, with the ids of spans numbered from 1 as they open.
+    /// Returns everything, with span ids numbered from 1 in the order in which the spans open.
     fn all(&self) -> Vec<String> {
         let notes = self.0.lock().expect("not poisoned");
         let mut ids = Vec::new();
@@ -136,7 +136,7 @@ async fn what_is_logged_of_a_failed_request_is_in_its_span_and_the_span_closes_w
     notes.are(&all.collect::<Vec<_>>()).await;
 }
 
-/// Makes a reply of some errors, and fails by itself for some requests.
+/// Turns some errors into replies, and fails some requests itself.
 #[middleware]
 async fn outside(req: Request, next: impl Next) -> Result<Reply> {
     if req.key() == "outside" {
@@ -162,7 +162,7 @@ async fn a_span_whose_failure_is_not_logged_closes_and_nothing_else_is_in_it() {
     let mut client = server.connect("/").await;
     assert_eq!(client.ask(r#"{"do":"a","id":1}"#).await, "no such thing");
     notes.are(&["open 1", "close 1"]).await;
-    // In one turn.
+    // In a single turn.
     let frames = [r#"{"do":"b","id":2}"#, r#"{"do":"outside","id":3}"#];
     futures_util::SinkExt::send_all(
         &mut client.socket,

@@ -1,6 +1,6 @@
-//! Networks that fail: between the client and the gateway, and between the gateway and what it forwards to. Every
-//! message ends in one reply or one error reply, or its connection ends and both sides learn of it; and everything
-//! works again when the network does.
+//! Failing networks, between the client and the gateway and between the gateway and its upstreams. Every message ends
+//! in one reply or one error reply, or its connection ends and both sides learn of it. Everything works again when the
+//! network does.
 
 use std::{
     sync::{
@@ -36,8 +36,8 @@ async fn client(proxy: &Chaos, path: &str) -> Client {
     Client { socket, response }
 }
 
-/// Sends requests one after the other and lets `fault` happen when a part of them is answered. Each has one outcome:
-/// the number of replies and of error replies.
+/// Sends requests one after the other, and runs `fault` when some of them are answered. Each request must have one
+/// outcome; returns the number of replies and of error replies.
 async fn one_outcome_each(
     client: &mut Client,
     requests: usize,
@@ -69,7 +69,7 @@ async fn one_outcome_each(
     (replies, errors)
 }
 
-/// Asks until there is a reply that is no error.
+/// Asks until it gets a reply that is not an error.
 async fn works(client: &mut Client) {
     let question = json!({"do": "x", "id": "works?"});
     let works = async {
@@ -136,7 +136,7 @@ async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_
         assert!(replies > 0 && errors > 0, "{name}: {replies}, {errors}");
         proxy.calm();
         if name == "half open" {
-            // Nobody has been told yet that this line is dead.
+            // Neither side has been told yet that this line is dead.
             proxy.reset();
         }
         works(&mut client).await;
@@ -261,11 +261,11 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
             (&json!(1), &json!(code)),
             "{what}: {reply}"
         );
-        // The late answer is nobody's.
+        // The late answer belongs to no request.
         sleep(if what == "late" { 300 * MS } else { now }).await;
         client.silent().await;
     }
-    // What is behind the announced length is not an answer to the next request.
+    // Bytes beyond the announced length are not an answer to the next request.
     let server = serve(gateway!(channel(
         "/",
         Http::post(liar(long, now, false).await)
@@ -278,7 +278,7 @@ async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
 
 // Between the client and the gateway
 
-/// A gateway that counts the requests that it has begun and those whose futures are gone.
+/// A gateway that counts the requests it has started and those whose futures have been dropped.
 async fn counting() -> (
     TestServer,
     Registry,
@@ -421,13 +421,13 @@ async fn by_default_a_client_behind_a_dead_line_is_gone_after_a_minute_and_one_t
     let proxy = Chaos::to(server.addr).await;
     let mut dead = client(&proxy, "/dead").await;
     let mut silent = server.connect("/silent").await;
-    // The server counts from when it has last heard of a client.
+    // The server counts from when it last heard from a client.
     let start = Instant::now();
     assert_eq!(dead.ask("hello").await, "hello");
     assert_eq!(silent.ask("hello").await, "hello");
     let (mut asking, mut silent) = silent.socket.split();
     let reading = tokio::spawn(async move {
-        // Reading is what answers pings.
+        // The library answers pings while the test reads.
         while let Some(Ok(message)) = silent.next().await {
             if let Frame::Text(text) = message {
                 return text.to_string();

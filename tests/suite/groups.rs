@@ -1,4 +1,4 @@
-//! Groups of connections, and messages to many.
+//! Groups of connections, and broadcasts.
 
 use std::{
     sync::Arc,
@@ -8,7 +8,7 @@ use std::{
 use wasabi::prelude::*;
 use wasabi_tests::{SOON, TestServer, serve, until};
 
-/// `+room` joins, `-room` leaves, `room:text` goes to the others, anything else to all.
+/// `+room` joins, `-room` leaves, `room:text` goes to the others, anything else goes to all.
 async fn chat(
     State(registry): State<Registry>,
     text: Text,
@@ -138,7 +138,7 @@ async fn a_slow_member_is_skipped_and_does_not_hold_up_the_others() {
         assert!(outcome.sent >= 1, "the quick one is never skipped");
         skipped = outcome.skipped;
         rounds += 1;
-        // The quick one has its turn.
+        // Gives the fast client its turn.
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(skipped.len(), 1);
@@ -164,7 +164,7 @@ async fn joining_while_connections_come_and_go_leaves_nothing_behind() {
         move |connection: Connection| {
             let rooms = rooms.clone();
             async move {
-                // Elsewhere, so that the connection may end at any moment.
+                // In another task, so that the connection may end at any moment.
                 tokio::spawn(async move {
                     for room in 0..100 {
                         rooms.join(room.to_string(), &connection);
@@ -210,7 +210,7 @@ async fn a_connection_joins_its_last_group_as_fast_as_its_first() {
     assert_eq!(client.ask("join").await, GROUPS.to_string());
     assert_eq!(client.ask("leave").await, GROUPS.to_string());
     assert!(registry.groups().is_empty());
-    // It takes half a second; when each join looks through all groups before, half a minute.
+    // This takes half a second; if each join looked through all earlier groups, it would take half a minute.
     assert!(
         start.elapsed() < Duration::from_secs(8),
         "{:?}",

@@ -29,7 +29,7 @@ const KEY: &str = "sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==";
 async fn status(server: &wasabi_tests::TestServer, lines: &[&str]) -> String {
     let mut lines = lines.to_vec();
     lines.push("x-end: 1");
-    // The connection stays open after a refusal: only the head is of interest.
+    // The connection stays open after a refusal; only the head matters.
     let mut stream = server.tcp().await;
     stream.write_all(request(&lines).as_bytes()).await.unwrap();
     let mut head = vec![0; 1024];

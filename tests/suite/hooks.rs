@@ -1,4 +1,4 @@
-//! What runs when a connection opens and when it has ended.
+//! The hooks that run when a connection opens and when it has ended.
 
 use std::{
     sync::{
@@ -148,7 +148,7 @@ async fn an_on_connect_that_hangs_costs_its_connection_after_the_open_timeout() 
     let told = (1011, "not admitted in time".to_owned());
     assert_eq!(client.closed().await, told);
     until("it has gone", || registry.is_empty()).await;
-    // One that takes part is not affected, also later than that.
+    // A client that takes part is not affected, even after that time.
     let mut client = server.connect("/works").await;
     tokio::time::sleep(Duration::from_millis(150)).await;
     assert_eq!(client.ask("hi").await, "hi");

@@ -1,4 +1,4 @@
-//! WebSockets over streams of HTTP/2 (RFC 8441), and other requests beside them.
+//! WebSockets over HTTP/2 streams (RFC 8441), and other requests beside them.
 
 use bytes::Bytes;
 use flate2::Decompress;
@@ -72,7 +72,7 @@ async fn http_1_is_spoken_on_the_same_address() {
     let mut client = server.connect("/echo").await;
     assert_eq!(client.ask("hello").await, "hello");
     assert_eq!(server.get("/livez").await, 200);
-    // Begins as the preface does.
+    // Begins like the preface.
     let answer = server
         .raw("PRI / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n")
         .await;
@@ -193,7 +193,7 @@ async fn a_close_ends_the_stream_and_leaves_the_socket_open() {
     assert!(soon(stream.next()).await.is_none());
     assert_eq!(soon(told.recv()).await, Some((4000, "server".into())));
 
-    // A stream that is reset is a connection that is lost.
+    // A reset stream is a lost connection.
     drop(http2.open("/").await);
     assert_eq!(soon(told.recv()).await.unwrap().0, 1006);
     until("the registry is empty", || registry.is_empty()).await;
@@ -208,7 +208,7 @@ async fn limits_count_streams_and_not_sockets() {
             channel("/few", max_connections = 2, async |text: Text| text),
             channel("/many", async |text: Text| text),
         ),
-        // One for the socket itself.
+        // One place is for the socket itself.
         |server| server.http2_streams(100).max_sockets(4),
     )
     .await;
@@ -226,7 +226,7 @@ async fn limits_count_streams_and_not_sockets() {
         (refused.status(), &refused.headers()["retry-after"]),
         (http::StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
     );
-    // Requests that end soon are not limited by it.
+    // Requests that end soon are not limited by this.
     assert_eq!(http2.get("/livez").await.status(), 200);
     drop(first);
     let asking = async { while http2.ask("/few", &[]).await.status() != 200 {} };
@@ -264,7 +264,7 @@ async fn a_drain_answers_what_is_in_flight_closes_with_1012_and_ends_the_socket(
     until("the socket is closed", || http2.requests.is_closed()).await;
 }
 
-/// Frames by hand: tungstenite does not compress.
+/// Frames written by hand, because tungstenite does not compress.
 #[tokio::test]
 async fn messages_on_streams_are_compressed_as_well() {
     let server = serve(gateway!(
@@ -295,7 +295,7 @@ async fn messages_on_streams_are_compressed_as_well() {
         let reply = deflate::inflate(&mut Decompress::new(false), &reply);
         assert_eq!(reply, text.as_bytes());
     }
-    // Another stream of the same socket does without.
+    // Another stream of the same socket works without compression.
     let mut plain = socket.open("/echo").await;
     echo(&mut plain, &text).await;
 }

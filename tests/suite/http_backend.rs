@@ -54,7 +54,7 @@ async fn refused() -> SocketAddr {
     listener.local_addr().expect("an address")
 }
 
-/// Answers with what it got.
+/// Answers with what it received.
 async fn inspect(request: Incoming) -> axum::Json<Value> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX)
@@ -82,7 +82,7 @@ fn counting(calls: &Arc<AtomicUsize>) -> axum::routing::MethodRouter {
     })
 }
 
-/// What a client gets for one message when this backend answers.
+/// Returns what a client receives for one message when this backend answers.
 async fn answer(backend: impl Backend + 'static, message: &str) -> String {
     let server = serve(gateway!(channel("/", backend))).await;
     server.connect("/").await.ask(message).await
@@ -294,7 +294,7 @@ async fn functions_that_call_a_service_pass_its_errors_on_with_a_question_mark()
     }
 }
 
-/// Puts the message everywhere it may be put.
+/// Puts the message everywhere it may go.
 fn everywhere(url: String, place: &'static str) -> impl Backend {
     Http::with(move |req: &Request| {
         let text = req.message().as_text().unwrap_or_default();
@@ -535,7 +535,7 @@ async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
     }
 }
 
-/// A service whose requests stay in flight until they are let go.
+/// A service whose requests stay in flight until the test releases them.
 struct Gate {
     arrived: AtomicUsize,
     abandoned: AtomicUsize,
@@ -649,7 +649,7 @@ async fn a_client_that_goes_away_cancels_the_call_of_the_upstream() {
 
 #[test]
 fn the_proxies_of_the_environment_are_not_used() {
-    // Variables of the environment are for the whole process: another test, in a process of its own.
+    // Environment variables affect the whole process, so this runs another test in its own process.
     let this = std::env::current_exe().expect("a path");
     let nowhere = "http://127.0.0.1:9";
     let output = Command::new(this)
@@ -671,7 +671,7 @@ fn the_proxies_of_the_environment_are_not_used() {
     );
 }
 
-/// A service over TLS with a certificate of its own, for `localhost`; that certificate, too.
+/// A TLS service for `localhost` with its own certificate; also returns the certificate.
 async fn tls_upstream() -> (String, reqwest::Certificate) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");

@@ -1,4 +1,4 @@
-//! Connections to HTTP services that are kept alive: how they end, and what becomes of requests meanwhile.
+//! Keep-alive connections to HTTP services: how they end, and what happens to requests in the meantime.
 
 use std::{
     sync::{
@@ -16,16 +16,16 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{serve, soon};
 
-/// A service that knows what it does with its connections.
+/// A service that records what happens on its connections.
 #[derive(Clone, Default)]
 struct Service {
     connections: Arc<AtomicUsize>,
-    /// The methods of all requests, in their order.
+    /// The methods of all requests, in order.
     requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl Service {
-    /// Each connection is closed over the request after so many answers.
+    /// Closes each connection on the request after this many answers.
     async fn closing_after(answers: usize) -> (Self, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
@@ -96,7 +96,7 @@ async fn a_request_that_may_be_repeated_is_sent_once_more_when_its_connection_cl
         for _ in 0..3 {
             assert_eq!(client.ask("x").await, "ok", "{method}");
         }
-        // The second one twice.
+        // The second request was sent twice.
         assert_eq!(service.requests(), vec![method; 4]);
     }
 }

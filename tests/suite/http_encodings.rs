@@ -17,7 +17,7 @@ fn gzip(body: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-/// Answers with what the message asks for.
+/// Answers with what the message requests.
 async fn service(request: Incoming) -> impl IntoResponse {
     let accepted = request.headers().get(ACCEPT_ENCODING).cloned();
     let accepted = accepted.map_or(String::new(), |value| {

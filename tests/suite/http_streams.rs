@@ -1,4 +1,4 @@
-//! Answers of HTTP services that become messages while they come.
+//! Answers of HTTP services that become messages as they arrive.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{SOON, serve, soon};
 
-/// A service that answers as a test tells it to: the sockets of its requests.
+/// A service that answers as the test tells it to, through the sockets of its requests.
 struct Service {
     url: String,
     requests: mpsc::UnboundedReceiver<TcpStream>,
@@ -37,7 +37,7 @@ impl Service {
         soon(self.requests.recv()).await.expect("a request")
     }
 
-    /// The next request, with the head of its answer sent.
+    /// Accepts the next request and sends the head of its answer.
     async fn answer(&mut self, content_type: &str) -> TcpStream {
         let mut stream = self.request().await;
         let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {content_type}\r\n\r\n");
@@ -70,7 +70,7 @@ async fn events_are_messages_as_soon_as_they_have_come() {
     say(&mut stream, "ta: two\r\n\r\ndata: never").await;
     assert_eq!(client.text().await, "two");
     drop(stream);
-    // The reply has ended: another request has its turn.
+    // The reply has ended, so another request gets its turn.
     client.send("go").await;
     let mut stream = service.answer(EVENTS).await;
     say(&mut stream, "data: three\n\n").await;
@@ -194,7 +194,7 @@ async fn a_service_that_sends_comments_is_not_silent_and_one_that_sends_nothing_
     assert!(is_closed(&mut stream).await);
 }
 
-/// Whether the gateway has given up a request.
+/// Whether the gateway has abandoned a request.
 async fn is_closed(stream: &mut TcpStream) -> bool {
     let read = tokio::time::timeout(SOON, stream.read(&mut [0; 64])).await;
     matches!(read, Ok(Ok(0) | Err(_)))
@@ -230,7 +230,7 @@ async fn a_service_is_read_as_the_client_takes_what_it_sends() {
     let mut stream = service.answer("text/plain").await;
     let line: Arc<str> = format!("{}\n", "x".repeat(9_999)).into();
     let mut sent = 0;
-    // Until nothing goes on for a moment.
+    // Until there is no progress for a moment.
     while tokio::time::timeout(
         Duration::from_millis(500),
         stream.write_all(line.as_bytes()),

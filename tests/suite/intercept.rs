@@ -1,4 +1,4 @@
-//! Handles that intercept what is sent and closed.
+//! Handles that intercept messages and closes.
 
 use wasabi::{Close, CloseCode, Intercept, TrySendError, prelude::*};
 use wasabi_tests::serve;
@@ -102,7 +102,7 @@ async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queu
     }
 }
 
-/// In the turn of the connection's task nothing leaves the queue.
+/// Nothing leaves the queue during a turn of the connection's task.
 #[tokio::test]
 async fn a_message_that_finds_no_room_comes_back_as_it_was() {
     let server = serve(gateway!(channel(

@@ -1,4 +1,4 @@
-//! HTTP connections that are kept between two requests.
+//! HTTP connections that stay open between two requests.
 
 use std::time::{Duration, Instant};
 

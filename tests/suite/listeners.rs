@@ -73,7 +73,7 @@ async fn no_more_sockets_than_allowed_are_open_on_all_addresses_together() {
             client.expect("handshake").0
         });
     }
-    // Each place that becomes free goes to one of those that wait, at whichever address.
+    // Each place that becomes free goes to one waiting client, at whichever address.
     for left in (0..20).rev() {
         let client = soon(waiting.join_next()).await.expect("one").expect("in");
         assert!(registry.len() <= 3, "{} are in", registry.len());

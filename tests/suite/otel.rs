@@ -1,4 +1,4 @@
-//! The trace context of requests, in what goes to upstreams.
+//! The trace context of requests, as upstreams receive it.
 
 use std::sync::{
     Arc,
@@ -70,7 +70,7 @@ async fn deeper(req: Request, next: impl Next) -> Result<Reply> {
     next.run(req).instrument(span).await
 }
 
-/// The client's own, in the handshake.
+/// The client's own trace context, from the handshake.
 const CLIENTS: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]

@@ -29,7 +29,7 @@ async fn serve(networks: &'static [&'static str]) -> (TestServer, SocketAddr) {
     (server, addr)
 }
 
-/// Everything that is answered to a request behind this header.
+/// Returns everything that is answered to a request behind this header.
 async fn ask(addr: SocketAddr, header: &[u8]) -> String {
     let mut stream = soon(TcpStream::connect(addr))
         .await

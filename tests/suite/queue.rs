@@ -1,4 +1,4 @@
-//! Message queues, over the broker inside the process and over transports of the tests' own.
+//! Message queues, over the in-process broker and over the tests' own transports.
 
 use std::{
     sync::{
@@ -18,7 +18,7 @@ use wasabi::{
 };
 use wasabi_tests::{serve, soon, until};
 
-/// Answers every message with itself.
+/// Echoes every message.
 fn echo(mut worker: Worker) {
     tokio::spawn(async move {
         loop {
@@ -28,7 +28,7 @@ fn echo(mut worker: Worker) {
     });
 }
 
-/// Takes jobs one by one, which must come soon.
+/// Takes the next job, which must come soon.
 async fn next(worker: &mut Worker) -> Job {
     soon(worker.next()).await
 }
@@ -325,7 +325,7 @@ async fn messages_that_nobody_waits_for_are_not_worked_on_and_leave_room() {
     assert_eq!(job.message().as_text(), Some("fresh"));
 }
 
-/// A broker that can be switched off, and answers by itself unless it is told to keep quiet.
+/// A broker that can be switched off. It answers on its own unless it is told to stay silent.
 #[derive(Clone)]
 struct Fragile {
     on: watch::Sender<bool>,
@@ -420,7 +420,7 @@ async fn a_queue_works_again_after_its_broker_was_away() {
         assert_eq!(reply["error"]["code"], "upstream_unreachable");
     }
     broker.on.send_replace(true);
-    // Longer than the pauses of the queue by now.
+    // By now, longer than the pauses of the queue.
     let patient = queue.clone().publish_timeout(Duration::from_secs(5));
     let server = serve(gateway!(channel("/", errors = Json, patient))).await;
     let mut client = server.connect("/").await;
@@ -428,7 +428,7 @@ async fn a_queue_works_again_after_its_broker_was_away() {
     assert_eq!(queue.pending(), 0);
 }
 
-/// Panics when it connects for the first time, and in the session after that once something is published.
+/// Panics on its first connect, and in the next session once something is published.
 struct Clumsy(Fragile);
 
 struct ClumsySession(FragileSession, usize);
@@ -476,7 +476,7 @@ async fn a_transport_that_panics_is_connected_again() {
     assert_eq!(client.text().await, "fine");
 }
 
-/// Its first session is over at once, and panics when it is dropped.
+/// Its first session ends at once, and panics when it is dropped.
 struct Dying(Fragile);
 
 struct DyingSession(FragileSession, bool);
@@ -562,7 +562,7 @@ async fn requests_outlive_the_connection_where_replies_are_kept() {
     broker.on.send_replace(false);
     client.silent().await;
     let id = broker.published.lock().expect("not poisoned")[0];
-    // As the next session would.
+    // As the next session would do.
     assert!(queue.inbox().reply(id, "kept"));
     assert_eq!(client.text().await, "kept");
 }

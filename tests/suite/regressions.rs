@@ -1,5 +1,5 @@
-//! What went wrong in the Go package that this library takes its idea from, one test each: in the order of a message,
-//! from what is around a backend to who is let in.
+//! Faults of the Go package that inspired this library, with one test each: in the order in which a message meets them,
+//! from the code around a backend to the admission of clients.
 
 mod backends;
 mod clients;

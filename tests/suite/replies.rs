@@ -1,4 +1,4 @@
-//! What backend functions can return.
+//! The values that backend functions can return.
 
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
@@ -110,7 +110,7 @@ async fn a_stream_is_read_only_as_fast_as_the_client_takes_it() {
     let mut client = server.connect("/").await;
     client.send("go").await;
     assert_eq!(client.binary().await.len(), 64 * 1024);
-    // The kernel's buffers take some megabytes; what is made has to stop there.
+    // The kernel buffers some megabytes; after that the source must stop.
     let mut before = 0;
     while before != MADE.load(Ordering::SeqCst) {
         before = MADE.load(Ordering::SeqCst);

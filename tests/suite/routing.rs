@@ -12,7 +12,7 @@ use proptest::{collection::vec, prelude::*};
 use wasabi::prelude::*;
 use wasabi_tests::serve;
 
-/// The text is the key.
+/// Uses the text as the key.
 fn whole(message: &Message) -> Result<Option<Envelope<'_>>> {
     Ok(Some(Envelope::new(message.as_text().unwrap_or_default())))
 }
@@ -68,7 +68,7 @@ proptest! {
 
     #[test]
     fn a_key_goes_where_the_first_pattern_leads_that_matches_it(keys in vec(key(), 1..60), closed: bool) {
-        // The pattern before it wins over `"a.b"`; so does the guard over `"c"` while it holds.
+        // The earlier pattern wins over `"a.b"`; so does the guard over `"c"` while it holds.
         let gateway = gateway!(channel(
             "/",
             parser = whole,

@@ -1,4 +1,4 @@
-//! What gateways are built for: one story each, from the handshake to the end.
+//! The use cases of gateways: one story each, from the handshake to the end.
 
 mod a_typed_call_beside_passthrough;
 mod b_upstream_from_the_handshake;

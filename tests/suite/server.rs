@@ -27,7 +27,7 @@ async fn a_drain_delivers_what_is_in_flight_then_closes_with_1012() {
     let mut idle = server.connect("/").await;
     assert_eq!(server.get("/readyz").await, 200);
     client.send("in flight").await;
-    // The ping's answer tells that the message before it has been read.
+    // The pong shows that the message before it has been read.
     client
         .send(tokio_tungstenite::tungstenite::Message::Ping("".into()))
         .await;
@@ -69,7 +69,7 @@ async fn a_stop_ends_everything_at_once() {
     .await;
     let mut client = server.connect("/").await;
     client.send("for ever").await;
-    // The ping's answer tells that the message before it has been read.
+    // The pong shows that the message before it has been read.
     client
         .send(tokio_tungstenite::tungstenite::Message::Ping("".into()))
         .await;
@@ -84,7 +84,7 @@ async fn a_stop_ends_everything_at_once() {
 #[tokio::test]
 async fn a_drain_spreads_its_closes_over_the_window() {
     let server = serve_with(gateway!(channel("/", async |text: Text| text)), |server| {
-        // One in two seconds.
+        // One connection every two seconds.
         server.drain_spread(Duration::from_secs(8))
     })
     .await;

@@ -1,4 +1,4 @@
-//! Settings of a channel whose values come from elsewhere than the declaration.
+//! Channel settings whose values come from outside the declaration.
 
 use std::{hint::black_box, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Clients that take what is sent to them slowly: honest ones get all of it, others keep nothing for long.
+//! Clients that read slowly: honest ones get everything, others keep nothing for long.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn a_client_that_takes_a_little_now_and_then_is_closed_with_1008() {
     tokio::time::pause();
     let start = Instant::now();
     let reading = async {
-        // Half a KiB each second, so that the system takes more of the reply within the timeout.
+        // Half a KiB per second, so that the system accepts more of the reply within the timeout.
         loop {
             stream.read_exact(&mut buffer).await.expect("read");
             sleep(Duration::from_secs(8)).await;
@@ -59,7 +59,7 @@ async fn a_client_that_takes_a_little_now_and_then_is_closed_with_1008() {
 
 #[tokio::test]
 async fn a_client_that_has_been_fast_may_become_slow() {
-    // The system has made room for a fast client by now, and says nothing for a while when it becomes slow.
+    // By now the system has made room for a fast client, and reports nothing for a while when the client becomes slow.
     let size: usize = 40 << 20;
     let server = serve(gateway!(channel(
         "/",
@@ -77,7 +77,7 @@ async fn a_client_that_has_been_fast_may_become_slow() {
     while read < size / 2 {
         read += soon(stream.read(&mut buffer)).await.expect("read");
     }
-    // Slow for longer than the send timeout: 2 MB a second.
+    // Slow for longer than the send timeout: 2 MB per second.
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(3) {
         let count = soon(stream.read(&mut buffer[..20 << 10]))

@@ -65,7 +65,7 @@ async fn a_value_is_freed_after_on_disconnect_although_handles_are_kept() {
     let (connection, there, before) = kept.lock().unwrap().take().unwrap();
     assert!(there && before == 0, "the hook had it still");
     assert!(connection.stash::<Loud>().is_none());
-    // A handshake that is refused leaves nothing behind either.
+    // A refused handshake leaves nothing behind either.
     assert_eq!(server.get("/").await, 426);
     until("it is freed", || freed.load(Ordering::SeqCst) == 2).await;
 }

@@ -53,7 +53,7 @@ async fn echo(tls: Tls) -> TestServer {
     serve_with(gateway, |server| server.tls(tls)).await
 }
 
-/// A TLS connection that trusts this certificate only.
+/// Opens a TLS connection that trusts only this certificate.
 async fn connect(
     server: &TestServer,
     trusted: &Identity,
@@ -170,7 +170,7 @@ async fn a_client_without_tls_is_cut_off() {
     let server = echo(tls(&identity())).await;
     let answer = server.raw("GET / HTTP/1.1\r\nhost: test\r\n\r\n").await;
     assert!(!answer.contains("HTTP"), "{answer}");
-    // A client hello of TLS 1.1 at most: its version is 3.2, and there are no extensions to say more.
+    // A client hello for TLS 1.1 at most: its version is 3.2, and it has no extensions to offer more.
     let mut hello = vec![22, 3, 1, 0, 47, 1, 0, 0, 43, 3, 2];
     hello.extend([7; 32]);
     hello.extend([0, 0, 4, 0, 47, 0, 53, 1, 0]);
@@ -227,7 +227,7 @@ async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
         let mut rest = Vec::new();
         let _ = soon(stalled.read_to_end(&mut rest)).await;
     }
-    // Three seconds are the default.
+    // Three seconds are the default, so the setting was applied.
     assert!(start.elapsed() < Duration::from_millis(2800));
 }
 
@@ -329,7 +329,7 @@ async fn a_certificate_is_reloaded_while_connections_stay() {
     let server = echo(tls.clone()).await;
     let mut before = websocket(&server, &old).await;
 
-    // Half of the renewal is no renewal.
+    // Only half of the renewal is there.
     std::fs::write(&certificate, &new.pem.0).expect("write");
     assert!(matches!(tls.reload(), Err(TlsError::Unusable(_))));
     assert!(connect(&server, &old, &[&TLS13], &[]).await.is_ok());
@@ -384,7 +384,7 @@ mod clients {
 
     use super::*;
 
-    /// Vouches for clients.
+    /// Issues client certificates.
     struct Authority(CertifiedIssuer<'static, KeyPair>);
 
     /// A certificate and its key.
@@ -411,7 +411,7 @@ mod clients {
         }
     }
 
-    /// What the server says to a client with this certificate; an error if it does not let it in.
+    /// Returns what the server says to a client with this certificate; an error if the server refuses it.
     async fn talk(
         server: &TestServer,
         trusted: &Identity,
@@ -437,13 +437,13 @@ mod clients {
         let connector = TlsConnector::from(Arc::new(config));
         let stream = soon(connector.connect(name, server.tcp().await)).await;
         let stream = stream.map_err(|error| error.to_string())?;
-        // With TLS 1.3 a client hears of the refusal when it reads.
+        // With TLS 1.3 a client learns of the refusal when it reads.
         let upgraded = soon(client_async("wss://localhost/", stream)).await;
         let mut socket = upgraded.map_err(|error| error.to_string())?.0;
         Ok(ask(&mut socket, "who").await)
     }
 
-    /// Knows clients by the bytes of their certificates.
+    /// Identifies clients by the bytes of their certificates.
     #[derive(Clone)]
     struct Client(&'static str);
 

@@ -1,4 +1,4 @@
-//! What upstreams are told of the client: headers that depend on who it is.
+//! Headers that tell upstreams who the client is.
 
 use axum::{Router, extract::Request as Incoming};
 use http::HeaderMap;
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use wasabi::prelude::*;
 use wasabi_tests::{Client, TestServer, http_service, serve, serve_with};
 
-/// Answers with the headers that it got; several lines of one are a list.
+/// Answers with the headers that it received; several lines of one header become a list.
 async fn headers(request: Incoming) -> axum::Json<Value> {
     axum::Json(seen(request.headers()))
 }
@@ -84,7 +84,7 @@ async fn a_value_that_cannot_stand_in_a_header_is_refused_and_nothing_is_sent() 
     assert_eq!(answer, "bad_request: a value cannot stand in a header");
 }
 
-/// Three ways to tell, behind proxies that are trusted or not.
+/// Three ways to pass on the address, behind proxies that are trusted or not.
 async fn telling(trusted: &[&str], over_unix: Option<&std::path::Path>) -> TestServer {
     let url = service().await;
     let trusted = ClientIp::trusting(trusted);
@@ -157,7 +157,7 @@ async fn trusted_proxies_are_told_from_the_client_on() {
         told(&server, "/rfc", &chain).await,
         [none.clone(), none.clone(), json!(elements)]
     );
-    // Only what this layer reads counts, and one hop is one.
+    // Only the headers that this layer reads count, and a single hop is a single hop.
     let chain = [
         ("x-forwarded-for", "6.6.6.6"),
         ("forwarded", "for=1.1.1.1;proto=http"),

@@ -1,10 +1,10 @@
-//! URLs of upstreams that depend on the client and its messages.
+//! Upstream URLs that depend on the client and its messages.
 
 use axum::{Router, extract::Request as Incoming};
 use wasabi::prelude::*;
 use wasabi_tests::{http_service, serve, soon, websocket_upstream::Upstream};
 
-/// The base of a service that answers with the URI that it was asked for.
+/// The base URL of a service that answers with the requested URI.
 async fn service() -> String {
     http_service(Router::new().fallback(async |req: Incoming| req.uri().to_string())).await
 }
@@ -18,7 +18,7 @@ async fn values_of_path_query_and_message_stand_in_the_url() {
     let mut client = server.connect("/acme?page=2&other=3").await;
     let asked = client.ask(r#"{"order":{"id":7},"by":"na\u006de"}"#).await;
     assert_eq!(asked, "/v1/acme/orders/7.json?page=2&by=name");
-    // Of the client's path and query once, of the message each time.
+    // The client's path and query are read once, the message each time.
     let asked = client.ask(r#"{"order":{"id":"8"},"by":true}"#).await;
     assert_eq!(asked, "/v1/acme/orders/8.json?page=2&by=true");
 }
@@ -162,7 +162,7 @@ async fn values_of_path_and_query_stand_in_the_url_of_a_websocket_server() {
     let dials = upstream.dials();
     for path in ["/rooms/a", "/rooms/%2e%2e?user=x", "/rooms/a?user=x&user=y"] {
         let Ok(mut client) = server.connect_with(path, &[]).await else {
-            continue; // a path with dot segments does not get as far
+            continue; // a path with dot segments does not get this far
         };
         let answer = client.ask("hello").await;
         assert!(answer.starts_with("bad_request: "), "{path}: {answer}");

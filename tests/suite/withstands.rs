@@ -1,11 +1,12 @@
-//! What the gateway withstands, in the order of the threats: from the first byte of a client to what operators see.
+//! What the gateway withstands, in the order of the threats: from a client's first byte to what operators see.
 //!
-//! What clients cost in memory is measured in `tests/memory.rs`. Threats without a file here have their tests with what
-//! they belong to: R11, data of clients in headers and URLs, in `http_backend.rs`, `websocket/handshake.rs` and
-//! `queue.rs`; R12, forwarded addresses, in `client_ip.rs`; R13, wrong names and passwords, in `regressions/clients.rs`;
-//! R16, replies of queues, in `queue.rs`; R17 and R18, equal requests at once and retries, in
+//! `tests/memory.rs` measures the memory that clients cost. The tests of threats without a file here are with the
+//! features that they concern: R11, client data in headers and URLs, in `http_backend.rs`, `websocket/handshake.rs` and
+//! `queue.rs`; R12, forwarded addresses, in `client_ip.rs`; R13, wrong names and passwords, in
+//! `regressions/clients.rs`; R16, replies of queues, in `queue.rs`; R17 and R18, equal requests at once and retries, in
 //! `regressions/middleware.rs` and beside the middleware; R25, weights, in `balance.rs` and `regressions/backends.rs`;
-//! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27, what operators see, in `admin.rs`.
+//! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27, what operators see, in
+//! `admin.rs`.
 
 mod r01_origins;
 mod r02_stalls;

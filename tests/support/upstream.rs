@@ -131,8 +131,8 @@ pub async fn mute_service() -> SocketAddr {
     addr
 }
 
-/// An HTTP service that announces answers of this many bytes and sends only two of them, one after the other. The
-/// semaphore gets a permit for each byte sent so far.
+/// An HTTP service that announces answers of this many bytes but sends only two bytes of each, one after the other. The
+/// semaphore gets a permit for each answer whose second byte has been sent.
 pub async fn announcing_service(bytes: usize) -> (SocketAddr, Arc<Semaphore>) {
     let (listener, addr) = listen().await;
     let sent = Arc::new(Semaphore::new(0));

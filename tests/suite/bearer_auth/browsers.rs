@@ -1,4 +1,4 @@
-//! Tokens in the places that browsers have for them, and refusals that browsers can read.
+//! Tokens in the places that browsers offer, and refusals that browsers can read.
 
 use std::{
     sync::{
@@ -60,7 +60,7 @@ async fn a_token_comes_in_a_cookie_where_there_is_no_other() {
     .await;
     let alice = ("cookie", "theme=dark; session=alice; x=y");
     assert_eq!(answer(&server, "/", &[alice]).await, Ok("alice".into()));
-    // Browsers send the cookie anyway: what the page has chosen counts.
+    // Browsers send the cookie anyway, so the page's choice wins.
     let with_both = answer(&server, "/?token=bob", &[alice]).await;
     assert_eq!(with_both, Ok("bob".into()));
     let with_both = answer(&server, "/", &[alice, ("authorization", "Bearer bob")]).await;
@@ -132,7 +132,7 @@ async fn a_token_comes_as_a_subprotocol_and_goes_nowhere_else() {
         let refused = answer(&server, "/", &offer(bad)).await;
         assert_eq!(refused, Err(401), "{bad}");
     }
-    // It is asked for only where it is wanted.
+    // The token is taken only where the channel allows it.
     let refused = answer(&server, "/other", &offer("chat, bearer.alice")).await;
     assert_eq!(refused, Err(401));
 }
@@ -170,7 +170,7 @@ async fn a_refusal_is_a_close_where_that_is_wanted_and_the_channel_sees_nothing(
         assert_eq!(closed, code, "{path}: {reason}");
         assert!(!reason.is_empty());
     }
-    // A browser that offers subprotocols wants one.
+    // A browser that offers subprotocols expects one.
     let offer = [("sec-websocket-protocol", "chat, v2")];
     let mut client = server.connect_with("/", &offer).await.expect("accepted");
     assert_eq!(client.response.headers()["sec-websocket-protocol"], "chat");
@@ -186,7 +186,7 @@ async fn a_refusal_is_a_close_where_that_is_wanted_and_the_channel_sees_nothing(
             .starts_with("alice")
     );
 
-    // What is no handshake of a WebSocket is refused as HTTP does.
+    // Requests that are not WebSocket handshakes are refused with an HTTP status.
     let request = "GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
     assert!(server.raw(request).await.starts_with("HTTP/1.1 401 "));
 }
@@ -239,7 +239,7 @@ async fn a_client_without_a_token_logs_in_by_its_first_message() {
     assert_eq!(client.ask("login alice").await, "welcome");
     assert_eq!(client.ask("who").await, "alice");
     assert_eq!(client.ask("greet").await, "hello, alice");
-    // The deadline is over, and does not matter any more.
+    // The deadline has passed, and no longer matters.
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert_eq!(client.ask("who").await, "alice");
 
@@ -274,6 +274,6 @@ async fn over_http_2_a_refusal_is_a_close_too() {
         panic!("expected a close");
     };
     assert_eq!(u16::from(close.code), 4401);
-    // What is no WebSocket is refused with a status.
+    // A request that is not a WebSocket handshake is refused with a status.
     assert_eq!(client.get("/ws").await.status(), 401);
 }

@@ -1,4 +1,4 @@
-//! Balancing and queues that did not survive what happens.
+//! Balancing and queues that did not survive failures.
 
 use std::{
     collections::HashSet,

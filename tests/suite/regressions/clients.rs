@@ -1,4 +1,4 @@
-//! Who was let in, or turned away with a crash, and answered nothing.
+//! Clients that were wrongly admitted, or turned away with a crash and no answer.
 
 use std::{
     sync::{Arc, Mutex},
@@ -90,7 +90,7 @@ async fn only_bearer_tokens_come_to_the_check_of_tokens() {
 
 #[tokio::test]
 async fn a_wrong_name_takes_as_long_as_a_wrong_password() {
-    // Hashes of 8 MiB take their time, which nobody can overlook; comparing in constant time is a matter of `subtle`.
+    // Hashes of 8 MiB take a noticeable time; constant-time comparison is the job of `subtle`.
     let hash = "$argon2id$v=19$m=8192,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
     let users = BasicAuth::users([("alice", hash)]);
     let server = serve(gateway!(channel("/", http = [users], async || "in"))).await;

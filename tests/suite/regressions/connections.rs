@@ -1,4 +1,4 @@
-//! Connections that did not end, too many of them, and TLS.
+//! Connections that did not end, too many connections, and TLS.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ async fn a_graceful_close_ends_although_the_client_keeps_sending() {
     until("the connection is gone", || registry.is_empty()).await;
 }
 
-/// On several threads, so that handshakes are at the same place at the same time.
+/// On several threads, so that handshakes reach the same point at the same time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_connection_limit_of_n_admits_exactly_n_of_many_at_once() {
     for limit in [1, 10] {

@@ -1,4 +1,4 @@
-//! Middleware that did something else than its name says.
+//! Middleware that did something other than its name says.
 
 use std::{
     future::pending,
@@ -17,7 +17,7 @@ use tokio::{
 use wasabi::{Error, StatusCode, prelude::*};
 use wasabi_tests::{Gate, serve, soon, until};
 
-/// Counts its calls and answers with the number of the call, in the way that the function says.
+/// Counts its calls and answers with the number of the call, as the function decides.
 #[derive(Clone)]
 struct Counted<F>(Arc<AtomicUsize>, F);
 
@@ -46,7 +46,7 @@ fn unavailable() -> Error {
     Error::upstream_status(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-/// The whole text is the key.
+/// Uses the whole text as the key.
 fn whole(message: &Message) -> Result<Option<Envelope<'_>>> {
     Ok(Some(Envelope::new(message.as_text().unwrap_or_default())))
 }
@@ -154,7 +154,7 @@ async fn a_cached_reply_gets_old_although_it_is_asked_for_all_the_time() {
 
 #[tokio::test]
 async fn a_cached_reply_keeps_its_bytes_whatever_is_read_and_written_meanwhile() {
-    // The reply is cut from the buffer that its request was read into.
+    // The reply is a slice of the buffer that its request was read into.
     let server = serve(gateway!(channel(
         "/",
         match key {
@@ -190,7 +190,7 @@ async fn a_cached_silence_stays_silent() {
     for text in ["x", "x", "x"] {
         client.send(text).await;
     }
-    // Replies of functions that do not wait keep their order: there was none before.
+    // Replies of functions that do not wait keep their order, so none came before this one.
     assert_eq!(client.ask("end").await, "end");
 }
 
@@ -312,7 +312,7 @@ async fn a_rate_has_no_window_at_whose_edge_twice_as_many_pass() {
         }
         passed
     };
-    // A window of a second would begin with the first request, and its end would be between the others.
+    // A one-second window would begin with the first request, and would end between the others.
     let begin = Instant::now();
     assert_eq!(passed(1).await, 1);
     sleep_until((begin + Duration::from_millis(900)).into()).await;

@@ -1,4 +1,4 @@
-//! Upstreams that were believed too much, or whose messages did not arrive.
+//! Upstreams that were trusted too much, or whose messages did not arrive.
 
 use std::{convert::Infallible, time::Duration};
 

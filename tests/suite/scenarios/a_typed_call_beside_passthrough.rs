@@ -1,4 +1,4 @@
-//! A function composes calls over HTTP; all that is not for it goes to the WebSocket server behind.
+//! A function composes calls over HTTP; all other messages go to the WebSocket server behind.
 
 use axum::{Router, routing::get};
 use serde::{Deserialize, Serialize};

@@ -28,7 +28,7 @@ async fn the_upstream_is_dialled_once_with_what_the_client_came_with() {
         .connect_with(path, &headers)
         .await
         .expect("handshake");
-    // In one packet, so that none of them waits for the upstream.
+    // In one packet, so that all of them arrive before the upstream is connected.
     for n in 0..20 {
         let message = n.to_string().into();
         client.socket.feed(message).await.expect("send");

@@ -10,7 +10,7 @@ use serde_json::json;
 use wasabi::{StatusCode, prelude::*, reqwest};
 use wasabi_tests::{http_service, serve};
 
-/// Two services; the second one fails so many times first. Counts the calls of the second.
+/// Two services, of which the second first fails this many times. Counts the calls of the second.
 async fn services(failures: usize) -> (Services, Arc<AtomicUsize>) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
@@ -53,7 +53,7 @@ async fn balance_of_user(State(services): State<Services>) -> Result<String> {
         .await
 }
 
-/// Three tries, that is two retries, of a second each; so many failures open the breaker.
+/// Three tries (two retries) of a second each; this many failures open the breaker.
 fn banking(services: Services, failures: usize) -> Gateway {
     gateway!(
         state = services,

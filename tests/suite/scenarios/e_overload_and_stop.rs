@@ -1,4 +1,4 @@
-//! A connection that is at its limit, and a process that is told to stop.
+//! A connection at its limit, and a process that is told to stop.
 
 use std::{env, process::Command};
 
@@ -7,10 +7,10 @@ use tokio::sync::{mpsc, oneshot};
 use wasabi::{Close, prelude::*, reqwest};
 use wasabi_tests::{Client, example::Example, http_service, soon};
 
-/// What tells the process of the gateway that it is one: the URL of its upstream.
+/// Tells the gateway's process its role, with the URL of its upstream.
 const UPSTREAM: &str = "WASABI_SCENARIO_UPSTREAM";
 
-/// The process that gets the signal.
+/// The process that receives the signal.
 async fn gateway(upstream: &str) {
     let registry = Registry::new();
     let gateway = gateway!(
@@ -44,7 +44,7 @@ async fn the_eleventh_message_waits_and_sigterm_waits_for_the_reply_in_flight() 
         async { answered.await.unwrap_or_default() }
     }))
     .await;
-    // This test in a process of its own, where it is the gateway.
+    // Runs this test in its own process, where it is the gateway.
     let name = concat!(
         module_path!(),
         "::the_eleventh_message_waits_and_sigterm_waits_for_the_reply_in_flight"

@@ -1,4 +1,4 @@
-//! Upstreams with several addresses, and with others after a while.
+//! Upstreams with several addresses, or with addresses that change.
 
 use std::{io, time::Duration};
 

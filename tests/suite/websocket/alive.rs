@@ -1,4 +1,4 @@
-//! An upstream that is gone without a word, and how it is noticed.
+//! Detection of an upstream that disappears silently.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use wasabi_tests::{serve, soon, websocket_upstream::Upstream};
 
 const SHORT: Duration = Duration::from_millis(100);
 
-/// It is not polled: it takes what it is sent and does not answer, as if the wire were cut.
+/// The test does not poll the upstream's end: it takes what is sent and does not answer, as if the wire were cut.
 fn impatient(upstream: &Upstream) -> WebSocket {
     WebSocket::connect(upstream.url("/"))
         .ping(SHORT)
@@ -84,7 +84,7 @@ async fn an_upstream_that_sends_or_is_not_read_is_not_pinged_to_death() {
         }
         peer
     });
-    tokio::time::sleep(8 * SHORT).await; // the client takes nothing meanwhile
+    tokio::time::sleep(8 * SHORT).await; // the client takes nothing in the meantime
     for n in 0..400_u32 {
         match client.next().await {
             WsMessage::Binary(message) => assert_eq!(message[..4], n.to_be_bytes()),
@@ -123,7 +123,7 @@ async fn a_ping_without_pause_and_a_pong_without_time_are_mistakes() {
     }
 }
 
-/// Without pings the system notices what is gone without a word.
+/// Without pings the system detects an upstream that disappears silently.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_system_probes_upstreams_that_are_silent() {

@@ -30,7 +30,7 @@ async fn an_upstream_that_closes_with_4001_bye_closes_the_client_with_4001_bye()
     peer.close(4001, "bye").await;
     assert_eq!(client.text().await, "last words");
     assert_eq!(client.closed().await, (4001, "bye".to_owned()));
-    // The closing handshake is complete: the answer came back.
+    // The closing handshake is complete: the answer has arrived.
     assert_eq!(peer.closed().await.0, 4001);
 }
 
@@ -78,7 +78,7 @@ async fn an_upstreams_close_without_code_is_1011_for_the_client() {
     assert_eq!(client.closed().await.0, 1011);
 }
 
-/// It is about the gateway, which is the upstream's client.
+/// The code blames the gateway, which is the upstream's client.
 #[tokio::test]
 async fn an_upstreams_close_with_1002_is_1011_for_the_client() {
     let (_server, mut client, mut peer) = connected().await;
@@ -140,7 +140,7 @@ async fn a_drain_closes_client_and_upstream_with_1012() {
     server.ended().await.expect("drained");
 }
 
-/// More than what the system keeps for a socket.
+/// More than the system buffers for a socket.
 const MANY: usize = 200;
 
 fn large(number: usize) -> String {
@@ -198,7 +198,7 @@ async fn what_an_upstream_has_sent_before_a_drain_reaches_a_client_that_reads_it
     server.ended().await.expect("drained");
 }
 
-/// Keeps a connection open whose upstream closes with 4001, and counts what it was asked.
+/// Keeps a connection open whose upstream closes with 4001, and counts how often it was asked.
 struct Keeps(Arc<AtomicUsize>);
 
 impl Intercept for Keeps {

@@ -31,7 +31,7 @@ async fn connected(change: impl FnOnce(WebSocket) -> WebSocket) -> (TestServer, 
     (server, client, upstream)
 }
 
-/// The same without a timeout.
+/// The same, without a timeout.
 async fn patient() -> (TestServer, Client, Upstream) {
     let upstream = Upstream::start().await;
     let backend = WebSocket::connect(upstream.url("/")).correlate("/req_id");

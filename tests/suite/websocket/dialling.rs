@@ -1,4 +1,4 @@
-//! When and how the upstream is connected to.
+//! When and how the gateway connects to the upstream.
 
 use std::{
     collections::HashSet,
@@ -71,7 +71,7 @@ async fn a_failed_dial_answers_each_waiting_message_and_the_next_one_dials_again
         assert_eq!(reply["id"], id);
     }
     let mut upstream = Upstream::start_at(addr).await;
-    // What came of the last dial is remembered for a moment.
+    // The result of the last dial is remembered for a moment.
     let again = r#"{"k":"again"}"#;
     let mut peer = loop {
         client.send(again).await;
@@ -88,7 +88,7 @@ async fn a_failed_dial_closes_the_client_with_1014_where_that_is_wanted() {
     let upstream = Upstream::start().await;
     let url = upstream.url("/");
     upstream.stop().await;
-    // tungstenite, which is the client here, takes 1014 for a code that may not be sent.
+    // tungstenite, the client here, does not allow sending 1014.
     let (send, mut closes) = tokio::sync::mpsc::unbounded_channel();
     let gateway = gateway!(channel(
         "/",
@@ -262,7 +262,7 @@ async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_dra
     drop(silent);
 }
 
-/// What has so many bytes has no end either.
+/// A head this long is too long, with or without an end.
 const ENDLESS: usize = 200_000;
 
 /// Answers every handshake with these bytes.
@@ -308,7 +308,7 @@ async fn an_answer_may_come_in_pieces_with_the_first_message_behind_it() {
     answer.extend(b"\x81\x05hello");
     for piece in answer.chunks(50) {
         stream.write_all(piece).await.expect("write");
-        // Long enough for most pieces to be read alone.
+        // Long enough for most pieces to be read separately.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(client.text().await, "hello");

@@ -1,4 +1,4 @@
-//! What the upstream's handshake takes from the client's.
+//! What the upstream's handshake inherits from the client's.
 
 use wasabi::prelude::*;
 use wasabi_tests::serve;

@@ -1,4 +1,4 @@
-//! Upstream connections that are replaced after a while, so that an upstream that moves is followed.
+//! Upstream connections that are replaced from time to time, so that the gateway follows an upstream that moves.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use wasabi::prelude::*;
 use wasabi_tests::{serve, websocket_upstream::Upstream};
 
-/// Answers each request with its id and this name, but takes its time.
+/// Answers each request with its id and this name, after a delay.
 fn answer(mut upstream: Upstream, name: &'static str) -> SocketAddr {
     let addr = upstream.addr;
     tokio::spawn(async move {
@@ -38,7 +38,7 @@ fn answer(mut upstream: Upstream, name: &'static str) -> SocketAddr {
     addr
 }
 
-/// To the address that it has moved to.
+/// Connects to the address that the upstream has moved to.
 fn moving(addrs: Vec<SocketAddr>, now: &Arc<AtomicUsize>) -> WebSocket {
     let now = Arc::clone(now);
     WebSocket::connect("ws://feed.test/")
@@ -87,7 +87,7 @@ async fn messages_wait_while_the_connection_is_replaced_and_go_on_in_order() {
     peer.send("last words").await;
     assert_eq!(client.text().await, "last words");
     tokio::time::sleep(Duration::from_millis(200)).await;
-    // The close frame is there and not answered: what the client says is for the next one.
+    // The close frame has arrived and is not answered yet: what the client says goes to the next connection.
     for n in 0..10 {
         client.send(n.to_string()).await;
     }

@@ -38,7 +38,7 @@ async fn a_hundred_thousand_messages_pass_in_order_both_ways_at_once() {
     echo.abort();
 }
 
-/// More than the buffers of all the sockets on the way take.
+/// More than all socket buffers on the way hold.
 const FLOOD: usize = 64 * 1024 * 1024;
 const PIECE: usize = 16 * 1024;
 
@@ -51,7 +51,7 @@ async fn the_client_is_not_read_while_the_upstream_takes_nothing() {
     client.send("begin").await;
     let mut peer = upstream.accept().await;
     let mut sent = 0_usize;
-    // Nobody reads at the other end: this comes to a standstill.
+    // The other end does not read, so this comes to a standstill.
     while sent < FLOOD / PIECE {
         let message = Message::binary(vec![sent as u8; PIECE]);
         let sending = client.socket.send(message);

@@ -1,4 +1,4 @@
-//! Code of the user's that panics below a `WebSocket`: diallers, their streams, pauses.
+//! User code that panics below a `WebSocket`: diallers, their streams, pauses.
 
 use std::{
     io,
@@ -21,7 +21,7 @@ use wasabi_tests::{serve, soon, told};
 
 use wasabi_tests::websocket_upstream::Upstream;
 
-/// Panics as often as it says, in the function or in the future, and then connects.
+/// Panics this many times, in the function or in the future, and then connects.
 fn panicking(times: usize, addr: SocketAddr) -> WebSocket {
     let dials = Arc::new(AtomicUsize::new(0));
     WebSocket::connect("ws://upstream/")
@@ -69,7 +69,7 @@ async fn a_dialler_that_panics_closes_the_client_where_a_failed_dial_does() {
     assert_eq!(soon(closes.recv()).await, Some(1014));
 }
 
-/// A stream that panics when it is read for so many times, and works but for that.
+/// A stream that panics on this many reads, and otherwise works.
 struct Panicking(TcpStream, usize);
 
 impl AsyncRead for Panicking {

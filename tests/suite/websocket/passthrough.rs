@@ -1,4 +1,4 @@
-//! What passes is what came.
+//! Messages pass through unchanged.
 
 use tokio_tungstenite::tungstenite::Message;
 use wasabi::prelude::*;
@@ -106,12 +106,12 @@ async fn everything_is_freed_when_the_client_disconnects() {
     client.send("hello").await;
     let mut peer = upstream.accept().await;
     assert_eq!(peer.text().await, "hello");
-    // A handle that is kept keeps neither the connection nor its upstream.
+    // A handle that is kept keeps neither the connection nor its upstream open.
     let kept = registry.connections().remove(0);
     drop(client);
     assert_eq!(peer.closed().await.0, 1001);
     until("the registry is empty", || registry.is_empty()).await;
     assert!(kept.is_closed());
-    // No task is left behind that the end of the server would have to wait for.
+    // No task is left behind for which the server's end would have to wait.
     server.drain().await.expect("drained");
 }

@@ -15,7 +15,7 @@ use tokio_rustls::{
 use wasabi::prelude::*;
 use wasabi_tests::serve;
 
-/// An echo over TLS with a certificate of its own; its port, and that certificate.
+/// A TLS echo server with its own certificate; returns its port and the certificate.
 async fn upstream(host: &str) -> (u16, CertificateDer<'static>) {
     let rcgen::CertifiedKey { cert, signing_key } =
         rcgen::generate_simple_self_signed([host.to_owned()]).expect("a certificate");

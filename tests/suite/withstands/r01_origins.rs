@@ -44,7 +44,7 @@ async fn every_origin_gets_in_only_by_explicit_choice() {
         "origin: http://test, https://evil.example\r\n",
         "origin: http://test http://test\r\n",
         "origin: http://test.\r\n",
-        // An app's own pages, which are of no host.
+        // An app's own pages, which do not come from a host.
         "origin: capacitor://test\r\n",
         "origin: //test\r\n",
         "origin: test\r\n",

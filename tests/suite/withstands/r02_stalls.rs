@@ -1,6 +1,6 @@
-//! R2: what stalls before there is a connection is cut, and holds nobody up.
+//! R2: a client that stalls before it has a connection is cut, and delays no other client.
 //!
-//! The same of HTTP/2 is in `r24_http2_floods.rs`, of TLS in `tls.rs`.
+//! `r24_http2_floods.rs` tests this for HTTP/2, `tls.rs` for TLS.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ fn echo() -> Gateway {
     gateway!(channel("/", async |message: Message| message))
 }
 
-/// How long the server leaves a socket open on which it is sent this.
+/// How long the server keeps a socket open on which it receives this.
 async fn open_for(server: &TestServer, sent: &str) -> Duration {
     let mut stream = server.tcp().await;
     let start = Instant::now();
@@ -97,7 +97,7 @@ async fn a_head_over_64_kib_is_refused() {
 #[tokio::test]
 async fn a_head_may_have_100_lines_with_http_1_1() {
     let server = serve(echo()).await;
-    // With the five lines of the handshake.
+    // In addition to the five lines of the handshake.
     for (more, status) in [(95, "HTTP/1.1 101"), (96, "HTTP/1.1 431")] {
         let lines: String = (0..more).map(|n| format!("x-{n}: x\r\n")).collect();
         let handshake = raw::HANDSHAKE;
@@ -107,7 +107,7 @@ async fn a_head_may_have_100_lines_with_http_1_1() {
     }
 }
 
-/// Each field counts 32 bytes beside its own (RFC 9113, section 10.5.1).
+/// Each field counts 32 bytes in addition to its own (RFC 9113, section 10.5.1).
 #[tokio::test]
 async fn a_head_may_have_64_kib_with_http_2_in_fields_of_any_size() {
     let gateway = gateway!(get("/livez", async || "ok"));
@@ -140,7 +140,7 @@ async fn a_body_that_trickles_in_is_cut_after_the_request_timeout() {
         while writer.write_all(b"x").await.is_ok() {
             sleep(Duration::from_millis(20)).await;
         }
-        // The answer is there by now.
+        // The answer has arrived by now.
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -164,7 +164,7 @@ async fn a_client_that_takes_no_answer_is_cut_after_the_request_timeout() {
     let mut stalled = server.tcp().await;
     let request = "GET / HTTP/1.1\r\nhost: test\r\n\r\n";
     stalled.write_all(request.as_bytes()).await.unwrap();
-    // Its place is free again although it is still connected.
+    // Its place is free again, although it is still connected.
     let mut next = server.tcp().await;
     next.write_all(request.as_bytes()).await.unwrap();
     let mut head = [0; 12];

@@ -1,5 +1,5 @@
-//! R3: a client that never reads costs what its queues hold, is closed after the send timeout, and holds nothing that
-//! others need. What it costs is measured in `memory.rs`.
+//! R3: a client that never reads costs only what its queues hold, is closed after the send timeout, and holds nothing
+//! that others need. `memory.rs` measures its cost.
 
 use std::{
     sync::{

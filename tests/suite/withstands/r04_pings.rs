@@ -1,5 +1,5 @@
-//! R4: a flood of control frames is closed with 1008, and a flood of anything does not starve others. What 300 MB of
-//! unread pings cost is measured in `memory.rs`.
+//! R4: a flood of control frames is closed with 1008, and a flood of anything does not starve other clients.
+//! `memory.rs` measures the cost of 300 MB of unread pings.
 
 use std::time::{Duration, Instant};
 

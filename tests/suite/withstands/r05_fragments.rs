@@ -1,4 +1,4 @@
-//! R5: a message without end is closed with 1009, however small its fragments are.
+//! R5: an endless message is closed with 1009, however small its fragments are.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasabi::prelude::*;
@@ -16,7 +16,7 @@ async fn endless_empty_fragments_are_closed_with_1009() {
     let flood = async {
         let _ = writer.write_all(&raw::frame(0x01, b"")).await;
         let many = raw::frame(0x00, b"").repeat(1000);
-        // 600 000 frames; a ping now and then makes no difference.
+        // 600 000 frames; an occasional ping makes no difference.
         for _ in 0..600 {
             if writer.write_all(&many).await.is_err() {
                 return;

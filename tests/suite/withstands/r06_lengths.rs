@@ -1,5 +1,4 @@
-//! R6: a length that no message may have is answered at once, and no announced length is allocated: see also
-//! `memory.rs`.
+//! R6: a forbidden length is answered at once, and an announced length is never allocated: see also `memory.rs`.
 
 use tokio::io::AsyncWriteExt;
 use wasabi::prelude::*;

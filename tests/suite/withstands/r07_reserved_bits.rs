@@ -1,4 +1,4 @@
-//! R7: a bit that no extension was agreed on for is a protocol error.
+//! R7: a reserved bit without an agreed extension is a protocol error.
 
 use tokio::io::AsyncWriteExt;
 use wasabi::prelude::*;

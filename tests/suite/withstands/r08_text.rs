@@ -1,4 +1,4 @@
-//! R8: text that is not UTF-8 is closed with 1007, and never sent.
+//! R8: invalid UTF-8 in a text message is closed with 1007, and never sent.
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -14,7 +14,7 @@ async fn text_that_is_not_utf_8_is_closed_with_1007() {
         b"\xff\xfe",
         b"fine until \xc3\x28",
         b"\x80",
-        // Longer than needed, half of a pair, beyond the last character.
+        // An overlong encoding, half of a surrogate pair, and beyond the last character.
         b"\xc0\xaf",
         b"\xed\xa0\x80",
         b"\xf4\x90\x80\x80",

@@ -1,6 +1,6 @@
-//! R9: close codes that may not be sent are protocol errors and never sent on; a lost upstream is 1011 or 1014.
+//! R9: reserved close codes are protocol errors and never forwarded; a lost upstream is 1011 or 1014.
 //!
-//! What an upstream closes with is in `websocket/closing.rs`.
+//! `websocket/closing.rs` tests the codes that an upstream closes with.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasabi::{CloseCode, prelude::*};

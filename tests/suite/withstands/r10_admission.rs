@@ -1,5 +1,5 @@
-//! R10: a limit is exact, and every place comes back. See also `regressions/connections.rs`, of many at once, and
-//! `r15_panics.rs`.
+//! R10: a limit is exact, and every place is returned. See also `regressions/connections.rs`, for many connections at
+//! once, and `r15_panics.rs`.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ async fn a_full_channel_answers_503_until_a_place_is_free() {
 async fn an_accepted_handshake_that_is_never_answered_gives_its_place_back() {
     let gate = Gate::closed();
     let waiting = gate.clone();
-    // What is around the channel keeps the answer back.
+    // A layer around the channel holds the answer back.
     let keeps = axum::middleware::from_fn(move |req: Request, next: Next| {
         let (gate, kept) = (waiting.clone(), req.headers().contains_key("keep"));
         async move {

@@ -1,10 +1,11 @@
-//! R14: whatever stands in `Authorization`, it is 401 and the server goes on. Property tests are in `auth.rs`.
+//! R14: an invalid `Authorization` header is answered 401, and the server continues. The property tests are in
+//! `auth.rs`.
 
 use futures_util::future::join_all;
 use wasabi::prelude::*;
 use wasabi_tests::{raw, serve};
 
-/// Bytes that may stand in a header, others than line breaks, from a generator with this state.
+/// Bytes allowed in a header except line breaks, from a generator with this state.
 fn garbage(state: &mut u64) -> Vec<u8> {
     let mut next = || {
         *state ^= *state << 13;

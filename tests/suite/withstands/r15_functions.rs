@@ -1,5 +1,5 @@
-//! R15: functions of the user's that middleware and backends ask. One that panics costs one reply: what its request has
-//! taken, a permit, a place or the one call for a key, is there again for the next one.
+//! R15: user functions that middleware and backends call. A panic in one costs one reply. What its request has taken (a
+//! permit, a place or the single call for a key) is available to the next request again.
 
 use std::{
     future::pending,
@@ -45,7 +45,7 @@ async fn echo(text: Text) -> Result<Text> {
     }
 }
 
-/// Panics twice and then works: at a place, with a permit and for a key of which there is one.
+/// Panics twice and then works: at a place, with a permit and for a key of which there is only one.
 async fn costs_one_reply(client: &mut Client, key: &str) {
     for _ in 0..2 {
         let answer = client.ask(&format!("{key} boom")).await;
@@ -104,7 +104,7 @@ async fn a_function_of_a_middleware_that_panics_costs_one_reply() {
     ] {
         costs_one_reply(&mut client, key).await;
     }
-    // As a probe, of which there is one.
+    // As a probe, of which there is only one.
     assert_eq!(client.ask("breaker bad").await, "bad_request: breaker bad");
     let probe = async {
         loop {
@@ -172,7 +172,7 @@ async fn a_function_of_a_backend_that_panics_costs_one_reply() {
     }
 }
 
-/// Twice around each other: the panic of the one is there while the other is told of it.
+/// Two layers around each other: the inner one's panic is unwinding while the outer one is told of it.
 #[tokio::test]
 async fn a_measuring_function_that_panics_costs_one_reply_however_its_request_ends() {
     let told = Arc::new(AtomicUsize::new(0));

@@ -1,6 +1,6 @@
-//! R15: a panic in code of the user's costs one reply, and neither the connection nor a place.
+//! R15: a panic in user code costs one reply, but neither the connection nor a place.
 //!
-//! Of functions and hooks see `connection.rs` and `hooks.rs`.
+//! `connection.rs` and `hooks.rs` test functions and hooks.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use wasabi_tests::{TestServer, serve, soon, told, until};
 
 use wasabi_tests::websocket_upstream::Upstream;
 
-/// Closed by the server while a request is in flight; the next message is parsed while it drains.
+/// The server closes the connection while a request is in flight; the next message is parsed while it drains.
 #[tokio::test]
 async fn a_panic_in_the_parser_of_a_closing_connection_costs_one_reply() {
     fn parse(message: &Message) -> Result<Option<Envelope<'_>>> {
@@ -128,7 +128,7 @@ async fn a_panic_in_a_destructor_does_not_keep_the_hook_from_running() {
         assert_eq!(soon(connection.closed()).await.code.as_u16(), 4002);
         until("the registry is empty", || registry.is_empty()).await;
     }
-    // Lost, and not closed.
+    // The connection is lost, not closed.
     let mut client = server.connect("/future").await;
     client.send("x").await;
     client.send(WsMessage::Ping("".into())).await;
@@ -159,7 +159,7 @@ async fn a_panic_in_the_destructor_of_an_on_connect_that_is_cancelled_does_not_c
     until("the registry is empty", || registry.is_empty()).await;
 }
 
-/// Tells of its end, with a panic if that is wanted.
+/// Reports when it is dropped, with a panic on request.
 struct Witness(
     tokio::sync::mpsc::UnboundedSender<&'static str>,
     &'static str,
@@ -251,7 +251,7 @@ async fn a_place_is_free_again_whatever_panicked() {
     assert_eq!(refused.status(), 503);
 }
 
-/// A connection, as soon as there is a place for it.
+/// Opens a connection as soon as there is a place for it.
 async fn place(server: &TestServer, path: &str) -> wasabi_tests::Client {
     let asking = async {
         loop {

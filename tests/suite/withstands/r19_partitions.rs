@@ -1,4 +1,4 @@
-//! R19: a client that is gone without a word is dropped; one that is busy is not.
+//! R19: a client that disappears silently is dropped; a busy one is not.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ async fn a_client_behind_a_cut_wire_is_dropped_after_ping_and_timeout() {
         let server = wire.serve(gateway).await;
         let line = server.open("/").await;
         until("the connection is listed", || registry.len() == 1).await;
-        // It does not answer pings, and does not close either.
+        // It neither answers pings nor closes.
         until("the connection is dropped", || registry.is_empty()).await;
         drop(line);
     })
@@ -60,7 +60,7 @@ async fn work_in_flight_is_activity_and_its_client_is_not_idle() {
     assert_eq!(client.closed().await, (1001, "idle".to_owned()));
 }
 
-/// The kernel's own probes; a client without `ping` would otherwise stay for ever when its machine is gone.
+/// The kernel's own probes; without them a client without `ping` would stay for ever when its machine is gone.
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn the_system_probes_clients_that_are_silent() {
@@ -79,7 +79,7 @@ async fn a_long_upload_is_a_sign_of_life() {
     )))
     .await;
     let mut stream = raw::open(&server).await;
-    // In the middle of a frame no pong can be sent.
+    // A pong cannot be sent in the middle of a frame.
     let message = raw::frame(0x82, &[7; 20_000]);
     for part in message.chunks(1000) {
         stream.write_all(part).await.unwrap();

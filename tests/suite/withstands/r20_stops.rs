@@ -1,6 +1,6 @@
-//! R20: a stop answers what is in flight before the close 1012, whatever clients do meanwhile.
+//! R20: a stop answers requests in flight before the close 1012, whatever clients do in the meantime.
 //!
-//! Of each kind of backend: `server.rs`, `websocket/correlation.rs`, `queue.rs`.
+//! `server.rs`, `websocket/correlation.rs` and `queue.rs` test this for each kind of backend.
 
 use std::{sync::Arc, time::Duration};
 
@@ -145,7 +145,7 @@ async fn requests_that_are_cut_at_the_close_timeout_are_answered() {
     let answer = other.text().await;
     assert!(answer.starts_with("interrupted: "), "{answer}");
     assert_eq!(other.closed().await.0, 4000);
-    // Of the server's drain, too: those in flight, and the one that waits for a slot.
+    // The server's drain answers them too: the requests in flight, and the one that waits for a slot.
     server.handle.drain();
     for code in ["interrupted: ", "interrupted: ", "closing: "] {
         let answer = client.text().await;
@@ -203,7 +203,7 @@ async fn a_stop_tells_its_code_also_for_a_client_that_takes_nothing() {
         let mut line = server.open("/").await;
         line.write_all(&raw::frame(0x81, b"go")).await.unwrap();
         line.flush().await.unwrap();
-        // The reply is on its way.
+        // The reply has started.
         soon(line.read_u8()).await.unwrap();
         server.server.drain().await.unwrap();
         assert_eq!(told.recv().await, Some(1012));

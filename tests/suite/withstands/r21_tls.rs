@@ -1,10 +1,10 @@
-//! R21: versions of TLS before 1.2 are refused. Its other tests are in `tls.rs`.
+//! R21: TLS versions before 1.2 are refused. The other tests of TLS are in `tls.rs`.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use wasabi::{Tls, prelude::*};
 use wasabi_tests::{serve_with, soon};
 
-/// A client's greeting that offers this version at most, and ciphers that go with it.
+/// A client hello that offers at most this version, with matching ciphers.
 fn hello(version: [u8; 2]) -> Vec<u8> {
     let mut body = version.to_vec();
     body.extend([7; 32]);

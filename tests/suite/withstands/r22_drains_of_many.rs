@@ -1,5 +1,5 @@
-//! R22: a drain of many connections spreads its closes over the window, so that their clients do not all come back at
-//! the same moment.
+//! R22: a drain of many connections spreads its closes over the window, so that clients do not all reconnect at the
+//! same moment.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! R23: a connection whose every slot is busy still answers pings, and its end cancels its work, also when nothing more is
-//! read of it, over every transport.
+//! R23: a connection with all slots busy still answers pings, and its end cancels its work even if nothing more is read
+//! from it, over every transport.
 
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ async fn a_close_of_the_client_cancels_its_requests_while_every_slot_is_busy() {
     .await;
 }
 
-/// A client that has sent more than is read, and whose requests are not answered.
+/// A client that has sent more than the server reads, and whose requests are not answered.
 async fn overdone(wire: Wire) -> (Wired, Gate, UnboundedReceiver<u16>, Line) {
     let (server, gate, told) = gated(wire).await;
     let mut client = server.open("/").await;
@@ -128,7 +128,7 @@ async fn a_stream_that_is_reset_while_it_is_not_read_ends_although_its_socket_st
 
 #[tokio::test]
 async fn the_close_of_a_client_that_is_not_read_is_found_when_it_hangs_up() {
-    // Over HTTP/2 what was sent before a stream is reset is gone with it.
+    // Over HTTP/2 a reset discards what was sent before it.
     for wire in EVERY.iter().filter(|wire| !wire.is_http2()) {
         println!("over {wire:?}");
         let (_server, gate, mut told, client) = overdone(*wire).await;

@@ -1,4 +1,4 @@
-//! R24: floods of streams and of resets over HTTP/2 are capped, and a socket cannot be kept without a stream on it.
+//! R24: floods of streams and of resets over HTTP/2 are limited, and a socket cannot stay open without a stream.
 
 use std::{
     sync::{
@@ -45,7 +45,7 @@ fn reset(stream: u32) -> Vec<u8> {
     frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())
 }
 
-/// The next frame: its kind, flags, stream and payload; `None` at the end.
+/// Reads the next frame: its kind, flags, stream and payload; `None` at the end.
 async fn read(stream: &mut TcpStream) -> Option<(u8, u8, u32, Vec<u8>)> {
     let mut head = [0; 9];
     stream.read_exact(&mut head).await.ok()?;
@@ -116,7 +116,7 @@ async fn streams_over_the_limit_are_refused() {
         loop {
             let (kind, _, _, payload) = soon(read(&mut stream)).await.unwrap();
             if kind == RST_STREAM {
-                // REFUSED_STREAM: it may be sent again.
+                // REFUSED_STREAM: the client may send the request again.
                 assert_eq!(payload, 7_u32.to_be_bytes());
                 break;
             }
@@ -152,7 +152,7 @@ async fn a_flood_of_streams_that_are_reset_at_once_ends_the_socket() {
     wasabi_tests::until("no call is left", || calls.now.load(Ordering::SeqCst) == 0).await;
 }
 
-/// Slow enough for each stream to be looked at, which hyper's own limit does not see.
+/// Slow enough for each stream to be handled, so that hyper's own limit does not count it.
 #[tokio::test]
 async fn a_flood_of_streams_that_are_reset_a_little_later_ends_the_socket() {
     let (server, calls) = pending(100).await;
@@ -272,7 +272,7 @@ async fn a_preface_that_takes_its_time_leaves_none_for_what_follows() {
         let mut told = false;
         while let Ok(1..) = soon(stream.read(&mut [0; 1024])).await {
             told = true;
-            // HTTP/2 says good-bye, and waits a second for the answer.
+            // The server says good-bye in HTTP/2, and waits a second for the answer.
             if start.elapsed() > Duration::from_millis(1900) {
                 break;
             }
@@ -294,7 +294,7 @@ async fn a_head_that_becomes_large_is_refused() {
     }));
     let server = serve_with(gateway, |server| server.http2_streams(100)).await;
     let mut stream = open(&server).await;
-    // A header of 4 000 bytes for the table, and then the same one again and again, in a byte each.
+    // A header of 4 000 bytes for the table, then the same one repeatedly, one byte each.
     let mut header = b"\x40\x01x\x7f\xa1\x1e".to_vec();
     header.extend([b'x'; 4000]);
     for (times, is_called) in [(2, true), (20, false), (10_000, false)] {
@@ -366,7 +366,7 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
                 answered |= kind == DATA && id == 1;
                 told |= kind == GOAWAY;
                 if answered && told {
-                    // Nothing is owed any more. The rest is waiting for the client to close.
+                    // No answer is owed any more; the server only waits for the client to close.
                     break;
                 }
             }
@@ -385,10 +385,10 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
     futures_util::future::join(futures_util::future::join_all(waits), asking).await;
 }
 
-/// Answered by the protocol engine alone: nothing of it is seen by what counts the resets of clients.
+/// The protocol engine alone answers, so the counter of client resets sees nothing of it.
 #[tokio::test]
 async fn a_stream_that_was_on_its_way_when_the_socket_was_to_be_closed_is_served() {
-    // For longer than the last answer of a socket that is closed may take.
+    // Longer than the last answer of a closing socket may take.
     let gateway = gateway!(get("/", async || {
         tokio::time::sleep(Duration::from_millis(1300)).await;
     }));
@@ -414,7 +414,7 @@ async fn a_stream_that_was_on_its_way_when_the_socket_was_to_be_closed_is_served
 async fn streams_that_break_the_protocol_end_the_socket_before_long() {
     let (server, calls) = pending(100).await;
     let mut stream = open(&server).await;
-    // A header that HTTP/2 does not have (RFC 9113, section 8.2.2).
+    // A header that HTTP/2 forbids (RFC 9113, section 8.2.2).
     let malformed = [GET, b"\x00\x0aconnection\x01y"].concat();
     let flood: Vec<_> = (0..200)
         .flat_map(|n| frame(HEADERS, END_STREAM | END_HEADERS, 2 * n + 1, &malformed))

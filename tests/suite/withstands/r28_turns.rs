@@ -1,5 +1,5 @@
-//! R28: clients that keep a connection busy all the time. As many of them as there are worker threads do not hold up a
-//! client that asks now and then, whatever it is that they have the gateway do.
+//! R28: clients that keep a connection busy all the time. As many of them as there are worker threads must not delay a
+//! client that asks only now and then, whatever work they cause.
 
 use std::{
     io::{Read, Write},
@@ -21,13 +21,13 @@ use wasabi_tests::{
     serve, soon, told,
 };
 
-/// A turn takes some milliseconds in a debug build on a busy machine; what is tested for are many seconds.
+/// A turn takes some milliseconds in a debug build on a busy machine; the fault tested for takes many seconds.
 const SOON_ENOUGH: Duration = Duration::from_secs(2);
 
-/// So many messages of 32 KiB of the others are handled before the answer at most. A turn has about four.
+/// How many of the others' 32 KiB messages may be handled before the answer. A turn handles about four.
 const LARGE: usize = 50;
 
-/// A server with a runtime of its own, which the floods do not share.
+/// A server with its own runtime, which the floods do not share.
 struct Flooded {
     server: TestServer,
     runtime: Option<Runtime>,
@@ -54,7 +54,7 @@ impl Flooded {
         }
     }
 
-    /// Sends the same bytes over and over, and reads whatever comes back.
+    /// Sends the same bytes repeatedly, and reads whatever comes back.
     fn flood(&mut self, path: &str, headers: &str, bytes: &[u8]) {
         let opening = async { raw::open_with(&self.server, path, headers).await.into_std() };
         let stream = self.clients.block_on(opening).expect("a socket");
@@ -69,9 +69,10 @@ impl Flooded {
         self.flooding.push((stream, writing));
     }
 
-    /// Asks now and then. Tells how long the longest answer took, and how many messages of the others came before one.
+    /// Asks now and then. Returns how long the longest answer took, and the most messages of others handled before an
+    /// answer.
     fn longest_wait(&self, handled: &AtomicUsize) -> (Duration, usize) {
-        // Until the floods are there.
+        // Until the floods have started.
         thread::sleep(Duration::from_millis(300));
         self.clients.block_on(async {
             let request = self.server.url("/calm");
@@ -101,7 +102,7 @@ impl Drop for Flooded {
     }
 }
 
-/// Counts the messages that are handled, and answers with their number.
+/// Counts handled messages, and answers with their number.
 #[derive(Clone, Default)]
 struct Counter(Arc<AtomicUsize>);
 
@@ -116,7 +117,7 @@ impl Counter {
     }
 }
 
-/// As many floods as there are workers.
+/// Runs as many floods as there are workers.
 fn calm_beside(gateway: Gateway, counter: &Counter, headers: &str, bytes: &[u8], most: usize) {
     let mut flooded = Flooded::new(gateway);
     for _ in 0..2 {
@@ -132,7 +133,7 @@ fn calm_beside(gateway: Gateway, counter: &Counter, headers: &str, bytes: &[u8],
     assert!(others < most, "after {others} messages of others");
 }
 
-/// An array of many of these, as large as a message may be.
+/// An array with many of these items, as large as a message may be.
 fn array(item: &str) -> Vec<u8> {
     let items = vec![item; 32_700 / (item.len() + 1)];
     frame(0x81, format!("[{}]", items.join(",")).as_bytes())
@@ -194,7 +195,7 @@ fn floods_of_compressed_messages_with_nothing_in_them_hold_nobody_up() {
             }
         }),
     );
-    // The last one is completed by what is not sent (RFC 7692, section 7.2.1).
+    // The bytes that are not sent complete the last block (RFC 7692, section 7.2.1).
     let mut empty_blocks = [0, 0, 0, 0xff, 0xff].repeat(7000);
     empty_blocks.push(0);
     let offer = "sec-websocket-extensions: permessage-deflate\r\n";
@@ -287,7 +288,7 @@ fn the_credentials_of_a_client_that_never_stops_expire_all_the_same() {
         async |_: Message| {},
     ));
     let mut flooded = Flooded::new(gateway);
-    // More at once than is handled in a turn.
+    // More at once than a turn handles.
     let many = frame(0x81, b"x").repeat(1000);
     flooded.flood("/", "authorization: Bearer abc\r\n", &many);
     let told = flooded.clients.block_on(async { soon(told.recv()).await });

@@ -1,5 +1,5 @@
-//! R30: what waits for a client that takes nothing is bounded by bytes, and so is what waits for all of them. What it
-//! costs is measured in `memory.rs`.
+//! R30: the bytes that wait for a client that reads nothing are limited, and so are those that wait for all clients.
+//! `memory.rs` measures the cost.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use wasabi_tests::{Client, Gate, http_service, serve, serve_with, soon, until};
 
 const MIB: usize = 1 << 20;
 
-/// An HTTP service that answers with so many bytes of text.
+/// An HTTP service that answers with this many bytes of text.
 async fn service(bytes: usize) -> String {
     let body = bytes::Bytes::from(vec![b'x'; bytes]);
     let router = Router::new().route("/", post(async move || body.clone()));
@@ -66,7 +66,7 @@ async fn a_reply_that_waited_for_its_client_too_long_is_no_failure_of_the_upstre
     for _ in 0..20 {
         client.send("x").await;
     }
-    // What is not read before the first answer is not read until the client takes it.
+    // What is not read before the first answer is not read until the client takes that answer.
     until("all are at the service", || gate.running() == 20).await;
     gate.open.add_permits(20);
     sleep(Duration::from_millis(3500)).await;
@@ -164,7 +164,7 @@ async fn an_upstream_that_answers_is_not_read_while_its_client_takes_nothing() {
             break;
         }
     }
-    // Most of these are in the buffers of sockets.
+    // Most of them are in socket buffers.
     assert!(taken < 50, "{taken} MiB were read");
     for _ in 0..100 {
         assert!(bytes(&mut client).await > MIB);

@@ -1,4 +1,4 @@
-//! R31: clients that read slowly, but read: what the system has taken for them is not taken for nothing taken.
+//! R31: clients that read slowly, but do read: data in the system's buffers must not make them look stuck.
 
 use std::{fs, sync::Arc, thread, time::Duration};
 
@@ -15,10 +15,10 @@ use tokio_tungstenite::client_async;
 use wasabi::{Tls, prelude::*, rustls::pki_types::ServerName};
 use wasabi_tests::{TestServer, authority::Authority, http2::Http2, serve_with, soon, told};
 
-/// Slowly is what takes much longer than the default of `send_timeout`.
+/// "Slowly" means much longer than the default of `send_timeout`.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A gateway that answers anything with 16 MiB, and the codes that its connections have ended with.
+/// A gateway that answers anything with 16 MiB; also returns the codes that its connections end with.
 async fn generous(change: impl FnOnce(Server) -> Server) -> (TestServer, UnboundedReceiver<u16>) {
     let (hook, told) = told();
     let gateway = gateway!(
@@ -31,7 +31,7 @@ async fn generous(change: impl FnOnce(Server) -> Server) -> (TestServer, Unbound
     (serve_with(gateway, change).await, told)
 }
 
-/// A client that keeps little of what it has not read.
+/// A client with a small receive buffer.
 async fn connect(server: &TestServer) -> TcpStream {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(4096).expect("a small buffer");
@@ -46,7 +46,7 @@ async fn ask<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> S {
     client.into_inner()
 }
 
-/// Reads so many bytes each second for so long. The clock stands still while the system does its part.
+/// Reads this many bytes per second for this long. The clock stands still while the system does its part.
 async fn drip(mut stream: impl AsyncRead + Unpin, rate: usize, time: Duration) {
     const PARTS: usize = 20;
     tokio::time::pause();
@@ -132,7 +132,7 @@ async fn a_peer_of_a_unix_socket_that_reads_16_kib_a_second_is_served() {
     assert!(told.try_recv().is_err(), "closed");
 }
 
-/// Less than is promised, however evenly.
+/// Less than the promised rate, however evenly.
 #[tokio::test]
 async fn a_client_that_reads_half_a_kib_a_second_is_closed() {
     let (server, mut told) = generous(|server| server).await;

@@ -1,4 +1,5 @@
-//! R32: an upstream that refuses everybody is dialled now and then, and what a client causes fills no disk.
+//! R32: an upstream that refuses every connection is dialled only now and then, and clients cannot fill a disk with
+//! logs.
 
 use std::{
     sync::{
@@ -17,7 +18,7 @@ use tracing::Level;
 use wasabi::{Error, prelude::*};
 use wasabi_tests::{Client, log::Log, serve};
 
-/// A server that does this with each of its connections; its address, and how many there were.
+/// A server that does this with each of its connections; returns its address and the number of connections.
 async fn upstream<F: Future<Output = ()> + Send + 'static>(
     serve: impl Fn(TcpStream) -> F + Send + 'static,
 ) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
@@ -42,7 +43,7 @@ async fn refuse(mut stream: TcpStream) {
     let _ = stream.write_all(refusal).await;
 }
 
-/// Sends messages, one after the other, for so long; how many were answered.
+/// Sends messages one after the other for this long; returns how many were answered.
 async fn flood(client: &mut Client, time: Duration, answer: &str) -> usize {
     let end = tokio::time::Instant::now() + time;
     let mut answered = 0;
@@ -57,7 +58,7 @@ const UNREACHABLE: &str = "upstream_unreachable: upstream cannot be reached";
 
 #[tokio::test]
 async fn a_websocket_upstream_that_cannot_be_reached_is_dialled_for_all_clients_together() {
-    // It ends every connection before TLS is there.
+    // It ends every connection before TLS is established.
     let (addr, dials) = upstream(async |stream| drop(stream)).await;
     let url = format!("wss://localhost:{}/", addr.port());
     let server = serve(gateway!(channel("/", WebSocket::connect(url)))).await;
@@ -85,7 +86,7 @@ async fn an_upstream_that_refuses_a_client_is_asked_by_it_now_and_then_and_by_ot
     let asked = dials.load(Ordering::SeqCst);
     assert!(answered > 100, "{answered} messages are answered at once");
     assert!(asked <= 10, "{asked} handshakes for {answered} messages");
-    // The verdict was on the first client.
+    // The verdict concerned only the first client.
     let mut other = server.connect("/").await;
     assert_eq!(other.ask("x").await, answer);
     assert_eq!(dials.load(Ordering::SeqCst), asked + 1);
@@ -130,7 +131,7 @@ async fn warnings_that_a_client_causes_are_limited_and_those_left_out_are_counte
         let lines = log.lines("request failed").len() - before;
         assert!((1..=40).contains(&lines), "{lines} lines for {what}");
     }
-    // The next line says how many were left out before it.
+    // The next line says how many lines were left out before it.
     while log.lines("left_out=").is_empty() {
         client.ask_json(json!({"do": "internal"})).await;
         tokio::time::sleep(Duration::from_millis(20)).await;

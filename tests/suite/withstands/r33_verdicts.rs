@@ -1,4 +1,4 @@
-//! R33: what an upstream thinks of one client, or one client can make it answer, is nobody else's matter.
+//! R33: an upstream's verdict on one client, or an answer that one client provokes, does not affect other clients.
 
 use std::{
     sync::{
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use wasabi::{Close, CloseCode, Fault, middleware::request::Measured, prelude::*};
 use wasabi_tests::{Client, TestServer, http_service, serve, soon, until};
 
-/// Answers the handshake with the status that its query names, if it does; counts handshakes.
+/// Answers the handshake with the status in its query, if there is one; counts handshakes.
 async fn verdicts() -> (TestServer, Arc<AtomicUsize>) {
     let handshakes = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&handshakes);
@@ -48,7 +48,7 @@ async fn verdicts() -> (TestServer, Arc<AtomicUsize>) {
     (serve(upstream).await, handshakes)
 }
 
-/// Does to the connection what the message says, and sends back everything else.
+/// Does to the connection what the message says, and echoes everything else.
 async fn answer(connection: Connection, text: Text) -> Option<String> {
     match serde_json::from_str::<Value>(&text).ok()?["do"].as_str() {
         Some("close") => connection.close(Close::new(CloseCode::POLICY, "not you")),
@@ -91,7 +91,7 @@ async fn a_handshake_that_is_refused_is_a_status_and_opens_no_breaker() {
     let request = json!({"k": "x", "id": 1});
     assert_eq!(good.ask_json(request.clone()).await, request);
 
-    // Of a 503 the breaker learns something, and the client when to come back.
+    // A 503 counts for the breaker, and tells the client when to come back.
     let mut busy = server.connect("/?token=503&after=7").await;
     for code in [
         "upstream_status",
@@ -137,7 +137,7 @@ async fn a_verdict_on_the_client_is_not_asked_for_again() {
     let retry = || Retry::new(Backoff::constant(Duration::from_millis(50)).retries(2));
     let server = serve(gateway!(
         channel("/retry", with([retry()], upstream_of(&upstream))),
-        // The message has not been sent, however the handshake was refused.
+        // However the handshake was refused, the message has not been sent.
         channel(
             "/not_sent",
             with([retry().if_not_sent()], upstream_of(&upstream))

@@ -1,4 +1,4 @@
-//! R34: what a client has sent before it goes is carried on where no reply is owed.
+//! R34: what a client has sent before it leaves is still carried out where no reply is owed.
 
 use std::{
     future::pending,
@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{Gateway, prelude::*, queue::Memory};
 use wasabi_tests::{Gate, TestServer, raw, serve, soon, told, until};
 
-/// What a target has got, in order.
+/// What a target has received, in order.
 #[derive(Clone, Default)]
 struct Got(Arc<Mutex<Vec<String>>>);
 
@@ -39,7 +39,7 @@ impl Got {
     }
 }
 
-/// A WebSocket server that takes its time for the handshake, and the code that it is closed with.
+/// A WebSocket server with a slow handshake; also returns the code that it is closed with.
 async fn slow_to_open(got: &Got) -> (String, mpsc::UnboundedReceiver<u16>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("ws://{}/", listener.local_addr().expect("an address"));
@@ -65,7 +65,7 @@ async fn slow_to_open(got: &Got) -> (String, mpsc::UnboundedReceiver<u16>) {
     (url, told)
 }
 
-/// Five messages and how the client goes, in one write, so that they are read together.
+/// Sends five messages and ends as told, in one write, so that they are read together.
 async fn say_five_and_go(server: &TestServer, path: &str, end: End) {
     let mut stream = raw::open_at(server, path).await;
     let mut bytes = Vec::new();
@@ -79,7 +79,7 @@ async fn say_five_and_go(server: &TestServer, path: &str, end: End) {
     }
     stream.write_all(&bytes).await.expect("write");
     match end {
-        // The answer to a close frame, or to the mistake.
+        // The answer to the close frame, or to the mistake.
         End::Close | End::Mistake => {
             let mut answer = Vec::new();
             soon(stream.read_to_end(&mut answer))
@@ -123,7 +123,7 @@ async fn what_was_sent_before_the_end_reaches_an_upstream_that_is_still_dialled(
     }
 }
 
-/// By way of middleware that waits, a group of nodes and a match inside of a match.
+/// Through middleware that waits, a group of nodes and a match inside a match.
 #[tokio::test]
 async fn what_was_sent_before_the_end_goes_its_whole_way() {
     #[middleware]
@@ -189,7 +189,8 @@ async fn what_was_sent_before_the_end_goes_its_whole_way() {
     }
 }
 
-/// More than there are slots and messages read ahead, and the client does not wait for an answer to its close frame.
+/// More messages than there are slots and read-ahead places, and the client does not wait for an answer to its close
+/// frame.
 #[tokio::test]
 async fn what_nobody_has_read_when_a_client_hangs_up_is_carried_on_too() {
     let (got, gate) = (Got::default(), Gate::closed());
@@ -217,7 +218,7 @@ async fn what_nobody_has_read_when_a_client_hangs_up_is_carried_on_too() {
     stream.write_all(&close).await.expect("write");
     until("both slots are busy", || gate.running() == 2).await;
     drop(stream);
-    // Until the hang-up is noticed nothing goes on.
+    // Nothing moves until the hang-up is noticed.
     tokio::time::sleep(Duration::from_millis(1500)).await;
     gate.open.add_permits(100);
     until("all are there", || got.len() == 100).await;
@@ -260,7 +261,7 @@ async fn what_owes_a_reply_is_cancelled_with_its_client_and_what_owes_none_is_no
     until("it has ended", || registry.is_empty()).await;
 }
 
-/// Messages with an id are requests where the upstream is to answer, the others are told.
+/// Messages with an id are requests that the upstream answers; the others are notifications.
 #[tokio::test]
 async fn a_correlated_upstream_gets_what_it_is_not_to_answer() {
     let got = Got::default();
@@ -279,8 +280,8 @@ async fn a_correlated_upstream_gets_what_it_is_not_to_answer() {
     assert_eq!(got.texts(), [r#"{"n":1}"#, r#"{"n":3}"#]);
 }
 
-/// Functions that run for as long as their connection see its end, and `on_disconnect` waits for them no longer than for
-/// the close timeout.
+/// Functions that run until they see the end of their connection, and `on_disconnect`, which waits for them no longer
+/// than the close timeout.
 #[tokio::test]
 async fn requests_of_a_client_that_has_gone_learn_of_it_and_end_at_the_close_timeout() {
     let (heard, order) = (Arc::new(Notify::new()), Got::default());
@@ -332,7 +333,7 @@ async fn a_stop_cuts_what_goes_on_after_a_client() {
     assert!(start.elapsed() < Duration::from_secs(5));
 }
 
-/// They are no more than the slots of the connection and what was read ahead.
+/// There are at most as many as the connection's slots and what was read ahead.
 #[tokio::test]
 async fn as_many_run_after_a_client_as_before() {
     fn gateway(running: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Gateway {

@@ -1,5 +1,5 @@
-//! R35: what nobody has looked at and what may have been carried out have codes of their own, so that a client that sends
-//! again never orders twice.
+//! R35: requests that were never looked at and requests that may have been carried out get different codes, so that a
+//! client that sends again never orders twice.
 
 use std::{
     collections::HashMap,
@@ -34,7 +34,7 @@ struct Order {
     id: u64,
 }
 
-/// Places an order at once, and takes its time to say so.
+/// Places an order at once, and confirms it late.
 async fn slowly(State(orders): State<Orders>, Json(order): Json<Order>) -> Json<u64> {
     orders.place(order.id);
     if order.id % 2 == 0 {
@@ -65,7 +65,7 @@ fn order(id: u64) -> String {
     json!({ "do": "order", "id": id }).to_string()
 }
 
-/// The codes of error replies until the connection closes, by id.
+/// Returns the codes of error replies until the connection closes, by id.
 async fn codes(client: &mut wasabi_tests::Client) -> HashMap<u64, String> {
     let mut codes = HashMap::new();
     loop {
@@ -79,7 +79,7 @@ async fn codes(client: &mut wasabi_tests::Client) -> HashMap<u64, String> {
     }
 }
 
-/// At a drain whose deadline passes: those in flight, those that were read ahead, and one that comes late.
+/// A drain whose deadline passes: requests in flight, requests read ahead, and a late one.
 async fn drained(server: TestServer) -> HashMap<u64, String> {
     let mut client = server.connect("/slow").await;
     for id in 0..12 {
@@ -126,7 +126,7 @@ async fn a_client_that_sends_again_what_was_answered_closing_never_orders_twice(
     }
 }
 
-/// An upstream that takes the message and goes may have carried it out; one that is not there has not.
+/// An upstream that takes the message and disappears may have carried it out; an unreachable one has not.
 #[tokio::test]
 async fn an_upstream_that_was_lost_and_one_that_was_not_reached_have_codes_of_their_own() {
     let gone = {
@@ -163,7 +163,7 @@ async fn an_upstream_that_was_lost_and_one_that_was_not_reached_have_codes_of_th
     }
 }
 
-/// Nor does the gateway itself order twice: such a retry is for what was not sent.
+/// Nor does the gateway itself order twice: this kind of retry is only for what was not sent.
 #[tokio::test]
 async fn what_an_upstream_may_have_seen_is_not_sent_again_by_a_retry_of_what_was_not_sent() {
     let orders = Orders::default();

@@ -1,4 +1,4 @@
-//! R36: messages that cannot be read are requests with a route of their own: measured, limited, and few.
+//! R36: messages that cannot be read are requests with their own route: measured, limited, and few.
 
 use std::sync::{
     Arc, Mutex,
@@ -108,7 +108,7 @@ async fn more_than_100_invalid_messages_a_second_close_with_1008() {
         () = async { write.await; std::future::pending().await } => unreachable!(),
     };
     let text = String::from_utf8_lossy(&answer);
-    // A slow machine may have been at it for more than a second.
+    // A slow machine may have needed more than a second.
     let seconds = start.elapsed().as_secs() as usize + 1;
     let replies = text.matches("bad_request").count();
     assert!((100..=100 * seconds).contains(&replies), "{replies}");
@@ -121,7 +121,7 @@ async fn more_than_100_invalid_messages_a_second_close_with_1008() {
     assert_eq!(other.ask(r#"{"do":"x"}"#).await, "answer");
 }
 
-/// Also when it says in a way of its own what is wrong.
+/// Even if the parser reports in its own way what is wrong.
 #[tokio::test]
 async fn valid_messages_between_invalid_ones_do_not_count() {
     fn parse(message: &Message) -> Result<Option<Envelope<'_>>> {

@@ -1,4 +1,4 @@
-//! R37: what is limited for all is shared by connections in turn.
+//! R37: connections share what is limited for all, in turn.
 
 use std::{
     sync::{Arc, Mutex, OnceLock},
@@ -10,10 +10,10 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{Error, prelude::*, queue::Inbox};
 use wasabi_tests::{Client, Gate, TestServer, http_service, serve, until};
 
-/// What one connection has in flight, if nothing else is set.
+/// The default number of requests that one connection may have in flight.
 const SLOTS: usize = 25;
 
-/// A client with as many requests on their way as it may have.
+/// A client with as many requests in flight as it may have.
 async fn flooding(server: &TestServer) -> Client {
     let mut client = server.connect("/").await;
     for _ in 0..SLOTS {
@@ -22,7 +22,7 @@ async fn flooding(server: &TestServer) -> Client {
     client
 }
 
-/// A ping is answered when what was sent before it has been taken.
+/// A ping is answered once everything sent before it has been taken.
 async fn all_is_taken(client: &mut Client) {
     client.send(Frame::Ping("all of it".into())).await;
     assert_eq!(client.next().await, Frame::Pong("all of it".into()));
@@ -56,12 +56,12 @@ async fn ten_flooding_connections_delay_another_one_by_one_request_each() {
     assert_eq!(victim.text().await, "victim");
     let served = served.lock().unwrap();
     let before = served.iter().position(|body| body == "victim").unwrap();
-    // Those that are served at the same time come in any order.
+    // Requests served at the same time come in any order.
     assert!(before <= FLOODING + 2 * PLACES, "after {before} others");
 }
 
-/// While a connection floods a target that lets four requests in and holds them at the gate, another one, which uses
-/// what it is given, is never refused, and the flooding one is refused at once.
+/// One connection floods a target that admits four requests and holds them at the gate. Another, which uses only its
+/// share, is never refused, and the flooding one is refused at once.
 async fn shares(server: TestServer, gate: Gate) {
     let mut flood = flooding(&server).await;
     for _ in 0..SLOTS - 4 {
@@ -74,11 +74,12 @@ async fn shares(server: TestServer, gate: Gate) {
         all_is_taken(&mut victim).await;
         assert_eq!(gate.running(), 4);
         gate.open.add_permits(1);
-        // Whoever passed was one of the flood, as the victim was not inside. The flood comes at once for the place.
+        // The request that passed belongs to the flood, as the victim was not inside. The flood asks for the place at
+        // once.
         assert_eq!(flood.text().await, "flood", "in round {round}");
         flood.send("flood").await;
         assert!(flood.text().await.starts_with("overloaded"));
-        // All pass, the victim among them.
+        // All pass, including the victim.
         until("the victim is inside", || gate.running() == 4).await;
         gate.open.add_permits(4);
         for _ in 0..3 {

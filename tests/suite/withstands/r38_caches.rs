@@ -1,4 +1,4 @@
-//! One user's reply is not another's.
+//! A user never gets another user's reply.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ async fn verify(token: String) -> Option<Identity<String>> {
     Some(Identity::new(token.strip_prefix("of-")?.to_owned()))
 }
 
-/// Who asks, and how many have asked before.
+/// Answers with the user who asks; counts the requests.
 #[derive(Clone)]
 struct Portfolio {
     asked: Arc<std::sync::atomic::AtomicUsize>,
@@ -69,7 +69,7 @@ async fn a_cached_reply_is_for_the_user_it_was_made_for() {
             let header = format!("Bearer of-{user}");
             let reply = ask_as(&server, "/", &[("authorization", &header)]).await;
             assert_eq!(reply, format!("that of {user}"));
-            // The token is not in the URI that the connection knows.
+            // The token is not part of the URI that the connection knows.
             let reply = ask_as(&server, &format!("/?token=of-{user}"), &[]).await;
             assert_eq!(reply, format!("that of {user}"));
         }
@@ -116,7 +116,7 @@ async fn equal_requests_of_two_users_at_once_are_two_calls() {
     let server = serve(gateway!(channel(
         "/",
         http = [BearerAuth::new(verify)],
-        // A key that forgets the user is not all that is compared.
+        // The key forgets the user, but the cache compares more than the key.
         with(
             [Cache::new(1h).by(|req| Some(req.payload()))],
             portfolio.clone()
@@ -141,7 +141,7 @@ async fn equal_requests_of_two_users_at_once_are_two_calls() {
     assert_eq!(portfolio.asked(), 2);
 }
 
-/// A login of the application's own, of which nothing is known but that it has taken place.
+/// The application's own login, of which the gateway knows only that it has taken place.
 #[middleware(http)]
 async fn by_turns(mut request: HttpRequest, next: HttpNext) -> Response {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -212,7 +212,7 @@ async fn shared_replies_are_for_everybody_and_one_call() {
         let reply = ask_as(&server, "/a", &[("authorization", &header)]).await;
         assert_eq!(reply, "that of alice");
     }
-    // What is asked for is another thing.
+    // A different path is a different request.
     let reply = ask_as(&server, "/b", &[("authorization", "Bearer of-bob")]).await;
     assert_eq!(reply, "that of bob");
 }

@@ -79,7 +79,7 @@ async fn what_an_upstream_may_read_as_a_withheld_method_does_not_reach_it() {
     }
     assert_eq!(upstream.dials(), 0);
 
-    // What has no key, and what has another one, passes.
+    // Messages without a key, and those with another key, pass.
     client.send(r#"{"ping":1}"#).await;
     let mut peer = upstream.accept().await;
     assert_eq!(peer.text().await, r#"{"ping":1}"#);

@@ -1,4 +1,4 @@
-//! R40: passwords that are expensive to verify, tried by many at once.
+//! R40: passwords that are expensive to verify, tried by many clients at once.
 
 use std::{
     sync::{
@@ -17,14 +17,14 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{TestServer, raw, serve, serve_with, soon, until};
 
-/// Takes tens of milliseconds; nobody knows the password.
+/// Takes tens of milliseconds to verify; no password matches.
 const SLOW: &str = "$argon2id$v=19$m=2048,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
 
 fn staff() -> BasicAuth {
     BasicAuth::users([("alice", SLOW), ("bob", "builder")])
 }
 
-/// The answer to a login from this address of the loopback interface.
+/// Returns the answer to a login from this address of the loopback interface.
 async fn login(addr: std::net::SocketAddr, from: [u8; 4], credentials: &str) -> String {
     let socket = TcpSocket::new_v4().expect("a socket");
     socket
@@ -44,7 +44,7 @@ async fn login(addr: std::net::SocketAddr, from: [u8; 4], credentials: &str) -> 
     String::from_utf8(head).expect("text")
 }
 
-/// Many wrong logins from one address; how many have been answered.
+/// Sends many wrong logins from one address; also returns how many have been answered.
 fn guess(server: &TestServer, guesses: usize) -> (JoinSet<String>, Arc<AtomicUsize>) {
     let (mut guessing, answered) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
     for guess in 0..guesses {
@@ -63,7 +63,7 @@ async fn a_good_login_waits_for_one_of_the_bad_ones_of_each_other_address() {
     let staff = staff().hash_threads(1).hash_queue(100);
     let gateway = gateway!(channel("/", http = [staff], async |text: Text| text));
     let server = serve_with(gateway, |server| {
-        // A busy machine takes seconds for each.
+        // A busy machine takes seconds for each login.
         server.request_timeout(Duration::from_secs(600))
     })
     .await;

@@ -1,9 +1,9 @@
-//! R41: names that others have made point to the gateway, and what proxies say that they were asked for.
+//! R41: foreign names that point to the gateway, and the host that proxies report.
 
 use wasabi::prelude::*;
 use wasabi_tests::{TestServer, raw, serve};
 
-/// The status of a handshake at this path with these lines of headers.
+/// Returns the status of a handshake at this path with these header lines.
 async fn status(server: &TestServer, path: &str, headers: &str) -> String {
     let handshake = raw::HANDSHAKE;
     let request = format!("GET {path} HTTP/1.1\r\n{headers}{handshake}\r\n");
@@ -45,7 +45,7 @@ async fn a_page_whose_name_was_made_to_point_here_is_misdirected() {
         ("host: a.local.test:8443\r\n", "101"),
         ("host: a.local.test:8444\r\n", "421"),
         ("host: api.example.com\r\nhost: evil.test\r\n", "421"),
-        // Nobody is trusted.
+        // No proxy is trusted.
         (
             "host: evil.test\r\nx-forwarded-host: api.example.com\r\n",
             "421",

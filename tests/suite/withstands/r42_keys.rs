@@ -1,4 +1,4 @@
-//! Keys that clients choose: what is remembered of them does not grow with their size.
+//! Keys that clients choose: what the gateway remembers of them does not grow with their size.
 
 use std::{
     hash::{Hash, Hasher},
@@ -11,7 +11,7 @@ use std::{
 use wasabi::{Bytes, prelude::*};
 use wasabi_tests::{Gate, serve, until};
 
-/// A key of any size, and how many there are.
+/// A key of any size, with a count of those alive.
 struct Key {
     bytes: Bytes,
     live: Arc<AtomicUsize>,
@@ -75,7 +75,7 @@ async fn no_limit_and_no_cache_keeps_a_key_that_a_client_has_chosen() {
         reached.load(Ordering::SeqCst) == 20
     })
     .await;
-    // They are in flight, and counted.
+    // The requests are in flight, and counted.
     for live in &live {
         assert_eq!(live.load(Ordering::SeqCst), 0);
     }
@@ -113,7 +113,7 @@ async fn the_names_of_the_groups_of_a_connection_are_bounded_in_bytes() {
         joined += 1;
     }
     assert!((400..1000).contains(&joined), "{joined} short names");
-    // Another connection has room of its own.
+    // Another connection has its own room.
     assert_eq!(server.connect("/").await.ask("one").await, "true");
 
     let small = Registry::new().max_group_bytes(100);

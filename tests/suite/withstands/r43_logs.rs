@@ -1,4 +1,4 @@
-//! R43: nobody writes lines of their own into the log, and no secret of a URL gets there.
+//! R43: clients and upstreams cannot forge log lines, and the log never contains a secret from a URL.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,7 @@ use wasabi_tests::{log::Log, serve, soon, until};
 
 const FORGED: &str = "7\n2026-01-01T00:00:00Z ERROR wasabi: all is lost \u{1b}[31m";
 
-/// Every line of the log is one that the gateway has begun.
+/// Asserts that the gateway itself began every line of the log.
 fn assert_unforged(log: &Log) {
     for line in log.text().lines() {
         assert!(!line.starts_with("2026-01-01"), "{line}");
@@ -111,7 +111,7 @@ async fn secrets_of_urls_are_neither_logged_nor_in_names() {
     }
     let backend = WebSocket::connect("ws://localhost:1/?token=s3cret").header("cookie", "s3cret");
     let texts = [
-        // Without what hyper says of its pool, at TRACE.
+        // Without hyper's messages about its pool, at TRACE.
         log.lines(" wasabi").join("\n"),
         described,
         format!("{:?}", routes.lock().expect("no panic")),

@@ -1,4 +1,4 @@
-//! R45: a streaming reply whose source says nothing more ends with an error, and gives its slot back.
+//! R45: a streaming reply whose source falls silent ends with an error, and returns its slot.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{TestServer, raw, serve, serve_with, soon, until};
 
-/// A handshake with these lines of headers: the socket, and the head of the answer.
+/// Sends a handshake with these header lines; returns the socket and the head of the answer.
 async fn open(server: &TestServer, headers: &str) -> (TcpStream, String) {
     let mut stream = server.tcp().await;
     let handshake = raw::HANDSHAKE;
@@ -26,7 +26,7 @@ fn proxied(client: &str) -> String {
     format!("x-forwarded-for: {client}\r\n")
 }
 
-/// Behind a proxy at the address that the tests come from.
+/// A server behind a proxy at the address that the tests connect from.
 async fn behind_a_proxy(limits: LimitClients, registry: &Registry) -> TestServer {
     serve(gateway!(channel(
         "/",
@@ -95,7 +95,7 @@ async fn handshakes_over_the_rate_are_refused_before_anything_looks_at_them() {
     assert_eq!(statuses[..3], ["101", "101", "101"]);
     let refused = statuses.iter().filter(|status| *status == "429").count();
     assert!(refused > 10, "{statuses:?}");
-    // Nobody believes a client that is no proxy.
+    // The gateway does not trust a client that is not a proxy.
     let (_, head) = open(&server, &proxied("203.0.113.8")).await;
     assert!(head.starts_with("HTTP/1.1 101"), "{head}");
 }

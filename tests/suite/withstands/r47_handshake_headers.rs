@@ -21,7 +21,7 @@ async fn a_handshake_with_more_headers_than_a_connection_keeps_is_refused_with_4
         ("/", 17_000, "HTTP/1.1 431"),
         ("/large", 39_000, "HTTP/1.1 101"),
         ("/large", 41_000, "HTTP/1.1 431"),
-        // Nothing is kept of these.
+        // The gateway keeps nothing of these.
         ("/page", 41_000, "HTTP/1.1 200"),
     ] {
         let status = raw::status(&server, handshake(path, filler).as_bytes()).await;

@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use wasabi::{GatewayError, prelude::*};
 use wasabi_tests::{raw, serve, soon};
 
-/// What answers at a path, over a plain request or, with the headers for it, as a handshake.
+/// Shows what answers at a path, over a plain request or, with the headers for it, as a handshake.
 fn gateway() -> Gateway {
     let rest = Router::new().fallback(async |req: Request| format!("rest {}", req.uri().path()));
     gateway!(

@@ -1,6 +1,6 @@
-//! R47: HTTP answers whose clients take them too slowly.
+//! R47: HTTP answers whose clients read them too slowly.
 //!
-//! What a slow client is, is beside the code, in `server/patient.rs`.
+//! `wasabi/src/connection/transport/patient.rs` defines a slow client.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ async fn page() -> Vec<u8> {
     vec![b'x'; PAGE]
 }
 
-/// A client whose streams have room for so many bytes, each time that it has read them.
+/// A client whose streams have room for this many bytes after each read.
 async fn client(server: &TestServer, window: u32) -> SendRequest<Body> {
     let client = Builder::new(TokioExecutor::new())
         .initial_stream_window_size(window)
@@ -80,7 +80,7 @@ async fn a_stream_that_is_read_as_fast_as_it_must_be_is_not_reset() {
     while let Some(data) = soon(page.next()).await {
         let count = data.expect("not reset").len();
         read += count;
-        // 4 KB a second, in frames of whatever length.
+        // 4 KB per second, in frames of any length.
         sleep(Duration::from_millis(count as u64 / 4)).await;
     }
     assert_eq!(read, 20 << 10);

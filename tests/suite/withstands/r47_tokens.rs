@@ -1,4 +1,4 @@
-//! Tokens that ask for extensions, secrets that can be guessed, tokens that are verified out of order.
+//! Tokens that require extensions, secrets that can be guessed, and tokens that are verified out of order.
 
 use std::{
     sync::Arc,
@@ -131,7 +131,7 @@ async fn an_older_token_that_is_verified_later_does_not_replace_a_newer_one() {
             client.text().await,
             "superseded: a newer token counts already"
         );
-        // Neither who the client is, nor how long.
+        // Neither the identity nor its expiry changes.
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(client.ask("who").await, "carol");
     }

@@ -1,4 +1,4 @@
-//! R48: nodes that fail their checks get nothing, until they pass again.
+//! R48: nodes that fail their health checks get no requests until they pass again.
 
 use std::{
     sync::{
@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use wasabi::prelude::*;
 use wasabi_tests::{TestServer, http_service, serve, until};
 
-/// What a test knows of a node, and decides.
+/// What a test observes of a node, and controls.
 #[derive(Clone, Default)]
 struct Node {
     fails: Arc<AtomicBool>,
@@ -29,7 +29,8 @@ impl Node {
         !self.fails.load(Ordering::SeqCst)
     }
 
-    /// Waits for three more checks: the first may have begun before, and the third begins when the second is noted.
+    /// Waits for more than three further checks: the first may have started before, and the third starts once the
+    /// second has been noted.
     async fn is_checked_twice(&self) {
         let before = self.checks.load(Ordering::SeqCst);
         let checks = || self.checks.load(Ordering::SeqCst);
@@ -79,7 +80,7 @@ impl Node {
     }
 }
 
-/// Half of the requests go to each node; all go to the other one while one fails its checks, and half again after that.
+/// Each node gets half of the requests; all go to the other node while one fails its checks, and half again afterwards.
 async fn drains_and_recovers(server: TestServer, failing: Node) {
     let mut client = server.connect("/").await;
     let mut shares = async || {
@@ -212,7 +213,7 @@ async fn checks_end_with_the_gateway() {
     server.drain().await.expect("it ends");
     let before = node.checks.load(Ordering::SeqCst);
     tokio::time::sleep(10 * OFTEN).await;
-    // One may have been under way.
+    // One check may have been in progress.
     assert!(node.checks.load(Ordering::SeqCst) <= before + 1);
 }
 

@@ -1,4 +1,4 @@
-//! Keys for tokens that an identity provider publishes and changes, and what clients and providers may do to that.
+//! Token keys that an identity provider publishes and rotates, and attacks of clients and providers on them.
 
 use std::{
     sync::{
@@ -142,7 +142,7 @@ async fn status(server: &TestServer, token: &str) -> u16 {
     }
 }
 
-/// Long enough to be asked again after.
+/// Once this time has passed, the gateway may ask again.
 const OFTEN: Duration = Duration::from_millis(100);
 
 async fn a_while() {
@@ -185,7 +185,7 @@ async fn a_new_key_is_asked_for_once_and_one_that_is_gone_is_forgotten() {
     assert_eq!(status(&server, &old.token()).await, 101);
     provider.publishes(&[&old, &new]);
     a_while().await;
-    // All of them wait for one answer.
+    // All of them wait for a single answer.
     let token = new.token();
     let all = (0..10).map(|_| status(&server, &token));
     let all = futures_util::future::join_all(all).await;
@@ -195,12 +195,12 @@ async fn a_new_key_is_asked_for_once_and_one_that_is_gone_is_forgotten() {
 
     provider.publishes(&[&new]);
     a_while().await;
-    // Somebody makes it ask.
+    // An unknown key makes the gateway ask.
     let unknown = Signer::new("unknown", Algorithm::ES256);
     assert_eq!(status(&server, &unknown.token()).await, 401);
     assert_eq!(status(&server, &old.token()).await, 401);
     assert_eq!(status(&server, &new.token()).await, 101);
-    // The old key is unknown now, and makes it ask too where that took a while.
+    // The old key is unknown now, and also makes the gateway ask if enough time has passed.
     assert!((3..=4).contains(&provider.asked()));
 }
 
@@ -232,7 +232,7 @@ async fn old_keys_are_replaced_in_the_background_and_nobody_waits() {
     assert_eq!(status(&server, &old.token()).await, 101);
     provider.publishes(&[&new]);
     tokio::time::sleep(OFTEN * 11).await;
-    // The provider takes its time, and the old key is good as long as no answer is there.
+    // The provider is slow, and the old key stays valid until it answers.
     provider.gate.open.forget_permits(usize::MAX >> 4);
     assert_eq!(status(&server, &old.token()).await, 101);
     until("it asks", || provider.asked() == 2).await;
@@ -251,7 +251,7 @@ async fn the_keys_stay_when_the_provider_fails() {
         Signer::new("other", Algorithm::ES256),
     );
     let server = provider.gateway(|keys| keys.ask_every(OFTEN)).await;
-    // Nobody can tell before the first answer.
+    // Nothing can be verified before the first answer.
     assert_eq!(status(&server, &known.token()).await, 503);
     provider.publishes(&[&known]);
     a_while().await;
@@ -334,7 +334,7 @@ async fn a_key_is_good_for_its_own_algorithm_and_never_a_secret() {
         };
         encode(&header, &claims(), &EncodingKey::from_secret(secret)).expect("a token")
     };
-    // What is public, in any form, taken for a secret.
+    // Public data, in any form, used as a secret.
     let modulus = rsa.public()["n"].as_str().expect("text").to_owned();
     let point = ec.public()["x"].as_str().expect("text").to_owned();
     let mut bad = vec![
@@ -355,7 +355,7 @@ async fn a_key_is_good_for_its_own_algorithm_and_never_a_secret() {
             signed("rsa", Algorithm::HS256, rsa.public().to_string().as_bytes()),
         ),
     ];
-    // A token of one key with the name of the other.
+    // A token signed with one key that names the other.
     let swapped = Signer {
         id: Some("ec"),
         ..Signer::new("rsa", Algorithm::RS256)
@@ -366,7 +366,7 @@ async fn a_key_is_good_for_its_own_algorithm_and_never_a_secret() {
         ..ec
     };
     bad.push(("ES256 with the name of the other key", swapped.token()));
-    // The same key, another algorithm than the one it is published for, although that is allowed too.
+    // The same key with another algorithm than the one it is published for, although that algorithm is allowed too.
     let other = Signer {
         algorithm: Algorithm::RS512,
         ..Signer::new("rsa", Algorithm::RS256)
