@@ -17,7 +17,7 @@ use tokio::{
 use wasabi::{Admin, Server, prelude::*};
 use wasabi_tests::{Gate, TestServer, http2::Http2, serve_with, soon, until};
 
-/// Longer than requests get that are cut.
+/// Longer than the time that cut requests get.
 const LONG: Duration = Duration::from_millis(1500);
 
 fn patient(server: Server) -> Server {

@@ -238,8 +238,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
 
     /// `close_timeout`: how long a connection that the server closes waits for its requests in flight, and then again
     /// for the client's answer to the close frame; 10 s by default. Requests that take longer are answered
-    /// `interrupted`. During a drain the connection also waits no longer than the server's deadline. Requests that [owe
-    /// no reply](crate::Backend::owes_reply) get the same time after their client has gone.
+    /// `interrupted`. During a drain the connection also waits no longer than the server's deadline. If the client goes
+    /// away, requests that [owe no reply](crate::Backend::owes_reply) get the same time.
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.parts.settings.close_timeout = timeout.min(FOREVER);
@@ -259,10 +259,10 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     ///
     /// When this many bytes of replies wait for a client, its upstreams wait as well: the gateway stops reading bodies
     /// of HTTP services, beyond 16 KiB of each, and answers of WebSocket upstreams that are matched by id. Until then,
-    /// replies that are being read have this many bytes together, or are a single reply. A reply that waited until the
-    /// upstream's timeout is `overloaded`. What functions and queues return is already in memory, so
-    /// [`concurrency`](Self::concurrency) limits it. [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes)
-    /// applies to all clients together.
+    /// it reads replies side by side as long as they have at most this many bytes together, and beyond that one of them
+    /// at a time. A reply that waited until the upstream's timeout is `overloaded`. What functions and queues return is
+    /// already in memory, so [`concurrency`](Self::concurrency) limits it.
+    /// [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes) applies to all clients together.
     #[must_use]
     pub fn max_waiting_bytes(mut self, bytes: usize) -> Self {
         self.parts.settings.max_waiting_bytes = bytes;

@@ -385,7 +385,6 @@ async fn a_socket_without_a_stream_is_closed_after_the_header_timeout() {
     futures_util::future::join(futures_util::future::join_all(waits), asking).await;
 }
 
-/// The protocol engine alone answers, so the counter of client resets sees nothing of it.
 #[tokio::test]
 async fn a_stream_that_was_on_its_way_when_the_socket_was_to_be_closed_is_served() {
     // Longer than the last answer of a closing socket may take.
@@ -410,6 +409,7 @@ async fn a_stream_that_was_on_its_way_when_the_socket_was_to_be_closed_is_served
     }
 }
 
+/// The protocol engine alone answers, so the counter of client resets sees nothing of it.
 #[tokio::test]
 async fn streams_that_break_the_protocol_end_the_socket_before_long() {
     let (server, calls) = pending(100).await;
