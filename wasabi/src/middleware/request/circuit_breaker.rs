@@ -19,8 +19,8 @@ use crate::{
 
 /// Stops sending requests to a backend that keeps failing, and answers `breaker_open` at once for a while.
 ///
-/// * **Closed:** requests pass. The breaker opens after the given number of failures in a row, or of failures [out
-///   of](Self::out_of) a number of recent requests.
+/// * **Closed:** requests pass. The breaker opens after the given number of failures in a row, or of failures
+///   [out of](Self::out_of) a number of recent requests.
 /// * **Open:** requests are refused. When the pause is over, the next request is a probe.
 /// * **Half open:** the given number of [`probes`](Self::probes) pass, and further requests are refused. When the
 ///   probes have succeeded, the breaker closes; the first that fails opens it again.

@@ -57,8 +57,8 @@ use crate::{
 ///   a secret: a public key is not a secret.
 /// * **Rotation:** the first handshake fetches the keys. Once they are [10 minutes](Self::refresh_every) old, the
 ///   gateway fetches them again in the background; keys that are then missing are no longer valid. For a token with an
-///   unknown `kid` the gateway fetches the keys at once and waits for the answer, but at most [every 10
-///   s](Self::ask_every), whatever tokens clients send.
+///   unknown `kid` the gateway fetches the keys at once and waits for the answer, but at most
+///   [every 10 s](Self::ask_every), whatever tokens clients send.
 /// * **Failure:** if the URL does not answer, the gateway keeps the keys that it has. A token that it cannot verify
 ///   without new keys is [`Denied::Unavailable`], 503.
 /// * **Limits:** an answer must arrive within [5 s](Self::timeout), with at most 256 KiB and 64 keys. The gateway does
