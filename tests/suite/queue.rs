@@ -420,7 +420,7 @@ async fn a_queue_works_again_after_its_broker_was_away() {
         assert_eq!(reply["error"]["code"], "upstream_unreachable");
     }
     broker.on.send_replace(true);
-    // By now, longer than the pauses of the queue.
+    // Longer than the pauses that the queue has reached by now.
     let patient = queue.clone().publish_timeout(Duration::from_secs(5));
     let server = serve(gateway!(channel("/", errors = Json, patient))).await;
     let mut client = server.connect("/").await;

@@ -544,8 +544,8 @@ impl Server {
                 .await?;
             admin_addr = listener.local_addr();
             let mut acceptor = acceptor.clone();
-            // No web page can reach a Unix socket.
             let control = Arc::clone(&self.control);
+            // Hosts are checked only over TCP: no web page can reach a Unix socket.
             acceptor.router = admin.into_router(admin_addr.is_some(), move || control.observe());
             acceptor.per_client = None;
             acceptor.crowd = Some(Crowd::default());

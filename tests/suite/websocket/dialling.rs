@@ -262,7 +262,7 @@ async fn a_client_that_waits_for_the_upstream_can_still_leave_and_the_server_dra
     drop(silent);
 }
 
-/// A head this long is too long, with or without an end.
+/// An answer of this length does not end either: the connection stays open after it.
 const ENDLESS: usize = 200_000;
 
 /// Answers every handshake with these bytes.

@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::prelude::*;
 use wasabi_tests::{serve, websocket_upstream::Upstream};
 
-/// What some parser reads as a call of `admin.delete`.
+/// Messages that some parser reads as a call of `admin.delete`.
 fn disguised() -> Vec<(&'static str, Frame)> {
     let deep = format!(
         r#"{{"method":"admin.delete","x":{}{}}}"#,

@@ -17,7 +17,7 @@ use tokio::{
 use wasabi::prelude::*;
 use wasabi_tests::{TestServer, raw, serve, serve_with, soon, until};
 
-/// Takes tens of milliseconds to verify; no password matches.
+/// Takes tens of milliseconds to verify; the tests never use a matching password.
 const SLOW: &str = "$argon2id$v=19$m=2048,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
 
 fn staff() -> BasicAuth {

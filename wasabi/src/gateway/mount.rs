@@ -1,4 +1,4 @@
-//! What can be put under a path of a gateway.
+//! Sub-gateways and services mounted under a path of a gateway.
 
 use std::convert::Infallible;
 
@@ -7,7 +7,7 @@ use tower::Service;
 
 use super::{Entry, Gateway, Route};
 
-/// What `mount("/path", ..)` takes: another [`Gateway`], or a tower service such as an `axum::Router`.
+/// The argument of `mount("/path", ..)`: another [`Gateway`], or a tower service such as an `axum::Router`.
 ///
 /// The paths of a sub-gateway, including their parameters, continue the path where it is mounted. A service sees the
 /// rest of the path, as with axum's `nest_service`; at `/` it answers requests that nothing else answers.

@@ -347,7 +347,7 @@ struct Ahead {
     head_by: Option<Instant>,
 }
 
-/// Who is at the other end of a socket.
+/// The client at the other end of a socket.
 #[derive(Clone)]
 pub(super) struct Peer {
     addr: Option<SocketAddr>,
@@ -359,7 +359,7 @@ pub(super) struct Peer {
     certificates: Option<PeerCertificates>,
 }
 
-/// What answers the requests of one socket.
+/// Answers the requests of one socket.
 pub(super) struct Answers {
     router: Router,
     runtime: Runtime,

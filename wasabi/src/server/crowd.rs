@@ -38,7 +38,7 @@ pub(super) struct Member {
 /// A request in progress.
 pub(super) struct Working(Arc<Socket>);
 
-/// Records which requests of a socket are in progress.
+/// Counts the requests of a socket that are in progress.
 #[derive(Clone)]
 pub(super) struct Worker(Arc<Socket>);
 

@@ -28,7 +28,7 @@ use crate::{
     runtime::SocketPermit,
 };
 
-/// What a client that speaks HTTP/2 sends first (RFC 9113, section 3.4).
+/// The client connection preface of HTTP/2 (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How many bytes a client may send on a stream before the server reads them. Together with [`SOCKET_WINDOW`] it limits

@@ -1,4 +1,4 @@
-//! Users with passwords, by HTTP Basic authentication.
+//! Authentication by user and password, with the HTTP Basic scheme.
 
 #[cfg(feature = "argon2")]
 mod hashes;
