@@ -1,6 +1,6 @@
 //! R47: HTTP answers whose clients read them too slowly.
 //!
-//! `wasabi/src/connection/transport/patient.rs` defines a slow client.
+//! The tests in `wasabi/src/connection/transport/patient.rs` define what a slow client is.
 
 use std::time::{Duration, Instant};
 
