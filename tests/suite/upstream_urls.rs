@@ -180,7 +180,7 @@ async fn a_websocket_server_is_dialled_before_there_is_a_message() {
     assert!(
         mistakes[0]
             .to_string()
-            .contains("dialled before there is one")
+            .contains("dialled before there is a message")
     );
     let gateway = gateway!(channel(
         "/",

@@ -220,7 +220,7 @@ async fn the_dial_is_given_up_when_the_client_leaves() {
 #[tokio::test]
 async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
     let urls = [
-        ("http://upstream/", "`http://` does not suit"),
+        ("http://upstream/", "`http://` does not fit here"),
         ("ws://user:secret@/", "has no host"),
         ("nonsense", "nonsense"),
     ];
