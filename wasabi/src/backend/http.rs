@@ -79,8 +79,9 @@ use crate::{
 ///   a status.
 /// * A body larger than [`max_response_size`](Self::max_response_size), text that is not valid UTF-8, and malformed
 ///   HTTP, such as a chunk without a size, are the error `upstream_invalid`. A response that takes longer than the
-///   [`timeout`](Self::timeout) is `timed_out`. A failed connection is `upstream_unreachable`; a connection that breaks
-///   before the end of the response is `upstream_lost`.
+///   [`timeout`](Self::timeout) is `timed_out`, or `overloaded` if the gateway had stopped reading it because the client
+///   takes too little. A failed connection is `upstream_unreachable`; a connection that breaks before the end of the
+///   response is `upstream_lost`.
 /// * Text must be UTF-8, or pure ASCII in a charset that contains ASCII. Text in any other charset is the error
 ///   `upstream_invalid`.
 /// * Without the cargo feature `decompress` the gateway asks for an uncompressed body (`accept-encoding: identity`).

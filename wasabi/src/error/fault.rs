@@ -15,7 +15,8 @@ pub enum Fault {
     /// The fault of the request or its client: other requests may succeed.
     Request,
     /// The fault of the upstream: it cannot be reached, breaks off, takes too long, answers with a status from 500 to
-    /// 599, asks for a pause (429 with `Retry-After`), or breaks its protocol.
+    /// 599, asks for a pause (429 with `Retry-After`), closes with 1001, 1005, 1006 or 1011 to 1014, or breaks its
+    /// protocol. An open circuit breaker counts as this too.
     Upstream,
     /// The fault of the gateway or of the code in it.
     Gateway,

@@ -103,7 +103,7 @@ const WRITE_QUEUE: usize = 64;
 const UNCONFIRMED: usize = 1024;
 
 impl Redis {
-    /// Makes a transport for Redis at a `redis://` or `rediss://` URL.
+    /// Makes a transport for Redis, or Valkey, at a `redis://` or `valkey://` URL; `rediss://` and `valkeys://` use TLS.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = url.as_ref();
         // wasabi does the TLS itself, with the same settings as for other upstreams.
