@@ -26,7 +26,6 @@ const FLOORS: &[&str] = &[
     "runtime",
     "hosts",
     "metrics",
-    "metrics_absent",
     "upgrade",
     // A message on its way to its reply.
     "reply",

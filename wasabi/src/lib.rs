@@ -161,10 +161,6 @@ mod hosts;
 mod log;
 mod macros;
 mod message;
-#[cfg(feature = "metrics")]
-mod metrics;
-#[cfg(not(feature = "metrics"))]
-#[path = "metrics_absent.rs"]
 mod metrics;
 pub mod middleware;
 mod mistakes;

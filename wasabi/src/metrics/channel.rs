@@ -9,7 +9,7 @@ use std::{
 use axum::response::Response;
 use metrics::{Counter, Gauge, Histogram};
 
-use super::names;
+use super::{Rejected, names};
 use crate::{Close, CloseCode, Registry, sync::Unpoisoned};
 
 /// Counts the events of a channel's connections; clones share their counts.
@@ -139,47 +139,5 @@ fn code(code: CloseCode) -> &'static str {
         3000..4000 => "3xxx",
         4000..5000 => "4xxx",
         _ => "other",
-    }
-}
-
-/// Why the channel itself refuses a handshake. Refusals by HTTP middleware in front of it are counted by status only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Rejected {
-    /// The requested host is not among `hosts`.
-    Host,
-    /// The request is not a WebSocket handshake.
-    Handshake,
-    Origin,
-    HeaderSize,
-    /// A backend requires something that the handshake lacks.
-    Request,
-    Draining,
-    /// The channel has `max_connections` already.
-    Full,
-    /// A backend could not reach its upstream.
-    Upstream,
-    /// The credentials are refused, by a close after the upgrade.
-    Credentials,
-}
-
-impl Rejected {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Host => "host",
-            Self::Handshake => "handshake",
-            Self::Origin => "origin",
-            Self::HeaderSize => "header_size",
-            Self::Request => "request",
-            Self::Draining => "draining",
-            Self::Full => "full",
-            Self::Upstream => "upstream",
-            Self::Credentials => "credentials",
-        }
-    }
-
-    /// Records this reason in the answer.
-    pub(crate) fn mark(self, mut response: Response) -> Response {
-        response.extensions_mut().insert(self);
-        response
     }
 }

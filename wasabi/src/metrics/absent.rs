@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::{response::Response, routing::MethodRouter};
-
+use axum::routing::MethodRouter;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Close, Connection, connection::socket::Socket};
@@ -12,7 +11,6 @@ use crate::{Close, Connection, connection::socket::Socket};
 pub(crate) struct Counted {}
 
 impl Counted {
-    #[allow(clippy::unused_self, reason = "it is something with the feature")]
     pub(crate) fn opened(&self) {}
 }
 
@@ -49,25 +47,6 @@ impl Tally {
     pub(crate) fn sent(&mut self) {}
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Rejected {
-    Host,
-    Handshake,
-    Origin,
-    HeaderSize,
-    Request,
-    Draining,
-    Full,
-    Upstream,
-    Credentials,
-}
-
-impl Rejected {
-    pub(crate) fn mark(self, response: Response) -> Response {
-        response
-    }
-}
-
 #[derive(Clone, Copy)]
 pub(crate) struct Observer;
 
@@ -76,7 +55,6 @@ impl Observer {
         Self
     }
 
-    #[allow(clippy::unused_self, reason = "it is something with the feature")]
     pub(crate) fn around(self, _path: &str, endpoint: MethodRouter) -> MethodRouter {
         endpoint
     }
