@@ -1,6 +1,7 @@
-//! Which module may use which, held to what the sources say in their `use` lines and paths.
+//! What sources and documents say of each other: which module may use which, and that named tests exist.
 
 mod floors {
+    mod documents;
     mod sources;
     mod tests;
 }
