@@ -37,7 +37,8 @@ const FLOORS: &[&str] = &[
     // Who answers, and what is around it.
     "backend",
     "middleware",
-    // What runs while a connection lives.
+    // What runs while a connection lives: a message gets its route and goes through the chain.
+    "dispatcher",
     "task",
     // What is declared, and what serves it.
     "describe",

@@ -2,8 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
-pub(crate) mod handshake;
-mod hooks;
+mod handshake;
 mod origin;
 
 #[cfg(not(feature = "deflate"))]
@@ -14,8 +13,6 @@ use axum::routing::{MethodRouter, any};
 
 #[cfg(feature = "deflate")]
 pub use self::compression::Compression;
-pub(crate) use self::hooks::NoHook;
-pub use self::hooks::{IntoAdmission, OnConnect, OnDisconnect};
 use self::{handshake::Endpoint, origin::Origins};
 use wasabi_rules::setting_above_zero;
 
@@ -23,11 +20,16 @@ use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
     connection::{heartbeat::Pings, socket::Limits},
     describe::ChannelInfo,
+    dispatcher::Dispatcher,
     hosts::Hosts,
     metrics::{Counted, Observer},
     middleware::http::HttpMiddleware,
     scope::{Absent, Scope},
-    task::driver::Settings,
+    task::{
+        Runner,
+        hooks::{NoHook, OnConnect, OnDisconnect},
+        settings::Settings,
+    },
     time::FOREVER,
 };
 
@@ -522,24 +524,29 @@ where
             Some(own) => own.or_from_parser(parts.parser.errors()),
             None => parts.parser.errors(),
         };
-        let endpoint = Arc::new(Endpoint {
-            state,
-            backend: parts.backend,
-            parser: parts.parser,
+        let runner = Arc::new(Runner {
+            dispatcher: Dispatcher {
+                parser: parts.parser,
+                chain: parts.backend,
+                state,
+                target: self.info.target.name(),
+            },
             on_connect: parts.on_connect,
             on_disconnect: parts.on_disconnect,
             errors,
             registry: parts.registry,
+            settings: parts.settings.at_least_one(),
+            counted: Counted::default(),
+        });
+        let observer = Observer::of(&runner);
+        let endpoint = Arc::new(Endpoint {
             hosts: parts.hosts,
             origins: parts.origins,
             subprotocols: parts.subprotocols,
             max_connections: parts.max_connections,
             compression: parts.compression,
-            settings: parts.settings.at_least_one(),
-            target: self.info.target.name(),
-            counted: Counted::default(),
+            runner,
         });
-        let observer = Observer::of(&endpoint);
         let mut router = any(move |req: axum::extract::Request| endpoint.accept(req));
         // The first layer must be outermost, and each added layer wraps the earlier ones.
         for layer in self.layers.into_iter().rev() {

@@ -17,10 +17,11 @@ pub use self::mount::Mount;
 use crate::{
     Backend, Parser,
     backend::install_tls_provider,
-    channel::{Channel, OnConnect, OnDisconnect},
+    channel::Channel,
     describe::{Description, EndpointInfo},
     hosts::{self, Hosts},
     metrics::Observer,
+    task::hooks::{OnConnect, OnDisconnect},
 };
 
 /// A declared gateway: [`gateway!`](crate::gateway!) evaluates to it, and [`Server::serve`](crate::Server::serve) takes

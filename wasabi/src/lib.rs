@@ -150,6 +150,7 @@ mod channel;
 mod connection;
 mod describe;
 mod digest;
+mod dispatcher;
 mod error;
 mod error_format;
 mod extract;
@@ -208,7 +209,7 @@ pub use crate::{
         Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
     },
     backoff::Backoff,
-    channel::{Channel, IntoAdmission, OnConnect, OnDisconnect},
+    channel::Channel,
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
         TrySendError,
@@ -228,6 +229,7 @@ pub use crate::{
     server::{
         Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
     },
+    task::hooks::{IntoAdmission, OnConnect, OnDisconnect},
 };
 #[cfg(feature = "tls")]
 pub use crate::{

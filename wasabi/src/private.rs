@@ -41,10 +41,7 @@ pub use crate::{
     request::Route,
     scope::{Absent, Scope},
 };
-use crate::{
-    Close, Connection, Envelope, Message, Parser,
-    channel::{OnConnect, OnDisconnect},
-};
+use crate::{Close, Connection, Envelope, Message, OnConnect, OnDisconnect, Parser};
 
 /// Fixes the signature of the closure that routes keys, for every lifetime of the key.
 pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {

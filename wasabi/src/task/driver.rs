@@ -15,7 +15,6 @@ use std::{
     collections::VecDeque,
     mem,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use tokio::{
@@ -31,9 +30,9 @@ use crate::{
     Close, Connection, ErrorFormat, Message, Reply, Request, RequestId, Result,
     connection::{
         companions::Companions,
-        heartbeat::{Heartbeat, Pings},
+        heartbeat::Heartbeat,
         in_flight::{InFlight, Tag},
-        socket::{Failure, HangUp, Limits, Socket},
+        socket::{Failure, HangUp, Socket},
         timer::Timer,
         work,
     },
@@ -42,34 +41,10 @@ use crate::{
     parser::Parsed,
     reply::Body,
     request,
+    task::settings::Settings,
 };
 
-/// A channel's settings for its connections.
-#[derive(Debug, Clone)]
-pub(crate) struct Settings {
-    pub(crate) limits: Limits,
-    pub(crate) max_header_size: usize,
-    pub(crate) concurrency: usize,
-    pub(crate) idle_timeout: Option<Duration>,
-    pub(crate) open_timeout: Duration,
-    pub(crate) pings: Pings,
-    pub(crate) send_timeout: Duration,
-    pub(crate) stream_idle_timeout: Option<Duration>,
-    pub(crate) close_timeout: Duration,
-    pub(crate) max_waiting_messages: usize,
-    pub(crate) max_waiting_bytes: usize,
-}
-
-impl Settings {
-    /// Ensures one slot for a request and room for one message. Without them a connection would stall, and a gateway
-    /// may be served without a check of its settings.
-    pub(crate) fn at_least_one(mut self) -> Self {
-        self.concurrency = self.concurrency.max(1);
-        self.max_waiting_messages = self.max_waiting_messages.max(1);
-        self
-    }
-}
-
+/// Serves one connection: reads, dispatches and writes.
 pub(crate) struct Driver<'a, T, F, P, C> {
     socket: Socket<T>,
     connection: &'a Connection,

@@ -9,8 +9,8 @@ use super::{Accepted, Endpoint, shutting_down};
 use crate::{
     Backend, CloseCode, Connection, Parser,
     backend::Preparing,
-    channel::{OnConnect, OnDisconnect},
     metrics::Rejected,
+    task::hooks::{OnConnect, OnDisconnect},
 };
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
@@ -24,7 +24,8 @@ where
     /// Collects what the backends must do before the handshake is answered.
     pub(super) fn preparing(&self, connection: &Connection) -> Vec<Preparing> {
         let mut preparing = Vec::new();
-        self.backend
+        self.runner
+            .dispatcher
             .lifecycle(&mut |part| preparing.extend(part.prepare(connection)));
         preparing
     }

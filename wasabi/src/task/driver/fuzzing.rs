@@ -8,7 +8,7 @@ use std::{
 use http::{Extensions, HeaderMap, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Settings, leaving::Leaving};
+use super::{Driver, leaving::Leaving};
 use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
@@ -21,6 +21,7 @@ use crate::{
     },
     metrics::Traffic,
     parser::{self, Parsed},
+    task::settings::Settings,
 };
 
 /// The settings of a channel, and a connection to it.

@@ -1,12 +1,12 @@
-//! A channel's metrics.
+//! What the metrics of a channel read.
 
-use super::Endpoint;
+use super::Runner;
 use crate::{
     Backend,
     metrics::{Counted, Observation, Observe},
 };
 
-impl<S, B, P, C, D> Observe for Endpoint<S, B, P, C, D>
+impl<S, B, P, C, D> Observe for Runner<S, B, P, C, D>
 where
     S: Send + Sync,
     B: Backend<S>,
@@ -20,6 +20,6 @@ where
 
     fn observe(&self, seen: &mut Observation) {
         self.counted.observe(&self.registry);
-        self.backend.lifecycle(&mut |part| part.observe(seen));
+        self.dispatcher.lifecycle(&mut |part| part.observe(seen));
     }
 }

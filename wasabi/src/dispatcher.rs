@@ -1,0 +1,49 @@
+//! The dispatcher: it makes a request of a message, finds the request's route, and runs it through the chain.
+
+use std::sync::Arc;
+
+use crate::{
+    Backend, Connection, Lifecycle, Message, Parser, Reply, Request, Result,
+    parser::{self, Parsed},
+    request::Route,
+};
+
+/// The chain of a channel: its middleware around its router, or around its only target.
+pub(crate) struct Dispatcher<S, B, P> {
+    pub(crate) parser: P,
+    pub(crate) chain: B,
+    pub(crate) state: Arc<S>,
+    /// The name of the route if the chain does not route by key.
+    pub(crate) target: &'static str,
+}
+
+impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
+    /// Makes a request of a message. The request has its route before the first middleware sees it.
+    #[inline(always)]
+    pub(crate) fn request(&self, message: Message, connection: &Connection) -> Parsed {
+        let mut parsed = parser::parse(&self.parser, message, connection);
+        if let Parsed::Request(req) = &mut parsed {
+            let route = self.chain.route(req.key());
+            req.set_route(route.unwrap_or(Route {
+                index: 0,
+                name: self.target,
+            }));
+            let owes_reply = self.chain.owes_reply(req);
+            req.set_owes_reply(owes_reply);
+        }
+        parsed
+    }
+
+    /// Runs a request through the chain.
+    #[inline(always)]
+    pub(crate) fn call(&self, req: Request) -> impl Future<Output = Result<Reply>> + Send {
+        self.chain.call(req, &self.state)
+    }
+}
+
+impl<S, B: Backend<S>, P> Dispatcher<S, B, P> {
+    /// Visits every part of the chain that takes part in the life of a connection.
+    pub(crate) fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        self.chain.lifecycle(visit);
+    }
+}
