@@ -11,6 +11,7 @@ pub(crate) mod held;
 pub(crate) mod identity;
 pub(crate) mod in_flight;
 mod intercept;
+pub(crate) mod linger;
 #[cfg(all(test, wasabi_loom))]
 mod models;
 pub(crate) mod outbox;
@@ -19,6 +20,7 @@ pub(crate) mod peer;
 mod peer_certificates;
 pub(crate) mod registry;
 pub(crate) mod socket;
+pub(crate) mod stall;
 pub(crate) mod stash;
 pub(crate) mod timer;
 pub(crate) mod transport;

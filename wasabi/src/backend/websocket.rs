@@ -3,14 +3,16 @@
 mod correlate;
 mod dial;
 mod forward;
-mod link;
 mod opening;
 mod probe;
+mod relay;
+mod sending;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
 mod unreachable;
 mod upstream;
+mod waiting;
 mod watch;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -18,7 +20,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use http::{HeaderValue, request::Parts};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use self::{dial::Target, forward::Forward, link::Link, stream::Dialer, unreachable::DialError};
+use self::{dial::Target, forward::Forward, relay::Relay, stream::Dialer, unreachable::DialError};
 use super::{
     Preparing, Probe, Way,
     dial_memory::{DialMemory, MAX_DIAL_PAUSE},
@@ -590,8 +592,8 @@ impl WebSocket {
         self.change(|own| own.tls = Some(config.into()))
     }
 
-    fn link(&self, connection: &Connection) -> Arc<Link> {
-        connection.state_of(self.id, || Arc::new(Link::new(Arc::clone(&self.config))))
+    fn relay(&self, connection: &Connection) -> Arc<Relay> {
+        connection.state_of(self.id, || Arc::new(Relay::new(Arc::clone(&self.config))))
     }
 }
 
@@ -608,8 +610,8 @@ impl Config {
 
 impl<S: Sync> Backend<S> for WebSocket {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
-        let link = self.link(req.connection());
-        link.forward(req.message().clone(), req.connection()).await
+        let relay = self.relay(req.connection());
+        sending::forward(&relay, req.message().clone(), req.connection()).await
     }
 
     fn owes_reply(&self, req: &Request) -> bool {
@@ -676,7 +678,7 @@ impl Lifecycle for WebSocket {
         if !self.config.before_accept {
             return None;
         }
-        let dialing = self.link(connection).prepare(connection.clone());
+        let dialing = self.relay(connection).prepare(connection.clone());
         Some(Box::pin(async {
             dialing.await.map_err(|error| {
                 tracing::debug!(error = %said(&error), "no upstream for a handshake");
@@ -688,7 +690,7 @@ impl Lifecycle for WebSocket {
     fn connected(&self, connection: &Connection) {
         if self.config.eager || self.config.before_accept {
             // An error here reaches the first message.
-            let _ = self.link(connection).start(connection);
+            let _ = sending::start(&self.relay(connection), connection);
         }
     }
 }

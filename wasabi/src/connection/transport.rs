@@ -17,7 +17,7 @@ use hyper_util::rt::TokioIo;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
     time::timeout,
 };
@@ -27,7 +27,7 @@ use tokio_rustls::server::TlsStream;
 use self::patient::Patient;
 #[cfg(feature = "tls")]
 use super::PeerCertificates;
-use super::socket::HangUp;
+use super::{linger, socket::HangUp};
 
 /// The stream of a connection, before and after the upgrade. Taking it back from hyper after the upgrade saves an
 /// indirection and a buffer per connection.
@@ -89,8 +89,7 @@ impl Transport {
     pub(crate) async fn linger(mut self) {
         let _ = timeout(LINGER, async {
             let _ = self.shutdown().await;
-            let mut rest = [0; 1024];
-            while matches!(self.read(&mut rest).await, Ok(1..)) {}
+            linger::drain(&mut self).await;
         })
         .await;
     }

@@ -44,11 +44,11 @@ pub(super) struct Exchanges {
 }
 
 struct Exchange {
-    state: State,
+    state: ExchangeState,
     request: Waker,
 }
 
-enum State {
+enum ExchangeState {
     /// Not sent yet.
     Queued,
     Sent,
@@ -65,7 +65,7 @@ impl Exchanges {
             return false;
         }
         let exchange = Exchange {
-            state: State::Queued,
+            state: ExchangeState::Queued,
             request: Waker::noop().clone(),
         };
         self.open.insert(*id, exchange);
@@ -75,19 +75,19 @@ impl Exchanges {
     /// Marks the request as sent.
     pub(super) fn sent(&mut self, id: &Id) {
         if let Some(exchange) = self.open.get_mut(id)
-            && let State::Queued = exchange.state
+            && let ExchangeState::Queued = exchange.state
         {
-            exchange.state = State::Sent;
+            exchange.state = ExchangeState::Sent;
         }
     }
 
     /// Takes a message of the upstream that has an id; returns it if it answers no request.
     pub(super) fn answer(&mut self, id: &Id, message: Message) -> Option<Message> {
         if let Some(exchange) = self.open.get_mut(id)
-            && let State::Sent = exchange.state
+            && let ExchangeState::Sent = exchange.state
         {
             self.bytes += message.len();
-            exchange.state = State::Answered(Ok(message));
+            exchange.state = ExchangeState::Answered(Ok(message));
             exchange.request.wake_by_ref();
             return None;
         }
@@ -104,8 +104,8 @@ impl Exchanges {
             return Poll::Ready(Err(Unreachable::Cut));
         };
         match &exchange.state {
-            State::Answered(answer) => Poll::Ready(answer.clone()),
-            State::Queued | State::Sent => {
+            ExchangeState::Answered(answer) => Poll::Ready(answer.clone()),
+            ExchangeState::Queued | ExchangeState::Sent => {
                 exchange.request.clone_from(cx.waker());
                 Poll::Pending
             }
@@ -115,7 +115,7 @@ impl Exchanges {
     /// Whether the upstream owes an answer.
     pub(super) fn any_sent(&self) -> bool {
         let mut open = self.open.values();
-        open.any(|exchange| matches!(exchange.state, State::Sent))
+        open.any(|exchange| matches!(exchange.state, ExchangeState::Sent))
     }
 
     /// The bytes of the answers that have not been picked up.
@@ -129,14 +129,14 @@ impl Exchanges {
             return;
         };
         match exchange.state {
-            State::Sent => {
+            ExchangeState::Sent => {
                 if self.given_up.len() == REMEMBERED {
                     self.given_up.pop_front();
                 }
                 self.given_up.push_back(*id);
             }
-            State::Answered(Ok(answer)) => self.bytes -= answer.len(),
-            State::Queued | State::Answered(Err(_)) => {}
+            ExchangeState::Answered(Ok(answer)) => self.bytes -= answer.len(),
+            ExchangeState::Queued | ExchangeState::Answered(Err(_)) => {}
         }
     }
 
@@ -144,8 +144,8 @@ impl Exchanges {
     pub(super) fn lose(&mut self, why: &Unreachable) {
         self.given_up.clear();
         for exchange in self.open.values_mut() {
-            if let State::Sent = exchange.state {
-                exchange.state = State::Answered(Err(why.clone()));
+            if let ExchangeState::Sent = exchange.state {
+                exchange.state = ExchangeState::Answered(Err(why.clone()));
                 exchange.request.wake_by_ref();
             }
         }

@@ -9,25 +9,22 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::AsyncReadExt,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    link::{Event, Link},
+    relay::{Event, Relay},
     stream::Io,
     unreachable::Unreachable,
-    watch::{Age, CLOSE_HANDSHAKE, Life, Stall},
+    watch::{Age, CLOSE_HANDSHAKE, Pulse, StallWatch},
 };
 use crate::{
     Close, CloseCode, Connection, Fault,
     backoff::Pauses,
     connection::{
         heartbeat::Beat,
+        linger,
         socket::{Failure, Socket},
         timer::Timer,
-        work,
     },
     error::is_about_the_upstream,
     log::{limited, said},
@@ -38,14 +35,14 @@ use crate::{
 const STABLE: Duration = Duration::from_secs(10);
 
 /// Serves a client until the client or its upstream is gone, or the upstream could not be reached.
-pub(super) async fn run(link: Arc<Link>, connection: Connection) {
-    // Ends the link even after a panic, for instance in the user's pauses, so that no request waits forever.
-    let mut end_on_drop = EndOnDrop(Some((&link, &connection)));
-    let config = &*link.config;
+pub(super) async fn run(relay: Arc<Relay>, connection: Connection) {
+    // Ends the relay even after a panic, for instance in the user's pauses, so that no request waits forever.
+    let mut end_on_drop = EndOnDrop(Some((&relay, &connection)));
+    let config = &*relay.config;
     let mut closed = pin!(connection.outbox().finished());
     let mut pauses: Option<Pauses> = None;
     loop {
-        let dialed = match link.is_open() {
+        let dialed = match relay.is_open() {
             true => Some(Ok(())),
             false => {
                 if pauses.is_some() {
@@ -53,8 +50,8 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 }
                 // Boxed separately: the dial is large, and the companion outlives it.
                 let dialing = Box::pin(config.dial(&connection));
-                let dialed = while_waiting(&link, closed.as_mut(), dialing).await;
-                dialed.map(|dialed| dialed.map(|socket| link.open(socket)))
+                let dialed = while_waiting(&relay, closed.as_mut(), dialing).await;
+                dialed.map(|dialed| dialed.map(|socket| relay.open(socket)))
             }
         };
         match dialed {
@@ -63,13 +60,13 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 tracing::debug!(connection = %connection.id(), "upstream connected");
                 let opened = Instant::now();
                 let _open = config.opened();
-                let serving = caught_future(serve(&link, &connection, closed.as_mut()));
+                let serving = caught_future(serve(&relay, &connection, closed.as_mut()));
                 match serving.await.unwrap_or_else(|_| {
-                    link.reconnect(Unreachable::Lost); // without the stream that panicked
+                    relay.reconnect(Unreachable::Lost); // without the stream that panicked
                     End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
                 }) {
                     End::Client(close) => {
-                        if let Some(mut socket) = link.end(Unreachable::Ended)
+                        if let Some(mut socket) = relay.end(Unreachable::Ended)
                             && socket.close(&for_upstream(close)).is_ok()
                         {
                             finish(socket).await;
@@ -82,7 +79,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                             CloseCode::INTERNAL,
                             "upstream sent an invalid message",
                         ));
-                        if let Some(socket) = link.end(Unreachable::Broken(why.clone())) {
+                        if let Some(socket) = relay.end(Unreachable::Broken(why.clone())) {
                             reject(socket, &why).await;
                         }
                         return;
@@ -91,12 +88,12 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                         tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
                         if kind == Kind::Final || config.reconnect.is_none() {
                             connection.close(close);
-                            if let Some(socket) = link.end(why) {
+                            if let Some(socket) = relay.end(why) {
                                 finish(socket).await;
                             }
                             return;
                         }
-                        link.reconnect(why);
+                        relay.reconnect(why);
                         if kind == Kind::Old
                             && let Some(backoff) = &config.reconnect
                         {
@@ -110,7 +107,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 }
             }
             Some(Err(error)) => {
-                link.failed(&error);
+                relay.failed(&error);
                 let verdict = error.verdict();
                 let is_final = verdict.fault() == Fault::Request;
                 if is_final {
@@ -120,7 +117,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                 }
                 let why = Unreachable::Dial(error);
                 if pauses.is_none() {
-                    if link.refuse(&connection, why) {
+                    if relay.refuse(&connection, why) {
                         end_on_drop.0 = None; // a later message has another companion
                     }
                     return;
@@ -129,7 +126,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
                     // The upstream would refuse the client again.
                     let reason = verdict.client_message().into_owned();
                     connection.close(Close::new(CloseCode::INTERNAL, reason));
-                    link.end(why);
+                    relay.end(why);
                     return;
                 }
             }
@@ -140,10 +137,10 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
         };
         let Some(pause) = next else {
             connection.close(lost());
-            link.end(Unreachable::Lost);
+            relay.end(Unreachable::Lost);
             return;
         };
-        if while_waiting(&link, closed.as_mut(), sleep(pause))
+        if while_waiting(&relay, closed.as_mut(), sleep(pause))
             .await
             .is_none()
         {
@@ -155,7 +152,7 @@ pub(super) async fn run(link: Arc<Link>, connection: Connection) {
 /// Waits for a future, and fails queued messages that wait too long for the upstream. Returns `None` if the client is
 /// gone.
 async fn while_waiting<F: Future>(
-    link: &Link,
+    relay: &Relay,
     mut closed: Pin<&mut impl Future<Output = Close>>,
     future: F,
 ) -> Option<F::Output> {
@@ -168,7 +165,7 @@ async fn while_waiting<F: Future>(
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
-        while let Some(deadline) = link.expire(cx) {
+        while let Some(deadline) = relay.expire(cx) {
             if timer.poll(cx, deadline).is_pending() {
                 break;
             }
@@ -199,30 +196,30 @@ enum Kind {
 
 /// Moves messages in both directions until one side is gone.
 async fn serve(
-    link: &Link,
+    relay: &Relay,
     client: &Connection,
     mut closed: Pin<&mut impl Future<Output = Close>>,
 ) -> End {
-    let mut stall = Stall::default();
-    let mut life = Life::new();
-    let mut age = Age::new(&link.config);
+    let mut stall = StallWatch::default();
+    let mut pulse = Pulse::new();
+    let mut age = Age::new(&relay.config);
     loop {
         let event = poll_fn(|cx| {
             if let Poll::Ready(close) = closed.as_mut().poll(cx) {
                 return Poll::Ready(Err(End::Client(close)));
             }
             loop {
-                let (event, progress) = link.poll(cx, client);
+                let (event, progress) = relay.poll(cx, client);
                 if let Poll::Ready(event) = event {
                     return Poll::Ready(Ok(event));
                 }
-                let limit = link.config.send_timeout;
-                if stall.poll(cx, progress.blocked, limit).is_ready() {
+                let limit = relay.config.send_timeout;
+                if stall.poll(cx, progress.blocked_at, limit).is_ready() {
                     return Poll::Ready(Err(gone()));
                 }
-                match life.poll(cx, &progress, &link.config.pings) {
+                match pulse.poll(cx, &progress, &relay.config.pings) {
                     Poll::Ready(Beat::Ping) => {
-                        if let Err(failure) = link.ping() {
+                        if let Err(failure) = relay.ping() {
                             return Poll::Ready(Err(failed(failure)));
                         }
                         continue;
@@ -233,7 +230,7 @@ async fn serve(
                     }
                     Poll::Ready(Beat::Nothing) | Poll::Pending => {}
                 }
-                return age.poll(cx, link).map(|result| Err(result.map_or_else(failed, |()| old())));
+                return age.poll(cx, relay).map(|result| Err(result.map_or_else(failed, |()| old())));
             }
         })
         .await;
@@ -247,8 +244,8 @@ async fn serve(
             Ok(Event::Failed(failure)) => return failed(failure),
             Ok(event @ (Event::Full(_) | Event::Held)) => {
                 // The upstream is not read meanwhile. It may be waiting for that, so it is not blamed for a stall.
-                stall = Stall::default();
-                life.excuse();
+                stall = StallWatch::default();
+                pulse.excuse();
                 let mut sending = pin!(async {
                     match event {
                         // A client that is being closed gets nothing more.
@@ -260,7 +257,7 @@ async fn serve(
                     if let Poll::Ready(close) = closed.as_mut().poll(cx) {
                         return Poll::Ready(Some(End::Client(close)));
                     }
-                    if let Err(failure) = link.poll_write(cx) {
+                    if let Err(failure) = relay.poll_write(cx) {
                         return Poll::Ready(Some(failed(failure)));
                     }
                     sending.as_mut().poll(cx).map(|()| None)
@@ -316,54 +313,29 @@ fn for_upstream(close: Close) -> Close {
 
 /// Completes the closing handshake: sends what is left and waits for the end of the stream.
 async fn finish(mut socket: Socket<Io>) {
-    let closing = poll_fn(|cx| {
-        socket.register(cx.waker());
-        if let Poll::Ready(Err(_)) = socket.poll_flush() {
-            return Poll::Ready(());
-        }
-        loop {
-            match socket.poll_read() {
-                Poll::Ready(Ok(_)) if work::is_over() => {
-                    work::come_back(cx.waker());
-                    return Poll::Pending;
-                }
-                Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    });
-    let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
+    let _ = timeout(CLOSE_HANDSHAKE, linger::await_close(&mut socket)).await;
 }
 
-/// Closes an upstream that broke a rule. The rest of its data is read and ignored: closing a socket with unread bytes
-/// resets the connection, and the close frame is lost.
+/// Closes an upstream that broke a rule. The rest of its data is read and ignored.
 async fn reject(mut socket: Socket<Io>, why: &Close) {
     if socket.close(why).is_err() {
         return;
     }
     let closing = async {
-        let flushed = poll_fn(|cx| {
-            socket.register(cx.waker());
-            socket.poll_flush()
-        });
-        if flushed.await.is_err() {
-            return;
+        if linger::flush(&mut socket).await.is_ok() {
+            linger::drain(&mut socket.into_io()).await;
         }
-        let mut io = socket.into_io();
-        let mut rest = [0; 1024];
-        while matches!(io.read(&mut rest).await, Ok(1..)) {}
     };
-    let _ = tokio::time::timeout(CLOSE_HANDSHAKE, closing).await;
+    let _ = timeout(CLOSE_HANDSHAKE, closing).await;
 }
 
-/// Ends the link, so that nothing connects again. After a panic the client is told that its upstream was lost.
-struct EndOnDrop<'a>(Option<(&'a Link, &'a Connection)>);
+/// Ends the relay, so that nothing connects again. After a panic the client is told that its upstream was lost.
+struct EndOnDrop<'a>(Option<(&'a Relay, &'a Connection)>);
 
 impl Drop for EndOnDrop<'_> {
     fn drop(&mut self) {
-        if let Some((link, connection)) = self.0 {
-            link.end(match std::thread::panicking() {
+        if let Some((relay, connection)) = self.0 {
+            relay.end(match std::thread::panicking() {
                 true => Unreachable::Lost,
                 false => Unreachable::Ended,
             });

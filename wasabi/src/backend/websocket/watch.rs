@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     Config,
-    link::{Blocked, Link, Progress},
+    relay::{Progress, Relay},
 };
 use crate::{
     Close, CloseCode,
@@ -17,6 +17,7 @@ use crate::{
     connection::{
         heartbeat::{Beat, Heartbeat, Pings},
         socket::Failure,
+        stall::Stall,
         timer::Timer,
     },
 };
@@ -24,31 +25,33 @@ use crate::{
 /// How long an upstream may take to answer the closing handshake.
 pub(super) const CLOSE_HANDSHAKE: Duration = Duration::from_secs(3);
 
+/// The upstream's least rate: it sets the pace for its clients, so any progress is enough.
+const ANY_RATE: u64 = 0;
+
 /// Detects an upstream that takes nothing for too long.
 #[derive(Default)]
-pub(super) struct Stall {
-    /// When the upstream stopped taking bytes, and how many it had taken by then.
-    since: Option<(Instant, u64)>,
+pub(super) struct StallWatch {
+    stall: Stall,
     timer: Timer,
 }
 
-impl Stall {
+impl StallWatch {
+    /// Ready when the upstream has taken nothing for this long. `blocked_at` is how many bytes it has taken if it takes
+    /// no more now.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        blocked: Blocked,
+        blocked_at: Option<u64>,
         limit: Duration,
     ) -> Poll<()> {
-        let Blocked::At(written) = blocked else {
-            self.since = None;
-            return Poll::Pending;
-        };
-        let since = match self.since {
-            Some((since, before)) if before == written => since,
-            _ => Instant::now(),
-        };
-        self.since = Some((since, written));
-        self.timer.poll(cx, since + limit)
+        match blocked_at {
+            Some(taken) => self.stall.blocked(taken, ANY_RATE),
+            None => self.stall.end(),
+        }
+        match self.stall.due(limit) {
+            Some(due) => self.timer.poll(cx, due),
+            None => Poll::Pending,
+        }
     }
 }
 
@@ -76,7 +79,11 @@ impl Age {
     }
 
     /// Ready when the connection must end, even if the upstream has not completed the closing handshake.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Poll<Result<(), Failure>> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        relay: &Relay,
+    ) -> Poll<Result<(), Failure>> {
         let Some((from, until)) = self.limits else {
             return Poll::Pending;
         };
@@ -89,7 +96,7 @@ impl Age {
             }
             ready!(self.timer.poll(cx, from));
             let now = Instant::now();
-            match link.retire(now >= until) {
+            match relay.retire(now >= until) {
                 Ok(true) => self.closing = Some(now + CLOSE_HANDSHAKE),
                 Ok(false) => ready!(self.timer.poll(cx, until)),
                 Err(failure) => return Poll::Ready(Err(failure)),
@@ -112,14 +119,14 @@ impl Age {
 }
 
 /// Detects an upstream that has gone silent.
-pub(super) struct Life {
+pub(super) struct Pulse {
     heartbeat: Heartbeat,
     /// The bytes received at the last look.
     received: u64,
     timer: Timer,
 }
 
-impl Life {
+impl Pulse {
     pub(super) fn new() -> Self {
         Self {
             heartbeat: Heartbeat::from(Instant::now()),
@@ -157,7 +164,7 @@ impl Life {
             ready!(self.timer.poll(cx, due));
             let now = Instant::now();
             // The pong may be among unread data, and a ping cannot overtake data that the upstream does not take.
-            if !progress.is_read || progress.blocked != Blocked::No {
+            if !progress.is_read || progress.blocked_at.is_some() {
                 self.heartbeat.heard(now);
                 continue;
             }
