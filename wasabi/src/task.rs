@@ -15,7 +15,7 @@ use futures_util::{
 use hyper::upgrade::OnUpgrade;
 
 use self::{
-    driver::{Driver, leaving::Parting},
+    driver::Driver,
     hooks::{OnConnect, OnDisconnect},
     settings::Settings,
 };
@@ -26,7 +26,7 @@ use crate::{
         registry::Permit,
         socket::{Socket, deflate::Agreed},
         stash::free,
-        transport::{LINGER, Transport},
+        transport::Transport,
     },
     dispatcher::Dispatcher,
     log::{limited, said},
@@ -178,7 +178,7 @@ where
         let limit = self.settings.close_timeout;
         let parting = async {
             if let Some(parting) = parting {
-                part(parting, connection, limit).await;
+                parting.part(connection, limit).await;
             }
         };
         if leaving.is_done() {
@@ -192,28 +192,5 @@ where
             Box::pin(future::join(parting, leave)).await;
         }
         leaving.into_end()
-    }
-}
-
-/// Sends what is left, and ends the stream.
-async fn part(parting: Parting<Transport>, connection: &Connection, limit: Duration) {
-    let Parting {
-        mut socket,
-        is_unsent,
-        lingers,
-    } = parting;
-    if is_unsent {
-        let flushed = poll_fn(|cx| {
-            socket.register(cx.waker());
-            socket.poll_flush()
-        });
-        let _ = tokio::time::timeout(limit, flushed).await;
-    }
-    connection.traffic().finish(&socket);
-    let mut io = socket.into_io();
-    if lingers {
-        io.linger().await;
-    } else {
-        let _ = tokio::time::timeout(LINGER, io.finish()).await;
     }
 }

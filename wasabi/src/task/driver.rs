@@ -2,12 +2,18 @@
 
 mod closing;
 mod count;
+mod flow;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
-pub(crate) mod leaving;
+mod leaving;
 mod life;
+mod misuse;
+mod parting;
 mod reading;
+mod replying;
 mod requests;
+mod starting;
+mod streaming;
 mod time;
 mod writing;
 
@@ -23,23 +29,21 @@ use tokio::{
 };
 
 use self::{
-    count::Count,
+    flow::Flow,
     life::{Life, Phase},
+    misuse::Misuse,
+    requests::Requests,
+    time::Clock,
 };
 use crate::{
-    Close, Connection, ErrorFormat, Message, Reply, Request, RequestId, Result,
+    Close, Connection, ErrorFormat, Message, Reply, Request, Result,
     connection::{
         companions::Companions,
-        heartbeat::Heartbeat,
-        in_flight::{InFlight, Tag},
         socket::{Failure, HangUp, Socket},
-        timer::Timer,
         work,
     },
     metrics::Tally,
-    panics::discard,
     parser::Parsed,
-    reply::Body,
     request,
     task::settings::Settings,
 };
@@ -50,88 +54,22 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     connection: &'a Connection,
     settings: &'a Settings,
     errors: &'a ErrorFormat,
+    /// Makes a request of a message.
     parse: P,
+    /// Runs a request through the chain.
     call: C,
-    in_flight: InFlight<F, InSlot>,
+    requests: Requests<F>,
     companions: Companions,
-    /// Slots whose requests continue when the client takes more data, first come first served.
-    held: VecDeque<usize>,
-    held_bytes: usize,
-    /// The slot of a reply whose first messages are written and whose others follow. Nothing is written in between.
-    unfinished: Option<usize>,
-    /// Messages that were read while no slot was free.
-    ahead: VecDeque<Message>,
-    ahead_bytes: usize,
     /// Messages taken from the outbox but not written yet.
     batch: VecDeque<Message>,
     life: Life,
+    flow: Flow,
+    clock: Clock,
+    misuse: Misuse,
     /// Counts the messages.
     tally: Tally,
-    /// Bytes handed to the socket since it was last flushed completely.
-    unsent: usize,
-    /// The last published number of bytes that wait for the client.
-    waiting: usize,
-    blocked: Option<Blocked>,
-    clock: Clock,
-    timer: Timer,
     /// The last turn ended before the work did.
     goes_on: bool,
-    /// The client broke the protocol. Its last bytes may still be arriving, and closing the socket over them would
-    /// destroy the close frame.
-    lingers: bool,
-    /// The client has yet to receive what was sent before its close frame arrived.
-    is_unsent: bool,
-    /// The client has hung up, and it may have sent more than was read.
-    is_unread: bool,
-}
-
-/// The data of a request in flight.
-#[derive(Default)]
-struct InSlot {
-    id: Option<RequestId>,
-    route: &'static str,
-    owes_reply: bool,
-    /// The reply while the client takes no data, or the rest of a streaming reply.
-    reply: Option<Body>,
-    /// Whether the slot is in `held`.
-    is_held: bool,
-    /// When the source of a streaming reply fell silent, although it was polled.
-    silent: Option<Instant>,
-}
-
-impl Tag for InSlot {
-    fn clear(&mut self) {
-        self.id = None;
-        self.is_held = false;
-        self.silent = None;
-        if let Some(reply) = self.reply.take() {
-            discard(reply);
-        }
-    }
-}
-
-/// The client currently takes no data.
-struct Blocked {
-    /// When the client last reached the minimum rate. Progress shows only in large steps, so it is measured at the end
-    /// of each.
-    since: Instant,
-    /// Bytes that the client had taken by then.
-    written: u64,
-}
-
-/// What was last heard of the client, and when.
-struct Clock {
-    heartbeat: Heartbeat,
-    /// The last message in either direction.
-    active: Instant,
-    /// When a client that is not being read was last checked for a hang-up.
-    looked: Instant,
-    /// Recent pings and pongs from the client.
-    control: Count,
-    /// Recent messages that could not be read.
-    invalid: Count,
-    /// The earliest time at which a streaming reply can have been silent for too long.
-    streams: Option<Instant>,
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
@@ -157,32 +95,15 @@ where
             errors,
             parse,
             call,
-            in_flight: InFlight::new(settings.concurrency),
+            requests: Requests::new(settings.concurrency),
             companions: Companions::new(),
-            held: VecDeque::new(),
-            held_bytes: 0,
-            unfinished: None,
-            ahead: VecDeque::new(),
-            ahead_bytes: 0,
             batch: VecDeque::new(),
             life: Life::new(now, settings.open_timeout, settings.close_timeout),
+            flow: Flow::default(),
+            clock: Clock::from(now),
+            misuse: Misuse::from(now),
             tally: Tally::default(),
-            unsent: 0,
-            waiting: 0,
-            blocked: None,
-            clock: Clock {
-                heartbeat: Heartbeat::from(now),
-                active: now,
-                looked: now,
-                control: Count::from(now),
-                invalid: Count::from(now),
-                streams: None,
-            },
-            timer: Timer::default(),
             goes_on: false,
-            lingers: false,
-            is_unsent: false,
-            is_unread: false,
         }
     }
 
@@ -205,7 +126,7 @@ where
             return Poll::Pending;
         }
         self.socket.register(cx.waker());
-        self.in_flight.register(cx.waker());
+        self.requests.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         loop {
@@ -253,19 +174,19 @@ where
                 return match self.flush()? {
                     Poll::Ready(()) => Ok(Turn::End),
                     // Requests that continue after the client need not wait for the flush.
-                    Poll::Pending if self.has_work() => {
-                        self.is_unsent = true;
+                    Poll::Pending if !self.requests.is_empty() => {
+                        self.life.leave_unsent();
                         Ok(Turn::End)
                     }
                     Poll::Pending => Ok(Turn::Wait),
                 };
             }
-            if self.unfinished.is_some() && !self.finish_many()? {
+            if self.requests.unfinished.is_some() && !self.finish_many()? {
                 let _ = self.flush()?;
                 return Ok(Turn::Yield);
             }
             let mut progress = self.poll_woken()?;
-            if self.unfinished.is_some() {
+            if self.requests.unfinished.is_some() {
                 // Nothing may be written between its messages, and the turn is over.
             } else if !self.socket.is_blocked() {
                 progress |= self.send_held()?;

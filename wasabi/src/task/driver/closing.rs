@@ -32,7 +32,7 @@ where
         if self.life.phase() != Phase::Draining {
             return Ok(Turn::Wait);
         }
-        if !self.in_flight.is_empty() || !self.ahead.is_empty() || !self.batch.is_empty() {
+        if !self.requests.is_empty() || !self.batch.is_empty() {
             return Ok(Turn::Wait);
         }
         self.start_closing()
@@ -51,7 +51,19 @@ where
     pub(super) fn hung_up(&mut self) {
         tracing::debug!(connection = %self.connection.id(), "client has hung up");
         self.connection.outbox().shut();
-        self.is_unread = true;
+        self.life.hung_up();
+    }
+
+    /// Cancels the requests whose replies nobody waits for.
+    pub(super) fn leave(&mut self) {
+        let cancelled = self.requests.leave();
+        if cancelled > 0 {
+            tracing::debug!(
+                connection = %self.connection.id(),
+                requests = cancelled,
+                "requests in flight are cancelled"
+            );
+        }
     }
 
     /// Decides how to continue after an error of the socket.
@@ -71,7 +83,6 @@ where
                 self.leave();
                 let sent = self.socket.close(&close);
                 self.life.rule_broken(close);
-                self.lingers = true;
                 match sent {
                     Ok(()) => Poll::Pending,
                     Err(_) => Poll::Ready(()),

@@ -181,15 +181,15 @@ where
         match self {
             Self::Serving(driver) => Held {
                 unsent: driver.socket.unsent(),
-                ahead: driver.ahead.len(),
-                ahead_bytes: driver.ahead_bytes,
-                in_flight: driver.in_flight.len(),
+                ahead: driver.requests.ahead.len(),
+                ahead_bytes: driver.requests.ahead.bytes(),
+                in_flight: driver.requests.in_flight.len(),
             },
             Self::Leaving(leaving) => Held {
                 unsent: 0,
-                ahead: leaving.ahead.len(),
-                ahead_bytes: leaving.ahead.iter().map(Message::len).sum(),
-                in_flight: leaving.in_flight.len(),
+                ahead: leaving.requests.ahead.len(),
+                ahead_bytes: leaving.requests.ahead.bytes(),
+                in_flight: leaving.requests.in_flight.len(),
             },
             Self::Ended => Held {
                 unsent: 0,

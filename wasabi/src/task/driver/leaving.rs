@@ -1,7 +1,6 @@
 //! What continues after the client has left: the requests that owe it no reply.
 
 use std::{
-    collections::VecDeque,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -12,12 +11,11 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Driver, InSlot, reading::READ_AHEAD, requests::panicked};
+use super::{Driver, parting::Parting, requests::Requests, starting::panicked};
 use crate::{
     Close, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::{
         companions::Companions,
-        in_flight::InFlight,
         socket::{HangUp, Incoming, Socket},
         work,
     },
@@ -33,21 +31,13 @@ pub(crate) struct Leaving<'a, T, F, P, C> {
     connection: &'a Connection,
     parse: P,
     call: C,
-    pub(super) in_flight: InFlight<F, InSlot>,
+    pub(super) requests: Requests<F>,
     companions: Companions,
-    pub(super) ahead: VecDeque<Message>,
     /// The socket of a client that hung up while it was not being read: earlier data from it is still to be read.
     unread: Option<Socket<T>>,
     pub(super) close: Close,
     limit: Duration,
     timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// A socket to be closed.
-pub(crate) struct Parting<T> {
-    pub(crate) socket: Socket<T>,
-    pub(crate) is_unsent: bool,
-    pub(crate) lingers: bool,
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
@@ -57,59 +47,22 @@ where
     P: Fn(Message) -> Parsed,
     C: Fn(Request) -> F,
 {
-    /// Cancels the requests whose replies nobody waits for.
-    pub(super) fn leave(&mut self) {
-        let mut cancelled = 0;
-        for index in 0..self.in_flight.slots() {
-            let Some(slot) = self.in_flight.tag_mut(index) else {
-                continue;
-            };
-            // A request that has its reply is done.
-            if slot.owes_reply || slot.reply.is_some() {
-                self.in_flight.finish(index);
-                self.in_flight.release(index);
-                cancelled += 1;
-            }
-        }
-        self.held.clear();
-        self.held_bytes = 0;
-        if cancelled > 0 {
-            tracing::debug!(
-                connection = %self.connection.id(),
-                requests = cancelled,
-                "requests in flight are cancelled"
-            );
-        }
-    }
-
-    /// Whether work remains after the client has left.
-    pub(super) fn has_work(&self) -> bool {
-        !self.in_flight.is_empty() || !self.ahead.is_empty()
-    }
-
     /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
     /// `Leaving`.
     pub(crate) fn into_rest(self, close: Close) -> (Option<Parting<T>>, Leaving<'a, T, F, P, C>) {
         // Nothing waits for this client any more, and no upstream should.
         self.connection.held().set_waiting(0);
-        let (unread, parting) = match self.is_unread {
-            true => (Some(self.socket), None),
-            false => {
-                let parting = Parting {
-                    socket: self.socket,
-                    is_unsent: self.is_unsent,
-                    lingers: self.lingers,
-                };
-                (None, Some(parting))
-            }
+        let (socket, remains) = (self.socket, self.life.remains());
+        let (unread, parting) = match remains.is_unread {
+            true => (Some(socket), None),
+            false => (None, Some(Parting { socket, remains })),
         };
         let leaving = Leaving {
             connection: self.connection,
             parse: self.parse,
             call: self.call,
-            in_flight: self.in_flight,
+            requests: self.requests,
             companions: self.companions,
-            ahead: self.ahead,
             unread,
             close,
             limit: self.settings.close_timeout,
@@ -128,7 +81,7 @@ where
 {
     /// Whether no work remains.
     pub(crate) fn is_done(&self) -> bool {
-        self.in_flight.is_empty() && self.ahead.is_empty() && self.unread.is_none()
+        self.requests.is_empty() && self.unread.is_none()
     }
 
     /// Whether the socket is still being read.
@@ -143,7 +96,7 @@ where
 
     /// Works until nothing is left, for up to the limit.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.in_flight.register(cx.waker());
+        self.requests.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         if let Some(socket) = &mut self.unread {
@@ -178,26 +131,26 @@ where
         }
         tracing::debug!(
             connection = %self.connection.id(),
-            requests = self.in_flight.len() + self.ahead.len(),
+            requests = self.requests.len(),
             "requests of a client that has gone are cut"
         );
-        self.in_flight.clear();
+        self.requests.in_flight.clear();
         // The close frame may follow messages that are too late now.
         work::begin();
         while self.unread.is_some() {
-            self.ahead.clear();
+            self.requests.ahead.clear();
             if !self.read() || work::is_over() {
                 self.unread = None;
             }
         }
-        self.ahead.clear();
+        self.requests.ahead.clear();
         Poll::Ready(())
     }
 
     fn poll_woken(&mut self) -> bool {
         let mut progress = false;
-        for word in 0..self.in_flight.words() {
-            let mut woken = self.in_flight.take_woken(word);
+        for word in 0..self.requests.in_flight.words() {
+            let mut woken = self.requests.in_flight.take_woken(word);
             progress |= woken != 0;
             while woken != 0 {
                 let bit = woken.trailing_zeros();
@@ -205,7 +158,7 @@ where
                 work::spend(work::EACH);
                 self.run(word * 64 + bit as usize);
                 if work::is_over() {
-                    self.in_flight.put_back(word, woken);
+                    self.requests.in_flight.put_back(word, woken);
                     return true;
                 }
             }
@@ -215,12 +168,12 @@ where
 
     /// Polls the request in a slot. Its outcome goes only to the log.
     fn run(&mut self, index: usize) {
-        let Some(slot) = self.in_flight.tag_mut(index) else {
+        let Some(slot) = self.requests.in_flight.tag_mut(index) else {
             return; // woken too late
         };
         let (route, id) = (slot.route, slot.id.clone());
         let mut polled = Poll::Pending;
-        let is_alive = self.in_flight.poll(index, &mut polled);
+        let is_alive = self.requests.in_flight.poll(index, &mut polled);
         match polled {
             Poll::Pending if is_alive => return,
             Poll::Pending => {
@@ -230,7 +183,7 @@ where
             Poll::Ready(Ok(reply)) => discard(reply),
             Poll::Ready(Err(error)) => self.failed(route, id.as_ref(), &error),
         }
-        self.in_flight.release(index);
+        self.requests.in_flight.release(index);
     }
 
     fn failed(&self, route: &str, id: Option<&RequestId>, error: &Error) {
@@ -244,14 +197,14 @@ where
 
     /// Starts the next waiting message, if it owes no reply.
     fn start_next(&mut self, cx: &Context<'_>) -> bool {
-        if !self.in_flight.has_room() {
+        if !self.requests.in_flight.has_room() {
             return false;
         }
-        let Some(message) = self.ahead.pop_front() else {
+        let Some(message) = self.requests.ahead.pop() else {
             return false;
         };
         work::spend(message.len() + work::EACH);
-        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.in_flight);
+        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
             if let Parsed::Request(request) = parse(message)
@@ -275,7 +228,7 @@ where
                 };
                 error_format::log(&panicked("the parser, the backend or a middleware"), &about);
                 if let Some(index) = slot {
-                    self.in_flight.release(index);
+                    self.requests.in_flight.release(index);
                 }
             }
         }
@@ -287,14 +240,14 @@ where
         let Some(socket) = &mut self.unread else {
             return false;
         };
-        if self.ahead.len() >= READ_AHEAD {
+        if self.requests.ahead.is_full(usize::MAX) {
             return false;
         }
         match socket.poll_read() {
             Poll::Pending => return false,
             Poll::Ready(Ok(Incoming::Message(message))) => {
                 self.connection.traffic().received_late();
-                self.ahead.push_back(message);
+                self.requests.ahead.push(message);
             }
             Poll::Ready(Ok(Incoming::Ping | Incoming::Pong | Incoming::Part)) => {}
             Poll::Ready(Ok(Incoming::Close(close))) => {

@@ -28,6 +28,19 @@ pub(super) struct Life {
     close_timeout: Duration,
     /// How the connection ends, once known.
     close: Option<Close>,
+    remains: Remains,
+}
+
+/// What is left to do with the socket of a connection that has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Remains {
+    /// The client has yet to receive what was sent before its close frame arrived.
+    pub(super) is_unsent: bool,
+    /// The client has hung up, and it may have sent more than was read.
+    pub(super) is_unread: bool,
+    /// The client broke the protocol. Its last bytes may still be arriving, and closing the socket over them would
+    /// destroy the close frame.
+    pub(super) lingers: bool,
 }
 
 impl Life {
@@ -37,6 +50,7 @@ impl Life {
             until: Some(now + open_timeout),
             close_timeout,
             close: None,
+            remains: Remains::default(),
         }
     }
 
@@ -109,6 +123,7 @@ impl Life {
 
     /// The client has broken a rule, and has been sent this close.
     pub(super) fn rule_broken(&mut self, close: Close) {
+        self.remains.lingers = true;
         self.decide(close);
         self.go(Phase::Flushing, self.soon());
     }
@@ -123,6 +138,20 @@ impl Life {
         if !self.is_past_close() {
             self.decide(CloseCode::ABNORMAL.into());
         }
+    }
+
+    /// The client sends nothing more. Unread data may contain its close frame.
+    pub(super) fn hung_up(&mut self) {
+        self.remains.is_unread = true;
+    }
+
+    /// The connection ends before the client has received everything.
+    pub(super) fn leave_unsent(&mut self) {
+        self.remains.is_unsent = true;
+    }
+
+    pub(super) fn remains(&self) -> Remains {
+        self.remains
     }
 
     /// How the connection has ended.
@@ -191,5 +220,14 @@ mod tests {
         broken.broke();
         assert_eq!(broken.start_closing(), None);
         assert_eq!(broken.end().code, CloseCode::ABNORMAL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_client_that_broke_a_rule_is_waited_for() {
+        let mut life = life();
+        life.admit();
+        assert_eq!(life.remains(), Remains::default());
+        life.rule_broken(CloseCode::PROTOCOL_ERROR.into());
+        assert!(life.remains().lingers && life.is_past_close());
     }
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Driver, Phase};
 use crate::{
-    Close, CloseCode, Message, Reply, Request, Result,
+    Message, Reply, Request, Result,
     connection::{
         socket::{Failure, HangUp, Incoming},
         work,
@@ -17,19 +17,8 @@ use crate::{
     parser::Parsed,
 };
 
-/// Pings and pongs that a client may send per second: answering them is unsolicited work.
-const CONTROL_FRAMES: u32 = 100;
-
-/// Unreadable messages that a client may send per second. A well-behaved client sends none; each one is answered, and
-/// costs as much as a request.
-const INVALID_MESSAGES: u32 = 100;
-
 /// Messages read before woken requests and queued messages have their turn.
 const READ_AT_ONCE: usize = 16;
-
-/// Messages read ahead while every slot is busy, so that pings and closes behind them are noticed. Reading also stops
-/// at the size of the largest allowed message.
-pub(super) const READ_AHEAD: usize = 16;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
@@ -61,10 +50,9 @@ where
         if self.is_opening() {
             return Ok(false);
         }
-        if self.in_flight.has_room()
-            && let Some(message) = self.ahead.pop_front()
+        if self.requests.in_flight.has_room()
+            && let Some(message) = self.requests.ahead.pop()
         {
-            self.ahead_bytes -= message.len();
             work::spend(message.len() + work::EACH);
             self.start(message, cx)?;
             return Ok(true);
@@ -76,7 +64,7 @@ where
             Poll::Pending => return Ok(false),
             Poll::Ready(incoming) => match incoming? {
                 Incoming::Message(message) => self.receive(message, cx)?,
-                Incoming::Ping | Incoming::Pong => self.count_control_frame()?,
+                Incoming::Ping | Incoming::Pong => self.misuse.control_frame()?,
                 Incoming::Part => {}
                 Incoming::Close(close) => {
                     self.leave();
@@ -90,27 +78,8 @@ where
 
     /// Whether nothing more is read until a request ends.
     pub(super) fn is_full(&self) -> bool {
-        self.ahead.len() >= READ_AHEAD || self.ahead_bytes >= self.settings.limits.max_message_size
-    }
-
-    pub(super) fn count_control_frame(&mut self) -> Result<(), Failure> {
-        match self.clock.control.add(CONTROL_FRAMES) {
-            true => Ok(()),
-            false => {
-                let close = Close::new(CloseCode::POLICY, "too many pings");
-                Err(Failure::Rule(close))
-            }
-        }
-    }
-
-    pub(super) fn count_invalid(&mut self) -> Result<(), Failure> {
-        match self.clock.invalid.add(INVALID_MESSAGES) {
-            true => Ok(()),
-            false => {
-                let close = Close::new(CloseCode::POLICY, "too many invalid messages");
-                Err(Failure::Rule(close))
-            }
-        }
+        let max_bytes = self.settings.limits.max_message_size;
+        self.requests.ahead.is_full(max_bytes)
     }
 
     pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
@@ -119,12 +88,11 @@ where
             self.clock.active = Instant::now();
         }
         match self.life.phase() {
-            Phase::Open if self.ahead.is_empty() && self.in_flight.has_room() => {
+            Phase::Open if self.requests.ahead.is_empty() && self.requests.in_flight.has_room() => {
                 self.start(message, cx)
             }
             Phase::Open => {
-                self.ahead_bytes += message.len();
-                self.ahead.push_back(message);
+                self.requests.ahead.push(message);
                 Ok(())
             }
             Phase::Draining => self.refuse(message),

@@ -10,16 +10,44 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Blocked, Driver, Phase, Turn};
+use super::{Driver, Phase, Turn};
 use crate::{
     Close, CloseCode, Message, Reply, Request, Result,
-    connection::{heartbeat::Beat, socket::HangUp},
+    connection::{
+        heartbeat::{Beat, Heartbeat},
+        socket::HangUp,
+        timer::Timer,
+    },
     log::limited,
     parser::Parsed,
 };
 
 /// How often a client that is not being read is checked for a hang-up. Without reading, nothing would report it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// When something last happened, and the timer for what is due.
+pub(super) struct Clock {
+    pub(super) heartbeat: Heartbeat,
+    /// The last message in either direction.
+    pub(super) active: Instant,
+    /// When a client that is not being read was last checked for a hang-up.
+    looked: Instant,
+    /// The earliest time at which a streaming reply can have been silent for too long.
+    pub(super) streams: Option<Instant>,
+    timer: Timer,
+}
+
+impl Clock {
+    pub(super) fn from(now: Instant) -> Self {
+        Self {
+            heartbeat: Heartbeat::from(now),
+            active: now,
+            looked: now,
+            streams: None,
+            timer: Timer::default(),
+        }
+    }
+}
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
@@ -30,10 +58,7 @@ where
 {
     /// The next time at which a timer is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let sending = self
-            .blocked
-            .as_ref()
-            .map(|blocked| blocked.since + self.settings.send_timeout);
+        let sending = self.flow.due(self.settings.send_timeout);
         let phase = self.life.deadline();
         if self.life.phase() != Phase::Open {
             return [sending, phase, self.clock.streams]
@@ -65,15 +90,14 @@ where
         let Some(deadline) = self.deadline() else {
             return Poll::Pending;
         };
-        self.timer.poll(cx, deadline)
+        self.clock.timer.poll(cx, deadline)
     }
 
     /// Does what is due.
     pub(super) fn expired(&mut self) -> Poll<()> {
         let now = Instant::now();
-        if let Some(Blocked { since, .. }) = self.blocked
-            && now >= since + self.settings.send_timeout
-        {
+        let sending = self.flow.due(self.settings.send_timeout);
+        if sending.is_some_and(|at| now >= at) {
             tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
             let close = Close::new(CloseCode::POLICY, "slow consumer");
             // It will rarely get through, but it may.
@@ -114,7 +138,7 @@ where
 
     /// Checks heartbeat and idle timeout. Requests in flight count as activity, but not as a sign of life.
     pub(super) fn watch(&mut self, now: Instant) -> Poll<()> {
-        if !self.in_flight.is_empty() {
+        if !self.requests.in_flight.is_empty() {
             self.clock.active = now;
         }
         // A pong may be among the unread data.

@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Blocked, Driver, Phase};
+use super::{Driver, Phase};
 use crate::{
     CloseCode, Message, Reply, Request, Result,
     connection::{
@@ -18,10 +18,6 @@ use crate::{
     parser::Parsed,
     reply::Body,
 };
-
-/// The minimum rate, in bytes per second, at which a client must take data. Otherwise a client that takes a byte now
-/// and then would hold its waiting data for ever.
-const MIN_RATE: u64 = 1024;
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
@@ -52,7 +48,7 @@ where
     #[inline(always)]
     fn note(&mut self, message: &Message) {
         work::spend(message.len() + work::EACH);
-        self.unsent += message.len();
+        self.flow.wrote(message.len());
         self.tally.sent();
         if self.settings.idle_timeout.is_some() {
             self.clock.active = Instant::now();
@@ -107,53 +103,20 @@ where
     }
 
     pub(super) fn flush(&mut self) -> Result<Poll<()>, Failure> {
-        Ok(match self.socket.poll_flush() {
+        let held = self.requests.held_bytes();
+        let (flushed, waiting) = match self.socket.poll_flush() {
             Poll::Ready(result) => {
                 result?;
-                self.unsent = 0;
-                self.blocked = None;
-                if self.waiting > 0 {
-                    self.tell_waiting(self.held_bytes);
-                }
-                Poll::Ready(())
+                (Poll::Ready(()), self.flow.flushed(held))
             }
             Poll::Pending => {
-                let written = self.socket.written();
-                match &self.blocked {
-                    Some(blocked) if blocked.written == written => {}
-                    Some(blocked) => {
-                        let now = Instant::now();
-                        if blocked.is_made_up_for(written, now) {
-                            self.blocked = Some(Blocked {
-                                since: now,
-                                written,
-                            });
-                        }
-                    }
-                    None => {
-                        let since = Instant::now();
-                        self.blocked = Some(Blocked { since, written });
-                    }
-                }
-                self.tell_waiting(self.unsent + self.held_bytes);
-                Poll::Pending
+                let taken = self.socket.written();
+                (Poll::Pending, self.flow.blocked(taken, held))
             }
-        })
-    }
-
-    /// Publishes how many bytes the client has not taken.
-    fn tell_waiting(&mut self, bytes: usize) {
-        if bytes != self.waiting {
-            self.waiting = bytes;
+        };
+        if let Some(bytes) = waiting {
             self.connection.held().set_waiting(bytes);
         }
-    }
-}
-
-impl Blocked {
-    /// Whether a client, with `written` bytes taken in total, has reached the minimum rate since it was blocked.
-    fn is_made_up_for(&self, written: u64, now: Instant) -> bool {
-        let least = (now - self.since).as_millis() as u64 * MIN_RATE / 1000;
-        written - self.written >= least.max(1)
+        Ok(flushed)
     }
 }

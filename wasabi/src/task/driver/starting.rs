@@ -1,0 +1,119 @@
+//! From a message to a request in a slot.
+
+use std::task::Context;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Driver;
+use crate::{
+    Error, Message, Reply, Request, Result,
+    connection::socket::{Failure, HangUp},
+    error_format::{self, About},
+    panics::{caught, discard},
+    parser::Parsed,
+};
+
+/// The outcome of starting a message.
+enum Started {
+    /// The request is in this slot.
+    Slot(usize),
+    /// The message is unreadable; its invalid request is in this slot.
+    Invalid(usize),
+    Dropped,
+}
+
+impl<T, F, P, C> Driver<'_, T, F, P, C>
+where
+    T: AsyncRead + AsyncWrite + HangUp + Unpin,
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Parsed,
+    C: Fn(Request) -> F,
+{
+    /// Parses a message; it is invalid if the parser panics.
+    fn parse(&self, message: Message) -> Parsed {
+        caught(|| (self.parse)(message)).unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
+    }
+
+    /// An invalid request, in place of a message lost to a panic of its parser.
+    #[cold]
+    fn unparsed(&self) -> Request {
+        let request = Request::empty(self.connection);
+        request.into_invalid(panicked("the request parser"))
+    }
+
+    pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
+        let mut slot = None;
+        // From the parser to the slot in one closure, so that no new value is moved.
+        let started = caught(|| {
+            let (request, is_valid) = match parse(message) {
+                Parsed::Request(request) => (request, true),
+                Parsed::Invalid(request) => (request, false),
+                Parsed::Dropped => return Started::Dropped,
+            };
+            let (index, tag) = in_flight.reserve(cx.waker());
+            slot = Some(index);
+            tag.id = request.id().cloned();
+            tag.route = request.route();
+            tag.owes_reply = request.owes_reply();
+            in_flight.start(index, || call(request));
+            match is_valid {
+                true => Started::Slot(index),
+                false => Started::Invalid(index),
+            }
+        });
+        match (started, slot) {
+            (Ok(Started::Slot(index)), _) => self.run(index),
+            (Ok(Started::Dropped), _) => Ok(()),
+            (Ok(Started::Invalid(index)), _) => {
+                self.misuse.invalid_message()?;
+                self.run(index)
+            }
+            (Err(_), Some(index)) => {
+                self.fail_request(index, &panicked("the backend or a middleware"))
+            }
+            (Err(_), None) => self.start_unparsed(cx),
+        }
+    }
+
+    /// Starts an invalid request after a panic of the parser.
+    #[cold]
+    fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
+        self.misuse.invalid_message()?;
+        let request = self.unparsed();
+        let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
+        let (index, tag) = in_flight.reserve(cx.waker());
+        tag.route = request.route();
+        tag.owes_reply = true;
+        let started = caught(|| {
+            in_flight.start(index, || call(request));
+        });
+        match started {
+            Ok(()) => self.run(index),
+            Err(_) => self.fail_request(index, &panicked("a middleware")),
+        }
+    }
+
+    /// Answers a message that arrived too late.
+    pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
+        let id = match self.parse(message) {
+            Parsed::Request(request) | Parsed::Invalid(request) => {
+                let id = request.id().cloned();
+                discard(request);
+                id
+            }
+            Parsed::Dropped => return Ok(()),
+        };
+        let about = About {
+            connection: self.connection,
+            route: "",
+            id: id.as_ref(),
+        };
+        let reply = error_format::report(self.errors, &Error::Closing, &about);
+        self.write_all(reply)
+    }
+}
+
+pub(super) fn panicked(who: &str) -> Error {
+    Error::internal(format!("{who} panicked"))
+}
