@@ -1,106 +1,25 @@
 //! Opens an upstream connection.
 
-use std::{fmt, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Uri, header};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use wasabi_rules::{schemes, url_without_secrets};
+use wasabi_rules::url_without_secrets;
 
 use super::{
-    Config,
     opening::upgrade,
+    settings::Config,
     stream::{Dialer, Io},
     unreachable::DialError,
 };
 use crate::{
     Connection,
-    backend::{credentials::basic, template::Template},
     connection::socket::Socket,
     metrics,
     panics::{caught, caught_future},
     tcp,
 };
-
-/// The address of an upstream.
-#[derive(Clone, Default)]
-pub(super) struct Target {
-    /// With a sample value in every placeholder, if the URL has any.
-    uri: Uri,
-    template: Option<Arc<Template>>,
-    host: String,
-    port: u16,
-    is_tls: bool,
-    /// Made from the user and password in the URL.
-    authorization: Option<HeaderValue>,
-}
-
-impl Target {
-    pub(super) fn parse(url: &str) -> Result<Self, String> {
-        wasabi_rules::url(url, schemes::WEBSOCKET)?;
-        let (template, sample) = Template::parse(url)?.unzip();
-        let parsed = wasabi_rules::url(sample.as_deref().unwrap_or(url), schemes::WEBSOCKET)?;
-        let is_tls = parsed.scheme == "wss";
-        // The credentials go into their own header, and not with the host into `Host`.
-        let authorization = parsed.userinfo.map(|userinfo| {
-            let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-            basic(user, password)
-        });
-        let (left, right) = match parsed.host.contains(':') {
-            true => ("[", "]"),
-            false => ("", ""),
-        };
-        let port = parsed.port.map(|port| format!(":{port}"));
-        let bare = format!(
-            "{}://{left}{}{right}{}{}",
-            parsed.scheme,
-            parsed.host,
-            port.unwrap_or_default(),
-            parsed.rest
-        );
-        let uri = bare
-            .parse()
-            .map_err(|error| format!("the URL of `WebSocket` is invalid: {error}"))?;
-        Ok(Self {
-            host: parsed.host.to_owned(),
-            port: parsed.port.unwrap_or(if is_tls { 443 } else { 80 }),
-            is_tls,
-            uri,
-            template: template.map(Arc::new),
-            authorization: authorization.transpose()?,
-        })
-    }
-}
-
-impl Target {
-    pub(super) fn has_credentials(&self) -> bool {
-        self.authorization.is_some()
-    }
-
-    pub(super) fn template(&self) -> Option<&Template> {
-        self.template.as_deref()
-    }
-
-    /// Makes the URL for this client.
-    fn uri_for(&self, connection: &Connection) -> Result<Uri, DialError> {
-        let Some(template) = &self.template else {
-            return Ok(self.uri.clone());
-        };
-        let url = template.fill(connection, None).map_err(DialError::Url)?;
-        let path = url
-            .get(wasabi_rules::path_start(&url)..)
-            .unwrap_or_default();
-        let mut uri = self.uri.clone().into_parts();
-        uri.path_and_query = Some(path.try_into().map_err(http::Error::from)?);
-        Ok(Uri::from_parts(uri).map_err(http::Error::from)?)
-    }
-}
-
-impl fmt::Debug for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&url_without_secrets(&self.uri.to_string()))
-    }
-}
 
 impl Config {
     /// Dials for a client.
@@ -258,28 +177,5 @@ impl Config {
         let mut io = self.stream(&request).await.map_err(DialError::Connect)?;
         let read_already = upgrade(&mut io, &request).await?;
         Ok((io, read_already))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_names_host_and_port() {
-        let target = Target::parse("wss://[::1]/x?y").unwrap();
-        assert_eq!((target.host.as_str(), target.port), ("::1", 443));
-        let target = Target::parse("ws://up:9000").unwrap();
-        assert_eq!((target.host.as_str(), target.port), ("up", 9000));
-        let target = Target::parse("ws://me:p%40@[::1]:9000/a@b?c=d@e").unwrap();
-        assert_eq!(target.uri, "ws://[::1]:9000/a@b?c=d@e");
-        assert!(target.authorization.is_some());
-    }
-
-    #[test]
-    fn a_url_that_is_no_websocket_url_is_refused() {
-        for url in ["http://up/", "up:9000", "/x", "ws://", "ws://user:pw@/", ""] {
-            assert!(Target::parse(url).is_err(), "{url}");
-        }
     }
 }

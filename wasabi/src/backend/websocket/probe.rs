@@ -11,7 +11,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Config, unreachable::DialError};
+use super::{settings::Config, unreachable::DialError};
 use crate::{
     BoxError,
     backend::{Probe, Way},

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 
 use self::ends::{Ends, Upstream};
 use super::{
-    Config,
     correlate::Id,
+    settings::Config,
     stream::Io,
     unreachable::{DialError, Unreachable},
 };

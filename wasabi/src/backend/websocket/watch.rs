@@ -8,8 +8,8 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Config,
     relay::{Progress, Relay},
+    settings::Config,
 };
 use crate::{
     Close, CloseCode,
