@@ -68,10 +68,6 @@ type Circle = (&'static str, &'static str, &'static str);
 
 /// Arrows of circles among the modules of one folder: the folder, from and to. The list only becomes shorter.
 const CIRCLES: &[Circle] = &[
-    ("wasabi/backend/websocket", "link", "upstream"),
-    ("wasabi/backend/websocket", "upstream", "link"),
-    ("wasabi/backend/websocket", "upstream", "watch"),
-    ("wasabi/backend/websocket", "watch", "link"),
     ("wasabi/server", "acceptor", "http2"),
     ("wasabi/server", "http2", "acceptor"),
 ];

@@ -7,6 +7,7 @@ mod opening;
 mod probe;
 mod relay;
 mod sending;
+mod serving;
 mod settings;
 mod stream;
 mod target;

@@ -1,5 +1,4 @@
-//! The companion task of one upstream connection: it dials, moves messages in both directions, and closes the
-//! connection.
+//! The companion task of one upstream connection: it dials, has the connection served, and closes it.
 
 use std::{
     future::poll_fn,
@@ -12,27 +11,35 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    relay::{Event, Relay},
+    relay::Relay,
+    serving::{End, Kind, lost, serve},
     stream::Io,
-    unreachable::Unreachable,
-    watch::{Age, CLOSE_HANDSHAKE, Pulse, StallWatch},
+    unreachable::{DialError, Unreachable},
+    watch::CLOSE_HANDSHAKE,
 };
 use crate::{
     Close, CloseCode, Connection, Fault,
     backoff::Pauses,
-    connection::{
-        heartbeat::Beat,
-        linger,
-        socket::{Failure, Socket},
-        timer::Timer,
-    },
-    error::is_about_the_upstream,
+    connection::{linger, socket::Socket, timer::Timer},
     log::{limited, said},
     panics::{caught, caught_future},
 };
 
 /// A connection that lasted this long resets the reconnect pauses.
 const STABLE: Duration = Duration::from_secs(10);
+
+/// What follows the end of a connection, or a dial that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The companion ends, and nothing dials again.
+    Nothing,
+    /// The companion ends; a later message has another one.
+    Idle,
+    /// The companion dials again at once.
+    Dial,
+    /// The companion dials again after a pause.
+    Pause,
+}
 
 /// Serves a client until the client or its upstream is gone, or the upstream could not be reached.
 pub(super) async fn run(relay: Arc<Relay>, connection: Connection) {
@@ -54,91 +61,36 @@ pub(super) async fn run(relay: Arc<Relay>, connection: Connection) {
                 dialed.map(|dialed| dialed.map(|socket| relay.open(socket)))
             }
         };
-        match dialed {
+        let next = match dialed {
             None => return,
             Some(Ok(())) => {
-                tracing::debug!(connection = %connection.id(), "upstream connected");
                 let opened = Instant::now();
-                let _open = config.opened();
-                let serving = caught_future(serve(&relay, &connection, closed.as_mut()));
-                match serving.await.unwrap_or_else(|_| {
-                    relay.reconnect(Unreachable::Lost); // without the stream that panicked
-                    End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
-                }) {
-                    End::Client(close) => {
-                        if let Some(mut socket) = relay.end(Unreachable::Ended)
-                            && socket.close(&for_upstream(close)).is_ok()
-                        {
-                            finish(socket).await;
-                        }
-                        return;
-                    }
-                    End::Broken(why) => {
-                        limited!(WARN, connection = %connection.id(), %why, "upstream broke a rule");
-                        connection.close(Close::new(
-                            CloseCode::INTERNAL,
-                            "upstream sent an invalid message",
-                        ));
-                        if let Some(socket) = relay.end(Unreachable::Broken(why.clone())) {
-                            reject(socket, &why).await;
-                        }
-                        return;
-                    }
-                    End::Upstream(close, why, kind) => {
-                        tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
-                        if kind == Kind::Final || config.reconnect.is_none() {
-                            connection.close(close);
-                            if let Some(socket) = relay.end(why) {
-                                finish(socket).await;
-                            }
-                            return;
-                        }
-                        relay.reconnect(why);
-                        if kind == Kind::Old
-                            && let Some(backoff) = &config.reconnect
-                        {
-                            pauses = Some(backoff.pauses());
-                            continue; // reconnects without a pause
-                        }
-                    }
-                }
+                let next = use_up(&relay, &connection, closed.as_mut()).await;
                 if opened.elapsed() >= STABLE {
                     pauses = None;
                 }
+                next
             }
-            Some(Err(error)) => {
-                relay.failed(&error);
-                let verdict = error.verdict();
-                let is_final = verdict.fault() == Fault::Request;
-                if is_final {
-                    tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refuses the client");
-                } else {
-                    limited!(WARN, connection = %connection.id(), error = %said(&error), "upstream cannot be reached");
-                }
-                let why = Unreachable::Dial(error);
-                if pauses.is_none() {
-                    if relay.refuse(&connection, why) {
-                        end_on_drop.0 = None; // a later message has another companion
-                    }
-                    return;
-                }
-                if is_final {
-                    // The upstream would refuse the client again.
-                    let reason = verdict.client_message().into_owned();
-                    connection.close(Close::new(CloseCode::INTERNAL, reason));
-                    relay.end(why);
-                    return;
-                }
-            }
-        }
-        let next = match &config.reconnect {
-            Some(backoff) => pauses.get_or_insert_with(|| backoff.pauses()).next(),
-            None => None,
+            Some(Err(error)) => not_dialled(&relay, &connection, error, pauses.is_none()),
         };
-        let Some(pause) = next else {
-            connection.close(lost());
-            relay.end(Unreachable::Lost);
-            return;
+        match next {
+            Next::Nothing => return,
+            Next::Idle => {
+                end_on_drop.0 = None;
+                return;
+            }
+            Next::Dial | Next::Pause => {}
+        }
+        let Some(backoff) = &config.reconnect else {
+            return give_up(&relay, &connection);
+        };
+        if next == Next::Dial {
+            pauses = Some(backoff.pauses());
+            continue;
+        }
+        let pauses = pauses.get_or_insert_with(|| backoff.pauses());
+        let Some(pause) = pauses.next() else {
+            return give_up(&relay, &connection);
         };
         if while_waiting(&relay, closed.as_mut(), sleep(pause))
             .await
@@ -147,6 +99,94 @@ pub(super) async fn run(relay: Arc<Relay>, connection: Connection) {
             return;
         }
     }
+}
+
+/// Has an open connection served, and closes it afterwards.
+async fn use_up(
+    relay: &Relay,
+    connection: &Connection,
+    closed: Pin<&mut impl Future<Output = Close>>,
+) -> Next {
+    tracing::debug!(connection = %connection.id(), "upstream connected");
+    let _open = relay.config.opened();
+    let served = caught_future(serve(relay, connection, closed)).await;
+    match served.unwrap_or_else(|_| {
+        relay.reconnect(Unreachable::Lost); // without the stream that panicked
+        End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
+    }) {
+        End::Client(close) => {
+            if let Some(mut socket) = relay.end(Unreachable::Ended)
+                && socket.close(&for_upstream(close)).is_ok()
+            {
+                finish(socket).await;
+            }
+            Next::Nothing
+        }
+        End::Broken(why) => {
+            limited!(WARN, connection = %connection.id(), %why, "upstream broke a rule");
+            connection.close(Close::new(
+                CloseCode::INTERNAL,
+                "upstream sent an invalid message",
+            ));
+            if let Some(socket) = relay.end(Unreachable::Broken(why.clone())) {
+                reject(socket, &why).await;
+            }
+            Next::Nothing
+        }
+        End::Upstream(close, why, kind) => {
+            tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
+            if kind == Kind::Final || relay.config.reconnect.is_none() {
+                connection.close(close);
+                if let Some(socket) = relay.end(why) {
+                    finish(socket).await;
+                }
+                return Next::Nothing;
+            }
+            relay.reconnect(why);
+            match kind {
+                Kind::Old => Next::Dial,
+                Kind::Final | Kind::Restart => Next::Pause,
+            }
+        }
+    }
+}
+
+/// Handles a failed dial. The first one is told to the requests; later ones are repeated.
+fn not_dialled(
+    relay: &Relay,
+    connection: &Connection,
+    error: Arc<DialError>,
+    is_first: bool,
+) -> Next {
+    relay.failed(&error);
+    let verdict = error.verdict();
+    let is_final = verdict.fault() == Fault::Request;
+    if is_final {
+        tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refuses the client");
+    } else {
+        limited!(WARN, connection = %connection.id(), error = %said(&error), "upstream cannot be reached");
+    }
+    let why = Unreachable::Dial(error);
+    if is_first {
+        return match relay.refuse(connection, why) {
+            true => Next::Idle,
+            false => Next::Nothing,
+        };
+    }
+    if is_final {
+        // The upstream would refuse the client again.
+        let reason = verdict.client_message().into_owned();
+        connection.close(Close::new(CloseCode::INTERNAL, reason));
+        relay.end(why);
+        return Next::Nothing;
+    }
+    Next::Pause
+}
+
+/// Closes the client: the upstream stays lost.
+fn give_up(relay: &Relay, connection: &Connection) {
+    connection.close(lost());
+    relay.end(Unreachable::Lost);
 }
 
 /// Waits for a future, and fails queued messages that wait too long for the upstream. Returns `None` if the client is
@@ -173,133 +213,6 @@ async fn while_waiting<F: Future>(
         Poll::Pending
     })
     .await
-}
-
-/// How an upstream connection ended.
-enum End {
-    /// The client's connection has ended with this close.
-    Client(Close),
-    /// The upstream is gone: the close for the client, if it is closed, and the reason for its requests.
-    Upstream(Close, Unreachable, Kind),
-    /// The upstream broke a rule, and is told so with this close.
-    Broken(Close),
-}
-
-/// Whether reconnecting can help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Final,
-    Restart,
-    /// The gateway closed the connection because of its age.
-    Old,
-}
-
-/// Moves messages in both directions until one side is gone.
-async fn serve(
-    relay: &Relay,
-    client: &Connection,
-    mut closed: Pin<&mut impl Future<Output = Close>>,
-) -> End {
-    let mut stall = StallWatch::default();
-    let mut pulse = Pulse::new();
-    let mut age = Age::new(&relay.config);
-    loop {
-        let event = poll_fn(|cx| {
-            if let Poll::Ready(close) = closed.as_mut().poll(cx) {
-                return Poll::Ready(Err(End::Client(close)));
-            }
-            loop {
-                let (event, progress) = relay.poll(cx, client);
-                if let Poll::Ready(event) = event {
-                    return Poll::Ready(Ok(event));
-                }
-                let limit = relay.config.send_timeout;
-                if stall.poll(cx, progress.blocked_at, limit).is_ready() {
-                    return Poll::Ready(Err(gone()));
-                }
-                match pulse.poll(cx, &progress, &relay.config.pings) {
-                    Poll::Ready(Beat::Ping) => {
-                        if let Err(failure) = relay.ping() {
-                            return Poll::Ready(Err(failed(failure)));
-                        }
-                        continue;
-                    }
-                    Poll::Ready(Beat::Lost) => {
-                        tracing::debug!(connection = %client.id(), "the upstream does not answer a ping");
-                        return Poll::Ready(Err(gone()));
-                    }
-                    Poll::Ready(Beat::Nothing) | Poll::Pending => {}
-                }
-                return age.poll(cx, relay).map(|result| Err(result.map_or_else(failed, |()| old())));
-            }
-        })
-        .await;
-        match event {
-            Err(end) => return end,
-            Ok(Event::Closed(close)) if age.is_answer(&close) => return old(),
-            Ok(Event::Closed(close)) => return for_client(close),
-            Ok(Event::Failed(Failure::Closed | Failure::Broken(_))) if age.is_closing() => {
-                return old();
-            }
-            Ok(Event::Failed(failure)) => return failed(failure),
-            Ok(event @ (Event::Full(_) | Event::Held)) => {
-                // The upstream is not read meanwhile. It may be waiting for that, so it is not blamed for a stall.
-                stall = StallWatch::default();
-                pulse.excuse();
-                let mut sending = pin!(async {
-                    match event {
-                        // A client that is being closed gets nothing more.
-                        Event::Full(message) => drop(client.outbox().send(message).await),
-                        _ => client.held().room().await,
-                    }
-                });
-                let end = poll_fn(|cx| {
-                    if let Poll::Ready(close) = closed.as_mut().poll(cx) {
-                        return Poll::Ready(Some(End::Client(close)));
-                    }
-                    if let Err(failure) = relay.poll_write(cx) {
-                        return Poll::Ready(Some(failed(failure)));
-                    }
-                    sending.as_mut().poll(cx).map(|()| None)
-                })
-                .await;
-                if let Some(end) = end {
-                    return end;
-                }
-            }
-        }
-    }
-}
-
-fn failed(failure: Failure) -> End {
-    match failure {
-        Failure::Closed | Failure::Broken(_) => gone(),
-        Failure::Rule(why) => End::Broken(why),
-    }
-}
-
-fn gone() -> End {
-    End::Upstream(lost(), Unreachable::Lost, Kind::Restart)
-}
-
-fn old() -> End {
-    End::Upstream(lost(), Unreachable::Lost, Kind::Old)
-}
-
-fn lost() -> Close {
-    Close::new(CloseCode::INTERNAL, "upstream was lost")
-}
-
-/// Translates the upstream's close for the client.
-fn for_client(close: Close) -> End {
-    let kind = match is_about_the_upstream(&close) {
-        true => Kind::Restart,
-        false => Kind::Final,
-    };
-    let why = Unreachable::Closed(close.clone());
-    let says_nothing = close.code == CloseCode::PROTOCOL_ERROR
-        || CloseCode::try_from(close.code.as_u16()).is_err();
-    End::Upstream(if says_nothing { lost() } else { close }, why, kind)
 }
 
 /// Translates the client's close for the upstream.
