@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Backend, Connection, Lifecycle, Message, Parser, Reply, Request, Result,
-    parser::{self, Parsed},
+    parser::{self, Inbound},
     request::Route,
 };
 
@@ -20,9 +20,9 @@ pub(crate) struct Dispatcher<S, B, P> {
 impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
     /// Makes a request of a message. The request has its route before the first middleware sees it.
     #[inline(always)]
-    pub(crate) fn request(&self, message: Message, connection: &Connection) -> Parsed {
-        let mut parsed = parser::parse(&self.parser, message, connection);
-        if let Parsed::Request(req) = &mut parsed {
+    pub(crate) fn request(&self, message: Message, connection: &Connection) -> Inbound {
+        let mut inbound = parser::parse(&self.parser, message, connection);
+        if let Inbound::Request(req) = &mut inbound {
             let route = self.chain.route(req.key());
             req.set_route(route.unwrap_or(Route {
                 index: 0,
@@ -31,7 +31,7 @@ impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
             let owes_reply = self.chain.owes_reply(req);
             req.set_owes_reply(owes_reply);
         }
-        parsed
+        inbound
     }
 
     /// Runs a request through the chain.

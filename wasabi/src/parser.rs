@@ -113,8 +113,8 @@ pub struct Envelope<'m> {
     invalid: Option<Error>,
 }
 
-/// The outcome of parsing a message.
-pub(crate) enum Parsed {
+/// What a client's message is, after parsing.
+pub(crate) enum Inbound {
     Request(Request),
     /// Intentionally.
     Dropped,
@@ -123,18 +123,18 @@ pub(crate) enum Parsed {
 }
 
 #[inline(always)]
-pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Parsed {
+pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Inbound {
     let mut envelope = match parser.parse(&message) {
         Ok(Some(envelope)) => envelope,
-        Ok(None) => return Parsed::Dropped,
+        Ok(None) => return Inbound::Dropped,
         Err(error) => Envelope::invalid(error),
     };
     let invalid = envelope.invalid.take();
     let parts = envelope.into_parts(&message);
     let request = Request::new(message, parts, connection);
     match invalid {
-        None => Parsed::Request(request),
-        Some(error) => Parsed::Invalid(request.into_invalid(error)),
+        None => Inbound::Request(request),
+        Some(error) => Inbound::Invalid(request.into_invalid(error)),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The single task of a connection: it reads, dispatches and writes.
 
 mod closing;
-mod count;
 mod flow;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzing;
@@ -43,7 +42,7 @@ use crate::{
         work,
     },
     metrics::Tally,
-    parser::Parsed,
+    parser::Inbound,
     request,
     task::settings::Settings,
 };
@@ -76,7 +75,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     pub(crate) fn new(

@@ -9,14 +9,14 @@ use crate::{
     Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     log::said,
-    parser::Parsed,
+    parser::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     pub(super) fn drain(&mut self) {

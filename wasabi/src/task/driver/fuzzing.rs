@@ -20,7 +20,7 @@ use crate::{
         socket::{HangUp, Limits, Socket},
     },
     metrics::Traffic,
-    parser::{self, Parsed},
+    parser::{self, Inbound},
     task::settings::Settings,
 };
 
@@ -114,7 +114,7 @@ impl Stage {
     }
 }
 
-type Parse<'a> = Box<dyn Fn(Message) -> Parsed + 'a>;
+type Parse<'a> = Box<dyn Fn(Message) -> Inbound + 'a>;
 type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
 
 /// A connection's task.

@@ -21,7 +21,7 @@ use crate::{
     },
     error_format::{self, About},
     panics::{caught, discard},
-    parser::Parsed,
+    parser::Inbound,
     request,
 };
 
@@ -44,7 +44,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
@@ -76,7 +76,7 @@ impl<T, F, P, C> Leaving<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// Whether no work remains.
@@ -207,7 +207,7 @@ where
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
-            if let Parsed::Request(request) = parse(message)
+            if let Inbound::Request(request) = parse(message)
                 && !request.owes_reply()
             {
                 let (index, tag) = in_flight.reserve(cx.waker());

@@ -1,9 +1,10 @@
 //! What a client may do only rarely, and is closed for otherwise.
 
-use super::count::Count;
-use crate::{Close, CloseCode, connection::socket::Failure};
+use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::{Close, CloseCode, connection::socket::Failure};
 
 /// Pings and pongs that a client may send per second: answering them is unsolicited work.
 const CONTROL_FRAMES: u32 = 100;
@@ -40,5 +41,54 @@ fn allow(count: &mut Count, most: u32, reason: &'static str) -> Result<(), Failu
     match count.add(most) {
         true => Ok(()),
         false => Err(Failure::Rule(Close::new(CloseCode::POLICY, reason))),
+    }
+}
+
+/// A number of events, and since when they are counted.
+struct Count {
+    since: Instant,
+    number: u32,
+}
+
+impl Count {
+    fn from(now: Instant) -> Self {
+        Self {
+            since: now,
+            number: 0,
+        }
+    }
+
+    /// Counts one event. Returns `false` if there are more than `most` in a second. Reads the clock only when `most` is
+    /// exceeded.
+    fn add(&mut self, most: u32) -> bool {
+        self.number += 1;
+        if self.number > most {
+            let now = Instant::now();
+            if now - self.since < Duration::from_secs(1) {
+                return false;
+            }
+            (self.since, self.number) = (now, 1);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn as_many_in_a_second_may_go_on_for_ever_and_one_more_may_not() {
+        let mut count = Count::from(Instant::now());
+        for _ in 0..10_000 {
+            assert!(count.add(100));
+            advance(Duration::from_millis(10)).await;
+        }
+        let mut count = Count::from(Instant::now());
+        advance(Duration::from_millis(900)).await;
+        assert!((0..100).all(|_| count.add(100)));
+        assert!(!count.add(100));
     }
 }

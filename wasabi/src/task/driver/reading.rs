@@ -14,7 +14,7 @@ use crate::{
         socket::{Failure, HangUp, Incoming},
         work,
     },
-    parser::Parsed,
+    parser::Inbound,
 };
 
 /// Messages read before woken requests and queued messages have their turn.
@@ -24,7 +24,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {

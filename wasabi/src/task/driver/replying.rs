@@ -12,7 +12,7 @@ use crate::{
         work,
     },
     error_format::{self, About},
-    parser::Parsed,
+    parser::Inbound,
     reply::Body,
 };
 
@@ -20,7 +20,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// Polls the requests that have been woken. Does so even while the client takes no replies, since others may need

@@ -10,7 +10,7 @@ use crate::{
     connection::socket::{Failure, HangUp},
     error_format::{self, About},
     panics::{caught, discard},
-    parser::Parsed,
+    parser::Inbound,
 };
 
 /// The outcome of starting a message.
@@ -26,12 +26,12 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// Parses a message; it is invalid if the parser panics.
-    fn parse(&self, message: Message) -> Parsed {
-        caught(|| (self.parse)(message)).unwrap_or_else(|_| Parsed::Invalid(self.unparsed()))
+    fn parse(&self, message: Message) -> Inbound {
+        caught(|| (self.parse)(message)).unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
     }
 
     /// An invalid request, in place of a message lost to a panic of its parser.
@@ -47,9 +47,9 @@ where
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
             let (request, is_valid) = match parse(message) {
-                Parsed::Request(request) => (request, true),
-                Parsed::Invalid(request) => (request, false),
-                Parsed::Dropped => return Started::Dropped,
+                Inbound::Request(request) => (request, true),
+                Inbound::Invalid(request) => (request, false),
+                Inbound::Dropped => return Started::Dropped,
             };
             let (index, tag) = in_flight.reserve(cx.waker());
             slot = Some(index);
@@ -97,12 +97,12 @@ where
     /// Answers a message that arrived too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
         let id = match self.parse(message) {
-            Parsed::Request(request) | Parsed::Invalid(request) => {
+            Inbound::Request(request) | Inbound::Invalid(request) => {
                 let id = request.id().cloned();
                 discard(request);
                 id
             }
-            Parsed::Dropped => return Ok(()),
+            Inbound::Dropped => return Ok(()),
         };
         let about = About {
             connection: self.connection,

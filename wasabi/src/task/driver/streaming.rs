@@ -15,7 +15,7 @@ use crate::{
         work,
     },
     panics::{caught, discard},
-    parser::Parsed,
+    parser::Inbound,
     reply::{Body, ReplyStream, has_stirred},
 };
 
@@ -23,7 +23,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// Sends the ready messages of a streaming reply while the client takes data.

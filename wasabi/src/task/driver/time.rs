@@ -19,7 +19,7 @@ use crate::{
         timer::Timer,
     },
     log::limited,
-    parser::Parsed,
+    parser::Inbound,
 };
 
 /// How often a client that is not being read is checked for a hang-up. Without reading, nothing would report it.
@@ -53,7 +53,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     /// The next time at which a timer is due.

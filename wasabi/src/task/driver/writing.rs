@@ -15,7 +15,7 @@ use crate::{
         socket::{Failure, HangUp},
         work,
     },
-    parser::Parsed,
+    parser::Inbound,
     reply::Body,
 };
 
@@ -23,7 +23,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Parsed,
+    P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
     pub(super) fn write_all(&mut self, reply: Reply) -> Result<(), Failure> {
