@@ -180,3 +180,74 @@ impl ReadAhead {
         self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::{Pending, pending},
+        task::Waker,
+    };
+
+    use super::*;
+
+    type Requesting = Requests<Pending<()>>;
+
+    fn start(requests: &mut Requesting, owes_reply: bool) -> usize {
+        let (index, slot) = requests.in_flight.reserve(Waker::noop());
+        slot.owes_reply = owes_reply;
+        requests.in_flight.start(index, pending);
+        index
+    }
+
+    fn body(text: &'static str) -> Body {
+        Body::One(Message::text(text))
+    }
+
+    #[test]
+    fn replies_are_held_in_order_with_their_bytes() {
+        let mut requests = Requesting::new(4);
+        let (first, second) = (start(&mut requests, true), start(&mut requests, true));
+        requests.hold(second, body("four"));
+        requests.hold(first, body("sixsix"));
+        assert_eq!((requests.held(), requests.held_bytes()), (2, 10));
+        let next = requests
+            .next_held()
+            .map(|(index, body)| (index, body.is_some()));
+        assert_eq!(next, Some((second, true)));
+        assert_eq!((requests.held(), requests.held_bytes()), (1, 6));
+        requests.in_flight.release(second);
+        requests.cancel();
+        assert_eq!((requests.held(), requests.held_bytes()), (0, 0));
+        assert!(requests.is_empty() && requests.next_held().is_none());
+    }
+
+    #[test]
+    fn only_requests_that_owe_no_reply_stay_when_the_client_leaves() {
+        let mut requests = Requesting::new(4);
+        let owed = start(&mut requests, true);
+        let not_owed = start(&mut requests, false);
+        let replied = start(&mut requests, false);
+        requests.hold(replied, body("too late"));
+        requests.ahead.push(Message::text("later"));
+        assert_eq!(requests.leave(), 2);
+        assert_eq!((requests.len(), requests.held_bytes()), (2, 0));
+        assert!(requests.in_flight.tag_mut(not_owed).is_some());
+        for index in [owed, replied] {
+            assert!(requests.in_flight.tag_mut(index).is_none());
+        }
+    }
+
+    #[test]
+    fn reading_ahead_ends_at_a_number_of_messages_or_of_bytes() {
+        let mut ahead = ReadAhead::default();
+        ahead.push(Message::text("12345678"));
+        assert!(ahead.is_full(8) && !ahead.is_full(9));
+        for _ in 1..READ_AHEAD {
+            assert!(!ahead.is_full(1000));
+            ahead.push(Message::text(""));
+        }
+        assert!(ahead.is_full(1000));
+        assert_eq!(ahead.pop(), Some(Message::text("12345678")));
+        assert!(!ahead.is_full(1));
+    }
+}
