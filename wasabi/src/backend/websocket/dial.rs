@@ -5,7 +5,6 @@ use std::{io, sync::Arc};
 use http::{HeaderValue, Method, Request, Uri, header};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
-use wasabi_rules::url_without_secrets;
 
 use super::{
     opening::upgrade,
@@ -81,7 +80,7 @@ impl Config {
         #[cfg(not(feature = "tls"))]
         Err(format!(
             "`{}` needs the cargo feature `tls` of wasabi",
-            url_without_secrets(&self.target.uri.to_string())
+            wasabi_rules::url_without_secrets(&self.target.uri.to_string())
         ))
     }
 
