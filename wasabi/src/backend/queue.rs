@@ -3,6 +3,7 @@
 #[cfg(feature = "amqp")]
 mod amqp;
 mod callback;
+mod exchange;
 mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -20,6 +21,7 @@ mod redis;
     feature = "redis"
 ))]
 mod session_task;
+mod settings;
 #[cfg(any(feature = "amqp", feature = "redis"))]
 mod socket;
 #[cfg(all(
@@ -36,9 +38,6 @@ use std::{
     time::Duration,
 };
 
-use futures_util::stream;
-use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-
 #[cfg(feature = "amqp")]
 pub use self::amqp::{Amqp, AmqpSession};
 #[cfg(feature = "kafka")]
@@ -54,14 +53,10 @@ pub use self::{
     transport::{Outgoing, Session, Transport},
 };
 use self::{
-    inbox::{Answer, Waiting},
-    link::{Link, Up},
-    parts::Part,
+    link::SessionLink,
+    settings::{QueueSettings, Topic},
 };
-use crate::{
-    Backend, Connection, Error, Lifecycle, Reply, Request, Result, mistakes::Mistakes,
-    time::FOREVER, turns::Entered,
-};
+use crate::{Connection, Lifecycle, Request};
 
 /// A message queue as a backend: the gateway publishes the message to a topic, and the answer of a worker is the reply.
 ///
@@ -125,55 +120,27 @@ use crate::{
 /// transport's client library holds it, so brokers must be as trusted as any other part of the backend.
 #[must_use = "a backend does nothing until it is a target"]
 pub struct Queue<T: Transport> {
-    shared: Arc<Shared<T>>,
-    settings: Settings,
+    shared: Arc<SharedQueue<T>>,
+    settings: QueueSettings,
 }
 
-struct Shared<T: Transport> {
+/// What the clones of a queue share.
+struct SharedQueue<T: Transport> {
     transport: Arc<T>,
     inbox: Inbox,
-    link: OnceLock<Link<T::Session>>,
+    link: OnceLock<SessionLink<T::Session>>,
 }
-
-#[derive(Clone)]
-struct Settings {
-    topic: Topic,
-    headers: Vec<(&'static str, HeaderFn)>,
-    timeout: Duration,
-    publish_timeout: Duration,
-    max_pending: usize,
-    max_reply_size: usize,
-    expects_reply: bool,
-    mistakes: Mistakes,
-}
-
-#[derive(Clone)]
-enum Topic {
-    Fixed(Cow<'static, str>),
-    Of(Arc<dyn Fn(&Request) -> String + Send + Sync>),
-}
-
-type HeaderFn = Arc<dyn Fn(&Request) -> String + Send + Sync>;
 
 impl<T: Transport> Queue<T> {
     /// Makes a queue over a transport. Messages go to this topic, queue, subject or stream, as the broker calls it.
     pub fn new(transport: T, topic: impl Into<Cow<'static, str>>) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(SharedQueue {
                 transport: Arc::new(transport),
                 inbox: Inbox::new(),
                 link: OnceLock::new(),
             }),
-            settings: Settings {
-                topic: Topic::Fixed(topic.into()),
-                headers: Vec::new(),
-                timeout: Duration::from_secs(30),
-                publish_timeout: Duration::from_secs(5),
-                max_pending: 10_000,
-                max_reply_size: 1024 * 1024,
-                expects_reply: true,
-                mistakes: Mistakes::default(),
-            },
+            settings: QueueSettings::new(topic.into()),
         }
     }
 
@@ -298,164 +265,12 @@ impl<T: Transport> Queue<T> {
     pub fn inbox(&self) -> Inbox {
         self.shared.inbox.clone()
     }
-
-    /// Publishes the message of a request that has a place, and waits for the reply.
-    async fn exchange(&self, req: &Request, mut waiting: Waiting, came: Instant) -> Result<Reply> {
-        let settings = &self.settings;
-        let topic = settings.topic(req)?;
-        let headers = settings.headers(req)?;
-        let link = self.shared.link();
-
-        let deadline = came + settings.timeout.min(FOREVER);
-        let publish_by = settings.publish_by(came);
-        let up = timeout_at(publish_by, link.up()).await;
-        let up = up.unwrap_or_else(|_| Err(Error::UpstreamUnreachable(link.down())))?;
-
-        let message = Outgoing {
-            request: req,
-            topic: &topic,
-            id: waiting.id,
-            expects_reply: settings.expects_reply,
-            headers: &headers,
-            expires_in: deadline.saturating_duration_since(Instant::now()),
-        };
-        // The reply may arrive before the broker has confirmed the message, or even while it is being published.
-        tokio::select! {
-            biased;
-            answer = waiting.reply(), if settings.expects_reply => {
-                return answer.map(|answer| self.reply(answer, waiting, up));
-            }
-            published = timeout_at(publish_by, up.session.publish(message)) => match published {
-                Ok(published) => published?,
-                Err(_) => return Err(Error::UpstreamLost("the message was not taken in time".into())),
-            },
-            () = up.lost() => return Err(Error::UpstreamLost(link.down())),
-        }
-        if !settings.expects_reply {
-            return Ok(Reply::none());
-        }
-        let answer = tokio::select! {
-            biased;
-            answer = waiting.reply() => answer?,
-            () = up.lost(), if !self.shared.transport.keeps_replies() => {
-                return Err(Error::UpstreamLost(link.down()));
-            }
-            () = sleep_until(deadline) => return Err(Error::TimedOut(settings.timeout)),
-        };
-        Ok(self.reply(answer, waiting, up))
-    }
-
-    /// The first part of a reply, followed by the rest. The request keeps its place until the last part has arrived.
-    fn reply(&self, answer: Answer, waiting: Waiting, up: Arc<Up<T::Session>>) -> Reply {
-        let parts = match answer {
-            Answer::Whole(message) => return Reply::message(message),
-            Answer::Parts(parts) => parts,
-        };
-        let (shared, timeout) = (Arc::clone(&self.shared), self.settings.timeout.min(FOREVER));
-        let rest = Some((parts, waiting, up, shared));
-        Reply::stream(stream::unfold(rest, move |rest| async move {
-            let (parts, waiting, up, shared) = rest?;
-            let part = tokio::select! {
-                biased;
-                part = parts.next() => part,
-                () = up.lost(), if !shared.transport.keeps_replies() => {
-                    Part::last(Err(Error::UpstreamLost(shared.link().down())))
-                }
-                () = sleep(timeout) => Part::last(Err(Error::TimedOut(timeout))),
-            };
-            let rest = (!part.is_last).then_some((parts, waiting, up, shared));
-            Some((part.message, rest))
-        }))
-    }
 }
 
-impl<T: Transport> Shared<T> {
-    fn link(&self) -> &Link<T::Session> {
+impl<T: Transport> SharedQueue<T> {
+    fn link(&self) -> &SessionLink<T::Session> {
         self.link
-            .get_or_init(|| Link::open(Arc::clone(&self.transport), self.inbox.clone()))
-    }
-}
-
-impl Settings {
-    /// The deadline for publishing a request that arrived at this time.
-    fn publish_by(&self, came: Instant) -> Instant {
-        came + self.publish_timeout.min(self.timeout).min(FOREVER)
-    }
-
-    fn topic(&self, req: &Request) -> Result<Cow<'_, str>> {
-        match &self.topic {
-            Topic::Fixed(topic) => Ok(Cow::Borrowed(topic)),
-            Topic::Of(topic) => {
-                let topic = topic(req);
-                match check_topic(&topic) {
-                    Ok(()) => Ok(Cow::Owned(topic)),
-                    Err(_) => Err(Error::bad_request("this goes to no topic")),
-                }
-            }
-        }
-    }
-
-    fn headers(&self, req: &Request) -> Result<Vec<(Cow<'static, str>, String)>> {
-        let mut headers = Vec::with_capacity(self.headers.len());
-        for (name, value) in &self.headers {
-            let value = value(req);
-            if !wasabi_rules::is_queue_header_value(&value) {
-                return Err(Error::bad_request("this does not fit into a header"));
-            }
-            headers.push((Cow::Borrowed(*name), value));
-        }
-        #[cfg(feature = "otel")]
-        crate::trace_context::inject(&mut crate::trace_context::MessageHeaders(&mut headers));
-        Ok(headers)
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if let Topic::Fixed(topic) = &self.topic {
-            check_topic(topic)
-                .map_err(|mistake| format!("`Queue`: the topic {topic:?} {mistake}"))?;
-        }
-        self.mistakes.check()
-    }
-}
-
-fn check_topic(topic: &str) -> Result<(), &'static str> {
-    if topic.is_empty() {
-        Err("is empty")
-    } else if topic.len() > 255 {
-        Err("is longer than 255 bytes")
-    } else if topic.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Err("has white space or control characters")
-    } else {
-        Ok(())
-    }
-}
-
-impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
-    async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
-        let settings = &self.settings;
-        let inbox = &self.shared.inbox;
-        let came = Instant::now();
-        let place = match inbox.enter(req.connection().id(), settings.max_pending) {
-            Entered::Place(place) => place,
-            // Boxed: a timer is large, and requests rarely wait.
-            Entered::Turn(turn) => {
-                match Box::pin(timeout_at(settings.publish_by(came), turn)).await {
-                    Ok(place) => place,
-                    Err(_) => return Err(Error::Overloaded),
-                }
-            }
-            Entered::Full => return Err(Error::Overloaded),
-        };
-        let waiting = inbox.register(place, settings.max_reply_size)?;
-        self.exchange(&req, waiting, came).await
-    }
-
-    fn owes_reply(&self, _req: &Request) -> bool {
-        self.settings.expects_reply
-    }
-
-    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
-        visit(self);
+            .get_or_init(|| SessionLink::open(Arc::clone(&self.transport), self.inbox.clone()))
     }
 }
 
@@ -477,8 +292,8 @@ impl<T: Transport> Lifecycle for Queue<T> {
             inbox.number(),
             topic,
             inbox.waiting(),
-            link.is_some_and(Link::is_up),
-            inbox.dropped(),
+            link.is_some_and(SessionLink::is_up),
+            inbox.dropped().by_reason(),
         );
     }
 

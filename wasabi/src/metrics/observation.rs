@@ -16,8 +16,11 @@ struct Queue {
     topic: String,
     pending: usize,
     connected: bool,
-    dropped: [(&'static str, u64); 4],
+    dropped: DroppedByReason,
 }
+
+/// How many replies were dropped, by reason.
+type DroppedByReason = [(&'static str, u64); 4];
 
 /// The state of a circuit breaker, from best to worst.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,18 +39,13 @@ impl Observation {
         topic: &str,
         pending: usize,
         connected: bool,
-        dropped: crate::queue::DroppedReplies,
+        dropped: DroppedByReason,
     ) {
         self.queues.entry(instance).or_insert_with(|| Queue {
             topic: topic.to_owned(),
             pending,
             connected,
-            dropped: [
-                ("unmatched", dropped.unmatched),
-                ("foreign", dropped.foreign),
-                ("too_large", dropped.too_large),
-                ("malformed", dropped.malformed),
-            ],
+            dropped,
         });
     }
 
@@ -57,7 +55,7 @@ impl Observation {
         *worst = state.max(*worst);
     }
 
-    pub(super) fn publish(self) {
+    pub(crate) fn publish(self) {
         let mut topics: HashMap<String, Queue> = HashMap::new();
         for queue in self.queues.into_values() {
             let Some(same) = topics.get_mut(&queue.topic) else {

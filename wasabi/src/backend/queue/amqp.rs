@@ -68,7 +68,7 @@ use wasabi_rules::schemes;
 pub struct Amqp {
     uri: Result<AMQPUri, String>,
     #[cfg(feature = "tls")]
-    tls: super::tls::Settings,
+    tls: super::tls::TlsSettings,
 }
 
 #[cfg(not(feature = "tls"))]
@@ -88,7 +88,7 @@ impl Amqp {
         Self {
             uri: wasabi_rules::url(url, schemes::AMQP).and_then(|_| url.parse()),
             #[cfg(feature = "tls")]
-            tls: super::tls::Settings::default(),
+            tls: super::tls::TlsSettings::default(),
         }
     }
 

@@ -1,5 +1,9 @@
 //! Matches replies with the requests that wait for them.
 
+mod correlation_id;
+mod dropped;
+mod pending;
+
 use std::{
     fmt,
     hash::{BuildHasher, Hasher, RandomState},
@@ -12,83 +16,15 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::parts::Parts;
+pub(super) use self::pending::Answer;
+use self::pending::Pending;
+pub use self::{correlation_id::CorrelationId, dropped::DroppedReplies};
 use crate::{
     ConnectionId, Error, Message, Result, Text,
     log::{limited, said},
     sharded::Sharded,
-    turns::{self, Entered, Line, Place, Rule},
+    turns::{self, Entered, Line, LineAccess, Rule},
 };
-
-/// Ties a reply to its request: 48 hexadecimal digits.
-///
-/// The first 16 are random for each queue value; they distinguish replies to this gateway from those to another gateway
-/// with the same reply address. The other 32 are 128 bits from the operating system's random source for each request:
-/// they cannot be guessed, and do not repeat after a restart or in a replica.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct CorrelationId {
-    instance: u64,
-    request: u128,
-    text: [u8; LENGTH],
-}
-
-const LENGTH: usize = 48;
-const INSTANCE_DIGITS: usize = 16;
-
-impl CorrelationId {
-    fn new(instance: u64, request: u128) -> Self {
-        let mut text = [b'0'; LENGTH];
-        let (left, right) = text.split_at_mut(INSTANCE_DIGITS);
-        write_hex(left, u128::from(instance));
-        write_hex(right, request);
-        Self {
-            instance,
-            request,
-            text,
-        }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let is_hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
-        if text.len() != LENGTH || !text.bytes().all(is_hex) {
-            return None;
-        }
-        let (instance, request) = text.split_at(INSTANCE_DIGITS);
-        let instance = u64::from_str_radix(instance, 16).ok()?;
-        let request = u128::from_str_radix(request, 16).ok()?;
-        Some(Self::new(instance, request))
-    }
-
-    /// The id as it is written on the wire.
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
-}
-
-fn write_hex(digits: &mut [u8], mut number: u128) {
-    for digit in digits.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 0xf) as usize];
-        number >>= 4;
-    }
-}
-
-impl AsRef<str> for CorrelationId {
-    fn as_ref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Debug for CorrelationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl fmt::Display for CorrelationId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Takes the replies of a queue. It is a handle and cheap to clone.
 ///
@@ -104,11 +40,12 @@ impl fmt::Display for CorrelationId {
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Inbox(Arc<Shared>);
+pub struct Inbox(Arc<Requests>);
 
-struct Shared {
+/// The requests of a queue.
+struct Requests {
     instance: u64,
-    waiting: Sharded<u128, Entry>,
+    waiting: Sharded<u128, Pending>,
     /// The places of the pending requests.
     places: Places,
     matched: AtomicU64,
@@ -118,77 +55,9 @@ struct Shared {
     malformed: AtomicU64,
 }
 
-struct Entry {
-    to: To,
-    /// The number of the next part.
-    next: u64,
-    max_size: usize,
-}
-
-/// The state of a reply.
-enum To {
-    /// Nothing has arrived yet.
-    Waiting(oneshot::Sender<Result<Answer>>),
-    /// The first part has arrived.
-    Parts(Arc<Parts>),
-}
-
-/// The first thing to arrive of a reply.
-pub(super) enum Answer {
-    Whole(Message),
-    Parts(Arc<Parts>),
-}
-
-impl Entry {
-    /// Returns `false` if the request no longer waits.
-    fn end(self, last: Result<Message>) -> bool {
-        match self.to {
-            To::Waiting(to) => to.send(last.map(Answer::Whole)).is_ok(),
-            To::Parts(parts) => {
-                parts.end(last);
-                true
-            }
-        }
-    }
-
-    /// Returns `false` if the request no longer waits, or the part does not fit.
-    fn add(&mut self, message: Message) -> bool {
-        self.next += 1;
-        match &self.to {
-            To::Parts(parts) => parts.add(message, self.max_size),
-            To::Waiting(_) => {
-                let parts = Arc::new(Parts::default());
-                let fits = parts.add(message, self.max_size);
-                let to = To::Parts(Arc::clone(&parts));
-                match std::mem::replace(&mut self.to, to) {
-                    To::Waiting(to) => fits && to.send(Ok(Answer::Parts(parts))).is_ok(),
-                    To::Parts(_) => false,
-                }
-            }
-        }
-    }
-}
-
-/// The number of dropped replies of a queue, by reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct DroppedReplies {
-    /// Replies that no request waits for: the request has been answered already, has timed out, or its client has
-    /// disconnected. Also parts that arrive twice.
-    pub unmatched: u64,
-    /// Replies that are not for this queue: the correlation id belongs to another gateway, or is missing or invalid.
-    pub foreign: u64,
-    /// Replies longer than the [`max_reply_size`](super::Queue::max_reply_size), and parts that do not fit while their
-    /// client takes none. Their requests have failed.
-    pub too_large: u64,
-    /// Replies that cannot be read at all, so that their requests are unknown: the broker's data is not a reply, or
-    /// something else is stored where the replies should be. Their requests time out.
-    pub malformed: u64,
-}
-
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(Requests {
             // Must be unique, but need not be secret.
             instance: RandomState::new().build_hasher().finish(),
             waiting: Sharded::default(),
@@ -382,7 +251,7 @@ impl Inbox {
         false
     }
 
-    fn too_large(&self, id: CorrelationId, size: usize, entry: Entry) -> bool {
+    fn too_large(&self, id: CorrelationId, size: usize, entry: Pending) -> bool {
         self.0.too_large.fetch_add(1, Ordering::Relaxed);
         let max_size = entry.max_size;
         limited!(WARN, %id, size, max_size, "reply dropped, it is too large");
@@ -403,11 +272,6 @@ impl Inbox {
     /// Starts to wait for a reply of at most `max_size` bytes.
     pub(super) fn register(&self, place: turns::Permit<Self>, max_size: usize) -> Result<Waiting> {
         let (sender, reply) = oneshot::channel();
-        let entry = Entry {
-            to: To::Waiting(sender),
-            next: 1,
-            max_size,
-        };
         let mut waiting = Waiting {
             inbox: self.clone(),
             id: CorrelationId::new(self.0.instance, 0),
@@ -418,7 +282,10 @@ impl Inbox {
         getrandom::fill(&mut random).map_err(Error::internal)?;
         let request = u128::from_ne_bytes(random);
         waiting.id = CorrelationId::new(self.0.instance, request);
-        self.0.waiting.shard(&request).insert(request, entry);
+        self.0
+            .waiting
+            .shard(&request)
+            .insert(request, Pending::new(sender, max_size));
         Ok(waiting)
     }
 }
@@ -442,7 +309,7 @@ pub(super) struct Waiting {
 
 type Places = crate::sync::Mutex<Line>;
 
-impl Place for Inbox {
+impl LineAccess for Inbox {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         self.0.places.line(work)
     }
@@ -460,8 +327,8 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        let shared = &self.inbox.0;
-        shared
+        let requests = &self.inbox.0;
+        requests
             .waiting
             .shard(&self.id.request)
             .remove(&self.id.request);
@@ -469,228 +336,4 @@ impl Drop for Waiting {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn inbox() -> Inbox {
-        Inbox::new()
-    }
-
-    fn register(inbox: &Inbox, limit: usize, max_size: usize) -> Result<Waiting> {
-        match inbox.enter(ConnectionId(0), limit) {
-            Entered::Place(place) => inbox.register(place, max_size),
-            Entered::Turn(_) => panic!("it has everything"),
-            Entered::Full => Err(Error::Overloaded),
-        }
-    }
-
-    async fn whole(waiting: &mut Waiting) -> Result<Message> {
-        match waiting.reply().await? {
-            Answer::Whole(message) => Ok(message),
-            Answer::Parts(_) => panic!("a part"),
-        }
-    }
-
-    #[test]
-    fn correlation_ids_differ_between_requests_and_between_queues() {
-        let (one, other) = (inbox(), inbox());
-        let ids: HashSet<_> = (0..500)
-            .flat_map(|_| {
-                [
-                    register(&one, 9, 64).unwrap().id,
-                    register(&other, 9, 64).unwrap().id,
-                ]
-            })
-            .map(|id| id.to_string())
-            .collect();
-        assert_eq!(ids.len(), 1000);
-        assert_ne!(one.instance(), other.instance());
-        for half in [0..16, 16..48] {
-            let halves: HashSet<_> = ids.iter().map(|id| id[half.clone()].to_owned()).collect();
-            assert_eq!(halves.len(), if half.end == 16 { 2 } else { 1000 });
-        }
-    }
-
-    /// An id could be guessed if only some digits changed from request to request.
-    #[test]
-    fn every_bit_of_a_requests_id_is_random() {
-        let inbox = inbox();
-        let ids = (0..100).map(|_| register(&inbox, 1, 64).unwrap().id.request);
-        let (mut set, mut clear) = (0, 0);
-        ids.for_each(|id| {
-            set |= id;
-            clear |= !id;
-        });
-        assert_eq!((set, clear), (u128::MAX, u128::MAX));
-    }
-
-    #[tokio::test]
-    async fn the_first_reply_wins_and_the_others_are_counted() {
-        let inbox = inbox();
-        let mut waiting = register(&inbox, 1, 64).unwrap();
-        assert!(inbox.reply(waiting.id, "first"));
-        assert!(!inbox.reply(waiting.id, "second"));
-        assert_eq!(whole(&mut waiting).await.unwrap(), Message::text("first"));
-        let id = waiting.id;
-        drop(waiting);
-        assert!(!inbox.reply(id, "late"));
-        let dropped = inbox.dropped();
-        assert_eq!((dropped.unmatched, dropped.foreign), (2, 0));
-        assert_eq!(inbox.waiting(), 0);
-    }
-
-    #[test]
-    fn foreign_replies_are_counted() {
-        let (one, other) = (inbox(), inbox());
-        let waiting = register(&one, 1, 64).unwrap();
-        assert!(!other.reply(waiting.id, "x"));
-        assert!(!other.reply("", "x"));
-        assert!(!other.reply("é".repeat(24), "x"));
-        assert!(!one.reply(waiting.id.as_str().to_uppercase() + "0", "x"));
-        assert_eq!(other.dropped().foreign, 3);
-        assert_eq!(one.dropped().foreign, 1);
-        assert_eq!(one.waiting(), 1);
-    }
-
-    #[test]
-    fn the_number_of_requests_is_limited_and_places_come_back() {
-        let inbox = inbox();
-        let places: Vec<_> = (0..3).map(|_| register(&inbox, 3, 64).unwrap()).collect();
-        assert!(matches!(register(&inbox, 3, 64), Err(Error::Overloaded)));
-        drop(places);
-        assert!(register(&inbox, 3, 64).is_ok());
-        assert!(inbox.0.waiting.shards().all(|shard| shard.is_empty()));
-    }
-
-    #[tokio::test]
-    async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
-        let inbox = inbox();
-        let mut waiting = register(&inbox, 1, 64).unwrap();
-        inbox.reply_with(waiting.id, None, None, Bytes::from_static(b"\xff"));
-        let reply = waiting.reply().await;
-        assert!(matches!(reply, Err(Error::UpstreamUnfit(_))));
-    }
-
-    #[tokio::test]
-    async fn a_reply_that_is_too_large_is_an_error_and_counted() {
-        let inbox = inbox();
-        for reply in ["x".repeat(64), "x".repeat(65)] {
-            let (mut plain, mut wire) = (
-                register(&inbox, 2, 64).unwrap(),
-                register(&inbox, 2, 64).unwrap(),
-            );
-            let fits = reply.len() <= 64;
-            assert_eq!(inbox.reply(plain.id, reply.clone()), fits);
-            // The size is checked before anything reads the bytes.
-            assert_eq!(inbox.reply_with(wire.id, None, None, reply.into()), fits);
-            for reply in [whole(&mut plain).await, whole(&mut wire).await] {
-                assert_eq!(matches!(reply, Err(Error::UpstreamUnfit(_))), !fits);
-            }
-            assert!(!inbox.reply(wire.id, "late"));
-        }
-        let dropped = inbox.dropped();
-        assert_eq!((dropped.too_large, dropped.unmatched), (2, 2));
-    }
-
-    async fn parts(waiting: &mut Waiting) -> Arc<Parts> {
-        match waiting.reply().await.unwrap() {
-            Answer::Parts(parts) => parts,
-            Answer::Whole(_) => panic!("all at once"),
-        }
-    }
-
-    #[tokio::test]
-    async fn parts_come_in_their_order_and_none_of_them_twice() {
-        let inbox = inbox();
-        let mut waiting = register(&inbox, 1, 64).unwrap();
-        let id = waiting.id;
-        assert!(inbox.part(id, 1, "one"));
-        assert!(!inbox.part(id, 1, "again"));
-        assert!(inbox.reply_with(id, Some(b"binary"), Some(b"2"), Bytes::from_static(b"two")));
-        assert!(inbox.reply(id, "three"));
-        assert!(!inbox.part(id, 4, "late"));
-        let parts = parts(&mut waiting).await;
-        for (message, is_last) in [
-            (Message::text("one"), false),
-            (Message::binary(&b"two"[..]), false),
-            (Message::text("three"), true),
-        ] {
-            let next = parts.next().await;
-            assert_eq!((next.message.unwrap(), next.is_last), (message, is_last));
-        }
-        assert_eq!(inbox.dropped().unmatched, 2);
-    }
-
-    #[tokio::test]
-    async fn a_part_that_is_missing_or_has_no_number_ends_the_request() {
-        let inbox = inbox();
-        for more in [&b"2"[..], b"0", b"", b"yes", b"\xff", b"-1"] {
-            let mut waiting = register(&inbox, 1, 64).unwrap();
-            inbox.reply_with(waiting.id, None, Some(more), Bytes::new());
-            let reply = waiting.reply().await;
-            assert!(matches!(reply, Err(Error::UpstreamInvalid(_))));
-        }
-    }
-
-    #[tokio::test]
-    async fn an_error_ends_a_reply_in_parts() {
-        let inbox = inbox();
-        let mut waiting = register(&inbox, 1, 64).unwrap();
-        inbox.part(waiting.id, 1, "one");
-        let why = Bytes::from_static(b"no paper");
-        assert!(inbox.reply_with(waiting.id, Some(b"error"), Some(b"2"), why));
-        let parts = parts(&mut waiting).await;
-        assert_eq!(parts.next().await.message.unwrap(), Message::text("one"));
-        let end = parts.next().await;
-        let error = end.message.unwrap_err();
-        assert_eq!((error.code(), end.is_last), ("job_failed", true));
-        assert_eq!(error.client_message(), "no paper");
-    }
-
-    /// Parts for a client that takes nothing use at most as much memory as one whole reply; then the request fails.
-    #[tokio::test]
-    async fn the_parts_that_wait_are_bounded() {
-        for (size, most) in [(16, 4), (0, 256), (65, 0)] {
-            let inbox = inbox();
-            let mut waiting = register(&inbox, 1, 64).unwrap();
-            let added = (1..1000).filter(|n| inbox.part(waiting.id, *n, "x".repeat(size)));
-            assert_eq!(added.count(), most);
-            let dropped = inbox.dropped();
-            assert_eq!(
-                (dropped.too_large, dropped.unmatched),
-                (1, 998 - most as u64)
-            );
-            if most == 0 {
-                assert!(matches!(
-                    waiting.reply().await,
-                    Err(Error::UpstreamUnfit(_))
-                ));
-                continue;
-            }
-            let parts = parts(&mut waiting).await;
-            for _ in 0..most {
-                assert!(parts.next().await.message.is_ok());
-            }
-            let end = parts.next().await;
-            assert!(matches!(end.message, Err(Error::UpstreamUnfit(_))));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn an_id_is_read_as_it_is_written(instance: u64, request: u128) {
-            let id = CorrelationId::new(instance, request);
-            prop_assert_eq!(CorrelationId::parse(id.as_str()), Some(id));
-            prop_assert_eq!(id.to_string(), format!("{instance:016x}{request:032x}"));
-        }
-
-        #[test]
-        fn no_id_from_outside_does_harm(text: String) {
-            let _ = inbox().reply(text, "x");
-        }
-    }
-}
+mod tests;

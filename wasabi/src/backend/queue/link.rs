@@ -17,12 +17,12 @@ use crate::{
 };
 
 /// Keeps a session open until it is dropped.
-pub(super) struct Link<S> {
-    state: watch::Receiver<State<S>>,
+pub(super) struct SessionLink<S> {
+    state: watch::Receiver<SessionState<S>>,
     _keeper: AbortOnDropHandle<()>,
 }
 
-enum State<S> {
+enum SessionState<S> {
     Up(Arc<Up<S>>),
     /// No session, and the reason.
     Down(Arc<str>),
@@ -38,9 +38,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-impl<S: Session> Link<S> {
+impl<S: Session> SessionLink<S> {
     pub(super) fn open<T: Transport<Session = S>>(transport: Arc<T>, inbox: Inbox) -> Self {
-        let (sender, state) = watch::channel(State::Down("not connected yet".into()));
+        let (sender, state) = watch::channel(SessionState::Down("not connected yet".into()));
         let keeper = tokio::spawn(keep(transport, inbox, sender));
         Self {
             state,
@@ -50,30 +50,30 @@ impl<S: Session> Link<S> {
 
     /// Waits for an open session.
     pub(super) async fn up(&self) -> Result<Arc<Up<S>>, Error> {
-        if let State::Up(up) = &*self.state.borrow() {
+        if let SessionState::Up(up) = &*self.state.borrow() {
             return Ok(Arc::clone(up));
         }
         let mut state = self.state.clone();
         match state
-            .wait_for(|state| matches!(state, State::Up(_)))
+            .wait_for(|state| matches!(state, SessionState::Up(_)))
             .await
             .as_deref()
         {
-            Ok(State::Up(up)) => Ok(Arc::clone(up)),
-            Ok(State::Down(_)) | Err(_) => Err(Error::UpstreamUnreachable(self.down())),
+            Ok(SessionState::Up(up)) => Ok(Arc::clone(up)),
+            Ok(SessionState::Down(_)) | Err(_) => Err(Error::UpstreamUnreachable(self.down())),
         }
     }
 
     #[cfg(feature = "metrics")]
     pub(super) fn is_up(&self) -> bool {
-        matches!(*self.state.borrow(), State::Up(_))
+        matches!(*self.state.borrow(), SessionState::Up(_))
     }
 
     /// The reason why there is no session.
     pub(super) fn down(&self) -> BoxError {
         match &*self.state.borrow() {
-            State::Up(_) => "the connection to the broker is another one".into(),
-            State::Down(reason) => reason.to_string().into(),
+            SessionState::Up(_) => "the connection to the broker is another one".into(),
+            SessionState::Down(reason) => reason.to_string().into(),
         }
     }
 }
@@ -88,7 +88,7 @@ impl<S> Up<S> {
 async fn keep<T: Transport>(
     transport: Arc<T>,
     inbox: Inbox,
-    state: watch::Sender<State<T::Session>>,
+    state: watch::Sender<SessionState<T::Session>>,
 ) {
     let mut pauses = backoff();
     loop {
@@ -104,11 +104,11 @@ async fn keep<T: Transport>(
                     lost: CancellationToken::new(),
                 });
                 tracing::debug!("connected to the broker");
-                state.send_replace(State::Up(Arc::clone(&up)));
+                state.send_replace(SessionState::Up(Arc::clone(&up)));
                 let (opened, matched) = (Instant::now(), inbox.matched());
                 let error = caught_future(up.session.closed()).await;
                 let error = error.unwrap_or_else(|_| PANICKED.into());
-                state.send_replace(State::Down(error.to_string().into()));
+                state.send_replace(SessionState::Down(error.to_string().into()));
                 up.lost.cancel();
                 // A session that lasted or delivered replies shows that the broker is neither starting up nor refusing
                 // the gateway.
@@ -124,7 +124,7 @@ async fn keep<T: Transport>(
         };
         let pause = pauses.next().unwrap_or(MAX_PAUSE);
         tracing::warn!(error = %said(&error), ?pause, "no connection to the broker");
-        state.send_replace(State::Down(error.to_string().into()));
+        state.send_replace(SessionState::Down(error.to_string().into()));
         sleep(pause).await;
     }
 }
@@ -180,7 +180,7 @@ mod tests {
     async fn a_broker_that_ends_each_session_at_once_is_not_pressed() {
         let connects = Arc::default();
         let flapping = Flapping(Duration::ZERO, Arc::clone(&connects));
-        let _link = Link::open(Arc::new(flapping), Inbox::new());
+        let _link = SessionLink::open(Arc::new(flapping), Inbox::new());
         sleep(Duration::from_secs(120)).await;
         let connects = connects.load(Ordering::SeqCst);
         assert!((24..80).contains(&connects), "{connects}");
@@ -233,7 +233,7 @@ mod tests {
     async fn a_session_that_has_lasted_is_followed_by_another_at_once() {
         let connects = Arc::default();
         let flapping = Flapping(2 * MAX_PAUSE, Arc::clone(&connects));
-        let _link = Link::open(Arc::new(flapping), Inbox::new());
+        let _link = SessionLink::open(Arc::new(flapping), Inbox::new());
         sleep(100 * MAX_PAUSE).await;
         let connects = connects.load(Ordering::SeqCst);
         assert!(connects >= 49, "{connects}");

@@ -77,7 +77,7 @@ pub struct Nats {
     /// From a setting.
     credentials: Option<Credentials>,
     #[cfg(feature = "tls")]
-    tls: super::tls::Settings,
+    tls: super::tls::TlsSettings,
 }
 
 /// The maximum number of messages that wait to be written to the connection.
@@ -107,7 +107,7 @@ impl Nats {
             in_urls,
             credentials: None,
             #[cfg(feature = "tls")]
-            tls: super::tls::Settings::default(),
+            tls: super::tls::TlsSettings::default(),
         }
     }
 

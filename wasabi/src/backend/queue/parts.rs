@@ -12,10 +12,10 @@ use crate::{Message, Result, sync::Unpoisoned};
 /// Carries parts from the reader of all replies to the stream of one request. The reader cannot wait for a client, so a
 /// part that does not fit ends the reply.
 #[derive(Default)]
-pub(super) struct Parts(Mutex<Inner>);
+pub(super) struct Parts(Mutex<WaitingParts>);
 
 #[derive(Default)]
-struct Inner {
+struct WaitingParts {
     waiting: VecDeque<Message>,
     bytes: usize,
     last: Option<Result<Message>>,
@@ -80,13 +80,13 @@ impl Parts {
         .await
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, WaitingParts> {
         // No code panics while it holds the lock.
         self.0.lock().unpoisoned()
     }
 }
 
-fn wake(mut inner: MutexGuard<'_, Inner>) {
+fn wake(mut inner: MutexGuard<'_, WaitingParts>) {
     let waker = inner.waker.take();
     drop(inner);
     if let Some(waker) = waker {

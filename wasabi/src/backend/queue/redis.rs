@@ -82,7 +82,7 @@ pub struct Redis {
     /// Whether the connection is encrypted. The client gets the URL as an unencrypted one.
     is_encrypted: bool,
     #[cfg(feature = "tls")]
-    tls: super::tls::Settings,
+    tls: super::tls::TlsSettings,
     max_len: usize,
     /// The last reply that has been read; the next session continues after it.
     last: Arc<Mutex<String>>,
@@ -122,7 +122,7 @@ impl Redis {
             client,
             is_encrypted: rest.is_some(),
             #[cfg(feature = "tls")]
-            tls: super::tls::Settings::default(),
+            tls: super::tls::TlsSettings::default(),
             max_len: 100_000,
             last: Arc::new(Mutex::new(START.to_owned())),
             mistakes: Mistakes::default(),

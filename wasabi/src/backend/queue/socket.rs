@@ -8,7 +8,7 @@ use tokio::{
 };
 
 #[cfg(feature = "tls")]
-pub(super) use super::tls::Settings as Tls;
+pub(super) use super::tls::TlsSettings as Tls;
 use crate::tcp;
 
 /// Without the feature it has no values.

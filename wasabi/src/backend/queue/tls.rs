@@ -9,9 +9,9 @@ use crate::backend::tls;
 /// The TLS configuration for the connections of a transport: the user's, or by default one that trusts the system's
 /// certificates.
 #[derive(Clone, Default)]
-pub(super) struct Settings(Option<Arc<ClientConfig>>);
+pub(super) struct TlsSettings(Option<Arc<ClientConfig>>);
 
-impl Settings {
+impl TlsSettings {
     pub(super) fn set(&mut self, config: Arc<ClientConfig>) {
         self.0 = Some(config);
     }

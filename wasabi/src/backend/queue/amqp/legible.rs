@@ -4,8 +4,9 @@
 //! recursively. A worker can write anything into them. Therefore lapin gets only the properties that a reply needs; the
 //! others are removed from the frames before it reads them.
 
+mod properties;
+
 use std::{
-    borrow::Cow,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -13,15 +14,17 @@ use std::{
 
 use tokio::io::{AsyncBufRead, AsyncRead, AsyncWrite, BufReader, ReadBuf};
 
+use self::properties::Properties;
+
 /// A stream to and from RabbitMQ.
 pub(super) struct Legible<S> {
     stream: BufReader<S>,
-    state: State,
+    state: FrameState,
     /// The held frame, or what is left of it.
     held: Vec<u8>,
 }
 
-enum State {
+enum FrameState {
     /// This many bytes, up to the end of a frame, pass unchanged.
     Passes(usize),
     /// The frame is held until this many bytes of it have arrived.
@@ -45,13 +48,14 @@ impl<S: AsyncRead> Legible<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream: BufReader::with_capacity(READ_BUFFER, stream),
-            state: State::Holds(HEAD),
+            state: FrameState::Holds(HEAD),
             held: Vec::new(),
         }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Legible<S> {
+    // Long: the transitions of one state machine.
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -65,17 +69,17 @@ impl<S: AsyncRead + Unpin> AsyncRead for Legible<S> {
         let mut stream = Pin::new(stream);
         while buf.remaining() > 0 {
             match *state {
-                State::Passes(0) => *state = State::Holds(HEAD),
-                State::Passes(left) => {
+                FrameState::Passes(0) => *state = FrameState::Holds(HEAD),
+                FrameState::Passes(left) => {
                     let read = ready!(stream.as_mut().poll_fill_buf(cx))?;
                     let read = &read[..read.len().min(left).min(buf.remaining())];
                     let count = read.len();
                     buf.put_slice(read);
                     stream.consume(count);
-                    *state = State::Passes(left - count);
+                    *state = FrameState::Passes(left - count);
                     return Poll::Ready(Ok(()));
                 }
-                State::Holds(whole) if held.len() < whole => {
+                FrameState::Holds(whole) if held.len() < whole => {
                     let read = ready!(stream.as_mut().poll_fill_buf(cx))?;
                     let read = &read[..read.len().min(whole - held.len())];
                     let count = read.len();
@@ -84,40 +88,40 @@ impl<S: AsyncRead + Unpin> AsyncRead for Legible<S> {
                         if held.is_empty() {
                             return Poll::Ready(Ok(()));
                         }
-                        *state = State::Gives(0);
+                        *state = FrameState::Gives(0);
                         continue;
                     }
                     held.extend_from_slice(read);
                     stream.as_mut().consume(count);
                 }
-                State::Holds(HEAD) => {
+                FrameState::Holds(HEAD) => {
                     let size = [held[3], held[4], held[5], held[6]];
                     let rest = u32::from_be_bytes(size) as usize;
                     match held[0] {
                         HEADER if rest > MAX_HEADER => {
                             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
                         }
-                        HEADER => *state = State::Holds(HEAD + rest + END),
-                        _ => *state = State::Gives(0),
+                        HEADER => *state = FrameState::Holds(HEAD + rest + END),
+                        _ => *state = FrameState::Gives(0),
                     }
                 }
-                State::Holds(_) => {
+                FrameState::Holds(_) => {
                     leave_out(held);
-                    *state = State::Gives(0);
+                    *state = FrameState::Gives(0);
                 }
-                State::Gives(from) if from < held.len() => {
+                FrameState::Gives(from) if from < held.len() => {
                     let count = (held.len() - from).min(buf.remaining());
                     buf.put_slice(&held[from..from + count]);
-                    *state = State::Gives(from + count);
+                    *state = FrameState::Gives(from + count);
                     return Poll::Ready(Ok(()));
                 }
-                State::Gives(_) => {
+                FrameState::Gives(_) => {
                     *state = match **held {
                         // The head of a frame that is not held.
                         [kind, _, _, a, b, c, d] if kind != HEADER => {
-                            State::Passes(u32::from_be_bytes([a, b, c, d]) as usize + END)
+                            FrameState::Passes(u32::from_be_bytes([a, b, c, d]) as usize + END)
                         }
-                        _ => State::Holds(HEAD),
+                        _ => FrameState::Holds(HEAD),
                     };
                     held.clear();
                 }
@@ -157,134 +161,11 @@ fn leave_out(frame: &mut Vec<u8>) {
     frame[3..HEAD].copy_from_slice(&size.to_be_bytes());
 }
 
-/// The properties that are read from a reply, of the class basic (AMQP 0-9-1, section 1.8). One that is not valid UTF-8
-/// is treated as absent.
-#[derive(Debug, Default, PartialEq)]
-struct Properties<'a> {
-    correlation_id: Option<&'a str>,
-    kind: Option<&'a str>,
-    /// The header `more`, as text.
-    more: Option<Cow<'a, [u8]>>,
-}
-
-const HEADERS: u32 = 13;
-const CORRELATION_ID: u32 = 10;
-const KIND: u32 = 5;
-
-impl<'a> Properties<'a> {
-    /// `None` if the properties are truncated.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
-        let mut bytes = Bytes(bytes);
-        let flags = u16::from_be_bytes(bytes.array()?);
-        let mut found = Self::default();
-        for property in (2..=15).rev().filter(|bit| flags & (1 << bit) != 0) {
-            match property {
-                CORRELATION_ID => found.correlation_id = std::str::from_utf8(bytes.short()?).ok(),
-                KIND => found.kind = std::str::from_utf8(bytes.short()?).ok(),
-                HEADERS => found.more = Bytes(bytes.long()?).more(),
-                // Delivery mode and priority.
-                11 | 12 => drop(bytes.take(1)?),
-                // The timestamp.
-                6 => drop(bytes.take(8)?),
-                _ => drop(bytes.short()?),
-            }
-        }
-        Some(found)
-    }
-
-    fn written(&self) -> Vec<u8> {
-        let mut flags = 0_u16;
-        let mut written = vec![0, 0];
-        if let Some(more) = &self.more {
-            flags |= 1 << HEADERS;
-            let entry = [&b"\x04moreS"[..], &(more.len() as u32).to_be_bytes(), more].concat();
-            written.extend_from_slice(&(entry.len() as u32).to_be_bytes());
-            written.extend_from_slice(&entry);
-        }
-        for (bit, value) in [(CORRELATION_ID, self.correlation_id), (KIND, self.kind)] {
-            if let Some(value) = value {
-                flags |= 1 << bit;
-                // It arrived with a length of one byte, so it fits.
-                written.push(value.len() as u8);
-                written.extend_from_slice(value.as_bytes());
-            }
-        }
-        written[..2].copy_from_slice(&flags.to_be_bytes());
-        written
-    }
-}
-
-struct Bytes<'a>(&'a [u8]);
-
-impl<'a> Bytes<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    /// A string with a one-byte length.
-    fn short(&mut self) -> Option<&'a [u8]> {
-        let [length] = self.array()?;
-        self.take(length.into())
-    }
-
-    /// A string or table with a four-byte length.
-    fn long(&mut self) -> Option<&'a [u8]> {
-        let length = u32::from_be_bytes(self.array()?);
-        self.take(length as usize)
-    }
-
-    /// The value of the header `more` in a table. Nested tables and lists are skipped.
-    fn more(mut self) -> Option<Cow<'a, [u8]>> {
-        loop {
-            let name = self.short()?;
-            let value = self.value()?;
-            if name == b"more" {
-                return Some(value);
-            }
-        }
-    }
-
-    /// A value with its type (AMQP 0-9-1, section 4.2.1, with RabbitMQ's errata): a string as it is, a number as text,
-    /// and empty for other types.
-    fn value(&mut self) -> Option<Cow<'a, [u8]>> {
-        let [kind] = self.array()?;
-        let number: i128 = match kind {
-            b'S' | b'x' => return self.long().map(Cow::Borrowed),
-            b'b' => i8::from_be_bytes(self.array()?).into(),
-            b'B' => u8::from_be_bytes(self.array()?).into(),
-            b's' | b'U' => i16::from_be_bytes(self.array()?).into(),
-            b'u' => u16::from_be_bytes(self.array()?).into(),
-            b'I' => i32::from_be_bytes(self.array()?).into(),
-            b'i' => u32::from_be_bytes(self.array()?).into(),
-            b'l' | b'L' => i64::from_be_bytes(self.array()?).into(),
-            other => {
-                match other {
-                    b'A' | b'F' => self.long()?,
-                    b't' => self.take(1)?,
-                    b'f' => self.take(4)?,
-                    b'D' => self.take(5)?,
-                    b'd' | b'T' => self.take(8)?,
-                    b'V' => self.take(0)?,
-                    _ => return None,
-                };
-                return Some(Cow::Borrowed(b""));
-            }
-        };
-        Some(number.to_string().into_bytes().into())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::AsyncReadExt;
 
-    use super::*;
+    use super::{properties::Bytes, *};
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
         let size = payload.len() as u32;
