@@ -34,7 +34,7 @@ pub(crate) use self::{
     channel::Counted,
     observation::{Breaker, breaker_opened},
     observed::{Observe, Observer},
-    server::{Figures, cut},
+    server::{cut, server},
     traffic::{Tally, Traffic},
     upstream::{OpenUpstream, dialled, redialled},
 };

@@ -13,14 +13,14 @@ use crate::sync::Unpoisoned;
 pub(crate) struct PerClient<C>(Arc<Mutex<HashMap<C, usize>>>);
 
 /// One counted item, until it is dropped.
-pub(crate) struct Place<C: Eq + Hash + Copy> {
+pub(crate) struct ClientPlace<C: Eq + Hash + Copy> {
     counts: PerClient<C>,
     client: C,
 }
 
 impl<C: Eq + Hash + Copy> PerClient<C> {
     /// Counts one more, unless the client has reached `most`.
-    pub(crate) fn enter(&self, client: C, most: usize) -> Option<Place<C>> {
+    pub(crate) fn enter(&self, client: C, most: usize) -> Option<ClientPlace<C>> {
         let mut counts = self.lock();
         match counts.get_mut(&client) {
             Some(count) if *count >= most => return None,
@@ -30,7 +30,7 @@ impl<C: Eq + Hash + Copy> PerClient<C> {
         }
         drop(counts);
         let counts = self.clone();
-        Some(Place { counts, client })
+        Some(ClientPlace { counts, client })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<C, usize>> {
@@ -38,7 +38,7 @@ impl<C: Eq + Hash + Copy> PerClient<C> {
     }
 }
 
-impl<C: Eq + Hash + Copy> Drop for Place<C> {
+impl<C: Eq + Hash + Copy> Drop for ClientPlace<C> {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         if let Some(count) = counts.get_mut(&self.client) {

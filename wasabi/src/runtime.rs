@@ -11,43 +11,56 @@ use std::{
 };
 
 use http::StatusCode;
+use hyper::upgrade::Upgraded;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use crate::{
     Close, CloseCode, Connection, Registry,
-    connection::{ConnectionId, held::Budget, registry::Entry},
-    per_client::Place,
+    connection::{
+        ConnectionId,
+        held::Budget,
+        registry::RegistryEntry,
+        transport::{TakeBack, Transport},
+    },
+    per_client::ClientPlace,
     sync::AtomicBool,
 };
 
 /// Part of the extensions of every HTTP request. A gateway that is not served by a [`Server`](crate::Server) finds
 /// none, and makes an empty one.
 #[derive(Clone, Default)]
-pub(crate) struct Runtime(Arc<Inner>);
+pub(crate) struct Runtime(Arc<ServerState>);
 
 #[derive(Default)]
-struct Inner {
+struct ServerState {
     /// Readiness probes are told that the server will drain.
     leaving: AtomicBool,
     draining: AtomicBool,
     tasks: TaskTracker,
     live: Registry,
     budget: Budget,
+    take_back: Option<TakeBack>,
 }
 
 impl Runtime {
-    /// For a server that limits the bytes of replies to all its clients together.
-    pub(crate) fn new(max_held: Option<usize>) -> Self {
-        Self(Arc::new(Inner {
+    /// For a server that limits the bytes of replies to all its clients together, and takes its sockets back from hyper.
+    pub(crate) fn new(max_held: Option<usize>, take_back: TakeBack) -> Self {
+        Self(Arc::new(ServerState {
             budget: Budget::new(max_held),
-            ..Inner::default()
+            take_back: Some(take_back),
+            ..ServerState::default()
         }))
     }
 
     /// The budget for replies to all clients together.
     pub(crate) fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    /// The stream of an upgraded connection, and the bytes already read from it.
+    pub(crate) fn transport(&self, upgraded: Upgraded) -> (Transport, Vec<u8>) {
+        Transport::of(upgraded, self.0.take_back)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -85,7 +98,7 @@ impl Runtime {
     }
 
     /// Lists a connection until the returned entry is dropped.
-    pub(crate) fn list(&self, connection: &Connection) -> Option<Entry> {
+    pub(crate) fn list(&self, connection: &Connection) -> Option<RegistryEntry> {
         let permit = self.0.live.admit(None)?;
         let entry = self.0.live.enter(connection.clone(), permit);
         if self.is_draining() {
@@ -114,7 +127,7 @@ pub(crate) fn restart() -> Close {
 pub(crate) struct SocketPermit {
     _place: Arc<OwnedSemaphorePermit>,
     /// The place among the sockets of its client.
-    _of_client: Option<Arc<Place<IpAddr>>>,
+    _of_client: Option<Arc<ClientPlace<IpAddr>>>,
     /// The HTTP/2 stream that the place belongs to.
     #[cfg(feature = "http2")]
     _stream: Option<Arc<dyn Any + Send + Sync>>,
@@ -130,7 +143,7 @@ impl SocketPermit {
         }
     }
 
-    pub(crate) fn of_client(mut self, place: Option<Place<IpAddr>>) -> Self {
+    pub(crate) fn of_client(mut self, place: Option<ClientPlace<IpAddr>>) -> Self {
         self._of_client = place.map(Arc::new);
         self
     }

@@ -1,38 +1,43 @@
 //! The server: listens, hands connections to the gateway, and drains.
 
-mod acceptor;
+mod accept;
 mod admin;
+mod answers;
 mod config;
+mod control;
 mod crowd;
 mod drain;
+mod error;
+#[cfg(feature = "metrics")]
+mod figures;
+mod handle;
+mod heads;
 mod held;
+mod http;
+mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod listener;
 #[cfg(all(test, wasabi_loom))]
 mod models;
+mod pace;
+mod patient;
 #[cfg(all(feature = "profiling", unix))]
 mod profile;
+mod protocol;
 mod proxied;
+mod serve;
+mod source;
 #[cfg(feature = "tls")]
 mod tls;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::JoinSet, time::sleep_until};
-use tokio_util::task::TaskTracker;
-use wasabi_rules::setting_above_zero;
-
-use self::{
-    acceptor::{Acceptor, LAST_ANSWER},
-    crowd::Crowd,
-    drain::{Control, Phase},
-    listener::Listener,
-};
 pub use self::{
     admin::Admin,
     config::{ProxiedListener, ServerConfig},
-    drain::ServerHandle,
+    error::ServeError,
+    handle::ServerHandle,
     listener::OpenListener,
 };
 #[cfg(feature = "tls")]
@@ -40,13 +45,8 @@ pub use self::{
     config::TlsFiles,
     tls::{ClientAuth, Tls, TlsError},
 };
-use crate::{
-    Gateway, GatewayError,
-    middleware::http::{ClientIp, ClientIpLayer},
-    per_client::PerClient,
-    runtime::Runtime,
-    time::FOREVER,
-};
+use self::{control::Control, source::Source};
+use crate::time::FOREVER;
 
 /// Listens on an address, serves a gateway, and drains when it is told to stop.
 ///
@@ -128,67 +128,6 @@ pub struct Server {
     http2_streams: u32,
     signals: bool,
     control: Arc<Control>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Address(String),
-    Plain(String),
-    Proxied(String, ClientIpLayer),
-    Listener(OpenListener),
-}
-
-/// How many operator sockets may be open at the same time. A further one takes the place of the oldest.
-const ADMIN_SOCKETS: usize = 64;
-
-/// How long an operator's request may take: longer than a profile.
-const ADMIN_TIMEOUT: Duration = Duration::from_secs(90);
-
-/// How long the server waits in total for an operator that reads an answer too slowly.
-const ADMIN_PATIENCE: Duration = Duration::from_secs(10);
-
-impl Source {
-    fn proxied<N: AsRef<str>>(
-        address: impl ToString,
-        networks: impl IntoIterator<Item = N>,
-    ) -> Self {
-        Self::Proxied(address.to_string(), ClientIp::trusting(networks))
-    }
-
-    async fn listen(self, unix_mode: Option<u32>) -> Result<Listener, ServeError> {
-        let (address, listener) = match self {
-            Self::Address(address) | Self::Plain(address) | Self::Proxied(address, _) => {
-                let listener = Listener::bind(&address, unix_mode).await;
-                (address, listener)
-            }
-            Self::Listener(OpenListener(listener)) => ("the given listener".to_owned(), listener),
-        };
-        listener.map_err(|source| ServeError::Bind { address, source })
-    }
-}
-
-/// Why a server could not serve.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ServeError {
-    /// The server cannot listen on the address.
-    #[error("cannot listen on {address}: {source}")]
-    Bind {
-        /// The address.
-        address: String,
-        /// What the operating system reports.
-        source: io::Error,
-    },
-    /// All mistakes in the gateway or in the server's settings that could not be found at compile time.
-    #[error("there are mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
-    Mistakes(Vec<GatewayError>),
-    /// The certificate cannot be used.
-    #[cfg(feature = "tls")]
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The signal handlers cannot be installed.
-    #[error("cannot listen for signals: {0}")]
-    Signals(io::Error),
 }
 
 impl Server {
@@ -442,164 +381,5 @@ impl Server {
     /// Returns a handle to watch and stop the server from elsewhere.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle::new(Arc::clone(&self.control))
-    }
-
-    fn mistakes(&self) -> Vec<String> {
-        let counts = [
-            ("max_sockets", self.max_sockets),
-            ("max_waiting_bytes", self.max_waiting_bytes),
-            ("max_sockets_per_client", self.max_sockets_per_client),
-        ];
-        let times = [
-            ("header_timeout", self.header_timeout),
-            ("keep_alive_timeout", self.keep_alive_timeout),
-            ("request_timeout", self.request_timeout),
-            #[cfg(feature = "tls")]
-            (
-                "handshake_timeout",
-                self.tls
-                    .as_ref()
-                    .map_or(FOREVER, |tls| tls.handshake_timeout),
-            ),
-        ];
-        let counts = counts.map(|(name, count)| setting_above_zero(name, count).err());
-        let times = times.map(|(name, time)| setting_above_zero(name, time).err());
-        let mode = self.unix_mode.filter(|mode| *mode > 0o777);
-        let mode = mode
-            .map(|mode| format!("{mode:#o} is not a mode for Unix sockets; write it like `0o660`"));
-        let proxies = self.sources.iter().filter_map(|source| match source {
-            Source::Proxied(_, proxies) => proxies.check().err(),
-            _ => None,
-        });
-        let admin = self.admin.iter().flat_map(Admin::check);
-        (counts.into_iter().chain(times).flatten())
-            .chain(mode)
-            .chain(proxies)
-            .chain(admin)
-            .collect()
-    }
-
-    /// Serves the gateway until the server has drained or was stopped. Reports all mistakes in the gateway and in the
-    /// server's settings together, before it listens on anything.
-    pub async fn serve(self, gateway: Gateway) -> Result<(), ServeError> {
-        let mut mistakes = gateway.check().err().unwrap_or_default();
-        mistakes.extend(self.mistakes().into_iter().map(GatewayError::Setting));
-        if !mistakes.is_empty() {
-            return Err(ServeError::Mistakes(mistakes));
-        }
-        let max_sockets = self.max_sockets.unwrap_or(usize::MAX);
-        let max_sockets = max_sockets.min(Semaphore::MAX_PERMITS);
-        let runtime = Runtime::new(self.max_waiting_bytes);
-        let (sockets, requests) = (TaskTracker::new(), TaskTracker::new());
-        #[cfg(feature = "metrics")]
-        let observers = gateway.observers();
-        let permits = Arc::new(Semaphore::new(max_sockets));
-        let acceptor = Acceptor {
-            router: gateway.routed(),
-            runtime: runtime.clone(),
-            sockets: sockets.clone(),
-            requests: Some(requests.clone()),
-            permits: Arc::clone(&permits),
-            per_client: self
-                .max_sockets_per_client
-                .map(|most| (most, PerClient::default())),
-            proxies: None,
-            crowd: None,
-            header_timeout: self.header_timeout,
-            keep_alive_timeout: self.keep_alive_timeout,
-            request_timeout: self.request_timeout,
-            patience: self.request_timeout,
-            control: Arc::clone(&self.control),
-            #[cfg(feature = "http2")]
-            http2: (self.http2_streams > 0).then_some(self.http2_streams),
-            #[cfg(feature = "tls")]
-            tls: self.tls,
-        };
-        #[cfg(feature = "metrics")]
-        let figures = Arc::new(crate::metrics::Figures {
-            channels: observers,
-            runtime: runtime.clone(),
-            sockets: permits,
-            max_sockets,
-        });
-        #[cfg(feature = "metrics")]
-        self.control.serves(&figures);
-        let mut accepting = JoinSet::new();
-        let mut listening = Vec::new();
-        for source in self.sources {
-            let mut acceptor = acceptor.clone();
-            if let Source::Proxied(_, proxies) = &source {
-                acceptor.proxies = Some(proxies.clone());
-            }
-            #[cfg(feature = "tls")]
-            if matches!(source, Source::Plain(_)) {
-                acceptor.tls = None;
-            }
-            listening.push((source.listen(self.unix_mode).await?, acceptor));
-        }
-        let mut admin_addr = None;
-        if let Some(admin) = self.admin {
-            let listener = Source::Plain(admin.address.clone())
-                .listen(self.unix_mode)
-                .await?;
-            admin_addr = listener.local_addr();
-            let mut acceptor = acceptor.clone();
-            let control = Arc::clone(&self.control);
-            // Hosts are checked only over TCP: no web page can reach a Unix socket.
-            acceptor.router = admin.into_router(admin_addr.is_some(), move || control.observe());
-            acceptor.per_client = None;
-            acceptor.crowd = Some(Crowd::default());
-            acceptor.permits = Arc::new(Semaphore::new(ADMIN_SOCKETS));
-            acceptor.request_timeout = ADMIN_TIMEOUT;
-            acceptor.keep_alive_timeout = self.header_timeout;
-            acceptor.patience = ADMIN_PATIENCE;
-            acceptor.requests = None;
-            #[cfg(feature = "http2")]
-            {
-                acceptor.http2 = None;
-            }
-            #[cfg(feature = "tls")]
-            {
-                acceptor.tls = None;
-            }
-            tracing::info!(on = %listener, "listening for operators");
-            accepting.spawn(acceptor.run(listener));
-        }
-        if self.signals {
-            drain::on_signals(Arc::clone(&self.control)).map_err(ServeError::Signals)?;
-        }
-        let mut addrs = Vec::new();
-        for (listener, acceptor) in listening {
-            listener.keep_alive();
-            listener.take_little();
-            tracing::info!(on = %listener, "listening");
-            addrs.extend(listener.local_addr());
-            accepting.spawn(acceptor.run(listener));
-        }
-        drop(acceptor);
-        self.control.bound(addrs, admin_addr);
-        drain::leave(&self.control, &runtime, self.drain_delay).await;
-        let deadline = drain::drain(
-            &self.control,
-            &runtime,
-            &requests,
-            self.drain_timeout,
-            self.drain_spread,
-        )
-        .await;
-        self.control.set(Phase::Closing);
-        accepting.shutdown().await;
-        sockets.close();
-        tokio::select! {
-            () = sockets.wait() => {}
-            () = sleep_until(deadline) => {}
-            () = self.control.wait_for(Phase::Stopped) => {}
-        }
-        self.control.set(Phase::Stopped);
-        sockets.wait().await;
-        // A handshake may have finished after the drain began.
-        let _ = tokio::time::timeout(LAST_ANSWER, runtime.tasks().wait()).await;
-        tracing::info!("stopped");
-        Ok(())
     }
 }

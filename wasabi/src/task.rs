@@ -79,7 +79,7 @@ where
                 return connection.end(CloseCode::ABNORMAL.into());
             }
         };
-        let (transport, read_already) = Transport::of(upgraded);
+        let (transport, read_already) = runtime.transport(upgraded);
         let entry = self.registry.enter(connection.clone(), permit);
         let listed = runtime.list(&connection);
         self.counted.opened();
@@ -94,7 +94,8 @@ where
             }
         };
         connection.end(close.clone());
-        connection.traffic().closed(&connection, &close);
+        let age = connection.outbox().age();
+        connection.traffic().closed(close.code, age);
         drop(entry);
         // The socket is closed, and the hook needs no place.
         drop(socket);

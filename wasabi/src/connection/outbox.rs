@@ -164,7 +164,6 @@ impl Outbox {
     }
 
     /// The time since the connection was opened.
-    #[cfg(feature = "metrics")]
     pub(crate) fn age(&self) -> Duration {
         self.opened.elapsed()
     }

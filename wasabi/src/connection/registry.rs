@@ -31,9 +31,9 @@ use crate::{Message, sharded::Sharded, sync::AtomicUsize};
 /// }
 /// ```
 #[derive(Clone, Default)]
-pub struct Registry(Arc<Inner>);
+pub struct Registry(Arc<RegistryState>);
 
-struct Inner {
+struct RegistryState {
     live: Live,
     groups: Groups,
     admitted: AtomicUsize,
@@ -58,7 +58,7 @@ fn bytes_of(group: &str) -> usize {
 /// Connections come and go on all cores at once. Clients cannot choose the ids, so a fixed hasher is safe.
 type Live = Sharded<ConnectionId, Listed, BuildHasherDefault<DefaultHasher>>;
 
-impl Default for Inner {
+impl Default for RegistryState {
     fn default() -> Self {
         Self {
             live: Live::default(),
@@ -196,7 +196,7 @@ impl Registry {
     }
 
     /// Lists a connection until the entry is dropped.
-    pub(crate) fn enter(&self, connection: Connection, permit: Permit) -> Entry {
+    pub(crate) fn enter(&self, connection: Connection, permit: Permit) -> RegistryEntry {
         let id = connection.id();
         let listed = Listed {
             connection,
@@ -204,7 +204,7 @@ impl Registry {
             group_bytes: 0,
         };
         self.0.live.shard(&id).insert(id, listed);
-        Entry {
+        RegistryEntry {
             registry: self.clone(),
             id,
             _permit: permit,
@@ -221,7 +221,7 @@ impl fmt::Debug for Registry {
 }
 
 /// A reserved place among a channel's connections.
-pub(crate) struct Permit(Arc<Inner>);
+pub(crate) struct Permit(Arc<RegistryState>);
 
 impl Drop for Permit {
     fn drop(&mut self) {
@@ -230,13 +230,13 @@ impl Drop for Permit {
 }
 
 /// A connection's place in the registry.
-pub(crate) struct Entry {
+pub(crate) struct RegistryEntry {
     registry: Registry,
     id: ConnectionId,
     _permit: Permit,
 }
 
-impl Drop for Entry {
+impl Drop for RegistryEntry {
     fn drop(&mut self) {
         let left = self.registry.0.live.shard(&self.id).remove(&self.id);
         for group in left.iter().flat_map(|listed| &listed.groups) {

@@ -1,9 +1,5 @@
 //! The byte streams that connections run on.
 
-pub(crate) mod heads;
-pub(crate) mod pace;
-pub(crate) mod patient;
-
 use std::{
     io::{self, IoSlice},
     pin::Pin,
@@ -24,13 +20,11 @@ use tokio::{
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
 
-use self::patient::Patient;
 #[cfg(feature = "tls")]
 use super::PeerCertificates;
 use super::{linger, socket::HangUp};
 
-/// The stream of a connection, before and after the upgrade. Taking it back from hyper after the upgrade saves an
-/// indirection and a buffer per connection.
+/// The stream of a connection, before and after the upgrade.
 pub(crate) enum Transport {
     Tcp(TcpStream),
     #[cfg(unix)]
@@ -42,6 +36,10 @@ pub(crate) enum Transport {
     Upgraded(TokioIo<Upgraded>),
 }
 
+/// Takes a stream back from hyper after the upgrade, with the bytes already read from it. Fails for a stream that is not
+/// a socket of its own.
+pub(crate) type TakeBack = fn(Upgraded) -> Result<(Transport, Vec<u8>), Upgraded>;
+
 /// How long to read and discard bytes from a client that broke the protocol.
 pub(crate) const LINGER: Duration = Duration::from_secs(1);
 
@@ -49,16 +47,14 @@ pub(crate) const LINGER: Duration = Duration::from_secs(1);
 const UPGRADED_WRITE: usize = 16 * 1024;
 
 impl Transport {
-    /// The stream, and the bytes already read from it.
-    pub(crate) fn of(upgraded: Upgraded) -> (Self, Vec<u8>) {
-        match upgraded.downcast::<TokioIo<Patient<Self>>>() {
-            Ok(parts) => {
-                // hyper's own buffer would cost 8 KiB per connection.
-                let read_already = parts.read_buf.to_vec();
-                (parts.io.into_inner().into_inner(), read_already)
-            }
-            Err(upgraded) => (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()),
-        }
+    /// The stream of an upgraded connection, and the bytes already read from it. `take_back` belongs to the server that
+    /// has given the stream to hyper.
+    pub(crate) fn of(upgraded: Upgraded, take_back: Option<TakeBack>) -> (Self, Vec<u8>) {
+        let taken = match take_back {
+            Some(take_back) => take_back(upgraded),
+            None => Err(upgraded),
+        };
+        taken.unwrap_or_else(|upgraded| (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()))
     }
 
     /// The client's certificates from the TLS handshake.

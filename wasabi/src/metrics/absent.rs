@@ -1,12 +1,10 @@
 //! Stubs that count nothing, without the feature `metrics`.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::routing::MethodRouter;
-use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Close, Connection, connection::socket::Socket};
-
+use crate::CloseCode;
 #[derive(Clone, Default)]
 pub(crate) struct Counted {}
 
@@ -22,20 +20,16 @@ impl Traffic {
         Self {}
     }
 
-    pub(crate) fn publish<T: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        _tally: &Tally,
-        _socket: &Socket<T>,
-    ) {
-    }
+    #[inline]
+    pub(crate) fn publish(&self, _tally: &Tally, _received: u64, _sent: u64) {}
 
     pub(crate) fn received_late(&self) {}
 
-    pub(crate) fn finish<T: AsyncRead + AsyncWrite + Unpin>(&self, _socket: &Socket<T>) {}
+    pub(crate) fn finish(&self, _received: u64, _sent: u64) {}
 
     pub(crate) fn skipped(&self) {}
 
-    pub(crate) fn closed(&self, _connection: &Connection, _close: &Close) {}
+    pub(crate) fn closed(&self, _code: CloseCode, _age: Duration) {}
 }
 
 #[derive(Default)]

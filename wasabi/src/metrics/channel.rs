@@ -10,21 +10,21 @@ use axum::response::Response;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{Rejected, names};
-use crate::{Close, CloseCode, Registry, sync::Unpoisoned};
+use crate::{CloseCode, sync::Unpoisoned};
 
 /// Counts the events of a channel's connections; clones share their counts.
 #[derive(Clone, Default)]
-pub(crate) struct Counted(Arc<Inner>);
+pub(crate) struct Counted(Arc<ChannelCounts>);
 
 #[derive(Default)]
-struct Inner {
+struct ChannelCounts {
     /// The full path of the channel, including where it is mounted.
     path: Mutex<String>,
     /// Created on first use, when the recorder has been installed.
-    figures: OnceLock<Figures>,
+    figures: OnceLock<ChannelFigures>,
 }
 
-pub(super) struct Figures {
+pub(super) struct ChannelFigures {
     path: String,
     active: Gauge,
     opened: Counter,
@@ -36,7 +36,7 @@ pub(super) struct Figures {
     pub(super) traffic: [Counter; 4],
 }
 
-impl Figures {
+impl ChannelFigures {
     fn new(path: String) -> Self {
         names::describe();
         let label = || [("channel", path.clone())];
@@ -65,10 +65,10 @@ impl Counted {
         path.clone_into(&mut self.0.path.lock().unpoisoned());
     }
 
-    pub(super) fn figures(&self) -> &Figures {
+    pub(super) fn figures(&self) -> &ChannelFigures {
         self.0.figures.get_or_init(|| {
             let path = self.0.path.lock().unpoisoned();
-            Figures::new(path.clone())
+            ChannelFigures::new(path.clone())
         })
     }
 
@@ -77,13 +77,12 @@ impl Counted {
         self.figures().active.increment(1);
     }
 
-    pub(super) fn closed(&self, close: &Close, age: Duration) {
+    pub(super) fn closed(&self, close: CloseCode, age: Duration) {
         let figures = self.figures();
         figures.active.decrement(1);
         figures.duration.record(age);
         let path = figures.path.clone();
-        metrics::counter!(names::CLOSED, "channel" => path, "code" => code(close.code))
-            .increment(1);
+        metrics::counter!(names::CLOSED, "channel" => path, "code" => code(close)).increment(1);
     }
 
     pub(super) fn skipped(&self) {
@@ -102,20 +101,17 @@ impl Counted {
         metrics::counter!(names::REJECTED, "channel" => path, "error_type" => reason).increment(1);
     }
 
-    /// Reads the channel's connections from this registry, which may also contain those of other channels.
-    pub(crate) fn observe(&self, registry: &Registry) {
-        let (mut messages, mut bytes) = (0, 0);
-        registry.each(|connection| {
-            if !Arc::ptr_eq(&connection.traffic().of.0, &self.0) {
-                return;
-            }
-            connection.traffic().tell();
-            let waiting = connection.outbox().waiting();
-            messages += waiting.0;
-            bytes += waiting.1;
-        });
+    /// Sets how many messages and bytes wait for the channel's clients.
+    pub(crate) fn queued(&self, messages: usize, bytes: usize) {
         self.figures().queued_messages.set(messages as f64);
         self.figures().queued_bytes.set(bytes as f64);
+    }
+}
+
+impl PartialEq for Counted {
+    /// Whether both count the same channel.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 }
 

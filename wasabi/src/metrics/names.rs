@@ -33,6 +33,7 @@ pub(super) const BREAKER_OPENED: &str = "wasabi_circuit_breaker_opened_total";
 pub(super) const DESTINATION: &str = "messaging_destination_name";
 
 /// Describes the metrics to the recorder. The next channel describes them to a recorder installed later, as in tests.
+// Long: one entry for each metric.
 pub(super) fn describe() {
     describe_gauge!(ACTIVE, "WebSocket connections that are open");
     describe_counter!(OPENED, "WebSocket connections that were opened");

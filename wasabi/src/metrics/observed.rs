@@ -35,7 +35,7 @@ impl Observer {
         endpoint.layer(from_fn_with_state(counted, answered))
     }
 
-    pub(super) fn observe(&self, seen: &mut Observation) {
+    pub(crate) fn observe(&self, seen: &mut Observation) {
         self.0.observe(seen);
     }
 }

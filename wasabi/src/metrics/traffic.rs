@@ -1,17 +1,18 @@
 //! The messages and bytes of a connection.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use tokio::io::{AsyncRead, AsyncWrite};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use super::Counted;
-use crate::{Close, Connection, connection::socket::Socket};
+use crate::CloseCode;
 
 /// What a connection has received and sent. Only its own task counts, so that counting is a plain addition; anyone may
 /// read.
 #[derive(Default)]
 pub(crate) struct Traffic {
-    pub(super) of: Counted,
+    of: Counted,
     figures: [AtomicU64; 4],
     /// The part that the channel's counters already contain.
     told: [AtomicU64; 4],
@@ -44,19 +45,10 @@ impl Traffic {
         }
     }
 
-    /// Publishes the task's counts so far.
+    /// Publishes the task's counts so far, and the bytes that its socket has received and sent.
     #[inline]
-    pub(crate) fn publish<T: AsyncRead + AsyncWrite + Unpin>(
-        &self,
-        tally: &Tally,
-        socket: &Socket<T>,
-    ) {
-        let now = [
-            tally.received,
-            socket.received(),
-            tally.sent,
-            socket.written(),
-        ];
+    pub(crate) fn publish(&self, tally: &Tally, received: u64, sent: u64) {
+        let now = [tally.received, received, tally.sent, sent];
         for (figure, now) in self.figures.iter().zip(now) {
             figure.store(now, Ordering::Relaxed);
         }
@@ -67,14 +59,19 @@ impl Traffic {
         self.figures[0].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Records the final counts of the socket.
-    pub(crate) fn finish<T: AsyncRead + AsyncWrite + Unpin>(&self, socket: &Socket<T>) {
-        self.figures[1].store(socket.received(), Ordering::Relaxed);
-        self.figures[3].store(socket.written(), Ordering::Relaxed);
+    /// Publishes how many bytes the socket has received and sent in the end.
+    pub(crate) fn finish(&self, received: u64, sent: u64) {
+        self.figures[1].store(received, Ordering::Relaxed);
+        self.figures[3].store(sent, Ordering::Relaxed);
+    }
+
+    /// The channel that the connection belongs to.
+    pub(crate) fn channel(&self) -> &Counted {
+        &self.of
     }
 
     /// Adds what is new to the channel's counters. Two threads may do so at the same time.
-    pub(super) fn tell(&self) {
+    pub(crate) fn tell(&self) {
         let figures = self.figures.iter().zip(&self.told);
         for ((figure, told), counter) in figures.zip(&self.of.figures().traffic) {
             let now = figure.load(Ordering::Relaxed);
@@ -88,8 +85,9 @@ impl Traffic {
         self.of.skipped();
     }
 
-    pub(crate) fn closed(&self, connection: &Connection, close: &Close) {
+    /// Counts the end of a connection.
+    pub(crate) fn closed(&self, code: CloseCode, age: Duration) {
         self.tell();
-        self.of.closed(close, connection.outbox().age());
+        self.of.closed(code, age);
     }
 }

@@ -50,18 +50,18 @@ use crate::{connection::transport::Transport, sync::Unpoisoned, time::FOREVER};
 /// ```
 #[derive(Clone)]
 pub struct Tls {
-    shared: Arc<Shared>,
+    shared: Arc<TlsState>,
     pub(super) handshake_timeout: Duration,
 }
 
-struct Shared {
+struct TlsState {
     config: RwLock<Configs>,
     /// The parts that the configuration was built from; `None` for a given configuration.
-    parts: Option<Parts>,
+    parts: Option<TlsParts>,
 }
 
 #[derive(Clone)]
-struct Parts {
+struct TlsParts {
     certificate: Pem,
     key: Pem,
     clients: Option<ClientAuth>,
@@ -112,7 +112,7 @@ impl Tls {
         certificate: impl Into<PathBuf>,
         key: impl Into<PathBuf>,
     ) -> Result<Self, TlsError> {
-        Self::of_parts(Parts {
+        Self::of_parts(TlsParts {
             certificate: Pem::File(certificate.into()),
             key: Pem::File(key.into()),
             clients: None,
@@ -121,7 +121,7 @@ impl Tls {
 
     /// Like [`from_pem`](Self::from_pem), with the contents of the files.
     pub fn from_pem_bytes(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
-        Self::of_parts(Parts {
+        Self::of_parts(TlsParts {
             certificate: Pem::Bytes(certificate.into()),
             key: Pem::Bytes(key.into()),
             clients: None,
@@ -143,19 +143,19 @@ impl Tls {
             let message = "a configuration of one's own has a verifier of its own";
             return Err(TlsError::Clients(message.into()));
         };
-        let made = Self::of_parts(Parts {
+        let made = Self::of_parts(TlsParts {
             clients: Some(clients),
             ..parts.clone()
         })?;
         Ok(made.handshake_timeout(self.handshake_timeout))
     }
 
-    fn of_parts(parts: Parts) -> Result<Self, TlsError> {
+    fn of_parts(parts: TlsParts) -> Result<Self, TlsError> {
         Ok(Self::new(parts.config()?, Some(parts)))
     }
 
-    fn new(config: impl Into<Arc<ServerConfig>>, parts: Option<Parts>) -> Self {
-        let shared = Shared {
+    fn new(config: impl Into<Arc<ServerConfig>>, parts: Option<TlsParts>) -> Self {
+        let shared = TlsState {
             config: RwLock::new(Configs::new(config.into())),
             parts,
         };
@@ -227,7 +227,7 @@ impl Configs {
     }
 }
 
-impl Parts {
+impl TlsParts {
     fn config(&self) -> Result<ServerConfig, TlsError> {
         let chain = self.certificate.certificates("certificate")?;
         let key = PrivateKeyDer::from_pem_slice(&self.key.read()?);

@@ -130,7 +130,8 @@ where
         self.connection.outbox().register(cx.waker());
         loop {
             let turn = self.turn(cx);
-            self.connection.traffic().publish(&self.tally, &self.socket);
+            let traffic = self.connection.traffic();
+            traffic.publish(&self.tally, self.socket.received(), self.socket.written());
             match turn {
                 Ok(Turn::Yield | Turn::Wait) => {}
                 Ok(Turn::End) => return Poll::Ready(self.ended()),

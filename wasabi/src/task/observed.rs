@@ -19,7 +19,19 @@ where
     }
 
     fn observe(&self, seen: &mut Observation) {
-        self.counted.observe(&self.registry);
+        let (mut messages, mut bytes) = (0, 0);
+        self.registry.each(|connection| {
+            let traffic = connection.traffic();
+            // The registry may list connections of other channels too.
+            if *traffic.channel() != self.counted {
+                return;
+            }
+            traffic.tell();
+            let waiting = connection.outbox().waiting();
+            messages += waiting.0;
+            bytes += waiting.1;
+        });
+        self.counted.queued(messages, bytes);
         self.dispatcher.lifecycle(&mut |part| part.observe(seen));
     }
 }

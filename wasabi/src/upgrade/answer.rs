@@ -107,6 +107,7 @@ fn check_stream(parts: &Parts) -> Result<(), Refusal> {
     }
 }
 
+// Long: the checks of RFC 6455, section 4.2.1, one after the other.
 fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     let headers = &parts.headers;
     if !has_token(headers, header::CONNECTION, "upgrade")

@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, time::timeout};
 use super::{UPGRADE_TIMEOUT, answer};
 use crate::{
     Close,
-    connection::transport::{LINGER, Transport},
+    connection::transport::LINGER,
     metrics::Rejected,
     runtime::{Runtime, SocketPermit},
 };
@@ -27,11 +27,12 @@ pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Res
     let offered = offered.and_then(|value| value.to_str().ok());
     let first = offered.and_then(|value| value.split(',').map(str::trim).next());
     let response = asked.accepted(first, None);
+    let server = runtime.clone();
     runtime.spawn(async move {
         let Ok(Ok(upgraded)) = timeout(UPGRADE_TIMEOUT, upgrade).await else {
             return;
         };
-        let (mut io, _) = Transport::of(upgraded);
+        let (mut io, _) = server.transport(upgraded);
         let sent = async {
             io.write_all(&frame(&close)).await?;
             io.flush().await

@@ -25,7 +25,7 @@ use crate::{
         stash::until_end,
     },
     mistakes::{self, Mistakes},
-    per_client::{PerClient, Place},
+    per_client::{ClientPlace, PerClient},
 };
 
 /// Limits what one client may do, by address: connections at the same time, handshakes per second and messages per
@@ -57,9 +57,9 @@ use crate::{
 /// [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client) applies before this limit: to sockets that
 /// have not sent a request yet.
 #[derive(Clone)]
-pub struct LimitClients(Arc<Limits>);
+pub struct LimitClients(Arc<ClientLimits>);
 
-struct Limits {
+struct ClientLimits {
     connections: Option<usize>,
     handshakes: Option<u32>,
     messages: Option<u32>,
@@ -82,7 +82,7 @@ impl LimitClients {
     /// How many connections a client may have at the same time, including handshakes in progress; unlimited by default.
     #[must_use]
     pub fn connections(self, connections: usize) -> Self {
-        let Limits {
+        let ClientLimits {
             handshakes,
             messages,
             max_clients,
@@ -95,7 +95,7 @@ impl LimitClients {
     /// count.
     #[must_use]
     pub fn handshakes_per_second(self, handshakes: u32) -> Self {
-        let Limits {
+        let ClientLimits {
             connections,
             messages,
             max_clients,
@@ -108,7 +108,7 @@ impl LimitClients {
     /// default. Refused ones do not count.
     #[must_use]
     pub fn messages_per_second(self, messages: u32) -> Self {
-        let Limits {
+        let ClientLimits {
             connections,
             handshakes,
             max_clients,
@@ -122,7 +122,7 @@ impl LimitClients {
     /// counted for every client that has some.
     #[must_use]
     pub fn max_clients(self, clients: usize) -> Self {
-        let Limits {
+        let ClientLimits {
             connections,
             handshakes,
             messages,
@@ -140,7 +140,7 @@ impl LimitClients {
         let rate = |per_second: Option<u32>| {
             Some(Rate::per_second(NonZeroU32::new(per_second?)?, max_clients))
         };
-        Self(Arc::new(Limits {
+        Self(Arc::new(ClientLimits {
             connections,
             handshakes,
             messages,
@@ -152,7 +152,7 @@ impl LimitClients {
     }
 
     fn mistakes(&self) -> Mistakes {
-        let Limits {
+        let ClientLimits {
             connections,
             handshakes,
             messages,
@@ -177,9 +177,12 @@ impl LimitClients {
     }
 }
 
-impl Limits {
+impl ClientLimits {
     /// Takes a place for a connection; otherwise returns how long to wait, and why.
-    fn admit(&self, client: Client) -> Result<Option<Place<Client>>, (Duration, &'static str)> {
+    fn admit(
+        &self,
+        client: Client,
+    ) -> Result<Option<ClientPlace<Client>>, (Duration, &'static str)> {
         let place = match self.connections {
             None => None,
             Some(most) => match self.open.enter(client, most) {
@@ -226,7 +229,7 @@ impl<S> Layer<S> for LimitClients {
 #[derive(Clone)]
 pub struct LimitClientsService<S> {
     inner: S,
-    limits: Arc<Limits>,
+    limits: Arc<ClientLimits>,
 }
 
 impl<S, B> Service<http::Request<B>> for LimitClientsService<S>

@@ -19,7 +19,7 @@ use tokio::{
     time::{Sleep, sleep_until},
 };
 
-use crate::{connection::transport::pace::Pace, sync::Unpoisoned};
+use crate::{server::pace::Pace, sync::Unpoisoned};
 
 type SharedPace = Arc<Mutex<Pace>>;
 

@@ -26,7 +26,8 @@ impl Parting<Transport> {
         if self.remains.is_unsent {
             let _ = timeout(limit, linger::flush(&mut self.socket)).await;
         }
-        connection.traffic().finish(&self.socket);
+        let (received, sent) = (self.socket.received(), self.socket.written());
+        connection.traffic().finish(received, sent);
         let mut io = self.socket.into_io();
         if self.remains.lingers {
             io.linger().await;

@@ -6,9 +6,9 @@ use tokio::{sync::watch, time::Instant};
 
 /// The state of a socket between two requests.
 #[derive(Clone)]
-pub(crate) struct Heads(Arc<Inner>);
+pub(super) struct Heads(Arc<HeadClock>);
 
-struct Inner {
+struct HeadClock {
     now: watch::Sender<Head>,
     timeout: Duration,
 }
@@ -24,19 +24,19 @@ enum Head {
 }
 
 /// A request in progress, until its answer is sent.
-pub(crate) struct Serving(Heads);
+pub(super) struct Serving(Heads);
 
 impl Heads {
     /// The first head must be complete at `first`, each later one within `timeout` of its first byte.
-    pub(crate) fn new(first: Instant, timeout: Duration) -> Self {
-        Self(Arc::new(Inner {
+    pub(super) fn new(first: Instant, timeout: Duration) -> Self {
+        Self(Arc::new(HeadClock {
             now: watch::Sender::new(Head::By(first)),
             timeout,
         }))
     }
 
     /// Data has arrived from the client.
-    pub(crate) fn heard(&self) {
+    pub(super) fn heard(&self) {
         self.0.now.send_if_modified(|head| {
             let begins = *head == Head::Idle;
             if begins {
@@ -47,13 +47,13 @@ impl Heads {
     }
 
     /// A head is complete.
-    pub(crate) fn serve(&self) -> Serving {
+    pub(super) fn serve(&self) -> Serving {
         self.0.now.send_replace(Head::Served);
         Serving(self.clone())
     }
 
     /// Waits until a head is late.
-    pub(crate) async fn late(&self) {
+    pub(super) async fn late(&self) {
         let mut changes = self.0.now.subscribe();
         loop {
             let head = *changes.borrow_and_update();

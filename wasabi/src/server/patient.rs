@@ -16,7 +16,7 @@ use super::{heads::Heads, pace::Pace};
 
 /// First returns the bytes that were read ahead. Fails with `TimedOut` if writes have waited for the limit, because the
 /// peer takes nothing or is slower than the [`Pace`] requires: hyper itself would wait for ever.
-pub(crate) struct Patient<T> {
+pub(super) struct Patient<T> {
     io: T,
     ahead: Cursor<Vec<u8>>,
     pace: Pace,
@@ -27,7 +27,7 @@ pub(crate) struct Patient<T> {
 }
 
 impl<T> Patient<T> {
-    pub(crate) fn new(io: T, ahead: Vec<u8>, limit: Duration) -> Self {
+    pub(super) fn new(io: T, ahead: Vec<u8>, limit: Duration) -> Self {
         Self {
             io,
             ahead: Cursor::new(ahead),
@@ -38,12 +38,12 @@ impl<T> Patient<T> {
     }
 
     /// Notifies `heads` when data arrives.
-    pub(crate) fn tell(mut self, heads: Heads) -> Self {
+    pub(super) fn tell(mut self, heads: Heads) -> Self {
         self.heads = Some(heads);
         self
     }
 
-    pub(crate) fn into_inner(self) -> T {
+    pub(super) fn into_inner(self) -> T {
         self.io
     }
 

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The minimum rate, in bytes per second, at which a client must take a waiting answer.
-pub(crate) const LEAST_RATE: f64 = 1024.0;
+const LEAST_RATE: f64 = 1024.0;
 
 /// Adds up the time that the server has waited for a client. A client that is slower than [`LEAST_RATE`], or takes
 /// nothing at all, has `limit` in total. Time without data to send does not count.
-pub(crate) struct Pace {
+pub(super) struct Pace {
     limit: Duration,
     /// The time waited since the client last reached the minimum rate.
     waited: Duration,
@@ -18,7 +18,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    pub(crate) fn new(limit: Duration) -> Self {
+    pub(super) fn new(limit: Duration) -> Self {
         Self {
             limit,
             waited: Duration::ZERO,
@@ -28,27 +28,27 @@ impl Pace {
     }
 
     /// The server begins to wait for the client. Returns when the client's time is over.
-    pub(crate) fn waits(&mut self) -> Instant {
+    pub(super) fn waits(&mut self) -> Instant {
         let since = *self.waits_since.get_or_insert_with(Instant::now);
         since + self.limit.saturating_sub(self.waited)
     }
 
     /// When the client's time is over, if the server is waiting for it.
     #[cfg(feature = "http2")]
-    pub(crate) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         let since = self.waits_since?;
         Some(since + self.limit.saturating_sub(self.waited))
     }
 
     /// The most bytes to wait for at once, small enough that a client at the minimum rate takes some in time.
     #[cfg(feature = "http2")]
-    pub(crate) fn piece(&self) -> usize {
+    pub(super) fn piece(&self) -> usize {
         let half = LEAST_RATE * self.limit.as_secs_f64() / 2.0;
         half.clamp(1024.0, 16.0 * 1024.0) as usize
     }
 
     /// The server stops waiting: the client has taken this many bytes.
-    pub(crate) fn took(&mut self, bytes: usize) {
+    pub(super) fn took(&mut self, bytes: usize) {
         if let Some(since) = self.waits_since.take() {
             self.waited += since.elapsed();
         }
