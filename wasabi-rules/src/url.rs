@@ -38,58 +38,17 @@ pub struct Url<'a> {
 
 /// Parses a complete URL with one of these schemes.
 pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, String> {
-    let expected = || {
-        let quoted: Vec<_> = schemes.iter().map(|name| format!("`{name}://`")).collect();
-        quoted.join(" or ")
-    };
     let shown = || url_without_secrets(text).escape_debug().to_string();
-    let Some((scheme, after_scheme)) = text.split_once("://") else {
-        return Err(format!(
-            "`{}` is not a complete URL; start it with {}",
-            shown(),
-            expected()
-        ));
-    };
-    if let Some(found) = text
-        .chars()
-        .find(|c| !c.is_ascii_graphic() || "\"<>\\^`".contains(*c))
-    {
-        return Err(format!(
-            "`{}` is not a URL: `{}` is not allowed; percent-encode it",
-            shown(),
-            found.escape_debug()
-        ));
-    }
-    let Some(scheme) = schemes
-        .iter()
-        .find(|name| name.eq_ignore_ascii_case(scheme))
-    else {
-        return Err(format!(
-            "`{scheme}://` does not fit here; write {}",
-            expected()
-        ));
-    };
-    if text.contains('#') && (schemes::HTTP.contains(scheme) || schemes::WEBSOCKET.contains(scheme))
+    let (scheme, after_scheme) = scheme_of(text, schemes)?;
+    if text.contains('#')
+        && (schemes::HTTP.contains(&scheme) || schemes::WEBSOCKET.contains(&scheme))
     {
         return Err(format!(
             "the part of a URL after `#` is never sent; write `{}`",
             shown()
         ));
     }
-    if schemes::HTTP.contains(scheme) {
-        places(text)?;
-    }
-    if schemes::WEBSOCKET.contains(scheme) {
-        let in_message = places(text)?.into_iter().find_map(|place| match place {
-            places::Place::InMessage(pointer) => Some(pointer),
-            _ => None,
-        });
-        if let Some(pointer) = in_message {
-            return Err(format!(
-                "`{{{pointer}}}` takes a value of the message, but a WebSocket server is dialled before there is a message"
-            ));
-        }
-    }
+    check_places(text, scheme)?;
     let end = after_scheme
         .find(['/', '?', '#'])
         .unwrap_or(after_scheme.len());
@@ -122,6 +81,64 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         port,
         rest,
     })
+}
+
+/// Checks the scheme and the characters of a URL. Returns the scheme and what follows it.
+fn scheme_of<'a>(
+    text: &'a str,
+    schemes: &[&'static str],
+) -> Result<(&'static str, &'a str), String> {
+    let expected = || {
+        let quoted: Vec<_> = schemes.iter().map(|name| format!("`{name}://`")).collect();
+        quoted.join(" or ")
+    };
+    let shown = || url_without_secrets(text).escape_debug().to_string();
+    let Some((scheme, after_scheme)) = text.split_once("://") else {
+        return Err(format!(
+            "`{}` is not a complete URL; start it with {}",
+            shown(),
+            expected()
+        ));
+    };
+    if let Some(found) = text
+        .chars()
+        .find(|c| !c.is_ascii_graphic() || "\"<>\\^`".contains(*c))
+    {
+        return Err(format!(
+            "`{}` is not a URL: `{}` is not allowed; percent-encode it",
+            shown(),
+            found.escape_debug()
+        ));
+    }
+    let Some(scheme) = schemes
+        .iter()
+        .find(|name| name.eq_ignore_ascii_case(scheme))
+    else {
+        return Err(format!(
+            "`{scheme}://` does not fit here; write {}",
+            expected()
+        ));
+    };
+    Ok((*scheme, after_scheme))
+}
+
+/// Checks the places in a URL that are filled in for each message.
+fn check_places(text: &str, scheme: &'static str) -> Result<(), String> {
+    if schemes::HTTP.contains(&scheme) {
+        places(text)?;
+    }
+    if schemes::WEBSOCKET.contains(&scheme) {
+        let in_message = places(text)?.into_iter().find_map(|place| match place {
+            places::Place::InMessage(pointer) => Some(pointer),
+            _ => None,
+        });
+        if let Some(pointer) = in_message {
+            return Err(format!(
+                "`{{{pointer}}}` takes a value of the message, but a WebSocket server is dialled before there is a message"
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// URLs separated by commas.

@@ -1,28 +1,19 @@
 //! A declared gateway: channels, plain HTTP endpoints and mounted services under their paths.
 
+mod builder;
 mod mount;
 pub(crate) mod path;
+mod route;
 
-use std::sync::Arc;
-
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state},
-    routing::MethodRouter,
-};
+use axum::{Router, middleware::from_fn};
 
 use wasabi_rules::{declared_path, mount_path};
 
-pub use self::mount::Mount;
-use crate::{
-    Backend, Parser,
-    backend::install_tls_provider,
-    channel::Channel,
-    describe::{Description, EndpointInfo},
-    hosts::{self, Hosts},
-    metrics::Observer,
-    task::hooks::{OnConnect, OnDisconnect},
-};
+use self::route::{Answering, DeclaredRoute};
+pub use self::{builder::GatewayBuilder, mount::Mount};
+use crate::describe::Description;
+#[cfg(feature = "metrics")]
+use crate::metrics::Observer;
 
 /// A declared gateway: [`gateway!`](crate::gateway!) evaluates to it, and [`Server::serve`](crate::Server::serve) takes
 /// it.
@@ -42,44 +33,9 @@ use crate::{
 /// ```
 #[must_use = "a gateway does nothing until it is served"]
 pub struct Gateway {
-    routes: Vec<Route>,
+    routes: Vec<DeclaredRoute>,
     description: Description,
     mistakes: Vec<GatewayError>,
-}
-
-struct Route {
-    path: String,
-    entry: Entry,
-    /// Whether it sets `hosts`.
-    has_hosts: bool,
-    /// The path parameters that the URLs of its upstreams use.
-    parameters: Vec<String>,
-    /// Set for channels.
-    observer: Option<Observer>,
-}
-
-enum Entry {
-    Endpoint(Box<MethodRouter>),
-    Service(Router),
-}
-
-impl Entry {
-    fn wrap(
-        &mut self,
-        endpoint: impl FnOnce(MethodRouter) -> MethodRouter,
-        service: impl FnOnce(Router) -> Router,
-    ) {
-        *self = match std::mem::take(self) {
-            Self::Endpoint(inner) => Self::Endpoint(Box::new(endpoint(*inner))),
-            Self::Service(inner) => Self::Service(service(inner)),
-        };
-    }
-}
-
-impl Default for Entry {
-    fn default() -> Self {
-        Self::Service(Router::new())
-    }
 }
 
 /// A mistake in a gateway that the macro could not see: in paths and values known only at run time.
@@ -161,7 +117,7 @@ impl Gateway {
     pub fn into_router(mut self) -> Result<Router, Vec<GatewayError>> {
         self.check()?;
         for route in &mut self.routes {
-            route.entry.wrap(
+            route.answering.wrap(
                 |endpoint| endpoint.layer(from_fn(path::only_normal)),
                 |service| service.layer(from_fn(path::only_normal)),
             );
@@ -174,21 +130,21 @@ impl Gateway {
         self.routes.into_iter().fold(
             Router::new().without_v07_checks(),
             |router,
-             Route {
+             DeclaredRoute {
                  path,
-                 entry,
+                 answering,
                  observer,
                  ..
-             }| match entry {
-                Entry::Endpoint(endpoint) => {
+             }| match answering {
+                Answering::Endpoint(endpoint) => {
                     let endpoint = match observer {
                         Some(observer) => observer.around(&path, *endpoint),
                         None => *endpoint,
                     };
                     router.route(&path, endpoint)
                 }
-                Entry::Service(service) if path == "/" => router.fallback_service(service),
-                Entry::Service(service) => router.nest_service(&path, service),
+                Answering::Service(service) if path == "/" => router.fallback_service(service),
+                Answering::Service(service) => router.nest_service(&path, service),
             },
         )
     }
@@ -211,9 +167,9 @@ impl Gateway {
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {
         let mut mistakes = self.mistakes.clone();
         let mut seen = matchit::Router::new();
-        for Route {
+        for DeclaredRoute {
             path,
-            entry,
+            answering,
             parameters,
             ..
         } in &self.routes
@@ -226,7 +182,7 @@ impl Gateway {
                     "`{path}`: the URL of an upstream has `{{{name}}}`, and the path has no such parameter"
                 ))
             }));
-            if let Err(mistake) = check_path(&mut seen, path, entry) {
+            if let Err(mistake) = check_path(&mut seen, path, answering) {
                 mistakes.push(mistake);
             }
         }
@@ -241,13 +197,13 @@ impl Gateway {
 fn check_path(
     seen: &mut matchit::Router<()>,
     path: &str,
-    entry: &Entry,
+    answering: &Answering,
 ) -> Result<(), GatewayError> {
     let malformed = |why: &str| GatewayError::Path {
         path: path.to_owned(),
         why: why.to_owned(),
     };
-    let is_service = matches!(entry, Entry::Service(_));
+    let is_service = matches!(answering, Answering::Service(_));
     let declared = match is_service {
         true => mount_path(path),
         false => declared_path(path),
@@ -277,134 +233,5 @@ impl std::fmt::Debug for Gateway {
         f.debug_struct("Gateway")
             .field("description", &self.description)
             .finish_non_exhaustive()
-    }
-}
-
-/// Collects what `gateway!` declares.
-#[derive(Debug)]
-pub struct GatewayBuilder<S> {
-    state: Arc<S>,
-    gateway: Gateway,
-    hosts: Option<Hosts>,
-    /// Endpoints with the same path and different methods share one route.
-    endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
-}
-
-impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
-    /// Creates a builder with this state and nothing else yet.
-    pub fn new(state: S) -> Self {
-        // The gateway's functions may create TLS clients themselves.
-        install_tls_provider();
-        Self {
-            state: Arc::new(state),
-            gateway: Gateway {
-                routes: Vec::new(),
-                description: Description::default(),
-                mistakes: Vec::new(),
-            },
-            hosts: None,
-            endpoints: Vec::new(),
-        }
-    }
-
-    /// `hosts`: the names that everything in the gateway without its own `hosts` setting answers to.
-    pub fn hosts<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
-        let (hosts, mistakes) = Hosts::new(names);
-        self.hosts = Some(hosts);
-        let mistakes = mistakes.into_iter().map(GatewayError::Setting);
-        self.gateway.mistakes.extend(mistakes);
-    }
-
-    /// Adds a channel.
-    pub fn channel<B, P, C, D>(&mut self, channel: Channel<S, B, P, C, D>)
-    where
-        B: Backend<S> + 'static,
-        P: Parser,
-        C: OnConnect,
-        D: OnDisconnect,
-    {
-        let path = channel.path.clone();
-        self.gateway
-            .description
-            .channels
-            .push((path.clone(), channel.info));
-        let mistakes = channel.check();
-        let mistakes = mistakes
-            .iter()
-            .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
-        self.gateway.mistakes.extend(mistakes);
-        let has_hosts = channel.has_hosts();
-        let parameters = channel.parameters();
-        let (router, observer) = channel.into_router(Arc::clone(&self.state));
-        self.gateway.routes.push(Route {
-            path,
-            entry: Entry::Endpoint(Box::new(router)),
-            has_hosts,
-            parameters,
-            observer: Some(observer),
-        });
-    }
-
-    /// Adds an HTTP endpoint.
-    pub fn endpoint(
-        &mut self,
-        path: impl AsRef<str>,
-        method: &'static str,
-        docs: &'static str,
-        router: MethodRouter<S>,
-    ) {
-        let path = path.as_ref();
-        self.gateway.description.endpoints.push(EndpointInfo {
-            method,
-            path: path.to_owned(),
-            docs,
-        });
-        let router = router.with_state(S::clone(&self.state));
-        match self.endpoints.iter_mut().find(|(other, ..)| other == path) {
-            Some((_, methods, _))
-                if methods.contains(&method) || method == "ANY" || methods.contains(&"ANY") =>
-            {
-                self.gateway.mistakes.push(GatewayError::Conflict {
-                    path: format!("{method} {path}"),
-                    other: path.to_owned(),
-                });
-            }
-            Some((_, methods, merged)) => {
-                methods.push(method);
-                *merged = std::mem::take(merged).merge(router);
-            }
-            None => self.endpoints.push((path.to_owned(), vec![method], router)),
-        }
-    }
-
-    /// Adds a sub-gateway or a service.
-    pub fn mount<M>(&mut self, path: impl AsRef<str>, docs: &'static str, mounted: impl Mount<M>) {
-        mounted.mount(path.as_ref().trim_end_matches('/'), docs, &mut self.gateway);
-    }
-
-    /// Returns the gateway.
-    pub fn finish(mut self) -> Gateway {
-        for (path, _, router) in self.endpoints {
-            self.gateway.routes.push(Route {
-                path,
-                entry: Entry::Endpoint(Box::new(router)),
-                has_hosts: false,
-                parameters: Vec::new(),
-                observer: None,
-            });
-        }
-        if let Some(hosts) = self.hosts.map(Arc::new) {
-            for route in &mut self.gateway.routes {
-                if std::mem::replace(&mut route.has_hosts, true) {
-                    continue;
-                }
-                let only = from_fn_with_state(Arc::clone(&hosts), hosts::only_for);
-                let (endpoint, service) = (only.clone(), only);
-                route
-                    .entry
-                    .wrap(|inner| inner.layer(endpoint), |inner| inner.layer(service));
-            }
-        }
-        self.gateway
     }
 }

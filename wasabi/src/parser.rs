@@ -8,7 +8,7 @@ pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, ValueAt};
 use crate::{
     Connection, Error, ErrorFormat, Message, Request, Result,
-    request::{KeyRepr, Parts, RequestId},
+    request::{KeyRepr, RequestId, RequestParts},
 };
 
 /// Reads the routing key, and optionally an id and more, from a message.
@@ -197,8 +197,8 @@ impl<'m> Envelope<'m> {
     }
 
     #[inline(always)]
-    pub(crate) fn into_parts(self, message: &Message) -> Parts {
-        Parts {
+    pub(crate) fn into_parts(self, message: &Message) -> RequestParts {
+        RequestParts {
             key: match self.is_static {
                 Some(key) => KeyRepr::Static(key),
                 None => KeyRepr::of(&self.key, message),

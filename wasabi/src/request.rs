@@ -2,22 +2,17 @@
 
 mod failed;
 mod id;
+mod key;
 mod reused;
 
-use std::{
-    any::Any,
-    fmt,
-    hash::{Hash, Hasher},
-    ops::Range,
-    sync::Arc,
-};
+use std::{any::Any, fmt, sync::Arc};
 
 use bytes::Bytes;
 
-pub use self::id::RequestId;
 use self::reused::Reused;
-pub(crate) use self::{failed::FailedSpan, reused::KeepsHandle};
-use crate::{Connection, Error, Message, Text};
+pub(crate) use self::{failed::FailedSpan, key::KeyRepr, reused::KeepsHandle};
+pub use self::{id::RequestId, key::Key};
+use crate::{Connection, Error, Message};
 
 /// One inbound message on its way to a backend.
 ///
@@ -27,7 +22,7 @@ pub struct Request(Reused);
 
 impl Request {
     #[inline]
-    pub(crate) fn new(message: Message, envelope: Parts, connection: &Connection) -> Self {
+    pub(crate) fn new(message: Message, envelope: RequestParts, connection: &Connection) -> Self {
         let mut fields = Reused::take(connection);
         fields.message = Some(message);
         fields.key = envelope.key;
@@ -175,14 +170,7 @@ impl Request {
 
     /// The value of the `Key` extractor, which owns its text.
     pub(crate) fn owned_key(&self) -> Key {
-        match (&self.0.key, self.message()) {
-            (KeyRepr::Static(key), _) => Key(KeySource::Static(key)),
-            (KeyRepr::Shared(key), _) => Key(KeySource::Shared(Arc::clone(key))),
-            (KeyRepr::Slice(range), Message::Text(text)) => {
-                Key(KeySource::Slice(text.clone(), range.clone()))
-            }
-            (KeyRepr::Slice(_), Message::Binary(_)) => Key(KeySource::Shared(self.key().into())),
-        }
+        Key::of(&self.0.key, self.message())
     }
 
     /// Takes the message and leaves an empty one behind.
@@ -198,7 +186,7 @@ impl Request {
     /// A request without a message.
     pub(crate) fn empty(connection: &Connection) -> Self {
         let message = Message::Binary(Bytes::new());
-        Self::new(message, Parts::default(), connection)
+        Self::new(message, RequestParts::default(), connection)
     }
 
     /// Marks the request as invalid: no target sees it.
@@ -293,130 +281,9 @@ pub struct Route {
 
 /// The parts of an envelope that a request keeps.
 #[derive(Default)]
-pub(crate) struct Parts {
+pub(crate) struct RequestParts {
     pub(crate) key: KeyRepr,
     pub(crate) id: Option<RequestId>,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
-}
-
-/// The location of a routing key. Most keys are slices of the message: a range costs nothing to clone.
-#[derive(Clone, Debug)]
-pub(crate) enum KeyRepr {
-    Static(&'static str),
-    Shared(Arc<str>),
-    Slice(Range<usize>),
-}
-
-impl Default for KeyRepr {
-    fn default() -> Self {
-        Self::Static("")
-    }
-}
-
-impl KeyRepr {
-    /// A key from a message: a range if it is a slice of that message, a copy otherwise.
-    pub(crate) fn of(key: &str, message: &Message) -> Self {
-        let (whole, part) = (
-            message.as_bytes().as_ptr_range(),
-            key.as_bytes().as_ptr_range(),
-        );
-        if whole.start <= part.start && part.end <= whole.end {
-            let start = part.start.addr() - whole.start.addr();
-            Self::Slice(start..start + key.len())
-        } else {
-            Self::Shared(key.into())
-        }
-    }
-
-    #[inline]
-    fn resolve<'a>(&'a self, message: &'a Message) -> &'a str {
-        match (self, message) {
-            (Self::Static(key), _) => key,
-            (Self::Shared(key), _) => key,
-            (Self::Slice(range), Message::Text(text)) => {
-                text.get(range.clone()).unwrap_or_default()
-            }
-            (Self::Slice(range), Message::Binary(data)) => data
-                .get(range.clone())
-                .and_then(|key| std::str::from_utf8(key).ok())
-                .unwrap_or_default(),
-        }
-    }
-}
-
-/// The routing key of a request, as an extractor. It derefs to `str` and compares with `str`.
-///
-/// ```
-/// use wasabi::prelude::*;
-///
-/// async fn switch(key: Key) -> &'static str {
-///     if key == "light.on" { "on" } else { "off" }
-/// }
-/// ```
-#[derive(Clone)]
-pub struct Key(KeySource);
-
-#[derive(Clone)]
-enum KeySource {
-    Static(&'static str),
-    Shared(Arc<str>),
-    Slice(Text, Range<usize>),
-}
-
-impl Key {
-    /// The key as a string slice.
-    pub fn as_str(&self) -> &str {
-        match &self.0 {
-            KeySource::Static(key) => key,
-            KeySource::Shared(key) => key,
-            KeySource::Slice(text, range) => text.get(range.clone()).unwrap_or_default(),
-        }
-    }
-}
-
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Key {}
-
-impl PartialEq<str> for Key {
-    fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
-    }
-}
-
-impl PartialEq<&str> for Key {
-    fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
-    }
-}
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.as_str().hash(state);
-    }
-}
-
-impl std::ops::Deref for Key {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        self.as_str()
-    }
-}
-
-impl fmt::Debug for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.as_str(), f)
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

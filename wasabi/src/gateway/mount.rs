@@ -5,7 +5,10 @@ use std::convert::Infallible;
 use axum::{Router, extract::Request, response::IntoResponse};
 use tower::Service;
 
-use super::{Entry, Gateway, Route};
+use super::{
+    Gateway,
+    route::{Answering, DeclaredRoute},
+};
 
 /// The argument of `mount("/path", ..)`: another [`Gateway`], or a tower service such as an `axum::Router`.
 ///
@@ -56,10 +59,12 @@ impl Mount<ViaGateway> for Gateway {
             description,
             mistakes,
         } = self;
-        gateway.routes.extend(routes.into_iter().map(|route| Route {
-            path: join(&route.path),
-            ..route
-        }));
+        gateway
+            .routes
+            .extend(routes.into_iter().map(|route| DeclaredRoute {
+                path: join(&route.path),
+                ..route
+            }));
         gateway.description.absorb(description, join);
         gateway.mistakes.extend(mistakes);
     }
@@ -77,9 +82,9 @@ where
         gateway.description.mounts.push((path.to_owned(), docs));
         // Wraps the service as the fallback of its own router: boxed once, and the same for both kinds of mount.
         let service = Router::new().fallback_service(self);
-        gateway.routes.push(Route {
+        gateway.routes.push(DeclaredRoute {
             path: path.to_owned(),
-            entry: Entry::Service(service),
+            answering: Answering::Service(service),
             has_hosts: false,
             parameters: Vec::new(),
             observer: None,

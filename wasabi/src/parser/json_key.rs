@@ -2,14 +2,16 @@
 
 mod pointer;
 mod scan;
+mod search;
 
 use std::{borrow::Cow, ops::Range};
 
 use serde::de::IgnoredAny;
 
 use self::{
-    pointer::{Path, Pointer},
-    scan::{Invalid, Scanner},
+    pointer::Pointer,
+    scan::Invalid,
+    search::{Found, find, find_strictly},
 };
 use crate::{
     Envelope, Error, ErrorFormat, Message, Parser, RequestId, Result, Text, mistakes::Mistakes,
@@ -188,14 +190,14 @@ impl Parser for JsonKey {
             (Err(Invalid), None) => return Err(not_json(text)),
         };
         let key = match key {
-            Some(range) => Place::of(&text[range]),
-            None => Place::Empty,
+            Some(range) => KeyValue::of(&text[range]),
+            None => KeyValue::Empty,
         };
         let (key, is_static, invalid) = match (key, self.or) {
             _ if is_ambiguous => (Cow::Borrowed(""), None, Some(self.ambiguous())),
-            (Place::Key(key), _) => (key, None, None),
-            (Place::Empty, Some(key)) => (Cow::Borrowed(key), Some(key), None),
-            (Place::Other, Some(key)) if !strict => (Cow::Borrowed(key), Some(key), None),
+            (KeyValue::Key(key), _) => (key, None, None),
+            (KeyValue::Empty, Some(key)) => (Cow::Borrowed(key), Some(key), None),
+            (KeyValue::Other, Some(key)) if !strict => (Cow::Borrowed(key), Some(key), None),
             _ => (Cow::Borrowed(""), None, Some(self.no_key())),
         };
         // Written out: each builder method would move the whole envelope.
@@ -258,8 +260,8 @@ impl ValueAt {
         let Found {
             values: [_, value], ..
         } = find(text, [None, Some(self.0.path())]).map_err(|Invalid| not_json(text))?;
-        match value.map(|range| Place::of(&text[range])) {
-            Some(Place::Key(value)) => Ok(value),
+        match value.map(|range| KeyValue::of(&text[range])) {
+            Some(KeyValue::Key(value)) => Ok(value),
             _ => Err(Error::bad_request(format!(
                 "no string, number or boolean at `{}`",
                 self.0.as_str()
@@ -268,102 +270,8 @@ impl ValueAt {
     }
 }
 
-/// The remaining paths to the key and to the id; `None` if this part of the text is not on the way there.
-type Wanted<'p> = [Option<Path<'p>>; 2];
-
-/// The result of a search.
-#[derive(Default)]
-struct Found {
-    /// The ranges of the values.
-    values: [Option<Range<usize>>; 2],
-    /// A member on the way to the key is repeated, or written in another case. Only a strict search checks for that.
-    is_ambiguous: bool,
-}
-
-fn find(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
-    search::<false>(text, wanted)
-}
-
-#[inline(never)]
-fn find_strictly(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
-    search::<true>(text, wanted)
-}
-
-#[inline(always)]
-fn search<const STRICT: bool>(text: &str, wanted: Wanted<'_>) -> Result<Found, Invalid> {
-    let mut search = Search::<STRICT> {
-        len: text.len(),
-        found: Found::default(),
-    };
-    search.walk(Scanner::new(text), wanted)?.end()?;
-    Ok(search.found)
-}
-
-struct Search<const STRICT: bool> {
-    /// Length of the text.
-    len: usize,
-    found: Found,
-}
-
-impl<const STRICT: bool> Search<STRICT> {
-    /// Reads one value. It recurses only along a path, so no deeper than the pointers are long.
-    fn walk<'t>(
-        &mut self,
-        scanner: Scanner<'t>,
-        wanted: Wanted<'_>,
-    ) -> Result<Scanner<'t>, Invalid> {
-        let start = scanner.skip_space();
-        let on_the_way = wanted.iter().flatten().any(|path| !path.is_empty());
-        let end = if on_the_way && let Some(inside) = start.after(b'{') {
-            let mut is_there = false;
-            inside.members(|scanner, name| {
-                let inner = wanted.map(|path| path?.member(&name));
-                if STRICT && let Some(to_key) = wanted[0] {
-                    if inner[0].is_some() {
-                        self.found.is_ambiguous |= is_there;
-                        is_there = true;
-                    } else {
-                        self.found.is_ambiguous |= to_key.differs_in_case_only(&name);
-                    }
-                }
-                self.descend(scanner, inner)
-            })?
-        } else if on_the_way && let Some(inside) = start.after(b'[') {
-            inside.elements(|scanner, index| {
-                self.descend(scanner, wanted.map(|path| path?.element(index)))
-            })?
-        } else {
-            start.value()?
-        };
-        for (value, path) in self.found.values.iter_mut().zip(wanted) {
-            if path.is_some_and(|path| path.is_empty()) {
-                *value = Some(self.len - start.left()..self.len - end.left());
-            }
-        }
-        Ok(end)
-    }
-
-    #[inline(always)]
-    fn descend<'t>(
-        &mut self,
-        scanner: Scanner<'t>,
-        wanted: Wanted<'_>,
-    ) -> Result<Scanner<'t>, Invalid> {
-        if let [None, None] = wanted {
-            return scanner.value();
-        }
-        // A repeated member replaces the value of the earlier one.
-        for (value, path) in self.found.values.iter_mut().zip(wanted) {
-            if path.is_some() {
-                *value = None;
-            }
-        }
-        self.walk(scanner, wanted)
-    }
-}
-
 /// The value in the place of a routing key.
-enum Place<'t> {
+enum KeyValue<'t> {
     Key(Cow<'t, str>),
     /// Nothing, or `null`.
     Empty,
@@ -371,7 +279,7 @@ enum Place<'t> {
     Other,
 }
 
-impl<'t> Place<'t> {
+impl<'t> KeyValue<'t> {
     /// Classifies the text of a JSON value.
     fn of(raw: &'t str) -> Self {
         match raw.as_bytes().first() {

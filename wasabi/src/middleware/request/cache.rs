@@ -1,6 +1,8 @@
 //! A cache of replies.
 
 mod calls;
+mod key;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +14,11 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-
-use self::calls::{Calls, Turn};
+pub use self::key::{By, CacheKey, WholeRequest};
+use self::{
+    calls::{Calls, Turn},
+    stored::{Outcome, Stored},
+};
 use crate::{
     Error, Lifecycle, Message, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
@@ -75,7 +79,7 @@ use crate::{
 /// # drop(gateway);
 /// ```
 pub struct Cache<K = WholeRequest> {
-    limits: Limits,
+    limits: CacheLimits,
     is_shared: bool,
     key: K,
     secret: Secret,
@@ -85,7 +89,7 @@ pub struct Cache<K = WholeRequest> {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+struct CacheLimits {
     ttl: Duration,
     max_entries: u64,
     max_bytes: u64,
@@ -96,7 +100,7 @@ impl Cache {
     pub fn new(ttl: Duration) -> Self {
         let mut mistakes = Mistakes::default();
         mistakes.above_zero("Cache::new", ttl);
-        let limits = Limits {
+        let limits = CacheLimits {
             ttl,
             max_entries: 10_000,
             max_bytes: 64 * 1024 * 1024,
@@ -185,7 +189,7 @@ impl<K: CacheKey> Cache<K> {
     }
 }
 
-impl Limits {
+impl CacheLimits {
     fn build(self) -> moka::future::Cache<Digest, Stored> {
         // moka has a single limit, so an entry weighs at least its share of the number of entries.
         let least = self.max_bytes.div_ceil(self.max_entries.max(1)).max(1);
@@ -205,121 +209,12 @@ impl Limits {
     }
 }
 
-/// How requests are told apart: by the whole request, or by the result of a function.
-pub trait CacheKey: Send + Sync {
-    /// Writes the key of a request; returns `false` if it has none.
-    #[doc(hidden)]
-    fn write(&self, req: &Request, to: &mut dyn Hasher) -> bool;
-
-    #[doc(hidden)]
-    const KNOWS_THE_CLIENT: bool;
-}
-
-/// The whole request as the key; the default of [`Cache`].
-#[derive(Debug, Clone, Copy)]
-pub struct WholeRequest;
-
-impl CacheKey for WholeRequest {
-    const KNOWS_THE_CLIENT: bool = false;
-
-    fn write(&self, req: &Request, mut to: &mut dyn Hasher) -> bool {
-        let opened_with = req.connection().uri().path_and_query();
-        let parts = (
-            opened_with.map_or("", |uri| uri.as_str()),
-            req.route(),
-            req.message().is_text(),
-            req.key(),
-            req.message().as_bytes(),
-        );
-        parts.hash(&mut to);
-        true
-    }
-}
-
-/// The result of a function as the key; the kind of a [`Cache`] with [`by`](Cache::by).
-#[derive(Clone, Copy)]
-pub struct By<F>(F);
-
-impl<K, F> CacheKey for By<F>
-where
-    K: Hash,
-    F: Fn(&Request) -> Option<K> + Send + Sync,
-{
-    const KNOWS_THE_CLIENT: bool = true;
-
-    fn write(&self, req: &Request, mut to: &mut dyn Hasher) -> bool {
-        match (self.0)(req) {
-            Some(key) => {
-                key.hash(&mut to);
-                true
-            }
-            None => false,
-        }
-    }
-}
-
-impl<F> fmt::Debug for By<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("By").finish_non_exhaustive()
-    }
-}
-
 /// Whether this header is for tracing only: no reply depends on it.
 fn is_about_traces(name: &str) -> bool {
     matches!(
         name,
         "baggage" | "traceparent" | "tracestate" | "x-correlation-id" | "x-request-id"
     )
-}
-
-/// A reply with its own copy of the payload.
-#[derive(Clone)]
-struct Stored(Arc<[Message]>);
-
-impl Stored {
-    /// Returns `None` for a reply that must not be stored.
-    fn copy(reply: &Reply) -> Option<Self> {
-        if reply.is_none() || reply.is_stream() {
-            return None;
-        }
-        Some(Self(reply.as_messages().iter().map(copy).collect()))
-    }
-
-    fn reply(&self) -> Reply {
-        match &*self.0 {
-            [message] => Reply::message(message.clone()),
-            messages => Reply::messages(messages.to_vec()),
-        }
-    }
-
-    fn len(&self) -> usize {
-        let overhead = size_of::<Message>();
-        self.0.iter().map(|message| message.len() + overhead).sum()
-    }
-}
-
-fn copy(message: &Message) -> Message {
-    match message {
-        Message::Text(text) => Message::text(text.to_string()),
-        Message::Binary(data) => Message::binary(Bytes::copy_from_slice(data)),
-    }
-}
-
-/// The outcome of a call, for the requests that wait for it.
-enum Outcome {
-    Stored(Stored),
-    /// Only the request that made the call may have the reply.
-    NotStored,
-    Failed(Error),
-}
-
-impl Outcome {
-    fn of(reply: &Result<Reply>) -> Self {
-        match reply {
-            Ok(reply) => Stored::copy(reply).map_or(Self::NotStored, Self::Stored),
-            Err(error) => Self::Failed(error.duplicate()),
-        }
-    }
 }
 
 impl<K: CacheKey> Middleware for Cache<K> {

@@ -1,0 +1,147 @@
+//! What `gateway!` expands to: a gateway, declaration by declaration.
+
+use std::sync::Arc;
+
+use axum::{middleware::from_fn_with_state, routing::MethodRouter};
+
+use super::{
+    Gateway, GatewayError, Mount,
+    route::{Answering, DeclaredRoute},
+};
+use crate::{
+    Backend, Parser,
+    backend::install_tls_provider,
+    channel::Channel,
+    describe::{Description, EndpointInfo},
+    hosts::{self, Hosts},
+    task::hooks::{OnConnect, OnDisconnect},
+};
+
+/// Collects what `gateway!` declares.
+#[derive(Debug)]
+pub struct GatewayBuilder<S> {
+    state: Arc<S>,
+    gateway: Gateway,
+    hosts: Option<Hosts>,
+    /// Endpoints with the same path and different methods share one route.
+    endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
+}
+
+impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
+    /// Creates a builder with this state and nothing else yet.
+    pub fn new(state: S) -> Self {
+        // The gateway's functions may create TLS clients themselves.
+        install_tls_provider();
+        Self {
+            state: Arc::new(state),
+            gateway: Gateway {
+                routes: Vec::new(),
+                description: Description::default(),
+                mistakes: Vec::new(),
+            },
+            hosts: None,
+            endpoints: Vec::new(),
+        }
+    }
+
+    /// `hosts`: the names that everything in the gateway without its own `hosts` setting answers to.
+    pub fn hosts<N: AsRef<str>>(&mut self, names: impl IntoIterator<Item = N>) {
+        let (hosts, mistakes) = Hosts::new(names);
+        self.hosts = Some(hosts);
+        let mistakes = mistakes.into_iter().map(GatewayError::Setting);
+        self.gateway.mistakes.extend(mistakes);
+    }
+
+    /// Adds a channel.
+    pub fn channel<B, P, C, D>(&mut self, channel: Channel<S, B, P, C, D>)
+    where
+        B: Backend<S> + 'static,
+        P: Parser,
+        C: OnConnect,
+        D: OnDisconnect,
+    {
+        let path = channel.path.clone();
+        self.gateway
+            .description
+            .channels
+            .push((path.clone(), channel.info));
+        let mistakes = channel.check();
+        let mistakes = mistakes
+            .iter()
+            .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
+        self.gateway.mistakes.extend(mistakes);
+        let has_hosts = channel.has_hosts();
+        let parameters = channel.parameters();
+        let (router, observer) = channel.into_router(Arc::clone(&self.state));
+        self.gateway.routes.push(DeclaredRoute {
+            path,
+            answering: Answering::Endpoint(Box::new(router)),
+            has_hosts,
+            parameters,
+            observer: Some(observer),
+        });
+    }
+
+    /// Adds an HTTP endpoint.
+    pub fn endpoint(
+        &mut self,
+        path: impl AsRef<str>,
+        method: &'static str,
+        docs: &'static str,
+        router: MethodRouter<S>,
+    ) {
+        let path = path.as_ref();
+        self.gateway.description.endpoints.push(EndpointInfo {
+            method,
+            path: path.to_owned(),
+            docs,
+        });
+        let router = router.with_state(S::clone(&self.state));
+        match self.endpoints.iter_mut().find(|(other, ..)| other == path) {
+            Some((_, methods, _))
+                if methods.contains(&method) || method == "ANY" || methods.contains(&"ANY") =>
+            {
+                self.gateway.mistakes.push(GatewayError::Conflict {
+                    path: format!("{method} {path}"),
+                    other: path.to_owned(),
+                });
+            }
+            Some((_, methods, merged)) => {
+                methods.push(method);
+                *merged = std::mem::take(merged).merge(router);
+            }
+            None => self.endpoints.push((path.to_owned(), vec![method], router)),
+        }
+    }
+
+    /// Adds a sub-gateway or a service.
+    pub fn mount<M>(&mut self, path: impl AsRef<str>, docs: &'static str, mounted: impl Mount<M>) {
+        mounted.mount(path.as_ref().trim_end_matches('/'), docs, &mut self.gateway);
+    }
+
+    /// Returns the gateway.
+    pub fn finish(mut self) -> Gateway {
+        for (path, _, router) in self.endpoints {
+            self.gateway.routes.push(DeclaredRoute {
+                path,
+                answering: Answering::Endpoint(Box::new(router)),
+                has_hosts: false,
+                parameters: Vec::new(),
+                observer: None,
+            });
+        }
+        if let Some(hosts) = self.hosts.map(Arc::new) {
+            for route in &mut self.gateway.routes {
+                if std::mem::replace(&mut route.has_hosts, true) {
+                    continue;
+                }
+                let only = from_fn_with_state(Arc::clone(&hosts), hosts::only_for);
+                let (endpoint, service) = (only.clone(), only);
+                route
+                    .answering
+                    .wrap(|inner| inner.layer(endpoint), |inner| inner.layer(service));
+            }
+        }
+        self.gateway
+    }
+}
