@@ -31,13 +31,13 @@ use crate::{mistakes::Mistakes, time::FOREVER};
 #[derive(Clone)]
 #[must_use = "it belongs to what is tried again"]
 pub struct Backoff {
-    kind: Kind,
+    kind: PauseKind,
     retries: Option<usize>,
     mistakes: Mistakes,
 }
 
 #[derive(Clone)]
-enum Kind {
+enum PauseKind {
     Nominal {
         first: Duration,
         longest: Duration,
@@ -70,7 +70,7 @@ impl Backoff {
         let mut mistakes = Mistakes::default();
         mistakes.above_zero(call, first);
         Self {
-            kind: Kind::Nominal {
+            kind: PauseKind::Nominal {
                 first: first.min(FOREVER),
                 longest: longest.min(FOREVER),
                 factor,
@@ -88,7 +88,7 @@ impl Backoff {
         I: Iterator<Item = Duration> + Send + 'static,
     {
         Self {
-            kind: Kind::Custom(Arc::new(move || Box::new(pauses()))),
+            kind: PauseKind::Custom(Arc::new(move || Box::new(pauses()))),
             retries: None,
             mistakes: Mistakes::default(),
         }
@@ -98,8 +98,8 @@ impl Backoff {
     pub fn max_pause(mut self, pause: Duration) -> Self {
         self.mistakes.above_zero("Backoff::max_pause", pause);
         match &mut self.kind {
-            Kind::Nominal { longest, .. } => *longest = pause.min(FOREVER),
-            Kind::Custom(_) => self.mistakes.push(
+            PauseKind::Nominal { longest, .. } => *longest = pause.min(FOREVER),
+            PauseKind::Custom(_) => self.mistakes.push(
                 "the pauses of `Backoff::custom(..)` are as they are; leave `max_pause` out"
                     .to_owned(),
             ),
@@ -128,7 +128,7 @@ impl Backoff {
 
     pub(crate) fn pauses(&self) -> Pauses {
         match &self.kind {
-            Kind::Nominal {
+            PauseKind::Nominal {
                 first,
                 longest,
                 factor,
@@ -144,7 +144,7 @@ impl Backoff {
                     None => pauses.without_max_times().build(),
                 })
             }
-            Kind::Custom(pauses) => Pauses::Custom(pauses(), self.retries),
+            PauseKind::Custom(pauses) => Pauses::Custom(pauses(), self.retries),
         }
     }
 }
@@ -167,7 +167,7 @@ impl Iterator for Pauses {
 impl fmt::Debug for Backoff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut backoff = f.debug_struct("Backoff");
-        if let Kind::Nominal { first, longest, .. } = &self.kind {
+        if let PauseKind::Nominal { first, longest, .. } = &self.kind {
             backoff.field("first", first).field("max_pause", longest);
         }
         backoff

@@ -4,7 +4,7 @@ mod limit;
 mod said;
 
 pub(crate) use self::{
-    limit::Limits,
+    limit::LogLimits,
     said::{Logged, said},
 };
 
@@ -15,8 +15,8 @@ pub(crate) use self::{
 macro_rules! limited {
     ($level:ident, of: $key:expr, $($fields:tt)*) => {
         if tracing::enabled!(tracing::Level::$level) {
-            static LIMITS: std::sync::LazyLock<$crate::log::Limits> =
-                std::sync::LazyLock::new($crate::log::Limits::default);
+            static LIMITS: std::sync::LazyLock<$crate::log::LogLimits> =
+                std::sync::LazyLock::new($crate::log::LogLimits::default);
             if let Some(left_out) = LIMITS.admit($key) {
                 tracing::event!(tracing::Level::$level, left_out, $($fields)*);
             }

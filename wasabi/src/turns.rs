@@ -25,8 +25,8 @@ pub(crate) struct Line {
     taken: usize,
     waiting: usize,
     /// The connection that arrived when there was no other.
-    first: Option<(ConnectionId, Part)>,
-    others: HashMap<ConnectionId, Part, BuildHasherDefault<ById>>,
+    first: Option<(ConnectionId, ConnectionPart)>,
+    others: HashMap<ConnectionId, ConnectionPart, BuildHasherDefault<ById>>,
     /// The waiting connections, the next one first.
     turns: VecDeque<ConnectionId>,
     /// The last ticket issued.
@@ -35,7 +35,7 @@ pub(crate) struct Line {
 
 /// A connection's share of the places. It exists while the connection has a place or waits for one.
 #[derive(Default)]
-struct Part {
+struct ConnectionPart {
     taken: usize,
     waiting: VecDeque<Waiting>,
 }
@@ -56,7 +56,7 @@ pub(crate) enum Rule {
     BelowShare,
 }
 
-enum Entry {
+enum Admission {
     Place,
     Ticket(u64),
     Full,
@@ -73,23 +73,23 @@ impl Line {
         self.first.is_none() && self.others.is_empty()
     }
 
-    fn known(&self, connection: ConnectionId) -> Option<&Part> {
+    fn known(&self, connection: ConnectionId) -> Option<&ConnectionPart> {
         match &self.first {
             Some((id, part)) if *id == connection => Some(part),
             _ => self.others.get(&connection),
         }
     }
 
-    fn part(&mut self, connection: ConnectionId) -> Option<&mut Part> {
+    fn part(&mut self, connection: ConnectionId) -> Option<&mut ConnectionPart> {
         match &mut self.first {
             Some((id, part)) if *id == connection => Some(part),
             _ => self.others.get_mut(&connection),
         }
     }
 
-    fn part_or_new(&mut self, connection: ConnectionId) -> &mut Part {
+    fn part_or_new(&mut self, connection: ConnectionId) -> &mut ConnectionPart {
         if self.first.is_none() && self.others.is_empty() {
-            self.first = Some((connection, Part::default()));
+            self.first = Some((connection, ConnectionPart::default()));
         }
         match &mut self.first {
             Some((id, part)) if *id == connection => part,
@@ -97,12 +97,12 @@ impl Line {
         }
     }
 
-    fn enter(&mut self, connection: ConnectionId, limit: usize, rule: Rule) -> Entry {
+    fn enter(&mut self, connection: ConnectionId, limit: usize, rule: Rule) -> Admission {
         // No waiting request has room: it would have been given the last place that was freed.
         if self.taken < limit {
             self.taken += 1;
             self.part_or_new(connection).taken += 1;
-            return Entry::Place;
+            return Admission::Place;
         }
         let may_wait = match rule {
             Rule::Everybody(most) => self.waiting < most,
@@ -115,7 +115,7 @@ impl Line {
             }
         };
         if !may_wait {
-            return Entry::Full;
+            return Admission::Full;
         }
         self.ticket += 1;
         let ticket = self.ticket;
@@ -130,7 +130,7 @@ impl Line {
         if is_first {
             self.turns.push_back(connection);
         }
-        Entry::Ticket(ticket)
+        Admission::Ticket(ticket)
     }
 
     /// Returns a place and gives it to the next request whose limit allows it. The caller must wake the waker after
@@ -196,7 +196,7 @@ impl Line {
     }
 
     fn forget_if_idle(&mut self, connection: ConnectionId) {
-        let is_idle = |part: &Part| part.taken == 0 && part.waiting.is_empty();
+        let is_idle = |part: &ConnectionPart| part.taken == 0 && part.waiting.is_empty();
         match &self.first {
             Some((id, part)) if *id == connection => {
                 if is_idle(part) {
@@ -217,36 +217,36 @@ impl Line {
 }
 
 /// Access to a line, behind a briefly held lock.
-pub(crate) trait Place: Unpin {
+pub(crate) trait LineAccess: Unpin {
     /// Runs `work` on the line, which is created if missing.
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R;
 }
 
 /// A line behind its own lock.
 #[cfg(test)]
-type Shared = Arc<Mutex<Line>>;
+type SharedLine = Arc<Mutex<Line>>;
 
-impl Place for Mutex<Line> {
+impl LineAccess for Mutex<Line> {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         // No user code runs in there.
         work(&mut self.lock().unpoisoned())
     }
 }
 
-impl<P: Place> Place for Arc<P> {
+impl<P: LineAccess> LineAccess for Arc<P> {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         (**self).line(work)
     }
 }
 
-impl<P: Place> Place for &P {
+impl<P: LineAccess> LineAccess for &P {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
         (**self).line(work)
     }
 }
 
 /// The result of asking for a place.
-pub(crate) enum Entered<P: Place> {
+pub(crate) enum Entered<P: LineAccess> {
     Place(Permit<P>),
     Turn(Turn<P>),
     /// No place is free, and the request may not wait.
@@ -254,30 +254,30 @@ pub(crate) enum Entered<P: Place> {
 }
 
 /// Asks for a place among `limit` for a request of this connection.
-pub(crate) fn enter<P: Place>(
+pub(crate) fn enter<P: LineAccess>(
     place: P,
     connection: ConnectionId,
     limit: usize,
     rule: Rule,
 ) -> Entered<P> {
     match place.line(|line| line.enter(connection, limit, rule)) {
-        Entry::Place => Entered::Place(Permit { place, connection }),
-        Entry::Ticket(ticket) => Entered::Turn(Turn {
+        Admission::Place => Entered::Place(Permit { place, connection }),
+        Admission::Ticket(ticket) => Entered::Turn(Turn {
             place: Some(place),
             connection,
             ticket,
         }),
-        Entry::Full => Entered::Full,
+        Admission::Full => Entered::Full,
     }
 }
 
 /// A place. Dropping it passes it to the next request.
-pub(crate) struct Permit<P: Place> {
+pub(crate) struct Permit<P: LineAccess> {
     place: P,
     connection: ConnectionId,
 }
 
-impl<P: Place> Drop for Permit<P> {
+impl<P: LineAccess> Drop for Permit<P> {
     fn drop(&mut self) {
         if let Some(waker) = self.place.line(|line| line.leave(self.connection)) {
             waker.wake();
@@ -286,14 +286,14 @@ impl<P: Place> Drop for Permit<P> {
 }
 
 /// The wait for a place. Dropping it passes the turn on.
-pub(crate) struct Turn<P: Place> {
+pub(crate) struct Turn<P: LineAccess> {
     /// `None` once it has become a permit.
     place: Option<P>,
     connection: ConnectionId,
     ticket: u64,
 }
 
-impl<P: Place> Future for Turn<P> {
+impl<P: LineAccess> Future for Turn<P> {
     type Output = Permit<P>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Permit<P>> {
@@ -316,7 +316,7 @@ impl<P: Place> Future for Turn<P> {
     }
 }
 
-impl<P: Place> Drop for Turn<P> {
+impl<P: LineAccess> Drop for Turn<P> {
     fn drop(&mut self) {
         let Some(place) = self.place.take() else {
             return;

@@ -21,7 +21,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 pub struct Template {
     /// The key of this template's values in a connection's state.
     id: u64,
-    parts: Box<[Part]>,
+    parts: Box<[UrlPart]>,
     /// The values that come from the clients' handshakes.
     given: Box<[Given]>,
     /// The indexes of the path segments with placeholders; the segment after the first `/` has index 1.
@@ -31,7 +31,7 @@ pub struct Template {
 }
 
 #[derive(Debug)]
-enum Part {
+enum UrlPart {
     Text(Box<str>),
     /// The value with this index in `given`.
     Given(usize),
@@ -62,7 +62,7 @@ impl Template {
         for place in places {
             if let Place::Text(text) = place {
                 sample += text;
-                parts.push(Part::Text(text.into()));
+                parts.push(UrlPart::Text(text.into()));
                 continue;
             }
             let before = sample.get(path..).unwrap_or_default();
@@ -72,14 +72,14 @@ impl Template {
             }
             sample.push('x');
             parts.push(match place {
-                Place::InMessage(pointer) => Part::InMessage(ValueAt::parse(pointer)?),
+                Place::InMessage(pointer) => UrlPart::InMessage(ValueAt::parse(pointer)?),
                 Place::InQuery(name) => {
                     given.push(Given::InQuery(name.into()));
-                    Part::Given(given.len() - 1)
+                    UrlPart::Given(given.len() - 1)
                 }
                 Place::InPath(name) | Place::Text(name) => {
                     given.push(Given::InPath(name.into()));
-                    Part::Given(given.len() - 1)
+                    UrlPart::Given(given.len() - 1)
                 }
             });
         }
@@ -119,13 +119,13 @@ impl Template {
         let mut url = String::with_capacity(128);
         for part in &self.parts {
             match part {
-                Part::Text(text) => url += text,
-                Part::Given(at) => match values.get(*at) {
+                UrlPart::Text(text) => url += text,
+                UrlPart::Given(at) => match values.get(*at) {
                     Some(Ok(value)) => url += value,
                     Some(Err(why)) => return Err(Error::bad_request(*why)),
                     None => {}
                 },
-                Part::InMessage(at) => {
+                UrlPart::InMessage(at) => {
                     let message = message.ok_or_else(|| Error::internal("there is no message"))?;
                     let value = at.find(message)?;
                     url += &encoded(&value).map_err(Error::bad_request)?;

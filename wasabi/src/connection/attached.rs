@@ -20,7 +20,7 @@ type Value = Arc<dyn Any + Send + Sync>;
 /// Values and companions are freed when the connection ends, even if handles to it are kept longer.
 #[derive(Default)]
 pub(crate) struct Attached {
-    inner: Mutex<Inner>,
+    inner: Mutex<AttachedValues>,
     /// Set if there are companions that the connection's task has not taken yet.
     fresh: AtomicBool,
     /// Set if identities have replaced those of the handshake.
@@ -28,7 +28,7 @@ pub(crate) struct Attached {
 }
 
 #[derive(Default)]
-struct Inner {
+struct AttachedValues {
     /// Few: one for each backend that keeps something.
     values: Vec<(u64, Value)>,
     companions: Vec<Companion>,
@@ -49,7 +49,7 @@ struct Renewed {
 }
 
 impl Attached {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, AttachedValues> {
         // No code panics while it holds the lock.
         self.inner.lock().unpoisoned()
     }

@@ -57,14 +57,14 @@ pub(crate) struct Held {
     limit: usize,
     /// Bytes of replies that the client could have taken but has not.
     waiting: AtomicUsize,
-    state: Mutex<State>,
+    state: Mutex<HeldState>,
     /// Wakes readers that wait for room.
     room: Notify,
     budget: Budget,
 }
 
 #[derive(Default)]
-struct State {
+struct HeldState {
     /// Bytes of partial replies that are being read from upstreams.
     reading: usize,
     /// Set if one of these replies may be read to its end: otherwise all might wait for each other.
@@ -85,7 +85,7 @@ impl Held {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, HeldState> {
         // No code panics while it holds the lock.
         self.state.lock().unpoisoned()
     }

@@ -151,17 +151,17 @@ fn a_sender_that_waits_for_room_learns_of_the_end() {
 }
 
 /// A call that another thread answers: ready once `is_ready` is set, whatever woke it before.
-struct Call(Arc<Shared>);
+struct Call(Arc<CallState>);
 
-struct Shared {
+struct CallState {
     is_ready: AtomicBool,
     waker: AtomicWaker,
     answered: AtomicBool,
 }
 
 impl Call {
-    fn new() -> (Self, Arc<Shared>) {
-        let shared = Arc::new(Shared {
+    fn new() -> (Self, Arc<CallState>) {
+        let shared = Arc::new(CallState {
             is_ready: AtomicBool::new(false),
             waker: AtomicWaker::new(),
             answered: AtomicBool::new(false),
@@ -170,7 +170,7 @@ impl Call {
     }
 }
 
-impl Shared {
+impl CallState {
     fn is_answered(&self) -> bool {
         self.answered.load(Ordering::Relaxed)
     }

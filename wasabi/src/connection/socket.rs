@@ -44,7 +44,7 @@ pub trait HangUp {
 pub(crate) struct Socket<T> {
     io: T,
     role: Role,
-    state: State,
+    state: SocketState,
     reader: Reader,
     writer: Writer,
     /// Bytes read from the stream but not parsed yet.
@@ -61,7 +61,7 @@ pub(crate) struct Socket<T> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum SocketState {
     Open,
     /// Our close frame is written; the peer's has not arrived yet.
     Closing,
@@ -124,7 +124,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         Self {
             io,
             role,
-            state: State::Open,
+            state: SocketState::Open,
             reader: Reader::new(role, limits.max_message_size, agreed.map(Inflater::new)),
             writer: Writer::new(role, agreed.map(Deflater::new)),
             received: read_already.len() as u64,
@@ -151,7 +151,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Whether messages may be written: neither side has begun to close.
     pub(crate) fn is_open(&self) -> bool {
-        self.state == State::Open
+        self.state == SocketState::Open
     }
 
     /// Bytes that the peer has taken so far.
@@ -173,7 +173,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     #[inline(always)]
     pub(crate) fn poll_read(&mut self) -> Poll<Result<Incoming, Failure>> {
         loop {
-            if self.state == State::Closed && self.role == Role::Server {
+            if self.state == SocketState::Closed && self.role == Role::Server {
                 // The server ends the stream (RFC 6455, section 7.1.1).
                 return Poll::Ready(Err(Failure::Closed));
             }
@@ -181,7 +181,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 ready!(self.fill())?;
                 continue;
             };
-            if self.state == State::Closed {
+            if self.state == SocketState::Closed {
                 self.input = None;
                 continue;
             }
@@ -208,10 +208,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             }
             Event::Pong => Incoming::Pong,
             Event::Close(close) => {
-                if self.state == State::Open {
+                if self.state == SocketState::Open {
                     self.write_close(&close)?;
                 }
-                self.state = State::Closed;
+                self.state = SocketState::Closed;
                 Incoming::Close(close)
             }
         })
@@ -219,7 +219,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Of several pings, only the last needs an answer (RFC 6455, section 5.5.3).
     fn answer_ping(&mut self, payload: Bytes) -> Result<(), Failure> {
-        if self.state != State::Open {
+        if self.state != SocketState::Open {
             return Ok(());
         }
         if self.blocked {
@@ -249,15 +249,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     fn broken(&self, error: io::Error) -> Failure {
         match self.state {
-            State::Open | State::Closing => Failure::Broken(error),
-            State::Closed => Failure::Closed,
+            SocketState::Open | SocketState::Closing => Failure::Broken(error),
+            SocketState::Closed => Failure::Closed,
         }
     }
 
     /// Adds a message to the output. It is always accepted; see [`is_blocked`](Self::is_blocked).
     #[inline]
     pub(crate) fn write(&mut self, message: &Message) -> Result<(), Failure> {
-        if self.state != State::Open {
+        if self.state != SocketState::Open {
             return Err(Failure::Closed);
         }
         let written = match message {
@@ -269,7 +269,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Adds a message that may go to other connections too.
     pub(crate) fn write_shared(&mut self, message: Message) -> Result<(), Failure> {
-        if self.state != State::Open {
+        if self.state != SocketState::Open {
             return Err(Failure::Closed);
         }
         let opcode = match message {
@@ -281,7 +281,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     pub(crate) fn write_ping(&mut self) -> Result<(), Failure> {
-        if self.state != State::Open {
+        if self.state != SocketState::Open {
             return Ok(());
         }
         self.write_frame(Opcode::Ping, &[])
@@ -305,8 +305,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     /// Starts the closing handshake.
     pub(crate) fn close(&mut self, close: &Close) -> Result<(), Failure> {
-        if self.state == State::Open {
-            self.state = State::Closing;
+        if self.state == SocketState::Open {
+            self.state = SocketState::Closing;
             self.write_close(close)?;
         }
         let _ = self.poll_flush()?;
@@ -333,7 +333,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.blocked = false;
         ready!(self.poll_send())?;
         if let Some(pong) = self.pong.take()
-            && self.state == State::Open
+            && self.state == SocketState::Open
         {
             self.writer
                 .write(Opcode::Pong, &pong)

@@ -148,6 +148,7 @@ mod tests {
         Error::UpstreamClosed(Close::new(code, ""))
     }
 
+    // Long: one row for each error.
     #[test]
     fn every_error_is_somebodys_fault_and_says_whether_it_may_be_sent_again() {
         use Fault::{Gateway, Request, Upstream};

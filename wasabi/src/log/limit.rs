@@ -15,7 +15,7 @@ const KEPT: usize = 256;
 
 /// The limits of one place in the code, by key.
 #[derive(Default)]
-pub(crate) struct Limits {
+pub(crate) struct LogLimits {
     /// Locked only briefly, and only for lines whose level is enabled.
     limits: Mutex<HashMap<Box<str>, Limit>>,
 }
@@ -25,7 +25,7 @@ struct Limit {
     left_out: u64,
 }
 
-impl Limits {
+impl LogLimits {
     /// Whether a line may be written, and how many were skipped since the last one: `Some(None)` if none were.
     pub(crate) fn admit(&self, key: &str) -> Option<Option<u64>> {
         // No code panics while it is held.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn lines_over_the_limit_are_left_out_and_counted_and_those_of_others_are_not() {
-        let limits = Limits::default();
+        let limits = LogLimits::default();
         let flood: Vec<_> = (0..1000).filter_map(|_| limits.admit("flood")).collect();
         let burst = BURST as usize;
         assert!((burst..burst + 4).contains(&flood.len()), "{flood:?}");
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn keys_without_end_share_a_limit() {
-        let limits = Limits::default();
+        let limits = LogLimits::default();
         let lines = (0..10_000).filter(|n| limits.admit(&n.to_string()).is_some());
         assert!(lines.count() < KEPT + 2 * BURST as usize);
         assert!(limits.limits.lock().expect("no panic").len() <= KEPT + 1);

@@ -4,7 +4,7 @@ use loom::{future::block_on, thread};
 
 use super::*;
 
-fn wait(line: &Shared, connection: u64) -> Option<Permit<Shared>> {
+fn wait(line: &SharedLine, connection: u64) -> Option<Permit<SharedLine>> {
     match enter(
         line.clone(),
         ConnectionId(connection),
@@ -20,7 +20,7 @@ fn wait(line: &Shared, connection: u64) -> Option<Permit<Shared>> {
 #[test]
 fn who_waits_is_woken_and_no_place_is_given_twice() {
     loom::model(|| {
-        let line = Shared::default();
+        let line = SharedLine::default();
         let inside = Arc::new(Mutex::new(()));
         let threads = [1, 2].map(|connection| {
             let (line, inside) = (line.clone(), Arc::clone(&inside));
@@ -40,7 +40,7 @@ fn who_waits_is_woken_and_no_place_is_given_twice() {
 #[test]
 fn a_turn_that_is_given_up_while_it_comes_goes_to_the_next_one() {
     loom::model(|| {
-        let line = Shared::default();
+        let line = SharedLine::default();
         let held = wait(&line, 1).expect("a place");
         let Entered::Turn(given_up) = enter(line.clone(), ConnectionId(2), 1, Rule::Everybody(9))
         else {

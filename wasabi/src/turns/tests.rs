@@ -2,11 +2,11 @@ use futures_util::{FutureExt, task::noop_waker_ref};
 
 use super::*;
 
-fn line() -> Shared {
-    Shared::default()
+fn line() -> SharedLine {
+    SharedLine::default()
 }
 
-fn place(line: &Shared, connection: u64, limit: usize) -> Permit<Shared> {
+fn place(line: &SharedLine, connection: u64, limit: usize) -> Permit<SharedLine> {
     match enter(
         line.clone(),
         ConnectionId(connection),
@@ -18,7 +18,7 @@ fn place(line: &Shared, connection: u64, limit: usize) -> Permit<Shared> {
     }
 }
 
-fn turn(line: &Shared, connection: u64, limit: usize, rule: Rule) -> Turn<Shared> {
+fn turn(line: &SharedLine, connection: u64, limit: usize, rule: Rule) -> Turn<SharedLine> {
     match enter(line.clone(), ConnectionId(connection), limit, rule) {
         Entered::Turn(turn) => turn,
         Entered::Place(_) => panic!("a place was free"),
@@ -26,7 +26,7 @@ fn turn(line: &Shared, connection: u64, limit: usize, rule: Rule) -> Turn<Shared
     }
 }
 
-fn is_full(line: &Shared, connection: u64, limit: usize, rule: Rule) -> bool {
+fn is_full(line: &SharedLine, connection: u64, limit: usize, rule: Rule) -> bool {
     let entered = enter(line.clone(), ConnectionId(connection), limit, rule);
     matches!(entered, Entered::Full)
 }

@@ -43,7 +43,7 @@ use crate::{
 #[derive(Clone)]
 #[must_use = "a check does nothing until it is that of a node"]
 pub struct HealthCheck {
-    kind: Kind,
+    kind: CheckKind,
     every: Duration,
     timeout: Duration,
     rise: u32,
@@ -52,7 +52,7 @@ pub struct HealthCheck {
 }
 
 #[derive(Clone)]
-enum Kind {
+enum CheckKind {
     Way(Way),
     Function(Probe),
 }
@@ -77,7 +77,7 @@ impl Way {
 pub type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), BoxError>> + Send + Sync>;
 
 impl HealthCheck {
-    fn new(kind: Kind) -> Self {
+    fn new(kind: CheckKind) -> Self {
         Self {
             kind,
             every: Duration::from_secs(5),
@@ -91,7 +91,7 @@ impl HealthCheck {
     /// Sends a GET for this path, which may have a query, to the host of an [`Http`](crate::Http) node with a fixed
     /// URL, with the node's client and its own headers. A status from 200 to 299 passes. The body is not read.
     pub fn path(path: impl Into<String>) -> Self {
-        Self::new(Kind::Way(Way {
+        Self::new(CheckKind::Way(Way {
             path: Some(path.into()),
             accepts: None,
         }))
@@ -100,7 +100,7 @@ impl HealthCheck {
     /// Opens a WebSocket handshake with a [`WebSocket`](crate::WebSocket) node, with the node's own headers, and sends
     /// a ping. The check passes when the pong arrives. The handshake contains nothing that is forwarded from clients.
     pub fn handshake() -> Self {
-        Self::new(Kind::Way(Way {
+        Self::new(CheckKind::Way(Way {
             path: None,
             accepts: None,
         }))
@@ -114,7 +114,7 @@ impl HealthCheck {
         Fut: Future<Output = Result<(), E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        Self::new(Kind::Function(Arc::new(move || {
+        Self::new(CheckKind::Function(Arc::new(move || {
             check().map(|passed| passed.map_err(Into::into)).boxed()
         })))
     }
@@ -126,8 +126,8 @@ impl HealthCheck {
         accepts: impl Fn(StatusCode) -> bool + Send + Sync + 'static,
     ) -> Self {
         match &mut self.kind {
-            Kind::Way(way) => way.accepts = Some(Arc::new(accepts)),
-            Kind::Function(_) => self.mistakes.push(
+            CheckKind::Way(way) => way.accepts = Some(Arc::new(accepts)),
+            CheckKind::Function(_) => self.mistakes.push(
                 "a function says itself what passes; leave `HealthCheck::accept_status` out"
                     .to_owned(),
             ),
@@ -236,8 +236,8 @@ impl<'a> Group<'a> {
 
     fn probe(&self, index: usize, check: &HealthCheck) -> Result<Probe, String> {
         let way = match &check.kind {
-            Kind::Function(probe) => return Ok(Arc::clone(probe)),
-            Kind::Way(way) => way,
+            CheckKind::Function(probe) => return Ok(Arc::clone(probe)),
+            CheckKind::Way(way) => way,
         };
         let mut found = None;
         (self.nodes)(index, &mut |part| {
@@ -302,11 +302,11 @@ impl Lifecycle for Group<'_> {
 impl fmt::Debug for HealthCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &self.kind {
-            Kind::Way(Way {
+            CheckKind::Way(Way {
                 path: Some(path), ..
             }) => path,
-            Kind::Way(_) => "handshake",
-            Kind::Function(_) => "function",
+            CheckKind::Way(_) => "handshake",
+            CheckKind::Function(_) => "function",
         };
         f.debug_struct("HealthCheck")
             .field("kind", &kind)

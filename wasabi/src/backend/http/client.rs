@@ -91,18 +91,18 @@ impl Clients {
 pub(super) struct Own {
     ages: Ages,
     https: bool,
-    state: Mutex<State>,
+    state: Mutex<CurrentClient>,
     without_connections: OnceLock<Option<Client>>,
 }
 
-struct State {
+struct CurrentClient {
     client: Client,
     until: Instant,
 }
 
 impl Own {
     fn new(ages: Ages, https: bool) -> Result<Self, String> {
-        let state = State {
+        let state = CurrentClient {
             client: build_with(ages.idle, https)?,
             until: Instant::now() + age(ages.max),
         };

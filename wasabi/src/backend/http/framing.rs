@@ -14,10 +14,10 @@ use crate::{Error, Message, Result, Text};
 /// How the body of a streamed response is split into messages; see [`Http::streaming`](crate::Http::streaming).
 /// [`Lines`] and [`Sse`] are such framings.
 #[derive(Clone)]
-pub struct Framing(Kind);
+pub struct Framing(FramingKind);
 
 #[derive(Clone)]
-enum Kind {
+enum FramingKind {
     Lines,
     Sse(Option<Arc<Tell>>),
 }
@@ -58,19 +58,19 @@ impl Sse {
         self,
         message: impl Fn(&SseEvent<'_>) -> Option<Message> + Send + Sync + 'static,
     ) -> Framing {
-        Framing(Kind::Sse(Some(Arc::new(message))))
+        Framing(FramingKind::Sse(Some(Arc::new(message))))
     }
 }
 
 impl From<Lines> for Framing {
     fn from(_: Lines) -> Self {
-        Self(Kind::Lines)
+        Self(FramingKind::Lines)
     }
 }
 
 impl From<Sse> for Framing {
     fn from(_: Sse) -> Self {
-        Self(Kind::Sse(None))
+        Self(FramingKind::Sse(None))
     }
 }
 
@@ -78,16 +78,16 @@ impl Framing {
     /// The media type that the gateway asks for, and that the response must have.
     pub(super) fn media_type(&self) -> Option<&'static str> {
         match self.0 {
-            Kind::Lines => None,
-            Kind::Sse(_) => Some("text/event-stream"),
+            FramingKind::Lines => None,
+            FramingKind::Sse(_) => Some("text/event-stream"),
         }
     }
 
     /// Starts on a body whose messages have at most `limit` bytes each.
     pub(super) fn start(&self, limit: usize) -> Frames {
         match &self.0 {
-            Kind::Lines => Frames::Lines(Cutter::new(limit, false)),
-            Kind::Sse(tell) => {
+            FramingKind::Lines => Frames::Lines(Cutter::new(limit, false)),
+            FramingKind::Sse(tell) => {
                 // One line may hold all the data of an event.
                 let line = limit.saturating_add("data: ".len());
                 Frames::Sse(Cutter::new(line, true), Events::new(limit), tell.clone())
@@ -99,8 +99,8 @@ impl Framing {
 impl fmt::Debug for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Kind::Lines => "Lines",
-            Kind::Sse(_) => "Sse",
+            FramingKind::Lines => "Lines",
+            FramingKind::Sse(_) => "Sse",
         })
     }
 }

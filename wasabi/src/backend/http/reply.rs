@@ -17,9 +17,9 @@ pub(super) async fn read(
     }
     let encoding = encoding_of(response.headers());
     let content_type = response.headers().get(header::CONTENT_TYPE);
-    let kind = Kind::of(content_type);
+    let kind = BodyKind::of(content_type);
     let charset = content_type
-        .filter(|_| kind == Kind::Text)
+        .filter(|_| kind == BodyKind::Text)
         .and_then(charset_of);
     let body = read_body(&mut response, limit, reading).await?;
     if let Some(encoding) = encoding.filter(|_| !body.is_empty()) {
@@ -31,11 +31,11 @@ pub(super) async fn read(
         return Err(Error::UpstreamUnfit(error.into()));
     }
     Ok(match kind {
-        Kind::Binary => Reply::message(body),
-        Kind::Text => Reply::message(Text::try_from(body).map_err(|error| {
+        BodyKind::Binary => Reply::message(body),
+        BodyKind::Text => Reply::message(Text::try_from(body).map_err(|error| {
             Error::UpstreamUnfit(format!("text that is not UTF-8: {error}").into())
         })?),
-        Kind::Unknown => match Text::try_from(body.clone()) {
+        BodyKind::Unknown => match Text::try_from(body.clone()) {
             Ok(text) => Reply::message(text),
             Err(_) => Reply::message(body),
         },
@@ -126,14 +126,14 @@ fn is_utf_8_too(charset: &str, text: &[u8]) -> bool {
 
 /// The kind of message that a body becomes.
 #[derive(Debug, PartialEq)]
-enum Kind {
+enum BodyKind {
     Text,
     Binary,
     /// Text if it is valid UTF-8.
     Unknown,
 }
 
-impl Kind {
+impl BodyKind {
     fn of(content_type: Option<&HeaderValue>) -> Self {
         let Some(content_type) = content_type else {
             return Self::Unknown;
@@ -202,20 +202,20 @@ mod tests {
     #[test]
     fn the_content_type_decides_between_text_and_binary() {
         for (content_type, kind) in [
-            ("text/plain; charset=utf-8", Kind::Text),
-            ("TEXT/HTML", Kind::Text),
-            ("application/json", Kind::Text),
-            ("Application/JSON;charset=utf-8", Kind::Text),
-            ("application/problem+json", Kind::Text),
-            ("application/octet-stream", Kind::Binary),
-            ("application/jsonl", Kind::Binary),
-            ("image/svg+xml", Kind::Binary),
-            ("nonsense", Kind::Binary),
-            ("", Kind::Binary),
+            ("text/plain; charset=utf-8", BodyKind::Text),
+            ("TEXT/HTML", BodyKind::Text),
+            ("application/json", BodyKind::Text),
+            ("Application/JSON;charset=utf-8", BodyKind::Text),
+            ("application/problem+json", BodyKind::Text),
+            ("application/octet-stream", BodyKind::Binary),
+            ("application/jsonl", BodyKind::Binary),
+            ("image/svg+xml", BodyKind::Binary),
+            ("nonsense", BodyKind::Binary),
+            ("", BodyKind::Binary),
         ] {
             let value = HeaderValue::from_static(content_type);
-            assert_eq!(Kind::of(Some(&value)), kind, "{content_type}");
+            assert_eq!(BodyKind::of(Some(&value)), kind, "{content_type}");
         }
-        assert_eq!(Kind::of(None), Kind::Unknown);
+        assert_eq!(BodyKind::of(None), BodyKind::Unknown);
     }
 }

@@ -47,7 +47,7 @@ struct Spare {
 }
 
 /// A recently compressed message to several peers.
-struct Shared {
+struct CompressedOnce {
     payload: Bytes,
     level: u8,
     window: u8,
@@ -61,7 +61,7 @@ const LATELY: usize = 8;
 const LATELY_SIZE: usize = 64 * 1024;
 
 thread_local! {
-    static LATELY_SHARED: RefCell<VecDeque<Shared>> = const { RefCell::new(VecDeque::new()) };
+    static LATELY_SHARED: RefCell<VecDeque<CompressedOnce>> = const { RefCell::new(VecDeque::new()) };
     static COMPRESS: RefCell<Vec<Spare>> = const { RefCell::new(Vec::new()) };
     static DECOMPRESS: RefCell<Option<Decompress>> = const { RefCell::new(None) };
 }
@@ -124,7 +124,7 @@ impl Deflater {
         }
         LATELY_SHARED.with_borrow_mut(|lately| {
             // The cached `Bytes` keeps its allocation alive, so an equal pointer means the same payload.
-            let same = |shared: &&Shared| {
+            let same = |shared: &&CompressedOnce| {
                 (shared.payload.as_ptr(), shared.payload.len()) == (payload.as_ptr(), payload.len())
                     && (shared.level, shared.window) == (level, window)
             };
@@ -135,7 +135,7 @@ impl Deflater {
             let is_deflated = self.deflate(payload, out);
             if is_deflated {
                 lately.truncate(LATELY - 1);
-                lately.push_front(Shared {
+                lately.push_front(CompressedOnce {
                     payload: payload.clone(),
                     level,
                     window,

@@ -56,10 +56,10 @@ use crate::{
 /// ));
 /// # drop(gateway);
 /// ```
-pub struct BearerAuth<V>(Arc<Inner<V>>);
+pub struct BearerAuth<V>(Arc<BearerRules<V>>);
 
 #[derive(Clone)]
-struct Inner<V> {
+struct BearerRules<V> {
     verify: V,
     realm: String,
     parameter: Option<Cow<'static, str>>,
@@ -77,7 +77,7 @@ impl<V: Clone> BearerAuth<V> {
         V: Fn(String) -> Fut + Send + Sync + 'static,
         Fut: Future<Output: Verdict> + Send,
     {
-        Self(Arc::new(Inner {
+        Self(Arc::new(BearerRules {
             verify,
             realm: String::new(),
             parameter: None,

@@ -175,12 +175,12 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
 
 /// The breaker of one route.
 struct Circuit {
-    state: State,
+    state: CircuitState,
     /// Grows with each change of state: the outcome of a request that started before a change is ignored after it.
     age: u64,
 }
 
-enum State {
+enum CircuitState {
     Closed(Outcomes),
     Open { until: Instant },
     HalfOpen { running: usize, succeeded: usize },
@@ -189,27 +189,27 @@ enum State {
 impl Circuit {
     fn new() -> Self {
         Self {
-            state: State::closed(),
+            state: CircuitState::closed(),
             age: 0,
         }
     }
 
-    fn enter(&mut self, state: State) {
+    fn enter(&mut self, state: CircuitState) {
         self.state = state;
         self.age += 1;
     }
 
     fn admit(&mut self, rules: &Rules) -> Option<u64> {
-        if let State::Open { until } = self.state {
+        if let CircuitState::Open { until } = self.state {
             if Instant::now() < until {
                 return None;
             }
-            self.enter(State::HalfOpen {
+            self.enter(CircuitState::HalfOpen {
                 running: 0,
                 succeeded: 0,
             });
         }
-        if let State::HalfOpen { running, succeeded } = &mut self.state {
+        if let CircuitState::HalfOpen { running, succeeded } = &mut self.state {
             if *running + *succeeded >= rules.probes {
                 return None;
             }
@@ -222,9 +222,9 @@ impl Circuit {
     #[cfg(feature = "metrics")]
     fn shown(&self) -> metrics::Breaker {
         match self.state {
-            State::Closed(_) => metrics::Breaker::Closed,
-            State::Open { until } if Instant::now() < until => metrics::Breaker::Open,
-            State::Open { .. } | State::HalfOpen { .. } => metrics::Breaker::HalfOpen,
+            CircuitState::Closed(_) => metrics::Breaker::Closed,
+            CircuitState::Open { until } if Instant::now() < until => metrics::Breaker::Open,
+            CircuitState::Open { .. } | CircuitState::HalfOpen { .. } => metrics::Breaker::HalfOpen,
         }
     }
 
@@ -232,22 +232,22 @@ impl Circuit {
     /// breaker has opened or closed.
     fn record(&mut self, rules: &Rules, failed: Option<bool>) -> bool {
         let next = match &mut self.state {
-            State::Closed(outcomes) => {
+            CircuitState::Closed(outcomes) => {
                 let Some(failed) = failed else {
                     return false;
                 };
                 outcomes.add(failed, rules);
-                (outcomes.failures >= rules.failures).then(|| State::open(rules))
+                (outcomes.failures >= rules.failures).then(|| CircuitState::open(rules))
             }
-            State::HalfOpen { running, succeeded } => {
+            CircuitState::HalfOpen { running, succeeded } => {
                 *running -= 1;
                 *succeeded += usize::from(failed == Some(false));
                 match failed {
-                    Some(true) => Some(State::open(rules)),
-                    _ => (*succeeded >= rules.probes).then(State::closed),
+                    Some(true) => Some(CircuitState::open(rules)),
+                    _ => (*succeeded >= rules.probes).then(CircuitState::closed),
                 }
             }
-            State::Open { .. } => None,
+            CircuitState::Open { .. } => None,
         };
         let changes = next.is_some();
         if let Some(next) = next {
@@ -257,7 +257,7 @@ impl Circuit {
     }
 }
 
-impl State {
+impl CircuitState {
     fn closed() -> Self {
         Self::Closed(Outcomes::default())
     }
@@ -314,7 +314,7 @@ impl Drop for Ticket<'_> {
         if circuit.age != self.age || !circuit.record(self.rules, self.failed) {
             return;
         }
-        let opened = matches!(circuit.state, State::Open { .. });
+        let opened = matches!(circuit.state, CircuitState::Open { .. });
         drop(circuits);
         let route = self.route;
         match opened {

@@ -13,23 +13,23 @@ use crate::sync::Unpoisoned;
 /// A number of places, and a bounded queue in which every client has its own line. The lines are served in turn, so a
 /// client waits for one login of each other client and never for all of them.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Mutex<Inner>>);
+pub(super) struct Turns(Arc<Mutex<LoginLines>>);
 
 /// The unit of fairness; all clients without an address are one.
 type Client = Option<IpAddr>;
 
-struct Inner {
+struct LoginLines {
     places: usize,
     taken: usize,
     max_waiting: usize,
     waiting: usize,
-    lines: HashMap<Client, VecDeque<oneshot::Sender<Place>>>,
+    lines: HashMap<Client, VecDeque<oneshot::Sender<LoginPlace>>>,
     /// Each client with a line, once.
     order: VecDeque<Client>,
 }
 
 /// A place; dropping it passes it to the next client.
-pub(super) struct Place(Option<Turns>);
+pub(super) struct LoginPlace(Option<Turns>);
 
 /// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub(super) struct Full;
 
 impl Turns {
     pub(super) fn new(places: usize, max_waiting: usize) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(LoginLines {
             places,
             taken: 0,
             max_waiting,
@@ -63,12 +63,12 @@ impl Turns {
 
     /// Waits for a place. When the queue is full, the client with the longest line loses its last place in it: the one
     /// that asks, unless another has more.
-    pub(super) async fn take(&self, client: Client) -> Result<Place, Full> {
+    pub(super) async fn take(&self, client: Client) -> Result<LoginPlace, Full> {
         let turn = {
             let mut inner = self.lock();
             if inner.taken < inner.places && inner.waiting == 0 {
                 inner.taken += 1;
-                return Ok(Place(Some(self.clone())));
+                return Ok(LoginPlace(Some(self.clone())));
             }
             inner.enqueue(client)?
         };
@@ -81,13 +81,13 @@ impl Turns {
     }
 
     /// No code that holds this lock panics halfway.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, LoginLines> {
         self.0.lock().unpoisoned()
     }
 }
 
-impl Inner {
-    fn enqueue(&mut self, client: Client) -> Result<oneshot::Receiver<Place>, Full> {
+impl LoginLines {
+    fn enqueue(&mut self, client: Client) -> Result<oneshot::Receiver<LoginPlace>, Full> {
         if self.waiting >= self.max_waiting {
             self.forget_those_who_left();
         }
@@ -117,7 +117,7 @@ impl Inner {
     }
 
     /// Takes the next waiting login of the client whose turn it is.
-    fn next(&mut self) -> Option<oneshot::Sender<Place>> {
+    fn next(&mut self) -> Option<oneshot::Sender<LoginPlace>> {
         while let Some(client) = self.order.pop_front() {
             let Some(line) = self.lines.get_mut(&client) else {
                 continue;
@@ -146,7 +146,7 @@ impl Inner {
     }
 }
 
-impl Drop for Place {
+impl Drop for LoginPlace {
     fn drop(&mut self) {
         let Some(turns) = self.0.take() else { return };
         loop {
@@ -162,7 +162,7 @@ impl Drop for Place {
                 next
             };
             let Some(next) = next else { return };
-            match next.send(Place(Some(turns.clone()))) {
+            match next.send(LoginPlace(Some(turns.clone()))) {
                 Ok(()) => return,
                 // The receiver has left: this call still has to pass the place on.
                 Err(mut unused) => unused.0 = None,

@@ -67,10 +67,10 @@ use crate::{
 /// `https` needs the cargo feature `tls`; with `http` anyone on the network path can insert a key. Clones share the
 /// keys.
 #[derive(Clone)]
-pub struct Jwks(Arc<Inner>);
+pub struct Jwks(Arc<KeySetState>);
 
-struct Inner {
-    settings: Settings,
+struct KeySetState {
+    settings: KeySetSettings,
     client: OnceLock<Result<Client, String>>,
     known: Mutex<Known>,
     /// Changes when a request ends, with or without an answer.
@@ -78,7 +78,7 @@ struct Inner {
 }
 
 #[derive(Clone)]
-struct Settings {
+struct KeySetSettings {
     url: Result<reqwest::Url, String>,
     algorithms: Vec<Algorithm>,
     refresh_every: Duration,
@@ -110,7 +110,7 @@ impl Jwks {
     /// Uses the keys at this URL. An invalid URL is a mistake, and the server does not start.
     pub fn new(url: impl AsRef<str>) -> Self {
         let url = parse_url(url.as_ref());
-        Self::of(Settings {
+        Self::of(KeySetSettings {
             url,
             algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
             refresh_every: Duration::from_secs(600),
@@ -121,12 +121,12 @@ impl Jwks {
         })
     }
 
-    fn of(settings: Settings) -> Self {
+    fn of(settings: KeySetSettings) -> Self {
         let client = match &settings.client {
             Some(client) => OnceLock::from(Ok(client.clone())),
             None => OnceLock::new(),
         };
-        Self(Arc::new(Inner {
+        Self(Arc::new(KeySetState {
             settings,
             client,
             known: Mutex::default(),
@@ -134,7 +134,7 @@ impl Jwks {
         }))
     }
 
-    fn with(self, change: impl FnOnce(&mut Settings)) -> Self {
+    fn with(self, change: impl FnOnce(&mut KeySetSettings)) -> Self {
         let mut settings = self.0.settings.clone();
         change(&mut settings);
         Self::of(settings)
@@ -241,7 +241,7 @@ impl Jwks {
     }
 }
 
-impl Inner {
+impl KeySetState {
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unpoisoned()
     }
@@ -315,7 +315,7 @@ impl Inner {
 }
 
 /// Marks a running request; dropping it ends the request, whatever the outcome.
-struct Asking(Arc<Inner>);
+struct Asking(Arc<KeySetState>);
 
 impl Drop for Asking {
     fn drop(&mut self) {
