@@ -38,13 +38,15 @@ const FLOORS: &[&str] = &[
     // Who answers, and what is around it.
     "backend",
     "middleware",
-    // What runs while a connection lives: a message gets its route and goes through the chain.
-    "dispatcher",
-    "task",
-    // What is declared, and what serves it.
+    // What is declared of a channel.
     "describe",
     "scope",
     "channel",
+    // What runs while a connection lives: a message gets its route and goes through the chain.
+    "dispatcher",
+    "task",
+    // What answers handshakes, what is declared beside channels, and what serves all of it.
+    "endpoint",
     "gateway",
     "server",
     // What the macros' expansions name.

@@ -26,7 +26,7 @@ pub(crate) struct Hosts {
 }
 
 /// The host and scheme that a client asked for.
-pub(crate) struct Target {
+pub(crate) struct RequestedHost {
     pub(crate) host: Option<Authority>,
     /// Whether the client uses TLS; `None` if a proxy may have terminated it.
     pub(crate) secure: Option<bool>,
@@ -74,7 +74,7 @@ impl Hosts {
         mistakes
     }
 
-    pub(crate) fn answer_to(&self, target: &Target) -> bool {
+    pub(crate) fn answer_to(&self, target: &RequestedHost) -> bool {
         if self.any {
             return true;
         }
@@ -110,7 +110,7 @@ fn matches(pattern: &HostPattern, host: &str, port: Option<u16>) -> bool {
         }
 }
 
-impl Target {
+impl RequestedHost {
     /// A trusted proxy reports the host and scheme that it was asked for. Nobody else's claim counts.
     pub(crate) fn of(uri: &Uri, headers: &HeaderMap, extensions: &Extensions) -> Self {
         let front = extensions.get::<Front>();
@@ -142,7 +142,7 @@ pub(crate) async fn only_for(
     req: Request,
     next: Next,
 ) -> Response {
-    let target = Target::of(req.uri(), req.headers(), req.extensions());
+    let target = RequestedHost::of(req.uri(), req.headers(), req.extensions());
     if hosts.answer_to(&target) {
         return next.run(req).await;
     }
@@ -184,7 +184,7 @@ mod tests {
         let (hosts, mistakes) = Hosts::new(names);
         assert_eq!(mistakes, [""; 0]);
         let host = host.parse().ok();
-        hosts.answer_to(&Target { host, secure })
+        hosts.answer_to(&RequestedHost { host, secure })
     }
 
     #[test]
@@ -232,7 +232,7 @@ mod tests {
         let hosts = Hosts::of_this_machine();
         let answers = |host: &str| {
             let host = host.parse().ok();
-            hosts.answer_to(&Target { host, secure: None })
+            hosts.answer_to(&RequestedHost { host, secure: None })
         };
         for host in ["localhost:9090", "127.0.0.1", "[::1]:9090", "10.1.2.3:9090"] {
             assert!(answers(host), "{host}");

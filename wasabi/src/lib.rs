@@ -151,6 +151,7 @@ mod connection;
 mod describe;
 mod digest;
 mod dispatcher;
+mod endpoint;
 mod error;
 mod error_format;
 mod extract;
@@ -209,7 +210,10 @@ pub use crate::{
         Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
     },
     backoff::Backoff,
-    channel::Channel,
+    channel::{
+        Channel,
+        hooks::{IntoAdmission, OnConnect, OnDisconnect},
+    },
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
         TrySendError,
@@ -229,7 +233,6 @@ pub use crate::{
     server::{
         Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
     },
-    task::hooks::{IntoAdmission, OnConnect, OnDisconnect},
 };
 #[cfg(feature = "tls")]
 pub use crate::{

@@ -1,10 +1,8 @@
 //! The task of a connection, which runs as long as the connection lives.
 
 pub(crate) mod driver;
-pub(crate) mod hooks;
 #[cfg(feature = "metrics")]
 mod observed;
-pub(crate) mod settings;
 
 use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
@@ -14,13 +12,13 @@ use futures_util::{
 };
 use hyper::upgrade::OnUpgrade;
 
-use self::{
-    driver::Driver,
-    hooks::{OnConnect, OnDisconnect},
-    settings::Settings,
-};
+use self::driver::Driver;
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat, Parser, Registry,
+    Backend, Close, CloseCode, Connection, ErrorFormat, Parser,
+    channel::{
+        Declared,
+        hooks::{OnConnect, OnDisconnect},
+    },
     connection::{
         companions::Companions,
         registry::Permit,
@@ -44,9 +42,9 @@ pub(crate) struct Runner<S, B, P, C, D> {
     pub(crate) dispatcher: Dispatcher<S, B, P>,
     pub(crate) on_connect: C,
     pub(crate) on_disconnect: D,
+    /// How errors are written: as the channel says, or else as its parser does.
     pub(crate) errors: ErrorFormat,
-    pub(crate) registry: Registry,
-    pub(crate) settings: Settings,
+    pub(crate) channel: Declared,
     pub(crate) counted: Counted,
 }
 
@@ -80,7 +78,7 @@ where
             }
         };
         let (transport, read_already) = runtime.transport(upgraded);
-        let entry = self.registry.enter(connection.clone(), permit);
+        let entry = self.channel.registry.enter(connection.clone(), permit);
         let listed = runtime.list(&connection);
         self.counted.opened();
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
@@ -140,15 +138,9 @@ where
     ) -> (Close, Companions) {
         let parse = |message| self.dispatcher.request(message, connection);
         let call = |req| self.dispatcher.call(req);
-        let socket = Socket::server(transport, read_already, self.settings.limits, agreed);
-        let mut driver = Driver::new(
-            socket,
-            connection,
-            &self.settings,
-            &self.errors,
-            parse,
-            call,
-        );
+        let settings = &self.channel.settings;
+        let socket = Socket::server(transport, read_already, settings.limits(), agreed);
+        let mut driver = Driver::new(socket, connection, settings, &self.errors, parse, call);
         let close = {
             let opening = async {
                 let admitted = self.on_connect.connected(connection.clone()).await;
@@ -176,7 +168,7 @@ where
             close
         };
         let (parting, mut leaving) = driver.into_rest(close.clone());
-        let limit = self.settings.close_timeout;
+        let limit = self.channel.settings.close_timeout;
         let parting = async {
             if let Some(parting) = parting {
                 parting.part(connection, limit).await;

@@ -4,7 +4,7 @@ use http::{HeaderMap, header, uri::Authority};
 
 use wasabi_rules::{Origin as Allowed, OriginPattern, OriginPort, default_port};
 
-use crate::hosts::Target;
+use crate::hosts::RequestedHost;
 
 /// Origins allowed in addition to those of the same host (RFC 6455, section 10.2; RFC 6454).
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ impl Origins {
     }
 
     /// Whether a handshake with these headers may continue. Only browsers send `Origin`, and they always do.
-    pub(crate) fn allow(&self, headers: &HeaderMap, target: &Target) -> bool {
+    pub(crate) fn allow(&self, headers: &HeaderMap, target: &RequestedHost) -> bool {
         let mut values = headers.get_all(header::ORIGIN).iter();
         let origin = match (values.next(), values.next()) {
             (None, _) => return true,
@@ -80,7 +80,7 @@ impl<'a> Origin<'a> {
     }
 
     /// Whether this is the origin of the host that the client talks to, with a fitting scheme.
-    fn is_of(&self, target: &Target) -> bool {
+    fn is_of(&self, target: &RequestedHost) -> bool {
         let Some(host) = &target.host else {
             return false;
         };
@@ -132,7 +132,7 @@ mod tests {
         let host = host.parse().ok();
         Origins::new(patterns)
             .0
-            .allow(&headers, &Target { host, secure })
+            .allow(&headers, &RequestedHost { host, secure })
     }
 
     #[test]
@@ -241,7 +241,7 @@ mod tests {
     fn a_client_without_origin_is_no_browser() {
         assert!(Origins::default().allow(
             &HeaderMap::new(),
-            &Target {
+            &RequestedHost {
                 host: None,
                 secure: None
             }

@@ -11,10 +11,13 @@ use super::{
 use crate::{
     Backend, Parser,
     backend::install_tls_provider,
-    channel::Channel,
+    channel::{
+        Channel,
+        hooks::{OnConnect, OnDisconnect},
+    },
     describe::{Description, EndpointInfo},
+    endpoint,
     hosts::{self, Hosts},
-    task::hooks::{OnConnect, OnDisconnect},
 };
 
 /// Collects what `gateway!` declares.
@@ -60,19 +63,19 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         C: OnConnect,
         D: OnDisconnect,
     {
-        let path = channel.path.clone();
+        let path = channel.declared.path.clone();
         self.gateway
             .description
             .channels
-            .push((path.clone(), channel.info));
+            .push((path.clone(), channel.declared.info));
         let mistakes = channel.check();
         let mistakes = mistakes
             .iter()
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
         self.gateway.mistakes.extend(mistakes);
-        let has_hosts = channel.has_hosts();
+        let has_hosts = channel.declared.hosts.is_some();
         let parameters = channel.parameters();
-        let (router, observer) = channel.into_router(Arc::clone(&self.state));
+        let (router, observer) = endpoint::router(channel, Arc::clone(&self.state));
         self.gateway.routes.push(DeclaredRoute {
             path,
             answering: Answering::Endpoint(Box::new(router)),

@@ -11,8 +11,8 @@ use tower::layer::util::Identity;
 use super::{Absent, Scope};
 use crate::{
     Backend, IntoBackend, Middleware, Parser, Raw,
+    channel::hooks::{NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
-    task::hooks::{NoHook, OnConnect, OnDisconnect},
 };
 
 /// A value that must be a `K`, in a gateway with state `S`.

@@ -36,6 +36,7 @@ use self::{
 };
 use crate::{
     Close, Connection, ErrorFormat, Message, Reply, Request, Result,
+    channel::Settings,
     connection::{
         companions::Companions,
         socket::{Failure, HangUp, Socket},
@@ -44,7 +45,6 @@ use crate::{
     metrics::Tally,
     parser::Inbound,
     request,
-    task::settings::Settings,
 };
 
 /// Serves one connection: reads, dispatches and writes.

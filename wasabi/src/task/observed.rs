@@ -20,7 +20,7 @@ where
 
     fn observe(&self, seen: &mut Observation) {
         let (mut messages, mut bytes) = (0, 0);
-        self.registry.each(|connection| {
+        self.channel.registry.each(|connection| {
             let traffic = connection.traffic();
             // The registry may list connections of other channels too.
             if *traffic.channel() != self.counted {

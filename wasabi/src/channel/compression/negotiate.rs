@@ -11,10 +11,7 @@ const NAME: &str = "permessage-deflate";
 
 impl Compression {
     /// Accepts the first acceptable offer and answers it. A malformed list of extensions offers nothing.
-    pub(in crate::channel) fn negotiate(
-        &self,
-        headers: &HeaderMap,
-    ) -> Option<(Agreed, HeaderValue)> {
+    pub(crate) fn negotiate(&self, headers: &HeaderMap) -> Option<(Agreed, HeaderValue)> {
         headers
             .get_all(SEC_WEBSOCKET_EXTENSIONS)
             .iter()

@@ -6,21 +6,16 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-    panic::resume_unwind,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, hash::Hash, panic::resume_unwind, time::Duration};
 
-pub use self::key::{By, CacheKey, WholeRequest};
+pub use self::key::CacheKey;
 use self::{
     calls::{Calls, Turn},
+    key::{By, WholeRequest},
     stored::{Outcome, Stored},
 };
 use crate::{
-    Error, Lifecycle, Message, Middleware, Next, Reply, Request, Result,
+    Error, Lifecycle, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
     mistakes::Mistakes,
     panics::caught_future,

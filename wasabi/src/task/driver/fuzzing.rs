@@ -12,16 +12,14 @@ use super::{Driver, leaving::Leaving};
 use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
+    channel::Settings,
     connection::{
-        Handshake,
-        heartbeat::Pings,
-        held,
+        Handshake, held,
         outbox::Outbox,
         socket::{HangUp, Limits, Socket},
     },
     metrics::Traffic,
     parser::{self, Inbound},
-    task::settings::Settings,
 };
 
 /// The settings of a channel, and a connection to it.
@@ -53,20 +51,13 @@ impl Stage {
         let held = held::Held::new(max_waiting_bytes, held::Budget::default());
         Self {
             settings: Settings {
-                limits,
-                max_header_size: 16 * 1024,
+                max_message_size,
                 concurrency,
-                idle_timeout: None,
                 open_timeout: Duration::from_secs(30),
-                pings: Pings {
-                    interval: pings.then_some(Duration::from_secs(30)),
-                    timeout: None,
-                },
-                send_timeout: Duration::from_secs(10),
-                stream_idle_timeout: Some(Duration::from_secs(60)),
-                close_timeout: Duration::from_secs(10),
+                ping: pings.then_some(Duration::from_secs(30)),
                 max_waiting_messages,
                 max_waiting_bytes,
+                ..Settings::default()
             },
             connection: Connection::new(
                 ConnectionId(0),
@@ -104,7 +95,7 @@ impl Stage {
         let parse: Parse<'a> =
             Box::new(move |message| parser::parse(&parser, message, &self.connection));
         Session::Serving(Driver::new(
-            Socket::server(io, Vec::new(), self.settings.limits, None),
+            Socket::server(io, Vec::new(), self.settings.limits(), None),
             &self.connection,
             &self.settings,
             &ErrorFormat::Text,

@@ -78,7 +78,7 @@ where
 
     /// Whether nothing more is read until a request ends.
     pub(super) fn is_full(&self) -> bool {
-        let max_bytes = self.settings.limits.max_message_size;
+        let max_bytes = self.settings.max_message_size;
         self.requests.ahead.is_full(max_bytes)
     }
 

@@ -70,7 +70,7 @@ where
         let look = self.is_full().then(|| self.clock.looked + LOOK);
         [
             sending,
-            self.clock.heartbeat.due(&self.settings.pings),
+            self.clock.heartbeat.due(&self.settings.pings()),
             self.idle_at(),
             expires,
             look,
@@ -161,7 +161,7 @@ where
             self.life.decide(Close::new(CloseCode::GOING_AWAY, "idle"));
             self.drain();
         } else {
-            match self.clock.heartbeat.beat(&self.settings.pings, now) {
+            match self.clock.heartbeat.beat(&self.settings.pings(), now) {
                 Beat::Nothing => {}
                 Beat::Ping => {
                     if self.socket.write_ping().is_err() {
@@ -179,7 +179,7 @@ where
     }
 
     pub(super) fn hear(&mut self) {
-        if self.settings.pings.interval.is_some() {
+        if self.settings.ping.is_some() {
             self.clock.heartbeat.heard(Instant::now());
         }
     }

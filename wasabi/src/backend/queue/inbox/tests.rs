@@ -2,7 +2,7 @@ use std::collections::HashSet;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::{super::parts::Parts, *};
 
 fn inbox() -> Inbox {
     Inbox::new()

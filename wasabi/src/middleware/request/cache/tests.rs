@@ -1,14 +1,18 @@
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, future::join_all, stream};
 use tokio::{sync::Notify, task::unconstrained};
 
 use super::*;
 use crate::{
-    Backend,
+    Backend, Message,
     middleware::Stack,
     panics::caught_future,
     testing::{backend, connection, request, request_on},

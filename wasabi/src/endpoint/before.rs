@@ -9,8 +9,8 @@ use super::{Accepted, Endpoint, shutting_down};
 use crate::{
     Backend, CloseCode, Connection, Parser,
     backend::Preparing,
+    channel::hooks::{OnConnect, OnDisconnect},
     metrics::Rejected,
-    task::hooks::{OnConnect, OnDisconnect},
 };
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
