@@ -1,8 +1,6 @@
 //! When and how the upstream is dialled.
 
-#[cfg(feature = "tls")]
-use std::sync::Arc;
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
