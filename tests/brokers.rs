@@ -309,7 +309,7 @@ mod brokers {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn a_queue_outlives_redis() {
+async fn a_queue_survives_a_restart_of_redis() {
     built_with!("redis", {
         let broker = Broker::redis();
         let (url, topic) = (broker.url(), name("redis"));
@@ -325,7 +325,7 @@ async fn a_queue_outlives_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS: run tests/run"]
-async fn a_queue_outlives_nats() {
+async fn a_queue_survives_a_restart_of_nats() {
     built_with!("nats", {
         let broker = Broker::nats();
         let (url, topic) = (broker.url(), name("nats"));
@@ -341,7 +341,7 @@ async fn a_queue_outlives_nats() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_queue_outlives_rabbitmq() {
+async fn a_queue_survives_a_restart_of_rabbitmq() {
     built_with!("amqp", {
         let broker = Broker::rabbitmq().await;
         let (url, topic) = (broker.url(), name("amqp"));
@@ -359,7 +359,7 @@ async fn a_queue_outlives_rabbitmq() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Tansu: run tests/run"]
-async fn a_queue_outlives_kafka() {
+async fn a_queue_survives_a_restart_of_kafka() {
     built_with!("kafka", {
         let broker = Broker::kafka();
         let (url, topic, replies) = (broker.url(), name("kafka"), name("kafka-replies"));
@@ -378,7 +378,7 @@ async fn a_queue_outlives_kafka() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn a_queue_outlives_a_failing_line_to_redis() {
+async fn a_queue_survives_a_failing_network_to_redis() {
     built_with!("redis", {
         let broker = Broker::redis();
         let proxy = Chaos::to(broker.addr()).await;
@@ -394,7 +394,7 @@ async fn a_queue_outlives_a_failing_line_to_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS: run tests/run"]
-async fn a_queue_outlives_a_failing_line_to_nats() {
+async fn a_queue_survives_a_failing_network_to_nats() {
     built_with!("nats", {
         let broker = Broker::nats();
         let proxy = Chaos::to(broker.addr()).await;
@@ -410,7 +410,7 @@ async fn a_queue_outlives_a_failing_line_to_nats() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_queue_outlives_a_failing_line_to_rabbitmq() {
+async fn a_queue_survives_a_failing_network_to_rabbitmq() {
     built_with!("amqp", {
         let broker = Broker::rabbitmq().await;
         let proxy = Chaos::to(broker.addr()).await;
@@ -426,7 +426,7 @@ async fn a_queue_outlives_a_failing_line_to_rabbitmq() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Tansu: run tests/run"]
-async fn a_queue_outlives_a_failing_line_to_kafka() {
+async fn a_queue_survives_a_failing_network_to_kafka() {
     built_with!("kafka", {
         let (broker, proxy) = Broker::kafka_behind_a_proxy().await;
         let queue = brokers::employed::kafka(&broker, echo);

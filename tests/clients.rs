@@ -33,7 +33,7 @@ fn assert_ok(mut command: Command) {
 
 #[test]
 #[ignore = "needs Python's websockets: run tests/run"]
-fn the_quickstart_keeps_its_contract_with_pythons_websockets() {
+fn python_websockets_can_use_the_quickstart() {
     let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
     let mut python = Command::new(tools().join("python/bin/python"));
     python
@@ -44,7 +44,7 @@ fn the_quickstart_keeps_its_contract_with_pythons_websockets() {
 
 #[test]
 #[ignore = "needs npm's ws: run tests/run"]
-fn the_quickstart_keeps_its_contract_with_npms_ws() {
+fn npm_ws_can_use_the_quickstart() {
     let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
     let mut node = Command::new("node");
     node.arg(clients().join("contract.mjs"))
@@ -55,7 +55,7 @@ fn the_quickstart_keeps_its_contract_with_npms_ws() {
 /// WebSockets over streams, without TLS and with it.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs node: run tests/run"]
-async fn nodes_http2_opens_websockets_on_streams() {
+async fn the_http2_module_of_node_opens_websockets_on_streams() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
     let rcgen::CertifiedKey { cert, signing_key } = made.expect("a certificate");
     let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
@@ -109,7 +109,7 @@ fn compressing(threshold: usize) -> wasabi::Gateway {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Python's websockets: run tests/run"]
-async fn pythons_websockets_compresses_and_inflates() {
+async fn python_websockets_exchanges_compressed_messages() {
     let server = serve(compressing(1024)).await;
     for path in ["/", "/kept", "/small"] {
         let mut python = Command::new(tools().join("python/bin/python"));
@@ -123,7 +123,7 @@ async fn pythons_websockets_compresses_and_inflates() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs npm's ws: run tests/run"]
-async fn npms_ws_compresses_and_inflates() {
+async fn npm_ws_exchanges_compressed_messages() {
     let server = serve(compressing(1024)).await;
     for path in ["/", "/kept", "/small"] {
         let mut node = Command::new("node");
@@ -169,7 +169,7 @@ async fn the_quickstart_drains_on_sigterm_and_sigint_and_exits_0() {
 }
 
 #[test]
-fn the_quickstart_says_what_it_is_and_how_to_try_it() {
+fn the_quickstart_prints_how_to_try_it() {
     let quickstart = Example::start("quickstart", &["--addr", "127.0.0.1:0"]);
     let address = quickstart.url();
     let output = quickstart.stop_and_read();
@@ -190,7 +190,7 @@ fn the_quickstart_says_what_it_is_and_how_to_try_it() {
 }
 
 #[test]
-fn a_wrong_option_is_an_error_and_not_ignored() {
+fn an_unknown_option_is_an_error() {
     let mut command = Example::command("quickstart");
     let status = command.arg("--adr").stderr(Stdio::null()).status();
     assert_eq!(status.expect("it runs").code(), Some(2));
@@ -263,7 +263,7 @@ async fn the_passthrough_example_passes_everything_through() {
 }
 
 #[tokio::test]
-async fn the_load_balance_example_leaves_the_broken_node_out() {
+async fn the_load_balance_example_skips_the_broken_node() {
     let example = Example::start("load_balance", &["127.0.0.1:0"]);
     let (mut socket, _) = soon(tokio_tungstenite::connect_async(example.url()))
         .await
@@ -314,7 +314,7 @@ async fn the_bff_example_composes_calls_beside_a_passthrough() {
 }
 
 #[tokio::test]
-async fn the_auth_example_gives_out_tokens_and_takes_them() {
+async fn the_auth_example_issues_and_accepts_tokens() {
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
     let example = Example::start("auth", &["127.0.0.1:0"]);
@@ -347,7 +347,7 @@ async fn the_auth_example_gives_out_tokens_and_takes_them() {
 }
 
 #[tokio::test]
-async fn the_chat_example_tells_a_room_what_is_said_in_it() {
+async fn the_chat_example_sends_a_message_to_its_room() {
     let example = Example::start("chat", &["127.0.0.1:0"]);
     let enter = async |name: &str, room: &str| {
         let url = format!("{}/chat?name={name}", example.url());
@@ -377,7 +377,7 @@ async fn the_chat_example_tells_a_room_what_is_said_in_it() {
 
 #[test]
 #[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
-fn the_chats_page_talks_between_two_tabs_and_comes_back_after_a_restart() {
+fn the_page_of_the_chat_connects_two_tabs_and_reconnects_after_a_restart() {
     let mut node = Command::new("node");
     node.arg(clients().join("chat.mjs"))
         .arg(Example::command("chat").get_program());
@@ -386,7 +386,7 @@ fn the_chats_page_talks_between_two_tabs_and_comes_back_after_a_restart() {
 
 #[test]
 #[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
-fn the_login_examples_page_says_who_it_is_in_every_way_that_a_browser_has() {
+fn the_page_of_the_login_example_authenticates_in_every_way_a_browser_can() {
     let mut node = Command::new("node");
     node.arg(clients().join("login.mjs"))
         .arg(Example::command("login").get_program());

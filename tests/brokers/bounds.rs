@@ -72,7 +72,7 @@ async fn a_reply_over_kafka_that_is_too_large_is_an_error_of_its_request() {
 /// NATS drops what is not taken in time: nothing of what is expected must be.
 #[tokio::test]
 #[ignore = "needs NATS: run tests/run"]
-async fn as_many_replies_as_there_are_requests_may_come_at_once() {
+async fn replies_of_all_requests_may_come_at_once() {
     built_with!("nats", {
         use futures_util::StreamExt;
 
@@ -121,7 +121,7 @@ async fn as_many_replies_as_there_are_requests_may_come_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Tansu: run tests/run"]
-async fn gateways_that_share_a_topic_for_replies_drop_and_count_each_others() {
+async fn gateways_that_share_a_reply_topic_drop_and_count_each_others_replies() {
     built_with!("kafka", {
         let broker = Broker::kafka();
         let one = employed::kafka(&broker, at_length).timeout(PATIENCE);

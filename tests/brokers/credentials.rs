@@ -76,7 +76,7 @@ mod nats {
 
     #[tokio::test]
     #[ignore = "needs NATS: run tests/run"]
-    async fn nats_knows_a_user_by_its_password() {
+    async fn nats_authenticates_a_user_by_password() {
         let config = format!("authorization {{ user: gateway, password: {SECRET:?} }}");
         let broker = Broker::nats_with(&config);
         let with = |user: &str| broker.url().replace("://", &format!("://{user}@"));
@@ -91,7 +91,7 @@ mod nats {
 
     #[tokio::test]
     #[ignore = "needs NATS: run tests/run"]
-    async fn nats_knows_a_client_by_its_token() {
+    async fn nats_authenticates_a_client_by_token() {
         let broker = Broker::nats_with(&format!("authorization {{ token: {SECRET:?} }}"));
         let with = |token: &str| broker.url().replace("://", &format!("://{token}@"));
         is_let_in(Nats::new(with(ENCODED))).await;
@@ -102,7 +102,7 @@ mod nats {
 
     #[tokio::test]
     #[ignore = "needs NATS: run tests/run"]
-    async fn nats_knows_a_client_by_its_nkey() {
+    async fn nats_authenticates_a_client_by_nkey() {
         let user = KeyPair::new_user();
         let users = format!(
             "authorization {{ users: [{{ nkey: {} }}] }}",
@@ -116,7 +116,7 @@ mod nats {
 
     #[tokio::test]
     #[ignore = "needs NATS: run tests/run"]
-    async fn nats_knows_a_client_by_a_file_of_credentials() {
+    async fn nats_authenticates_a_client_by_a_credentials_file() {
         let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
         let of_operator = jwt(
             &operator,
@@ -155,7 +155,7 @@ mod nats {
     }
 
     #[test]
-    fn credentials_that_cannot_be_right_keep_the_gateway_from_being_served() {
+    fn invalid_credentials_keep_the_gateway_from_being_served() {
         let seed = "SUAIO3FHUX5PNV2LQIIP7TZ3N4L7TX3W53MQGEIVYFIGA635OZCKEYHFLM";
         let local = || Nats::new("nats://localhost");
         for (nats, why) in [
@@ -192,7 +192,7 @@ mod nats {
 
 #[tokio::test]
 #[ignore = "needs Redis: run tests/run"]
-async fn redis_knows_a_user_of_its_acl_by_its_password() {
+async fn redis_authenticates_a_user_of_its_acl_by_password() {
     built_with!("redis", {
         let broker = Broker::redis();
         let client = redis::Client::open(broker.url()).expect("a URL");
@@ -220,7 +220,7 @@ async fn redis_knows_a_user_of_its_acl_by_its_password() {
 
 #[tokio::test]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn rabbitmq_knows_a_user_by_its_password() {
+async fn rabbitmq_authenticates_a_user_by_password() {
     built_with!("amqp", {
         let broker = Broker::rabbitmq().await;
         let encoded = broker.url().replace("guest:guest", "%67uest:%67uest");
@@ -234,7 +234,7 @@ async fn rabbitmq_knows_a_user_by_its_password() {
 }
 
 #[test]
-fn of_the_credentials_for_kafka_only_those_that_it_can_send_are_taken() {
+fn kafka_takes_only_credentials_that_it_can_send() {
     #[cfg(feature = "kafka")]
     {
         use rdkafka::{ClientConfig, producer::FutureProducer};

@@ -25,7 +25,7 @@ async fn notices_a_dead_line<T: Transport>(proxy: &Chaos, queue: Queue<T>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn a_dead_line_to_redis_is_noticed() {
+async fn a_dead_connection_to_redis_is_noticed() {
     built_with!("redis", {
         let broker = Broker::redis();
         let proxy = Chaos::to(broker.addr()).await;
@@ -38,7 +38,7 @@ async fn a_dead_line_to_redis_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS: run tests/run"]
-async fn a_dead_line_to_nats_is_noticed() {
+async fn a_dead_connection_to_nats_is_noticed() {
     built_with!("nats", {
         let broker = Broker::nats();
         let proxy = Chaos::to(broker.addr()).await;
@@ -51,7 +51,7 @@ async fn a_dead_line_to_nats_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_dead_line_to_rabbitmq_is_noticed() {
+async fn a_dead_connection_to_rabbitmq_is_noticed() {
     built_with!("amqp", {
         let broker = Broker::rabbitmq().await;
         let proxy = Chaos::to(broker.addr()).await;

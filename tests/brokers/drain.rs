@@ -24,7 +24,7 @@ async fn drains<T: Transport>(queue: Queue<T>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn a_drain_loses_nothing_that_is_under_way_over_redis() {
+async fn a_drain_loses_no_request_in_flight_over_redis() {
     built_with!("redis", {
         let broker = Broker::redis();
         drains(employed::redis(&broker, echo)).await;
@@ -33,7 +33,7 @@ async fn a_drain_loses_nothing_that_is_under_way_over_redis() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS: run tests/run"]
-async fn a_drain_loses_nothing_that_is_under_way_over_nats() {
+async fn a_drain_loses_no_request_in_flight_over_nats() {
     built_with!("nats", {
         let broker = Broker::nats();
         drains(employed::nats(&broker, echo)).await;
@@ -42,7 +42,7 @@ async fn a_drain_loses_nothing_that_is_under_way_over_nats() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_drain_loses_nothing_that_is_under_way_over_rabbitmq() {
+async fn a_drain_loses_no_request_in_flight_over_rabbitmq() {
     built_with!("amqp", {
         let broker = Broker::rabbitmq().await;
         drains(employed::amqp(&broker, echo)).await;
@@ -51,7 +51,7 @@ async fn a_drain_loses_nothing_that_is_under_way_over_rabbitmq() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Tansu: run tests/run"]
-async fn a_drain_loses_nothing_that_is_under_way_over_kafka() {
+async fn a_drain_loses_no_request_in_flight_over_kafka() {
     built_with!("kafka", {
         let broker = Broker::kafka();
         drains(employed::kafka(&broker, echo)).await;

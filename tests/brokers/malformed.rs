@@ -36,7 +36,7 @@ async fn redis_by_hand(broker: &Broker) -> redis::aio::MultiplexedConnection {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn a_reply_over_redis_whose_fields_are_not_utf_8_stops_no_other() {
+async fn a_reply_over_redis_with_invalid_utf_8_does_not_stop_others() {
     built_with!("redis", {
         let broker = Broker::redis();
         let queue = patient(super::employed::redis(&broker, super::super::echo));
@@ -60,7 +60,7 @@ async fn a_reply_over_redis_whose_fields_are_not_utf_8_stops_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Redis: run tests/run"]
-async fn another_type_in_the_place_of_the_replies_of_redis_is_deleted_and_counted() {
+async fn a_key_of_another_type_at_the_reply_stream_of_redis_is_deleted_and_counted() {
     built_with!("redis", {
         let broker = Broker::redis();
         let queue = patient(super::employed::redis(&broker, super::super::echo));
@@ -87,7 +87,7 @@ async fn another_type_in_the_place_of_the_replies_of_redis_is_deleted_and_counte
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs Tansu: run tests/run"]
-async fn a_reply_over_kafka_whose_headers_are_not_utf_8_stops_no_other() {
+async fn a_reply_over_kafka_with_invalid_utf_8_does_not_stop_others() {
     built_with!("kafka", {
         let broker = Broker::kafka();
         let queue = patient(super::employed::kafka(&broker, super::super::echo));
@@ -140,7 +140,7 @@ async fn garbling(broker: &Broker) -> String {
 /// `slow` after that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_reply_over_rabbitmq_whose_properties_are_not_utf_8_stops_no_other() {
+async fn a_reply_over_rabbitmq_with_invalid_utf_8_does_not_stop_others() {
     built_with!("amqp", {
         use futures_util::StreamExt;
         use lapin::{
@@ -232,7 +232,7 @@ async fn a_reply_over_rabbitmq_whose_properties_are_not_utf_8_stops_no_other() {
 /// however often that happens.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS: run tests/run"]
-async fn a_reply_over_nats_whose_headers_are_not_utf_8_holds_nothing_up() {
+async fn a_reply_over_nats_with_invalid_utf_8_does_not_delay_others() {
     built_with!("nats", {
         use futures_util::StreamExt;
 

@@ -109,7 +109,7 @@ async fn a_queue_speaks_tls_to_nats() {
 /// A configuration of TLS, or a URL that wants it, is never silently without effect.
 #[tokio::test]
 #[ignore = "needs NATS: run tests/run"]
-async fn with_tls_configured_nothing_is_sent_in_the_clear() {
+async fn with_tls_configured_nothing_is_sent_unencrypted() {
     built_with!("nats", {
         let broker = Broker::nats();
         let client = || Authority::new().client();

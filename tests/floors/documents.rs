@@ -15,7 +15,7 @@ fn sources(directory: &Path, text: &mut String) {
 }
 
 #[test]
-fn every_protection_names_tests_that_exist() {
+fn every_row_of_the_threat_table_names_tests_that_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut text = String::new();
     for directory in ["tests", "wasabi", "wasabi-macros", "wasabi-rules"] {

@@ -116,7 +116,7 @@ fn reaches(uses: &BTreeMap<&str, BTreeSet<&str>>, from: &str, to: &str) -> bool 
 }
 
 #[test]
-fn no_module_uses_one_of_a_floor_above_it() {
+fn no_module_uses_one_above_it() {
     let sources = Sources::of("wasabi");
     for module in sources.modules().filter(|module| module.len() == 1) {
         assert!(floor(&module[0]).is_some(), "`{}` has no floor", module[0]);
@@ -144,7 +144,7 @@ fn sources(texts: &[(&'static str, &'static str)]) -> Sources {
 }
 
 #[test]
-fn an_arrow_is_found_however_it_is_written() {
+fn a_use_is_found_in_every_spelling() {
     for text in [
         "use crate::server::Server;",
         "use crate::{Server, error::Error};",
@@ -173,7 +173,7 @@ fn an_arrow_is_found_however_it_is_written() {
 }
 
 #[test]
-fn a_circle_by_way_of_others_is_one() {
+fn an_indirect_circle_is_found() {
     let sources = sources(&[
         ("backend", ""),
         ("backend/a", "use super::b::B;"),

@@ -110,7 +110,7 @@ async fn every_metric_of_the_dashboard_is_there_after_traffic() {
 }
 
 #[tokio::test]
-async fn every_metric_is_described_and_in_the_table_of_the_guide_and_the_other_way_round() {
+async fn every_metric_is_described_and_the_guide_lists_exactly_these() {
     let scraped = scrape_after_traffic().await;
     let types = scraped.lines().filter_map(|line| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;

@@ -196,7 +196,7 @@ async fn sockets_and_drains_are_shown() {
 }
 
 #[tokio::test]
-async fn who_sends_metrics_elsewhere_asks_the_handle_for_what_is_not_counted_as_it_happens() {
+async fn the_handle_updates_the_gauges_for_programs_that_export_metrics_themselves() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _local = metrics::set_default_local_recorder(&recorder);
     let gateway = gateway!(channel("/", async |text: Text| text));

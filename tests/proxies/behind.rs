@@ -43,7 +43,7 @@ async fn a_service_that_closes_kept_alive_connections_under_load_fails_no_reques
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs nginx: run tests/run"]
-async fn pings_keep_quiet_upstreams_behind_nginx_with_a_short_idle_timeout() {
+async fn pings_keep_idle_upstreams_connected_through_nginx_with_a_short_idle_timeout() {
     let echo = gateway!(channel("/", ping = 1h, async |text: Text| text));
     let upstream = serve(echo).await;
     let nginx = Proxy::nginx(

@@ -108,7 +108,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs nginx: run tests/run"]
-async fn behind_nginx_a_client_is_who_nginx_says_and_not_who_it_claims_to_be() {
+async fn behind_nginx_the_address_is_the_one_from_nginx_and_not_the_one_the_client_claims() {
     let authority = Authority::new();
     let server = serve(whoami(&Registry::new(), HOUR)).await;
     let nginx = shipped_nginx(&authority, server.addr);
@@ -122,7 +122,7 @@ async fn behind_nginx_a_client_is_who_nginx_says_and_not_who_it_claims_to_be() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs nginx: run tests/run"]
-async fn behind_nginx_that_rewrites_the_host_pages_of_the_own_host_may_connect() {
+async fn behind_nginx_that_rewrites_the_host_pages_of_the_same_host_may_connect() {
     let authority = Authority::new();
     let server = serve(whoami(&Registry::new(), HOUR)).await;
     let nginx = nginx(&authority, &server, "");
@@ -147,7 +147,7 @@ async fn behind_nginx_that_rewrites_the_host_pages_of_the_own_host_may_connect()
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs nginx: run tests/run"]
-async fn pings_keep_quiet_clients_behind_nginx_with_a_short_idle_timeout() {
+async fn pings_keep_idle_clients_connected_through_nginx_with_a_short_idle_timeout() {
     let authority = Authority::new();
     let (quiet, pinged) = (Registry::new(), Registry::new());
     for (registry, ping, stays) in [
@@ -179,7 +179,7 @@ async fn pings_keep_quiet_clients_behind_nginx_with_a_short_idle_timeout() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs HAProxy: run tests/run"]
-async fn behind_haproxy_a_client_is_who_the_proxy_protocol_says() {
+async fn behind_haproxy_the_address_is_the_one_from_the_proxy_protocol() {
     let authority = Authority::new();
     let gateway = gateway!(
         get("/readyz", readiness),
@@ -242,7 +242,7 @@ async fn websockets_over_http2_come_through_haproxy() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs HAProxy: run tests/run"]
-async fn pings_keep_quiet_clients_behind_haproxy_with_a_short_tunnel_timeout() {
+async fn pings_keep_idle_clients_connected_through_haproxy_with_a_short_tunnel_timeout() {
     let authority = Authority::new();
     let registry = Registry::new();
     for (ping, stays) in [(HOUR, false), (Duration::from_millis(300), true)] {
@@ -267,7 +267,7 @@ async fn pings_keep_quiet_clients_behind_haproxy_with_a_short_tunnel_timeout() {
 /// While one of two gateways drains, HAProxy learns of it from its readiness and sends clients to the other.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs HAProxy: run tests/run"]
-async fn a_rollout_behind_haproxy_turns_no_client_away() {
+async fn a_rollout_behind_haproxy_refuses_no_client() {
     let authority = Authority::new();
     let gateway = |name: &'static str| {
         gateway!(

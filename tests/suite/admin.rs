@@ -41,7 +41,7 @@ fn gateway() -> Gateway {
 }
 
 #[tokio::test]
-async fn operators_have_an_address_of_their_own_and_the_public_one_shows_them_nothing() {
+async fn the_admin_listener_has_its_own_address_and_the_public_one_reveals_nothing() {
     let debug = axum::Router::new().route("/heap", axum::routing::get(async || "heap"));
     let admin = Admin::bind("127.0.0.1:0")
         .metrics(|| "connections 7\n".to_owned())
@@ -81,7 +81,7 @@ async fn status(addr: SocketAddr, host: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_name_that_somebody_has_made_point_to_the_admin_listener_is_misdirected() {
+async fn a_foreign_name_for_the_admin_listener_gets_421() {
     let admin = || Admin::bind("127.0.0.1:0").metrics(String::new);
     let server = serve_with(gateway(), |server| server.admin(admin())).await;
     let addr = server.handle.admin_addr().await.expect("an address");
@@ -137,7 +137,7 @@ async fn a_probe_is_answered_however_many_clients_read_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_measured_is_shown_in_the_format_of_prometheus() {
+async fn metrics_are_shown_in_the_format_of_prometheus() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     // Local to this thread, on which everything here runs.
@@ -173,7 +173,7 @@ async fn what_is_measured_is_shown_in_the_format_of_prometheus() {
 }
 
 #[tokio::test]
-async fn without_metrics_there_is_no_such_path() {
+async fn without_metrics_the_path_does_not_exist() {
     let server = serve_with(gateway(), |server| server.admin("127.0.0.1:0")).await;
     let addr = server.handle.admin_addr().await.expect("an address");
     assert!(get(addr, "/metrics").await.starts_with("HTTP/1.1 404"));

@@ -22,7 +22,7 @@ impl<S: Sync> Backend<S> for Node {
 }
 
 #[tokio::test]
-async fn a_node_that_keeps_failing_is_left_out() {
+async fn a_node_that_keeps_failing_gets_no_requests() {
     let status = Arc::new(AtomicU16::new(503));
     let healthy = Arc::new(AtomicU16::new(200));
     let nodes = vec![(1, Node("a", status.clone())), (1, Node("b", healthy))];
@@ -54,7 +54,7 @@ async fn a_retry_around_a_balance_tries_another_node() {
 }
 
 #[tokio::test]
-async fn mistakes_of_nodes_are_mistakes_of_the_gateway() {
+async fn mistakes_in_nodes_are_reported_by_the_gateway() {
     let (wrong, right) = ("nonsense", "http://127.0.0.1:9/");
     let (wrong, right) = (|| Http::post(wrong), || Http::post(right));
     let nodes = vec![(1, right()), (1, wrong())];

@@ -69,7 +69,7 @@ async fn others_get_401_and_the_realm_in_quotes() {
 }
 
 #[tokio::test]
-async fn two_authorization_headers_are_none() {
+async fn two_authorization_headers_are_refused() {
     let server = users().await;
     let request = format!(
         "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\nauthorization: {ALICE}\r\nauthorization: {ALICE}\r\n\r\n"
@@ -111,7 +111,7 @@ async fn a_function_verifies_names_and_passwords() {
 }
 
 #[tokio::test]
-async fn names_and_passwords_with_control_characters_come_to_no_function() {
+async fn names_and_passwords_with_control_characters_reach_no_function() {
     let everybody =
         async |name: String, password: String| Some(Identity::new(format!("{name} {password}")));
     let server = serve(gateway!(channel(

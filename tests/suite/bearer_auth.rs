@@ -85,7 +85,7 @@ async fn the_scheme_is_checked_whatever_its_case() {
 }
 
 #[tokio::test]
-async fn the_verdict_decides_about_the_answer() {
+async fn the_verdict_decides_the_answer() {
     let server = with_tokens().await;
     let at = async |token: &str| {
         let header = format!("Bearer {token}");
@@ -213,7 +213,7 @@ mod refreshing {
     }
 
     #[tokio::test]
-    async fn what_is_no_verdict_leaves_everything_as_it_is() {
+    async fn an_unavailable_verifier_changes_nothing() {
         let (server, _ended) = server().await;
         let mut client = server.connect("/?token=alice:for-ever").await;
         let answer = client.ask("refresh alice:down").await;

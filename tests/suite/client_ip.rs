@@ -21,7 +21,7 @@ async fn behind(layer: ClientIpLayer) -> TestServer {
 }
 
 #[tokio::test]
-async fn x_forwarded_for_of_a_trusted_proxy_tells_the_client() {
+async fn x_forwarded_for_of_a_trusted_proxy_names_the_client() {
     let server = behind(ClientIp::trusting(["127.0.0.0/8"])).await;
     let header = |value| [("x-forwarded-for", value)];
     assert_eq!(
@@ -62,7 +62,7 @@ async fn an_axum_endpoint_takes_the_address_too() {
 }
 
 #[tokio::test]
-async fn clients_behind_one_proxy_are_limited_each_on_its_own() {
+async fn clients_behind_one_proxy_have_separate_limits() {
     let limit = RateLimit::per_minute(1).by(|req| req.connection().client_ip());
     let server = serve(gateway!(
         http = [ClientIp::trusting(["127.0.0.0/8"])],
@@ -80,7 +80,7 @@ async fn clients_behind_one_proxy_are_limited_each_on_its_own() {
 }
 
 #[tokio::test]
-async fn what_is_no_network_keeps_the_gateway_from_being_served() {
+async fn an_invalid_network_keeps_the_gateway_from_being_served() {
     let configured = ["10.0.0.0/8".to_owned(), "10.0.0.0/33".to_owned()];
     let gateway = gateway!(channel(
         "/",

@@ -60,7 +60,7 @@ async fn deflated(server: &TestServer) -> TcpStream {
 }
 
 #[tokio::test]
-async fn the_answer_names_what_was_agreed_upon_and_nothing_else() {
+async fn the_answer_names_the_agreed_extension_parameters_and_no_others() {
     let server = serve(echo()).await;
     for (path, offers, expected) in [
         (
@@ -149,7 +149,7 @@ async fn a_compressed_message_may_come_in_fragments_with_a_ping_between() {
 }
 
 #[tokio::test]
-async fn a_reserved_bit_where_it_must_not_be_closes_with_1002() {
+async fn a_misplaced_reserved_bit_closes_with_1002() {
     let server = serve(echo()).await;
     for (path, bytes) in [
         // Compression was not agreed on.
@@ -169,7 +169,7 @@ async fn a_reserved_bit_where_it_must_not_be_closes_with_1002() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_inflated_closes_with_1007() {
+async fn a_message_that_cannot_be_inflated_closes_with_1007() {
     let server = serve(echo()).await;
     let whole = alone("a message that is cut off".as_bytes());
     for (path, bytes) in [
@@ -205,7 +205,7 @@ async fn what_cannot_be_inflated_closes_with_1007() {
 }
 
 #[tokio::test]
-async fn what_is_inflated_is_no_larger_than_a_message_may_be() {
+async fn an_inflated_message_is_bounded_by_the_maximum_message_size() {
     let server = serve(echo()).await;
     for path in ["/", "/kept"] {
         let (mut stream, _) = open(&server, path, "permessage-deflate").await;
@@ -237,7 +237,7 @@ async fn what_is_inflated_is_no_larger_than_a_message_may_be() {
 }
 
 #[tokio::test]
-async fn messages_refer_to_earlier_ones_where_that_was_agreed_upon() {
+async fn messages_refer_to_earlier_ones_if_both_sides_agreed() {
     let server = serve(echo()).await;
     let offer = "permessage-deflate; client_max_window_bits";
     let (mut stream, _) = open(&server, "/kept", offer).await;
@@ -306,7 +306,7 @@ async fn a_broadcast_reaches_clients_with_and_without_compression() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_within_a_compressed_message_harms_nobody() {
+async fn a_client_that_leaves_within_a_compressed_message_affects_no_other() {
     let server = serve(echo()).await;
     for _ in 0..10 {
         let mut stream = deflated(&server).await;

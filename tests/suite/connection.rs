@@ -200,7 +200,7 @@ async fn a_request_to_a_closing_connection_is_answered_closing() {
 }
 
 #[tokio::test]
-async fn the_clients_close_code_is_answered_and_known_to_who_waits_for_the_end() {
+async fn the_close_code_of_the_client_is_echoed_and_reported() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let server = serve(gateway!(channel("/", move |connection: Connection| {
         let tell = tell.clone();
@@ -289,7 +289,7 @@ async fn messages_in_either_direction_keep_a_connection_from_being_idle() {
 }
 
 #[tokio::test]
-async fn who_waits_for_room_learns_of_the_end_of_the_connection() {
+async fn a_sender_waiting_for_room_learns_that_the_connection_ended() {
     let registry = Registry::new();
     let server = serve(gateway!(channel(
         "/",
@@ -315,7 +315,7 @@ async fn who_waits_for_room_learns_of_the_end_of_the_connection() {
 }
 
 #[tokio::test]
-async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
+async fn a_silent_client_is_pinged_and_stays_if_it_answers() {
     let server = serve(gateway!(channel(
         "/",
         ping = 50ms,
@@ -333,7 +333,7 @@ async fn a_silent_client_is_pinged_and_one_that_answers_lives() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_error_reply_and_the_connection_lives() {
+async fn a_panic_is_answered_by_one_error_and_the_connection_stays() {
     let server = serve(gateway!(channel("/", async |text: Text| {
         assert!(text != "panic", "on purpose");
         text
@@ -364,7 +364,7 @@ async fn requests_are_cancelled_when_the_client_is_gone() {
 }
 
 #[tokio::test]
-async fn a_time_without_end_is_no_mistake() {
+async fn an_endless_duration_is_valid() {
     let server = serve_with(
         gateway!(channel(
             "/",

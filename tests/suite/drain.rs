@@ -99,25 +99,25 @@ async fn a_drain_under_load_loses_nothing_that_balanced_backends_answer() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_although_a_function_does_not() {
+async fn a_drain_ends_in_time_while_a_function_hangs() {
     ends_in_time(asked!(mute)).await;
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_although_an_http_service_does_not_answer() {
+async fn a_drain_ends_in_time_while_an_http_service_hangs() {
     let url = format!("http://{}/", mute_service().await);
     ends_in_time(asked!(Http::post(url))).await;
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_although_a_websocket_server_does_not_answer() {
+async fn a_drain_ends_in_time_while_a_websocket_server_hangs() {
     let url = format!("ws://{}/", mute_websocket().await);
     ends_in_time(asked!(WebSocket::connect(url).correlate("/id"))).await;
 }
 
 /// Messages that wait for room are answered, because they were not forwarded.
 #[tokio::test]
-async fn a_drain_ends_in_time_although_a_websocket_server_takes_nothing() {
+async fn a_drain_ends_in_time_while_a_websocket_server_reads_nothing() {
     let url = format!("ws://{}/", deaf_websocket().await);
     let limit = Duration::from_millis(300);
     let server = serve_with(asked!(concurrency = 4, WebSocket::connect(url)), |server| {
@@ -166,7 +166,7 @@ async fn a_drain_ends_in_time_although_a_websocket_server_takes_nothing() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_although_no_worker_answers() {
+async fn a_drain_ends_in_time_while_no_worker_answers() {
     let broker = Memory::new();
     let _worker = broker.worker("orders");
     let queue = Queue::new(broker, "orders");
@@ -175,7 +175,7 @@ async fn a_drain_ends_in_time_although_no_worker_answers() {
 }
 
 #[tokio::test]
-async fn a_drain_ends_in_time_although_no_balanced_backend_answers() {
+async fn a_drain_ends_in_time_while_no_balanced_backend_answers() {
     let http = format!("http://{}/", mute_service().await);
     ends_in_time(asked!(balance([(1, Http::post(http)), (1, mute)]))).await;
 }

@@ -68,7 +68,7 @@ async fn rest(mut stream: TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn what_is_being_answered_is_answered_to_its_end_and_listening_goes_on_until_then() {
+async fn a_drain_completes_answers_and_listens_until_then() {
     let gate = Gate::closed();
     let server = serve_with(gateway(&gate), patient).await;
     let mut client = server.connect("/").await;
@@ -94,7 +94,7 @@ async fn drain(server: &TestServer) {
 }
 
 #[tokio::test]
-async fn what_comes_during_a_drain_is_answered_to_its_end_and_keeps_nobody_else_waiting() {
+async fn requests_during_a_drain_are_answered_and_delay_nobody() {
     let gate = Gate::closed();
     let server = serve_with(gateway(&gate), patient).await;
     let before = ask(&server, "/slow").await;
@@ -112,7 +112,7 @@ async fn what_comes_during_a_drain_is_answered_to_its_end_and_keeps_nobody_else_
 }
 
 #[tokio::test]
-async fn sockets_without_a_request_do_not_keep_a_drain_waiting() {
+async fn sockets_without_a_request_do_not_delay_a_drain() {
     let server = serve_with(gateway(&Gate::closed()), patient).await;
     let _silent = server.tcp().await;
     let mut kept = ask(&server, "/livez").await;
@@ -123,7 +123,7 @@ async fn sockets_without_a_request_do_not_keep_a_drain_waiting() {
 }
 
 #[tokio::test]
-async fn what_is_not_answered_is_cut_at_the_drain_timeout() {
+async fn requests_without_an_answer_are_cut_at_the_drain_timeout() {
     let gate = Gate::closed();
     let server = serve_with(gateway(&gate), |server| {
         server.drain_timeout(Duration::from_millis(200))
@@ -176,7 +176,7 @@ async fn over_http_2_too() {
 }
 
 #[tokio::test]
-async fn what_operators_ask_does_not_keep_a_drain_waiting() {
+async fn requests_of_operators_do_not_delay_a_drain() {
     let gate = Gate::closed();
     let held = gate.clone();
     let slow = get(move || {

@@ -17,7 +17,7 @@ async fn fail(text: Text) -> Result<String, Error> {
 }
 
 #[tokio::test]
-async fn raw_channels_answer_errors_in_text_and_never_tell_the_inside() {
+async fn raw_channels_answer_errors_in_text_without_internals() {
     let server = serve(gateway!(channel("/", fail))).await;
     let mut client = server.connect("/").await;
     assert_eq!(
@@ -86,7 +86,7 @@ async fn an_error_reply_carries_the_id_of_its_request() {
 }
 
 #[tokio::test]
-async fn silence_is_there_for_who_asks_for_it() {
+async fn errors_can_be_silent() {
     let server = serve(gateway!(channel("/", errors = Silent, fail))).await;
     let mut client = server.connect("/").await;
     client.send("application").await;
@@ -157,7 +157,7 @@ async fn a_panic_in_the_parser_or_a_middleware_is_answered_internal() {
 }
 
 #[tokio::test]
-async fn a_panic_in_what_makes_the_future_of_a_reply_is_answered_with_the_id() {
+async fn a_panic_before_the_future_of_a_reply_is_answered_with_the_id() {
     struct Eager;
     impl<S: Sync> Backend<S> for Eager {
         fn call(&self, req: Request, _: &S) -> impl Future<Output = Result<Reply>> + Send {

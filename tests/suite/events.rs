@@ -113,7 +113,7 @@ async fn every_step_in_the_life_of_a_connection_is_an_event() {
 }
 
 #[tokio::test]
-async fn refusals_that_a_client_repeats_are_few_lines_and_what_it_has_made_up_is_escaped() {
+async fn repeated_refusals_write_few_log_lines_with_escaped_client_data() {
     let events = Events::default();
     let _subscribed = Subscribed::new(events.clone());
     let server = serve(gateway!(channel(

@@ -97,7 +97,7 @@ async fn headers_and_addresses() {
 }
 
 #[tokio::test]
-async fn json_that_does_not_fit_is_a_bad_request() {
+async fn json_of_another_shape_is_a_bad_request() {
     #[derive(Deserialize)]
     struct Order {
         item: String,
@@ -185,7 +185,7 @@ async fn what_the_parser_found() {
 }
 
 #[tokio::test]
-async fn something_that_nobody_provides_is_the_gateways_mistake() {
+async fn a_missing_value_is_an_internal_error() {
     let server = serve(gateway!(
         channel("/extension", async |Extension(n): Extension<u8>| n
             .to_string()),
@@ -201,7 +201,7 @@ async fn something_that_nobody_provides_is_the_gateways_mistake() {
 }
 
 #[tokio::test]
-async fn an_extractor_of_ones_own() {
+async fn an_application_can_write_its_own_extractor() {
     struct Shouted(String);
 
     impl<S: Sync> FromRequest<S> for Shouted {
@@ -217,7 +217,7 @@ async fn an_extractor_of_ones_own() {
 }
 
 #[tokio::test]
-async fn the_last_argument_takes_what_the_others_have_seen() {
+async fn the_last_argument_may_consume_the_request() {
     let server = serve(gateway!(channel(
         "/",
         parser = JsonKey::at("/action"),

@@ -53,7 +53,7 @@ async fn verify(user: String, _password: String) -> Option<Identity<u8>> {
 }
 
 #[tokio::test]
-async fn a_failed_request_is_told_with_connection_route_id_and_user() {
+async fn a_failed_request_is_logged_with_connection_route_id_and_user() {
     let log = Log::default();
     let _subscribed = log.subscribe();
     let server = serve(gateway!(channel(

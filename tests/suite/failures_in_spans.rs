@@ -97,7 +97,7 @@ impl Notes {
 }
 
 #[tokio::test]
-async fn what_is_logged_of_a_failed_request_is_in_its_span_and_the_span_closes_with_it() {
+async fn log_lines_of_a_failed_request_are_in_its_span_which_then_closes() {
     let notes = Notes::default();
     let _subscribed = notes.subscribe();
     let server = serve(gateway!(channel(
@@ -149,7 +149,7 @@ async fn outside(req: Request, next: impl Next) -> Result<Reply> {
 }
 
 #[tokio::test]
-async fn a_span_whose_failure_is_not_logged_closes_and_nothing_else_is_in_it() {
+async fn the_span_of_a_failure_that_is_not_logged_closes_and_stays_empty() {
     let notes = Notes::default();
     let _subscribed = notes.subscribe();
     let server = serve(gateway!(channel(

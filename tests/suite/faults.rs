@@ -100,7 +100,7 @@ const FAULTS: [Fault; 4] = [
 // Between the gateway and its upstreams
 
 #[tokio::test]
-async fn requests_to_an_http_service_over_a_line_that_fails_have_one_outcome_each() {
+async fn requests_to_an_http_service_over_a_failing_network_have_one_outcome_each() {
     let proxy = Chaos::to(slow_service().await).await;
     let server = serve(gateway!(channel(
         "/",
@@ -118,7 +118,7 @@ async fn requests_to_an_http_service_over_a_line_that_fails_have_one_outcome_eac
 }
 
 #[tokio::test]
-async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_each() {
+async fn requests_to_a_websocket_server_over_a_failing_network_have_one_outcome_each() {
     let proxy = Chaos::to(slow_echo().await).await;
     let server = serve(gateway!(channel(
         "/",
@@ -144,7 +144,7 @@ async fn requests_to_a_websocket_server_over_a_line_that_fails_have_one_outcome_
 }
 
 #[tokio::test]
-async fn a_client_whose_upstream_is_lost_for_good_learns_of_it() {
+async fn a_client_whose_upstream_is_lost_for_good_is_closed() {
     for fault in [Chaos::cut, Chaos::reset] {
         let proxy = Chaos::to(slow_echo().await).await;
         let server = serve(gateway!(channel(
@@ -160,7 +160,7 @@ async fn a_client_whose_upstream_is_lost_for_good_learns_of_it() {
 }
 
 #[tokio::test]
-async fn a_slow_line_to_the_upstreams_loses_and_reorders_nothing() {
+async fn a_slow_network_to_upstreams_loses_and_reorders_nothing() {
     let proxies = (
         Chaos::to(slow_service().await).await,
         Chaos::to(slow_echo().await).await,
@@ -210,7 +210,7 @@ async fn liar(answer: &'static [u8], pause: Duration, closes: bool) -> String {
 }
 
 #[tokio::test]
-async fn a_service_that_hangs_lies_or_is_late_costs_one_error_reply() {
+async fn a_service_that_hangs_lies_or_is_late_causes_one_error_reply() {
     let short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort";
     let long = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nlonger than it said";
     let none = b"HTTP/1.1 200 OK\r\ncontent-length: many\r\n\r\n";
@@ -322,7 +322,7 @@ async fn counting() -> (
 }
 
 #[tokio::test]
-async fn a_client_that_is_cut_off_is_noticed_and_everything_of_it_is_freed() {
+async fn a_client_that_is_cut_off_is_noticed_and_its_resources_are_freed() {
     let (server, registry, counts, mut told) = counting().await;
     for (name, fault) in [FAULTS[0], FAULTS[1], FAULTS[2]] {
         let proxy = Chaos::to(server.addr).await;
@@ -348,7 +348,7 @@ async fn a_client_that_is_cut_off_is_noticed_and_everything_of_it_is_freed() {
 }
 
 #[tokio::test]
-async fn a_client_on_a_slow_line_gets_every_reply_in_order() {
+async fn a_client_on_a_slow_network_gets_every_reply_in_order() {
     let (server, ..) = counting().await;
     let proxy = Chaos::to(server.addr).await;
     proxy.delay(5 * MS);
@@ -380,7 +380,7 @@ async fn a_client_on_a_slow_line_gets_every_reply_in_order() {
 }
 
 #[tokio::test]
-async fn a_line_that_comes_back_in_time_costs_nothing() {
+async fn a_network_that_recovers_in_time_loses_nothing() {
     let server = serve(gateway!(channel(
         "/",
         ping = 1s,
@@ -401,7 +401,7 @@ async fn a_line_that_comes_back_in_time_costs_nothing() {
 }
 
 #[tokio::test]
-async fn by_default_a_client_behind_a_dead_line_is_gone_after_a_minute_and_one_that_is_only_silent_is_not()
+async fn by_default_a_dead_client_is_closed_after_a_minute_and_a_silent_one_is_not()
  {
     let (tell, mut told) = mpsc::unbounded_channel();
     let registry = Registry::new();
@@ -448,7 +448,7 @@ async fn by_default_a_client_behind_a_dead_line_is_gone_after_a_minute_and_one_t
 }
 
 #[tokio::test]
-async fn without_pings_a_silent_client_hears_nothing() {
+async fn without_pings_a_silent_client_receives_nothing() {
     let server = serve(gateway!(channel(
         "/",
         ping = None,

@@ -41,7 +41,7 @@ async fn chat_server() -> (Registry, TestServer) {
 }
 
 #[tokio::test]
-async fn a_message_to_a_group_reaches_its_members_only() {
+async fn a_message_to_a_group_reaches_only_its_members() {
     let (registry, server) = chat_server().await;
     let mut clients = Vec::new();
     for _ in 0..3 {
@@ -155,7 +155,7 @@ async fn a_slow_member_is_skipped_and_does_not_hold_up_the_others() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn joining_while_connections_come_and_go_leaves_nothing_behind() {
+async fn joining_while_connections_open_and_close_leaks_nothing() {
     let registry = Registry::new();
     let rooms = registry.clone();
     let server = serve(gateway!(channel(

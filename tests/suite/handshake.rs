@@ -38,7 +38,7 @@ async fn status(server: &wasabi_tests::TestServer, lines: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn the_accept_key_is_that_of_the_rfc() {
+async fn the_accept_key_follows_the_rfc() {
     let server = serve(echo()).await;
     let head = status(&server, &[UPGRADE[0], UPGRADE[1], VERSION, KEY]).await;
     assert!(head.starts_with("http/1.1 101"), "{head}");
@@ -49,7 +49,7 @@ async fn the_accept_key_is_that_of_the_rfc() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_upgrade_gets_426() {
+async fn a_request_without_an_upgrade_gets_426() {
     let server = serve(echo()).await;
     assert_eq!(server.get("/echo").await, 426);
     let head = status(&server, &[]).await;
@@ -217,7 +217,7 @@ async fn a_missing_or_repeated_header_that_is_needed_once_gets_400() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_no_base64_gets_400() {
+async fn a_key_with_invalid_base64_gets_400() {
     let server = serve(echo()).await;
     let handshake = HANDSHAKE.replace("dGhlIHNh", "d\u{7e}hlI.Nh");
     let request = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{handshake}\r\n");

@@ -100,7 +100,7 @@ async fn on_disconnect_runs_once_with_code_and_reason() {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_hook_costs_its_connection_and_nothing_else() {
+async fn a_panic_in_a_hook_affects_only_its_connection() {
     let registry = Registry::new();
     let server = serve(gateway!(channel(
         "/{what}",
@@ -121,7 +121,7 @@ async fn a_panic_in_a_hook_costs_its_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn an_on_connect_that_hangs_costs_its_connection_after_the_open_timeout() {
+async fn an_on_connect_that_hangs_is_closed_after_the_open_timeout() {
     let registry = Registry::new();
     let ended = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&ended);
@@ -161,7 +161,7 @@ async fn an_on_connect_that_hangs_costs_its_connection_after_the_open_timeout() 
 }
 
 #[tokio::test]
-async fn an_on_connect_that_hangs_does_not_hold_up_a_drain() {
+async fn an_on_connect_that_hangs_does_not_delay_a_drain() {
     let server = serve(gateway!(channel(
         "/",
         on_connect = async |_: Connection| std::future::pending::<()>().await,
@@ -175,7 +175,7 @@ async fn an_on_connect_that_hangs_does_not_hold_up_a_drain() {
 }
 
 #[tokio::test]
-async fn an_on_disconnect_that_hangs_keeps_no_place_and_does_not_outlive_the_drain() {
+async fn an_on_disconnect_that_hangs_holds_no_place_and_ends_with_the_drain() {
     let hanging = Arc::new(Notify::new());
     let told = Arc::clone(&hanging);
     let gateway = gateway!(channel(

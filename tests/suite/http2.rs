@@ -67,7 +67,7 @@ async fn many_websockets_share_a_socket() {
 }
 
 #[tokio::test]
-async fn http_1_is_spoken_on_the_same_address() {
+async fn http_1_works_on_the_same_address() {
     let server = serve(gateway()).await;
     let mut client = server.connect("/echo").await;
     assert_eq!(client.ask("hello").await, "hello");
@@ -80,7 +80,7 @@ async fn http_1_is_spoken_on_the_same_address() {
 }
 
 #[tokio::test]
-async fn without_the_setting_http_2_is_not_spoken() {
+async fn without_the_setting_http_2_is_off() {
     let server = wasabi_tests::serve(gateway()).await;
     let answer = server.raw("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(
@@ -90,7 +90,7 @@ async fn without_the_setting_http_2_is_not_spoken() {
 }
 
 #[tokio::test]
-async fn hooks_and_backends_see_what_they_would_see_over_http_1() {
+async fn hooks_and_backends_see_the_same_as_over_http_1() {
     let server = serve(gateway!(
         get("/livez", async || "alive"),
         channel(
@@ -127,7 +127,7 @@ async fn hooks_and_backends_see_what_they_would_see_over_http_1() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_none_is_refused() {
+async fn an_invalid_handshake_is_refused() {
     let server = serve(gateway()).await;
     let mut http2 = Http2::connect(&server).await;
     let status = async |http2: &mut Http2, protocol: Option<&'static str>, version: &str| {
@@ -301,7 +301,7 @@ async fn messages_on_streams_are_compressed_as_well() {
 }
 
 #[tokio::test]
-async fn a_stream_whose_client_takes_nothing_is_closed_with_1008_and_the_others_go_on() {
+async fn a_stream_whose_client_reads_nothing_is_closed_with_1008_and_others_continue() {
     let (hook, mut told) = told();
     let server = serve(gateway!(
         get("/livez", async || "alive"),

@@ -350,7 +350,7 @@ async fn client_data_stays_data_in_path_query_header_and_body() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_data_is_refused_and_nothing_reaches_the_upstream() {
+async fn invalid_data_is_refused_and_never_reaches_the_upstream() {
     let calls = Arc::new(AtomicUsize::new(0));
     let url = upstream(Router::new().fallback(counting(&calls))).await;
     for (place, texts) in [
@@ -412,7 +412,7 @@ async fn a_function_cannot_set_the_headers_that_say_where_a_request_goes_and_whe
 }
 
 #[tokio::test]
-async fn a_body_that_is_empty_is_said_to_be_empty_where_there_may_be_one() {
+async fn an_empty_body_is_announced_as_empty() {
     let url = upstream(Router::new().fallback(inspect)).await;
     let made = url.clone();
     let server = serve(gateway!(
@@ -468,7 +468,7 @@ async fn headers_of_the_handshake_are_forwarded_by_name_only() {
 }
 
 #[tokio::test]
-async fn a_value_that_makes_no_sense_keeps_the_gateway_from_being_served() {
+async fn an_invalid_value_keeps_the_gateway_from_being_served() {
     let url = "http://localhost/";
     let mistakes = [
         (
@@ -701,7 +701,7 @@ async fn tls_upstream() -> (String, reqwest::Certificate) {
 }
 
 #[tokio::test]
-async fn https_is_spoken_with_those_whose_certificate_is_trusted() {
+async fn https_works_with_services_whose_certificate_is_trusted() {
     let (url, root) = tls_upstream().await;
     let error = "upstream_unreachable: upstream cannot be reached";
     assert_eq!(answer(Http::post(&url), "x").await, error);
@@ -711,7 +711,7 @@ async fn https_is_spoken_with_those_whose_certificate_is_trusted() {
 }
 
 #[tokio::test]
-async fn a_client_of_the_users_own_is_used() {
+async fn the_http_client_of_the_application_is_used() {
     let url = upstream(Router::new().fallback(async |headers: HeaderMap| {
         headers["user-agent"]
             .to_str()

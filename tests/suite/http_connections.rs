@@ -77,7 +77,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn a_request_that_may_be_repeated_is_sent_once_more_when_its_connection_closes() {
+async fn a_repeatable_request_is_sent_again_when_its_connection_closes() {
     for (method, is_declared) in [
         ("GET", false),
         ("PUT", false),
@@ -146,7 +146,7 @@ async fn connections_are_replaced_at_their_age_also_under_traffic() {
 }
 
 #[tokio::test]
-async fn a_connection_that_nothing_comes_over_is_not_used_again_after_the_idle_timeout() {
+async fn a_connection_is_not_reused_after_the_idle_timeout() {
     let (service, url) = Service::closing_after(usize::MAX).await;
     let backend = Http::post(url).idle_timeout(Duration::from_millis(50));
     let server = serve(gateway!(channel("/", backend))).await;
@@ -169,7 +169,7 @@ async fn the_system_probes_services_that_are_silent() {
 }
 
 #[test]
-fn ages_that_nobody_would_keep_are_mistakes() {
+fn ages_without_effect_are_mistakes() {
     let url = "http://127.0.0.1:9/";
     let own = || Http::client_builder().build().expect("a client");
     let second = Duration::from_secs(1);

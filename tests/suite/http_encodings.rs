@@ -76,7 +76,7 @@ async fn client() -> wasabi_tests::Client {
 const INVALID: &str = "upstream_invalid: upstream sent an invalid answer";
 
 #[tokio::test]
-async fn what_cannot_be_decoded_is_an_error_and_never_a_text() {
+async fn an_undecodable_body_is_an_error_and_never_text() {
     let mut client = client().await;
     for asked in [
         "unknown",
@@ -94,7 +94,7 @@ async fn what_cannot_be_decoded_is_an_error_and_never_a_text() {
 
 #[cfg(not(feature = "decompress"))]
 #[tokio::test]
-async fn without_the_feature_bodies_are_asked_for_as_they_are() {
+async fn without_the_feature_the_gateway_asks_for_uncompressed_bodies() {
     let mut client = client().await;
     assert_eq!(client.ask("accepted").await, "identity");
     for asked in ["gzip", "deflate", "binary"] {
@@ -104,7 +104,7 @@ async fn without_the_feature_bodies_are_asked_for_as_they_are() {
 
 #[cfg(feature = "decompress")]
 #[tokio::test]
-async fn compressed_bodies_are_asked_for_and_decoded() {
+async fn the_gateway_asks_for_compressed_bodies_and_decodes_them() {
     let mut client = client().await;
     let accepted = client.ask("accepted").await;
     let accepted: Vec<_> = accepted.split(',').map(str::trim).collect();
@@ -121,7 +121,7 @@ async fn compressed_bodies_are_asked_for_and_decoded() {
 
 #[cfg(feature = "decompress")]
 #[tokio::test]
-async fn a_body_that_becomes_large_is_an_error() {
+async fn a_body_that_inflates_over_the_limit_is_an_error() {
     let mut client = client().await;
     assert_eq!(client.ask("bomb").await, INVALID);
     assert_eq!(client.ask("gzip").await, "né");

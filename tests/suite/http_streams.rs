@@ -54,7 +54,7 @@ const EVENTS: &str = "text/event-stream; charset=utf-8";
 const INVALID: &str = "upstream_invalid: upstream sent an invalid answer";
 
 #[tokio::test]
-async fn events_are_messages_as_soon_as_they_have_come() {
+async fn events_become_messages_as_soon_as_they_arrive() {
     let mut service = Service::new().await;
     let backend = Http::get(&service.url).streaming(Sse);
     let server = serve(gateway!(channel("/", backend))).await;
@@ -78,7 +78,7 @@ async fn events_are_messages_as_soon_as_they_have_come() {
 }
 
 #[tokio::test]
-async fn a_function_says_what_clients_are_told_of_events() {
+async fn a_function_decides_what_clients_receive_of_events() {
     let mut service = Service::new().await;
     let told = Sse.tell(|event| {
         let text = format!("{} {} {}", event.name, event.id, event.data);
@@ -99,7 +99,7 @@ async fn a_function_says_what_clients_are_told_of_events() {
 }
 
 #[tokio::test]
-async fn lines_are_messages_as_soon_as_they_have_come() {
+async fn lines_become_messages_as_soon_as_they_arrive() {
     let mut service = Service::new().await;
     let backend = Http::post(&service.url).streaming(Lines);
     let server = serve(gateway!(channel("/", backend))).await;
@@ -115,7 +115,7 @@ async fn lines_are_messages_as_soon_as_they_have_come() {
 }
 
 #[tokio::test]
-async fn what_is_no_stream_of_this_kind_is_an_error() {
+async fn a_body_of_another_kind_is_an_error() {
     let mut service = Service::new().await;
     let server = serve(gateway!(
         channel("/sse", Http::get(&service.url).streaming(Sse)),
@@ -158,7 +158,7 @@ async fn what_is_no_stream_of_this_kind_is_an_error() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_ends_with_an_error_after_what_has_come() {
+async fn an_answer_that_breaks_off_ends_with_an_error_after_its_messages() {
     let mut service = Service::new().await;
     let backend = Http::get(&service.url).streaming(Sse);
     let server = serve(gateway!(channel("/", backend))).await;
@@ -221,7 +221,7 @@ async fn a_client_that_goes_away_ends_the_request_of_the_service_and_frees_its_p
 }
 
 #[tokio::test]
-async fn a_service_is_read_as_the_client_takes_what_it_sends() {
+async fn a_service_is_read_only_as_fast_as_the_client_reads() {
     let mut service = Service::new().await;
     let backend = Http::get(&service.url).streaming(Lines);
     let server = serve(gateway!(channel("/", send_timeout = 60s, backend))).await;

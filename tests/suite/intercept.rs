@@ -25,7 +25,7 @@ async fn tag(name: &'static str, req: Request, next: impl Next) -> Result<Reply>
 }
 
 #[tokio::test]
-async fn what_is_sent_and_closed_through_the_handle_goes_by_the_interceptors() {
+async fn sends_and_closes_through_a_handle_pass_its_interceptors() {
     let server = serve(gateway!(channel(
         "/",
         middleware = [tag("outer"), tag("inner")],
@@ -82,7 +82,7 @@ async fn a_handle_of_another_connection_does_not_replace_that_of_a_request() {
 }
 
 #[tokio::test]
-async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queue_is_full() {
+async fn messages_of_an_upstream_pass_the_interceptors_once_even_when_the_queue_is_full() {
     let mut upstream = Upstream::start().await;
     let backend = WebSocket::connect(upstream.url("/"));
     let server = serve(gateway!(channel(
@@ -104,7 +104,7 @@ async fn what_an_upstream_sends_goes_by_the_interceptors_once_also_when_the_queu
 
 /// Nothing leaves the queue during a turn of the connection's task.
 #[tokio::test]
-async fn a_message_that_finds_no_room_comes_back_as_it_was() {
+async fn a_message_that_finds_no_room_comes_back_unchanged() {
     let server = serve(gateway!(channel(
         "/",
         max_waiting_messages = 1,

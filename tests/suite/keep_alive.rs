@@ -51,7 +51,7 @@ async fn an_idle_connection_is_kept_for_longer_than_a_head_may_take() {
 }
 
 #[tokio::test]
-async fn the_head_of_a_later_request_must_be_there_in_time_too() {
+async fn the_head_of_a_later_request_has_the_same_deadline() {
     let server = kept(Duration::from_secs(60)).await;
     let mut stream = server.tcp().await;
     get(&mut stream, GET).await;

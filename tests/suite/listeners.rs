@@ -38,7 +38,7 @@ async fn a_server_listens_on_several_addresses() {
 }
 
 #[tokio::test]
-async fn one_address_that_is_taken_keeps_the_server_from_starting() {
+async fn one_address_in_use_keeps_the_server_from_starting() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken
         .local_addr()
@@ -202,7 +202,7 @@ mod unix {
     }
 
     #[tokio::test]
-    async fn listeners_of_the_standard_library_and_of_tokio_are_taken() {
+    async fn listeners_of_the_standard_library_and_of_tokio_are_accepted() {
         let (std_path, tokio_path) = (path("given-std"), path("given-tokio"));
         let std_unix = std::os::unix::net::UnixListener::bind(&std_path).expect("a socket");
         let tokio_unix = tokio::net::UnixListener::bind(&tokio_path).expect("a socket");

@@ -97,7 +97,7 @@ async fn an_http_upstream_gets_the_context_of_the_requests_span() {
 }
 
 #[tokio::test]
-async fn an_exported_span_says_what_became_of_the_request() {
+async fn an_exported_span_has_the_outcome_of_the_request() {
     let exporting = Exporting::all();
     let server = traced(&service().await, Trace::new()).await;
     let mut client = server.connect("/").await;
@@ -120,7 +120,7 @@ async fn an_exported_span_says_what_became_of_the_request() {
 }
 
 #[tokio::test]
-async fn a_span_inside_of_the_requests_is_the_parent_of_what_is_behind_it() {
+async fn a_span_inside_that_of_the_request_is_the_parent_of_calls_inside_it() {
     let exporting = Exporting::all();
     let server = traced(&service().await, Trace::new()).await;
     let mut client = server.connect("/").await;
@@ -188,7 +188,7 @@ async fn each_try_of_a_retry_has_the_context() {
 }
 
 #[tokio::test]
-async fn a_trace_that_is_not_kept_is_told_as_such() {
+async fn an_unsampled_trace_is_marked_as_unsampled() {
     let exporting = Exporting::sampling(Sampler::AlwaysOff);
     let server = traced(&service().await, Trace::new()).await;
     let mut client = server.connect("/").await;
@@ -214,7 +214,7 @@ async fn a_forwarded_context_gives_way_to_that_of_the_span() {
 }
 
 #[tokio::test]
-async fn a_span_is_linked_to_the_clients_where_that_is_asked_for() {
+async fn a_span_can_be_linked_to_that_of_the_client() {
     let exporting = Exporting::all();
     let server = traced(&service().await, Trace::new().link_handshake()).await;
     let own = [("traceparent", CLIENTS), ("tracestate", "client=1")];

@@ -44,7 +44,7 @@ async fn ask(addr: SocketAddr, header: &[u8]) -> String {
 const V1: &[u8] = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\n";
 
 #[tokio::test]
-async fn the_address_that_a_proxy_tells_is_that_of_the_client() {
+async fn the_address_from_a_proxy_is_that_of_the_client() {
     let (_server, addr) = serve(&["127.0.0.0/8"]).await;
     assert!(ask(addr, V1).await.ends_with("\r\n203.0.113.7"));
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x07\
@@ -72,7 +72,7 @@ async fn the_address_that_a_proxy_tells_is_that_of_the_client() {
 }
 
 #[tokio::test]
-async fn who_is_no_proxy_or_says_nothing_is_cut_off() {
+async fn a_peer_that_is_no_proxy_or_sends_no_header_is_cut_off() {
     let (server, addr) = serve(&["10.0.0.0/8"]).await;
     assert_eq!(ask(addr, V1).await, "", "it is not trusted");
     let claimed = ask(server.addr, V1).await;
@@ -91,7 +91,7 @@ async fn who_is_no_proxy_or_says_nothing_is_cut_off() {
 }
 
 #[tokio::test]
-async fn clients_of_a_proxy_are_counted_by_the_address_that_it_tells() {
+async fn clients_of_a_proxy_are_counted_by_the_address_it_sends() {
     let (_server, addr) = serve(&["127.0.0.1"]).await;
     let mut held = Vec::new();
     for last in [7, 7, 8] {
@@ -111,7 +111,7 @@ async fn clients_of_a_proxy_are_counted_by_the_address_that_it_tells() {
 }
 
 #[tokio::test]
-async fn a_network_of_proxies_that_is_none_is_a_mistake() {
+async fn an_invalid_network_of_proxies_is_a_mistake() {
     let server = Server::bind_proxied("127.0.0.1:0", ["everywhere"]).signals(false);
     let gateway = gateway!(channel("/", async |text: Text| text));
     let error = soon(server.serve(gateway)).await.expect_err("a mistake");

@@ -288,7 +288,7 @@ async fn replies_of_a_queue_precede_the_close_of_a_drain() {
 }
 
 #[tokio::test]
-async fn messages_wait_for_a_worker_whoever_else_leaves() {
+async fn messages_wait_for_a_worker_when_other_workers_leave() {
     let broker = Memory::new();
     let queue = Queue::new(broker.clone(), "orders");
     let server = serve(gateway!(channel("/", queue.clone()))).await;
@@ -307,7 +307,7 @@ async fn messages_wait_for_a_worker_whoever_else_leaves() {
 }
 
 #[tokio::test]
-async fn messages_that_nobody_waits_for_are_not_worked_on_and_leave_room() {
+async fn abandoned_messages_are_not_processed_and_make_room() {
     let broker = Memory::with_capacity(2);
     let queue = Queue::new(broker.clone(), "orders").timeout(Duration::from_millis(30));
     let server = serve(gateway!(channel("/", errors = Json, queue))).await;
@@ -408,7 +408,7 @@ async fn the_broker_is_connected_to_when_the_first_client_connects() {
 }
 
 #[tokio::test]
-async fn a_queue_works_again_after_its_broker_was_away() {
+async fn a_queue_works_again_after_its_broker_returns() {
     let broker = Fragile::new();
     let queue = Queue::new(broker.clone(), "orders").publish_timeout(Duration::from_millis(20));
     let server = serve(gateway!(channel("/", errors = Json, queue.clone()))).await;
@@ -533,7 +533,7 @@ async fn a_request_waits_for_the_broker_as_long_as_it_may() {
 }
 
 #[tokio::test]
-async fn requests_fail_with_the_connection_that_their_replies_would_come_over() {
+async fn requests_fail_when_the_connection_for_their_replies_is_lost() {
     let broker = Fragile {
         answers: false,
         ..Fragile::new()
@@ -548,7 +548,7 @@ async fn requests_fail_with_the_connection_that_their_replies_would_come_over() 
 }
 
 #[tokio::test]
-async fn requests_outlive_the_connection_where_replies_are_kept() {
+async fn requests_survive_a_lost_connection_if_the_broker_keeps_replies() {
     let broker = Fragile {
         answers: false,
         keeps_replies: true,
@@ -568,7 +568,7 @@ async fn requests_outlive_the_connection_where_replies_are_kept() {
 }
 
 #[tokio::test]
-async fn a_broker_that_takes_nothing_does_not_make_anything_grow() {
+async fn a_broker_that_accepts_nothing_makes_nothing_grow() {
     let broker = Fragile {
         gate: Arc::new(Semaphore::new(0)),
         ..Fragile::new()

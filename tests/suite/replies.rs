@@ -36,7 +36,7 @@ async fn every_kind_of_reply() {
 }
 
 #[tokio::test]
-async fn nothing_by_intention_is_nothing() {
+async fn a_deliberate_silence_sends_nothing() {
     let server = serve(gateway!(
         channel("/unit", async |text: Text| drop(text)),
         channel("/none", async || None::<String>),

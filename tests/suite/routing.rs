@@ -67,7 +67,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(16))]
 
     #[test]
-    fn a_key_goes_where_the_first_pattern_leads_that_matches_it(keys in vec(key(), 1..60), closed: bool) {
+    fn a_key_goes_to_the_first_pattern_that_matches(keys in vec(key(), 1..60), closed: bool) {
         // The earlier pattern wins over `"a.b"`; so does the guard over `"c"` while it holds.
         let gateway = gateway!(channel(
             "/",
@@ -223,7 +223,7 @@ async fn a_middleware_may_run_the_rest_again_or_not_at_all() {
 }
 
 #[tokio::test]
-async fn configured_out_arms_and_sections_are_not_there() {
+async fn arms_and_sections_that_are_configured_out_do_not_exist() {
     let server = serve(gateway!(
         channel(
             "/",

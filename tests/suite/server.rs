@@ -147,7 +147,7 @@ async fn a_slow_endpoint_is_answered_503() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_a_clear_error() {
+async fn an_address_in_use_is_a_clear_error() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = taken.local_addr().unwrap();
     let gateway = gateway!(channel("/", async |text: Text| text));

@@ -19,7 +19,7 @@ fn mistakes(gateway: &Gateway) -> Vec<String> {
 }
 
 #[test]
-fn an_origin_of_a_configuration_that_is_none_keeps_the_gateway_from_being_served() {
+fn an_invalid_origin_from_a_configuration_keeps_the_gateway_from_being_served() {
     let origins = ["https://a.example", "b.example", "https://c.example/page"].map(String::from);
     assert_eq!(
         mistakes(&gateway!(channel("/", origins = origins, echo))),
@@ -31,7 +31,7 @@ fn an_origin_of_a_configuration_that_is_none_keeps_the_gateway_from_being_served
 }
 
 #[test]
-fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
+fn zeros_from_a_configuration_keep_the_gateway_from_being_served() {
     let (zero, never) = (black_box(0), black_box(Duration::ZERO));
     let all = mistakes(&gateway!(channel(
         "/",
@@ -74,7 +74,7 @@ fn zeros_of_a_configuration_keep_the_gateway_from_being_served() {
 }
 
 #[test]
-fn a_subprotocol_that_no_header_can_name_keeps_the_gateway_from_being_served() {
+fn an_invalid_subprotocol_keeps_the_gateway_from_being_served() {
     for name in ["", "two words", "a,b", "a/b\n"] {
         let names = [name.to_owned()];
         assert_eq!(
@@ -106,7 +106,7 @@ fn zeros_for_an_upstream_keep_the_gateway_from_being_served() {
 }
 
 #[test]
-fn mistakes_of_a_gateway_that_is_mounted_are_told() {
+fn mistakes_of_a_mounted_gateway_are_reported() {
     let url = "nonsense";
     let rooms = gateway!(channel("/rooms", Http::post(url)));
     let all = mistakes(&gateway!(mount("/v1", rooms)));
@@ -115,7 +115,7 @@ fn mistakes_of_a_gateway_that_is_mounted_are_told() {
 }
 
 #[test]
-fn numbers_that_do_not_fit_together_are_mistakes_and_not_changed_in_silence() {
+fn inconsistent_numbers_are_mistakes_and_not_changed_silently() {
     let breaker = |out_of| CircuitBreaker::new(5, Duration::from_secs(1)).out_of(out_of);
     let least_and_most =
         "`/`: `CircuitBreaker::out_of(..)` takes a number from 5, the failures, to 1000000";
@@ -145,7 +145,7 @@ fn numbers_that_do_not_fit_together_are_mistakes_and_not_changed_in_silence() {
 }
 
 #[test]
-fn zero_threads_for_hashes_are_a_mistake_also_of_a_value_that_was_cloned() {
+fn zero_hash_threads_are_a_mistake_also_in_a_clone() {
     let staff = BasicAuth::users([("alice", "wonderland")]);
     let other = staff.clone();
     let gateway = gateway!(channel(
@@ -172,7 +172,7 @@ fn a_gateway_with_mistakes_does_not_become_a_router() {
 }
 
 #[tokio::test]
-async fn mistakes_in_the_gateway_and_in_the_server_are_told_together() {
+async fn mistakes_of_the_gateway_and_the_server_are_reported_together() {
     let admin = Admin::bind("127.0.0.1:0")
         .hosts(["a b"])
         .nest("debug", Router::new())

@@ -21,7 +21,7 @@ async fn count(visits: Stash<Visits>, page: Stash<Page>) -> String {
 }
 
 #[tokio::test]
-async fn each_connection_has_values_of_its_own_made_from_the_handshake() {
+async fn each_connection_has_its_own_values_made_from_the_handshake() {
     let page = Stash::new(|head| Page(head.uri.to_string()));
     let server = serve(gateway!(channel("/", http = [visits(), page], count))).await;
     let mut one = server.connect("/?one").await;
@@ -32,7 +32,7 @@ async fn each_connection_has_values_of_its_own_made_from_the_handshake() {
 }
 
 #[tokio::test]
-async fn a_value_is_freed_after_on_disconnect_although_handles_are_kept() {
+async fn a_value_is_freed_after_on_disconnect_even_if_handles_remain() {
     struct Loud(Arc<AtomicU64>);
     impl Drop for Loud {
         fn drop(&mut self) {

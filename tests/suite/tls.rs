@@ -107,7 +107,7 @@ async fn messages_go_over_tls_1_2_and_1_3_and_alpn_agrees_on_http_1_1() {
 }
 
 #[tokio::test]
-async fn a_page_that_came_without_tls_does_not_get_in_where_tls_is_spoken() {
+async fn a_page_loaded_without_tls_is_refused_on_a_host_with_tls() {
     let identity = identity();
     let server = echo(tls(&identity)).await;
     for (origin, let_in) in [("https://localhost", true), ("http://localhost", false)] {
@@ -123,7 +123,7 @@ async fn a_page_that_came_without_tls_does_not_get_in_where_tls_is_spoken() {
 }
 
 #[tokio::test]
-async fn where_http_2_is_spoken_alpn_agrees_on_it_with_those_who_can() {
+async fn alpn_selects_http_2_if_both_sides_support_it() {
     let identity = identity();
     let server = serve_with(
         gateway!(
@@ -212,7 +212,7 @@ async fn operators_and_plain_addresses_are_answered_without_tls() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_stalls_is_cut_off_and_holds_nobody_up() {
+async fn a_handshake_that_stalls_is_cut_off_and_delays_nobody() {
     let identity = identity();
     let server = echo(tls(&identity).handshake_timeout(Duration::from_millis(200))).await;
     let start = Instant::now();
@@ -280,7 +280,7 @@ async fn a_client_that_hangs_up_while_it_is_not_read_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_configuration_of_ones_own_works() {
+async fn a_custom_configuration_works() {
     let identity = identity();
     let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_protocol_versions(&[&TLS12])
@@ -342,7 +342,7 @@ async fn a_certificate_is_reloaded_while_connections_stay() {
 }
 
 #[test]
-fn what_is_no_certificate_is_a_clear_error() {
+fn an_invalid_certificate_is_a_clear_error() {
     let (one, two) = (identity(), identity());
     let of = |certificate: &str, key: &str| {
         let made = Tls::from_pem_bytes(certificate.as_bytes(), key.as_bytes());
@@ -472,7 +472,7 @@ mod clients {
     }
 
     #[tokio::test]
-    async fn only_clients_that_an_authority_vouches_for_come_in() {
+    async fn only_clients_with_a_certificate_of_the_authority_get_in() {
         let (identity, authority) = (identity(), Authority::new());
         let (alice, bob) = (authority.certify("alice"), authority.certify("bob"));
         let mallory = Authority::new().certify("alice");
@@ -489,7 +489,7 @@ mod clients {
     }
 
     #[tokio::test]
-    async fn where_certificates_are_optional_a_wrong_one_is_refused_all_the_same() {
+    async fn an_invalid_certificate_is_refused_even_if_certificates_are_optional() {
         let (identity, authority) = (identity(), Authority::new());
         let alice = authority.certify("alice");
         let mallory = Authority::new().certify("alice");
@@ -530,7 +530,7 @@ mod clients {
     }
 
     #[test]
-    fn what_cannot_vouch_for_clients_is_a_clear_error() {
+    fn an_invalid_client_authority_is_a_clear_error() {
         let identity = identity();
         let error = |tls: Tls, auth| tls.client_auth(auth).expect_err("an error").to_string();
         let nothing = error(tls(&identity), ClientAuth::from_pem_bytes(b""));

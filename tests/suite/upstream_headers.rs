@@ -76,7 +76,7 @@ async fn a_header_is_made_of_the_identity_that_the_client_has_when_it_asks() {
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_stand_in_a_header_is_refused_and_nothing_is_sent() {
+async fn a_value_that_is_invalid_in_a_header_is_refused_and_nothing_is_sent() {
     let url = service().await;
     let backend = Http::post(url).header_with("x-user", |_| Some("a\r\nx-admin: yes"));
     let server = serve(gateway!(channel("/", backend))).await;
@@ -113,7 +113,7 @@ async fn told(server: &TestServer, path: &str, headers: &[(&'static str, &str)])
 }
 
 #[tokio::test]
-async fn what_an_untrusted_client_claims_to_come_by_is_never_passed_on() {
+async fn forwarded_headers_of_an_untrusted_client_are_never_passed_on() {
     let server = telling(&["10.0.0.0/8"], None).await;
     let claims = [
         ("x-forwarded-for", "6.6.6.6, 127.0.0.1"),
@@ -137,7 +137,7 @@ async fn what_an_untrusted_client_claims_to_come_by_is_never_passed_on() {
 }
 
 #[tokio::test]
-async fn trusted_proxies_are_told_from_the_client_on() {
+async fn trusted_proxies_are_listed_after_the_client() {
     let server = telling(&["127.0.0.0/8", "10.0.0.0/8"], None).await;
     let chain = [
         ("x-forwarded-for", "6.6.6.6, 2001:db8::1, 10.0.0.7"),
@@ -224,7 +224,7 @@ async fn the_peer_of_a_unix_socket_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_shared_cache_is_not_around_what_depends_on_the_client() {
+async fn a_shared_cache_around_a_header_of_the_client_is_a_mistake() {
     let url = "http://localhost/";
     for (backend, name) in [
         (Http::post(url).header_with("x-user", user), "x-user"),
@@ -314,7 +314,7 @@ async fn credentials_in_the_url_of_a_websocket_server_are_sent_as_authorization(
 }
 
 #[test]
-fn credentials_stand_in_one_place_and_are_ones_that_can_be_sent() {
+fn credentials_in_two_places_or_with_a_colon_are_mistakes() {
     let http = |url: &str| Http::post(url);
     let checked = |gateway: Gateway, why: &str| {
         let mistakes = gateway.check().expect_err(why);

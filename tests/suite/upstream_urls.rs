@@ -10,7 +10,7 @@ async fn service() -> String {
 }
 
 #[tokio::test]
-async fn values_of_path_query_and_message_stand_in_the_url() {
+async fn values_of_path_query_and_message_are_filled_into_the_url() {
     let url = service().await;
     let address =
         format!("{url}/v1/{{tenant}}/orders/{{/order/id}}.json?page={{?page}}&by={{/by}}");
@@ -39,7 +39,7 @@ async fn a_value_is_always_one_segment_or_one_value() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_a_segment_or_a_value_is_refused_and_nothing_is_sent() {
+async fn an_invalid_segment_or_value_is_refused_and_nothing_is_sent() {
     let url = service().await;
     let server = serve(gateway!(
         channel("/whole", Http::get(format!("{url}/a/{{/id}}/b"))),
@@ -93,7 +93,7 @@ async fn what_cannot_be_a_segment_or_a_value_is_refused_and_nothing_is_sent() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_the_path_that_a_gateway_is_mounted_at_counts() {
+async fn a_parameter_of_the_mount_path_can_be_used() {
     let url = service().await;
     let address = format!("{url}/{{tenant}}/{{room}}");
     let inner = || gateway!(channel("/{room}", Http::get(&address)));
@@ -107,7 +107,7 @@ async fn a_parameter_of_the_path_that_a_gateway_is_mounted_at_counts() {
 }
 
 #[test]
-fn anything_else_in_braces_is_a_mistake() {
+fn unknown_placeholders_are_mistakes() {
     for (url, why) in [
         ("http://{host}/", "is outside the path"),
         ("http://a/{}", "is not a place in a URL"),
@@ -134,7 +134,7 @@ async fn a_brace_in_the_url_of_a_function_is_not_sent_as_it_is() {
 }
 
 #[test]
-fn a_shared_cache_is_not_around_an_url_with_values_of_the_client() {
+fn a_shared_cache_around_a_url_with_values_of_the_client_is_a_mistake() {
     for url in ["http://a/{x}", "http://a/?q={?x}"] {
         let cache = Cache::new(std::time::Duration::from_secs(1)).shared();
         let gateway = gateway!(channel("/{x}", with([cache], Http::get(url))));
@@ -147,7 +147,7 @@ fn a_shared_cache_is_not_around_an_url_with_values_of_the_client() {
 }
 
 #[tokio::test]
-async fn values_of_path_and_query_stand_in_the_url_of_a_websocket_server() {
+async fn values_of_path_and_query_are_filled_into_the_url_of_a_websocket_server() {
     let mut upstream = Upstream::start().await;
     let url = format!("ws://{}/v2/{{room}}?key=secret&as={{?user}}", upstream.addr);
     let backend = WebSocket::connect(url).forward_query(["lang"]);

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_refused_with_the_name_of_what_they_are_for() {
+    fn zeros_are_refused_with_the_name_of_their_setting() {
         assert_eq!(above_zero("Timeout::new", 1_u32), Ok(1));
         assert_eq!(
             above_zero("Timeout::new", Duration::ZERO),

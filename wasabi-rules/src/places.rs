@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_in_braces_is_a_mistake() {
+    fn unknown_placeholders_are_mistakes() {
         for (url, why) in [
             ("http://{host}/", "is outside the path"),
             ("http://a{x}/", "is outside the path"),

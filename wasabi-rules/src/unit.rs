@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_a_mistake() {
+    fn numbers_that_are_too_large_are_mistakes() {
         for text in ["99999999999999999999s", "18446744073709551615h"] {
             assert_eq!(message(text), format!("`{text}` is too large"));
         }

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn several_are_separated_by_commas() {
+    fn several_urls_are_separated_by_commas() {
         assert_eq!(
             urls("nats://a:4222,tls://b", schemes::NATS).map(|urls| urls.len()),
             Ok(2)

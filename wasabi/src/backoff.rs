@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_of_ones_own_are_as_they_are_and_end_with_the_iterator_or_the_number() {
+    fn custom_pauses_are_exact_and_end_with_the_iterator_or_the_number() {
         let backoff = Backoff::custom(|| [7, 3, 5].into_iter().map(|ms| ms * MS));
         let pauses: Vec<_> = backoff.pauses().collect();
         assert_eq!(pauses, [7 * MS, 3 * MS, 5 * MS]);

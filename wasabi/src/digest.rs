@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_have_digests_of_their_own_in_both_halves() {
+    fn keys_have_different_digests_in_both_halves() {
         let secret = Secret::new();
         let digests: Vec<_> = (0..10_000).map(|n: u32| secret.digest(&n)).collect();
         for half in 0..2 {

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_json_wherever_the_id_is_to_stand() {
+    fn an_error_is_valid_json_wherever_the_id_goes() {
         assert_eq!(written_at("/req_id")["req_id"], 7);
         assert_eq!(written_at("/a/b~1c")["a"]["b/c"], 7);
         for taken in ["", "/", "/error", "/error/id"] {

@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_for_what_is_below_the_domain() {
+    fn a_wildcard_matches_subdomains() {
         assert!(answers(&["*.example.com"], "a.b.example.com", None));
         assert!(!answers(&["*.example.com"], "example.com", None));
         assert!(!answers(&["*.example.com"], ".example.com", None));
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_compared_where_one_is_written() {
+    fn a_port_is_compared_if_one_is_written() {
         assert!(answers(&["a.test:8443"], "a.test:8443", None));
         assert!(!answers(&["a.test:8443"], "a.test", None));
         assert!(!answers(&["a.test:443"], "a.test", Some(false)));
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_and_no_hosts_at_all_are_mistakes() {
+    fn invalid_hosts_and_an_empty_list_are_mistakes() {
         assert_eq!(
             Hosts::new(["https://api.example.com/", "b.test"]).1.len(),
             1

@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_ends_no_more_than_what_it_belongs_to() {
+    async fn a_panic_ends_only_its_own_work() {
         assert_eq!(caught(|| 1).ok(), Some(1));
         assert!(caught(|| drop(Explosive)).is_err());
         assert_eq!(caught_future(async { 2 }).await.ok(), Some(2));

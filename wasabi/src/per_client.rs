@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_client_has_so_many_and_those_that_have_none_are_forgotten() {
+    fn each_client_has_its_own_limit_and_idle_clients_are_forgotten() {
         let counts = PerClient::default();
         let mut places: Vec<_> = (0..3).filter_map(|_| counts.enter(1, 2)).collect();
         assert_eq!(places.len(), 2);

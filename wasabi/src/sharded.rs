@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_that_was_full_gives_its_memory_back_when_it_is_empty() {
+    fn an_empty_shard_frees_the_memory_of_a_burst() {
         let mut shard: HashMap<u32, ()> = (0..10_000).map(|n| (n, ())).collect();
         shrink(&mut shard);
         assert_eq!(shard.len(), 10_000);

@@ -51,7 +51,7 @@ async fn answer(server: &TestServer, path: &str, headers: Headers<'_>) -> Result
 }
 
 #[tokio::test]
-async fn a_token_comes_in_a_cookie_where_there_is_no_other() {
+async fn a_token_in_a_cookie_is_accepted_if_there_is_no_other() {
     let server = serve(gateway!(channel(
         "/",
         http = [auth().cookie("session").query_parameter("token")],
@@ -84,7 +84,7 @@ async fn a_token_comes_in_a_cookie_where_there_is_no_other() {
 }
 
 #[tokio::test]
-async fn a_token_comes_as_a_subprotocol_and_goes_nowhere_else() {
+async fn a_token_in_a_subprotocol_is_accepted_and_passed_to_nobody() {
     let mut upstream = Upstream::start().await;
     let server = serve(gateway!(
         channel(
@@ -138,7 +138,7 @@ async fn a_token_comes_as_a_subprotocol_and_goes_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_a_close_where_that_is_wanted_and_the_channel_sees_nothing() {
+async fn a_refusal_can_be_a_close_and_the_channel_sees_nothing() {
     let connected = Arc::new(AtomicUsize::new(0));
     let registry = Registry::new();
     let on_connect = {
@@ -251,7 +251,7 @@ async fn a_client_without_a_token_logs_in_by_its_first_message() {
 }
 
 #[tokio::test]
-async fn who_does_not_log_in_in_time_is_closed_with_4401() {
+async fn a_client_that_does_not_log_in_in_time_is_closed_with_4401() {
     let server = with_logins().await;
     let mut silent = server.connect("/").await;
     let mut wrong = server.connect("/").await;

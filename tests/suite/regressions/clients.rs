@@ -58,7 +58,7 @@ async fn a_short_authorization_header_is_401() {
 }
 
 #[tokio::test]
-async fn only_bearer_tokens_come_to_the_check_of_tokens() {
+async fn only_bearer_tokens_reach_the_verify_function() {
     let checked = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&checked);
     let verify = move |token: String| {

@@ -67,7 +67,7 @@ async fn a_connection_limit_of_n_admits_exactly_n_of_many_at_once() {
 }
 
 #[tokio::test]
-async fn tls_with_a_configuration_of_ones_own_works() {
+async fn tls_with_a_custom_configuration_works() {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]);
     let CertifiedKey { cert, signing_key } = made.expect("a certificate");
     let key = PrivateKeyDer::try_from(signing_key.serialize_der()).expect("a key");

@@ -140,7 +140,7 @@ async fn one_cache_around_a_channel_and_around_a_route_of_it_answers_and_makes_o
 }
 
 #[tokio::test]
-async fn a_cached_reply_gets_old_although_it_is_asked_for_all_the_time() {
+async fn a_cached_reply_expires_even_if_it_is_requested_all_the_time() {
     let backend = Counted::new(async |nth: usize| Ok(Reply::message(nth.to_string())));
     let server = serve(gateway!(channel(
         "/",
@@ -229,7 +229,7 @@ async fn there_is_no_pause_after_the_last_try() {
 }
 
 #[tokio::test]
-async fn each_route_has_a_circuit_breaker_of_its_own() {
+async fn each_route_has_its_own_circuit_breaker() {
     let server = serve(gateway!(channel(
         "/",
         parser = whole,
@@ -249,7 +249,7 @@ async fn each_route_has_a_circuit_breaker_of_its_own() {
 }
 
 #[tokio::test]
-async fn clients_that_leave_are_no_failures_of_the_upstream() {
+async fn clients_that_leave_do_not_count_as_failures_of_the_upstream() {
     let (entered, mut entries) = mpsc::unbounded_channel();
     let backend = Counted::new(move |nth| {
         let entered = entered.clone();
@@ -297,7 +297,7 @@ async fn a_rate_limit_of_0_lets_nothing_through() {
 }
 
 #[tokio::test]
-async fn a_rate_has_no_window_at_whose_edge_twice_as_many_pass() {
+async fn a_rate_has_no_window_edge_where_twice_as_many_pass() {
     let server = serve(gateway!(channel(
         "/",
         middleware = [RateLimit::per_second(10)],

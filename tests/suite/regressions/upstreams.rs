@@ -11,7 +11,7 @@ use wasabi_tests::{http_service, serve};
 use wasabi_tests::websocket_upstream::Upstream;
 
 #[tokio::test]
-async fn an_upstreams_500_is_an_error_and_tells_nothing() {
+async fn a_500_of_an_upstream_is_an_error_without_its_body() {
     let service = async || (StatusCode::INTERNAL_SERVER_ERROR, "secret stack trace");
     let url = http_service(Router::new().fallback(service)).await;
     let server = serve(gateway!(channel("/", Http::post(url)))).await;

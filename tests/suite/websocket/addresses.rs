@@ -8,7 +8,7 @@ use wasabi_tests::{serve, websocket_upstream::Upstream};
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_address_that_does_not_answer_costs_a_moment() {
+async fn an_address_that_does_not_answer_delays_the_dial_only_a_moment() {
     let hole = wasabi_tests::tcp::BlackHole::open([127, 0, 0, 1]);
     let mut upstream = Upstream::start().await;
     let addrs = vec![hole.addr, upstream.addr];
@@ -48,7 +48,7 @@ async fn an_address_that_refuses_makes_way_for_the_next_one() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_no_address_is_known_of_is_unreachable() {
+async fn an_upstream_without_addresses_is_unreachable() {
     let resolvers = [
         || Ok(Vec::new()),
         || Err(io::Error::other("no such service")),
@@ -65,7 +65,7 @@ async fn an_upstream_that_no_address_is_known_of_is_unreachable() {
 }
 
 #[test]
-fn a_stream_is_made_in_one_way() {
+fn dial_with_and_resolve_with_together_are_a_mistake() {
     let backend = WebSocket::connect("ws://feed.test/")
         .resolve_with(async |_, _| Ok(Vec::new()))
         .dial_with(async |_| io::Result::Ok(tokio::io::empty()));

@@ -18,7 +18,7 @@ fn impatient(upstream: &Upstream) -> WebSocket {
 }
 
 #[tokio::test]
-async fn an_upstream_that_answers_no_ping_is_lost_and_its_client_learns_of_it() {
+async fn an_upstream_that_answers_no_ping_is_lost_and_its_client_is_closed() {
     let mut upstream = Upstream::start().await;
     let server = serve(gateway!(channel("/", impatient(&upstream)))).await;
     let mut client = server.connect("/").await;
@@ -70,7 +70,7 @@ async fn an_upstream_that_only_answers_pings_stays_connected() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_sends_or_is_not_read_is_not_pinged_to_death() {
+async fn an_upstream_that_sends_or_is_not_read_is_not_closed_for_missing_pongs() {
     let mut upstream = Upstream::start().await;
     let server = serve(gateway!(channel("/", impatient(&upstream).eager()))).await;
     let mut client = server.connect("/").await;

@@ -44,7 +44,7 @@ async fn a_client_that_closes_with_4002_bye_closes_the_upstream_with_4002_bye() 
 }
 
 #[tokio::test]
-async fn a_clients_close_without_code_is_one_for_the_upstream() {
+async fn a_close_of_a_client_without_code_closes_the_upstream_without_code() {
     let (_server, mut client, mut peer) = connected().await;
     client.socket.close(None).await.expect("close");
     assert_eq!(peer.closed().await, (1005, String::new()));

@@ -84,7 +84,7 @@ async fn a_failed_dial_answers_each_waiting_message_and_the_next_one_dials_again
 }
 
 #[tokio::test]
-async fn a_failed_dial_closes_the_client_with_1014_where_that_is_wanted() {
+async fn a_failed_dial_can_close_the_client_with_1014() {
     let upstream = Upstream::start().await;
     let url = upstream.url("/");
     upstream.stop().await;
@@ -118,7 +118,7 @@ async fn an_upstream_that_does_not_answer_the_handshake_is_given_up_after_the_co
 }
 
 #[tokio::test]
-async fn an_upstream_that_speaks_http_only_is_unreachable() {
+async fn an_upstream_that_only_supports_http_is_unreachable() {
     let refusing = serve(gateway!(get("/", async || "no WebSocket here"))).await;
     let gateway = gateway!(channel("/", WebSocket::connect(refusing.url("/"))));
     let server = serve(gateway).await;
@@ -150,7 +150,7 @@ async fn a_message_whose_request_was_given_up_while_it_waited_is_not_sent() {
 }
 
 #[tokio::test]
-async fn a_dialler_of_the_users_makes_the_stream() {
+async fn a_custom_dialler_makes_the_stream() {
     let mut upstream = Upstream::start().await;
     let addr = upstream.addr;
     let dialler = WebSocket::connect("ws://somewhere.test/feed")
@@ -173,7 +173,7 @@ async fn a_dialler_of_the_users_makes_the_stream() {
 }
 
 #[tokio::test]
-async fn times_without_end_are_no_mistake() {
+async fn endless_durations_are_valid() {
     let upstream = Upstream::start().await;
     let url = upstream.url("/");
     let echoing = upstream.echo();
@@ -218,7 +218,7 @@ async fn the_dial_is_given_up_when_the_client_leaves() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_none_is_a_mistake_before_the_gateway_is_served() {
+async fn an_invalid_url_is_a_mistake_before_the_gateway_is_served() {
     let urls = [
         ("http://upstream/", "`http://` does not fit here"),
         ("ws://user:secret@/", "has no host"),
@@ -359,7 +359,7 @@ async fn interim_answers_before_the_handshakes_are_skipped_but_not_without_end()
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_handshake_is_refused() {
+async fn an_invalid_answer_to_the_handshake_is_refused() {
     let endless = &*format!("HTTP/1.1 101 OK\r\nx: {}", "y".repeat(ENDLESS)).leak();
     for answer in [
         &b""[..],

@@ -153,7 +153,7 @@ async fn an_upstream_is_dialled_with_the_identity_that_the_client_has_logged_in_
 }
 
 #[tokio::test]
-async fn what_an_untrusted_client_claims_to_come_by_does_not_reach_the_upstream() {
+async fn forwarded_headers_of_an_untrusted_client_do_not_reach_the_upstream() {
     for (trusted, addresses) in [
         ("10.0.0.0/8", "127.0.0.1"),
         ("127.0.0.0/8", "203.0.113.7, 127.0.0.1"),
@@ -191,7 +191,7 @@ async fn what_an_untrusted_client_claims_to_come_by_does_not_reach_the_upstream(
 }
 
 #[tokio::test]
-async fn a_header_that_cannot_be_made_for_one_client_keeps_no_other_from_the_upstream() {
+async fn a_header_that_cannot_be_made_for_one_client_does_not_affect_others() {
     let mut upstream = Upstream::start().await;
     let backend = WebSocket::connect(upstream.url("/")).header_with("x-name", |connection| {
         let name = connection.headers().get("x-name")?.to_str().ok()?;

@@ -127,7 +127,7 @@ async fn a_request_that_is_never_answered_does_not_keep_the_old_connection() {
 }
 
 #[test]
-fn an_age_without_a_policy_for_what_comes_after_it_is_a_mistake() {
+fn a_maximum_age_without_reconnect_is_a_mistake() {
     let second = Duration::from_secs(1);
     for (backend, expected) in [
         (

@@ -137,7 +137,7 @@ async fn a_stream_that_panics_is_a_lost_upstream() {
 }
 
 #[tokio::test]
-async fn pauses_that_panic_are_the_end_of_the_attempts() {
+async fn pauses_that_panic_end_the_attempts() {
     let mut upstream = Upstream::start().await;
     let pauses = Backoff::custom(|| {
         std::iter::from_fn(|| -> Option<Duration> { panic!("a bug in the pauses") })
@@ -166,7 +166,7 @@ async fn stubborn(req: Request, next: impl Next) -> Result<Reply> {
 }
 
 #[tokio::test]
-async fn an_interceptor_that_panics_after_pauses_that_do_does_not_keep_the_client() {
+async fn an_interceptor_that_panics_after_panicking_pauses_does_not_keep_the_client_open() {
     let mut upstream = Upstream::start().await;
     let pauses = Backoff::custom(|| {
         std::iter::from_fn(|| -> Option<Duration> { panic!("a bug in the pauses") })

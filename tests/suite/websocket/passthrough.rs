@@ -49,7 +49,7 @@ async fn the_upstreams_limit_may_be_larger_than_the_channels() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_sends_right_behind_its_handshake_is_not_lost() {
+async fn messages_right_after_the_handshake_of_the_upstream_are_not_lost() {
     let mut upstream = Upstream::start().await;
     let gateway = gateway!(channel("/", WebSocket::connect(upstream.url("/")).eager()));
     let server = serve(gateway).await;
@@ -64,7 +64,7 @@ async fn what_the_upstream_sends_right_behind_its_handshake_is_not_lost() {
 }
 
 #[tokio::test]
-async fn each_client_has_an_upstream_connection_of_its_own_for_each_backend() {
+async fn each_client_has_its_own_upstream_connection_for_each_backend() {
     let (mut first, mut second) = (Upstream::start().await, Upstream::start().await);
     let gateway = gateway!(channel(
         "/",

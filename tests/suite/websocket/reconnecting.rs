@@ -51,7 +51,7 @@ async fn a_client_stays_connected_while_its_upstream_crashes_and_its_messages_wa
 }
 
 #[tokio::test]
-async fn a_restart_that_the_upstream_announces_is_one_too() {
+async fn an_announced_restart_of_the_upstream_is_a_restart_too() {
     for code in [1001, 1012] {
         let (_server, mut client, mut upstream, mut peer) =
             connected(|backend| backend.reconnect(quick())).await;
@@ -65,7 +65,7 @@ async fn a_restart_that_the_upstream_announces_is_one_too() {
 }
 
 #[tokio::test]
-async fn a_close_that_is_meant_for_the_client_is_no_restart() {
+async fn a_close_meant_for_the_client_is_not_a_restart() {
     let (_server, mut client, upstream, mut peer) =
         connected(|backend| backend.reconnect(quick())).await;
     peer.close(4001, "bye").await;

@@ -62,7 +62,7 @@ fn trusting(certificate: CertificateDer<'static>) -> ClientConfig {
 const UNREACHABLE: &str = "upstream_unreachable: upstream cannot be reached";
 
 #[tokio::test]
-async fn wss_is_spoken_with_an_upstream_whose_certificate_is_trusted() {
+async fn wss_works_with_an_upstream_whose_certificate_is_trusted() {
     for host in ["localhost", "127.0.0.1"] {
         let (port, certificate) = upstream(host).await;
         let backend = WebSocket::connect(format!("wss://{host}:{port}/"));

@@ -151,7 +151,7 @@ async fn a_body_that_trickles_in_is_cut_after_the_request_timeout() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_no_answer_is_cut_after_the_request_timeout() {
+async fn a_client_that_reads_no_answer_is_cut_after_the_request_timeout() {
     let server = serve_with(
         gateway!(get("/", async || vec![b'x'; 64 << 20])),
         |server| {

@@ -42,7 +42,7 @@ async fn a_flood_of_pings_or_pongs_is_closed_with_1008() {
 }
 
 #[tokio::test]
-async fn pings_now_and_then_are_welcome_for_ever() {
+async fn occasional_pings_are_always_allowed() {
     let server = serve(echo()).await;
     let mut stream = raw::open(&server).await;
     let mut answer = [0; 6];

@@ -23,7 +23,7 @@ async fn reserved_bits_are_answered_with_1002_in_every_kind_of_frame() {
 }
 
 #[tokio::test]
-async fn an_extension_that_is_offered_and_not_spoken_is_not_agreed_on() {
+async fn an_unsupported_extension_is_not_agreed_on() {
     let server = serve(gateway!(channel("/", async |message: Message| message))).await;
     let offer = [(
         "sec-websocket-extensions",

@@ -63,7 +63,7 @@ async fn a_character_in_two_fragments_is_text() {
 }
 
 #[tokio::test]
-async fn an_upstreams_text_that_is_not_utf_8_is_an_error_reply() {
+async fn invalid_utf_8_of_an_upstream_is_an_error_reply() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     tokio::spawn(async move {

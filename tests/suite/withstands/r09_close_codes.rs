@@ -43,7 +43,7 @@ async fn close_codes_that_may_not_be_sent_are_answered_with_1002_and_never_repea
 }
 
 #[tokio::test]
-async fn a_close_without_a_frame_has_none_however_the_server_stops() {
+async fn a_close_without_a_frame_sends_no_frame_however_the_server_stops() {
     for stop in [false, true] {
         let gate = Gate::closed();
         let held = gate.clone();
@@ -69,7 +69,7 @@ async fn a_close_without_a_frame_has_none_however_the_server_stops() {
 }
 
 #[tokio::test]
-async fn half_a_close_code_is_answered_with_1002_and_a_reason_that_is_no_text_with_1007() {
+async fn half_a_close_code_is_answered_with_1002_and_an_invalid_reason_with_1007() {
     let server = serve(echo()).await;
     for (payload, code) in [(&[3][..], 1002), (&[0x03, 0xe8, 0xff], 1007)] {
         let mut stream = raw::open(&server).await;

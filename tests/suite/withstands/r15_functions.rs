@@ -58,7 +58,7 @@ async fn costs_one_reply(client: &mut Client, key: &str) {
 }
 
 #[tokio::test]
-async fn a_function_of_a_middleware_that_panics_costs_one_reply() {
+async fn a_panic_in_a_function_of_a_middleware_is_one_error_reply() {
     let server = serve(gateway!(channel(
         "/",
         parser = key,
@@ -119,7 +119,7 @@ async fn a_function_of_a_middleware_that_panics_costs_one_reply() {
 }
 
 #[tokio::test]
-async fn a_function_of_a_backend_that_panics_costs_one_reply() {
+async fn a_panic_in_a_function_of_a_backend_is_one_error_reply() {
     let upstream = axum::Router::new().route(
         "/",
         axum::routing::post(async |body: String| match body.ends_with("boom") {
@@ -174,7 +174,7 @@ async fn a_function_of_a_backend_that_panics_costs_one_reply() {
 
 /// Two layers around each other: the inner one's panic is unwinding while the outer one is told of it.
 #[tokio::test]
-async fn a_measuring_function_that_panics_costs_one_reply_however_its_request_ends() {
+async fn a_panic_in_a_measuring_function_is_one_error_reply_however_its_request_ends() {
     let told = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&told);
     let measure = Measure::new(move |_: Measured<'_>| {

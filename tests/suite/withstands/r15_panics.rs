@@ -14,7 +14,7 @@ use wasabi_tests::websocket_upstream::Upstream;
 
 /// The server closes the connection while a request is in flight; the next message is parsed while it drains.
 #[tokio::test]
-async fn a_panic_in_the_parser_of_a_closing_connection_costs_one_reply() {
+async fn a_panic_in_the_parser_of_a_closing_connection_is_one_error_reply() {
     fn parse(message: &Message) -> Result<Option<Envelope<'_>>> {
         assert!(message.as_text() != Some("panic"), "on purpose");
         Ok(Some(Envelope::from_static("x")))
@@ -51,7 +51,7 @@ async fn a_panic_in_the_parser_of_a_closing_connection_costs_one_reply() {
 }
 
 #[tokio::test]
-async fn a_panic_in_the_error_format_costs_one_reply() {
+async fn a_panic_in_the_error_format_is_one_error_reply() {
     let (hook, mut told) = told();
     let server = serve(gateway!(channel(
         "/",
@@ -264,7 +264,7 @@ async fn place(server: &TestServer, path: &str) -> wasabi_tests::Client {
 }
 
 #[tokio::test]
-async fn a_panic_in_a_middleware_costs_one_reply() {
+async fn a_panic_in_a_middleware_is_one_error_reply() {
     #[middleware]
     async fn fragile(req: Request, next: impl Next) -> Result<Reply> {
         assert!(req.message().as_text() != Some("panic"), "on purpose");
@@ -287,7 +287,7 @@ async fn a_panic_in_a_middleware_costs_one_reply() {
 }
 
 #[tokio::test]
-async fn a_panic_in_http_middleware_is_answered_500_and_keeps_no_place() {
+async fn a_panic_in_http_middleware_is_answered_500_and_holds_no_place() {
     let fragile = axum::middleware::from_fn(
         async |req: axum::extract::Request, next: axum::middleware::Next| {
             let response = next.run(req).await;

@@ -97,7 +97,7 @@ async fn a_long_upload_is_a_sign_of_life() {
 }
 
 #[tokio::test]
-async fn what_was_queued_arrives_although_the_connection_goes_idle() {
+async fn queued_messages_arrive_even_if_the_connection_becomes_idle() {
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
     let server = serve(gateway!(channel(

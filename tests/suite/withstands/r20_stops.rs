@@ -15,7 +15,7 @@ use wasabi::{CloseCode, prelude::*};
 use wasabi_tests::{Gate, raw, serve, soon, told, until, wires::over_every_wire};
 
 #[tokio::test]
-async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_all_it_was_owed_arrives() {
+async fn a_client_that_keeps_sending_through_a_drain_ends_once_and_gets_all_its_replies() {
     let registry = Registry::new();
     let (hook, mut told) = told();
     let server = serve(gateway!(channel(

@@ -38,7 +38,7 @@ async fn the_closes_of_a_drain_are_spread_over_the_window() {
 }
 
 #[tokio::test]
-async fn a_window_that_is_longer_than_the_drain_is_shortened_and_nobody_is_cut_for_it() {
+async fn a_window_longer_than_the_drain_is_shortened_and_cuts_nobody() {
     let gateway = gateway!(channel("/", async |text: Text| {
         tokio::time::sleep(Duration::from_millis(300)).await;
         text

@@ -140,7 +140,7 @@ fn array(item: &str) -> Vec<u8> {
 }
 
 #[test]
-fn floods_of_texts_that_are_parsed_to_values_hold_nobody_up() {
+fn floods_of_texts_that_are_parsed_to_values_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -157,7 +157,7 @@ fn floods_of_texts_that_are_parsed_to_values_hold_nobody_up() {
 }
 
 #[test]
-fn floods_of_texts_without_the_key_that_is_looked_for_hold_nobody_up() {
+fn floods_of_texts_without_the_routing_key_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -173,7 +173,7 @@ fn floods_of_texts_without_the_key_that_is_looked_for_hold_nobody_up() {
 }
 
 #[test]
-fn floods_of_small_messages_hold_nobody_up() {
+fn floods_of_small_messages_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -183,7 +183,7 @@ fn floods_of_small_messages_hold_nobody_up() {
 }
 
 #[test]
-fn floods_of_compressed_messages_with_nothing_in_them_hold_nobody_up() {
+fn floods_of_empty_compressed_messages_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -203,7 +203,7 @@ fn floods_of_compressed_messages_with_nothing_in_them_hold_nobody_up() {
 }
 
 #[test]
-fn floods_of_requests_with_many_replies_each_hold_nobody_up() {
+fn floods_of_requests_with_many_replies_each_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -220,7 +220,7 @@ fn floods_of_requests_with_many_replies_each_hold_nobody_up() {
 }
 
 #[test]
-fn streams_that_never_end_hold_nobody_up() {
+fn streams_that_never_end_delay_nobody() {
     let counter = Counter::default();
     let gateway = gateway!(
         channel("/calm", counter.answer()),
@@ -232,7 +232,7 @@ fn streams_that_never_end_hold_nobody_up() {
 }
 
 #[test]
-fn an_upstream_that_floods_holds_nobody_up() {
+fn an_upstream_that_floods_delays_nobody() {
     let runtime = Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -276,7 +276,7 @@ fn the_many_replies_of_one_request_come_before_the_reply_of_the_next() {
 }
 
 #[test]
-fn the_credentials_of_a_client_that_never_stops_expire_all_the_same() {
+fn the_credentials_of_a_client_that_never_stops_expire_too() {
     let (hook, mut told) = told();
     let brief =
         async |_: String| Ok::<_, Denied>(Identity::new(()).expires_in(Duration::from_millis(500)));

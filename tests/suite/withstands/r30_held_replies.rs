@@ -50,7 +50,7 @@ async fn a_client_that_reads_late_gets_every_reply_of_an_http_service() {
 }
 
 #[tokio::test]
-async fn a_reply_that_waited_for_its_client_too_long_is_no_failure_of_the_upstream() {
+async fn a_reply_that_waited_too_long_for_its_client_does_not_count_as_a_failure() {
     let gate = Gate::closed();
     let held = gate.clone();
     let answer = post(async move || {
@@ -83,7 +83,7 @@ async fn a_reply_that_waited_for_its_client_too_long_is_no_failure_of_the_upstre
 }
 
 #[tokio::test]
-async fn over_the_servers_budget_clients_that_take_nothing_are_refused_and_others_are_not() {
+async fn over_the_budget_of_the_server_only_clients_that_read_nothing_are_refused() {
     let gate = Gate::closed();
     let held = gate.clone();
     let router = Router::new().route(

@@ -108,7 +108,7 @@ async fn a_handshake_that_is_refused_is_a_status_and_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn a_node_that_refuses_one_client_is_not_left_out() {
+async fn a_node_that_refuses_one_client_still_gets_requests() {
     let (strict, dials) = verdicts().await;
     let lax = serve(gateway!(channel("/", answer))).await;
     let server = serve(gateway!(channel(
@@ -132,7 +132,7 @@ async fn a_node_that_refuses_one_client_is_not_left_out() {
 }
 
 #[tokio::test]
-async fn a_verdict_on_the_client_is_not_asked_for_again() {
+async fn a_verdict_on_the_client_is_not_retried() {
     let (upstream, handshakes) = verdicts().await;
     let retry = || Retry::new(Backoff::constant(Duration::from_millis(50)).retries(2));
     let server = serve(gateway!(
@@ -236,7 +236,7 @@ async fn a_subprotocol_that_the_upstream_does_not_take_opens_no_breaker() {
 }
 
 #[tokio::test]
-async fn what_a_client_asks_for_that_cannot_be_passed_on_opens_no_breaker() {
+async fn an_unfit_answer_provoked_by_a_client_opens_no_breaker() {
     let service = Router::new().route(
         "/",
         post(async |body: Bytes| match &*body {

@@ -105,7 +105,7 @@ fn five() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn what_was_sent_before_the_end_reaches_an_upstream_that_is_still_dialled() {
+async fn messages_sent_before_the_end_reach_an_upstream_that_is_still_being_dialled() {
     for end in ENDS {
         let got = Got::default();
         let (url, mut closed) = slow_to_open(&got).await;
@@ -125,7 +125,7 @@ async fn what_was_sent_before_the_end_reaches_an_upstream_that_is_still_dialled(
 
 /// Through middleware that waits, a group of nodes and a match inside a match.
 #[tokio::test]
-async fn what_was_sent_before_the_end_goes_its_whole_way() {
+async fn messages_sent_before_the_end_arrive_at_every_kind_of_target() {
     #[middleware]
     async fn waits(req: Request, next: impl Next) -> Result<Reply> {
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -192,7 +192,7 @@ async fn what_was_sent_before_the_end_goes_its_whole_way() {
 /// More messages than there are slots and read-ahead places, and the client does not wait for an answer to its close
 /// frame.
 #[tokio::test]
-async fn what_nobody_has_read_when_a_client_hangs_up_is_carried_on_too() {
+async fn unread_messages_of_a_client_that_hangs_up_are_processed_too() {
     let (got, gate) = (Got::default(), Gate::closed());
     let (taken, held) = (got.clone(), gate.clone());
     let (hook, mut told) = told();
@@ -226,7 +226,7 @@ async fn what_nobody_has_read_when_a_client_hangs_up_is_carried_on_too() {
 }
 
 #[tokio::test]
-async fn what_owes_a_reply_is_cancelled_with_its_client_and_what_owes_none_is_not() {
+async fn requests_that_owe_a_reply_are_cancelled_with_their_client_and_others_are_not() {
     let (asked, told) = (Gate::closed(), Gate::closed());
     let (asks, tells) = (asked.clone(), told.clone());
     let registry = Registry::new();
@@ -263,7 +263,7 @@ async fn what_owes_a_reply_is_cancelled_with_its_client_and_what_owes_none_is_no
 
 /// Messages with an id are requests that the upstream answers; the others are notifications.
 #[tokio::test]
-async fn a_correlated_upstream_gets_what_it_is_not_to_answer() {
+async fn a_correlated_upstream_gets_messages_that_need_no_answer() {
     let got = Got::default();
     let (url, _closed) = slow_to_open(&got).await;
     let server = serve(gateway!(channel(
@@ -283,7 +283,7 @@ async fn a_correlated_upstream_gets_what_it_is_not_to_answer() {
 /// Functions that run until they see the end of their connection, and `on_disconnect`, which waits for them no longer
 /// than the close timeout.
 #[tokio::test]
-async fn requests_of_a_client_that_has_gone_learn_of_it_and_end_at_the_close_timeout() {
+async fn requests_of_a_client_that_left_see_its_end_and_stop_at_the_close_timeout() {
     let (heard, order) = (Arc::new(Notify::new()), Got::default());
     let (hears, last) = (Arc::clone(&heard), order.clone());
     let server = serve(gateway!(channel(
@@ -314,7 +314,7 @@ async fn requests_of_a_client_that_has_gone_learn_of_it_and_end_at_the_close_tim
 }
 
 #[tokio::test]
-async fn a_stop_cuts_what_goes_on_after_a_client() {
+async fn a_stop_cuts_requests_that_outlive_their_client() {
     let gate = Gate::closed();
     let held = gate.clone();
     let server = serve(gateway!(channel("/", move || {
@@ -335,7 +335,7 @@ async fn a_stop_cuts_what_goes_on_after_a_client() {
 
 /// There are at most as many as the connection's slots and what was read ahead.
 #[tokio::test]
-async fn as_many_run_after_a_client_as_before() {
+async fn requests_that_outlive_their_client_keep_the_concurrency_limit() {
     fn gateway(running: Arc<AtomicUsize>, most: Arc<AtomicUsize>) -> Gateway {
         gateway!(channel("/", concurrency = 3, move || {
             let (running, most) = (running.clone(), most.clone());

@@ -93,7 +93,7 @@ async fn drained(server: TestServer) -> HashMap<u64, String> {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_again_what_was_answered_closing_never_orders_twice() {
+async fn a_client_that_resends_requests_answered_closing_never_orders_twice() {
     let orders = Orders::default();
     let server = serve_with(shop(&orders), |server| {
         server.drain_timeout(Duration::from_millis(200))
@@ -128,7 +128,7 @@ async fn a_client_that_sends_again_what_was_answered_closing_never_orders_twice(
 
 /// An upstream that takes the message and disappears may have carried it out; an unreachable one has not.
 #[tokio::test]
-async fn an_upstream_that_was_lost_and_one_that_was_not_reached_have_codes_of_their_own() {
+async fn a_lost_upstream_and_an_unreachable_one_have_different_codes() {
     let gone = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         listener.local_addr().expect("an address")
@@ -165,7 +165,7 @@ async fn an_upstream_that_was_lost_and_one_that_was_not_reached_have_codes_of_th
 
 /// Nor does the gateway itself order twice: this kind of retry is only for what was not sent.
 #[tokio::test]
-async fn what_an_upstream_may_have_seen_is_not_sent_again_by_a_retry_of_what_was_not_sent() {
+async fn a_retry_of_unsent_requests_does_not_resend_what_an_upstream_may_have_seen() {
     let orders = Orders::default();
     let seen = orders.clone();
     let upstream = TcpListener::bind("127.0.0.1:0").await.expect("a port");

@@ -152,7 +152,7 @@ async fn by_turns(mut request: HttpRequest, next: HttpNext) -> Response {
 }
 
 #[tokio::test]
-async fn who_has_logged_in_in_a_way_of_the_applications_own_shares_nothing() {
+async fn a_client_with_a_custom_login_shares_no_cached_reply() {
     let portfolio = Portfolio::new(open());
     let server = serve(gateway!(channel(
         "/",
@@ -173,7 +173,7 @@ fn ask_or_name(message: &Message) -> Result<Option<Envelope<'_>>> {
 }
 
 #[tokio::test]
-async fn a_client_that_has_become_another_gets_no_reply_of_before() {
+async fn a_client_with_a_new_identity_gets_no_reply_of_the_old_one() {
     let portfolio = Portfolio::new(open());
     let become_another = async |user: Text, connection: Connection| {
         connection.renew(Identity::new(user.to_string()));

@@ -56,7 +56,7 @@ fn disguised() -> Vec<(&'static str, Frame)> {
 }
 
 #[tokio::test]
-async fn what_an_upstream_may_read_as_a_withheld_method_does_not_reach_it() {
+async fn ambiguous_json_does_not_smuggle_a_withheld_method_to_an_upstream() {
     let mut upstream = Upstream::start().await;
     let server = serve(gateway!(channel(
         "/",

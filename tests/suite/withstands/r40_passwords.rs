@@ -83,7 +83,7 @@ async fn a_good_login_waits_for_one_of_the_bad_ones_of_each_other_address() {
 }
 
 #[tokio::test]
-async fn logins_beyond_the_queue_are_503_for_whoever_has_most_in_it() {
+async fn logins_beyond_the_queue_are_503_for_the_address_with_the_most() {
     let staff = staff().hash_threads(1).hash_queue(4);
     let server = serve(gateway!(channel(
         "/",

@@ -12,7 +12,7 @@ async fn status(server: &TestServer, path: &str, headers: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_page_whose_name_was_made_to_point_here_is_misdirected() {
+async fn a_page_with_a_rebound_name_gets_421() {
     let server = serve(gateway!(
         channel("/all", async |text: Text| text),
         channel(
@@ -99,7 +99,7 @@ async fn the_hosts_of_a_gateway_are_those_of_everything_in_it() {
 }
 
 #[tokio::test]
-async fn what_a_proxy_was_asked_for_counts_when_it_is_trusted() {
+async fn the_forwarded_host_of_a_trusted_proxy_counts() {
     let server = serve(gateway!(
         channel("/peer", hosts = ["a.test"], async |text: Text| text),
         channel(
@@ -178,7 +178,7 @@ async fn pages_of_files_of_apps_and_of_a_local_port_can_be_let_in() {
 }
 
 #[test]
-fn a_host_or_an_origin_that_is_none_says_what_to_write() {
+fn the_mistake_of_an_invalid_host_or_origin_says_what_to_write() {
     let mistakes = |gateway: Gateway| gateway.check().expect_err("a mistake")[0].to_string();
     let value = std::hint::black_box;
     let hosts = value(vec!["https://a.test"]);

@@ -40,7 +40,7 @@ impl Drop for Key {
 }
 
 #[tokio::test]
-async fn no_limit_and_no_cache_keeps_a_key_that_a_client_has_chosen() {
+async fn limits_and_caches_keep_no_key_that_a_client_chose() {
     let live = [(); 3].map(|()| Arc::new(AtomicUsize::new(0)));
     let gate = Gate::closed();
     let [limits, throttles, caches] = live.clone();

@@ -20,7 +20,7 @@ fn assert_unforged(log: &Log) {
 }
 
 #[tokio::test]
-async fn what_clients_say_stays_on_its_line_of_the_log() {
+async fn text_from_clients_stays_on_one_log_line() {
     let log = Log::of(Level::TRACE);
     fn parser(message: &Message) -> wasabi::Result<Option<Envelope<'_>>> {
         let key = message.as_text().unwrap_or_default();
@@ -54,7 +54,7 @@ async fn what_clients_say_stays_on_its_line_of_the_log() {
 }
 
 #[tokio::test]
-async fn what_upstreams_say_stays_on_its_line_of_the_log() {
+async fn text_from_upstreams_stays_on_one_log_line() {
     let log = Log::of(Level::TRACE);
     let upstream = serve(gateway!(channel("/", async |connection: Connection| {
         connection.close(Close::new(CloseCode::POLICY, FORGED));
@@ -127,7 +127,7 @@ async fn secrets_of_urls_are_neither_logged_nor_in_names() {
 }
 
 #[tokio::test]
-async fn a_url_that_is_refused_is_named_without_its_secrets() {
+async fn the_mistake_of_an_invalid_url_hides_its_secrets() {
     for gateway in [
         gateway!(channel(
             "/",

@@ -37,7 +37,7 @@ async fn a_stream_whose_source_stalls_ends_with_an_error_and_frees_its_slot() {
 }
 
 #[tokio::test]
-async fn a_stream_that_says_something_now_and_then_goes_on() {
+async fn a_stream_that_sends_occasionally_goes_on() {
     let server = serve(gateway!(channel(
         "/",
         stream_idle_timeout = 300ms,

@@ -39,7 +39,7 @@ async fn behind_a_proxy(limits: LimitClients, registry: &Registry) -> TestServer
 }
 
 #[tokio::test]
-async fn a_client_has_so_many_connections_and_others_have_theirs() {
+async fn each_client_has_its_own_limit_of_connections() {
     let registry = Registry::new();
     let server = behind_a_proxy(LimitClients::new().connections(2), &registry).await;
     let mut open_of_one = Vec::new();
@@ -124,7 +124,7 @@ async fn messages_are_counted_on_all_connections_of_a_client_together() {
 }
 
 #[tokio::test]
-async fn sockets_that_ask_for_nothing_are_bounded_by_client() {
+async fn sockets_without_requests_are_limited_per_client() {
     let gateway = gateway!(channel("/", async |text: Text| text));
     let server = serve_with(gateway, |server| {
         server
@@ -170,7 +170,7 @@ async fn sockets_that_ask_for_nothing_are_bounded_by_client() {
 }
 
 #[test]
-fn limits_that_limit_nothing_or_everything_are_mistakes() {
+fn limits_of_nothing_or_everything_are_mistakes() {
     let zero = std::hint::black_box(0);
     for limits in [
         LimitClients::new(),

@@ -28,7 +28,7 @@ async fn nobody(_token: String) -> Option<Identity<()>> {
 }
 
 #[tokio::test]
-async fn a_path_reaches_the_same_endpoint_however_it_is_written() {
+async fn every_spelling_of_a_path_reaches_the_same_endpoint() {
     let server = serve(gateway()).await;
     let get = async |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
@@ -70,7 +70,7 @@ async fn a_path_reaches_the_same_endpoint_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn a_channel_is_as_protected_however_its_path_is_written() {
+async fn every_spelling_of_a_path_is_protected_alike() {
     let server = serve(gateway()).await;
     let status = async |path: &str| {
         let handshake = raw::HANDSHAKE;
@@ -87,7 +87,7 @@ async fn a_channel_is_as_protected_however_its_path_is_written() {
 }
 
 #[tokio::test]
-async fn another_server_refuses_what_it_would_have_sent_astray() {
+async fn a_router_of_another_server_refuses_ambiguous_paths() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let addr = listener.local_addr().expect("an address");
     let app = gateway().into_router().expect("no mistakes");
@@ -104,7 +104,7 @@ async fn another_server_refuses_what_it_would_have_sent_astray() {
 }
 
 #[test]
-fn a_declared_path_that_no_request_has_is_a_mistake() {
+fn a_declared_path_that_no_request_can_match_is_a_mistake() {
     for path in ["/%61dmin", "/a//b", "/a/../b", "/a%2Fb", "/%e9"] {
         let path = std::hint::black_box(path);
         let mistakes = gateway!(channel(path, async |text: Text| text))

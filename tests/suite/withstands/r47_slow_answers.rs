@@ -66,7 +66,7 @@ async fn a_stream_whose_client_takes_200_bytes_a_second_is_reset_and_others_go_o
 }
 
 #[tokio::test]
-async fn a_stream_that_is_read_as_fast_as_it_must_be_is_not_reset() {
+async fn a_stream_that_is_read_at_the_minimum_rate_is_not_reset() {
     let gateway = gateway!(get("/page", async || vec![b'x'; 20 << 10]));
     let server = serve_with(gateway, |server| {
         server
@@ -87,7 +87,7 @@ async fn a_stream_that_is_read_as_fast_as_it_must_be_is_not_reset() {
 }
 
 #[tokio::test]
-async fn an_operator_that_takes_no_answer_is_cut_after_10_seconds() {
+async fn an_operator_that_reads_no_answer_is_cut_after_10_seconds() {
     let admin = Admin::bind("127.0.0.1:0").nest("/debug", Router::new().route("/page", get(page)));
     let server = serve_with(gateway!(get("/livez", async || "alive")), |server| {
         server.admin(admin)

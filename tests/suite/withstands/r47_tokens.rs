@@ -61,7 +61,7 @@ async fn a_token_with_crit_is_refused_at_the_handshake() {
 }
 
 #[tokio::test]
-async fn a_secret_of_a_byte_lets_nobody_in() {
+async fn a_secret_of_one_byte_admits_nobody() {
     // The gateway is not served.
     let jwt = Jwt::<Claims>::hs256(b"s");
     let gateway = gateway!(channel("/", http = [jwt.auth()], async || "in"));

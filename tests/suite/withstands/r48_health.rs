@@ -132,7 +132,7 @@ async fn a_node_that_fails_its_checks_gets_nothing_and_recovers() {
 }
 
 #[tokio::test]
-async fn nodes_that_are_known_at_run_time_only_are_checked_too() {
+async fn nodes_that_are_known_only_at_run_time_are_checked_too() {
     let (a, b) = (Node::default(), Node::default());
     let nodes = vec![
         (1, Http::post(a.http("a").await).header("x-node", "a")),
@@ -146,7 +146,7 @@ async fn nodes_that_are_known_at_run_time_only_are_checked_too() {
 }
 
 #[tokio::test]
-async fn a_websocket_node_is_asked_by_a_handshake_and_a_ping() {
+async fn a_websocket_node_is_checked_by_a_handshake_and_a_ping() {
     let (a, b) = (Node::default(), Node::default());
     let (a_url, b_url) = (a.websocket("a").await, b.websocket("b").await);
     let server = serve(gateway!(channel(
@@ -165,7 +165,7 @@ async fn a_websocket_node_is_asked_by_a_handshake_and_a_ping() {
 }
 
 #[tokio::test]
-async fn a_function_asks_for_backends_of_ones_own_and_its_panic_is_a_failure() {
+async fn a_function_can_check_any_backend_and_its_panic_is_a_failure() {
     let (a, b) = (Node::default(), Node::default());
     let (asked, counted) = (a.clone(), Arc::clone(&a.requests));
     let check = HealthCheck::with(move || {
@@ -218,7 +218,7 @@ async fn checks_end_with_the_gateway() {
 }
 
 #[test]
-fn checks_that_cannot_be_made_are_mistakes_of_the_gateway() {
+fn impossible_checks_are_mistakes_of_the_gateway() {
     async fn ok() -> &'static str {
         "ok"
     }

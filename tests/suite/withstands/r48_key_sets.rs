@@ -174,7 +174,7 @@ async fn tokens_of_published_keys_get_in_by_rs256_es256_and_eddsa() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_asked_for_once_and_one_that_is_gone_is_forgotten() {
+async fn a_new_key_is_fetched_once_and_a_removed_one_is_forgotten() {
     let provider = Provider::start().await;
     let (old, new) = (
         Signer::new("old", Algorithm::ES256),
@@ -205,7 +205,7 @@ async fn a_new_key_is_asked_for_once_and_one_that_is_gone_is_forgotten() {
 }
 
 #[tokio::test]
-async fn tokens_with_invented_ids_do_not_make_it_ask_more_often() {
+async fn tokens_with_invented_key_ids_cause_no_more_fetches() {
     let provider = Provider::start().await;
     let known = Signer::new("known", Algorithm::ES256);
     provider.publishes(&[&known]);
@@ -279,7 +279,7 @@ async fn the_keys_stay_when_the_provider_fails() {
 
 /// The key itself comes last.
 #[tokio::test]
-async fn of_a_key_set_no_more_than_256_kib_are_read() {
+async fn no_more_than_256_kib_of_a_key_set_are_read() {
     const MOST: usize = 256 * 1024;
     let signer = Signer::new("ec", Algorithm::ES256);
     let keys = json!({ "keys": [signer.public()] }).to_string();
@@ -298,7 +298,7 @@ async fn of_a_key_set_no_more_than_256_kib_are_read() {
 }
 
 #[tokio::test]
-async fn a_provider_that_does_not_answer_holds_clients_up_for_so_long_and_not_longer() {
+async fn a_provider_that_does_not_answer_delays_clients_up_to_the_timeout() {
     let provider = Provider::start().await;
     provider.gate.open.forget_permits(usize::MAX >> 4);
     let known = Signer::new("known", Algorithm::ES256);

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backend_is_called_by_how_it_is_made_without_secrets() {
+    fn a_backend_is_named_by_its_expression_without_secrets() {
         for (tokens, expected) in [
             (
                 quote!(

@@ -23,7 +23,7 @@ fn a_character_is_written_in_one_way() {
 }
 
 #[test]
-fn what_others_take_for_another_path_is_refused() {
+fn ambiguous_paths_are_refused() {
     for path in [
         "//",
         "//a",

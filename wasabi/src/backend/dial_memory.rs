@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_has_reached_the_upstream_clears_the_way_for_all() {
+    async fn a_successful_dial_lets_everybody_dial_again() {
         let memory = DialMemory::new(1000 * MS);
         memory.failed(Instant::now(), "refused");
         assert_eq!(memory.admit(), Err("refused"));
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_dial_that_hangs_keeps_nobody_from_trying_for_longer_than_the_pause() {
+    async fn a_dial_that_hangs_blocks_others_no_longer_than_the_pause() {
         let memory = DialMemory::new(1000 * MS);
         memory.failed(Instant::now(), "refused");
         advance(10 * MS).await;

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scheme_of_the_own_host_is_compared_where_it_is_known() {
+    fn the_scheme_of_the_same_host_is_compared_if_it_is_known() {
         for (secure, http, https) in [
             (None, true, true),
             (Some(true), false, true),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_a_mistake() {
+    fn an_invalid_origin_is_a_mistake() {
         assert_eq!(Origins::new(["https://a.test", "b.test"]).1.len(), 1);
     }
 
@@ -231,14 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn the_pages_of_an_app_are_of_no_host() {
+    fn the_pages_of_an_app_belong_to_no_host() {
         assert!(!allowed(&[], "capacitor://localhost", "localhost"));
         let patterns = ["capacitor://localhost"];
         assert!(allowed(&patterns, "capacitor://localhost", "api.test"));
     }
 
     #[test]
-    fn a_client_without_origin_is_no_browser() {
+    fn a_client_without_an_origin_is_not_a_browser() {
         assert!(Origins::default().allow(
             &HeaderMap::new(),
             &RequestedHost {
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_stands_for_what_is_below_the_domain() {
+    fn a_wildcard_matches_subdomains() {
         let patterns = ["https://*.example.com"];
         assert!(allowed(&patterns, "https://app.example.com", "api.test"));
         assert!(allowed(&patterns, "https://a.b.EXAMPLE.com", "api.test"));
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_allows_nothing() {
+    fn an_invalid_origin_allows_nothing() {
         for pattern in [
             "example.com",
             "https://",

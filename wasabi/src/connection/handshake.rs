@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_does_not_keep_the_buffer_that_it_was_read_into() {
+    fn a_kept_handshake_does_not_pin_its_read_buffer() {
         let buffer = Bytes::from(vec![b'/'; 8192]);
         let mut secret = HeaderValue::from_maybe_shared(buffer.slice(10..13)).expect("a value");
         secret.set_sensitive(true);

@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_not_pinged_may_be_silent_for_ever() {
+    fn a_peer_that_is_not_pinged_may_stay_silent() {
         let pings = Pings {
             interval: None,
             timeout: Some(SECOND),

@@ -150,7 +150,7 @@ mod tests {
 
     // Long: one row for each error.
     #[test]
-    fn every_error_is_somebodys_fault_and_says_whether_it_may_be_sent_again() {
+    fn every_error_has_a_fault_and_says_whether_to_resend() {
         use Fault::{Gateway, Request, Upstream};
         use Resend::{MayRepeat, Pointless, Safe};
         let second = Some(Duration::from_secs(1));

@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_stays_on_its_line() {
+    fn text_from_outside_stays_on_one_line() {
         let forged = "bye\n2026-01-01 ERROR \u{1b}[31mpwned\u{202e} \"ä\" C:\\";
         assert_eq!(
             said(forged).to_string(),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sources_of_an_error_are_written_alike() {
+    fn the_sources_of_an_error_are_escaped_too() {
         let error = crate::Error::internal("a\nb");
         let logged = Logged::of(&error);
         assert_eq!(logged.to_string(), r"internal error: a\nb");

@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_what_was_written_whether_it_is_copied_or_shared() {
+    fn a_copied_id_and_a_shared_one_read_as_written() {
         for len in 0..2 * SHORT {
             let written = "é".repeat(len / 2) + &"7".repeat(len % 2);
             let id = RequestId::new(written.clone());

@@ -187,7 +187,7 @@ mod tests {
     use crate::testing::{connection, request_on};
 
     #[test]
-    fn a_request_has_nothing_of_the_one_before() {
+    fn a_reused_request_contains_nothing_of_the_last_one() {
         let other = connection(2, "/");
         let value = Arc::new(5);
         let mut first = request_on(&connection(1, "/"), "order.place", "first");
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_handle_that_intercepts_is_not_the_next_requests() {
+    fn an_intercepting_handle_is_not_passed_to_the_next_request() {
         struct Swallows;
         impl crate::Intercept for Swallows {
             fn send(&self, _message: Message) -> Option<Message> {
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_has_all_that_a_request_has() {
+    fn a_copy_has_all_parts_of_a_request() {
         let mut request = request_on(&connection(1, "/"), "order.place", "message");
         let fields = &mut request.0;
         fields.id = RequestId::short("7");

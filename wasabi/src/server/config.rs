@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn mistakes_in_a_configuration_are_told() {
+    fn mistakes_in_a_configuration_are_reported() {
         let cases = [
             (r#"{}"#, "missing field `listen`"),
             (r#"{"listen":[]}"#, "there must be an address to listen on"),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_of_a_configuration_is_the_servers() {
+    fn every_setting_of_a_configuration_reaches_the_server() {
         let config = serde_json::json!({
             "listen": ["a", "b"],
             "listen_plain": ["c"],

@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_tell_the_client_and_nothing_after_them_is_read() {
+    fn both_versions_name_the_client_and_nothing_after_them_is_read() {
         let v1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 4711 443\r\nGET";
         let (client, left) = read(v1);
         assert_eq!(client.expect("a header"), "203.0.113.7:4711".parse().ok());
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_header_is_an_error() {
+    fn an_invalid_header_is_an_error() {
         let long = format!("PROXY TCP4 {}\r\n", "1".repeat(200));
         for bytes in [
             &b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"[..],

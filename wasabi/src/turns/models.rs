@@ -18,7 +18,7 @@ fn wait(line: &SharedLine, connection: u64) -> Option<Permit<SharedLine>> {
 }
 
 #[test]
-fn who_waits_is_woken_and_no_place_is_given_twice() {
+fn waiting_requests_are_woken_and_no_place_is_given_twice() {
     loom::model(|| {
         let line = SharedLine::default();
         let inside = Arc::new(Mutex::new(()));
@@ -38,7 +38,7 @@ fn who_waits_is_woken_and_no_place_is_given_twice() {
 }
 
 #[test]
-fn a_turn_that_is_given_up_while_it_comes_goes_to_the_next_one() {
+fn a_turn_given_up_while_it_arrives_goes_to_the_next_request() {
     loom::model(|| {
         let line = SharedLine::default();
         let held = wait(&line, 1).expect("a place");

@@ -34,7 +34,7 @@ fn is_full(line: &SharedLine, connection: u64, limit: usize, rule: Rule) -> bool
 const ALL: Rule = Rule::Everybody(1000);
 
 #[test]
-fn who_waits_gets_places_one_connection_after_the_other() {
+fn waiting_connections_get_places_in_turn() {
     let line = line();
     let held = place(&line, 9, 1);
     let mut turns: Vec<_> = [1, 1, 1, 1, 2, 2, 3]
@@ -55,7 +55,7 @@ fn who_waits_gets_places_one_connection_after_the_other() {
 }
 
 #[test]
-fn who_gives_up_loses_no_place_before_and_after_it_was_given() {
+fn giving_up_a_turn_loses_no_place() {
     let line = line();
     let held = place(&line, 1, 1);
     let (first, mut second) = (turn(&line, 2, 1, ALL), turn(&line, 3, 1, ALL));
@@ -69,7 +69,7 @@ fn who_gives_up_loses_no_place_before_and_after_it_was_given() {
 }
 
 #[test]
-fn nobody_comes_before_those_who_wait() {
+fn nobody_overtakes_waiting_requests() {
     let line = line();
     let held = place(&line, 1, 1);
     let waits = turn(&line, 2, 1, ALL);
@@ -98,7 +98,7 @@ fn only_a_connection_below_its_share_waits() {
 }
 
 #[test]
-fn the_number_of_those_who_wait_is_bounded() {
+fn the_number_of_waiting_requests_is_bounded() {
     let line = line();
     let _held = place(&line, 1, 1);
     let _waits = [
@@ -121,7 +121,7 @@ fn a_place_goes_to_the_first_one_whose_limit_allows_it() {
 }
 
 #[test]
-fn memory_of_a_burst_of_connections_is_given_back() {
+fn the_memory_of_a_burst_of_connections_is_freed() {
     let line = line();
     let held: Vec<_> = (0..5000).map(|id| place(&line, id, 5000)).collect();
     assert_eq!(line.line(|line| line.taken()), 5000);

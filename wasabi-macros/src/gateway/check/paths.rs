@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_path_is_told_and_not_compared_with_others() {
+    fn a_malformed_path_is_reported_and_not_compared_with_others() {
         assert_eq!(
             channels(&["chat", "chat"]),
             ["a path must start with `/`; write `\"/chat\"`"; 2]
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn mounts_have_a_path_of_their_own() {
+    fn mounts_have_their_own_path() {
         assert!(mistakes(&[("/", MOUNT), ("/", CHANNEL)]).is_empty());
         assert_eq!(mistakes(&[("/a/{*rest}", MOUNT)]).len(), 1);
         assert_eq!(mistakes(&[("/a", MOUNT), ("/a", MOUNT)]).len(), 2);

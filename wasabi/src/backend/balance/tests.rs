@@ -82,7 +82,7 @@ fn a_slow_node_gets_no_more_than_its_share_of_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request() {
+async fn a_node_that_keeps_failing_pauses_and_is_then_tried_with_one_request() {
     let balancer = Balancer::new([1, 1]);
     break_node_1(&balancer);
     assert!((0..100).all(|_| ok(&balancer) == 0));
@@ -100,7 +100,7 @@ async fn a_node_that_keeps_failing_is_left_out_and_then_tried_with_one_request()
 }
 
 #[test]
-fn failures_now_and_then_leave_no_node_out() {
+fn occasional_failures_exclude_no_node() {
     let balancer = Balancer::new([1, 1]);
     let mut picks = [0, 0];
     for n in 0..100 {
@@ -113,7 +113,7 @@ fn failures_now_and_then_leave_no_node_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_without_end_is_no_mistake() {
+async fn an_endless_pause_is_valid() {
     let balance = Balance::new([(1, ()), (1, ())]);
     let balancer = balance.pause(Duration::MAX).balancer;
     break_node_1(&balancer);
@@ -221,7 +221,7 @@ fn drain(balancer: &Balancer, index: usize, drained: bool) {
 }
 
 #[test]
-fn a_drained_node_gets_nothing_and_is_tried_by_nobody() {
+fn a_drained_node_gets_no_requests_and_no_trials() {
     let balancer = Balancer::new([1, 1, 1]);
     drain(&balancer, 1, true);
     assert!((0..30).all(|_| ok(&balancer) != 1));

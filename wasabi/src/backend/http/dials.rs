@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_so_many_hosts_are_remembered() {
+    async fn the_number_of_remembered_hosts_is_bounded() {
         let dials = Dials::new(SECOND);
         for n in 0..KEPT * 2 {
             fail(&dials, &n.to_string());

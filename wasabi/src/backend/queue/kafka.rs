@@ -343,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_librdkafka_holds_is_limited_unless_the_user_says_otherwise() {
+    fn the_buffers_of_librdkafka_are_limited_unless_set() {
         let kafka = Kafka::new("localhost", "replies").set("queue.buffering.max.kbytes", "1");
         for (defaults, name, expected) in [
             (&CONSUMER[..], "queued.max.messages.kbytes", "8192"),

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_broker_that_ends_each_session_at_once_is_not_pressed() {
+    async fn a_broker_that_ends_each_session_at_once_is_not_hammered() {
         let connects = Arc::default();
         let flapping = Flapping(Duration::ZERO, Arc::clone(&connects));
         let _link = SessionLink::open(Arc::new(flapping), Inbox::new());
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_that_has_brought_replies_is_followed_by_another_at_once() {
+    async fn a_session_that_delivered_replies_is_replaced_at_once() {
         let connects = Arc::default();
         let queue = super::super::Queue::new(Fragile(Arc::clone(&connects)), "orders");
         let client = crate::testing::request("order", "tea");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_that_has_lasted_is_followed_by_another_at_once() {
+    async fn a_session_that_lasted_is_replaced_at_once() {
         let connects = Arc::default();
         let flapping = Flapping(2 * MAX_PAUSE, Arc::clone(&connects));
         let _link = SessionLink::open(Arc::new(flapping), Inbox::new());

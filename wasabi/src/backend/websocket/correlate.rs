@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_string_are_one_id_and_numbers_are_no_strings() {
+    fn spellings_of_one_string_are_one_id_and_numbers_differ_from_strings() {
         let at = IdAt::new("/id").expect("a pointer");
         let id = |text: &'static str| id_of(&Message::text(text), &at);
         assert_eq!(id(r#"{"id":"a/b"}"#), id(r#"{"id":"a\/\u0062"}"#));
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn only_so_many_requests_that_were_given_up_are_remembered() {
+    fn the_number_of_remembered_abandoned_requests_is_bounded() {
         let mut exchanges = Exchanges::default();
         for n in 0..REMEMBERED * 2 {
             let id = Secret::new().digest(&n);

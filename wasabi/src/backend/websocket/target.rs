@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_no_websocket_url_is_refused() {
+    fn a_url_with_another_scheme_is_refused() {
         for url in ["http://up/", "up:9000", "/x", "ws://", "ws://user:pw@/", ""] {
             assert!(Target::parse(url).is_err(), "{url}");
         }

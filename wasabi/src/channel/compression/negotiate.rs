@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_an_open_quote_is_no_offer() {
+    fn text_in_an_open_quote_is_not_an_offer() {
         for open in [
             "permessage-deflate; server_max_window_bits=\"10, permessage-deflate",
             "a; b=\"\\\", permessage-deflate",
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_are_kept_when_the_channel_says_so_and_the_client_lets_it() {
+    fn windows_are_kept_if_the_channel_and_the_client_agree() {
         for (bits, offer, expected) in [
             (15, "", ""),
             (

@@ -212,7 +212,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[tokio::test(start_paused = true)]
-    async fn every_request_is_told_once_however_it_ends() {
+    async fn every_request_is_recorded_once_however_it_ends() {
         let told = Mutex::new(Vec::new());
         let measure = Measure::new(|measured: Measured<'_>| {
             let code = measured.outcome.code().to_owned();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_that_panics_does_so_once() {
+    fn a_function_that_panics_is_called_once() {
         let measure = Measure::new(|_: Measured<'_>| panic!("on purpose"));
         let chain = Stack::new(measure, backend(async |_, _| Ok(Reply::none())));
         let call = || chain.call(request("k", ""), &()).now_or_never();

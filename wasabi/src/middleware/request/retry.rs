@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_is_retried_until_it_is_none() {
+    async fn a_failure_is_retried_until_it_succeeds() {
         let inner = backend(async |nth, _| match nth {
             0 | 1 => Err(status(500)),
             _ => Ok(Reply::message("done")),
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_upstream_that_says_when_to_come_back_is_not_asked_before() {
+    async fn retry_after_of_an_upstream_is_respected() {
         for (seconds, tries) in [(3, 2), (10, 2), (11, 1)] {
             let after = Duration::from_secs(seconds);
             let inner = backend(async |nth, _| match nth {
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_without_end_are_no_mistake() {
+    async fn endless_pauses_are_valid() {
         for retry in [
             Retry::new(Backoff::exponential(Duration::MAX).retries(3)),
             Retry::new(Backoff::constant(Duration::MAX).retries(3)),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_must_not_happen_twice_is_retried_only_if_it_was_not_sent() {
+    async fn a_request_that_must_not_run_twice_is_retried_only_if_unsent() {
         for (nth_error, tries) in [(0, 2), (1, 1), (2, 1), (3, 1)] {
             let inner = backend(async |_, _| {
                 Err(match nth_error {

@@ -58,7 +58,7 @@ fn an_id_goes_back_as_it_was_written() {
 }
 
 #[test]
-fn messages_without_a_key_have_the_one_that_is_given_for_them() {
+fn messages_without_a_key_get_the_default_key() {
     let parser = sum().or("other");
     for (text, key, id) in [
         (r#"{"action":"sum","id":7}"#, "sum", Some("7")),
@@ -98,7 +98,7 @@ fn json_of_others() -> Vec<Message> {
 }
 
 #[test]
-fn what_is_not_json_is_no_message_without_a_key() {
+fn invalid_json_does_not_count_as_a_message_without_a_key() {
     for message in json_of_others() {
         let refused = sum().or("other").parse(&message);
         let error = refused.expect_err("not JSON").to_string();
@@ -141,7 +141,7 @@ fn a_strict_parser_refuses_what_can_be_read_in_two_ways_and_keeps_the_id() {
 }
 
 #[test]
-fn a_strict_parser_looks_at_the_way_to_the_key_and_at_nothing_else() {
+fn a_strict_parser_checks_only_the_path_to_the_key() {
     let parser = JsonKey::at("/header/action").id("/id").or("other");
     for (text, key) in [
         (r#"{"header":{"action":"sum","x":1,"x":2},"id":7}"#, "sum"),
@@ -172,7 +172,7 @@ fn a_strict_parser_looks_at_the_way_to_the_key_and_at_nothing_else() {
 }
 
 #[test]
-fn what_may_become_a_key_elsewhere_is_not_passed_on_as_having_none() {
+fn a_message_whose_key_others_may_find_is_not_passed_on_without_a_key() {
     for value in [r#"["sum"]"#, "{}", r#""sum\ud800""#] {
         let text = format!(r#"{{"action":{value},"id":7}}"#);
         let (error, id) = parse(&sum().or("other"), &text).expect_err("refused");
@@ -184,7 +184,7 @@ fn what_may_become_a_key_elsewhere_is_not_passed_on_as_having_none() {
 }
 
 #[test]
-fn what_is_neither_string_nor_number_is_no_id() {
+fn only_strings_and_numbers_are_ids() {
     for id in ["null", "true", "{}", "[7]"] {
         let text = format!(r#"{{"id":{id},"action":"sum"}}"#);
         assert_eq!(parse(&sum(), &text), Ok(("sum".into(), None)));
@@ -411,7 +411,7 @@ proptest! {
     }
 
     #[test]
-    fn exactly_what_serde_json_accepts_is_json(document in json(), at: prop::sample::Index, junk in "[\\[\\]{}\",:0-9a-f.eE+ \\\\u-]{0,3}", len in 0_usize..3) {
+    fn the_parser_accepts_exactly_the_json_of_serde_json(document in json(), at: prop::sample::Index, junk in "[\\[\\]{}\",:0-9a-f.eE+ \\\\u-]{0,3}", len in 0_usize..3) {
         let mut text = document.to_string();
         let boundary = |at| text.ceil_char_boundary(at);
         let start = boundary(at.index(text.len() + 1));
@@ -424,7 +424,7 @@ proptest! {
     }
 
     #[test]
-    fn exactly_what_has_one_spelling_of_the_key_once_is_read_strictly(
+    fn strict_reading_accepts_exactly_one_spelling_of_the_key(
         members in prop::collection::vec((name(), "[a-z]{0,3}"), 0..5),
         space in "[ \n]{0,2}",
     ) {

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn one_that_was_closed_before_it_was_admitted_does_not_open() {
+    async fn a_connection_closed_before_admission_does_not_open() {
         let mut life = life();
         life.drain();
         life.admit();

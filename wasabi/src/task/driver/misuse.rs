@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn as_many_in_a_second_may_go_on_for_ever_and_one_more_may_not() {
+    async fn the_limit_per_second_is_allowed_and_one_more_is_not() {
         let mut count = Count::from(Instant::now());
         for _ in 0..10_000 {
             assert!(count.add(100));

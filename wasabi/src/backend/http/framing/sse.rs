@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn the_examples_of_the_standard_are_read_as_it_says() {
+    fn the_examples_of_the_standard_are_read_as_specified() {
         assert_eq!(data("data: YHOO\ndata: +2\ndata: 10\n\n"), ["YHOO\n+2\n10"]);
         let body = ": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event";
         assert_eq!(
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn every_end_of_a_line_is_one_and_a_byte_order_mark_is_none_of_the_text() {
+    fn every_line_ending_works_and_a_byte_order_mark_is_dropped() {
         for end in ["\n", "\r", "\r\n"] {
             let body = "\u{feff}data: 1|data: 2||:c|data: 3||".replace('|', end);
             assert_eq!(data(&body), ["1\n2", "3"], "{end:?}");
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_event_is_left_out() {
+    fn fields_without_an_event_are_ignored() {
         assert_eq!(
             data("event: x\n\nid: 7\n\n: data: x\n\nDATA: x\n\nretry: 5\n\n\n"),
             [""; 0]

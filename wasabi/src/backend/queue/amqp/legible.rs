@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_properties_only_those_pass_that_are_asked_for() {
+    async fn only_requested_properties_pass() {
         let deep = [b"\x01a", &[b'A', 0, 0, 0, 9].repeat(20_000)[..]].concat();
         for headers in [&b""[..], b"\x02\xff\xfeS\0\0\0\x01x", &deep] {
             let sent = [
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_headers_the_number_of_a_part_passes() {
+    async fn the_part_number_passes_among_the_headers() {
         let before = b"\x01aF\0\0\0\x03\x01aV\x01bt\x01\x01cD\0\0\0\0\x01";
         for (value, number) in [
             (&b"S\0\0\0\x0217"[..], "17"),
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_utf_8_or_is_cut_off_does_not_pass() {
+    async fn invalid_utf_8_and_truncated_frames_do_not_pass() {
         let cut = properties(b"id", b"\xff");
         for bytes in [&properties(b"\xff", b"")[..], &cut[..cut.len() - 1], b""] {
             let sent = [header(bytes), frame(3, b"x")].concat();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_end_within_a_frame_is_one_for_lapin_too() {
+    async fn an_end_of_stream_within_a_frame_reaches_lapin() {
         let whole = [frame(1, b"delivery"), header(&properties(b"id", b""))].concat();
         for end in 0..whole.len() {
             let passed = passed(&whole[..end]).await;

@@ -95,7 +95,7 @@ fn the_number_of_requests_is_limited_and_places_come_back() {
 }
 
 #[tokio::test]
-async fn text_that_is_not_utf8_is_an_error_and_never_a_text() {
+async fn invalid_utf_8_is_an_error_and_never_text() {
     let inbox = inbox();
     let mut waiting = register(&inbox, 1, 64).unwrap();
     inbox.reply_with(waiting.id, None, None, Bytes::from_static(b"\xff"));
@@ -217,7 +217,7 @@ proptest! {
     }
 
     #[test]
-    fn no_id_from_outside_does_harm(text: String) {
+    fn no_id_from_outside_panics(text: String) {
         let _ = inbox().reply(text, "x");
     }
 }

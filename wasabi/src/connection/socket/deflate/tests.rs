@@ -106,7 +106,7 @@ fn messages_below_the_threshold_and_empty_ones_are_sent_as_they_are() {
 }
 
 #[test]
-fn earlier_messages_are_referred_to_only_where_that_was_agreed_upon() {
+fn messages_refer_to_earlier_ones_only_if_agreed() {
     let message: Vec<u8> = (0..1000_u32).flat_map(u32::to_le_bytes).collect();
     let sizes = |agreed| {
         let mut deflater = Deflater::new(agreed);
@@ -119,7 +119,7 @@ fn earlier_messages_are_referred_to_only_where_that_was_agreed_upon() {
 }
 
 #[test]
-fn what_several_peers_get_is_compressed_once() {
+fn a_broadcast_is_compressed_once() {
     let compressed_bytes = || COMPRESS.with_borrow(|spares| spares[0].compress.total_in());
     let news = Bytes::from("news ".repeat(1000));
     let elsewhere = news.clone();
@@ -199,7 +199,7 @@ proptest! {
     }
 
     #[test]
-    fn a_message_that_is_cut_off_is_not_taken_for_a_whole_one(message in message(), cut in 1..100_usize) {
+    fn a_truncated_message_is_not_accepted(message in message(), cut in 1..100_usize) {
         let mut out = Vec::new();
         if Deflater::new(FOR_ITSELF).deflate(&message, &mut out) && cut < out.len() {
             out.truncate(out.len() - cut);

@@ -41,7 +41,7 @@ fn code(bytes: &[u8]) -> u16 {
 }
 
 #[test]
-fn each_broken_rule_has_its_code() {
+fn each_violation_has_its_close_code() {
     for (what, bytes, expected) in [
         ("a reserved bit", frame(0xc1, b"x"), 1002),
         ("an unknown data frame", frame(0x83, b"x"), 1002),
@@ -82,7 +82,7 @@ fn each_broken_rule_has_its_code() {
 }
 
 #[test]
-fn a_text_that_cannot_become_one_is_refused_before_its_end() {
+fn invalid_utf_8_is_refused_before_the_end_of_the_message() {
     let mut bytes = frame(0x81, &[0xff; 100]);
     bytes.truncate(20);
     assert_eq!(code(&bytes), 1007);
@@ -104,7 +104,7 @@ fn a_length_that_is_only_announced_reserves_nothing() {
 }
 
 #[test]
-fn a_message_that_is_kept_stays_as_it_is() {
+fn a_kept_message_does_not_change() {
     let mut reader = Reader::new(Role::Server, 1024 * 1024, None);
     let kept = events(&mut reader, &frame(0x82, b"kept")).expect("a message");
     for _ in 0..100 {

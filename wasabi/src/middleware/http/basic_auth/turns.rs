@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn clients_have_turns_and_one_with_many_requests_has_no_more_of_them() {
+    async fn clients_take_turns_however_many_logins_each_has() {
         let turns = Turns::new(1, 100);
         let first = turns.take(client(1)).await.expect("free");
         let order = Mutex::new(Vec::new());

@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comparing_is_right_for_every_length() {
+    fn comparison_is_correct_for_every_length() {
         let texts = ["", "a", "b", "ab", "aa", "a\0", "\0", "abc"];
         for given in texts {
             for expected in texts {
@@ -201,7 +201,7 @@ mod tests {
     }
     #[cfg(feature = "argon2")]
     #[tokio::test]
-    async fn a_user_that_is_not_known_costs_the_same_work() {
+    async fn an_unknown_user_costs_the_same_work() {
         let hash = "$argon2id$v=19$m=64,t=1,p=1$YSBzYWx0IG9mIDE2IGJ5$VybhHsfjij0O3eSta7Hv9iWiw5UmJOvsYPP8bFf65LM";
         let table = [("alice", hash), ("bob", "builder")];
         let users = Users::new(

@@ -34,7 +34,7 @@ fn x_forwarded_for_is_not_believed_from_anybody() {
 }
 
 #[test]
-fn the_rightmost_hop_that_is_no_proxy_is_the_client() {
+fn the_rightmost_hop_that_is_not_a_proxy_is_the_client() {
     let layer = ClientIp::trusting(["10.0.0.0/8", "fd00::/8", "192.0.2.1"]);
     let at = |value: &str| client(&layer, "10.0.0.1", &[(XFF, value)]);
     assert_eq!(at("1.1.1.1"), "1.1.1.1");
@@ -69,7 +69,7 @@ fn an_ipv6_address_is_not_cut_at_its_first_colon() {
 }
 
 #[test]
-fn what_cannot_be_read_hides_what_is_left_of_it() {
+fn an_unreadable_hop_hides_everything_left_of_it() {
     let layer = ClientIp::trusting(["10.0.0.0/8"]);
     let at = |value: &str| client(&layer, "10.0.0.1", &[(XFF, value)]);
     for unreadable in [
@@ -141,7 +141,7 @@ fn the_forwarded_header_is_read_from_the_right() {
 }
 
 #[test]
-fn the_headers_of_content_networks_are_believed_from_them_only() {
+fn headers_of_content_networks_are_believed_only_from_them() {
     let cloudflare = ClientIp::cloudflare(["10.0.0.0/8"]);
     let header = |value| [("cf-connecting-ip", value)];
     assert_eq!(
@@ -178,7 +178,7 @@ fn the_headers_of_content_networks_are_believed_from_them_only() {
 }
 
 #[test]
-fn an_ipv4_peer_in_ipv6_disguise_is_recognized() {
+fn an_ipv4_peer_mapped_to_ipv6_is_recognized() {
     let mut extensions = http::Extensions::new();
     let addr: SocketAddr = "[::ffff:10.0.0.1]:80".parse().expect("an address");
     extensions.insert(ConnectInfo(addr));
@@ -192,7 +192,7 @@ fn an_ipv4_peer_in_ipv6_disguise_is_recognized() {
 }
 
 #[test]
-fn an_ipv4_proxy_may_be_written_in_ipv6_disguise() {
+fn an_ipv4_proxy_may_be_written_as_mapped_ipv6() {
     let layer = ClientIp::trusting(["::ffff:10.0.0.0/104", "::ffff:192.0.2.1"]);
     assert_eq!(layer.check(), Ok(()));
     for peer in ["10.0.0.1", "10.255.2.3", "192.0.2.1"] {
@@ -207,7 +207,7 @@ fn an_ipv4_proxy_may_be_written_in_ipv6_disguise() {
 }
 
 #[test]
-fn what_is_no_network_trusts_nobody_and_is_a_mistake() {
+fn an_invalid_network_trusts_nobody_and_is_a_mistake() {
     for network in ["10.0.0.0/33", "nonsense", "", "10.0.0.0/-1", "fd00::/129"] {
         let layer = ClientIp::trusting([network]);
         assert_eq!(client(&layer, "10.0.0.1", &[(XFF, "1.1.1.1")]), "10.0.0.1");
@@ -255,7 +255,7 @@ proptest! {
     }
 
     #[test]
-    fn an_ipv4_network_is_the_same_in_ipv6_disguise(base: u32, prefix in 0_usize..=128, peer in address()) {
+    fn an_ipv4_network_is_the_same_as_mapped_ipv6(base: u32, prefix in 0_usize..=128, peer in address()) {
         let base = std::net::Ipv4Addr::from(base & 0x8000_00ff);
         let disguised = ClientIp::trusting([format!("{}/{prefix}", base.to_ipv6_mapped())]);
         prop_assert_eq!(disguised.check().is_ok(), prefix >= 96);

@@ -47,7 +47,7 @@ fn a_token_is_good_until_it_expires_and_a_minute_more() {
 }
 
 #[test]
-fn what_is_wrong_with_a_token_keeps_its_client_out() {
+fn an_invalid_token_keeps_its_client_out() {
     let exp = now() + 3600;
     let good = || json!({"sub": "alice", "exp": exp});
     let none = r#"{"alg":"none","typ":"JWT"}"#;
@@ -92,7 +92,7 @@ fn a_token_that_asks_for_an_extension_is_refused() {
 }
 
 #[test]
-fn a_secret_shorter_than_the_hash_lets_nobody_in() {
+fn a_secret_shorter_than_the_hash_admits_nobody() {
     let claims = || json!({"sub": "alice", "exp": now() + 3600});
     for (bytes, expected) in [(0, false), (1, false), (31, false), (32, true)] {
         let secret = &SECRET[..bytes];
@@ -113,7 +113,7 @@ fn a_secret_shorter_than_the_hash_lets_nobody_in() {
 }
 
 #[test]
-fn audience_and_issuer_must_be_right_and_there() {
+fn audience_and_issuer_must_be_present_and_correct() {
     let jwt = jwt()
         .audience(["gateway"])
         .issuer(["https://id.example.com"]);
@@ -143,7 +143,7 @@ fn audience_and_issuer_must_be_right_and_there() {
 }
 
 #[test]
-fn an_expiry_that_no_clock_can_show_is_far_away() {
+fn an_expiry_beyond_the_clock_is_capped() {
     for exp in [json!(1e300), json!(u64::MAX)] {
         let verified = verify(&jwt(), &token(json!({"sub": "alice", "exp": exp}), SECRET));
         if let Ok(identity) = verified {

@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clients_that_are_remembered_are_bounded() {
+    fn the_number_of_remembered_clients_is_bounded() {
         let rate = Rate::per_second(NonZeroU32::new(100).expect("more than none"), 160);
         for number in 0..10_000 {
             assert_eq!(rate.take(client(number)), Ok(()));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_to_wait_is_told_how_long() {
+    fn a_refusal_says_how_long_to_wait() {
         let rate = Rate::per_second(NonZeroU32::new(1).expect("more than none"), 16);
         assert_eq!(rate.take(client(1)), Ok(()));
         let wait = rate.take(client(1)).expect_err("a second");

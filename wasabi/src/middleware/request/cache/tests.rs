@@ -73,7 +73,7 @@ async fn when_the_caller_is_cancelled_another_one_takes_over() {
 }
 
 #[tokio::test]
-async fn however_many_callers_are_cancelled_who_waits_gets_a_reply() {
+async fn waiting_requests_get_a_reply_however_many_callers_are_cancelled() {
     let open = Notify::new();
     let inner = backend(async |_, _| {
         open.notified().await;
@@ -104,7 +104,7 @@ async fn however_many_callers_are_cancelled_who_waits_gets_a_reply() {
 }
 
 #[tokio::test]
-async fn a_panic_is_one_call_and_the_error_of_all_who_wait() {
+async fn a_panic_is_one_call_and_an_error_for_all_waiting_requests() {
     let open = Notify::new();
     let inner = backend(async |nth, _| {
         open.notified().await;
@@ -132,7 +132,7 @@ async fn a_panic_is_one_call_and_the_error_of_all_who_wait() {
 }
 
 #[tokio::test]
-async fn an_error_is_that_of_all_who_wait_and_is_not_stored() {
+async fn an_error_reaches_all_waiting_requests_and_is_not_stored() {
     let open = Notify::new();
     let inner = backend(async |_, _| {
         open.notified().await;
@@ -155,7 +155,7 @@ async fn an_error_is_that_of_all_who_wait_and_is_not_stored() {
 }
 
 #[tokio::test]
-async fn empty_replies_and_streams_are_not_stored_and_everybody_gets_one_of_their_own() {
+async fn empty_replies_and_streams_are_not_stored_and_each_request_gets_its_own() {
     let empty = AtomicBool::new(true);
     let inner = backend(async |_, _| {
         tokio::task::yield_now().await;
@@ -176,7 +176,7 @@ async fn empty_replies_and_streams_are_not_stored_and_everybody_gets_one_of_thei
 }
 
 #[tokio::test]
-async fn replies_of_several_messages_are_stored_in_memory_of_their_own() {
+async fn replies_of_several_messages_are_stored_in_their_own_memory() {
     let buffer = Bytes::from(vec![b'x'; 1 << 20]);
     let slice = buffer.slice(..2);
     let text = crate::Text::try_from(slice.clone()).expect("UTF-8");
@@ -203,7 +203,7 @@ async fn replies_of_several_messages_are_stored_in_memory_of_their_own() {
 
 /// The clock underneath is the real one.
 #[tokio::test]
-async fn the_age_counts_from_the_storing_and_not_from_the_last_use() {
+async fn the_age_counts_from_storing_and_not_from_the_last_use() {
     let inner = backend(async |nth, _| Ok(Reply::message(nth.to_string())));
     let chain = Stack::new(Cache::new(Duration::from_millis(200)), inner.clone());
     let started = std::time::Instant::now();

@@ -61,7 +61,7 @@ async fn it_opens_after_failures_in_a_row_and_closes_after_a_probe() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_none_is_a_failure() {
+async fn an_invalid_answer_is_a_failure() {
     let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
     assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
     assert_eq!(ask(&chain, "invalid").await, "upstream_invalid");
@@ -69,7 +69,7 @@ async fn an_answer_that_is_none_is_a_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_client_can_bring_about_neither_opens_nor_closes_it() {
+async fn outcomes_that_a_client_can_cause_neither_open_nor_close_it() {
     let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
     for text in ["unfit", "bad", "full"] {
         for _ in 0..5 {
@@ -96,7 +96,7 @@ async fn it_opens_after_failures_out_of_the_last_requests() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pause_and_numbers_without_end_are_no_mistake() {
+async fn an_endless_pause_and_the_largest_numbers_are_valid() {
     let chain = Stack::new(CircuitBreaker::new(1, Duration::MAX), obedient());
     assert_eq!(ask(&chain, "fail").await, "upstream_status");
     advance(Duration::from_secs(100_000_000)).await;
@@ -148,7 +148,7 @@ async fn timeouts_inside_are_failures() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_of_the_upstream_is_no_failure_and_a_refusal_on_the_way_says_nothing() {
+async fn an_answer_of_the_upstream_is_a_success_and_an_earlier_refusal_counts_for_nothing() {
     let chain = Stack::new(CircuitBreaker::new(2, PAUSE), obedient());
     for text in ["fail", "unknown", "fail", "unknown", "unknown"] {
         assert_ne!(ask(&chain, text).await, "breaker_open");
@@ -169,7 +169,7 @@ async fn a_predicate_says_what_a_failure_is() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_route_has_a_breaker_of_its_own() {
+async fn each_route_has_its_own_breaker() {
     let chain = Stack::new(CircuitBreaker::new(1, PAUSE), obedient());
     let on_route = async |name: &'static str, text: &str| {
         let mut req = request("k", text);
@@ -185,7 +185,7 @@ async fn each_route_has_a_breaker_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_started_before_the_breaker_opened_does_not_close_it() {
+async fn a_request_from_before_the_breaker_opened_does_not_close_it() {
     let (open, gate) = tokio::sync::oneshot::channel::<()>();
     let gate = Mutex::new(Some(gate));
     let inner = backend(|nth, _| {

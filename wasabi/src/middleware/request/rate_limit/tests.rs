@@ -32,7 +32,7 @@ async fn the_allowance_is_used_up_and_fills_up_evenly() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_no_edge_at_which_twice_as_many_pass() {
+async fn no_window_edge_lets_twice_as_many_pass() {
     let chain = Stack::new(RateLimit::per_second(10), done());
     advance(Duration::from_millis(990)).await;
     assert_eq!(pass(&chain, "k", 100), 10);
@@ -83,7 +83,7 @@ async fn the_refusal_says_when_the_next_request_will_pass() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_key_has_an_allowance_of_its_own_and_clones_share_it() {
+async fn each_key_has_its_own_allowance_and_clones_share_it() {
     let limit = RateLimit::per_minute(2).by(|req| req.key().to_owned());
     let (buy, sell) = (Stack::new(limit.clone(), done()), Stack::new(limit, done()));
     assert_eq!(pass(&buy, "alice", 1), 1);
@@ -107,7 +107,7 @@ async fn a_key_and_the_other_settings_come_in_any_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_keys_that_are_remembered_are_bounded_and_the_busy_ones_are_kept() {
+async fn the_number_of_remembered_keys_is_bounded_and_busy_keys_are_kept() {
     let limit = RateLimit::per_minute(10)
         .max_keys(160)
         .by(|req| req.payload());

@@ -84,7 +84,7 @@ async fn a_stream_counts_until_it_ends() {
 }
 
 #[tokio::test]
-async fn each_connection_has_a_limit_of_its_own() {
+async fn each_connection_has_its_own_limit() {
     let (_open, inner) = gate();
     let chain = Stack::new(
         Throttle::new(1).by(|req: &Request| req.connection().id()),
@@ -109,7 +109,7 @@ async fn each_connection_has_a_limit_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_below_its_share_gets_the_next_place_and_who_has_more_is_refused() {
+async fn a_connection_below_its_share_gets_the_next_place_and_others_are_refused() {
     for throttle in [
         Throttle::new(2),
         Throttle::new(2).wait(Duration::from_secs(5)),
@@ -138,7 +138,7 @@ async fn a_connection_below_its_share_gets_the_next_place_and_who_has_more_is_re
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_for_its_share_is_refused_in_the_end_and_at_once_where_nobody_waits() {
+async fn a_request_waits_for_its_share_until_the_limit_of_the_wait() {
     for (wait, most) in [(1000, 1000), (50, 50), (0, 0)] {
         let (_open, inner) = gate();
         let throttle = Throttle::new(1).by(|req: &Request| req.key().to_owned());

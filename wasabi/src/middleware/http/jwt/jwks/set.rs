@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_set_and_what_is_too_large_is_refused() {
+    fn invalid_and_oversized_key_sets_are_refused() {
         for text in ["", "[]", "{}", r#"{"keys":{}}"#, "{"] {
             assert!(KeySet::parse(text.as_bytes()).is_err(), "{text}");
         }
