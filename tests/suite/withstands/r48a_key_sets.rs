@@ -37,8 +37,8 @@ impl Signer {
                 let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key pair");
                 EncodingKey::from_ec_pem(pair.serialize_pem().as_bytes())
             }
-            Algorithm::EdDSA => EncodingKey::from_ed_pem(include_bytes!("r48_keys/ed25519.pem")),
-            _ => EncodingKey::from_rsa_pem(include_bytes!("r48_keys/rsa_2048.pem")),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(include_bytes!("r48a_keys/ed25519.pem")),
+            _ => EncodingKey::from_rsa_pem(include_bytes!("r48a_keys/rsa_2048.pem")),
         };
         Self {
             id: Some(id),

@@ -1,4 +1,4 @@
-//! R47: HTTP answers whose clients read them too slowly.
+//! R47e: HTTP answers whose clients read them too slowly.
 //!
 //! The tests in `wasabi/src/connection/transport/patient.rs` define what a slow client is.
 

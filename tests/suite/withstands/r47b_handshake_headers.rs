@@ -1,4 +1,4 @@
-//! R47: the headers of a handshake, which stay with the connection, are bounded.
+//! R47b: the headers of a handshake, which stay with the connection, are bounded.
 
 use wasabi::prelude::*;
 use wasabi_tests::{raw, serve_with, soon, wires::over_every_wire};

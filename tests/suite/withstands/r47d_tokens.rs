@@ -129,7 +129,7 @@ async fn an_older_token_that_is_verified_later_does_not_replace_a_newer_one() {
         go.notify_one();
         assert_eq!(
             client.text().await,
-            "superseded: a newer token counts already"
+            "superseded: a newer token is already in use"
         );
         // Neither the identity nor its expiry changes.
         tokio::time::sleep(Duration::from_millis(50)).await;

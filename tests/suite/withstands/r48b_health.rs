@@ -1,4 +1,4 @@
-//! R48: nodes that fail their health checks get no requests until they pass again.
+//! R48b: nodes that fail their health checks get no requests until they pass again.
 
 use std::{
     sync::{
@@ -231,14 +231,14 @@ fn impossible_checks_are_mistakes_of_the_gateway() {
                 "/",
                 balance([(1, ok, HealthCheck::path("/x")), (1, ok)])
             )),
-            "only an `Http` node has a path",
+            "`HealthCheck::path` is only for `Http` nodes",
         ),
         (
             gateway!(channel(
                 "/",
                 balance([(1, fixed(), HealthCheck::handshake()), (1, ok)])
             )),
-            "only a `WebSocket` node has a handshake",
+            "a handshake can only check `WebSocket` nodes",
         ),
         (
             gateway!(channel(

@@ -1,4 +1,4 @@
-//! R47: one path written in several ways.
+//! R47a: one path written in several ways.
 
 use axum::{Router, extract::Request};
 use tokio::net::TcpListener;
