@@ -1,4 +1,4 @@
-//! Compressing a message for itself, and inflating it: with zlib-rs, which the library uses, and with miniz_oxide.
+//! Compresses separate messages and inflates them, with zlib-rs, which the library uses, and with miniz_oxide.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ use miniz_oxide::{
     inflate::stream::{InflateState, inflate},
 };
 
-/// Ticks of a market, of about so many bytes.
+/// Market data in JSON, about this many bytes.
 fn message(size: usize) -> String {
     let mut json = String::from(r#"{"action":"ticks","items":["#);
     let mut state = 1_u64;

@@ -1,4 +1,4 @@
-//! The dispatcher alone: chain, router and function, without sockets; and the same written by hand.
+//! The dispatcher without sockets: chain, router and function, declared and written by hand.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use wasabi_bench::dispatch::{Dispatcher, VARIANTS};

@@ -1,4 +1,4 @@
-//! Finding the routing key of a JSON message: without a tree, with one, and with a struct.
+//! Finds the routing key of a JSON message: without a tree, with a tree, and with a struct.
 
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ struct Envelope<'a> {
     id: u64,
 }
 
-/// An order of about so many bytes; the key comes first, or last.
+/// An order of about this many bytes, with the key first or last.
 fn message(size: usize, key_first: bool) -> Message {
     let items = (0..size.saturating_sub(60) / 40)
         .map(|i| format!(r#"{{"name":"item {i:04}","price":{i}.25}}"#))
@@ -28,7 +28,7 @@ fn message(size: usize, key_first: bool) -> Message {
         false => format!("{{{items},{key}}}"),
     };
     let shared = Bytes::from(json);
-    // As it comes from the wire: in memory that is shared already.
+    // In shared memory, as a message arrives from the socket.
     let _shared = shared.clone();
     Message::Text(Text::try_from(shared).unwrap_or_default())
 }

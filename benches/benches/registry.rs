@@ -1,4 +1,4 @@
-//! The registry: with 1 000 connections in it, in peace and while connections come and go, and a broadcast to 10 000.
+//! The registry with 1 000 connections, alone and while connections open and close, and a broadcast to 10 000.
 
 use std::{
     hint::black_box,
@@ -21,7 +21,7 @@ const AUDIENCE: usize = 10_000;
 
 type Work = fn(&Registry, &Connection);
 
-/// Does something as often as the message says, and replies how many nanoseconds that took.
+/// Repeats a call as often as the message says, and replies with the elapsed nanoseconds.
 async fn repeat(work: Work, registry: Registry, connection: Connection, text: Text) -> Text {
     let Ok(times) = text.parse::<u64>() else {
         return text;
@@ -87,7 +87,7 @@ fn registry(criterion: &mut Criterion) {
     }
 }
 
-/// The call alone, which queues the message for everybody; that they get it is measured by `compare broadcast`.
+/// The call alone, which queues the message for all connections; `compare broadcast` measures the delivery.
 fn broadcast(criterion: &mut Criterion) {
     let runtime = runtime();
     let registry = Registry::new();
@@ -111,7 +111,7 @@ fn broadcast(criterion: &mut Criterion) {
         bencher.iter_custom(|times| {
             let once = |_| {
                 let took = dispatcher.dispatch(1);
-                // Everybody gets it before the next one.
+                // All clients receive a message before the next one is sent.
                 thread::sleep(Duration::from_millis(200));
                 took
             };
@@ -121,7 +121,7 @@ fn broadcast(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Clients in a process of their own: one process may not have both ends of so many sockets.
+/// Clients in a separate process: one process may not open both ends of this many sockets.
 struct Audience(Child);
 
 impl Audience {

@@ -21,14 +21,14 @@ fn same(message: Message) -> Option<Message> {
     matches!(message, Message::Text(_) | Message::Binary(_)).then_some(message)
 }
 
-/// The defaults, and `send` for every reply.
+/// Default settings, and `send` for every reply.
 pub(crate) async fn as_people_write_it(args: Args) -> Result<(), Failure> {
     let upgrade =
         async |upgrade: WebSocketUpgrade| upgrade.on_upgrade(|socket| echo::send(socket, same));
     serve(args, Router::new().route("/", any(upgrade))).await
 }
 
-/// Small buffers, replies gathered.
+/// Small buffers, and gathered replies.
 pub(crate) fn small(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .read_buffer_size(8 * 1024)
@@ -42,7 +42,7 @@ pub(crate) async fn tuned(args: Args) -> Result<(), Failure> {
     serve(args, Router::new().route("/", any(upgrade))).await
 }
 
-/// Tuned, and what people write for JSON: parse into a `Value`, match on a member.
+/// Tuned, and typical code for JSON: parse into a `Value`, match on a member.
 pub(crate) async fn routed(args: Args) -> Result<(), Failure> {
     let upgrade = async |upgrade: WebSocketUpgrade| {
         small(upgrade).on_upgrade(|socket| echo::feed(socket, route))

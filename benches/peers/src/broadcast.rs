@@ -1,4 +1,4 @@
-//! What one connection sends goes to all of them.
+//! Broadcast servers: every message goes to all connections.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,8 +11,8 @@ use tokio::{net::TcpStream, sync::broadcast};
 
 use crate::{Args, Failure, axum_ws, tungstenite};
 
-/// The least that it can cost: the frame is made once and written to one socket after the other. Nothing is queued:
-/// who does not take it at once does not get it.
+/// The lowest possible cost: the frame is made once and written to one socket after another. Nothing is queued, so a
+/// client whose socket is full misses the message.
 pub(crate) async fn raw(args: Args) -> Result<(), Failure> {
     let everybody = Arc::new(Mutex::new(Vec::new()));
     let listener = args.listen()?;
@@ -40,7 +40,7 @@ async fn raw_connection(
     }
 }
 
-/// Only messages of 126 to 65 535 bytes, masked and whole.
+/// Reads only masked, unfragmented messages of 126 to 65 535 bytes.
 async fn read_frame(stream: &TcpStream, frame: &mut Vec<u8>) -> Result<(), Failure> {
     let mut header = [0; 8];
     fill(stream, &mut header).await?;
@@ -73,7 +73,7 @@ async fn fill(stream: &TcpStream, mut buffer: &mut [u8]) -> Result<(), Failure> 
     Ok(())
 }
 
-/// As people write it: tokio's broadcast channel, and a task for each connection that waits for both.
+/// The usual way: tokio's broadcast channel, and a task per connection that waits for the channel and the socket.
 pub(crate) async fn axum(args: Args) -> Result<(), Failure> {
     let (sender, _) = broadcast::channel::<Message>(16);
     let upgrade = async move |upgrade: WebSocketUpgrade| {

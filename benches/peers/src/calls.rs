@@ -1,5 +1,5 @@
-//! Calls by name: the arguments are JSON, and so is the answer, which carries the number of its call. JSON-RPC, and the
-//! events of Socket.IO that ask to be acknowledged.
+//! Calls by name with arguments and answers in JSON: JSON-RPC, and Socket.IO events that ask for an acknowledgement. An
+//! answer carries the number of its call.
 
 use axum::{
     Router,
@@ -15,13 +15,13 @@ use socketioxide::{
 
 use crate::{Args, Failure, axum_ws, echo};
 
-/// Which names there are.
+/// The names of the calls.
 const NAMES: [&str; 16] = [
     "route.00", "route.01", "route.02", "route.03", "route.04", "route.05", "route.06", "route.07",
     "route.08", "route.09", "route.10", "route.11", "route.12", "route.13", "route.14", "route.15",
 ];
 
-/// What is called with, and what is answered.
+/// The arguments of a call, which are also its answer.
 #[derive(Clone, Serialize, Deserialize)]
 struct Params {
     from: String,
@@ -43,7 +43,7 @@ struct Answer {
     result: Params,
 }
 
-/// Tuned, and what people write for JSON-RPC by hand: structs and a match.
+/// Tuned, and typical handwritten JSON-RPC: structs and a match.
 pub(crate) async fn axum(args: Args) -> Result<(), Failure> {
     let upgrade = async |upgrade: WebSocketUpgrade| {
         axum_ws::small(upgrade).on_upgrade(|socket| echo::feed(socket, call))
@@ -87,7 +87,7 @@ pub(crate) async fn jsonrpsee(args: Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Served by axum, as in its own examples.
+/// Served by axum, as in the examples of the library.
 pub(crate) async fn socketioxide(args: Args) -> Result<(), Failure> {
     let (layer, io) = SocketIo::builder().req_path("/").build_layer();
     io.ns("/", async |socket: SocketRef| {

@@ -1,4 +1,4 @@
-//! Echo loops over anything that is a stream and a sink of messages.
+//! Echo loops over a stream and sink of messages.
 
 use std::{
     future::poll_fn,
@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 
-/// A message at a time: every reply is flushed.
+/// One message at a time, with a flush after every reply.
 pub(crate) async fn send<W, M, E>(mut socket: W, answer: impl Fn(M) -> Option<M>)
 where
     W: Stream<Item = Result<M, E>> + Sink<M> + Unpin,
@@ -21,7 +21,7 @@ where
     }
 }
 
-/// Replies are gathered for as long as there is something to read, and flushed together.
+/// Gathers replies while messages arrive, and flushes them together.
 pub(crate) async fn feed<W, M, E>(mut socket: W, answer: impl Fn(M) -> Option<M>)
 where
     W: Stream<Item = Result<M, E>> + Sink<M> + Unpin,

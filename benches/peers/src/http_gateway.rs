@@ -1,4 +1,4 @@
-//! WebSocket to HTTP, written by hand on axum.
+//! A gateway from WebSocket to HTTP, written by hand on axum.
 
 use std::{
     future::poll_fn,
@@ -20,7 +20,7 @@ use reqwest::Url;
 
 use crate::{Args, Failure, axum_ws};
 
-/// Requests of one connection under way at the same time.
+/// The number of concurrent requests of one connection.
 const CONCURRENCY: usize = 25;
 
 trait Call: Clone + Send + Sync + 'static {
@@ -124,7 +124,7 @@ async fn spawning(socket: WebSocket, client: impl Call) {
     }
 }
 
-/// Calls side by side in the connection's task; replies gathered, one flush when nothing is ready.
+/// Concurrent calls in the task of the connection; gathers replies and flushes once when nothing is ready.
 async fn in_one_task(mut socket: WebSocket, client: impl Call) {
     let client = Arc::new(client);
     let mut calls = FuturesUnordered::new();

@@ -1,4 +1,4 @@
-//! Other WebSocket libraries, each in the form of its own example.
+//! Other WebSocket libraries, each written like its own example.
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use bytes::{Bytes, BytesMut};

@@ -1,4 +1,4 @@
-//! Servers that wasabi is compared with, each as small as it can be: `wasabi-bench-peers NAME --addr A [--upstream URL] [--threads N]`.
+//! Minimal servers for comparison with wasabi: `wasabi-bench-peers NAME --addr A [--upstream URL] [--threads N]`.
 
 mod axum_ws;
 mod broadcast;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone)]
 pub(crate) struct Args {
     addr: SocketAddr,
@@ -31,7 +31,7 @@ impl Args {
             .ok_or_else(|| "`--upstream` is missing".into())
     }
 
-    /// With a backlog as long as wasabi's.
+    /// Listens with the same backlog as wasabi.
     fn listen(&self) -> Result<TcpListener, Failure> {
         let socket = socket2::Socket::new(
             socket2::Domain::for_address(self.addr),
@@ -67,7 +67,7 @@ fn main() -> Result<(), Failure> {
         threads,
     };
     match name.as_str() {
-        // It brings a runtime of its own.
+        // It has its own runtime.
         "actix-ws" => libraries::actix_ws(&args),
         "tungstenite" => run(threads, tungstenite::serve(args)),
         "axum" => run(threads, axum_ws::as_people_write_it(args)),
@@ -91,7 +91,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// On a worker, as wasabi's gateway.
+/// Runs on a worker thread, like wasabi's gateway.
 fn run(
     threads: usize,
     server: impl Future<Output = Result<(), Failure>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! WebSocket to WebSocket, with tokio-tungstenite on both sides.
+//! A proxy from WebSocket to WebSocket, with tokio-tungstenite on both sides.
 
 use std::{
     future::poll_fn,
@@ -31,7 +31,7 @@ async fn both(
     Ok((client, upstream))
 }
 
-/// One task, small buffers; what is ready is gathered and flushed together.
+/// One task with small buffers; gathers ready messages and flushes them together.
 pub(crate) async fn one_task(args: Args) -> Result<(), Failure> {
     let listener = args.listen()?;
     loop {
@@ -54,7 +54,7 @@ pub(crate) async fn one_task(args: Args) -> Result<(), Failure> {
     }
 }
 
-/// Moves what is ready; ready itself at the end.
+/// Forwards ready messages; `Ready` at the end of the stream.
 fn pump(from: &mut Socket, to: &mut Socket, is_dirty: &mut bool, cx: &mut Context<'_>) -> Poll<()> {
     loop {
         if ready!(to.poll_ready_unpin(cx)).is_err() {
@@ -81,7 +81,7 @@ fn pump(from: &mut Socket, to: &mut Socket, is_dirty: &mut bool, cx: &mut Contex
     }
 }
 
-/// As people write it: both sides are split, a task for each direction, `send` for every message.
+/// The usual way: both sides are split, with a task per direction and `send` for every message.
 pub(crate) async fn two_tasks(args: Args) -> Result<(), Failure> {
     let listener = args.listen()?;
     loop {

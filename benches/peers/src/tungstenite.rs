@@ -1,5 +1,4 @@
-//! tungstenite driven directly, without tokio-tungstenite's waker proxies: the engine that wasabi stands on, and
-//! nothing else.
+//! tungstenite driven directly, without the waker proxies of tokio-tungstenite.
 
 use std::{
     future::poll_fn,
@@ -105,7 +104,7 @@ async fn connection(mut stream: TcpStream) -> Result<(), Failure> {
     Ok(())
 }
 
-/// No more of HTTP than the load generator needs.
+/// Only the HTTP that the load generator needs.
 pub(crate) async fn shake_hands(stream: &mut TcpStream) -> Result<(), Failure> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! What gateways forward to.
+//! Upstreams for the gateways.
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -7,7 +7,7 @@ use hyper_util::rt::TokioIo;
 
 use crate::{Args, Failure};
 
-/// Reads the body and answers with always the same JSON.
+/// Reads the body and always answers with the same JSON.
 pub(crate) async fn http(args: Args) -> Result<(), Failure> {
     async fn answer(req: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
         req.into_body().collect().await?;
