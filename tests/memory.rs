@@ -120,7 +120,7 @@ async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_ar
         channel(
             "/upstream",
             concurrency = 50,
-            Http::post(format!("http://{announcing}/")).max_response_size(16MiB),
+            Http::post(format!("http://{announcing}/")).max_reply_size(16MiB),
         ),
         channel("/megabytes", Http::post(format!("{megabytes}/"))),
         channel("/reply", send_timeout = 1s, move || {

@@ -121,9 +121,7 @@ async fn a_body_of_another_kind_is_an_error() {
         channel("/sse", Http::get(&service.url).streaming(Sse)),
         channel(
             "/lines",
-            Http::get(&service.url)
-                .streaming(Lines)
-                .max_response_size(10)
+            Http::get(&service.url).streaming(Lines).max_reply_size(10)
         ),
     ))
     .await;

@@ -201,7 +201,7 @@ pub const CALLS: &[Call] = &[
     method("Http", "forward_headers", Rule::ForwardedHeaders),
     method("Http", "timeout", Rule::Time),
     method("Http", "concurrency", Rule::Count),
-    method("Http", "max_response_size", Rule::Count),
+    method("Http", "max_reply_size", Rule::Count),
     method("Http", "idle_timeout", Rule::Time),
     method("Http", "max_connection_age", Rule::Time),
     function("HttpRequest", "get", 0, HTTP),

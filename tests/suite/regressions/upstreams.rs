@@ -50,7 +50,7 @@ async fn an_upstreams_body_over_the_limit_is_an_error_with_and_without_announced
         ("just", true),
         ("chunks", true),
     ] {
-        let backend = Http::post(format!("{url}/{path}")).max_response_size(5000);
+        let backend = Http::post(format!("{url}/{path}")).max_reply_size(5000);
         let server = serve(gateway!(channel("/", backend))).await;
         let reply = server.connect("/").await.ask("x").await;
         if fits {

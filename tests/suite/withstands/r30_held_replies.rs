@@ -59,7 +59,7 @@ async fn a_reply_that_waited_too_long_for_its_client_does_not_count_as_a_failure
     });
     let service = http_service(Router::new().route("/", answer)).await;
     let backend = Http::post(format!("{service}/"))
-        .max_response_size(4 * MIB)
+        .max_reply_size(4 * MIB)
         .timeout(Duration::from_secs(3));
     let server = serve(gateway!(channel("/", backend))).await;
     let mut client = server.connect("/").await;

@@ -77,7 +77,7 @@ use crate::{
 /// * A status that is not accepted ([`accept_status`](Self::accept_status); 2xx by default) is the error
 ///   `upstream_status`, with the time from the response's `Retry-After`. Redirects are not followed; they count as such
 ///   a status.
-/// * A body larger than [`max_response_size`](Self::max_response_size), text that is not valid UTF-8, and malformed
+/// * A body larger than [`max_reply_size`](Self::max_reply_size), text that is not valid UTF-8, and malformed
 ///   HTTP, such as a chunk without a size, are the error `upstream_invalid`. A response that takes longer than the
 ///   [`timeout`](Self::timeout) is `timed_out`, or `overloaded` if the gateway had stopped reading it because the client
 ///   takes too little. A failed connection is `upstream_unreachable`; a connection that breaks before the end of the
@@ -85,7 +85,7 @@ use crate::{
 /// * Text must be UTF-8, or pure ASCII in a charset that contains ASCII. Text in any other charset is the error
 ///   `upstream_invalid`.
 /// * Without the cargo feature `decompress` the gateway asks for an uncompressed body (`accept-encoding: identity`).
-///   With it, the gateway asks for gzip, deflate, br and zstd and decodes them; `max_response_size` then limits the
+///   With it, the gateway asks for gzip, deflate, br and zstd and decodes them; `max_reply_size` then limits the
 ///   decoded size. A body in any other encoding is the error `upstream_invalid`.
 ///
 /// The gateway abandons the HTTP request when the client disconnects or a middleware gives up.
@@ -99,7 +99,7 @@ pub struct Http<T = Fixed> {
     timeout: Duration,
     limit: Arc<HostLimit>,
     dials: Dials,
-    max_response_size: usize,
+    max_reply_size: usize,
     /// For responses that are forwarded while they arrive.
     framing: Option<Framing>,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
@@ -197,7 +197,7 @@ impl<T> Http<T> {
             timeout: Duration::from_secs(30),
             limit: Arc::new(HostLimit::new(50)),
             dials: Dials::new(MAX_DIAL_PAUSE),
-            max_response_size: 1024 * 1024,
+            max_reply_size: 1024 * 1024,
             framing: None,
             accept_status: None,
             clients: Clients::default(),
@@ -336,7 +336,7 @@ impl<T> fmt::Debug for Http<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Http")
             .field("timeout", &self.timeout)
-            .field("max_response_size", &self.max_response_size)
+            .field("max_reply_size", &self.max_reply_size)
             .finish_non_exhaustive()
     }
 }

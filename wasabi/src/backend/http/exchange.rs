@@ -63,7 +63,7 @@ impl<T> Http<T> {
                 seen: true,
             });
         }
-        let limit = self.max_response_size;
+        let limit = self.max_reply_size;
         match &self.framing {
             Some(framing) => stream::reply(response, framing, limit, connection.clone(), permit),
             None => reply::read(response, limit, reading).await,

@@ -130,7 +130,7 @@ impl<T> Http<T> {
     /// * The [`timeout`](Self::timeout) covers only the beginning of the response. A service that then sends nothing
     ///   for the channel's [`stream_idle_timeout`](crate::Channel::stream_idle_timeout) (60 s by default) is
     ///   `timed_out`. Whatever it sends counts, including comments of Server-Sent Events.
-    /// * One message has at most [`max_response_size`](Self::max_response_size) bytes; the size of the whole response
+    /// * One message has at most [`max_reply_size`](Self::max_reply_size) bytes; the size of the whole response
     ///   is not limited.
     /// * The request keeps its place among the [`concurrency`](Self::concurrency) until the response has ended. It is
     ///   abandoned when the client disconnects. The gateway reads from the service as fast as the client takes the
@@ -150,8 +150,8 @@ impl<T> Http<T> {
     }
 
     /// Sets the maximum size of a response body in bytes; the default is 1 MiB.
-    pub fn max_response_size(mut self, bytes: usize) -> Self {
-        self.max_response_size = self.mistakes.above_zero("Http::max_response_size", bytes);
+    pub fn max_reply_size(mut self, bytes: usize) -> Self {
+        self.max_reply_size = self.mistakes.above_zero("Http::max_reply_size", bytes);
         self
     }
 
