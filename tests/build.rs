@@ -83,6 +83,8 @@ fn expression(call: &Call, argument: &str) -> String {
         }
         ("CircuitBreaker", _, 1) => format!("{owner}::{name}(1, {argument})"),
         ("Queue", ..) => format!("Queue::{name}({argument}, \"jobs\")"),
+        // As a constant, a code with a mistake does not compile.
+        ("CloseCode", ..) => format!("CloseCode::try_from({argument})"),
         _ => format!("{owner}::{name}({argument})"),
     };
     match owner {

@@ -234,7 +234,7 @@ async fn step_of(world: &mut World<'_>, input: &mut Input<'_>, step: u8) {
             world.session.opened(match input.byte() % 4 {
                 0 => {
                     world.closing.push(4403);
-                    Err(CloseCode::new(4403).into())
+                    Err(CloseCode::new::<4403>().into())
                 }
                 _ => Ok(()),
             });

@@ -15,7 +15,7 @@ async fn connections_are_counted_by_channel_while_they_are_open_and_by_code_when
     let inner = gateway!(channel("/{room}", async |text: Text| text));
     let gateway = gateway!(
         channel("/", async |text: Text, connection: Connection| {
-            connection.close(Close::new(wasabi::CloseCode::new(4321), "bye"));
+            connection.close(Close::new(wasabi::CloseCode::new::<4321>(), "bye"));
             text
         }),
         mount("/rooms", inner),

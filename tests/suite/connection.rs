@@ -163,7 +163,7 @@ async fn try_send_gives_the_message_back_when_the_queue_is_full() {
 async fn a_server_side_close_has_its_code_and_reason_and_the_client_sees_what_was_sent_before() {
     let server = serve(gateway!(channel("/", async |connection: Connection| {
         connection.try_send("before").unwrap();
-        connection.close(Close::new(CloseCode::new(4001), "bye"));
+        connection.close(Close::new(CloseCode::new::<4001>(), "bye"));
         assert!(matches!(connection.send("after").await, Err(SendError(_))));
         "reply"
     })))

@@ -129,7 +129,7 @@ async fn json_of_another_shape_is_a_bad_request() {
 #[tokio::test]
 async fn text_binary_and_either() {
     let server = serve(gateway!(
-        channel("/text", async |text: Text| text),
+        channel("/text", async |Text(text): Text| Text(text)),
         channel("/binary", async |Binary(data): Binary| data),
         channel("/either", async |data: Bytes| data.len().to_string()),
     ))

@@ -42,7 +42,7 @@ async fn on_connect_may_refuse_with_code_and_reason() {
         registry = registry.clone(),
         on_connect = async |connection: Connection| match connection.uri().path() {
             "/acme" => Ok(()),
-            _ => Err(Close::new(CloseCode::new(4404), "unknown tenant")),
+            _ => Err(Close::new(CloseCode::new::<4404>(), "unknown tenant")),
         },
         on_disconnect = move |_: Connection, _: Close| {
             let count = count.clone();
@@ -78,8 +78,8 @@ async fn on_disconnect_runs_once_with_code_and_reason() {
         },
         async |connection: Connection, text: Text| {
             if text == "close" {
-                connection.close(Close::new(CloseCode::new(4000), "from here"));
-                connection.close(Close::new(CloseCode::new(4999), "too late"));
+                connection.close(Close::new(CloseCode::new::<4000>(), "from here"));
+                connection.close(Close::new(CloseCode::new::<4999>(), "too late"));
             }
         },
     )))

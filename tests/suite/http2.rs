@@ -176,7 +176,10 @@ async fn a_close_ends_the_stream_and_leaves_the_socket_open() {
                 std::future::ready(())
             },
             async |connection: Connection, text: Text| {
-                connection.close(wasabi::Close::new(wasabi::CloseCode::new(4000), "server"));
+                connection.close(wasabi::Close::new(
+                    wasabi::CloseCode::new::<4000>(),
+                    "server",
+                ));
                 text
             }
         )

@@ -36,7 +36,7 @@ async fn sends_and_closes_through_a_handle_pass_its_interceptors() {
             }
             connection.close(CloseCode::NORMAL);
             if text == *"close" {
-                connection.close(CloseCode::new(4000));
+                connection.close(CloseCode::new::<4000>());
             }
             text
         },

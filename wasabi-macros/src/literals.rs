@@ -21,7 +21,11 @@ pub(crate) fn check_calls(tokens: &TokenStream, diagnostics: &mut Diagnostics) {
                 && call.owner.as_deref() == Some(known.owner)
         });
         for known in known {
-            if let Some(argument) = call.args.get(known.position) {
+            let arguments = match known.is_const {
+                true => &call.generics,
+                false => &call.args,
+            };
+            if let Some(argument) = arguments.get(known.position) {
                 check_argument(known, argument, diagnostics);
             }
         }
@@ -143,6 +147,9 @@ mod tests {
                 let (owner, name, args) = (known.owner, known.name, args.join(", "));
                 let call = match known.is_method {
                     true => format!("f({owner}::new().{name}({args}), [])"),
+                    false if known.is_const => {
+                        format!("f(wasabi::{owner}::{name}::<{args}>(), [])")
+                    }
                     false => format!("f(wasabi::{owner}::{name}({args}).with(2), [])"),
                 };
                 mistakes(&call.parse().expect("tokens"))

@@ -24,6 +24,8 @@ pub struct Call {
     pub is_method: bool,
     /// Which argument, counted from 0 without the receiver.
     pub position: usize,
+    /// Whether it is a constant argument, as in `CloseCode::new::<4000>()`.
+    pub is_const: bool,
     /// What the argument must be.
     pub rule: Rule,
 }
@@ -166,16 +168,25 @@ const fn function(owner: &'static str, name: &'static str, position: usize, rule
         owner,
         name,
         is_method: false,
+        is_const: false,
         position,
         rule,
     }
 }
+const fn constant(owner: &'static str, name: &'static str, rule: Rule) -> Call {
+    Call {
+        is_const: true,
+        ..function(owner, name, 0, rule)
+    }
+}
+
 
 const fn method(owner: &'static str, name: &'static str, rule: Rule) -> Call {
     Call {
         owner,
         name,
         is_method: true,
+        is_const: false,
         position: 0,
         rule,
     }
@@ -272,7 +283,7 @@ pub const CALLS: &[Call] = &[
     function("ClientIp", "cloudfront", 0, Rule::Networks),
     method("Compression", "level", Rule::Between(1, 9)),
     method("Compression", "context_takeover", Rule::Between(9, 15)),
-    function("CloseCode", "new", 0, Rule::CloseCode),
+    constant("CloseCode", "new", Rule::CloseCode),
     function("JsonKey", "at", 0, Rule::Pointer),
     method("JsonKey", "id", Rule::Pointer),
     function("ErrorFormat", "json_id_at", 0, Rule::Pointer),

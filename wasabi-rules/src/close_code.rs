@@ -5,15 +5,20 @@ pub const fn is_sendable(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// The message for a code that is not [sendable](is_sendable). It is a constant, because constant functions cannot format.
-pub const NOT_SENDABLE: &str = "a close frame cannot carry this code; use 1000 to 1003, 1007 to 1014 or 3000 to 4999 \
-     (4000 and above are for applications)";
+/// What to write instead of a code that is not [sendable](is_sendable).
+pub const SENDABLE: &str =
+    "use 1000 to 1003, 1007 to 1014 or 3000 to 4999 (4000 and above are for applications)";
+
+/// The message for a code that is not [sendable](is_sendable).
+pub fn not_sendable(code: u64) -> String {
+    format!("close code {code} cannot be sent; {SENDABLE}")
+}
 
 /// A code that a close frame may carry.
 pub fn close_code(code: u64) -> Result<u16, String> {
     match u16::try_from(code) {
         Ok(code) if is_sendable(code) => Ok(code),
-        _ => Err(NOT_SENDABLE.to_owned()),
+        _ => Err(not_sendable(code)),
     }
 }
 

@@ -27,7 +27,7 @@ pub use self::{
     balance::{WEIGHT, nodes},
     bounds::{Zero, above_zero, at_least, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
-    close_code::{NOT_SENDABLE, close_code, is_sendable},
+    close_code::{SENDABLE, close_code, is_sendable, not_sendable},
     header::{
         forwarded_header, header, header_name, is_queue_header_value, method, queue_header, realm,
         subprotocol, upstream_header,

@@ -275,7 +275,7 @@ impl Connection {
     /// async fn greet(connection: Connection) -> Result<(), Close> {
     ///     // of channel("/v1/{tenant}", ..)
     ///     let Ok(tenant) = connection.path::<u32>() else {
-    ///         return Err(Close::new(CloseCode::new(4404), "no such tenant"));
+    ///         return Err(Close::new(CloseCode::new::<4404>(), "no such tenant"));
     ///     };
     ///     let _ = connection.send(format!("hello, tenant {tenant}")).await;
     ///     Ok(())

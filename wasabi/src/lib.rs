@@ -70,8 +70,8 @@
 //!
 //! # Testing your gateway
 //!
-//! A backend function is still a function that a test can call: extractors such as [`State`], [`Json`] and [`Binary`]
-//! are tuple structs, and a [`Text`] is made from a string. Only a server makes a [`Request`], a [`Connection`] and the
+//! A backend function is still a function that a test can call: extractors such as [`State`], [`Json`], [`Text`] and
+//! [`Binary`] are tuple structs. Only a server makes a [`Request`], a [`Connection`] and the
 //! [`Next`] of a middleware, but a server on a free port is quick to start. Any client will do; this test uses
 //! tokio-tungstenite:
 //!
@@ -82,7 +82,7 @@
 //! use wasabi::prelude::*;
 //!
 //! #[backend]
-//! async fn greet(State(greeting): State<&'static str>, name: Text) -> String {
+//! async fn greet(State(greeting): State<&'static str>, Text(name): Text) -> String {
 //!     format!("{greeting}, {name}")
 //! }
 //!
@@ -193,6 +193,7 @@ pub use axum::{
     extract::{FromRef, Path, Query, State},
 };
 pub use bytes::Bytes;
+pub use bytestring::ByteString;
 pub use http::{HeaderMap, Method, StatusCode};
 #[cfg(feature = "jwt")]
 pub use jsonwebtoken;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
+use bytestring::ByteString;
 
 /// One WebSocket message, text or binary (RFC 6455, section 5.6).
 ///
@@ -115,32 +115,37 @@ impl From<Vec<u8>> for Message {
 /// UTF-8 text in shared memory: the payload of a text message.
 ///
 /// It is checked once, when it is made; cloning it clones a reference. It derefs to `str`, and a map with `Text` keys
-/// can be searched by `str`.
+/// can be searched by `str`. An argument can take it apart, as it can [`Json`](crate::Json) and [`Binary`]:
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use wasabi::Text;
+/// use wasabi::{Text, prelude::*};
+///
+/// #[backend]
+/// async fn greet(Text(name): Text) -> String {
+///     format!("hello, {name}")
+/// }
 ///
 /// let seats = HashMap::from([(Text::from("lobby"), 20)]);
 /// assert_eq!(seats.get("lobby"), Some(&20));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Text(Utf8Bytes);
+pub struct Text(pub ByteString);
 
 impl Text {
     /// Text in static memory; costs nothing.
     pub const fn from_static(text: &'static str) -> Self {
-        Self(Utf8Bytes::from_static(text))
+        Self(ByteString::from_static(text))
     }
 
     /// The text as a string slice.
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        &self.0
     }
 
     /// The text as shared bytes, without copying.
     pub fn into_bytes(self) -> Bytes {
-        self.0.into()
+        self.0.into_bytes()
     }
 
     /// A part of the text, in the same memory; `None` if the range is out of bounds or splits a character.
@@ -203,13 +208,19 @@ impl From<&'static str> for Text {
     }
 }
 
+impl From<ByteString> for Text {
+    fn from(text: ByteString) -> Self {
+        Self(text)
+    }
+}
+
 impl TryFrom<Bytes> for Text {
     type Error = std::str::Utf8Error;
 
     /// Checks the bytes once; fails on the first byte that is not UTF-8.
     #[inline]
     fn try_from(bytes: Bytes) -> Result<Self, Self::Error> {
-        Utf8Bytes::try_from(bytes).map(Self)
+        ByteString::try_from(bytes).map(Self)
     }
 }
 
@@ -230,7 +241,7 @@ impl PartialEq<&str> for Text {
 /// ```
 /// use wasabi::{Close, CloseCode};
 ///
-/// let close = Close::new(CloseCode::new(4401), "token expired");
+/// let close = Close::new(CloseCode::new::<4401>(), "token expired");
 /// // For logs: the reason is escaped, since the peer may have chosen it.
 /// assert_eq!(close.to_string(), r#"4401 "token expired""#);
 /// ```
@@ -310,21 +321,32 @@ impl CloseCode {
     /// 4401: the client's credentials have expired. A code of this library, named after the HTTP status 401.
     pub const EXPIRED: Self = Self(4401);
 
-    /// A code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999.
+    /// A code that a close frame may carry: 1000 to 1003, 1007 to 1014, 3000 to 4999 (4000 and above are for
+    /// applications).
     ///
-    /// For codes that are known at compile time: an invalid one is a compile error in a `const`, and as a literal
-    /// inside `gateway!`. For other codes, use [`TryFrom<u16>`](#impl-TryFrom<u16>-for-CloseCode).
+    /// Any other code is a compile error. For a code that is known only at run time, use
+    /// [`TryFrom<u16>`](#impl-TryFrom<u16>-for-CloseCode).
     ///
-    /// # Panics
+    /// ```
+    /// use wasabi::CloseCode;
     ///
-    /// Panics if the code may not be sent.
-    pub const fn new(code: u16) -> Self {
-        assert!(
-            wasabi_rules::is_sendable(code),
-            "{}",
-            wasabi_rules::NOT_SENDABLE
-        );
-        Self(code)
+    /// const TRIAL_OVER: CloseCode = CloseCode::new::<4402>();
+    /// assert_eq!(CloseCode::try_from(4402), Ok(TRIAL_OVER));
+    /// assert!(CloseCode::try_from(1006).is_err());
+    /// ```
+    ///
+    /// ```compile_fail
+    /// wasabi::CloseCode::new::<1006>();
+    /// ```
+    pub const fn new<const CODE: u16>() -> Self {
+        const {
+            assert!(
+                wasabi_rules::is_sendable(CODE),
+                "{}",
+                wasabi_rules::SENDABLE
+            );
+        }
+        Self(CODE)
     }
 
     /// The number of the code; `u16::from` returns it too.
@@ -359,7 +381,7 @@ impl fmt::Display for CloseCode {
 
 /// A number that a close frame cannot carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("close code {0} cannot be sent; use 1000 to 1003, 1007 to 1014 or 3000 to 4999")]
+#[error("{}", wasabi_rules::not_sendable(u64::from(*.0)))]
 pub struct InvalidCloseCode(pub u16);
 
 /// The payload of a binary message; as a reply, a binary message.

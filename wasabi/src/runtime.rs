@@ -119,7 +119,7 @@ impl Runtime {
 
 /// The close of a drain.
 pub(crate) fn restart() -> Close {
-    Close::new(CloseCode::SERVICE_RESTART, "server is restarting")
+    Close::new(CloseCode::SERVICE_RESTART, "the server is restarting")
 }
 
 /// A place among the server's sockets, held while the socket is open.

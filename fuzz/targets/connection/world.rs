@@ -176,7 +176,7 @@ impl World<'_> {
     }
 
     pub(crate) fn server_closes(&mut self, code: u16) {
-        self.stage.connection().close(CloseCode::new(code));
+        self.stage.connection().close(CloseCode::try_from(code).expect("a code that may be sent"));
         self.closing.push(code);
     }
 

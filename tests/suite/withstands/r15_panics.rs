@@ -29,7 +29,7 @@ async fn a_panic_in_the_parser_of_a_closing_connection_is_one_error_reply() {
         move |connection: Connection| {
             let held = held.clone();
             async move {
-                connection.close(CloseCode::new(4000));
+                connection.close(CloseCode::new::<4000>());
                 held.notified().await;
                 "done"
             }
@@ -153,7 +153,7 @@ async fn a_panic_in_the_destructor_of_an_on_connect_that_is_cancelled_does_not_c
     let mut client = server.connect("/").await;
     until("it is listed", || registry.len() == 1).await;
     let connection = registry.connections().pop().unwrap();
-    connection.close(Close::new(CloseCode::new(4000), "enough"));
+    connection.close(Close::new(CloseCode::new::<4000>(), "enough"));
     assert_eq!(client.closed().await, (4000, "enough".to_owned()));
     assert_eq!(soon(connection.closed()).await.code.as_u16(), 4000);
     until("the registry is empty", || registry.is_empty()).await;

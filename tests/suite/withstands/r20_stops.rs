@@ -128,7 +128,7 @@ async fn requests_that_are_cut_at_the_close_timeout_are_answered() {
         close_timeout = 200ms,
         async |connection: Connection, text: Text| {
             if text == "close" {
-                connection.close(CloseCode::new(4000));
+                connection.close(CloseCode::new::<4000>());
             }
             std::future::pending::<()>().await;
         },

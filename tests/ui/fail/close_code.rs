@@ -8,7 +8,7 @@ fn main() {
     let _ = gateway!(
         channel(
             "/",
-            on_connect = async |_: Connection| Err::<(), _>(Close::new(CloseCode::new(1006), "no")),
+            on_connect = async |_: Connection| Err::<(), _>(Close::new(CloseCode::new::<1006>(), "no")),
             echo,
         ),
     );

@@ -8,7 +8,10 @@ fn main() {
     let _ = gateway!(
         channel(
             "/",
-            middleware = [Retry::new(Backoff::constant(1s)).budget(-0.1)],
+            middleware = [
+                Retry::new(Backoff::constant(1s)).budget(-0.1),
+                CircuitBreaker::new(10, 5s).out_of(1_000_001),
+            ],
             echo,
         ),
     );

@@ -4,12 +4,13 @@ use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 
 use super::tokens::split;
 
-/// A call as it can be recognised by its tokens: `Owner::name(args)`, or `.name(args)` somewhere behind one.
+/// A call as it can be recognised by its tokens: `Owner::name::<generics>(args)`, or `.name(args)` somewhere behind one.
 pub(crate) struct Call {
     /// `Http` of `Http::post(..)`, and of the methods called on its result.
     pub(crate) owner: Option<String>,
     pub(crate) name: Ident,
     pub(crate) is_method: bool,
+    pub(crate) generics: Vec<TokenStream>,
     pub(crate) args: Vec<TokenStream>,
     pub(crate) span: Span,
 }
@@ -45,7 +46,9 @@ fn collect_calls(tokens: &TokenStream, found: &mut Vec<Call>) {
                 } else if !is_method {
                     owner = None;
                 }
-                let Some(args) = trees.get(at + 1).and_then(arguments) else {
+                let generics = generics(&trees[at + 1..]);
+                let after = at + 1 + generics.map_or(0, |generics| generics.len() + 4);
+                let Some(args) = trees.get(after).and_then(arguments) else {
                     continue;
                 };
                 if is_method || owner.is_some() {
@@ -54,12 +57,26 @@ fn collect_calls(tokens: &TokenStream, found: &mut Vec<Call>) {
                         owner: owner.as_ref().map(|(owner, _)| owner.clone()),
                         name: name.clone(),
                         is_method,
+                        generics: split(&generics.unwrap_or_default().iter().cloned().collect()),
                         args: split(&args.stream()),
                     });
                 }
             }
         }
     }
+}
+
+/// The tokens between `::<` and the `>` before the arguments. Generics with a `>` of their own are not recognised.
+fn generics(after_name: &[TokenTree]) -> Option<&[TokenTree]> {
+    let is = |tree: &TokenTree, expected: char| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == expected);
+    let [first, second, open, rest @ ..] = after_name else {
+        return None;
+    };
+    if !(is(first, ':') && is(second, ':') && is(open, '<')) {
+        return None;
+    }
+    let end = rest.iter().position(|tree| is(tree, '>'))?;
+    Some(&rest[..end])
 }
 
 fn arguments(tree: &TokenTree) -> Option<&Group> {
@@ -79,18 +96,26 @@ mod tests {
     fn calls_know_their_owner_also_along_a_chain() {
         let found: Vec<_> = calls(&quote!(
             with([wasabi::Timeout::new(2s)], Http::post("a").timeout(0s)),
-            key.len()
+            key.len(),
+            CloseCode::new::<4000>()
         ))
         .into_iter()
-        .map(|call| format!("{:?} {} {}", call.owner, call.name, call.is_method))
+        .map(|call| {
+            let generics: TokenStream = call.generics.into_iter().collect();
+            format!(
+                "{:?} {} {} {generics}",
+                call.owner, call.name, call.is_method
+            )
+        })
         .collect();
         assert_eq!(
             found,
             [
-                r#"Some("Timeout") new false"#,
-                r#"Some("Http") post false"#,
-                r#"Some("Http") timeout true"#,
-                "None len true",
+                r#"Some("Timeout") new false "#,
+                r#"Some("Http") post false "#,
+                r#"Some("Http") timeout true "#,
+                "None len true ",
+                r#"Some("CloseCode") new false 4000"#,
             ]
         );
     }

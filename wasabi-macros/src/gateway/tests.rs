@@ -175,7 +175,7 @@ fn no_input_makes_the_macro_panic() {
         channel("/{x}/{*rest}", origins = ["*"], idle_timeout = 5min, max_message_size = 1.5MiB, match key.parse::<X>() {
             #[cfg(y)] "a" | 'b' if g => with([T::new(0s)], balance([(1, x), (-2, orders.), (3, match key { _ => {} })])),
             Ok(X { a, .. }) => Http::post("ws://").header("é", 1),
-            _ => CloseCode::new(99999999999999999999),
+            _ => CloseCode::new::<99999999999999999999>(),
         }),
     };
     let trees: Vec<_> = declaration.into_iter().collect();

@@ -10,7 +10,7 @@ use crate::{Close, Connection};
 /// async fn only_known_tenants(connection: Connection) -> Result<(), Close> {
 ///     match connection.uri().path() {
 ///         "/v1/acme" => Ok(()),
-///         _ => Err(Close::new(CloseCode::new(4404), "unknown tenant")),
+///         _ => Err(Close::new(CloseCode::new::<4404>(), "unknown tenant")),
 ///     }
 /// }
 /// ```

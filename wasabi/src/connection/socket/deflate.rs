@@ -269,5 +269,5 @@ fn run(
 }
 
 fn invalid() -> Close {
-    Close::new(CloseCode::INVALID_PAYLOAD, "not compressed as agreed")
+    Close::new(CloseCode::INVALID_PAYLOAD, "invalid compressed data")
 }

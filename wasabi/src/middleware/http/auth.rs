@@ -209,10 +209,11 @@ where
 
 fn close(refused: Refused) -> Close {
     match refused {
-        Refused::Denied(Denied::Forbidden) => Close::new(CloseCode::new(4403), "forbidden"),
-        Refused::Denied(Denied::Unavailable) => {
-            Close::new(CloseCode::TRY_AGAIN_LATER, "cannot authenticate now")
-        }
+        Refused::Denied(Denied::Forbidden) => Close::new(CloseCode::new::<4403>(), "forbidden"),
+        Refused::Denied(Denied::Unavailable) => Close::new(
+            CloseCode::TRY_AGAIN_LATER,
+            "cannot authenticate at the moment",
+        ),
         _ => Close::new(CloseCode::EXPIRED, "authentication required"),
     }
 }

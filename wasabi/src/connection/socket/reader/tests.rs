@@ -48,9 +48,13 @@ fn each_violation_has_its_close_code() {
         ("an unknown control frame", frame(0x8b, b"x"), 1002),
         ("a ping in fragments", frame(0x09, b"x"), 1002),
         ("a long ping", frame(0x89, &[0; 126]), 1002),
-        ("nothing to be continued", frame(0x80, b"x"), 1002),
+        (
+            "a continuation frame without a message",
+            frame(0x80, b"x"),
+            1002,
+        ),
         ("no mask", vec![0x81, 1, b'x'], 1002),
-        ("half a close code", frame(0x88, &[3]), 1002),
+        ("a close frame with a single byte", frame(0x88, &[3]), 1002),
         ("a code that is none", frame(0x88, &[3, 0xed]), 1002),
         (
             "a reason that is no text",
