@@ -3,7 +3,7 @@
 #[cfg(feature = "argon2")]
 mod hashes;
 #[cfg(feature = "argon2")]
-mod turns;
+mod login_queue;
 mod users;
 
 use std::{fmt, future::Future, net::IpAddr, sync::Arc};
@@ -87,7 +87,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_threads(self, threads: usize) -> Self {
-        self.verify.turns.set_places(threads);
+        self.verify.queue.set_places(threads);
         self
     }
 
@@ -96,7 +96,7 @@ impl BasicAuth {
     #[cfg(feature = "argon2")]
     #[must_use]
     pub fn hash_queue(self, logins: usize) -> Self {
-        self.verify.turns.set_max_waiting(logins);
+        self.verify.queue.set_max_waiting(logins);
         self
     }
 

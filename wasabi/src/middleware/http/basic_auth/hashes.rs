@@ -7,7 +7,7 @@ use subtle::Choice;
 
 use super::{
     super::auth::{Denied, Refused},
-    turns::Turns,
+    login_queue::LoginQueue,
 };
 
 /// Verifies passwords on a bounded number of threads. Each verification takes a core, and the memory that its hash
@@ -15,13 +15,13 @@ use super::{
 pub(super) struct Hashes {
     /// The hash that a password is verified against if there is no hash for it.
     other: String,
-    threads: Turns,
+    threads: LoginQueue,
     #[cfg(test)]
     pub(super) verified: std::sync::atomic::AtomicUsize,
 }
 
 impl Hashes {
-    pub(super) fn new(hash: &str, threads: Turns) -> Result<Self, String> {
+    pub(super) fn new(hash: &str, threads: LoginQueue) -> Result<Self, String> {
         PasswordHash::new(hash).map_err(|error| format!("not an Argon2 hash: {error}"))?;
         Ok(Self {
             other: hash.to_owned(),

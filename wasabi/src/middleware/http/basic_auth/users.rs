@@ -17,7 +17,7 @@ pub struct Users {
     #[cfg(feature = "argon2")]
     hashes: Option<super::hashes::Hashes>,
     #[cfg(feature = "argon2")]
-    pub(super) turns: super::turns::Turns,
+    pub(super) queue: super::login_queue::LoginQueue,
 }
 
 struct User {
@@ -39,7 +39,7 @@ impl Users {
             #[cfg(feature = "argon2")]
             hashes: None,
             #[cfg(feature = "argon2")]
-            turns: super::turns::Turns::new(cores_but_one(), MAX_WAITING),
+            queue: super::login_queue::LoginQueue::new(cores_but_one(), MAX_WAITING),
         };
         for (name, password) in users {
             if let Err(mistake) = made.add(&name, password) {
@@ -54,7 +54,7 @@ impl Users {
             return Err("a name cannot contain a colon".to_owned());
         }
         if self.table.iter().any(|user| user.name == name) {
-            return Err("the name is there already".to_owned());
+            return Err("the name occurs twice".to_owned());
         }
         let secret = if password.starts_with("$argon2") {
             self.add_hash(&password)?;
@@ -69,7 +69,7 @@ impl Users {
 
     #[cfg(feature = "argon2")]
     fn add_hash(&mut self, hash: &str) -> Result<(), String> {
-        let hashes = super::hashes::Hashes::new(hash, self.turns.clone())?;
+        let hashes = super::hashes::Hashes::new(hash, self.queue.clone())?;
         self.hashes.get_or_insert(hashes);
         Ok(())
     }
@@ -99,7 +99,7 @@ impl Verify for Users {
         let mut mistakes = self.mistakes.clone();
         #[cfg(feature = "argon2")]
         {
-            let (threads, queue) = self.turns.limits();
+            let (threads, queue) = self.queue.limits();
             mistakes.above_zero("BasicAuth::hash_threads", threads);
             mistakes.above_zero("BasicAuth::hash_queue", queue);
         }

@@ -1,4 +1,7 @@
-//! Limited places for expensive work, given to clients in turn.
+//! The queue of logins that wait for a thread to verify their password.
+//!
+//! It differs from `crate::turns`, where the connections of clients take turns: these clients are not authenticated and
+//! known only by their address, and in a full queue the address with the most logins loses one.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,10 +13,10 @@ use tokio::sync::oneshot;
 
 use crate::sync::Unpoisoned;
 
-/// A number of places, and a bounded queue in which every client has its own line. The lines are served in turn, so a
+/// A number of threads, and a bounded queue in which every client has its own line. The lines are served in turn, so a
 /// client waits for one login of each other client and never for all of them.
 #[derive(Clone)]
-pub(super) struct Turns(Arc<Mutex<LoginLines>>);
+pub(super) struct LoginQueue(Arc<Mutex<LoginLines>>);
 
 /// The unit of fairness; all clients without an address are one.
 type Client = Option<IpAddr>;
@@ -29,13 +32,13 @@ struct LoginLines {
 }
 
 /// A place; dropping it passes it to the next client.
-pub(super) struct LoginPlace(Option<Turns>);
+pub(super) struct LoginPlace(Option<LoginQueue>);
 
 /// The queue is full.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Full;
 
-impl Turns {
+impl LoginQueue {
     pub(super) fn new(places: usize, max_waiting: usize) -> Self {
         Self(Arc::new(Mutex::new(LoginLines {
             places,
@@ -148,10 +151,10 @@ impl LoginLines {
 
 impl Drop for LoginPlace {
     fn drop(&mut self) {
-        let Some(turns) = self.0.take() else { return };
+        let Some(queue) = self.0.take() else { return };
         loop {
             let next = {
-                let mut inner = turns.lock();
+                let mut inner = queue.lock();
                 let next = match inner.taken <= inner.places {
                     true => inner.next(),
                     false => None, // the number of places was reduced
@@ -162,7 +165,7 @@ impl Drop for LoginPlace {
                 next
             };
             let Some(next) = next else { return };
-            match next.send(LoginPlace(Some(turns.clone()))) {
+            match next.send(LoginPlace(Some(queue.clone()))) {
                 Ok(()) => return,
                 // The receiver has left: this call still has to pass the place on.
                 Err(mut unused) => unused.0 = None,
@@ -183,13 +186,13 @@ mod tests {
 
     #[tokio::test]
     async fn clients_take_turns_however_many_logins_each_has() {
-        let turns = Turns::new(1, 100);
-        let first = turns.take(client(1)).await.expect("free");
+        let queue = LoginQueue::new(1, 100);
+        let first = queue.take(client(1)).await.expect("free");
         let order = Mutex::new(Vec::new());
         let many = [1, 1, 1, 1, 2, 1, 3, 2].map(|last| {
-            let (turns, order) = (&turns, &order);
+            let (queue, order) = (&queue, &order);
             async move {
-                let place = turns.take(client(last)).await.expect("a turn");
+                let place = queue.take(client(last)).await.expect("a turn");
                 order.lock().expect("no panic").push(last);
                 tokio::task::yield_now().await;
                 drop(place);
@@ -209,20 +212,20 @@ mod tests {
 
     #[tokio::test]
     async fn a_full_queue_refuses_the_client_that_has_most_in_it() {
-        let turns = Turns::new(1, 4);
-        let place = turns.take(client(1)).await.expect("free");
-        let mut many: Vec<_> = (0..4).map(|_| Box::pin(turns.take(client(1)))).collect();
+        let queue = LoginQueue::new(1, 4);
+        let place = queue.take(client(1)).await.expect("free");
+        let mut many: Vec<_> = (0..4).map(|_| Box::pin(queue.take(client(1)))).collect();
         for turn in &mut many {
             assert!(turn.as_mut().now_or_never().is_none());
         }
-        assert_eq!(turns.take(client(1)).await.err(), Some(Full));
-        let mut other = Box::pin(turns.take(client(2)));
+        assert_eq!(queue.take(client(1)).await.err(), Some(Full));
+        let mut other = Box::pin(queue.take(client(2)));
         assert!(other.as_mut().now_or_never().is_none());
         assert_eq!(
             many[3].as_mut().now_or_never().map(|turn| turn.err()),
             Some(Some(Full))
         );
-        assert_eq!(turns.waiting(), 4);
+        assert_eq!(queue.waiting(), 4);
         drop(place);
         let place = many[0].as_mut().now_or_never().expect("its turn");
         drop(place);
@@ -231,14 +234,14 @@ mod tests {
 
     #[tokio::test]
     async fn places_of_clients_that_leave_go_to_others() {
-        let turns = Turns::new(1, 2);
-        let place = turns.take(client(1)).await.expect("free");
+        let queue = LoginQueue::new(1, 2);
+        let place = queue.take(client(1)).await.expect("free");
         for _ in 0..10 {
-            let mut leaves = Box::pin(turns.take(client(2)));
+            let mut leaves = Box::pin(queue.take(client(2)));
             assert!(leaves.as_mut().now_or_never().is_none());
         }
-        let mut given = Box::pin(turns.take(client(2)));
-        let mut last = Box::pin(turns.take(client(3)));
+        let mut given = Box::pin(queue.take(client(2)));
+        let mut last = Box::pin(queue.take(client(3)));
         assert!(given.as_mut().now_or_never().is_none());
         assert!(last.as_mut().now_or_never().is_none());
         drop(place);
@@ -250,11 +253,11 @@ mod tests {
                 .is_some_and(|turn| turn.is_ok())
         );
         assert!(
-            turns
+            queue
                 .take(client(1))
                 .now_or_never()
                 .is_some_and(|turn| turn.is_ok())
         );
-        assert_eq!(turns.waiting(), 0);
+        assert_eq!(queue.waiting(), 0);
     }
 }
