@@ -117,9 +117,16 @@ fn mistakes_of_a_mounted_gateway_are_reported() {
 #[test]
 fn inconsistent_numbers_are_mistakes_and_not_changed_silently() {
     let breaker = |out_of| CircuitBreaker::new(5, Duration::from_secs(1)).out_of(out_of);
-    let least_and_most =
-        "`/`: `CircuitBreaker::out_of(..)` takes a number from 5, the failures, to 1000000";
-    for out_of in [4, 1_000_001] {
+    for (out_of, mistake) in [
+        (
+            4,
+            "`CircuitBreaker::out_of(4)` has no room for the 5 failures of `CircuitBreaker::new`; write 5 or more",
+        ),
+        (
+            1_000_001,
+            "`CircuitBreaker::out_of(..)` takes a number from 1 to 1000000",
+        ),
+    ] {
         let gateway = gateway!(channel("/", middleware = [breaker(out_of)], echo));
         assert_eq!(mistakes(&gateway), [least_and_most]);
     }

@@ -1,6 +1,6 @@
 //! Numbers and durations that must not be zero, or must be in a range.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{fmt, ops::RangeInclusive, time::Duration};
 
 /// A value that can be zero.
 pub trait Zero: Copy {
@@ -53,7 +53,10 @@ pub fn setting_above_zero<T: Zero>(name: &str, value: T) -> Result<T, String> {
 }
 
 /// The argument of a call, such as `Compression::level`, within a range.
-pub fn between(call: &str, value: u8, range: RangeInclusive<u8>) -> Result<u8, String> {
+pub fn between<T>(call: &str, value: T, range: RangeInclusive<T>) -> Result<T, String>
+where
+    T: PartialOrd + fmt::Display,
+{
     match range.contains(&value) {
         true => Ok(value),
         false => Err(format!(

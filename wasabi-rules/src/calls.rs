@@ -46,7 +46,7 @@ pub enum Rule {
     /// A [`retry_budget`](crate::retry_budget).
     Budget,
     /// A number [between](crate::between) these two, both included.
-    Between(u8, u8),
+    Between(u64, u64),
     /// An HTTP [`method`](crate::method()), as bytes.
     Method,
     /// A [`header`](crate::header()) that a request to an HTTP service may have.
@@ -92,7 +92,6 @@ impl Call {
             }
             (Rule::Budget, Value::Decimal(share)) => retry_budget(share).map(drop),
             (Rule::Between(least, most), Value::Number(number)) => {
-                let number = u8::try_from(number).unwrap_or(u8::MAX);
                 between(&self.path(), number, least..=most).map(drop)
             }
             (Rule::Method, Value::Text(text)) => http_method(text).map(drop),
@@ -136,7 +135,7 @@ impl Rule {
             Self::Count | Self::Time => [1, 0].map(Value::Number),
             Self::Millis(least) => [least, least - 1].map(Value::Number),
             Self::Budget => [0.5, -0.5].map(Value::Decimal),
-            Self::Between(least, most) => [least, most + 1].map(|n| Value::Number(u64::from(n))),
+            Self::Between(least, most) => [least, most + 1].map(Value::Number),
             Self::Method => ["PROPFIND", "POTS"].map(Value::Text),
             Self::Header => ["x-tenant", "transfer-encoding"].map(Value::Text),
             Self::UpstreamHeader => ["x-tenant", "host"].map(Value::Text),
@@ -168,11 +167,12 @@ const fn function(owner: &'static str, name: &'static str, position: usize, rule
         owner,
         name,
         is_method: false,
-        is_const: false,
         position,
+        is_const: false,
         rule,
     }
 }
+
 const fn constant(owner: &'static str, name: &'static str, rule: Rule) -> Call {
     Call {
         is_const: true,
@@ -180,14 +180,13 @@ const fn constant(owner: &'static str, name: &'static str, rule: Rule) -> Call {
     }
 }
 
-
 const fn method(owner: &'static str, name: &'static str, rule: Rule) -> Call {
     Call {
         owner,
         name,
         is_method: true,
-        is_const: false,
         position: 0,
+        is_const: false,
         rule,
     }
 }
@@ -262,7 +261,7 @@ pub const CALLS: &[Call] = &[
     method("Retry", "budget", Rule::Budget),
     function("CircuitBreaker", "new", 0, Rule::Count),
     function("CircuitBreaker", "new", 1, Rule::Time),
-    method("CircuitBreaker", "out_of", Rule::Count),
+    method("CircuitBreaker", "out_of", Rule::Between(1, 1_000_000)),
     method("CircuitBreaker", "probes", Rule::Count),
     function("Cache", "new", 0, Rule::Time),
     method("Cache", "max_entries", Rule::Count),

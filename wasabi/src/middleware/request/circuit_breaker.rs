@@ -27,7 +27,8 @@ use crate::{
 ///
 /// Each route has its own breaker, even if the value wraps a whole channel; clones share the breakers. Routes are
 /// identified by name: under one value for several channels, the `_` of all of them is one route. Wrap a single node of
-/// a `balance` in a breaker to have one for that node.
+/// a `balance` in a breaker to have one for that node. In the [metrics](crate::Admin::metrics), the breakers of all
+/// routes with the same name are one series: it shows the state of the worst of them, and how often all have opened.
 ///
 /// A failure is an error that is the upstream's [fault](Error::fault): it cannot be reached, breaks off, does not
 /// answer in time, answers with a status from 500 to 599, or violates its protocol. [`when`](Self::when) replaces this
@@ -96,10 +97,13 @@ impl<P> CircuitBreaker<P> {
     #[must_use]
     pub fn out_of(mut self, requests: usize) -> Self {
         let failures = self.rules.failures;
-        self.mistakes.above_zero("CircuitBreaker::out_of", requests);
-        if requests > MOST_REMEMBERED || (1..failures).contains(&requests) {
+        let call = "CircuitBreaker::out_of";
+        self.mistakes
+            .keep(wasabi_rules::between(call, requests, 1..=MOST_REMEMBERED));
+        if (1..failures).contains(&requests) {
             self.mistakes.push(format!(
-                "`CircuitBreaker::out_of(..)` takes a number from {failures}, the failures, to {MOST_REMEMBERED}"
+                "`{call}({requests})` has no room for the {failures} failures of `CircuitBreaker::new`; \
+                 write {failures} or more"
             ));
         }
         self.rules.out_of = requests.clamp(failures, failures.max(MOST_REMEMBERED));
