@@ -3,17 +3,18 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header};
 use percent_encoding::percent_decode_str;
+use reqwest::Url;
 
 /// The mistake of setting credentials twice.
 pub(super) const TWICE: &str =
-    "credentials stand in the URL and in the header `authorization`; one of them is enough";
+    "the URL and the header `authorization` both contain credentials; remove one of them";
 
 /// Makes the value of `Authorization` from a user and a password, percent-encoded as in a URL.
 pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
     let user = Vec::from_iter(percent_decode_str(user));
     if user.contains(&b':') {
         return Err(
-            "the user in a URL has a colon, which HTTP cannot tell from the password's".to_owned(),
+            "the user in the URL contains a colon, but in HTTP Basic authentication a colon ends the user".to_owned(),
         );
     }
     let password = Vec::from_iter(percent_decode_str(password));
@@ -24,22 +25,24 @@ pub(super) fn basic(user: &str, password: &str) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Moves the credentials from the URL to `Authorization`, unless the request has that header already.
-pub(super) fn apply(request: &mut reqwest::Request) -> Result<(), String> {
+/// Whether a URL contains a user or a password.
+pub(super) fn are_in(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// Moves the credentials from the URL to `Authorization`, and returns whether there are any.
+pub(super) fn apply(request: &mut reqwest::Request) -> Result<bool, String> {
     let url = request.url();
-    if url.username().is_empty() && url.password().is_none() {
-        return Ok(());
+    if !are_in(url) {
+        return Ok(false);
     }
     let value = basic(url.username(), url.password().unwrap_or_default())?;
     let url = request.url_mut();
     // Fails only for URLs that cannot hold credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    request
-        .headers_mut()
-        .entry(header::AUTHORIZATION)
-        .or_insert(value);
-    Ok(())
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    Ok(true)
 }
 
 #[cfg(test)]

@@ -22,15 +22,11 @@ use reqwest::{Client, ClientBuilder, Url};
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
 pub(crate) use self::request::parse_url;
-use self::{
-    client::Clients,
-    dials::Dials,
-    host_limit::HostLimit,
-    target::{Fixed, Target, With},
-};
+use self::{client::Clients, dials::Dials, host_limit::HostLimit};
 pub use self::{
     framing::{Framing, Lines, Sse, SseEvent},
     request::HttpRequest,
+    target::{Fixed, Target, With},
 };
 use super::{
     Probe, Way, credentials, dial_memory::MAX_DIAL_PAUSE, headers::Headers, template::Template,
@@ -65,7 +61,7 @@ use crate::{
 ///   mistake.
 /// * A user and a password in the URL, as in `http://user:password@orders/`, are percent-decoded and sent as
 ///   `Authorization: Basic` (RFC 7617). They replace a forwarded `Authorization` header. Setting that header as well is
-///   a mistake.
+///   a mistake; if a [function](Self::with) makes the URL, it is the error `internal`, and nothing is sent.
 /// * A function makes requests that depend on the message in other ways: [`Http::with`].
 /// * With the cargo feature `otel` the request carries the [trace context](crate::middleware::request::Trace#upstreams)
 ///   of the current span.
@@ -92,7 +88,7 @@ use crate::{
 ///
 /// The proxies of the environment (`HTTP_PROXY` ..) are not used. `https` needs the cargo feature `tls`. For other
 /// settings of the connection, pass your own [`client`](Self::client).
-#[must_use = "a backend does nothing until it is a target"]
+#[must_use = "a backend does nothing until a route uses it"]
 pub struct Http<T = Fixed> {
     target: T,
     headers: Headers,
@@ -220,12 +216,12 @@ impl<T: Target> Http<T> {
     fn health_url(&self, path: &str) -> Result<Url, String> {
         if !path.starts_with('/') || path.starts_with("//") {
             return Err(format!(
-                "`{}` is not a path: it starts with one `/`",
+                "`{}` is not a path; start it with one `/`",
                 path.escape_debug()
             ));
         }
         let base = self.target.url().ok_or(
-            "a function makes the URLs of this node, so that it has no host: use `HealthCheck::with`",
+            "a function makes the URLs of this node, so its host is unknown; use `HealthCheck::with`",
         )?;
         base.join(path)
             .map_err(|error| format!("`{}` is not a path: {error}", path.escape_debug()))
@@ -233,7 +229,10 @@ impl<T: Target> Http<T> {
 
     fn request(&self, req: &Request) -> Result<reqwest::Request> {
         let mut request = self.target.request(req)?;
-        credentials::apply(&mut request).map_err(Error::internal)?;
+        let in_url = credentials::apply(&mut request).map_err(Error::internal)?;
+        if in_url && self.headers.owns(&header::AUTHORIZATION) {
+            return Err(Error::internal(credentials::TWICE));
+        }
         let headers = request.headers_mut();
         if let Some(media_type) = self.framing.as_ref().and_then(Framing::media_type) {
             headers
@@ -286,7 +285,7 @@ impl<T: Target> Lifecycle for Http<T> {
         let Some(url) = self.target.url() else {
             return Ok(());
         };
-        if url.username().is_empty() && url.password().is_none() {
+        if !credentials::are_in(url) {
             return Ok(());
         }
         if self.headers.owns(&header::AUTHORIZATION) {
@@ -324,7 +323,7 @@ impl<T: Target> Lifecycle for Http<T> {
                     let status = asking.await?.status();
                     match way.accepts(status) {
                         true => Ok(()),
-                        false => Err(format!("it answered {status}").into()),
+                        false => Err(format!("the node answered {status}").into()),
                     }
                 })
             }) as Probe)

@@ -6,7 +6,10 @@ use reqwest::Url;
 use serde::Serialize;
 use wasabi_rules::{Place, schemes};
 
-use crate::{Error, Result, backend::headers::upstream_header};
+use crate::{
+    Error, Result,
+    backend::{credentials, headers::upstream_header},
+};
 
 /// An HTTP request that a function makes for [`Http::with`](crate::Http::with).
 ///
@@ -85,12 +88,14 @@ impl HttpRequest {
             // URL parsers ignore tabs, so `..` with a tab in it would still lead up.
             if matches!(segment, "" | "." | "..") || breaks_lines(segment) || segment.contains('\t')
             {
-                return Err(Error::bad_request("a value cannot stand in a path"));
+                return Err(Error::bad_request(
+                    "a value is not valid as a segment of a path",
+                ));
             }
             request
                 .url_mut()
                 .path_segments_mut()
-                .map_err(|()| Error::internal("the URL has no path"))?
+                .map_err(|()| Error::internal("this URL cannot have a path"))?
                 .pop_if_empty()
                 .push(segment);
             Ok(())
@@ -102,7 +107,9 @@ impl HttpRequest {
         self.change(|request| {
             let (name, value) = (name.as_ref(), value.as_ref());
             if breaks_lines(name) || breaks_lines(value) {
-                return Err(Error::bad_request("a value cannot stand in a query"));
+                return Err(Error::bad_request(
+                    "a value contains characters that a query cannot have",
+                ));
             }
             request.url_mut().query_pairs_mut().append_pair(name, value);
             Ok(())
@@ -110,13 +117,17 @@ impl HttpRequest {
     }
 
     /// Sets a header. A value with CR, LF, NUL or another control character is refused. These headers cannot be set:
-    /// those that belong to one connection or say where the request ends, such as `Content-Length`, and those of a
-    /// handshake, such as `Host`.
+    /// those that belong to one connection or say where the request ends, such as `Content-Length`; those of a
+    /// handshake, such as `Host`; and `Authorization` if the URL contains credentials, which is the error `internal`.
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|request| {
             let name = upstream_header(name.as_ref()).map_err(Error::bad_request)?;
-            let value = HeaderValue::from_bytes(value.as_ref())
-                .map_err(|_| Error::bad_request("a value cannot stand in a header"))?;
+            if name == header::AUTHORIZATION && credentials::are_in(request.url()) {
+                return Err(Error::internal(credentials::TWICE));
+            }
+            let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| {
+                Error::bad_request("a value contains characters that a header cannot have")
+            })?;
             request.headers_mut().insert(name, value);
             Ok(())
         })
@@ -175,7 +186,7 @@ pub(crate) fn parse_url(text: &str) -> Result<Url, String> {
     let places = wasabi_rules::places(text)?;
     if !places.iter().all(|part| matches!(part, Place::Text(_))) {
         return Err(
-            "nothing is filled in in this URL; a brace that is meant is written `%7B` or `%7D`"
+            "this URL cannot have placeholders; write `%7B` or `%7D` for a literal brace"
                 .to_owned(),
         );
     }
