@@ -26,7 +26,7 @@ async fn is_refused<T: Transport>(queue: Queue<T>, why: &str) {
     let reply = client.ask_json(json!({"do": "ask", "id": 1})).await;
     assert_eq!(reply["error"]["code"], "upstream_unreachable");
     let said = |line: &String| line.to_lowercase().contains(why) && line.contains("WARN");
-    let lines = log.lines("no connection to the broker");
+    let lines = log.lines("cannot connect to the broker");
     assert!(lines.iter().any(said), "{lines:?}");
     assert!(!log.text().contains("s3cr"), "{}", log.text());
 }
@@ -246,6 +246,9 @@ fn kafka_takes_only_credentials_that_it_can_send() {
             mistake.contains("SASL") && !mistake.contains("s3cret"),
             "{mistake}"
         );
+        let kafka = Kafka::new("kafka://localhost:9092", "replies");
+        let mistake = kafka.check().expect_err("a mistake");
+        assert!(mistake.contains("without `kafka://`"), "{mistake}");
         for (mechanism, is_there) in [("PLAIN", true), ("SCRAM-SHA-256", false), ("", false)] {
             let mut settings = vec![
                 ("security.protocol", "sasl_plaintext"),

@@ -124,6 +124,19 @@ async fn with_tls_configured_nothing_is_sent_unencrypted() {
     });
 }
 
+#[tokio::test]
+#[ignore = "needs NATS: run tests/run"]
+async fn each_nats_url_says_whether_its_connection_is_encrypted() {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        // The first server is down, the second one has no TLS.
+        let urls = format!("tls://127.0.0.1:1,{}", broker.url());
+        let inbox = Queue::callback(async |_, _| Ok::<_, wasabi::Error>(())).inbox();
+        let connected = soon(wasabi::queue::Nats::new(urls).connect(inbox)).await;
+        assert!(connected.is_ok());
+    });
+}
+
 #[test]
 fn a_mistake_about_tls_keeps_the_gateway_from_being_served() {
     let client = || Authority::new().client();

@@ -90,24 +90,21 @@ pub struct Kafka {
     offsets: Offsets,
 }
 
-const NO_CREDENTIALS: &str = "this is no broker of Kafka: it is `host:port`, and users and \
-    passwords are settings of SASL";
-const NO_MECHANISM: &str = "this is no configuration of Kafka: of SASL only `PLAIN` is compiled in";
+const NO_CREDENTIALS: &str = "the address of a Kafka broker cannot contain a user or password; write `host:port`, and \
+    set `sasl.username` and `sasl.password`";
+const NO_MECHANISM: &str = "SASL needs the mechanism `PLAIN`, the only one that is compiled in; set `sasl.mechanisms` to `PLAIN`";
 
 /// For queries to the broker while connecting.
 const ASK_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Kafka {
-    /// Makes a transport for Kafka at one broker, or several separated by commas. Replies arrive on the topic
-    /// `replies`.
+    /// Makes a transport for Kafka at one broker (`host:port`), or several separated by commas. Replies arrive on the
+    /// topic `replies`.
     pub fn new(brokers: impl AsRef<str>, replies: impl Into<String>) -> Self {
         let brokers = brokers.as_ref();
         let mut config = ClientConfig::new();
         config
-            .set(
-                "bootstrap.servers",
-                brokers.strip_prefix("kafka://").unwrap_or(brokers),
-            )
+            .set("bootstrap.servers", brokers)
             .set("client.id", "wasabi")
             .set("socket.keepalive.enable", "true")
             .set("socket.timeout.ms", "10000")
@@ -170,9 +167,15 @@ impl Transport for Kafka {
     }
 
     fn check(&self) -> Result<(), String> {
-        let brokers = self.config.get("bootstrap.servers");
-        if brokers.is_some_and(|brokers| brokers.contains('@')) {
+        let brokers = self.config.get("bootstrap.servers").unwrap_or_default();
+        if brokers.contains('@') {
             return Err(NO_CREDENTIALS.to_owned());
+        }
+        if let Some((scheme, _)) = brokers.split_once("://") {
+            return Err(format!(
+                "a broker of Kafka has no scheme; write `host:port` without `{}://`",
+                scheme.escape_debug()
+            ));
         }
         let is = |name: &str, value| {
             let set = self.config.get(name);
@@ -187,7 +190,7 @@ impl Transport for Kafka {
         }
         match self.config.create_native_config() {
             Ok(_) => Ok(()),
-            Err(mistake) => Err(format!("this is no configuration of Kafka: {mistake}")),
+            Err(mistake) => Err(format!("invalid configuration of Kafka: {mistake}")),
         }
     }
 }
@@ -233,7 +236,7 @@ fn open(
         .first()
         .map_or(&[][..], |topic| topic.partitions());
     if partitions.is_empty() {
-        return Err(format!("there is no topic {topic}").into());
+        return Err(format!("the topic {topic} does not exist").into());
     }
     let mut assignment = TopicPartitionList::new();
     for partition in partitions {
@@ -311,7 +314,9 @@ fn not_published(error: KafkaError) -> Error {
         Some(RDKafkaErrorCode::MessageSizeTooLarge) => {
             Error::bad_request("the message is too large")
         }
-        Some(RDKafkaErrorCode::InvalidTopic) => Error::bad_request("this goes to no topic"),
+        Some(RDKafkaErrorCode::InvalidTopic) => {
+            Error::bad_request("the topic of this message is invalid")
+        }
         Some(
             RDKafkaErrorCode::QueueFull
             | RDKafkaErrorCode::UnknownTopic

@@ -59,8 +59,8 @@ use wasabi_rules::schemes;
 ///
 /// # TLS
 ///
-/// A URL with the scheme `tls` is encrypted, and so is any URL with a `tls_config`, which needs the cargo feature
-/// `tls`. Connections without TLS are then refused. The server's certificate must be valid for the host of the URL and
+/// A connection to a URL with the scheme `tls` is encrypted. With a `tls_config`, which needs the cargo feature `tls`,
+/// connections to all URLs are. The gateway then refuses a server without TLS. The server's certificate must be valid for the host of the URL and
 /// come from an authority that the system trusts, or as `tls_config` says. Other servers that a server announces are
 /// not used.
 ///
@@ -95,7 +95,10 @@ impl Nats {
             let (addr, credentials) = Credentials::parse(url)?;
             match (&in_urls, credentials) {
                 (Some(others), Some(credentials)) if *others != credentials => {
-                    return Err("all servers have the same credentials".to_owned());
+                    return Err(
+                        "the URLs contain different credentials; all servers share one set"
+                            .to_owned(),
+                    );
                 }
                 (_, Some(credentials)) => in_urls = Some(credentials),
                 (_, None) => {}
@@ -167,14 +170,20 @@ impl Nats {
         self
     }
 
-    /// Whether connections without TLS are refused.
-    fn is_encrypted(&self) -> bool {
+    /// Whether every connection must be encrypted, whatever the scheme of its URL.
+    fn is_always_encrypted(&self) -> bool {
         #[cfg(feature = "tls")]
         if self.tls.is_set() {
             return true;
         }
-        let servers = self.servers.iter().flatten();
-        servers.into_iter().any(ServerAddr::tls_required)
+        false
+    }
+
+    /// Whether some connections must be encrypted.
+    #[cfg(feature = "tls")]
+    fn needs_tls(&self) -> bool {
+        let mut servers = self.servers.iter().flatten();
+        self.is_always_encrypted() || servers.any(ServerAddr::tls_required)
     }
 }
 
@@ -192,9 +201,9 @@ impl Transport for Nats {
         let servers = self.servers.as_ref().map_err(|mistake| mistake.as_str())?;
         let ending = Ending::new();
         let at_end = ending.clone();
-        let options = ConnectOptions::new().require_tls(self.is_encrypted());
+        let options = ConnectOptions::new().require_tls(self.is_always_encrypted());
         #[cfg(feature = "tls")]
-        let options = match self.is_encrypted() {
+        let options = match self.needs_tls() {
             true => options.tls_client_config(rustls::ClientConfig::clone(&*self.tls.config()?)),
             false => options,
         };
@@ -219,7 +228,7 @@ impl Transport for Nats {
                         at_end.end(&"disconnected, perhaps by a reply whose headers are not UTF-8");
                     }
                     Event::Closed => at_end.end(&event),
-                    Event::SlowConsumer(_) => limited!(WARN, "replies dropped, too many at once"),
+                    Event::SlowConsumer(_) => limited!(WARN, "replies dropped: too many at once"),
                     _ => {}
                 }
                 std::future::ready(())
@@ -243,12 +252,14 @@ impl Transport for Nats {
         }
         if let Some(credentials) = &self.credentials {
             if self.in_urls.is_some() {
-                return Err("credentials are in the URL or a setting, not both".to_owned());
+                return Err(
+                    "the URL and a setting both contain credentials; remove one of them".to_owned(),
+                );
             }
             credentials.check()?;
         }
         #[cfg(feature = "tls")]
-        if self.is_encrypted() {
+        if self.needs_tls() {
             self.tls.config()?;
         }
         Ok(())
@@ -260,7 +271,10 @@ async fn read(mut replies: Subscriber, inbox: Inbox, prefix: usize) -> BoxError 
     while let Some(message) = replies.next().await {
         let id = message.subject.get(prefix..).unwrap_or_default();
         if message.status == Some(StatusCode::NO_RESPONDERS) {
-            inbox.fail(id, Error::UpstreamUnreachable("no worker listens".into()));
+            inbox.fail(
+                id,
+                Error::UpstreamUnreachable("no worker is listening".into()),
+            );
             continue;
         }
         let header = |name| Some(message.headers.as_ref()?.get(name)?.as_str().as_bytes());
@@ -280,7 +294,7 @@ pub struct NatsSession {
 impl Session for NatsSession {
     async fn publish(&self, message: Outgoing<'_>) -> Result<()> {
         if message.topic.contains(['*', '>']) {
-            return Err(Error::bad_request("this goes to no topic"));
+            return Err(Error::bad_request("the topic of this message is invalid"));
         }
         let mut headers = HeaderMap::new();
         headers.insert("id", message.id.as_str());
@@ -317,7 +331,7 @@ impl Session for NatsSession {
 fn not_published(error: async_nats::PublishError) -> Error {
     match error.kind() {
         async_nats::client::PublishErrorKind::InvalidSubject => {
-            Error::bad_request("this goes to no topic")
+            Error::bad_request("the topic of this message is invalid")
         }
         async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
             Error::bad_request("the message is too large")
