@@ -145,6 +145,22 @@ async fn repeated_refusals_write_few_log_lines_with_escaped_client_data() {
 }
 
 #[tokio::test]
+async fn a_request_without_a_client_certificate_is_refused_and_logged() {
+    let events = Events::default();
+    let _subscribed = Subscribed::new(events.clone());
+    let server = serve(gateway!(get(
+        "/private",
+        async |_: wasabi::PeerCertificates| "x"
+    )))
+    .await;
+    let request = b"GET /private HTTP/1.1\r\nhost: a.test\r\n\r\n";
+    let status = wasabi_tests::raw::status(&server, request).await;
+    assert_eq!(status, "HTTP/1.1 403");
+    let fields = ["path=\"/private\"", "no client certificate"];
+    events.has(Level::INFO, "request refused", &fields);
+}
+
+#[tokio::test]
 async fn connections_that_outlast_a_drain_are_counted() {
     let events = Events::default();
     let _subscribed = Subscribed::new(events.clone());
@@ -164,5 +180,9 @@ async fn connections_that_outlast_a_drain_are_counted() {
     assert_eq!(idle.closed().await.0, 1012);
     server.ended().await.unwrap();
     events.has(Level::INFO, "draining", &["connections=3"]);
-    events.has(Level::WARN, "connections are cut", &["connections=2"]);
+    events.has(
+        Level::WARN,
+        "cutting the remaining connections",
+        &["connections=2"],
+    );
 }

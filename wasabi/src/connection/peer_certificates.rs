@@ -8,7 +8,8 @@ use rustls::pki_types::CertificateDer;
 /// for it.
 ///
 /// Middleware finds them in the extensions of the handshake and of every HTTP request. For backend functions and axum
-/// handlers, they are an extractor; use `Option<PeerCertificates>` if [clients may have
+/// handlers, they are an extractor. If a client has none, a message is answered with the error `unauthorized` and an
+/// HTTP request with 403, which is logged at info; use `Option<PeerCertificates>` if [clients may have
 /// none](crate::ClientAuth::optional).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerCertificates(Arc<[CertificateDer<'static>]>);

@@ -3,9 +3,9 @@
 use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
-use crate::{Error, FromRequest, PeerCertificates, Request, Result};
+use crate::{Error, FromRequest, PeerCertificates, Request, Result, log::limited};
 
-const NONE: &str = "a client certificate is needed";
+const NONE: &str = "this needs a client certificate";
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for PeerCertificates {
@@ -22,6 +22,13 @@ impl<S: Sync> FromRequestParts<S> for PeerCertificates {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
         let certificates = parts.extensions.get::<Self>();
-        certificates.cloned().ok_or((StatusCode::FORBIDDEN, NONE))
+        certificates.cloned().ok_or_else(|| {
+            limited!(
+                INFO,
+                path = parts.uri.path(),
+                "request refused: no client certificate"
+            );
+            (StatusCode::FORBIDDEN, NONE)
+        })
     }
 }
