@@ -50,8 +50,8 @@ impl ErrorFormat {
 
     /// JSON errors, with the id at this JSON pointer (RFC 6901).
     ///
-    /// An invalid pointer keeps the gateway from being served. A pointer to the error or into it is ignored: the id is
-    /// then at `/id`.
+    /// An invalid pointer keeps the gateway from being served. The id is at `/id` instead if the pointer is to the whole
+    /// reply (`""`), to a member without a name (`"/"`), or to the error or into it (`"/error"`, `"/error/id"`).
     pub fn json_id_at(pointer: impl Into<Arc<str>>) -> Self {
         Self::Json(JsonErrors {
             id_at: Some(pointer.into()),

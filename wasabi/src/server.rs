@@ -70,10 +70,16 @@ use crate::time::FOREVER;
 ///
 /// The server normalizes the path of every request before it routes the request: `/%61dmin` becomes `/admin`, so it
 /// cannot match a parameter beside that path (RFC 3986, section 6.2.2). Characters that need no `%` lose it; all others
-/// are encoded, with uppercase digits. The server repairs nothing else. It answers 400 to a path with empty segments
-/// (`//`), with `.` or `..`, with a slash, a backslash or NUL within a segment (`%2F`, `%5C`, `%00`), or with a `%`
-/// that two hexadecimal digits do not follow, because proxies and mounted services interpret such paths differently. A
-/// slash or a dot at the end of a path is part of it.
+/// are encoded, with uppercase digits. The server repairs nothing else. Proxies and mounted services interpret some
+/// paths differently, so the server answers 400 to a path with one of these:
+///
+/// * an empty segment (`//`);
+/// * a segment `.` or `..`, also before a semicolon (`/..;x`);
+/// * a backslash;
+/// * an encoded slash, backslash or NUL (`%2F`, `%5C`, `%00`);
+/// * a `%` without two hexadecimal digits after it.
+///
+/// A slash or a dot at the end of a path is part of it.
 ///
 /// # In production
 ///
