@@ -25,8 +25,9 @@ pub(crate) use self::http::install_tls_provider;
 pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
-    function::IntoBackend,
-    http::{Framing, Http, HttpRequest, Lines, Sse, SseEvent},
+    function::{Answer, HandlerFn, IntoBackend, ViaBackend},
+    http::{Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
+    template::Template,
     websocket::WebSocket,
 };
 use crate::{Connection, Error, Reply, Request, Result, request::Route};

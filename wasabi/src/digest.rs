@@ -16,7 +16,7 @@ impl Hash for Digest {
 }
 
 /// The random SipHash key that digests are made with.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Secret(RandomState);
 
 impl Secret {

@@ -10,7 +10,10 @@ use axum::{Router, middleware::from_fn};
 use wasabi_rules::{declared_path, mount_path};
 
 use self::route::{Answering, DeclaredRoute};
-pub use self::{builder::GatewayBuilder, mount::Mount};
+pub use self::{
+    builder::GatewayBuilder,
+    mount::{Mount, ViaGateway, ViaService},
+};
 use crate::describe::Description;
 #[cfg(feature = "metrics")]
 use crate::metrics::Observer;
@@ -179,7 +182,7 @@ impl Gateway {
                 .filter(|name| !path::has_parameter(path, name));
             mistakes.extend(missing.map(|name| {
                 GatewayError::Setting(format!(
-                    "`{path}`: the URL of an upstream has `{{{name}}}`, and the path has no such parameter"
+                    "`{path}`: the URL of an upstream contains `{{{name}}}`, but the path has no such parameter"
                 ))
             }));
             if let Err(mistake) = check_path(&mut seen, path, answering) {

@@ -241,6 +241,23 @@ pub use crate::{
     server::{ClientAuth, Tls, TlsError, TlsFiles},
 };
 
+/// Types that appear in signatures and that programs rarely name: default type parameters, and what tells impls apart.
+pub mod types {
+    #[cfg(feature = "cache")]
+    pub use crate::middleware::request::key::WholeRequest;
+    #[cfg(feature = "metrics")]
+    pub use crate::middleware::request::measure::{Metrics, RouteMetrics};
+    pub use crate::{
+        backend::{Answer, Fixed, HandlerFn, Target, ViaBackend, With},
+        channel::hooks::NoHook,
+        gateway::{ViaGateway, ViaService},
+        middleware::request::{
+            key::{By, Together},
+            measure::Record,
+        },
+    };
+}
+
 /// What most gateways need: `use wasabi::prelude::*;`.
 ///
 /// Left out, because programs often have types of these names: [`Error`], [`Close`], [`CloseCode`], [`StatusCode`].

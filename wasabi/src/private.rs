@@ -1,7 +1,7 @@
 //! The names that macro expansions use. Not part of the public API.
 
 #[path = "private/probe.rs"]
-mod probe;
+pub mod probe;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -33,7 +33,7 @@ pub use crate::metrics::Observation;
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
     Request,
-    backend::{Balancer, Group, HealthCheck, Picked, Probe, Way},
+    backend::{Balancer, Group, HealthCheck, Picked, Probe, Template, Way},
     channel::Channel,
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::GatewayBuilder,

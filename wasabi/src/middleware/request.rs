@@ -52,7 +52,8 @@
 mod cache;
 mod circuit_breaker;
 mod error_handler;
-mod measure;
+pub(crate) mod key;
+pub(crate) mod measure;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 #[cfg(feature = "retry")]

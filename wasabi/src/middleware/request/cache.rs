@@ -11,9 +11,9 @@ use std::{fmt, hash::Hash, panic::resume_unwind, time::Duration};
 pub use self::key::CacheKey;
 use self::{
     calls::{Calls, Turn},
-    key::{By, WholeRequest},
     stored::{Outcome, Stored},
 };
+use super::key::{By, WholeRequest};
 use crate::{
     Error, Lifecycle, Middleware, Next, Reply, Request, Result,
     digest::{Digest, Secret},
@@ -224,8 +224,8 @@ impl<K: CacheKey> Middleware for Cache<K> {
         let forwards = part.forwards();
         match forwards.iter().find(|name| !is_about_traces(name)) {
             Some(name) => Err(format!(
-                "a shared `Cache` is around an upstream that gets `{name}` of each client: leave `shared()` out, or make \
-                 it a part of the key with `by`"
+                "a shared `Cache` wraps an upstream that receives `{name}` of each client; remove `shared()`, or \
+                 include it in the key with `by`"
             )),
             None => Ok(()),
         }
@@ -264,9 +264,7 @@ impl<K: CacheKey> Middleware for Cache<K> {
                 reply
             }
             Err(panic) => {
-                turn.finish(Outcome::Failed(Error::internal(
-                    "a call for several panicked",
-                )));
+                turn.finish(Outcome::Failed(Error::internal("a shared call panicked")));
                 resume_unwind(panic)
             }
         }

@@ -8,7 +8,7 @@ use std::{fmt, time::Duration};
 use tokio::time::Instant;
 
 #[cfg(feature = "metrics")]
-use self::metrics::Metrics;
+pub use self::metrics::{Metrics, RouteMetrics};
 use crate::{Error, Fault, Middleware, Next, Reply, Request, Result, log::limited, panics::caught};
 
 /// Reports each request to a function, or counts it in the process's metrics.
@@ -182,7 +182,7 @@ impl<R: Record> Drop for Running<'_, R> {
             limited!(
                 ERROR,
                 route = self.route,
-                "the function that measures panicked"
+                "the function of `Measure` panicked"
             );
         }
     }

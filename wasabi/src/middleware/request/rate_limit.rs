@@ -10,6 +10,7 @@ use governor::{
 };
 use tokio::time::Instant;
 
+use super::key::{By, Together};
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
     digest::{ByDigest, Digest, Secret},
@@ -48,24 +49,21 @@ use crate::{
 /// ));
 /// # drop(gateway);
 /// ```
-pub struct RateLimit<L = Together> {
+pub struct RateLimit<K = Together> {
     /// `None` lets nothing through.
     quota: Option<Quota>,
     max_keys: usize,
-    limiter: Option<Arc<L>>,
-    /// Rebuilds the limiter with another quota and another number of keys.
-    make: fn(&L, Quota, usize) -> L,
+    key: Arc<K>,
+    limiter: Option<Arc<Limiter>>,
     mistakes: Mistakes,
 }
 
-/// All requests count together; the default of [`RateLimit`].
-pub struct Together(RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddleware<Duration>>);
-
-/// Requests count by key; the kind of a [`RateLimit`] with [`by`](RateLimit::by).
-pub struct PerKey<F> {
-    key: Arc<F>,
+/// What is left of the limit, in all or by key. Clones of a rate limit share it.
+struct Limiter {
+    together: RateLimiter<NotKeyed, InMemoryState, SinceStart, NoOpMiddleware<Duration>>,
+    by_key: RateLimiter<Digest, FullAt<Digest, ByDigest>, SinceStart, NoOpMiddleware<Duration>>,
+    /// Of a key, only its digest is kept.
     secret: Secret,
-    limiter: RateLimiter<Digest, FullAt<Digest, ByDigest>, SinceStart, NoOpMiddleware<Duration>>,
 }
 
 impl RateLimit {
@@ -85,46 +83,36 @@ impl RateLimit {
     }
 
     fn of(quota: Option<Quota>) -> Self {
-        let max_keys = 65_536;
-        let make: fn(&Together, Quota, usize) -> Together = |_, quota, _| Together::new(quota);
         Self {
             quota,
-            max_keys,
-            limiter: quota.map(|quota| Arc::new(Together::new(quota))),
-            make,
+            max_keys: 65_536,
+            key: Arc::new(Together),
+            limiter: None,
             mistakes: Mistakes::default(),
         }
+        .with_full_allowance()
     }
 }
 
-impl Together {
-    fn new(quota: Quota) -> Self {
-        Self(RateLimiter::direct_with_clock(
-            quota,
-            SinceStart(Instant::now()),
-        ))
-    }
-}
-
-impl<F> PerKey<F> {
-    fn new(key: Arc<F>, quota: Quota, max_keys: usize) -> Self {
+impl Limiter {
+    fn new(quota: Quota, max_keys: usize) -> Self {
         let clock = SinceStart(Instant::now());
         Self {
-            key,
+            together: RateLimiter::direct_with_clock(quota, clock.clone()),
+            by_key: RateLimiter::new(quota, FullAt::new(max_keys), clock),
             secret: Secret::new(),
-            limiter: RateLimiter::new(quota, FullAt::new(max_keys), clock),
         }
     }
 }
 
-impl<L> RateLimit<L> {
+impl<K> RateLimit<K> {
     /// How many requests may come at once; by default as many as per second, minute or hour. 0 lets nothing through.
     #[must_use]
     pub fn burst(mut self, requests: u32) -> Self {
         let burst = NonZeroU32::new(requests);
         let quota = self.quota.zip(burst);
         self.quota = quota.map(|(quota, burst)| quota.allow_burst(burst));
-        self.made_again()
+        self.with_full_allowance()
     }
 
     /// About how many keys are remembered; 65 536 by default, which takes at most 4 MiB: a key of any size takes 24
@@ -132,14 +120,15 @@ impl<L> RateLimit<L> {
     #[must_use]
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = self.mistakes.above_zero("RateLimit::max_keys", keys);
-        self.made_again()
+        self.with_full_allowance()
     }
 
-    fn made_again(mut self) -> Self {
-        let limiter = self.quota.zip(self.limiter);
-        self.limiter =
-            limiter.map(|(quota, limiter)| Arc::new((self.make)(&limiter, quota, self.max_keys)));
-        self
+    fn with_full_allowance(self) -> Self {
+        let limiter = self.quota.map(|quota| Limiter::new(quota, self.max_keys));
+        Self {
+            limiter: limiter.map(Arc::new),
+            ..self
+        }
     }
 }
 
@@ -169,23 +158,19 @@ impl RateLimit {
     /// # drop(gateway);
     /// ```
     #[must_use]
-    pub fn by<K, F>(self, key: F) -> RateLimit<PerKey<F>>
+    pub fn by<Q, F>(self, key: F) -> RateLimit<By<F>>
     where
-        K: Hash,
-        F: Fn(&Request) -> K + Send + Sync,
+        Q: Hash,
+        F: Fn(&Request) -> Q + Send + Sync,
     {
-        let make: fn(&PerKey<F>, Quota, usize) -> PerKey<F> =
-            |limiter, quota, keys| PerKey::new(Arc::clone(&limiter.key), quota, keys);
-        let limiter = self
-            .quota
-            .map(|quota| Arc::new(PerKey::new(Arc::new(key), quota, self.max_keys)));
         RateLimit {
             quota: self.quota,
             max_keys: self.max_keys,
-            limiter,
-            make,
+            key: Arc::new(By(key)),
+            limiter: None,
             mistakes: self.mistakes,
         }
+        .with_full_allowance()
     }
 }
 
@@ -195,7 +180,7 @@ impl Middleware for RateLimit {
     }
 
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let limiter = &self.limiter.as_ref().ok_or(NOTHING_PASSES)?.0;
+        let limiter = &self.limiter.as_ref().ok_or(NOTHING_PASSES)?.together;
         limiter
             .check()
             .map_err(|until| refusal(&until, limiter.clock()))?;
@@ -203,23 +188,20 @@ impl Middleware for RateLimit {
     }
 }
 
-impl<K, F> Middleware for RateLimit<PerKey<F>>
+impl<Q, F> Middleware for RateLimit<By<F>>
 where
-    K: Hash,
-    F: Fn(&Request) -> K + Send + Sync,
+    Q: Hash,
+    F: Fn(&Request) -> Q + Send + Sync,
 {
     fn check(&self) -> Result<(), String> {
         self.mistakes.check()
     }
 
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let PerKey {
-            key,
-            secret,
-            limiter,
-        } = &**self.limiter.as_ref().ok_or(NOTHING_PASSES)?;
-        let checked = limiter.check_key(&secret.digest(&key(&req)));
-        checked.map_err(|until| refusal(&until, limiter.clock()))?;
+        let By(key) = &*self.key;
+        let Limiter { by_key, secret, .. } = &**self.limiter.as_ref().ok_or(NOTHING_PASSES)?;
+        let checked = by_key.check_key(&secret.digest(&key(&req)));
+        checked.map_err(|until| refusal(&until, by_key.clock()))?;
         next.run(req).await
     }
 }
@@ -244,36 +226,24 @@ impl Clock for SinceStart {
     }
 }
 
-impl<L> Clone for RateLimit<L> {
+impl<K> Clone for RateLimit<K> {
     /// The clone shares the limit.
     fn clone(&self) -> Self {
         Self {
             quota: self.quota,
             max_keys: self.max_keys,
+            key: Arc::clone(&self.key),
             limiter: self.limiter.clone(),
-            make: self.make,
             mistakes: self.mistakes.clone(),
         }
     }
 }
 
-impl<L> fmt::Debug for RateLimit<L> {
+impl<K> fmt::Debug for RateLimit<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RateLimit")
             .field("quota", &self.quota)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Together {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Together").finish_non_exhaustive()
-    }
-}
-
-impl<F> fmt::Debug for PerKey<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKey").finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@ use std::{fmt, hash::Hash, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
+use super::key::{By, Together};
 use crate::{
     Error, Middleware, Next, Reply, Request, Result,
     digest::{ByDigest, Digest, Secret},
@@ -23,8 +24,9 @@ use crate::{
 ///
 /// A connection that sends more than others does not keep them out. Each connection that has requests here, or wants
 /// one, has an equal share of the limit, and at least one place. When all places are taken, a request of a connection
-/// with less than its share [waits](Self::wait) for the next free place, in turn with other connections; at most as
-/// many requests wait as the limit lets through. A connection that already has its share is refused at once.
+/// with less than its share [waits](Self::wait) for the next free place, in turn with other connections. Two kinds of
+/// requests are refused at once: those of a connection that already has its share, and all while as many requests wait
+/// as the limit lets through.
 ///
 /// To make requests of a connection wait for each other instead, use the channel setting `concurrency`.
 ///
@@ -45,21 +47,20 @@ use crate::{
 /// ));
 /// # drop(gateway);
 /// ```
-pub struct Throttle<C = Together> {
+pub struct Throttle<K = Together> {
     limit: usize,
     wait: Duration,
-    counts: Arc<C>,
+    key: Arc<K>,
+    places: Arc<Places>,
 }
 
-/// All requests count together; the default of [`Throttle`].
+/// The places that are taken, in all or by key. Clones of a throttle share them.
 #[derive(Default)]
-pub struct Together(Mutex<Line>);
-
-/// Requests count by key; the kind of a [`Throttle`] with [`by`](Throttle::by).
-pub struct PerKey<F> {
-    key: F,
+struct Places {
+    together: Mutex<Line>,
+    by_key: Sharded<Digest, Line, ByDigest>,
+    /// Of a key, only its digest is kept.
     secret: Secret,
-    counts: Arc<Sharded<Digest, Line, ByDigest>>,
 }
 
 /// Longer than most requests take, so that a place usually becomes free, yet short for the waiting client.
@@ -71,32 +72,29 @@ impl Throttle {
         Self {
             limit,
             wait: WAIT,
-            counts: Arc::default(),
+            key: Arc::new(Together),
+            places: Arc::default(),
         }
     }
 
     /// Limits each value of this function separately. The throttle remembers a key while it has requests in flight, as
     /// a 16-byte digest computed with a secret. Connections with the same key share its limit fairly.
     #[must_use]
-    pub fn by<K, F>(self, key: F) -> Throttle<PerKey<F>>
+    pub fn by<Q, F>(self, key: F) -> Throttle<By<F>>
     where
-        K: Hash,
-        F: Fn(&Request) -> K + Send + Sync,
+        Q: Hash,
+        F: Fn(&Request) -> Q + Send + Sync,
     {
-        let counts = Arc::<Sharded<Digest, Line, ByDigest>>::default();
         Throttle {
             limit: self.limit,
             wait: self.wait,
-            counts: Arc::new(PerKey {
-                key,
-                secret: Secret::new(),
-                counts,
-            }),
+            key: Arc::new(By(key)),
+            places: Arc::default(),
         }
     }
 }
 
-impl<C> Throttle<C> {
+impl<K> Throttle<K> {
     /// How long a request of a connection with less than its share waits for a place before it is answered
     /// `overloaded`; 1 s by default. With 0 it is answered at once, and a busy connection can keep others out.
     #[must_use]
@@ -130,44 +128,40 @@ impl<C> Throttle<C> {
 
 impl Middleware for Throttle {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        self.run(Arc::clone(&self.counts), req, next).await
+        self.run(Arc::clone(&self.places), req, next).await
     }
 }
 
-impl LineAccess for Together {
+impl LineAccess for Places {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        self.0.line(work)
+        self.together.line(work)
     }
 }
 
-impl<K, F> Middleware for Throttle<PerKey<F>>
+impl<Q, F> Middleware for Throttle<By<F>>
 where
-    K: Hash,
-    F: Fn(&Request) -> K + Send + Sync,
+    Q: Hash,
+    F: Fn(&Request) -> Q + Send + Sync,
 {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        let PerKey {
-            key,
-            secret,
-            counts,
-        } = &*self.counts;
-        let key = OfKey {
-            key: secret.digest(&key(&req)),
-            counts: Arc::clone(counts),
+        let By(key) = &*self.key;
+        let place = PlaceOfKey {
+            key: self.places.secret.digest(&key(&req)),
+            places: Arc::clone(&self.places),
         };
-        self.run(key, req, next).await
+        self.run(place, req, next).await
     }
 }
 
 /// The line of one key.
-struct OfKey {
+struct PlaceOfKey {
     key: Digest,
-    counts: Arc<Sharded<Digest, Line, ByDigest>>,
+    places: Arc<Places>,
 }
 
-impl LineAccess for OfKey {
+impl LineAccess for PlaceOfKey {
     fn line<R>(&self, work: impl FnOnce(&mut Line) -> R) -> R {
-        let mut shard = self.counts.shard(&self.key);
+        let mut shard = self.places.by_key.shard(&self.key);
         let Some(line) = shard.get_mut(&self.key) else {
             let mut line = Line::default();
             let done = work(&mut line);
@@ -185,35 +179,23 @@ impl LineAccess for OfKey {
     }
 }
 
-impl<C> Clone for Throttle<C> {
+impl<K> Clone for Throttle<K> {
     /// The clone shares the limit.
     fn clone(&self) -> Self {
         Self {
             limit: self.limit,
             wait: self.wait,
-            counts: Arc::clone(&self.counts),
+            key: Arc::clone(&self.key),
+            places: Arc::clone(&self.places),
         }
     }
 }
 
-impl<C> fmt::Debug for Throttle<C> {
+impl<K> fmt::Debug for Throttle<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Throttle")
             .field("limit", &self.limit)
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Together {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let taken = self.line(|line| line.taken());
-        f.debug_struct("Together").field("taken", &taken).finish()
-    }
-}
-
-impl<F> fmt::Debug for PerKey<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PerKey").finish_non_exhaustive()
     }
 }
 

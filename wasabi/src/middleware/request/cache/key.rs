@@ -1,10 +1,8 @@
 //! How a cache tells requests apart.
 
-use std::{
-    fmt,
-    hash::{Hash, Hasher},
-};
+use std::hash::{Hash, Hasher};
 
+use super::super::key::{By, WholeRequest};
 use crate::Request;
 
 /// How requests are told apart: by the whole request, or by the result of a function.
@@ -16,10 +14,6 @@ pub trait CacheKey: Send + Sync {
     #[doc(hidden)]
     const KNOWS_THE_CLIENT: bool;
 }
-
-/// The whole request as the key; the default of [`Cache`](super::Cache).
-#[derive(Debug, Clone, Copy)]
-pub struct WholeRequest;
 
 impl CacheKey for WholeRequest {
     const KNOWS_THE_CLIENT: bool = false;
@@ -38,10 +32,6 @@ impl CacheKey for WholeRequest {
     }
 }
 
-/// The result of a function as the key; the kind of a [`Cache`](super::Cache) with [`by`](super::Cache::by).
-#[derive(Clone, Copy)]
-pub struct By<F>(pub(super) F);
-
 impl<K, F> CacheKey for By<F>
 where
     K: Hash,
@@ -57,11 +47,5 @@ where
             }
             None => false,
         }
-    }
-}
-
-impl<F> fmt::Debug for By<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("By").finish_non_exhaustive()
     }
 }

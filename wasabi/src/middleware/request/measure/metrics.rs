@@ -10,15 +10,15 @@ use metrics::{Counter, Gauge, Histogram, Unit};
 use super::{Measured, Outcome, Record};
 use crate::{Fault, sync::Unpoisoned};
 
-/// Counts requests in the process's metrics.
+/// Counts requests in the process's metrics: what [`Measure::metrics`](super::Measure::metrics) makes.
 #[derive(Clone)]
 pub struct Metrics {
     /// Looked up once each, because a look-up allocates.
-    routes: Arc<RwLock<HashMap<&'static str, Arc<Route>>>>,
+    routes: Arc<RwLock<HashMap<&'static str, Arc<RouteMetrics>>>>,
 }
 
 /// The metrics of one route.
-pub struct Route {
+pub struct RouteMetrics {
     name: &'static str,
     in_flight: Gauge,
     duration: Histogram,
@@ -41,7 +41,7 @@ impl Metrics {
         }
     }
 
-    fn route(&self, name: &'static str) -> Arc<Route> {
+    fn route(&self, name: &'static str) -> Arc<RouteMetrics> {
         let known = self.routes.read().unpoisoned();
         if let Some(route) = known.get(name) {
             return Arc::clone(route);
@@ -53,7 +53,7 @@ impl Metrics {
         }
         let route = routes
             .entry(name)
-            .or_insert_with(|| Arc::new(Route::new(name)));
+            .or_insert_with(|| Arc::new(RouteMetrics::new(name)));
         Arc::clone(route)
     }
 }
@@ -64,7 +64,7 @@ fn describe() {
     metrics::describe_gauge!(IN_FLIGHT, "requests that are being answered");
 }
 
-impl Route {
+impl RouteMetrics {
     fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -103,15 +103,15 @@ fn requests(route: &'static str, outcome: &str, fault: Option<Fault>) -> Counter
 }
 
 impl Record for Metrics {
-    type Running = Arc<Route>;
+    type Running = Arc<RouteMetrics>;
 
-    fn started(&self, route: &'static str) -> Arc<Route> {
+    fn started(&self, route: &'static str) -> Arc<RouteMetrics> {
         let route = self.route(route);
         route.in_flight.increment(1);
         route
     }
 
-    fn finished(&self, route: &Arc<Route>, measured: Measured<'_>) {
+    fn finished(&self, route: &Arc<RouteMetrics>, measured: Measured<'_>) {
         route.in_flight.decrement(1);
         route.duration.record(measured.duration);
         match measured.outcome {

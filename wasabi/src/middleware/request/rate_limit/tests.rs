@@ -125,5 +125,5 @@ async fn the_number_of_remembered_keys_is_bounded_and_busy_keys_are_kept() {
         .limiter
         .and_then(Arc::into_inner)
         .expect("the only one");
-    assert!(limiter.limiter.into_state_store().len() <= 160);
+    assert!(limiter.by_key.into_state_store().len() <= 160);
 }

@@ -164,7 +164,7 @@ async fn keys_are_forgotten_when_they_are_idle() {
     for n in 0..100 {
         assert!(chain.call(request("k", &n.to_string()), &()).await.is_ok());
     }
-    assert_eq!(throttle.counts.counts.len(), 0);
+    assert_eq!(throttle.places.by_key.len(), 0);
 }
 
 #[tokio::test]
