@@ -64,12 +64,9 @@ async fn an_error_reply_carries_the_id_of_its_request() {
     ))
     .await;
     let mut client = server.connect("/text").await;
-    assert_eq!(
-        client.ask("7 x").await,
-        "7 no_route: nothing answers this key"
-    );
+    assert_eq!(client.ask("7 x").await, "7 no_route: no route for this key");
     assert_eq!(client.ask("x").await, "bad_request: expected an id");
-    let error = json!({"code": "no_route", "message": "nothing answers this key"});
+    let error = json!({"code": "no_route", "message": "no route for this key"});
     let mut client = server.connect("/json").await;
     client.send("7 x").await;
     assert_eq!(client.json().await, json!({"error": error, "id": 7}));

@@ -401,8 +401,7 @@ async fn a_network_that_recovers_in_time_loses_nothing() {
 }
 
 #[tokio::test]
-async fn by_default_a_dead_client_is_closed_after_a_minute_and_a_silent_one_is_not()
- {
+async fn by_default_a_dead_client_is_closed_after_a_minute_and_a_silent_one_is_not() {
     let (tell, mut told) = mpsc::unbounded_channel();
     let registry = Registry::new();
     let server = serve(gateway!(channel(

@@ -230,7 +230,7 @@ async fn a_refused_connection_is_upstream_unreachable_and_a_broken_one_upstream_
     let silent = raw_upstream(b"").await;
     let halfway = raw_upstream(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nonly this").await;
     let unreachable = "upstream_unreachable: upstream cannot be reached";
-    let lost = "upstream_lost: upstream was lost; it may have been carried out";
+    let lost = "upstream_lost: upstream was lost; the request may have been carried out";
     for (url, error) in [(refused, unreachable), (silent, lost), (halfway, lost)] {
         assert_eq!(answer(Http::post(&url), "x").await, error, "{url}");
     }

@@ -184,11 +184,11 @@ fn ages_without_effect_are_mistakes() {
         ),
         (
             Http::post(url).client(own()).idle_timeout(second),
-            "of one's own",
+            "your own `client`",
         ),
         (
             Http::post(url).max_connection_age(second).client(own()),
-            "of one's own",
+            "your own `client`",
         ),
     ] {
         let mistakes = gateway!(channel("/", backend)).check().expect_err(expected);

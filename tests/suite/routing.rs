@@ -45,8 +45,8 @@ async fn patterns_alternatives_guards_and_the_rest() {
         ("b", "two"),
         ("c", "two"),
         ("legacy.x", "old legacy.x"),
-        ("d", "no_route: nothing answers this key"),
-        ("", "no_route: nothing answers this key"),
+        ("d", "no_route: no route for this key"),
+        ("", "no_route: no route for this key"),
     ] {
         assert_eq!(client.ask(key).await, reply, "{key}");
     }

@@ -348,9 +348,9 @@ fn an_invalid_certificate_is_a_clear_error() {
         let made = Tls::from_pem_bytes(certificate.as_bytes(), key.as_bytes());
         made.expect_err("an error").to_string()
     };
-    assert!(of("", &one.pem.1).starts_with("no certificate: "));
-    assert!(of(&one.pem.0, "").starts_with("no private key: "));
-    assert!(of(&one.pem.0, &two.pem.1).starts_with("certificate and key cannot be used: "));
+    assert!(of("", &one.pem.1).starts_with("no valid certificate: "));
+    assert!(of(&one.pem.0, "").starts_with("no valid private key: "));
+    assert!(of(&one.pem.0, &two.pem.1).starts_with("cannot use the certificate and key: "));
     let missing = Tls::from_pem("no/such/file", "nor/this").expect_err("an error");
     assert!(
         missing
@@ -534,7 +534,10 @@ mod clients {
         let identity = identity();
         let error = |tls: Tls, auth| tls.client_auth(auth).expect_err("an error").to_string();
         let nothing = error(tls(&identity), ClientAuth::from_pem_bytes(b""));
-        assert!(nothing.starts_with("no client authority: "), "{nothing}");
+        assert!(
+            nothing.starts_with("no valid client authority: "),
+            "{nothing}"
+        );
         let missing = error(tls(&identity), ClientAuth::from_pem("no/such/file"));
         assert!(
             missing.starts_with("cannot read no/such/file: "),
@@ -547,6 +550,6 @@ mod clients {
             .with_single_cert(vec![identity.certificate.clone()], identity.key.clone_key());
         let own = Tls::from_config(own.expect("a configuration"));
         let own = error(own, ClientAuth::from_pem_bytes(b""));
-        assert!(own.contains("a verifier of its own"), "{own}");
+        assert!(own.contains("its own verifier"), "{own}");
     }
 }

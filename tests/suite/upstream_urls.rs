@@ -51,21 +51,21 @@ async fn an_invalid_segment_or_value_is_refused_and_nothing_is_sent() {
     for id in ["", ".", ".."] {
         let asked = client.ask(&format!(r#"{{"id":"{id}"}}"#)).await;
         assert_eq!(
-            asked, "bad_request: a value cannot stand in a path",
+            asked, "bad_request: a value is not valid as a segment of a path",
             "{id:?}"
         );
     }
     for id in ["a\\r\\nb", "\\u0000", ".\\t."] {
         let asked = client.ask(&format!(r#"{{"id":"{id}"}}"#)).await;
         assert_eq!(
-            asked, "bad_request: a value cannot stand in a URL",
+            asked, "bad_request: a value contains characters that a URL cannot have",
             "{id:?}"
         );
     }
     for message in ["{}", r#"{"id":null}"#, r#"{"id":[]}"#] {
         let asked = client.ask(message).await;
         assert_eq!(
-            asked, "bad_request: no string, number or boolean at `/id`",
+            asked, "bad_request: expected a string, number or boolean at `/id`",
             "{message}"
         );
     }
@@ -74,17 +74,14 @@ async fn an_invalid_segment_or_value_is_refused_and_nothing_is_sent() {
     for id in [".", ""] {
         let asked = client.ask(&format!(r#"{{"id":"{id}"}}"#)).await;
         assert_eq!(
-            asked, "bad_request: a value cannot stand in a path",
+            asked, "bad_request: a value is not valid as a segment of a path",
             "{id:?}"
         );
     }
     assert_eq!(client.ask(r#"{"id":"x"}"#).await, "/%2ex");
     for (query, expected) in [
-        ("", "bad_request: a parameter of the query is missing"),
-        (
-            "?q=1&q=2",
-            "bad_request: a parameter of the query is there twice",
-        ),
+        ("", "bad_request: a query parameter is missing"),
+        ("?q=1&q=2", "bad_request: a query parameter occurs twice"),
         ("?q=", "/?q="),
     ] {
         let mut client = server.connect(&format!("/query{query}")).await;
@@ -100,7 +97,7 @@ async fn a_parameter_of_the_mount_path_can_be_used() {
     let mistakes = inner().check().expect_err("a mistake");
     assert_eq!(
         mistakes[0].to_string(),
-        "`/{room}`: the URL of an upstream has `{tenant}`, and the path has no such parameter"
+        "`/{room}`: the URL of an upstream contains `{tenant}`, but the path has no such parameter"
     );
     let server = serve(gateway!(mount("/{tenant}", inner()))).await;
     assert_eq!(server.connect("/acme/7").await.ask("x").await, "/acme/7");
@@ -140,7 +137,9 @@ fn a_shared_cache_around_a_url_with_values_of_the_client_is_a_mistake() {
         let gateway = gateway!(channel("/{x}", with([cache], Http::get(url))));
         let mistakes = gateway.check().expect_err(url);
         assert!(
-            mistakes[0].to_string().contains("gets `x` of each client"),
+            mistakes[0]
+                .to_string()
+                .contains("receives `x` of each client"),
             "{mistakes:?}"
         );
     }

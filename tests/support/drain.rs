@@ -107,7 +107,10 @@ pub async fn passes_on_what_it_has_read(
         let got = soon(upstream.recv())
             .await
             .expect("the end of a connection");
-        assert_eq!(got.close, Some((1012, "server is restarting".to_owned())));
+        assert_eq!(
+            got.close,
+            Some((1012, "the server is restarting".to_owned()))
+        );
         let sent = |text: &String| serde_json::from_str(text).expect("JSON");
         let sent: Vec<Value> = got.texts.iter().map(sent).collect();
         let name = sent[0]["name"].as_u64().expect("a name") as usize;
@@ -195,7 +198,7 @@ pub async fn ends_in_time(gateway: Gateway) {
             let id = reply["id"].as_u64().expect("the id of a request") as usize;
             assert!(std::mem::take(&mut open[id]), "a second outcome: {reply}");
         }
-        let told = (1012, "server is restarting".to_owned());
+        let told = (1012, "the server is restarting".to_owned());
         assert_eq!(client.closed().await, told);
     }
     soon(draining).await.expect("ended").expect("drained");

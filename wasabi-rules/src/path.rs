@@ -24,11 +24,15 @@ pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
     while let Some(byte) = bytes.next() {
         match byte {
             b'/' => normal.push('/'),
-            b'\\' => return Err("a path has no backslash"),
+            b'\\' => return Err("a path cannot contain a backslash"),
             b'%' => match hex(bytes.next()).zip(hex(bytes.next())) {
-                None => return Err("`%` stands before two hexadecimal digits"),
+                None => return Err("`%` must be followed by two hexadecimal digits"),
                 Some((high, low)) => match (high << 4) | low {
-                    b'/' | b'\\' | 0 => return Err("a segment of a path has no slash in it"),
+                    b'/' | b'\\' | 0 => {
+                        return Err(
+                            "a segment of a path cannot contain a slash, a backslash or NUL",
+                        );
+                    }
                     byte => push(byte, &mut normal),
                 },
             },
@@ -40,10 +44,10 @@ pub fn normal_path(path: &str) -> Result<Cow<'_, str>, &'static str> {
         // Some servers drop everything after a semicolon, which leaves `..`.
         let name = segment.split(';').next().unwrap_or_default();
         if matches!(name, "." | "..") {
-            return Err("a path has no dot segments");
+            return Err("a path cannot contain the segments `.` and `..`");
         }
         if segment.is_empty() && segments.peek().is_some() {
-            return Err("a path has no empty segments");
+            return Err("a path cannot contain empty segments");
         }
     }
     Ok(Cow::Owned(normal))

@@ -115,7 +115,7 @@ fn scheme_of<'a>(
         .find(|name| name.eq_ignore_ascii_case(scheme))
     else {
         return Err(format!(
-            "`{scheme}://` does not fit here; write {}",
+            "the scheme `{scheme}://` is not supported here; write {}",
             expected()
         ));
     };
@@ -223,7 +223,7 @@ mod tests {
         );
         assert_eq!(
             message("ws://a/"),
-            "`ws://` does not fit here; write `http://` or `https://`"
+            "the scheme `ws://` is not supported here; write `http://` or `https://`"
         );
         assert_eq!(message("http://a:99999/"), "`99999` is not a port");
         assert_eq!(message("http://a:0/"), "`0` is not a port");

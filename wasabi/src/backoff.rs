@@ -29,7 +29,7 @@ use crate::{mistakes::Mistakes, time::FOREVER};
 /// # drop((patient, steady));
 /// ```
 #[derive(Clone)]
-#[must_use = "it belongs to what is tried again"]
+#[must_use = "a backoff does nothing until `Retry` or `WebSocket` uses it"]
 pub struct Backoff {
     kind: PauseKind,
     retries: Option<usize>,
@@ -99,10 +99,9 @@ impl Backoff {
         self.mistakes.above_zero("Backoff::max_pause", pause);
         match &mut self.kind {
             PauseKind::Nominal { longest, .. } => *longest = pause.min(FOREVER),
-            PauseKind::Custom(_) => self.mistakes.push(
-                "the pauses of `Backoff::custom(..)` are as they are; leave `max_pause` out"
-                    .to_owned(),
-            ),
+            PauseKind::Custom(_) => self
+                .mistakes
+                .push("`max_pause` has no effect on `Backoff::custom(..)`; remove it".to_owned()),
         }
         self
     }

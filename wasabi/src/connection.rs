@@ -288,9 +288,7 @@ impl Connection {
         match Path::from_request_parts(&mut parts, &()).now_or_never() {
             Some(Ok(Path(parameters))) => Ok(parameters),
             Some(Err(error)) => Err(Error::bad_request(error.body_text())),
-            None => Err(Error::internal(
-                "the parameters of a path have to be waited for",
-            )),
+            None => Err(Error::internal("the path parameters are not ready yet")),
         }
     }
 

@@ -288,7 +288,7 @@ fn shutting_down() -> Refusal {
     .because(Rejected::Draining)
 }
 
-const FOREIGN: &str = "this origin may not connect";
+const FOREIGN: &str = "this origin is not allowed";
 
 /// Logs both sides of the comparison, because one of them must be changed.
 fn log_foreign(parts: &Parts, target: &RequestedHost) {

@@ -102,7 +102,7 @@ pub enum Error {
     UpstreamUnreachable(#[source] BoxError),
     /// `upstream_lost`: the connection broke before the end of the answer. The upstream may have carried out the
     /// request.
-    #[error("upstream is gone: {0}")]
+    #[error("upstream was lost: {0}")]
     UpstreamLost(#[source] BoxError),
     /// `upstream_lost` too: the upstream closed the connection before the end of the answer, with a close frame. Codes
     /// like 1008 are about the client, others about the upstream.
@@ -180,13 +180,14 @@ impl Error {
     pub fn client_message(&self) -> Cow<'_, str> {
         match self {
             Self::BadRequest(message) | Self::Application { message, .. } => Cow::Borrowed(message),
-            Self::NoRoute => "nothing answers this key".into(),
+            Self::NoRoute => "no route for this key".into(),
             Self::TimedOut(_) => "no reply in time".into(),
             Self::RateLimited { .. } => "too many requests, retry later".into(),
             Self::Overloaded => "too many requests in flight".into(),
             Self::Closing => "the connection is being closed".into(),
             Self::Interrupted => {
-                "the connection was closed before the answer; it may have been carried out".into()
+                "the connection was closed before the answer; the request may have been carried out"
+                    .into()
             }
             Self::BreakerOpen => "temporarily unavailable".into(),
             Self::UpstreamStatus { status, .. } => {
@@ -194,7 +195,7 @@ impl Error {
             }
             Self::UpstreamUnreachable(_) => "upstream cannot be reached".into(),
             Self::UpstreamLost(_) | Self::UpstreamClosed(_) => {
-                "upstream was lost; it may have been carried out".into()
+                "upstream was lost; the request may have been carried out".into()
             }
             Self::UpstreamInvalid(_) | Self::UpstreamUnfit(_) => {
                 "upstream sent an invalid answer".into()
@@ -264,7 +265,7 @@ fn within(limit: &Duration) -> String {
 #[diagnostic::on_unimplemented(
     message = "requests cannot fail with `{Self}`",
     label = "this error does not convert into `wasabi::Error`",
-    note = "implement `From<{Self}> for wasabi::Error`, by `wasabi::Error::new(code, message)` for what the client is told, and by `wasabi::Error::internal(error)` for what it is not"
+    note = "implement `From<{Self}> for wasabi::Error` with `wasabi::Error::new(code, message)`, which the client sees, or `wasabi::Error::internal(error)`, which it does not"
 )]
 pub trait IntoError {
     /// Converts it.

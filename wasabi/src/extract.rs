@@ -274,7 +274,7 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> 
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.connection().extensions().get::<T>() {
             Some(value) => Ok(Extension(value.clone())),
-            None => Err(missing::<T>("no HTTP middleware of this channel leaves")),
+            None => Err(missing::<T>("no HTTP middleware of this channel provides")),
         }
     }
 }
@@ -288,7 +288,9 @@ impl<S: Sync> FromRequest<S> for RemoteAddr {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         match req.connection().remote_addr() {
             Some(addr) => Ok(Self(addr)),
-            None => Err(Error::internal("the listener knows no peer address")),
+            None => Err(Error::internal(
+                "the listener does not know the address of the client",
+            )),
         }
     }
 }

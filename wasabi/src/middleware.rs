@@ -35,7 +35,7 @@ use crate::{
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request middleware",
-    label = "cannot stand in `middleware = [..]`",
+    label = "is not allowed in `middleware = [..]`",
     note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]

@@ -16,7 +16,7 @@ pub(crate) fn keep_alive(socket: &SockRef<'_>) {
     #[cfg(any(target_os = "linux", target_vendor = "apple", windows))]
     let probes = probes.with_interval(Duration::from_secs(10));
     if let Err(error) = socket.set_tcp_keepalive(&probes) {
-        tracing::debug!(%error, "no TCP keep-alive");
+        tracing::debug!(%error, "cannot set TCP keep-alive");
     }
 }
 

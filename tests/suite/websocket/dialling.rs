@@ -220,7 +220,10 @@ async fn the_dial_is_given_up_when_the_client_leaves() {
 #[tokio::test]
 async fn an_invalid_url_is_a_mistake_before_the_gateway_is_served() {
     let urls = [
-        ("http://upstream/", "`http://` does not fit here"),
+        (
+            "http://upstream/",
+            "the scheme `http://` is not supported here",
+        ),
         ("ws://user:secret@/", "has no host"),
         ("nonsense", "nonsense"),
     ];

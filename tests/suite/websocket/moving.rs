@@ -94,7 +94,7 @@ async fn messages_wait_while_the_connection_is_replaced_and_go_on_in_order() {
     client.silent().await;
     assert_eq!(
         peer.closed().await,
-        (1001, "connected for long enough".to_owned())
+        (1001, "the connection reached its maximum age".to_owned())
     );
     drop(peer);
     let mut peer = new.accept().await;
@@ -132,7 +132,7 @@ fn a_maximum_age_without_reconnect_is_a_mistake() {
     for (backend, expected) in [
         (
             WebSocket::connect("ws://up/").max_connection_age(second),
-            "goes with `reconnect`",
+            "needs `reconnect`",
         ),
         (
             WebSocket::connect("ws://up/")

@@ -63,7 +63,7 @@ async fn a_window_longer_than_the_drain_is_shortened_and_cuts_nobody() {
         }
     });
     for reason in join_all(ends).await {
-        assert_eq!(reason, "server is restarting");
+        assert_eq!(reason, "the server is restarting");
     }
     server.ended().await.unwrap();
 }

@@ -234,7 +234,7 @@ async fn a_shared_cache_around_an_upstream_that_gets_credentials_is_not_served()
         panic!("expected one mistake, got {mistakes:?}");
     };
     assert!(
-        mistake.contains("gets `cookie` of each client"),
+        mistake.contains("receives `cookie` of each client"),
         "{mistake}"
     );
     for right in [

@@ -66,7 +66,7 @@ async fn text_from_upstreams_stays_on_one_log_line() {
     client.send(r#"{"id":1}"#).await;
     while let Some(Ok(_)) = soon(client.socket.next()).await {}
     until("the end is logged", || {
-        !log.lines("upstream gone").is_empty()
+        !log.lines("upstream connection ended").is_empty()
     })
     .await;
     assert_unforged(&log);

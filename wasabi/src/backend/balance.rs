@@ -116,7 +116,7 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
     async fn call(&self, req: Request, state: &S) -> Result<Reply> {
         let picked = self.balancer.pick();
         let Some(node) = self.nodes.get(picked.index()) else {
-            return Err(Error::UpstreamUnreachable("there are no nodes".into()));
+            return Err(Error::UpstreamUnreachable("the group has no nodes".into()));
         };
         let result = node.call(req, state).await;
         picked.finish(&result);
@@ -348,10 +348,14 @@ impl Picked<'_> {
                 WARN,
                 node = self.index,
                 ?pause,
-                "node fails and is left out"
+                "node failed and gets no requests"
             );
         } else if before != Health::Up && after == Health::Up {
-            limited!(INFO, node = self.index, "node answers again");
+            limited!(
+                INFO,
+                node = self.index,
+                "node works and gets requests again"
+            );
         }
     }
 }

@@ -49,8 +49,8 @@ impl<F, Args> std::fmt::Debug for HandlerFn<F, Args> {
 
 /// What a call of a backend function returns: any future.
 #[diagnostic::on_unimplemented(
-    message = "a backend function is `async`, and this one is not",
-    label = "returns `{Self}`, which is no future",
+    message = "a backend function must be `async`",
+    label = "returns `{Self}`, which is not a future",
     note = "write `async fn`, or `async |..|` for a closure"
 )]
 pub trait Answer {

@@ -167,7 +167,7 @@ impl fmt::Debug for Headers {
 }
 
 const CANNOT_STAND: Error = Error::BadRequest(std::borrow::Cow::Borrowed(
-    "a value cannot stand in a header",
+    "a value contains characters that a header cannot have",
 ));
 
 /// An empty text leaves the header out.

@@ -102,7 +102,7 @@ use crate::{Connection, Lifecycle, Request};
 /// * `bad_request`: the topic or a header made from the request is invalid, or the broker does not allow so large a
 ///   message (Kafka, NATS).
 /// * `upstream_invalid`: the reply is a text that is not UTF-8, or longer than [`max_reply_size`](Self::max_reply_size); a
-///   part of it is missing, or its parts came faster than the client takes them.
+///   part of it is missing, or the parts of the reply came faster than the client took them.
 /// * `job_failed`: the worker has replied with an error, whose text goes to the client.
 ///
 /// # Connection
@@ -118,7 +118,7 @@ use crate::{Connection, Lifecycle, Request};
 /// holds at most 256 parts that the client has not taken yet; together they have at most `max_reply_size` bytes, and
 /// the last part alone has at most that many. The size of a reply is checked when all of it has arrived. Until then the
 /// transport's client library holds it, so brokers must be as trusted as any other part of the backend.
-#[must_use = "a backend does nothing until it is a target"]
+#[must_use = "a backend does nothing until a route uses it"]
 pub struct Queue<T: Transport> {
     shared: Arc<SharedQueue<T>>,
     settings: QueueSettings,
@@ -174,7 +174,7 @@ impl<T: Transport> Queue<T> {
     pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         let value: String = value.into();
         if !wasabi_rules::is_queue_header_value(&value) {
-            let mistake = format!("the value of the header `{name}` is malformed");
+            let mistake = format!("the value of the header `{name}` is invalid");
             self.settings.mistakes.push(mistake);
         }
         self.header_with(name, move |_| value.clone())

@@ -126,7 +126,8 @@ impl Template {
                     None => {}
                 },
                 UrlPart::InMessage(at) => {
-                    let message = message.ok_or_else(|| Error::internal("there is no message"))?;
+                    let message =
+                        message.ok_or_else(|| Error::internal("a handshake has no message"))?;
                     let value = at.find(message)?;
                     url += &encoded(&value).map_err(Error::bad_request)?;
                 }
@@ -142,7 +143,9 @@ impl Template {
                     "" | "." | ".."
                 )
             {
-                return Err(Error::bad_request("a value cannot stand in a path"));
+                return Err(Error::bad_request(
+                    "a value is not valid as a segment of a path",
+                ));
             }
         }
         Ok(url)
@@ -164,8 +167,8 @@ impl Template {
                     let mut found = parse(query.as_bytes()).filter(|(other, _)| **other == **name);
                     match (found.next(), found.next()) {
                         (Some((_, value)), None) => encoded(&value),
-                        (None, _) => Err("a parameter of the query is missing"),
-                        _ => Err("a parameter of the query is there twice"),
+                        (None, _) => Err("a query parameter is missing"),
+                        _ => Err("a query parameter occurs twice"),
                     }
                 }
             };
@@ -178,7 +181,7 @@ impl Template {
 fn encoded(value: &str) -> Result<String, &'static str> {
     // Lenient URL parsers drop these characters, or stop at them.
     if value.contains(['\r', '\n', '\0', '\t']) {
-        return Err("a value cannot stand in a URL");
+        return Err("a value contains characters that a URL cannot have");
     }
     Ok(utf8_percent_encode(value, ENCODED).to_string())
 }

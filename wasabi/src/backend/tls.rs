@@ -23,8 +23,7 @@ pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
     };
     CONFIG
         .get_or_init(|| {
-            make()
-                .map_err(|error: rustls::Error| format!("TLS to upstreams is impossible: {error}"))
+            make().map_err(|error: rustls::Error| format!("cannot use TLS to upstreams: {error}"))
         })
         .clone()
 }

@@ -142,7 +142,7 @@ impl Lifecycle for WebSocket {
         let config = &self.config;
         config.mistakes.check()?;
         if config.max_connection_age.is_some() && config.reconnect.is_none() {
-            return Err("`WebSocket`: `max_connection_age` goes with `reconnect`".to_owned());
+            return Err("`WebSocket`: `max_connection_age` needs `reconnect`".to_owned());
         }
         if config.target.has_credentials()
             && config.forward.headers.owns(&http::header::AUTHORIZATION)
@@ -174,7 +174,7 @@ impl Lifecycle for WebSocket {
         match way.path {
             Some(_) => None,
             None if self.config.target.template().is_some() => Some(Err(
-                "the URL of this WebSocket server is another one for each client; ask it by a function".to_owned(),
+                "the URL of this node depends on the client; use `HealthCheck::with`".to_owned(),
             )),
             None => Some(Ok(probe::probe(&self.config, way))),
         }
@@ -191,7 +191,7 @@ impl Lifecycle for WebSocket {
         let dialing = self.relay(connection).prepare(connection.clone());
         Some(Box::pin(async {
             dialing.await.map_err(|error| {
-                tracing::debug!(error = %said(&error), "no upstream for a handshake");
+                tracing::debug!(error = %said(&error), "cannot connect to the upstream for a handshake");
                 error.refusal()
             })
         }))

@@ -140,7 +140,7 @@ impl Registry {
         }
         let group_bytes = listed.group_bytes + bytes_of(group);
         if group_bytes > self.0.max_group_bytes.load(Ordering::Relaxed) {
-            tracing::debug!(connection = %id, "it has joined as many groups as it may");
+            tracing::debug!(connection = %id, "group not joined: the names of the connection's groups would be too long");
             return false;
         }
         let group = self.0.groups.join(group, &listed.connection);

@@ -55,7 +55,7 @@ impl Connection {
     ///
     /// A slow verification must not overwrite credentials that the client sent later and that were verified faster. So
     /// a renewal takes effect only if no renewal that began after it has finished.
-    #[must_use = "it is finished with an identity"]
+    #[must_use = "a renewal takes effect when `finish` gives it an identity"]
     pub fn renewal(&self) -> Renewal {
         Renewal {
             place: self.0.attached.place(),

@@ -26,7 +26,7 @@ pub(crate) fn normalise(uri: &mut Uri) -> Result<(), &'static str> {
     let path = PathAndQuery::try_from(path).map_err(|_| "the path is too long")?;
     let mut parts = take(uri).into_parts();
     parts.path_and_query = Some(path);
-    *uri = Uri::from_parts(parts).map_err(|_| "this is not a path")?;
+    *uri = Uri::from_parts(parts).map_err(|_| "the path is invalid")?;
     Ok(())
 }
 
@@ -34,7 +34,7 @@ pub(crate) fn normalise(uri: &mut Uri) -> Result<(), &'static str> {
 pub(super) async fn only_normal(req: Request, next: Next) -> Response {
     match normal_path(req.uri().path()) {
         Ok(Cow::Borrowed(_)) => next.run(req).await,
-        Ok(Cow::Owned(_)) => refusal("the path is not in its normal form"),
+        Ok(Cow::Owned(_)) => refusal("the path is not normalized"),
         Err(why) => refusal(why),
     }
 }

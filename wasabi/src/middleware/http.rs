@@ -43,7 +43,7 @@ pub use self::{
 /// `#[middleware(http)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an HTTP middleware",
-    label = "cannot stand in `http = [..]`",
+    label = "is not allowed in `http = [..]`",
     note = "HTTP middleware is a `tower::Layer` around an axum service, or an `async fn` with `#[middleware(http)]`",
     note = "request middleware, which runs for every message, belongs in `middleware = [..]`"
 )]

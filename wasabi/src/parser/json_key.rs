@@ -145,14 +145,17 @@ impl JsonKey {
     #[cold]
     fn ambiguous(&self) -> Error {
         Error::bad_request(format!(
-            "`{}` is there twice, or in another case",
+            "`{}` occurs twice, or once more in another case",
             self.key_at()
         ))
     }
 
     #[cold]
     fn no_key(&self) -> Error {
-        Error::bad_request(format!("no routing key, a string, at `{}`", self.key_at()))
+        Error::bad_request(format!(
+            "expected a routing key, a string, at `{}`",
+            self.key_at()
+        ))
     }
 
     fn key_at(&self) -> &str {
@@ -263,7 +266,7 @@ impl ValueAt {
         match value.map(|range| KeyValue::of(&text[range])) {
             Some(KeyValue::Key(value)) => Ok(value),
             _ => Err(Error::bad_request(format!(
-                "no string, number or boolean at `{}`",
+                "expected a string, number or boolean at `{}`",
                 self.0.as_str()
             ))),
         }

@@ -254,9 +254,9 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
 /// Never implemented. Required in place of [`Middleware`], whose own error would list all its implementors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request middleware",
-    label = "cannot stand in `middleware = [..]`",
+    label = "is not allowed in `middleware = [..]`",
     note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
-    note = "one that has arguments before the request is written with them: `limit(100)`",
+    note = "write its arguments, if it has any: `limit(100)`",
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
 pub trait RequestMiddleware {}
@@ -265,7 +265,7 @@ pub trait RequestMiddleware {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a gateway",
     label = "not `Clone + Send + Sync + 'static`",
-    note = "connections on all threads share the state: derive `Clone`, or write `Arc::new(..)`; inside, `Arc` stands for `Rc`, and a `Mutex` for `Cell` and `RefCell`"
+    note = "connections on all threads share the state: derive `Clone`, or write `Arc::new(..)`; inside, use `Arc` instead of `Rc`, and `Mutex` instead of `Cell` and `RefCell`"
 )]
 pub trait GatewayState {}
 

@@ -125,7 +125,7 @@ impl Acceptor {
     ) {
         if let Some(proxies) = &self.proxies {
             if !proxies.trusts(addr) {
-                tracing::debug!(?addr, "not a proxy that is trusted");
+                tracing::debug!(?addr, "the peer is not a trusted proxy");
                 return;
             }
             let told = tokio::select! {
@@ -134,8 +134,8 @@ impl Acceptor {
             };
             match told {
                 Ok(Ok(client)) => addr = client.or(addr),
-                Ok(Err(error)) => return tracing::debug!(?addr, %error, "no header of a proxy"),
-                Err(_) => return tracing::debug!(?addr, "no header of a proxy in time"),
+                Ok(Err(error)) => return tracing::debug!(?addr, %error, "no valid PROXY header"),
+                Err(_) => return tracing::debug!(?addr, "no PROXY header in time"),
             }
             let Some(of_client) = self.place_of(addr, true) else {
                 return;

@@ -27,7 +27,7 @@ use crate::{
 /// Server::bind("0.0.0.0:8080").admin(admin).serve(gateway).await
 /// # }
 /// ```
-#[must_use = "it belongs to a server"]
+#[must_use = "an admin listener does nothing until a server has it"]
 pub struct Admin {
     pub(super) address: String,
     router: Router,
@@ -159,7 +159,7 @@ impl Admin {
             let below = format!("{}/{{*rest}}", path.trim_end_matches('/'));
             let why = match wasabi_rules::mount_path(path) {
                 Err(why) => why,
-                Ok(_) if path == "/" => "it would take everything: use a path below it".to_owned(),
+                Ok(_) if path == "/" => "it would match every path; use a path below it".to_owned(),
                 Ok(_) => match seen
                     .insert(path.clone(), ())
                     .and_then(|()| seen.insert(below, ()))

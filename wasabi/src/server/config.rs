@@ -207,7 +207,9 @@ impl ServerConfig {
 fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let list = Vec::deserialize(deserializer)?;
     if list.is_empty() {
-        return Err(D::Error::custom("there must be an address to listen on"));
+        return Err(D::Error::custom(
+            "the list is empty; write at least one address to listen on",
+        ));
     }
     Ok(list)
 }
@@ -238,7 +240,10 @@ mod tests {
     fn mistakes_in_a_configuration_are_reported() {
         let cases = [
             (r#"{}"#, "missing field `listen`"),
-            (r#"{"listen":[]}"#, "there must be an address to listen on"),
+            (
+                r#"{"listen":[]}"#,
+                "the list is empty; write at least one address to listen on",
+            ),
             (r#"{"listen":["a"],"drain":"1s"}"#, "unknown field `drain`"),
             (
                 r#"{"listen":["a"],"drain_timeout":"soon"}"#,

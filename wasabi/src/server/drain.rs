@@ -94,7 +94,10 @@ pub(super) async fn drain(
     }
     let survivors = runtime.live().connections();
     metrics::cut(survivors.len());
-    tracing::warn!(connections = survivors.len(), "connections are cut");
+    tracing::warn!(
+        connections = survivors.len(),
+        "cutting the remaining connections"
+    );
     for connection in survivors {
         connection
             .outbox()

@@ -19,7 +19,7 @@ pub enum ServeError {
         source: io::Error,
     },
     /// All mistakes in the gateway or in the server's settings that could not be found at compile time.
-    #[error("there are mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
+    #[error("the gateway or the server has mistakes:{}", .0.iter().map(|mistake| format!("\n  {mistake}")).collect::<String>())]
     Mistakes(Vec<GatewayError>),
     /// The certificate cannot be used.
     #[cfg(feature = "tls")]

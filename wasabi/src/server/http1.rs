@@ -73,7 +73,7 @@ pub(super) async fn serve(
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
-        () = heads.late() => return Err("no head in time".into()),
+        () = heads.late() => return Err("no request head in time".into()),
         () = http.control.wait_for(ServerPhase::Closing) => {}
     }
     // Closes the connection unless a request is there, or may be on its way.

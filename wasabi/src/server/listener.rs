@@ -126,7 +126,7 @@ impl Listener {
         if let Self::Tcp(listener) = self
             && let Err(error) = SockRef::from(listener).set_tcp_notsent_lowat(NOT_SENT)
         {
-            tracing::debug!(%error, "no TCP_NOTSENT_LOWAT");
+            tracing::debug!(%error, "cannot set TCP_NOTSENT_LOWAT");
         }
     }
 

@@ -30,7 +30,7 @@ pub(super) struct Asked {
 pub(super) async fn profile(Query(asked): Query<Asked>) -> Response {
     let seconds = asked.seconds.unwrap_or(SECONDS);
     if !(1..=MAX_SECONDS).contains(&seconds) {
-        let message = format!("`seconds` is a number from 1 to {MAX_SECONDS}\n");
+        let message = format!("`seconds` must be a number from 1 to {MAX_SECONDS}\n");
         return (StatusCode::BAD_REQUEST, message).into_response();
     }
     match sampled(Duration::from_secs(seconds)).await {

@@ -87,7 +87,7 @@ pub enum TlsError {
         source: io::Error,
     },
     /// The PEM data has no certificate or no private key, or is damaged.
-    #[error("no {what}: {source}")]
+    #[error("no valid {what}: {source}")]
     Pem {
         /// What is missing.
         what: &'static str,
@@ -95,13 +95,13 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// rustls cannot use this certificate and key; they may not belong together.
-    #[error("certificate and key cannot be used: {0}")]
+    #[error("cannot use the certificate and key: {0}")]
     Unusable(rustls::Error),
     /// Client certificates cannot be verified with these authorities.
-    #[error("clients cannot be verified: {0}")]
+    #[error("cannot verify clients: {0}")]
     Clients(crate::BoxError),
     /// There are no files to reload: the certificate did not come from files.
-    #[error("there are no files to read again")]
+    #[error("this was not read from files, so it cannot be reloaded")]
     NoFiles,
 }
 
@@ -140,7 +140,7 @@ impl Tls {
     /// itself.
     pub fn client_auth(self, clients: ClientAuth) -> Result<Self, TlsError> {
         let Some(parts) = &self.shared.parts else {
-            let message = "a configuration of one's own has a verifier of its own";
+            let message = "your own configuration must include its own verifier of clients";
             return Err(TlsError::Clients(message.into()));
         };
         let made = Self::of_parts(TlsParts {

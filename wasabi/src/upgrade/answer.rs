@@ -87,7 +87,7 @@ fn check_stream(parts: &Parts) -> Result<(), Refusal> {
     if protocol.is_none_or(|protocol| !protocol.as_str().eq_ignore_ascii_case("websocket")) {
         return Err(Refusal::new(
             StatusCode::NOT_IMPLEMENTED,
-            "only WebSocket is spoken here",
+            "this endpoint only supports WebSocket",
         ));
     }
     if header_of(&parts.headers, header::SEC_WEBSOCKET_VERSION)
@@ -102,7 +102,7 @@ fn check_stream(parts: &Parts) -> Result<(), Refusal> {
         Some(_) => Ok(()),
         None => Err(Refusal::new(
             StatusCode::BAD_REQUEST,
-            "a request has one Host",
+            "a request must have exactly one Host",
         )),
     }
 }
@@ -121,7 +121,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     if parts.method != Method::GET {
         return Err(Refusal::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            "a WebSocket handshake is a GET",
+            "a WebSocket handshake must be a GET request",
         ));
     }
     if parts.version != Version::HTTP_11 {
@@ -133,7 +133,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     if header_of(headers, header::HOST).is_none() {
         return Err(Refusal::new(
             StatusCode::BAD_REQUEST,
-            "a request has one Host",
+            "a request must have exactly one Host",
         ));
     }
     // The bytes of a body would be taken for frames.
@@ -145,7 +145,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     {
         return Err(Refusal::new(
             StatusCode::BAD_REQUEST,
-            "a handshake has no body",
+            "a WebSocket handshake cannot have a body",
         ));
     }
     if headers
@@ -156,7 +156,7 @@ fn check_upgrade(parts: &Parts) -> Result<HeaderValue, Refusal> {
     {
         return Err(Refusal::new(
             StatusCode::BAD_REQUEST,
-            "Sec-WebSocket-Version stands there more than once",
+            "Sec-WebSocket-Version occurs more than once",
         ));
     }
     if header_of(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {

@@ -41,7 +41,7 @@ use crate::{
 /// The checks start when the first client connects and end when the gateway is dropped. Each node has one check at a
 /// time. The intervals vary by up to a tenth in both directions, so that many gateways do not check at once.
 #[derive(Clone)]
-#[must_use = "a check does nothing until it is that of a node"]
+#[must_use = "a health check does nothing until a node has it"]
 pub struct HealthCheck {
     kind: CheckKind,
     every: Duration,
@@ -128,7 +128,7 @@ impl HealthCheck {
         match &mut self.kind {
             CheckKind::Way(way) => way.accepts = Some(Arc::new(accepts)),
             CheckKind::Function(_) => self.mistakes.push(
-                "a function says itself what passes; leave `HealthCheck::accept_status` out"
+                "`HealthCheck::accept_status` has no effect on a check by a function; remove it"
                     .to_owned(),
             ),
         }
@@ -172,7 +172,7 @@ impl HealthCheck {
                 Ok(Ok(Ok(()))) => None,
                 Ok(Ok(Err(error))) => Some(error),
                 Ok(Err(_)) => Some("the check panicked".into()),
-                Err(_) => Some(format!("no answer within {:?}", self.timeout).into()),
+                Err(_) => Some(format!("the node did not answer within {:?}", self.timeout).into()),
             };
             self.note(index, failure, &nodes);
             sleep(self.pause()).await;
@@ -202,9 +202,12 @@ impl HealthCheck {
         drop(nodes);
         match failure {
             Some(error) => {
-                tracing::warn!(node = index, %error, "node fails its checks and is left out")
+                tracing::warn!(node = index, %error, "node failed its health checks and gets no requests")
             }
-            None => tracing::info!(node = index, "node passes its checks again"),
+            None => tracing::info!(
+                node = index,
+                "node passed its health checks and gets requests again"
+            ),
         }
     }
 
@@ -247,8 +250,8 @@ impl<'a> Group<'a> {
         });
         found.unwrap_or_else(|| {
             Err(match way.path {
-                Some(_) => "only an `Http` node has a path: use `HealthCheck::with`",
-                None => "only a `WebSocket` node has a handshake: use `HealthCheck::with`",
+                Some(_) => "`HealthCheck::path` is only for `Http` nodes; use `HealthCheck::with`",
+                None => "a handshake can only check `WebSocket` nodes; use `HealthCheck::with`",
             }
             .to_owned())
         })
@@ -294,7 +297,7 @@ impl Lifecycle for Group<'_> {
     /// A nested group checks its own nodes and cannot answer for them as a whole.
     fn probe(&self, _way: &Way) -> Option<Result<Probe, String>> {
         Some(Err(
-            "a group in a group has no check: use `HealthCheck::with`".to_owned(),
+            "a group inside a group has no check of its own; use `HealthCheck::with`".to_owned(),
         ))
     }
 }

@@ -133,7 +133,7 @@ impl Own {
                 client
             }
             Err(error) => {
-                tracing::warn!(%error, "the old HTTP client stays");
+                tracing::warn!(%error, "cannot create a new HTTP client; the old one stays in use");
                 old
             }
         }
@@ -166,7 +166,7 @@ fn build_with(idle: Duration, https: bool) -> Result<Client, String> {
     let builder = builder().pool_idle_timeout(idle);
     with_roots(builder, https).build().map_err(|error| {
         let cause = error.source().map(ToString::to_string).unwrap_or_default();
-        format!("the HTTP client cannot be made: {error}: {cause}")
+        format!("cannot create the HTTP client: {error}: {cause}")
     })
 }
 

@@ -45,7 +45,7 @@ impl<T> Http<T> {
         };
         let outcome = match (client.execute(request).await, repeated) {
             (Err(error), Some(request)) if again::was_closed(&error) => {
-                tracing::debug!(%error, "sent once more over a fresh connection");
+                tracing::debug!(%error, "sent again over a new connection");
                 let fresh = self.clients.without_connections();
                 fresh.as_ref().unwrap_or(client).execute(request).await
             }

@@ -23,11 +23,11 @@ pub(super) async fn read(
         .and_then(charset_of);
     let body = read_body(&mut response, limit, reading).await?;
     if let Some(encoding) = encoding.filter(|_| !body.is_empty()) {
-        let error = format!("a body in the encoding {encoding:?}, which is not decoded here");
+        let error = format!("a body in the unsupported encoding {encoding:?}");
         return Err(Error::UpstreamUnfit(error.into()));
     }
     if let Some(charset) = charset.filter(|charset| !is_utf_8_too(charset, &body)) {
-        let error = format!("a text in the charset {charset:?}");
+        let error = format!("text in the unsupported charset {charset:?}");
         return Err(Error::UpstreamUnfit(error.into()));
     }
     Ok(match kind {

@@ -14,7 +14,7 @@ impl<T> Http<T> {
     pub fn header(mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         let name = name.as_ref();
         let value = HeaderValue::from_bytes(value.as_ref());
-        let value = value.map_err(|_| format!("the value of the header `{name}` is malformed"));
+        let value = value.map_err(|_| format!("the value of the header `{name}` is invalid"));
         let header = headers::header(name).and_then(|name| Ok((name, value?)));
         if let Some((name, value)) = self.mistakes.keep(header) {
             self.headers.fix(name, value);
@@ -184,8 +184,7 @@ impl<T> Http<T> {
     /// Reports a mistake if ages are set for a user's client, which has its own.
     fn check_ages(&mut self) {
         if self.has_ages && matches!(self.clients, Clients::Given(_)) {
-            let mistake =
-                "`idle_timeout` and `max_connection_age` do not go with a `client` of one's own";
+            let mistake = "`idle_timeout` and `max_connection_age` have no effect on your own `client`; remove them";
             self.mistakes.push(mistake.to_owned());
         }
     }

@@ -56,9 +56,7 @@ pub(super) fn reply(
 fn check(response: &Response, framing: &Framing) -> Result<()> {
     let unfit = |why: String| Err(Error::UpstreamUnfit(why.into()));
     if let Some(encoding) = encoding_of(response.headers()) {
-        return unfit(format!(
-            "a body in the encoding {encoding:?}, which is not decoded here"
-        ));
+        return unfit(format!("a body in the unsupported encoding {encoding:?}"));
     }
     let content_type = response.headers().get(header::CONTENT_TYPE);
     if let Some(expected) = framing.media_type() {
@@ -74,7 +72,7 @@ fn check(response: &Response, framing: &Framing) -> Result<()> {
     }
     match content_type.and_then(charset_of) {
         Some(charset) if charset != "us-ascii" => {
-            unfit(format!("a text in the charset {charset:?}"))
+            unfit(format!("text in the unsupported charset {charset:?}"))
         }
         _ => Ok(()),
     }

@@ -223,7 +223,7 @@ async fn write(channel: Channel, mut messages: mpsc::Receiver<Publish>) -> BoxEr
         } = tokio::select! {
             message = messages.recv(), if unconfirmed.len() < UNCONFIRMED => match message {
                 Some(message) => message,
-                None => return "the session is dropped".into(),
+                None => return "the gateway ended the session".into(),
             },
             Some(()) = unconfirmed.next() => continue,
         };
@@ -236,9 +236,9 @@ async fn write(channel: Channel, mut messages: mpsc::Receiver<Publish>) -> BoxEr
             Ok(confirm) => unconfirmed.push(confirm.map(|confirmed| {
                 let _ = done.send(match confirmed {
                     Ok(Confirmation::Ack(None) | Confirmation::NotRequested) => Ok(()),
-                    Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(_)) => {
-                        Err(Error::UpstreamUnreachable("there is no such queue".into()))
-                    }
+                    Ok(Confirmation::Ack(Some(_)) | Confirmation::Nack(_)) => Err(
+                        Error::UpstreamUnreachable("the queue does not exist".into()),
+                    ),
                     Err(error) => Err(Error::UpstreamLost(error.into())),
                 });
             })),

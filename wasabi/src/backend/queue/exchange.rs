@@ -71,7 +71,7 @@ impl<T: Transport> Queue<T> {
             }
             published = timeout_at(publish_by, up.session.publish(message)) => match published {
                 Ok(published) => published?,
-                Err(_) => return Err(Error::UpstreamLost("the message was not taken in time".into())),
+                Err(_) => return Err(Error::UpstreamLost("the broker did not take the message in time".into())),
             },
             () = up.lost() => return Err(Error::UpstreamLost(link.down())),
         }

@@ -217,7 +217,7 @@ impl Inbox {
         let next = entry.next;
         // `None` if the part is too large, by itself or together with the waiting ones.
         let added = if number != next {
-            let error = format!("part {next} of the reply is missing: there is {number}");
+            let error = format!("part {next} of the reply is missing: part {number} came instead");
             Some(Err(Error::UpstreamInvalid(error.into())))
         } else if size > entry.max_size {
             None
@@ -254,10 +254,10 @@ impl Inbox {
     fn too_large(&self, id: CorrelationId, size: usize, entry: Pending) -> bool {
         self.0.too_large.fetch_add(1, Ordering::Relaxed);
         let max_size = entry.max_size;
-        limited!(WARN, %id, size, max_size, "reply dropped, it is too large");
+        limited!(WARN, %id, size, max_size, "reply dropped: too large");
         let error = match size > max_size {
-            true => format!("a reply of {size} bytes, of {max_size} at most"),
-            false => "its parts came faster than the client takes them".to_owned(),
+            true => format!("the reply has {size} bytes; the limit is {max_size}"),
+            false => "the parts of the reply came faster than the client took them".to_owned(),
         };
         entry.end(Err(Error::UpstreamUnfit(error.into())));
         false
@@ -320,7 +320,7 @@ impl Waiting {
     pub(super) async fn reply(&mut self) -> Result<Answer> {
         match (&mut self.reply).await {
             Ok(reply) => reply,
-            Err(_) => Err(Error::internal("a request was forgotten")),
+            Err(_) => Err(Error::internal("the gateway lost track of a request")),
         }
     }
 }

@@ -72,7 +72,7 @@ impl<S: Session> SessionLink<S> {
     /// The reason why there is no session.
     pub(super) fn down(&self) -> BoxError {
         match &*self.state.borrow() {
-            SessionState::Up(_) => "the connection to the broker is another one".into(),
+            SessionState::Up(_) => "the connection to the broker was replaced".into(),
             SessionState::Down(reason) => reason.to_string().into(),
         }
     }
@@ -120,10 +120,10 @@ async fn keep<T: Transport>(
                 error
             }
             Ok(Err(error)) => error,
-            Err(_) => "no connection in time".into(),
+            Err(_) => "the broker did not accept a connection in time".into(),
         };
         let pause = pauses.next().unwrap_or(MAX_PAUSE);
-        tracing::warn!(error = %said(&error), ?pause, "no connection to the broker");
+        tracing::warn!(error = %said(&error), ?pause, "cannot connect to the broker");
         state.send_replace(SessionState::Down(error.to_string().into()));
         sleep(pause).await;
     }

@@ -116,7 +116,8 @@ impl Redis {
         let checked = wasabi_rules::url(url, schemes::REDIS);
         let mut client = checked.and_then(|_| client.map_err(|error| error.to_string()));
         if rest.is_some_and(|rest| rest.contains('#')) {
-            client = Err("certificates are always verified, so it has no fragment".to_owned());
+            client =
+                Err("the URL cannot have a fragment: certificates are always verified".to_owned());
         }
         Self {
             client,
@@ -264,7 +265,7 @@ async fn read(
                     if let Err(error) = delete.exec_async(&mut connection).await {
                         return error.into();
                     }
-                    inbox.malformed("something else was in the place of the replies");
+                    inbox.malformed("a key of another type was in the place of the replies");
                     START.clone_into(&mut last.lock().unpoisoned());
                     continue;
                 }

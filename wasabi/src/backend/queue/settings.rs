@@ -54,7 +54,7 @@ impl QueueSettings {
                 let topic = topic(req);
                 match check_topic(&topic) {
                     Ok(()) => Ok(Cow::Owned(topic)),
-                    Err(_) => Err(Error::bad_request("this goes to no topic")),
+                    Err(_) => Err(Error::bad_request("the topic of this message is invalid")),
                 }
             }
         }
@@ -65,7 +65,9 @@ impl QueueSettings {
         for (name, value) in &self.headers {
             let value = value(req);
             if !wasabi_rules::is_queue_header_value(&value) {
-                return Err(Error::bad_request("this does not fit into a header"));
+                return Err(Error::bad_request(
+                    "a value contains characters that a header cannot have",
+                ));
             }
             headers.push((Cow::Borrowed(*name), value));
         }
@@ -89,7 +91,7 @@ fn check_topic(topic: &str) -> Result<(), &'static str> {
     } else if topic.len() > 255 {
         Err("is longer than 255 bytes")
     } else if topic.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        Err("has white space or control characters")
+        Err("contains white space or control characters")
     } else {
         Ok(())
     }

@@ -27,7 +27,7 @@ impl TlsSettings {
         match is_encrypted {
             true => self.config().map(drop),
             false if self.0.is_some() => Err(format!(
-                "a `tls_config` is for URLs with the scheme `{scheme}`"
+                "`tls_config` needs a URL with the scheme `{scheme}`"
             )),
             false => Ok(()),
         }

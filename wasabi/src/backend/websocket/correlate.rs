@@ -93,7 +93,7 @@ impl Exchanges {
         }
         if let Some(index) = self.given_up.iter().position(|other| other == id) {
             self.given_up.remove(index);
-            tracing::debug!("the answer to a request that was given up is dropped");
+            tracing::debug!("dropped the answer to a request that had ended already");
             return None;
         }
         Some(message)

@@ -17,12 +17,12 @@ pub(super) async fn upgrade(io: &mut Io, request: &Request<()>) -> Result<Vec<u8
     let mut interim = 0;
     loop {
         let parsed = HandshakeResponse::try_parse(&answer)
-            .map_err(|_| DialError::Invalid("it is no HTTP/1.1"))?;
+            .map_err(|_| DialError::Invalid("it is not HTTP/1.1"))?;
         match parsed {
             Some((length, response)) if is_interim(response.status()) => {
                 interim += 1;
                 if interim > MAX_INTERIM {
-                    return Err(DialError::Invalid("interim answers have no end"));
+                    return Err(DialError::Invalid("too many interim answers"));
                 }
                 answer.drain(..length);
                 continue;
@@ -88,7 +88,7 @@ fn head_of(request: &Request<()>) -> Vec<u8> {
 
 fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError> {
     if response.status().is_success() {
-        return Err(DialError::Invalid("it speaks HTTP only"));
+        return Err(DialError::Invalid("it is a plain HTTP answer"));
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         let challenges = response.headers().get_all(header::WWW_AUTHENTICATE);
@@ -108,17 +108,21 @@ fn check<B>(response: &Response<B>, request: &HeaderMap) -> Result<(), DialError
         .get(header::SEC_WEBSOCKET_KEY)
         .map(|key| derive_accept_key(key.as_bytes()));
     if !is(header::UPGRADE, "websocket") {
-        return Err(DialError::Invalid("it upgrades to something else"));
+        return Err(DialError::Invalid("it upgrades to another protocol"));
     }
     if !has_upgrade(headers) {
         return Err(DialError::Invalid("it does not upgrade the connection"));
     }
     if header_bytes(headers, header::SEC_WEBSOCKET_ACCEPT) != expected.as_deref().map(str::as_bytes)
     {
-        return Err(DialError::Invalid("it does not belong to the request"));
+        return Err(DialError::Invalid(
+            "its Sec-WebSocket-Accept does not match the request",
+        ));
     }
     if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(DialError::Invalid("it uses an extension"));
+        return Err(DialError::Invalid(
+            "it uses an extension that was not offered",
+        ));
     }
     if headers.get(header::SEC_WEBSOCKET_PROTOCOL) != request.get(header::SEC_WEBSOCKET_PROTOCOL) {
         return Err(DialError::Subprotocol);

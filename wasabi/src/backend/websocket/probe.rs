@@ -43,7 +43,9 @@ async fn ask(config: &Config, way: &Way) -> Result<(), BoxError> {
     loop {
         match socket.next().await {
             Some(Ok(Message::Pong(_))) => break,
-            Some(Ok(Message::Close(_))) | None => return Err("it closed the connection".into()),
+            Some(Ok(Message::Close(_))) | None => {
+                return Err("the node closed the connection".into());
+            }
             Some(Ok(_)) => {}
             Some(Err(error)) => return Err(error.into()),
         }

@@ -290,7 +290,7 @@ impl Relay {
         if let Upstream::Open(socket) = &mut ends.upstream {
             socket.close(&Close::new(
                 CloseCode::GOING_AWAY,
-                "connected for long enough",
+                "the connection reached its maximum age",
             ))?;
         }
         Ok(true)

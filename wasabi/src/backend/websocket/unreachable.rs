@@ -27,13 +27,13 @@ pub(super) enum DialError {
     Subprotocol,
     #[error("the handshake failed: {0}")]
     Broken(#[from] io::Error),
-    #[error("the handshake cannot be built: {0}")]
+    #[error("cannot build the handshake: {0}")]
     Request(#[from] http::Error),
     #[error("the dialler panicked")]
     Panicked,
-    #[error("a header cannot be made: {0}")]
+    #[error("cannot make a header: {0}")]
     Header(#[source] Error),
-    #[error("the URL cannot be made: {0}")]
+    #[error("cannot make the URL: {0}")]
     Url(#[source] Error),
     #[error("a function that makes a header panicked")]
     HeaderPanicked,
@@ -108,13 +108,13 @@ pub(super) enum Unreachable {
     Lost,
     #[error("the upstream connection was lost after the message was sent")]
     Cut,
-    #[error("not connected again within {0:?}")]
+    #[error("not reconnected within {0:?}")]
     TimedOut(Duration),
     /// The upstream has closed the connection.
     #[error("the upstream closed the connection: {0}")]
     Closed(Close),
     /// The upstream broke a rule, and was told so with this close.
-    #[error("the upstream broke a rule: {0}")]
+    #[error("the upstream violated the protocol: {0}")]
     Broken(Close),
     /// The client's connection has ended.
     #[error("the client's connection is closed")]

@@ -123,7 +123,7 @@ async fn use_up(
             Next::Nothing
         }
         End::Broken(why) => {
-            limited!(WARN, connection = %connection.id(), %why, "upstream broke a rule");
+            limited!(WARN, connection = %connection.id(), %why, "upstream violated the protocol");
             connection.close(Close::new(
                 CloseCode::INTERNAL,
                 "upstream sent an invalid message",
@@ -134,7 +134,7 @@ async fn use_up(
             Next::Nothing
         }
         End::Upstream(close, why, kind) => {
-            tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream gone");
+            tracing::debug!(connection = %connection.id(), %close, ?kind, "upstream connection ended");
             if kind == Kind::Final || relay.config.reconnect.is_none() {
                 connection.close(close);
                 if let Some(socket) = relay.end(why) {
@@ -162,7 +162,7 @@ fn not_dialled(
     let verdict = error.verdict();
     let is_final = verdict.fault() == Fault::Request;
     if is_final {
-        tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refuses the client");
+        tracing::debug!(connection = %connection.id(), error = %said(&error), "upstream refused the client");
     } else {
         limited!(WARN, connection = %connection.id(), error = %said(&error), "upstream cannot be reached");
     }

@@ -94,7 +94,7 @@ impl Head {
         let is_final = first & 0x80 != 0;
         let short_len = second & 0x7f;
         if opcode.is_control() && !is_final {
-            return Err(broken("a control frame is in fragments"));
+            return Err(broken("a control frame is fragmented"));
         }
         if opcode.is_control() && usize::from(short_len) > MAX_CONTROL {
             return Err(broken("a control frame is too long"));
@@ -118,7 +118,7 @@ impl Head {
             len => (len.into(), rest),
         };
         if len >> 63 != 0 {
-            return Err(broken("not a length of a frame"));
+            return Err(broken("invalid frame length"));
         }
         let (mask, rest) = match (is_masked, rest.split_first_chunk()) {
             (false, _) => ([0; 4], rest),
@@ -185,7 +185,7 @@ pub(super) fn apply_mask(payload: &mut [u8], mask: [u8; 4]) {
 pub(super) fn too_big(max: usize) -> Close {
     Close::new(
         CloseCode::TOO_BIG,
-        format!("a message may have {max} bytes"),
+        format!("a message may have at most {max} bytes"),
     )
 }
 

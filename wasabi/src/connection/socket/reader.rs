@@ -153,7 +153,9 @@ impl Reader {
         let len = usize::try_from(head.len).map_err(|_| too_big())?;
         match (&mut self.message, head.opcode) {
             (_, opcode) if opcode.is_control() => {}
-            (None, Opcode::Continuation) => return Err(broken("nothing to be continued")),
+            (None, Opcode::Continuation) => {
+                return Err(broken("a continuation frame without a message"));
+            }
             (None, opcode) => {
                 if opcode.is_compressed() && self.inflater.is_none() {
                     return Err(broken(RESERVED));
@@ -173,7 +175,7 @@ impl Reader {
                     return Err(Close::new(CloseCode::TOO_BIG, "too many fragments"));
                 }
             }
-            (Some(_), _) => return Err(broken("the message before is not complete")),
+            (Some(_), _) => return Err(broken("a new message before the end of the last one")),
         }
         Ok(Frame {
             opcode: head.opcode,
@@ -309,10 +311,10 @@ fn not_text() -> Close {
 fn read_close(payload: Bytes) -> Result<Close, Close> {
     match payload.split_first_chunk() {
         None if payload.is_empty() => Ok(CloseCode::NO_STATUS.into()),
-        None => Err(broken("half a close code")),
+        None => Err(broken("a close frame with a single byte")),
         Some((code, _)) => {
             let code = CloseCode::try_from(u16::from_be_bytes(*code))
-                .map_err(|_| broken("not a close code"))?;
+                .map_err(|_| broken("invalid close code"))?;
             let reason = Text::try_from(payload.slice(2..)).map_err(|_| not_text())?;
             Ok(Close::new(code, reason))
         }

@@ -52,7 +52,7 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequestParts<S> for Identity
 
 fn unknown<T>() -> String {
     let name = std::any::type_name::<T>();
-    format!("no middleware authenticates a `{name}`")
+    format!("no HTTP middleware of this channel provides an `Identity<{name}>`")
 }
 
 /// Why a client is refused.
@@ -60,13 +60,13 @@ fn unknown<T>() -> String {
 #[non_exhaustive]
 pub enum Denied {
     /// The credentials are wrong or no longer valid: 401.
-    #[error("the credentials are not valid")]
+    #[error("the credentials are invalid")]
     Invalid,
     /// The client is known but may not connect: 403.
     #[error("access is forbidden")]
     Forbidden,
     /// The credentials cannot be verified at the moment: 503.
-    #[error("credentials cannot be verified for now")]
+    #[error("credentials cannot be verified at the moment")]
     Unavailable,
 }
 
@@ -221,9 +221,10 @@ fn close(refused: Refused) -> Close {
 fn refusal(refused: Refused, challenge: HeaderValue) -> Response {
     let (status, text) = match refused {
         Refused::Denied(Denied::Forbidden) => (StatusCode::FORBIDDEN, "forbidden"),
-        Refused::Denied(Denied::Unavailable) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "cannot authenticate now")
-        }
+        Refused::Denied(Denied::Unavailable) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "cannot authenticate at the moment",
+        ),
         _ => (StatusCode::UNAUTHORIZED, "authentication required"),
     };
     let mut response = (status, text).into_response();

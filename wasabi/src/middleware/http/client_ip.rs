@@ -84,7 +84,7 @@ impl<S: Sync> FromRequestParts<S> for ClientIp {
     }
 }
 
-const UNKNOWN: &str = "the address of the client is not known";
+const UNKNOWN: &str = "the address of the client is unknown";
 
 /// Sets the [`ClientIp`]: a `tower::Layer` for `http = [..]` and for axum routers.
 #[derive(Debug, Clone)]
@@ -134,10 +134,9 @@ impl ClientIpLayer {
         let rules = Arc::make_mut(&mut self.0);
         match rules.source {
             Source::XForwardedFor | Source::Forwarded => rules.source = Source::Forwarded,
-            Source::Peer | Source::Cloudflare | Source::CloudFront => rules.mistakes.push(
-                "only proxies of `ClientIp::trusting(..)` can write `Forwarded`; leave `.forwarded()` out"
-                    .to_owned(),
-            ),
+            Source::Peer | Source::Cloudflare | Source::CloudFront => rules
+                .mistakes
+                .push("`.forwarded()` is only for `ClientIp::trusting(..)`; remove it".to_owned()),
         }
         self
     }

@@ -82,8 +82,7 @@ impl<C: DeserializeOwned + Clone + Send + Sync + 'static> Jwt<C> {
     pub fn new(key: DecodingKey, validation: Validation) -> Self {
         let usable = keys::check(&key, &validation.algorithms);
         let mut mistakes = Mistakes::default();
-        let usable =
-            usable.map_err(|why| format!("the key for JSON Web Tokens cannot be used: {why}"));
+        let usable = usable.map_err(|why| format!("invalid key for JSON Web Tokens: {why}"));
         let keys = match mistakes.keep(usable) {
             Some(()) => Keys::One(key),
             None => Keys::Unusable,

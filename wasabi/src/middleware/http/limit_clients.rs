@@ -171,7 +171,7 @@ impl LimitClients {
         }
         mistakes.above_zero("LimitClients::max_clients", max_clients);
         if connections.is_none() && handshakes.is_none() && messages.is_none() {
-            mistakes.push("`LimitClients` has no limit: set one of them".to_owned());
+            mistakes.push("`LimitClients` has no limit; set at least one".to_owned());
         }
         mistakes
     }
@@ -257,7 +257,7 @@ where
                 Box::pin(async { answer.await.map(IntoResponse::into_response) })
             }
             Err((wait, why)) => {
-                tracing::debug!(path = req.uri().path(), ?client, why, "not admitted");
+                tracing::debug!(path = req.uri().path(), ?client, why, "request refused");
                 Box::pin(async move { Ok(refusal(wait, why)) })
             }
         }

@@ -133,9 +133,9 @@ where
             Ok(identity) if renewal.finish(identity.clone()) => {
                 (self.answer)(&req, &identity).into_reply()
             }
-            Ok(_) => Err(Error::new("superseded", "a newer token counts already")),
+            Ok(_) => Err(Error::new("superseded", "a newer token is already in use")),
             Err(Denied::Unavailable) => {
-                let message = "credentials cannot be verified for now";
+                let message = "credentials cannot be verified at the moment";
                 Err(Error::new("unavailable", message))
             }
             Err(denied) => {

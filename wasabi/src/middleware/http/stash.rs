@@ -31,7 +31,7 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequest<S> for Stash<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().stash().ok_or_else(|| {
             let name = type_name::<T>();
-            Error::internal(format!("no `Stash` of this channel makes a `{name}`"))
+            Error::internal(format!("no `Stash` of this channel provides a `{name}`"))
         })
     }
 }

@@ -113,7 +113,7 @@ fn invalid_json_does_not_count_as_a_message_without_a_key() {
     }
 }
 
-const AMBIGUOUS: &str = "bad request: `/action` is there twice, or in another case";
+const AMBIGUOUS: &str = "bad request: `/action` occurs twice, or once more in another case";
 
 #[test]
 fn a_strict_parser_refuses_what_can_be_read_in_two_ways_and_keeps_the_id() {
@@ -176,7 +176,7 @@ fn a_message_whose_key_others_may_find_is_not_passed_on_without_a_key() {
     for value in [r#"["sum"]"#, "{}", r#""sum\ud800""#] {
         let text = format!(r#"{{"action":{value},"id":7}}"#);
         let (error, id) = parse(&sum().or("other"), &text).expect_err("refused");
-        assert!(error.contains("no routing key"), "{error}");
+        assert!(error.contains("expected a routing key"), "{error}");
         assert_eq!(id.as_deref(), Some("7"));
         let lenient = parse(&sum().or("other").strict(false), &text);
         assert_eq!(lenient.expect("passed on").0, "other");
@@ -215,7 +215,10 @@ fn a_missing_key_is_a_bad_request_that_keeps_its_id() {
     ] {
         let text = format!(r#"{{"id":9{rest}}}"#);
         let (error, id) = parse(&sum(), &text).expect_err("no key");
-        assert_eq!(error, "bad request: no routing key, a string, at `/action`");
+        assert_eq!(
+            error,
+            "bad request: expected a routing key, a string, at `/action`"
+        );
         assert_eq!(id.as_deref(), Some("9"));
     }
 }
@@ -313,7 +316,7 @@ fn errors_are_json_with_the_id_at_its_pointer() {
     let text = reply.as_messages()[0].as_text().expect("text");
     assert_eq!(
         text,
-        r#"{"error":{"code":"no_route","message":"nothing answers this key"},"meta":{"id":7}}"#
+        r#"{"error":{"code":"no_route","message":"no route for this key"},"meta":{"id":7}}"#
     );
 }
 

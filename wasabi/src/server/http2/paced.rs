@@ -93,7 +93,7 @@ impl<F: Future<Output = ()>> Future for PacedStream<F> {
         }
         let over = timer.as_mut().poll(cx);
         if over.is_ready() {
-            tracing::debug!("a client takes an answer too slowly: its stream is reset");
+            tracing::debug!("client reads an answer too slowly; its stream is reset");
         }
         over
     }

@@ -61,7 +61,7 @@ where
             tracing::debug!(
                 connection = %self.connection.id(),
                 requests = cancelled,
-                "requests in flight are cancelled"
+                "cancelling the requests in flight"
             );
         }
     }
@@ -79,7 +79,7 @@ where
                 if self.life.is_past_close() {
                     return Poll::Ready(());
                 }
-                tracing::debug!(connection = %self.connection.id(), %close, "client broke a rule");
+                tracing::debug!(connection = %self.connection.id(), %close, "client violated the protocol");
                 self.leave();
                 let sent = self.socket.close(&close);
                 self.life.rule_broken(close);

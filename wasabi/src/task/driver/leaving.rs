@@ -132,7 +132,7 @@ where
         tracing::debug!(
             connection = %self.connection.id(),
             requests = self.requests.len(),
-            "requests of a client that has gone are cut"
+            "cancelling the requests of a client that has gone"
         );
         self.requests.in_flight.clear();
         // The close frame may follow messages that are too late now.

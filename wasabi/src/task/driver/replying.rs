@@ -184,7 +184,7 @@ where
             tracing::debug!(
                 connection = %self.connection.id(),
                 requests = self.requests.len(),
-                "requests in flight are cancelled"
+                "cancelling the requests in flight"
             );
         }
         self.requests.cancel();

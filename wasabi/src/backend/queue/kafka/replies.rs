@@ -43,7 +43,7 @@ pub(super) async fn read(
         };
         lock(&offsets).insert(record.partition(), record.offset() + 1);
         let Some(Headers { id, kind, more }) = Headers::of(&record) else {
-            inbox.malformed("no id, and the name of a header that is not UTF-8");
+            inbox.malformed("no id, and a header name that is not UTF-8");
             continue;
         };
         let id = std::str::from_utf8(id.unwrap_or_default()).unwrap_or_default();

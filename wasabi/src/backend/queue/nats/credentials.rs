@@ -28,13 +28,13 @@ impl Credentials {
         let mut url = addr.into_inner();
         let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
             Ok(text) => Ok(text.into_owned()),
-            Err(_) => Err("its user or password is not UTF-8".to_owned()),
+            Err(_) => Err("the user or password in the URL is not UTF-8".to_owned()),
         };
         let credentials = match (decoded(url.username())?, url.password()) {
             (name, None) if name.is_empty() => None,
             (token, None) => Some(Self::Token(token)),
             (name, Some(_)) if name.is_empty() => {
-                return Err("it has a password and no user".to_owned());
+                return Err("the URL has a password but no user".to_owned());
             }
             (name, Some(password)) => Some(Self::User {
                 name,
@@ -43,7 +43,7 @@ impl Credentials {
         };
         // Cleared, so that nothing that shows the address shows a secret.
         let cleared = url.set_password(None).and_then(|()| url.set_username(""));
-        cleared.map_err(|()| "it names no host".to_owned())?;
+        cleared.map_err(|()| "the URL has no host".to_owned())?;
         let addr = ServerAddr::from_url(url).map_err(|error| error.to_string())?;
         Ok((addr, credentials))
     }
@@ -55,7 +55,10 @@ impl Credentials {
                 let is_base32 = |byte: u8| matches!(byte, b'A'..=b'Z' | b'2'..=b'7');
                 match seed.starts_with("SU") && seed.len() == 58 && seed.bytes().all(is_base32) {
                     true => Ok(()),
-                    false => Err("the seed of a user's nkey is `SU` and 56 letters".to_owned()),
+                    false => Err(
+                        "invalid nkey; expected the seed of a user: `SU` and 56 letters or digits"
+                            .to_owned(),
+                    ),
                 }
             }
             Self::User { .. } | Self::Token(_) => Ok(()),
@@ -68,7 +71,9 @@ impl Credentials {
     pub(super) fn apply(&self, options: ConnectOptions) -> Result<ConnectOptions, String> {
         let text = |options: ConnectOptions, text: &str| {
             let options = options.credentials(text);
-            options.map_err(|_| "these are no credentials: a token and a seed".to_owned())
+            options.map_err(|_| {
+                "invalid credentials; expected a JWT and a seed, as `nsc` writes them".to_owned()
+            })
         };
         Ok(match self {
             Self::User { name, password } => {

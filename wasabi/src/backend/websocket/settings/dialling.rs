@@ -135,7 +135,7 @@ impl WebSocket {
         self.change(|config| {
             if !matches!(config.dialer, Dialer::Tcp) {
                 let mistake =
-                    "`WebSocket`: only one of `dial_with` and `resolve_with` can make the stream";
+                    "`WebSocket`: `dial_with` and `resolve_with` cannot be combined; remove one of them";
                 config.mistakes.push(mistake.to_owned());
             }
             config.dialer = dialer;

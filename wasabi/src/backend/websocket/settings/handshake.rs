@@ -79,7 +79,7 @@ impl WebSocket {
         self.change(|config| {
             let header = headers::upstream_header(name.as_ref()).and_then(|name| {
                 let mut value = HeaderValue::from_bytes(value.as_ref())
-                    .map_err(|_| format!("the value of the header `{name}` is malformed"))?;
+                    .map_err(|_| format!("the value of the header `{name}` is invalid"))?;
                 value.set_sensitive(true); // for `Debug`
                 Ok((name, value))
             });

@@ -152,12 +152,12 @@ impl Jwks {
         });
         self.with(|settings| {
             if public.is_empty() && secret.is_empty() {
-                let mistake = "`Jwks::algorithms(..)` is empty: name the algorithms, or leave it out";
+                let mistake = "`Jwks::algorithms(..)` is empty; name the algorithms, or remove it";
                 settings.mistakes.push(mistake.to_owned());
             }
             for algorithm in secret {
                 settings.mistakes.push(format!(
-                    "{algorithm:?} is signed with a secret, and no key set publishes one: leave it out of `Jwks::algorithms(..)`"
+                    "{algorithm:?} needs a secret, which no key set publishes; remove it from `Jwks::algorithms(..)`"
                 ));
             }
             settings.algorithms = public;
@@ -234,7 +234,7 @@ impl Jwks {
             (false, _) => Ok(found),
             (true, true) => Err(Denied::Unavailable),
             (true, false) => {
-                tracing::debug!("a token is of a key that is not there");
+                tracing::debug!("a token names an unknown key");
                 Err(Denied::Invalid)
             }
         }
@@ -281,9 +281,9 @@ impl KeySetState {
                     known.has_failed = false;
                 }
                 Ok(Err(error)) => {
-                    limited!(WARN, error = %said(error), "no keys for JSON Web Tokens")
+                    limited!(WARN, error = %said(error), "cannot fetch the keys for JSON Web Tokens")
                 }
-                Err(_) => limited!(WARN, "no keys for JSON Web Tokens: no answer in time"),
+                Err(_) => limited!(WARN, "cannot fetch the keys for JSON Web Tokens: no answer in time"),
             }
         });
         Some(answer)

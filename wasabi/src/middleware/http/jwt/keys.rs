@@ -9,7 +9,7 @@ pub(super) fn check(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), S
     }
     for algorithm in algorithms {
         if algorithm.family() != key.family() {
-            return Err(format!("it is not a key for {algorithm:?}"));
+            return Err(format!("it cannot verify {algorithm:?}"));
         }
         let least = match algorithm {
             Algorithm::HS256 => 32,
@@ -20,12 +20,12 @@ pub(super) fn check(key: &DecodingKey, algorithms: &[Algorithm]) -> Result<(), S
         let bytes = key.try_get_as_bytes().map_or(0, <[u8]>::len);
         if bytes < least {
             return Err(format!(
-                "the secret has {bytes} bytes, and {algorithm:?} needs {least} at least"
+                "the secret has {bytes} bytes; {algorithm:?} needs at least {least}"
             ));
         }
     }
     if key.family() == AlgorithmFamily::Rsa && modulus_bits(key) < LEAST_MODULUS {
-        return Err(format!("its modulus has less than {LEAST_MODULUS} bits"));
+        return Err(format!("its modulus has fewer than {LEAST_MODULUS} bits"));
     }
     Ok(())
 }

@@ -35,10 +35,10 @@ impl KeySet {
         let mut set: Value =
             serde_json::from_slice(text).map_err(|error| format!("not JSON: {error}"))?;
         let Some(Value::Array(keys)) = set.get_mut("keys").map(Value::take) else {
-            return Err("no JSON Web Key Set: it has no `keys`".to_owned());
+            return Err("not a JSON Web Key Set: it has no `keys`".to_owned());
         };
         if keys.len() > MAX_KEYS {
-            return Err(format!("a set of more than {MAX_KEYS} keys"));
+            return Err(format!("the set has more than {MAX_KEYS} keys"));
         }
         let read = |key| Key::parse(key).inspect_err(|why| tracing::debug!(why, "key left out"));
         Ok(Self(
