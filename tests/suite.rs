@@ -30,5 +30,6 @@ mod suite {
     mod settings;
     mod slow_clients;
     mod stash;
+    mod testing;
     mod tls;
 }

@@ -1,7 +1,7 @@
 //! Sends a request and receives the response.
 
 use http::{HeaderValue, Method, StatusCode, header};
-use reqwest::Client;
+use reqwest::{Client, Response};
 use tokio::time::Instant;
 
 use super::{Http, again, reply, stream};
@@ -43,11 +43,11 @@ impl<T> Http<T> {
         } else {
             None
         };
-        let outcome = match (client.execute(request).await, repeated) {
+        let outcome = match (execute(client, request, connection).await, repeated) {
             (Err(error), Some(request)) if again::was_closed(&error) => {
                 tracing::debug!(%error, "sent again over a new connection");
                 let fresh = self.clients.without_connections();
-                fresh.as_ref().unwrap_or(client).execute(request).await
+                execute(fresh.as_ref().unwrap_or(client), request, connection).await
             }
             (outcome, _) => outcome,
         };
@@ -68,6 +68,28 @@ impl<T> Http<T> {
             Some(framing) => stream::reply(response, framing, limit, connection.clone(), permit),
             None => reply::read(response, limit, reading).await,
         }
+    }
+}
+
+#[cfg(not(feature = "testing"))]
+fn execute(
+    client: &Client,
+    request: reqwest::Request,
+    _connection: &Connection,
+) -> impl Future<Output = reqwest::Result<Response>> {
+    client.execute(request)
+}
+
+/// Asks the router that a test has put in place of the service, if it has.
+#[cfg(feature = "testing")]
+async fn execute(
+    client: &Client,
+    request: reqwest::Request,
+    connection: &Connection,
+) -> reqwest::Result<Response> {
+    match crate::testing::answer(connection, request).await {
+        Ok(response) => Ok(response),
+        Err(request) => client.execute(request).await,
     }
 }
 
