@@ -1,6 +1,7 @@
 //! Keep-alive connections to HTTP services: how they end, and what happens to requests in the meantime.
 
 use std::{
+    io::{Read, Write},
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -110,6 +111,46 @@ async fn a_post_that_may_have_been_carried_out_is_not_sent_again() {
     assert!(client.ask("x").await.starts_with("upstream_lost"));
     assert_eq!(service.requests(), ["POST"; 2]);
     assert_eq!(client.ask("x").await, "ok");
+}
+
+/// Each time the gateway's runtime stands still while the service closes the connection, so that the gateway has a
+/// request for a connection that it does not yet know to be closed.
+#[tokio::test]
+async fn a_post_that_meets_the_end_of_its_connection_before_it_is_written_is_sent_over_a_fresh_one()
+{
+    const ROUNDS: usize = 40;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let (close, told_to_close) = std::sync::mpsc::channel();
+    let (tell_closed, closed) = std::sync::mpsc::channel();
+    let service = std::thread::spawn(move || {
+        let mut heads = Vec::new();
+        for _ in 0..ROUNDS {
+            let (mut stream, _) = listener.accept().expect("a connection");
+            let mut request = [0; 4096];
+            let read = stream.read(&mut request).expect("a request");
+            heads.push(String::from_utf8_lossy(&request[..read]).into_owned());
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+            stream.write_all(answer).expect("sent");
+            told_to_close.recv().expect("a word");
+            drop(stream);
+            tell_closed.send(()).expect("told");
+        }
+        heads
+    });
+    let server = serve(gateway!(channel("/", Http::post(url)))).await;
+    let mut client = server.connect("/").await;
+    for _ in 0..ROUNDS {
+        assert_eq!(client.ask("x").await, "ok");
+        close.send(()).expect("told");
+        // Blocks the runtime's only thread.
+        closed.recv().expect("closed");
+    }
+    let heads = service.join().expect("the service");
+    assert!(
+        heads.iter().all(|head| head.starts_with("POST /")),
+        "{heads:?}"
+    );
 }
 
 #[tokio::test]
