@@ -78,6 +78,7 @@ fn bomb() -> Vec<u8> {
 }
 
 /// One test, for the measurements of two would mix.
+// Long: one server, measured under one kind of client after the other.
 #[tokio::test]
 async fn clients_that_read_nothing_or_send_bombs_cost_what_the_limits_say_and_are_closed() {
     let (hook, mut told) = told();

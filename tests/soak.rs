@@ -139,6 +139,7 @@ fn duration() -> Duration {
     Duration::from_secs(number.parse::<u64>().expect("a number") * seconds)
 }
 
+// Long: the steps of a run, in their order.
 #[test]
 #[ignore = "takes a minute, needs nginx and HAProxy: run tests/run"]
 fn every_message_is_accounted_for_and_nothing_is_left() {

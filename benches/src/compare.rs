@@ -50,6 +50,7 @@ pub(crate) struct Args {
     out: PathBuf,
 }
 
+// Long: the steps of a run, from its arguments to its report.
 pub(crate) fn main(args: &Args) -> Result<(), String> {
     let (rounds, seconds) = match args.quick {
         true => (3, 0.3),

@@ -55,6 +55,7 @@ impl Model {
     }
 
     /// Reads a frame. `false` when it is not complete.
+    // Long: the checks of a frame, in the order in which its bytes arrive.
     fn frame(&mut self) -> Result<bool, u16> {
         let &[first, second, ref more @ ..] = &self.rest[..] else {
             return Ok(false);

@@ -56,6 +56,7 @@ impl<'a> Input<'a> {
     }
 }
 
+// Long: the loop over the input, with what is checked after each step.
 async fn play(input: &[u8]) {
     let mut input = Input(input);
     let first = input.byte();
@@ -140,6 +141,7 @@ async fn play(input: &[u8]) {
     finish(&mut world).await;
 }
 
+// Long: one arm for each step.
 async fn step_of(world: &mut World<'_>, input: &mut Input<'_>, step: u8) {
     match step % 24 {
         0 | 1 => {

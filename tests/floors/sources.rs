@@ -144,6 +144,7 @@ impl File {
     }
 
     /// Looks at everything but inline modules of tests; `inline` is how many inline modules it is in.
+    // Long: one arm for each token.
     fn look(&mut self, tokens: TokenStream, inline: usize) {
         let mut tokens = tokens.into_iter().peekable();
         let mut is_test = false;

@@ -211,6 +211,7 @@ pub(crate) type DeadLines = Mutex<Vec<(Chaos, Line, Road)>>;
 const DEAD_LINES: usize = 50;
 
 /// One client, from its coming to its going.
+// Long: one arm for each thing that a client may do.
 pub(crate) async fn live(
     kind: Kind,
     road: &Road,

@@ -72,6 +72,7 @@ pub(crate) const ASKED: [&str; 16] = [
     "garbage/queue",
 ];
 
+// Long: one declaration.
 pub(crate) fn gateway(registry: Registry, work: Arc<Work>, upstreams: &Upstreams) -> Gateway {
     let Upstreams {
         http,

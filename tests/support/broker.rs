@@ -173,6 +173,7 @@ impl Broker {
     }
 
     /// Starts the broker, also after [`kill`](Self::kill), and returns once it answers.
+    // Long: one arm for each broker.
     pub fn start(&mut self) {
         let port = self.port.to_string();
         let mut command = match self.kind {

@@ -10,6 +10,7 @@ const NAMES: f64 = 330.0;
 const BAR: f64 = 20.0;
 
 /// One group of bars for each kind of work, the shortest first.
+// Long: a picture, drawn from top to bottom.
 pub(super) fn svg(results: &Results) -> String {
     let mut body = String::new();
     let mut y = 32.0;

@@ -115,6 +115,7 @@ struct Other {
 }
 
 /// Measures how long answers take beside this many floods.
+// Long: the loop over the sockets and what it counts.
 pub(super) fn run(
     flood: Flood,
     floods: usize,

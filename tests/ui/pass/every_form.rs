@@ -95,6 +95,7 @@ fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
         .map(Envelope::new))
 }
 
+// Long: one declaration with everything in it.
 fn declare(registry: Registry, legacy: String) -> Gateway {
     let timeout = Duration::from_secs(3);
     gateway!(

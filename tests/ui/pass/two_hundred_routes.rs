@@ -6,6 +6,7 @@ async fn echo(message: Message) -> Message {
     message
 }
 
+// Long: two hundred routes.
 #[rustfmt::skip]
 #[test]
 fn compiles() {

@@ -194,6 +194,7 @@ fn no_input_makes_the_macro_panic() {
     }
 }
 
+// Long: a table.
 #[test]
 fn no_group_makes_the_macro_panic() {
     let pieces = [
