@@ -24,7 +24,7 @@ enum Head {
 }
 
 /// A request in progress, until its answer is sent.
-pub(super) struct Serving(Heads);
+pub(super) struct BeingServed(Heads);
 
 impl Heads {
     /// The first head must be complete at `first`, each later one within `timeout` of its first byte.
@@ -47,9 +47,9 @@ impl Heads {
     }
 
     /// A head is complete.
-    pub(super) fn serve(&self) -> Serving {
+    pub(super) fn serve(&self) -> BeingServed {
         self.0.now.send_replace(Head::Served);
-        Serving(self.clone())
+        BeingServed(self.clone())
     }
 
     /// Waits until a head is late.
@@ -70,7 +70,7 @@ impl Heads {
     }
 }
 
-impl Drop for Serving {
+impl Drop for BeingServed {
     fn drop(&mut self) {
         self.0.0.now.send_if_modified(|head| {
             *head = Head::Idle;

@@ -14,15 +14,15 @@ pub(super) fn holding<T: Send + Unpin + 'static>(held: T, body: Body) -> Body {
     if body.is_end_stream() {
         return body;
     }
-    Body::new(Held { body, _held: held })
+    Body::new(HeldBody { body, _held: held })
 }
 
-struct Held<T> {
+struct HeldBody<T> {
     body: Body,
     _held: T,
 }
 
-impl<T: Unpin> hyper::body::Body for Held<T> {
+impl<T: Unpin> hyper::body::Body for HeldBody<T> {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -40,10 +40,10 @@ use crate::{
 /// }
 /// ```
 #[derive(Clone)]
-pub struct Inbox(Arc<Requests>);
+pub struct Inbox(Arc<InboxState>);
 
 /// The requests of a queue.
-struct Requests {
+struct InboxState {
     instance: u64,
     waiting: Sharded<u128, Pending>,
     /// The places of the pending requests.
@@ -57,7 +57,7 @@ struct Requests {
 
 impl Inbox {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Requests {
+        Self(Arc::new(InboxState {
             // Must be unique, but need not be secret.
             instance: RandomState::new().build_hasher().finish(),
             waiting: Sharded::default(),
