@@ -176,39 +176,6 @@ async fn outlives<T: Transport>(mut broker: Broker, queue: Queue<T>) {
     drop(broker);
 }
 
-/// Requests over a line to the broker that is cut, reset, dead or closed in the middle: each of them has exactly one
-/// outcome, and the gateway works again when the line does. Kafka is not among these: its brokers tell clients
-/// where to connect, which is past the proxy.
-async fn outlives_its_line<T: Transport>(proxy: &Chaos, queue: Queue<T>) {
-    let queue = queue
-        .timeout(Duration::from_secs(1))
-        .publish_timeout(Duration::from_millis(500));
-    let server = gateway(queue.clone()).await;
-    for (name, fault) in [
-        ("cut", Chaos::cut as fn(&Chaos)),
-        ("reset", Chaos::reset),
-        ("half open", Chaos::half_open),
-        ("refuse", Chaos::refuse),
-    ] {
-        works(&server).await;
-        let asking = Asking::default();
-        let client = server.connect("/").await;
-        let asks = tokio::spawn(asking.clone().asks(client));
-        reaches(&asking.answered, 30).await;
-        fault(proxy);
-        if name == "refuse" {
-            proxy.reset();
-        }
-        sleep(Duration::from_millis(200)).await;
-        proxy.calm();
-        asking.is_over.store(true, Ordering::SeqCst);
-        asks.await.expect("one outcome for each");
-        eprintln!("{name}: {asking:?}");
-        until("nothing is pending", || queue.pending() == 0).await;
-    }
-    works(&server).await;
-}
-
 /// What clients have seen that send requests until it is over.
 #[derive(Debug, Default, Clone)]
 struct Asking {
@@ -298,6 +265,8 @@ mod brokers {
     mod dead_line;
     mod drain;
     pub(super) mod employed;
+    mod examples;
+    mod failing_network;
     mod keep_alive;
     mod malformed;
     mod progress;
@@ -376,64 +345,6 @@ async fn a_queue_survives_a_restart_of_kafka() {
     });
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Redis: run tests/run"]
-async fn a_queue_survives_a_failing_network_to_redis() {
-    built_with!("redis", {
-        let broker = Broker::redis();
-        let proxy = Chaos::to(broker.addr()).await;
-        let (url, topic) = (broker.url(), name("redis-line"));
-        let queue = Queue::redis(broker.url_through(&proxy), topic.clone());
-        employ(move || {
-            let (url, topic) = (url.clone(), topic.clone());
-            async move { worker::redis::serve(&url, &topic, echo).await }
-        });
-        outlives_its_line(&proxy, queue).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs NATS: run tests/run"]
-async fn a_queue_survives_a_failing_network_to_nats() {
-    built_with!("nats", {
-        let broker = Broker::nats();
-        let proxy = Chaos::to(broker.addr()).await;
-        let (url, topic) = (broker.url(), name("nats-line"));
-        let queue = Queue::nats(broker.url_through(&proxy), topic.clone());
-        employ(move || {
-            let (url, topic) = (url.clone(), topic.clone());
-            async move { worker::nats::serve(&url, &topic, echo).await }
-        });
-        outlives_its_line(&proxy, queue).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs RabbitMQ: run tests/run"]
-async fn a_queue_survives_a_failing_network_to_rabbitmq() {
-    built_with!("amqp", {
-        let broker = Broker::rabbitmq().await;
-        let proxy = Chaos::to(broker.addr()).await;
-        let (url, topic) = (broker.url(), name("amqp-line"));
-        let queue = Queue::amqp(broker.url_through(&proxy), topic.clone());
-        employ(move || {
-            let (url, topic) = (url.clone(), topic.clone());
-            async move { worker::amqp::serve(&url, &topic, echo).await }
-        });
-        outlives_its_line(&proxy, queue).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs Tansu: run tests/run"]
-async fn a_queue_survives_a_failing_network_to_kafka() {
-    built_with!("kafka", {
-        let (broker, proxy) = Broker::kafka_behind_a_proxy().await;
-        let queue = brokers::employed::kafka(&broker, echo);
-        outlives_its_line(&proxy, queue).await;
-    });
-}
-
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs NATS: run tests/run"]
 async fn a_request_that_no_worker_listens_to_fails_at_once() {
@@ -458,65 +369,5 @@ async fn a_request_for_a_queue_that_does_not_exist_fails_at_once() {
             let reply = client.ask_json(json!({"do": "ask"})).await;
             assert_eq!(reply["error"]["code"], "upstream_unreachable");
         }
-    });
-}
-
-/// Gateway and worker of the example, in processes of their own.
-async fn the_example_works(option: &str, broker: &Broker) {
-    let start = |part, word| {
-        let url = broker.url();
-        let args = ["--addr", "127.0.0.1:0", "--only", part, option, &url];
-        Example::start_until(word, "queue", &args)
-    };
-    let (_worker, gateway) = (start("worker", "orders"), start("gateway", "ws://"));
-    let (mut socket, _) = soon(tokio_tungstenite::connect_async(gateway.url()))
-        .await
-        .expect("handshake");
-    let works = async {
-        loop {
-            let order = r#"{"action":"order.place","id":7,"item":"tea"}"#;
-            socket.send(order.into()).await.expect("send");
-            let reply = socket.next().await.expect("a reply").expect("a reply");
-            if reply == Frame::text(r#"{"id":7,"placed":"tea"}"#) {
-                break;
-            }
-            // The worker may be the last one to connect.
-            let reply = reply.to_string();
-            assert!(reply.contains("error"), "{reply}");
-            sleep(Duration::from_millis(50)).await;
-        }
-    };
-    timeout(PATIENCE, works).await.expect("it works in the end");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Redis: run tests/run"]
-async fn the_queue_example_works_over_redis() {
-    built_with!("redis", {
-        the_example_works("--redis", &Broker::redis()).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs RabbitMQ: run tests/run"]
-async fn the_queue_example_works_over_rabbitmq() {
-    built_with!("amqp", {
-        the_example_works("--amqp", &Broker::rabbitmq().await).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs NATS: run tests/run"]
-async fn the_queue_example_works_over_nats() {
-    built_with!("nats", {
-        the_example_works("--nats", &Broker::nats()).await;
-    });
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs Tansu: run tests/run"]
-async fn the_queue_example_works_over_kafka() {
-    built_with!("kafka", {
-        the_example_works("--kafka", &Broker::kafka()).await;
     });
 }

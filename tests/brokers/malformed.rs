@@ -138,6 +138,7 @@ async fn garbling(broker: &Broker) -> String {
 
 /// A worker answers most of what it is asked at once, with what RabbitMQ passes on and lapin does not read, and what is
 /// `slow` after that.
+// Long: one sequence, with a client that writes frames by hand.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs RabbitMQ: run tests/run"]
 async fn a_reply_over_rabbitmq_with_invalid_utf_8_does_not_stop_others() {

@@ -1,5 +1,7 @@
 //! Gateways without sockets, and connections without clients.
 
+// Long: one test for each thing that the module does.
+
 use std::time::Duration;
 
 use axum::{Router, routing::post};

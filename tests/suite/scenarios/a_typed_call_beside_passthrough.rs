@@ -51,6 +51,7 @@ async fn aggregate(State(api): State<Api>, Json(ask): Json<Ask>) -> Result<Json<
     }))
 }
 
+// Long: one scenario.
 #[tokio::test]
 async fn a_composed_call_is_answered_and_everything_else_passes_through() {
     let service = Router::new()

@@ -30,6 +30,7 @@ async fn gateway(upstream: &str) {
     println!("connections left: {}", registry.len());
 }
 
+// Long: one scenario.
 #[tokio::test]
 async fn the_eleventh_message_waits_and_sigterm_waits_for_the_reply_in_flight() {
     if let Ok(upstream) = env::var(UPSTREAM) {

@@ -124,6 +124,7 @@ async fn messages_sent_before_the_end_reach_an_upstream_that_is_still_being_dial
 }
 
 /// Through middleware that waits, a group of nodes and a match inside a match.
+// Long: one case for each kind of target.
 #[tokio::test]
 async fn messages_sent_before_the_end_arrive_at_every_kind_of_target() {
     #[middleware]

@@ -311,6 +311,7 @@ async fn a_provider_that_does_not_answer_delays_clients_up_to_the_timeout() {
     assert_eq!(status(&server, &known.token()).await, 101);
 }
 
+// Long: a table.
 #[tokio::test]
 async fn a_key_is_good_for_its_own_algorithm_and_never_a_secret() {
     let provider = Provider::start().await;
