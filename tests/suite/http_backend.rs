@@ -321,7 +321,7 @@ async fn an_invalid_value_keeps_the_gateway_from_being_served() {
         ),
         (
             Http::post(url).header("x", "\n"),
-            "the value of the header `x` is malformed",
+            "the value of the header `x` is invalid",
         ),
         (
             Http::post(url).forward_headers(["host"]),
