@@ -1,5 +1,6 @@
 //! The single task of a connection: it reads, dispatches and writes.
 
+mod clock;
 mod closing;
 mod flow;
 #[cfg(fuzzing)]
@@ -14,6 +15,7 @@ mod requests;
 mod starting;
 mod streaming;
 mod time;
+mod wire;
 mod writing;
 
 use std::{
@@ -28,11 +30,9 @@ use tokio::{
 };
 
 use self::{
-    flow::Flow,
     life::{Life, Phase},
-    misuse::Misuse,
     requests::Requests,
-    time::Clock,
+    wire::Wire,
 };
 use crate::{
     Close, Connection, ErrorFormat, Message, Reply, Request, Result,
@@ -42,14 +42,13 @@ use crate::{
         socket::{Failure, HangUp, Socket},
         work,
     },
-    metrics::Tally,
     parser::Inbound,
     request,
 };
 
 /// Serves one connection: reads, dispatches and writes.
 pub(crate) struct Driver<'a, T, F, P, C> {
-    socket: Socket<T>,
+    wire: Wire<T>,
     connection: &'a Connection,
     settings: &'a Settings,
     errors: &'a ErrorFormat,
@@ -62,11 +61,6 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     /// Messages taken from the outbox but not written yet.
     batch: VecDeque<Message>,
     life: Life,
-    flow: Flow,
-    clock: Clock,
-    misuse: Misuse,
-    /// Counts the messages.
-    tally: Tally,
     /// The last turn ended before the work did.
     goes_on: bool,
 }
@@ -88,7 +82,7 @@ where
     ) -> Self {
         let now = Instant::now();
         Self {
-            socket,
+            wire: Wire::new(socket, now, settings),
             connection,
             settings,
             errors,
@@ -98,10 +92,6 @@ where
             companions: Companions::new(),
             batch: VecDeque::new(),
             life: Life::new(now, settings.open_timeout, settings.close_timeout),
-            flow: Flow::default(),
-            clock: Clock::from(now),
-            misuse: Misuse::from(now),
-            tally: Tally::default(),
             goes_on: false,
         }
     }
@@ -124,14 +114,18 @@ where
             work::come_back(cx.waker());
             return Poll::Pending;
         }
-        self.socket.register(cx.waker());
+        self.wire.socket.register(cx.waker());
         self.requests.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         loop {
             let turn = self.turn(cx);
             let traffic = self.connection.traffic();
-            traffic.publish(&self.tally, self.socket.received(), self.socket.written());
+            traffic.publish(
+                &self.wire.tally,
+                self.wire.socket.received(),
+                self.wire.socket.written(),
+            );
             match turn {
                 Ok(Turn::Yield | Turn::Wait) => {}
                 Ok(Turn::End) => return Poll::Ready(self.ended()),
@@ -165,9 +159,9 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let _keeps = request::KeepsHandle::begin();
         work::begin();
-        let received = self.socket.received();
+        let received = self.wire.socket.received();
         loop {
-            if self.socket.is_blocked() {
+            if self.wire.is_blocked() {
                 let _ = self.flush()?;
             }
             if self.life.phase() == Phase::Flushing {
@@ -188,7 +182,7 @@ where
             let mut progress = self.poll_woken()?;
             if self.requests.unfinished.is_some() {
                 // Nothing may be written between its messages, and the turn is over.
-            } else if !self.socket.is_blocked() {
+            } else if !self.wire.is_blocked() {
                 progress |= self.send_held()?;
                 let sent = self.send_queued()?;
                 progress |= sent;
@@ -214,7 +208,7 @@ where
                 progress = true;
             }
             // A message that is still arriving is a sign of life too: a pong cannot overtake it.
-            if self.socket.received() != received {
+            if self.wire.socket.received() != received {
                 self.hear();
             }
             let _ = self.flush()?;

@@ -43,7 +43,7 @@ where
             return Ok(Turn::End);
         };
         self.connection.outbox().shut();
-        self.socket.close(close)?;
+        self.wire.socket.close(close)?;
         Ok(Turn::Wait)
     }
 
@@ -81,7 +81,7 @@ where
                 }
                 tracing::debug!(connection = %self.connection.id(), %close, "client violated the protocol");
                 self.leave();
-                let sent = self.socket.close(&close);
+                let sent = self.wire.socket.close(&close);
                 self.life.rule_broken(close);
                 match sent {
                     Ok(()) => Poll::Pending,

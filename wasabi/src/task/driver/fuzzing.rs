@@ -171,7 +171,7 @@ where
     pub fn held(&self) -> Held {
         match self {
             Self::Serving(driver) => Held {
-                unsent: driver.socket.unsent(),
+                unsent: driver.wire.socket.unsent(),
                 ahead: driver.requests.ahead.len(),
                 ahead_bytes: driver.requests.ahead.bytes(),
                 in_flight: driver.requests.in_flight.len(),

@@ -52,7 +52,7 @@ where
     pub(crate) fn into_rest(self, close: Close) -> (Option<Parting<T>>, Leaving<'a, T, F, P, C>) {
         // Nothing waits for this client any more, and no upstream should.
         self.connection.held().set_waiting(0);
-        let (socket, remains) = (self.socket, self.life.remains());
+        let (socket, remains) = (self.wire.socket, self.life.remains());
         let (unread, parting) = match remains.is_unread {
             true => (Some(socket), None),
             false => (None, Some(Parting { socket, remains })),

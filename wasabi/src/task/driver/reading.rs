@@ -2,10 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Driver, Phase};
 use crate::{
@@ -35,9 +32,7 @@ where
     pub(super) fn read_some(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
         for count in 0..READ_AT_ONCE {
             let goes_on = count == 0
-                || self.life.phase() == Phase::Open
-                    && !self.socket.is_blocked()
-                    && !work::is_over();
+                || self.life.phase() == Phase::Open && !self.wire.is_blocked() && !work::is_over();
             if !goes_on || !self.read(cx)? {
                 return Ok(count > 0);
             }
@@ -60,11 +55,11 @@ where
         if self.is_full() {
             return Ok(false);
         }
-        match self.socket.poll_read() {
+        match self.wire.socket.poll_read() {
             Poll::Pending => return Ok(false),
             Poll::Ready(incoming) => match incoming? {
                 Incoming::Message(message) => self.receive(message, cx)?,
-                Incoming::Ping | Incoming::Pong => self.misuse.control_frame()?,
+                Incoming::Ping | Incoming::Pong => self.wire.misuse.control_frame()?,
                 Incoming::Part => {}
                 Incoming::Close(close) => {
                     self.leave();
@@ -83,10 +78,7 @@ where
     }
 
     pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        self.tally.received();
-        if self.settings.idle_timeout.is_some() {
-            self.clock.active = Instant::now();
-        }
+        self.wire.received();
         match self.life.phase() {
             Phase::Open if self.requests.ahead.is_empty() && self.requests.in_flight.has_room() => {
                 self.start(message, cx)

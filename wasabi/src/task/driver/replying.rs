@@ -70,7 +70,7 @@ where
             && self.has_room()
         {
             self.requests.in_flight.release(index);
-            return self.write(message);
+            return self.wire.write(message);
         }
         match polled {
             Poll::Pending if is_alive => Ok(()),
@@ -84,11 +84,11 @@ where
     #[inline]
     pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
         match body {
-            Body::Stream(stream) if !self.socket.is_blocked() => self.step_stream(index, stream),
+            Body::Stream(stream) if !self.wire.is_blocked() => self.step_stream(index, stream),
             Body::Many(messages) if self.has_room() => self.step_many(index, messages),
             Body::None | Body::One(_) if self.has_room() => {
                 self.requests.in_flight.release(index);
-                self.write_body(body)
+                self.wire.write_body(body)
             }
             body => {
                 self.requests.hold(index, body);
@@ -116,7 +116,7 @@ where
 
     /// Whether a reply may be written: the client takes data, or the send buffer has room.
     pub(super) fn has_room(&self) -> bool {
-        !self.socket.is_blocked() || self.flow.unsent() < self.settings.max_waiting_bytes
+        !self.wire.is_blocked() || self.wire.flow.unsent() < self.settings.max_waiting_bytes
     }
 
     pub(super) fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
@@ -148,7 +148,7 @@ where
         mut messages: vec::IntoIter<Message>,
     ) -> Result<(), Failure> {
         while let Some(message) = messages.next() {
-            self.write(&message)?;
+            self.wire.write(&message)?;
             if !messages.as_slice().is_empty() && work::is_over() {
                 if let Some(slot) = self.requests.in_flight.tag_mut(index) {
                     slot.reply = Some(Body::Many(messages));
@@ -165,12 +165,12 @@ where
     /// started, `Closing` for messages that nothing has processed.
     pub(super) fn give_up_requests(&mut self) -> Result<(), Failure> {
         for index in 0..self.requests.in_flight.slots() {
-            if self.requests.in_flight.tag_mut(index).is_some() && !self.socket.is_blocked() {
+            if self.requests.in_flight.tag_mut(index).is_some() && !self.wire.is_blocked() {
                 self.requests.in_flight.finish(index);
                 self.fail_request(index, &Error::Interrupted)?;
             }
         }
-        while !self.socket.is_blocked()
+        while !self.wire.is_blocked()
             && let Some(message) = self.requests.ahead.pop()
         {
             self.refuse(message)?;

@@ -66,7 +66,7 @@ where
             (Ok(Started::Slot(index)), _) => self.run(index),
             (Ok(Started::Dropped), _) => Ok(()),
             (Ok(Started::Invalid(index)), _) => {
-                self.misuse.invalid_message()?;
+                self.wire.misuse.invalid_message()?;
                 self.run(index)
             }
             (Err(_), Some(index)) => {
@@ -79,7 +79,7 @@ where
     /// Starts an invalid request after a panic of the parser.
     #[cold]
     fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
-        self.misuse.invalid_message()?;
+        self.wire.misuse.invalid_message()?;
         let request = self.unparsed();
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let (index, tag) = in_flight.reserve(cx.waker());
@@ -110,7 +110,7 @@ where
             id: id.as_ref(),
         };
         let reply = error_format::report(self.errors, &Error::Closing, &about);
-        self.write_all(reply)
+        self.wire.write_body(reply.into_body())
     }
 }
 

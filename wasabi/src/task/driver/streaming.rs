@@ -36,7 +36,7 @@ where
         let mut is_silent = true;
         has_stirred();
         loop {
-            if self.socket.is_blocked() {
+            if self.wire.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
             }
             let polled = caught(|| stream.as_mut().poll_next(&mut Context::from_waker(&waker)));
@@ -48,7 +48,7 @@ where
                 }
                 Ok(Poll::Ready(Some(Ok(message)))) => {
                     is_silent = false;
-                    self.write(&message)?;
+                    self.wire.write(&message)?;
                     if work::is_over() {
                         // There may be more: the slot gets another turn, and the silence of its source does not count.
                         self.keep(index, stream);
@@ -95,7 +95,7 @@ where
         if slot.silent.is_none() || !is_silent {
             let now = Instant::now();
             slot.silent = Some(now);
-            self.clock.streams.get_or_insert(now + timeout);
+            self.wire.clock.streams.get_or_insert(now + timeout);
         }
     }
 
@@ -104,7 +104,7 @@ where
         let Some(timeout) = self.settings.stream_idle_timeout else {
             return Ok(());
         };
-        self.clock.streams = None;
+        self.wire.clock.streams = None;
         for index in 0..self.requests.in_flight.slots() {
             let Some(slot) = self.requests.in_flight.tag_mut(index) else {
                 continue;
@@ -113,8 +113,12 @@ where
                 continue;
             };
             if now < until {
-                let next = self.clock.streams.map_or(until, |next| next.min(until));
-                self.clock.streams = Some(next);
+                let next = self
+                    .wire
+                    .clock
+                    .streams
+                    .map_or(until, |next| next.min(until));
+                self.wire.clock.streams = Some(next);
                 continue;
             }
             slot.silent = None;

@@ -2,10 +2,7 @@
 
 use std::task::Poll;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Driver, Phase};
 use crate::{
@@ -16,7 +13,6 @@ use crate::{
         work,
     },
     parser::Inbound,
-    reply::Body,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -26,35 +22,6 @@ where
     P: Fn(Message) -> Inbound,
     C: Fn(Request) -> F,
 {
-    pub(super) fn write_all(&mut self, reply: Reply) -> Result<(), Failure> {
-        self.write_body(reply.into_body())
-    }
-
-    pub(super) fn write_body(&mut self, body: Body) -> Result<(), Failure> {
-        match body {
-            Body::One(message) => self.write(&message),
-            Body::Many(messages) => messages
-                .into_iter()
-                .try_for_each(|message| self.write(&message)),
-            Body::None | Body::Stream(_) => Ok(()),
-        }
-    }
-
-    pub(super) fn write(&mut self, message: &Message) -> Result<(), Failure> {
-        self.note(message);
-        self.socket.write(message)
-    }
-
-    #[inline(always)]
-    fn note(&mut self, message: &Message) {
-        work::spend(message.len() + work::EACH);
-        self.flow.wrote(message.len());
-        self.tally.sent();
-        if self.settings.idle_timeout.is_some() {
-            self.clock.active = Instant::now();
-        }
-    }
-
     /// Writes the messages queued by other tasks.
     pub(super) fn send_queued(&mut self) -> Result<bool, Failure> {
         let outbox = self.connection.outbox();
@@ -78,7 +45,7 @@ where
                     }
                     match self.life.close() {
                         Some(close) if close.code != CloseCode::ABNORMAL => {
-                            self.socket.close(close)?;
+                            self.wire.socket.close(close)?;
                         }
                         _ => {}
                     }
@@ -89,31 +56,21 @@ where
         }
         let (mut count, mut bytes) = (0, 0);
         let mut result = Ok(());
-        while !self.socket.is_blocked() && result.is_ok() && (count == 0 || !work::is_over()) {
+        while !self.wire.is_blocked() && result.is_ok() && (count == 0 || !work::is_over()) {
             let Some(message) = self.batch.pop_front() else {
                 break;
             };
             count += 1;
             bytes += message.len();
-            self.note(&message);
-            result = self.socket.write_shared(message);
+            result = self.wire.write_shared(message);
         }
         self.connection.outbox().release(count, bytes);
         result.map(|()| count > 0)
     }
 
+    /// Sends what was written, and publishes how much waits for the client.
     pub(super) fn flush(&mut self) -> Result<Poll<()>, Failure> {
-        let held = self.requests.held_bytes();
-        let (flushed, waiting) = match self.socket.poll_flush() {
-            Poll::Ready(result) => {
-                result?;
-                (Poll::Ready(()), self.flow.flushed(held))
-            }
-            Poll::Pending => {
-                let taken = self.socket.written();
-                (Poll::Pending, self.flow.blocked(taken, held))
-            }
-        };
+        let (flushed, waiting) = self.wire.flush(self.requests.held_bytes())?;
         if let Some(bytes) = waiting {
             self.connection.held().set_waiting(bytes);
         }
