@@ -67,15 +67,19 @@ impl Server {
         let max_sockets = max_sockets.min(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(max_sockets));
         #[cfg(feature = "metrics")]
+        let channels = gateway.observers();
+        // First, because a channel learns its whole path here, and its metrics are labelled with it.
+        let router = gateway.routed();
+        #[cfg(feature = "metrics")]
         let figures = Arc::new(ServerFigures {
-            channels: gateway.observers(),
+            channels,
             runtime: serving.runtime.clone(),
             places: Arc::clone(&places),
             max_sockets,
         });
         #[cfg(feature = "metrics")]
         self.control.serves(&figures);
-        let acceptor = self.acceptor(gateway.routed(), places, &serving);
+        let acceptor = self.acceptor(router, places, &serving);
         let listening = listen(self.sources, self.unix_mode, &acceptor).await?;
         let mut addrs = Addrs {
             public: Vec::new(),
