@@ -64,6 +64,7 @@ enum Admission {
 
 impl Line {
     /// The number of places taken.
+    #[cfg(any(test, feature = "queue"))]
     pub(crate) fn taken(&self) -> usize {
         self.taken
     }
