@@ -334,8 +334,8 @@ async fn an_invalid_value_keeps_the_gateway_from_being_served() {
         ),
         (
             Http::post(url).forward_headers(["accept-encoding"]),
-            "the header `accept-encoding` cannot be forwarded: it is about the answer to the handshake, and the \
-             gateway asks for what it can decode",
+            "the header `accept-encoding` cannot be forwarded: the gateway itself asks for the encodings that it \
+             can decode",
         ),
         (
             Http::post(url).header_with("te", |_| Some("gzip")),

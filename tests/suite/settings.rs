@@ -25,7 +25,7 @@ fn an_invalid_origin_from_a_configuration_keeps_the_gateway_from_being_served() 
         mistakes(&gateway!(channel("/", origins = origins, echo))),
         [
             "`/`: `b.example` is not an origin; write `https://b.example`, or `*` for every page",
-            "`/`: an origin has no path; write `https://c.example`",
+            "`/`: an origin cannot have a path; write `https://c.example`",
         ]
     );
 }

@@ -107,8 +107,8 @@ async fn a_parameter_of_the_mount_path_can_be_used() {
 fn unknown_placeholders_are_mistakes() {
     for (url, why) in [
         ("http://{host}/", "is outside the path"),
-        ("http://a/{}", "is not a place in a URL"),
-        ("http://a/{*rest}", "is not a place in a URL"),
+        ("http://a/{}", "is not a placeholder"),
+        ("http://a/{*rest}", "is not a placeholder"),
         ("http://a/{x", "unmatched brace"),
         ("http://a/{/a~b}", "is not a JSON pointer"),
     ] {
@@ -176,11 +176,7 @@ async fn a_websocket_server_is_dialled_before_there_is_a_message() {
         WebSocket::connect(String::from("ws://a/{/id}"))
     ));
     let mistakes = gateway.check().expect_err("a mistake");
-    assert!(
-        mistakes[0]
-            .to_string()
-            .contains("dialled before there is a message")
-    );
+    assert!(mistakes[0].to_string().contains("before the first message"));
     let gateway = gateway!(channel(
         "/",
         WebSocket::connect(String::from("ws://a/{room}"))

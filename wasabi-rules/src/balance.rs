@@ -1,13 +1,13 @@
 //! Nodes that share requests.
 
 /// What a weight must be.
-pub const WEIGHT: &str = "a weight is a whole number above zero";
+pub const WEIGHT: &str = "a weight must be a whole number above zero";
 
 /// How many nodes share requests: two or more.
 pub fn nodes(count: usize) -> Result<usize, String> {
     match count {
         0 | 1 => Err(format!(
-            "`balance` shares requests among two nodes or more, and this one has {count}; for a single node, write its target itself"
+            "`balance` needs at least two nodes, but has {count}; for a single node, write its target itself"
         )),
         _ => Ok(count),
     }

@@ -71,9 +71,7 @@ pub fn forwarded_header(name: &str) -> Result<String, String> {
             "a client may write anything there; use `forwarded_for()`"
         }
         "forwarded" => "a client may write anything there; use `forwarded()`",
-        "accept-encoding" => {
-            "it is about the answer to the handshake, and the gateway asks for what it can decode"
-        }
+        "accept-encoding" => "the gateway itself asks for the encodings that it can decode",
         _ => return Ok(name),
     };
     Err(format!("the header `{name}` cannot be forwarded: {why}"))

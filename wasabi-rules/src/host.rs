@@ -77,8 +77,8 @@ pub fn host(text: &str) -> Result<HostPattern, String> {
     let stars = text.strip_prefix('*').unwrap_or(text);
     if stars.contains('*') || (stars.len() < text.len() && stars.starts_with(':')) {
         return Err(
-            "a `*` in a host stands for whole names at the start: `*.example.com`; a host without a port answers at \
-             every port"
+            "a `*` in a host can only replace whole names at the start: `*.example.com`; a host without a port \
+             matches every port"
                 .to_owned(),
         );
     }

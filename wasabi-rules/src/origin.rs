@@ -79,16 +79,16 @@ pub fn origin(text: &str) -> Result<Origin, String> {
     }
     if scheme.eq_ignore_ascii_case("file") {
         return Err(
-            "files have no host; write `file://`, or `null` for browsers that send that".to_owned(),
+            "an origin of files has no host; write `file://`, or `null` for browsers that send that".to_owned(),
         );
     }
     let shown = |host: &str| format!("write `{scheme}://{}`", host.escape_debug());
     let bare = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if bare != rest {
-        return Err(format!("an origin has no path; {}", shown(bare)));
+        return Err(format!("an origin cannot have a path; {}", shown(bare)));
     }
     if let Some((_, host)) = rest.rsplit_once('@') {
-        return Err(format!("an origin has no user; {}", shown(host)));
+        return Err(format!("an origin cannot have a user; {}", shown(host)));
     }
     let (any_port, rest) = match rest.strip_suffix(":*") {
         Some(rest) => (true, rest),
@@ -96,8 +96,8 @@ pub fn origin(text: &str) -> Result<Origin, String> {
     };
     if rest.strip_prefix('*').unwrap_or(rest).contains('*') {
         return Err(
-            "a `*` in an origin stands for whole names at the start (`https://*.example.com`), for a port \
-             (`http://localhost:*`), or for the whole host (`chrome-extension://*`)"
+            "a `*` in an origin can only replace whole names at the start (`https://*.example.com`), a port \
+             (`http://localhost:*`), or the whole host (`chrome-extension://*`)"
                 .to_owned(),
         );
     }
@@ -189,7 +189,7 @@ mod tests {
         let message = |text| origin(text).expect_err(text);
         assert_eq!(
             message("https://a.example/"),
-            "an origin has no path; write `https://a.example`"
+            "an origin cannot have a path; write `https://a.example`"
         );
         assert_eq!(
             message("a.example"),
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(message("https://a:x"), "`x` is not a port");
         assert_eq!(
             message("https://me@a"),
-            "an origin has no user; write `https://a`"
+            "an origin cannot have a user; write `https://a`"
         );
     }
 }

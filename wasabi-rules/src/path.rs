@@ -88,7 +88,7 @@ pub fn declared_path(path: &str) -> Result<Vec<String>, String> {
     {
         let reason = match c {
             '?' => {
-                "the query is not part of the path; take it with the `Query` extractor".to_owned()
+                "the query is not a part of the path; read it with the `Query` extractor".to_owned()
             }
             '#' => "the fragment of a URL is never sent to a server".to_owned(),
             '\\' => "write `/`".to_owned(),

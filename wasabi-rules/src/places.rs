@@ -30,7 +30,7 @@ pub fn places(url: &str) -> Result<Vec<Place<'_>>, String> {
         let at = url.len() - rest.len() + start;
         if at <= path || url.get(..at).is_some_and(|before| before.contains('#')) {
             return Err(format!(
-                "`{{{name}}}` is outside the path and the query of the URL; values of a client may only be there"
+                "`{{{name}}}` is outside the path and the query of the URL; placeholders are only allowed there"
             ));
         }
         places.extend((!text.is_empty()).then_some(Place::Text(text)));
@@ -53,7 +53,7 @@ fn place(name: &str) -> Result<Place<'_>, String> {
         Some(parameter) if is_name(parameter) => Ok(Place::InQuery(parameter)),
         None if is_name(name) => Ok(Place::InPath(name)),
         _ => Err(format!(
-            "`{{{name}}}` is not a place in a URL; write `{{name}}` for a parameter of the channel's path, `{{?name}}` \
+            "`{{{name}}}` is not a placeholder; write `{{name}}` for a parameter of the channel's path, `{{?name}}` \
              for one of the query, `{{/pointer}}` for a value of the message, and `%7B` for a brace"
         )),
     }
@@ -96,11 +96,11 @@ mod tests {
             ("http://a:{port}", "is outside the path"),
             ("{scheme}://a/", "is outside the path"),
             ("http://a/#{x}", "is outside the path"),
-            ("http://a/{}", "is not a place"),
-            ("http://a/{?}", "is not a place"),
-            ("http://a/{*rest}", "is not a place"),
-            ("http://a/{{x}}", "is not a place"),
-            ("http://a/{a b}", "is not a place"),
+            ("http://a/{}", "is not a placeholder"),
+            ("http://a/{?}", "is not a placeholder"),
+            ("http://a/{*rest}", "is not a placeholder"),
+            ("http://a/{{x}}", "is not a placeholder"),
+            ("http://a/{a b}", "is not a placeholder"),
             ("http://a/{/a~b}", "is not a JSON pointer"),
             ("http://a/{x", "unmatched brace"),
             ("http://a/x}", "unmatched brace"),

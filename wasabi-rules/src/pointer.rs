@@ -14,7 +14,7 @@ pub fn pointer(text: &str) -> Result<Vec<PointerToken>, String> {
     let Some(tokens) = text.strip_prefix('/') else {
         let dotted = text.trim_start_matches(['$', '.', '#']);
         return Err(format!(
-            "`{}` is not a JSON pointer; it starts with `/`: write `/{}`",
+            "`{}` is not a JSON pointer; start it with `/`: write `/{}`",
             text.escape_debug(),
             dotted.replace('.', "/").escape_debug()
         ));
@@ -69,7 +69,7 @@ mod tests {
         let message = |text| pointer(text).expect_err(text);
         assert_eq!(
             message("$.header.topic"),
-            "`$.header.topic` is not a JSON pointer; it starts with `/`: write `/header/topic`"
+            "`$.header.topic` is not a JSON pointer; start it with `/`: write `/header/topic`"
         );
         assert_eq!(
             message("/a~b"),

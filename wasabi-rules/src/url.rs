@@ -134,7 +134,7 @@ fn check_places(text: &str, scheme: &'static str) -> Result<(), String> {
         });
         if let Some(pointer) = in_message {
             return Err(format!(
-                "`{{{pointer}}}` takes a value of the message, but a WebSocket server is dialled before there is a message"
+                "`{{{pointer}}}` takes a value of the message, but the gateway dials a WebSocket server before the first message"
             ));
         }
     }

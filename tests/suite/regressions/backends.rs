@@ -37,7 +37,7 @@ fn assert_weight_of_0(gateway: &Gateway) {
     };
     let text = mistake.to_string();
     assert!(
-        text.contains("/v1") && text.contains("a weight is") && text.contains("has 0"),
+        text.contains("/v1") && text.contains("a weight must be") && text.contains("has 0"),
         "{text}"
     );
 }

@@ -91,7 +91,7 @@ fn mistakes_say_what_to_write() {
         ),
         (
             "/a?b=c",
-            "`?` is not allowed in a path: the query is not part of the path; take it with the `Query` extractor",
+            "`?` is not allowed in a path: the query is not a part of the path; read it with the `Query` extractor",
         ),
         (
             "/{a}/{b}/{a}",

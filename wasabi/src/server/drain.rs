@@ -44,7 +44,7 @@ pub(super) async fn leave(control: &Control, runtime: &Runtime, delay: Duration)
     control.wait_for(ServerPhase::Leaving).await;
     if !delay.is_zero() {
         runtime.start_leaving();
-        tracing::info!(?delay, "leaving");
+        tracing::info!(?delay, "drain delay begins");
         tokio::select! {
             () = sleep(delay) => {}
             () = control.wait_for(ServerPhase::Stopped) => {}

@@ -42,7 +42,7 @@ pub(super) async fn profile(Query(asked): Query<Asked>) -> Response {
             (StatusCode::CONFLICT, "another profile is being taken\n").into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "no profile");
+            tracing::error!(%error, "cannot take a profile");
             let message = format!("{error}\n");
             (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
         }

@@ -30,7 +30,7 @@ pub(super) async fn read(
     offsets: Offsets,
 ) -> BoxError {
     let Some(consumer) = &consumer.0 else {
-        return "there is no consumer".into();
+        return "the consumer has ended".into();
     };
     loop {
         let record = match consumer.recv().await {
