@@ -105,6 +105,39 @@ async fn count() -> String {
     ALLOCATIONS.get().to_string()
 }
 
+mod module {
+    use super::*;
+
+    pub(super) fn routes() -> impl Routes {
+        routes!(match key {
+            "other" => count,
+            "listed" => echo,
+        })
+    }
+
+    pub(super) fn more() -> impl Routes {
+        routes!(
+            middleware = [outer],
+            routes = [routes_inside()],
+            match key {
+                "more" => with(
+                    [inner],
+                    match key {
+                        "never" => count,
+                        _ => patient,
+                    }
+                ),
+            }
+        )
+    }
+
+    fn routes_inside() -> impl Routes {
+        routes!(match key {
+            "inside" => echo,
+        })
+    }
+}
+
 fn gateway(upstream: &str) -> Gateway {
     gateway!(
         channel(
@@ -120,6 +153,7 @@ fn gateway(upstream: &str) -> Gateway {
             "/",
             parser = JsonKey::at("/action").id("/id"),
             middleware = [Timeout::new(5s), outer, inner],
+            routes = [module::routes(), with([inner], module::more()),],
             match key {
                 "count" => count,
                 "patient" => patient,
@@ -238,6 +272,13 @@ async fn allocations_on_the_wire(action: &str, batch: usize, rounds: usize) -> u
 #[tokio::test]
 async fn a_message_through_three_middlewares_and_a_router_of_16_keys_allocates_nothing() {
     assert_eq!(allocations_on_the_wire("a13", 1, 1000).await, 0);
+}
+
+#[tokio::test]
+async fn sets_of_routes_and_matches_inside_each_other_allocate_nothing() {
+    assert_eq!(allocations_on_the_wire("listed", 1, 1000).await, 0);
+    assert_eq!(allocations_on_the_wire("inside", 1, 1000).await, 0);
+    assert_eq!(allocations_on_the_wire("more", 16, 100).await, 0);
 }
 
 #[tokio::test]

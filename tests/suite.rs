@@ -25,6 +25,7 @@ mod suite {
     mod proxied;
     mod registry;
     mod replies;
+    mod routes;
     mod routing;
     mod server;
     mod settings;

@@ -41,6 +41,7 @@ const FLOORS: &[&str] = &[
     // What is declared of a channel.
     "describe",
     "scope",
+    "routes",
     "channel",
     // What runs while a connection lives: a message gets its route and goes through the chain.
     "dispatcher",

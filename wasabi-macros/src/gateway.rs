@@ -1,4 +1,4 @@
-//! `gateway!`: parse → ast → check → expand.
+//! `gateway!` and `routes!`: parse → ast → check → expand.
 
 mod ast;
 mod check;
@@ -17,6 +17,16 @@ pub(crate) fn expand(input: TokenStream) -> TokenStream {
     check::gateway(&gateway, &mut diagnostics);
     literals::check_calls(&input, &mut diagnostics);
     expand::gateway(&gateway, &diagnostics)
+}
+
+/// `routes!`.
+pub(crate) fn expand_set(input: TokenStream) -> TokenStream {
+    let mut diagnostics = Diagnostics::default();
+    units::check(&input, &mut diagnostics);
+    let set = parse::set(input.clone(), &mut diagnostics);
+    check::set(&set, &mut diagnostics);
+    literals::check_calls(&input, &mut diagnostics);
+    expand::set(&set, &diagnostics)
 }
 
 #[cfg(test)]

@@ -26,6 +26,13 @@ pub fn gateway(input: TokenStream) -> TokenStream {
     gateway::expand(input.into()).into()
 }
 
+/// Declares a set of routes; documented as `wasabi::routes!`.
+#[cfg(not(fuzzing))]
+#[proc_macro]
+pub fn routes(input: TokenStream) -> TokenStream {
+    gateway::expand_set(input.into()).into()
+}
+
 /// Checks a backend function where it is defined; documented as `#[wasabi::backend]`.
 #[cfg(not(fuzzing))]
 #[proc_macro_attribute]
@@ -48,6 +55,10 @@ pub mod fuzzing {
 
     pub fn gateway(input: TokenStream) -> TokenStream {
         crate::gateway::expand(input)
+    }
+
+    pub fn routes(input: TokenStream) -> TokenStream {
+        crate::gateway::expand_set(input)
     }
 
     pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {

@@ -39,6 +39,8 @@ pub enum Kind {
     Http,
     /// A list of request middleware; the gateway's is around the channel's.
     Middleware,
+    /// A list of sets of routes.
+    Routes,
     /// A list of [hosts](crate::host()).
     Hosts,
     /// A list of [origins](crate::origin()).
@@ -68,6 +70,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("state", Level::Gateway, Kind::State),
     setting("http", Level::Both, Kind::Http),
     setting("middleware", Level::Both, Kind::Middleware),
+    setting("routes", Level::Channel, Kind::Routes),
     setting("hosts", Level::Both, Kind::Hosts),
     setting("origins", Level::Both, Kind::Origins),
     setting("subprotocols", Level::Both, Kind::Subprotocols),

@@ -83,6 +83,13 @@ pub trait Backend<S = ()>: Send + Sync {
         true
     }
 
+    /// [`owes_reply`](Self::owes_reply), if `path` says which arms the request takes from here on.
+    #[doc(hidden)]
+    fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
+        let _ = path;
+        self.owes_reply(req)
+    }
+
     /// The route that a key takes; `None` if the backend does not route by key.
     #[doc(hidden)]
     fn route(&self, key: &str) -> Option<Route> {
@@ -166,6 +173,10 @@ impl<S: Sync, B: Backend<S>> Backend<S> for std::sync::Arc<B> {
 
     fn owes_reply(&self, req: &Request) -> bool {
         (**self).owes_reply(req)
+    }
+
+    fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
+        (**self).owes_reply_on(req, path)
     }
 
     fn route(&self, key: &str) -> Option<Route> {

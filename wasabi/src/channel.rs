@@ -20,7 +20,7 @@ use self::{
 };
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
-    describe::ChannelInfo,
+    describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
     middleware::http::HttpMiddleware,
     scope::{Absent, Scope},
@@ -202,6 +202,14 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         self.declared.mistakes.extend(middleware.check());
         self.layers
             .push(Box::new(|router| middleware.apply(router)));
+        self
+    }
+
+    /// Replaces the description of the target.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn declares(mut self, target: TargetInfo) -> Self {
+        self.declared.info.target = target;
         self
     }
 

@@ -64,12 +64,20 @@ pub enum TargetInfo {
         /// The arms.
         routes: &'static [RouteInfo],
     },
+    /// `routes = [..]` with the target of all other keys.
+    Sets {
+        /// The sets of routes.
+        sets: &'static [TargetInfo],
+        /// The target of the channel, or the `match` of a set with sets in it.
+        target: &'static TargetInfo,
+    },
 }
 
 /// The declaration of an arm.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteInfo {
-    /// The pattern with its guard.
+    /// The name of the route: the pattern of the arm with its guard, as [`Request::route`](crate::Request::route) says
+    /// it.
     pub pattern: &'static str,
     /// Its documentation comment.
     pub docs: &'static str,
@@ -82,7 +90,7 @@ impl TargetInfo {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Backend { name } => name,
-            Self::With { target, .. } => target.name(),
+            Self::With { target, .. } | Self::Sets { target, .. } => target.name(),
             Self::Balance { .. } => "balance",
             Self::Match { .. } => "match",
         }
@@ -102,7 +110,93 @@ impl fmt::Display for TargetInfo {
                 }
                 Ok(())
             }
-            Self::Match { routes } => write!(f, "{} routes", routes.len()),
+            Self::Match { .. } | Self::Sets { .. } => write!(f, "{} routes", self.count()),
+        }
+    }
+}
+
+impl TargetInfo {
+    fn has_routes(&self) -> bool {
+        match self {
+            Self::Match { .. } | Self::Sets { .. } => true,
+            Self::With { target, .. } => target.has_routes(),
+            Self::Backend { .. } | Self::Balance { .. } => false,
+        }
+    }
+
+    /// How many arms it has.
+    fn count(&self) -> usize {
+        match self {
+            Self::Match { routes } => routes.len(),
+            Self::With { target, .. } => target.count(),
+            Self::Sets { sets, target } => {
+                sets.iter().map(Self::count).sum::<usize>() + target.count()
+            }
+            Self::Backend { .. } | Self::Balance { .. } => 1,
+        }
+    }
+}
+
+/// A route with everything around its target.
+#[derive(Clone)]
+struct Row<'a> {
+    route: &'a str,
+    docs: &'a str,
+    middleware: Vec<&'a str>,
+    target: &'a TargetInfo,
+}
+
+impl<'a> Row<'a> {
+    /// The row of a channel without routes.
+    fn of(docs: &'a str) -> Self {
+        Self {
+            route: "",
+            docs,
+            middleware: Vec::new(),
+            target: &TargetInfo::Backend { name: "" },
+        }
+    }
+}
+
+impl TargetInfo {
+    /// Adds a row for each route of the target, which is inside of what `outer` says.
+    fn rows<'a>(&'a self, outer: Row<'a>, rows: &mut Vec<Row<'a>>) {
+        match self {
+            Self::Backend { .. } | Self::Balance { .. } => rows.push(Row {
+                target: self,
+                ..outer
+            }),
+            Self::With { middleware, target } => {
+                let mut inside = outer;
+                inside.middleware.extend_from_slice(middleware);
+                target.rows(inside, rows);
+            }
+            Self::Sets { sets, target } => {
+                for set in *sets {
+                    set.rows(outer.clone(), rows);
+                }
+                let mut rest = outer;
+                if rest.route.is_empty() && !target.has_routes() {
+                    rest.route = "_";
+                }
+                target.rows(rest, rows);
+            }
+            Self::Match { routes } => {
+                for RouteInfo {
+                    pattern,
+                    docs,
+                    target,
+                } in *routes
+                {
+                    let mut inside = outer.clone();
+                    inside.docs = match docs.is_empty() && !outer.route.is_empty() {
+                        true => outer.docs,
+                        false => docs,
+                    };
+                    inside.route = pattern;
+                    target.rows(inside, rows);
+                }
+            }
         }
     }
 }
@@ -136,22 +230,20 @@ impl fmt::Display for Description {
             if !info.middleware.is_empty() {
                 writeln!(f, "  middleware  {}", info.middleware.join(" > "))?;
             }
-            match info.target {
-                TargetInfo::Match { routes } => {
-                    let width = routes
-                        .iter()
-                        .map(|route| route.pattern.len())
-                        .max()
-                        .unwrap_or(0);
-                    for route in routes {
-                        write!(f, "  {:width$}  ->  {}", route.pattern, route.target)?;
-                        comment(f, route.docs)?;
-                    }
+            let mut rows = Vec::new();
+            info.target.rows(Row::of(info.docs), &mut rows);
+            let width = rows.iter().map(|row| row.route.len()).max().unwrap_or(0);
+            for row in rows {
+                write!(f, "  {:width$}", row.route)?;
+                if width > 0 {
+                    f.write_str("  ")?;
                 }
-                target => {
-                    write!(f, "  ->  {target}")?;
-                    comment(f, info.docs)?;
+                f.write_str("->  ")?;
+                for middleware in row.middleware {
+                    write!(f, "{middleware} > ")?;
                 }
+                write!(f, "{}", row.target)?;
+                comment(f, row.docs)?;
             }
         }
         for endpoint in &self.endpoints {

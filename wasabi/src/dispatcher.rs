@@ -25,10 +25,10 @@ impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
         if let Inbound::Request(req) = &mut inbound {
             let route = self.chain.route(req.key());
             req.set_route(route.unwrap_or(Route {
-                index: 0,
+                path: 0,
                 name: self.target,
             }));
-            let owes_reply = self.chain.owes_reply(req);
+            let owes_reply = self.chain.owes_reply_on(req, req.route_path());
             req.set_owes_reply(owes_reply);
         }
         inbound

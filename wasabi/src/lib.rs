@@ -153,6 +153,7 @@ mod parser;
 mod per_client;
 mod reply;
 mod request;
+mod routes;
 mod runtime;
 mod scope;
 mod server;
@@ -206,12 +207,13 @@ pub use crate::{
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
     extract::{FromRequest, FromState, Parsed, RemoteAddr},
     gateway::{Gateway, GatewayError, Mount},
-    macros::{backend, gateway, middleware},
+    macros::{backend, gateway, middleware, routes},
     message::{Binary, Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
     reply::{IntoReply, Replies, Reply, Result},
     request::{Key, Request, RequestId},
+    routes::Routes,
     runtime::readiness,
     server::{
         Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
@@ -259,8 +261,8 @@ pub mod prelude {
         Backend, Backoff, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, FromRequest,
         Gateway, HealthCheck, Http, HttpRequest, IntoReply, JsonKey, Key, Lines, Message,
         Middleware, Next, NoRoute, Parsed, Raw, Registry, RemoteAddr, Replies, Reply, Request,
-        RequestId, Result, ServeError, Server, Sse, Text, WebSocket, backend, gateway, middleware,
-        middleware::request::*, readiness,
+        RequestId, Result, Routes, ServeError, Server, Sse, Text, WebSocket, backend, gateway,
+        middleware, middleware::request::*, readiness, routes,
     };
     #[doc(no_inline)]
     pub use crate::{Extension, Json, Path, Query, State};

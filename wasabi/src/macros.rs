@@ -56,7 +56,7 @@
 ///
 /// # Settings
 ///
-/// `state` belongs to the gateway, `registry` to a channel. All others may stand in both: a channel's value replaces
+/// `state` belongs to the gateway, `registry` and `routes` to a channel. All others may stand in both: a channel's value replaces
 /// the gateway's, and a channel's lists `http` and `middleware` come after (inside) those of the gateway. They are the
 /// methods of [`Channel`](crate::Channel), where their defaults are. `errors` also takes the words `Silent`, `Text` and
 /// `Json`. Values are evaluated once, in the order of the text, when the gateway is made.
@@ -112,6 +112,48 @@
 /// * `match key { pattern => target, .. }`. `key` is a `&str`, and the match is a real one, with guards. Match on
 ///   `key.parse::<Action>()` and the compiler checks that all actions are routed.
 ///
+/// Inside each other, `with` and `match` group routes. Each request has the name of its innermost arm in metrics,
+/// traces, logs and breakers.
+///
+/// # Routes of other modules
+///
+/// `routes = [..]` in a channel lists sets of routes, which [`routes!`](macro@crate::routes) declares in other modules.
+/// An element may have middleware, `with([..], orders::routes())`, and may be a `match key { .. }` without a catch-all,
+/// for routes that share middleware. The sets are asked in their order, and the channel's own target answers all other
+/// keys.
+///
+/// ```
+/// use wasabi::prelude::*;
+///
+/// mod orders {
+///     use wasabi::prelude::*;
+///
+///     pub fn routes() -> impl Routes {
+///         routes!(match key {
+///             "orders.place" => async || "placed",
+///             "orders.cancel" => async || "cancelled",
+///         })
+///     }
+/// }
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     parser = JsonKey::at("/action"),
+///     routes = [
+///         with([Throttle::new(100)], orders::routes()),
+///         with([Timeout::new(2s)], match key {
+///             "quote" => async || "1.25",
+///             "ticks" => async || "1.24 1.25",
+///         }),
+///     ],
+///     match key {
+///         "ping" => async || "pong",
+///         _ => NoRoute,
+///     },
+/// ));
+/// assert!(gateway.check().is_ok());
+/// ```
+///
 /// # Units
 ///
 /// `250us 100ms 2s 5min 1h` is a [`Duration`](std::time::Duration) and `512B 64KB 1MB 2GB 64KiB 1MiB 2GiB` a `usize` of
@@ -134,6 +176,82 @@
 /// `crate = path` as an option.
 #[doc(inline)]
 pub use wasabi_macros::gateway;
+
+/// Declares a set of routes: a part of a channel that a module declares, and a value that implements
+/// [`Routes`](crate::Routes).
+///
+/// ```
+/// use wasabi::{FromRef, prelude::*};
+///
+/// #[derive(Clone)]
+/// struct App {
+///     prices: Prices,
+/// }
+///
+/// #[derive(Clone)]
+/// struct Prices;
+///
+/// impl FromRef<App> for Prices {
+///     fn from_ref(app: &App) -> Self {
+///         app.prices.clone()
+///     }
+/// }
+///
+/// mod market {
+///     use wasabi::prelude::*;
+///
+///     use super::{App, Prices};
+///
+///     #[backend]
+///     async fn quote(State(prices): State<Prices>) -> &'static str {
+///         "1.25"
+///     }
+///
+///     pub fn routes(url: &str) -> impl Routes<App> {
+///         routes!(
+///             App,
+///             middleware = [Trace::new()],
+///             match key {
+///                 /// The price of one item.
+///                 "quote" => with([Timeout::new(2s)], quote),
+///                 "history" => Http::post(url),
+///             }
+///         )
+///     }
+/// }
+///
+/// # fn main() {
+/// let gateway = gateway!(
+///     state = App { prices: Prices },
+///     channel(
+///         "/",
+///         parser = JsonKey::at("/action"),
+///         routes = [market::routes("http://history:8080/")],
+///         NoRoute,
+///     ),
+/// );
+/// assert!(gateway.check().is_ok());
+/// # }
+/// ```
+///
+/// The first argument is the type of the gateway's state. Without it the state is `()`, that of a gateway without
+/// `state`. The settings are `middleware = [..]`, around all routes of the set, and `routes = [..]`, sets inside of this
+/// one. The arms are those of [`gateway!`](macro@crate::gateway), with documentation, `#[cfg(..)]`, guards, `with`,
+/// `balance` and units, but without a catch-all: other keys belong to other sets, or to the channel.
+///
+/// # Keys that are there twice
+///
+/// If two sets of a channel, or a set and the channel's own `match`, take the same key, the gateway does not compile:
+///
+/// ```text
+/// error[E0080]: evaluation panicked: the key `orders.place` is routed twice: src/orders.rs:12 and src/market.rs:31
+/// ```
+///
+/// [`Gateway::check`](crate::Gateway::check) compares them too. Both know literals and constants in a `match key`. They
+/// cannot compare keys with guards, nor those of a match on another value, such as `key.parse::<Action>()`: there the
+/// first set that takes the key answers.
+#[doc(inline)]
+pub use wasabi_macros::routes;
 
 /// Checks a backend function where it is defined.
 ///

@@ -133,6 +133,10 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Valid<B> {
         self.0.owes_reply(req)
     }
 
+    fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
+        self.0.owes_reply_on(req, path)
+    }
+
     fn route(&self, key: &str) -> Option<RequestRoute> {
         self.0.route(key)
     }
@@ -169,6 +173,10 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
 
     fn owes_reply(&self, req: &Request) -> bool {
         self.inner.owes_reply(req)
+    }
+
+    fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
+        self.inner.owes_reply_on(req, path)
     }
 
     fn route(&self, key: &str) -> Option<RequestRoute> {

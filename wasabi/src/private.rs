@@ -7,11 +7,13 @@ use std::{ops::Deref, sync::Arc};
 
 pub use core::{
     clone::Clone,
+    file,
     future::Future,
-    marker::{Send, Sync},
+    line,
+    marker::{PhantomData, Send, Sync},
     ops::{Fn, FnMut},
     option::Option::{self, None, Some},
-    primitive::{bool, str, usize},
+    primitive::{bool, str, u64, usize},
     result::Result,
     time::Duration,
 };
@@ -27,7 +29,9 @@ pub use axum::{
 pub use futures_util::future::BoxFuture;
 pub use tower;
 
-pub use self::probe::{backend, http, middleware, on_connect, on_disconnect, parser, state};
+pub use self::probe::{
+    backend, http, middleware, on_connect, on_disconnect, parser, routes, state,
+};
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
 pub use crate::{
@@ -38,7 +42,8 @@ pub use crate::{
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::GatewayBuilder,
     middleware::{Stack, Valid},
-    request::Route,
+    request::{Route, split},
+    routes::{Both, Described, Duplicates, Key, Keyed, Keys, Routes, both, info, proof, proven},
     scope::{Absent, Scope},
 };
 use crate::{Close, Connection, Envelope, Message, OnConnect, OnDisconnect, Parser};
@@ -66,9 +71,17 @@ pub fn on_disconnect_fn<F: Fn(Connection, Close) -> Fut, Fut>(hook: F) -> F {
     hook
 }
 
-/// The arm that the dispatcher found for a request.
-pub fn route_index(req: &Request) -> usize {
-    req.route_index()
+/// The arm of the next router on a request's way, counted from 1; `find` finds it if the request does not know it. 0
+/// if there is none.
+#[inline]
+pub fn take_arm(req: &mut Request, bits: u32, find: impl FnOnce(&str) -> Option<Route>) -> u64 {
+    req.take_arm(bits, find)
+}
+
+/// The path of a route; 0 if there is none.
+#[inline]
+pub fn path_of(route: Option<Route>) -> u64 {
+    route.unwrap_or_default().path
 }
 
 /// A part of the gateway that its channels share.

@@ -4,6 +4,7 @@ mod failed;
 mod id;
 mod key;
 mod reused;
+mod route;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -11,7 +12,11 @@ use bytes::Bytes;
 
 use self::reused::Reused;
 pub(crate) use self::{failed::FailedSpan, key::KeyRepr, reused::KeepsHandle};
-pub use self::{id::RequestId, key::Key};
+pub use self::{
+    id::RequestId,
+    key::Key,
+    route::{Route, split},
+};
 use crate::{Connection, Error, Message};
 
 /// One inbound message on its way to a backend.
@@ -128,8 +133,9 @@ impl Request {
     }
 
     /// The route that answers this request, as written in the declaration: the pattern of its arm, or the target of a
-    /// channel without `match`. It is known before the first middleware runs. A message that the parser cannot read has
-    /// the route `invalid`.
+    /// channel without `match`. Of matches inside each other it is the innermost arm; its `_` has the name of the arm
+    /// around it. It is known before the first middleware runs. A message that the parser cannot read has the route
+    /// `invalid`.
     pub fn route(&self) -> &'static str {
         self.0.route.name
     }
@@ -193,7 +199,7 @@ impl Request {
     pub(crate) fn into_invalid(mut self, error: Error) -> Self {
         self.0.invalid = Some(Arc::new(error));
         self.0.route = Route {
-            index: 0,
+            path: 0,
             name: "invalid",
         };
         self
@@ -224,8 +230,8 @@ impl Request {
         self.0.owes_reply
     }
 
-    pub(crate) fn route_index(&self) -> usize {
-        self.0.route.index
+    pub(crate) fn route_path(&self) -> u64 {
+        self.0.route.path
     }
 
     /// The number of calls in this request that other requests wait for.
@@ -268,15 +274,6 @@ impl fmt::Debug for Request {
             .field("connection", &self.connection().id())
             .finish()
     }
-}
-
-/// The arm of the channel's `match` that a request takes.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Route {
-    /// Position of the arm.
-    pub index: usize,
-    /// Its pattern, as written.
-    pub name: &'static str,
 }
 
 /// The parts of an envelope that a request keeps.

@@ -19,6 +19,11 @@ impl<S> Copy for Scope<S> {}
 impl<S> Scope<S> {
     /// The scope of a gateway with this state.
     pub fn of(_state: &S) -> Self {
+        Self::new()
+    }
+
+    /// The scope of a gateway whose state has this type.
+    pub const fn new() -> Self {
         Self(PhantomData)
     }
 }

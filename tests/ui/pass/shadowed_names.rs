@@ -59,3 +59,84 @@ fn compiles() {
         ),
     );
 }
+
+/// As a pattern, the name of a struct without fields would mean the struct.
+mod units {
+    use wasabi::{NoRoute, Routes, gateway, routes};
+
+    use super::{audit, echo};
+
+    struct arm;
+    struct channel;
+    struct h0;
+    struct index;
+    struct inner;
+    struct known;
+    struct m0;
+    struct node;
+    struct other;
+    struct owed;
+    struct owes;
+    struct path;
+    struct picked;
+    struct req;
+    struct result;
+    struct route;
+    struct scope;
+    struct set0;
+    struct sets;
+    struct state;
+    struct target;
+    struct u64;
+    struct visit;
+
+    fn more() -> impl Routes {
+        routes!(
+            middleware = [audit],
+            match key {
+                "more" => echo,
+                #[cfg(all())]
+                "most" => echo,
+            }
+        )
+    }
+
+    fn all() -> impl Routes {
+        routes!((), routes = [more()])
+    }
+
+    #[test]
+    fn compiles() {
+        let _ = gateway!(
+            middleware = [audit],
+            channel(
+                "/",
+                routes = [
+                    all(),
+                    match key {
+                        "b" => echo,
+                    }
+                ],
+                match key {
+                    "a" => balance([
+                        (1, echo),
+                        (
+                            2,
+                            match key {
+                                "a" => echo,
+                                _ => echo,
+                            }
+                        )
+                    ]),
+                    _ => with(
+                        [audit],
+                        match key {
+                            "c" => echo,
+                            _ => NoRoute,
+                        }
+                    ),
+                },
+            ),
+        );
+    }
+}

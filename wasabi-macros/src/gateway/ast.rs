@@ -1,7 +1,7 @@
-//! A gateway as written, before any rule is checked.
+//! A gateway or a set of routes as written, before any rule is checked.
 
 use proc_macro2::{Ident, Span};
-use syn::{Attribute, Pat, Path};
+use syn::{Attribute, Pat, Path, Type};
 
 use super::settings::Settings;
 use crate::fragment::Fragment;
@@ -59,6 +59,26 @@ pub(crate) enum SectionKind {
 #[derive(Default)]
 pub(crate) struct Channel {
     pub(crate) settings: Settings,
+    /// `routes = [..]`.
+    pub(crate) sets: Vec<Listed>,
+    pub(crate) target: Target,
+}
+
+/// An element of `routes = [..]`.
+pub(crate) struct Listed {
+    pub(crate) cfg: Vec<Attribute>,
+    /// A set of routes as an expression, or a `match` of its own, with or without middleware.
+    pub(crate) target: Target,
+}
+
+/// `routes!(..)`.
+#[derive(Default)]
+pub(crate) struct Set {
+    pub(crate) krate: Option<Path>,
+    pub(crate) state: Option<Type>,
+    pub(crate) middleware: Vec<Fragment>,
+    pub(crate) sets: Vec<Listed>,
+    /// Its own routes, if it has some.
     pub(crate) target: Target,
 }
 
@@ -110,6 +130,25 @@ pub(crate) struct Attrs {
     pub(crate) cfg: Vec<Attribute>,
 }
 
+impl Target {
+    /// The `match` inside of middleware.
+    pub(crate) fn routes(&self) -> Option<&Match> {
+        match self {
+            Self::With { target, .. } => target.routes(),
+            Self::Match(routes) => Some(routes),
+            Self::Missing | Self::Expr(_) | Self::Balance { .. } => None,
+        }
+    }
+}
+
+impl Channel {
+    /// Its targets: those of the sets, and its own.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let sets = self.sets.iter().map(|set| &set.target);
+        sets.chain([&self.target])
+    }
+}
+
 impl Match {
     /// The argument of the closure that reads the key: the scrutinee itself, or the `key` in it.
     pub(crate) fn key(&self) -> Option<Ident> {
@@ -125,9 +164,14 @@ impl Match {
             .or_else(|| find(self.scrutinee.tokens()))
     }
 
+    /// Whether the arms match the key itself.
+    pub(crate) fn is_on_key(&self) -> bool {
+        self.scrutinee.ident().is_some()
+    }
+
     /// Whether the arms match strings. The compiler would then say that `&_` is not covered, which helps nobody.
     pub(crate) fn is_on_text(&self) -> bool {
-        self.scrutinee.ident().is_some() || self.arms.iter().any(|arm| has_text(&arm.pattern))
+        self.is_on_key() || self.arms.iter().any(|arm| has_text(&arm.pattern))
     }
 
     /// Whether an arm takes every remaining key.
@@ -167,15 +211,20 @@ pub(crate) fn bare_name(pattern: &Pat) -> Option<&Ident> {
 fn is_irrefutable(pattern: &Pat) -> bool {
     match pattern {
         Pat::Wild(_) => true,
-        // A name in capitals is a constant.
+        // A name with a capital is a constant or a variant.
         Pat::Ident(binding) => match &binding.subpat {
             Some((_, pattern)) => is_irrefutable(pattern),
-            None => binding.ident.to_string().chars().any(char::is_lowercase),
+            None => !is_capital(&binding.ident),
         },
         Pat::Or(or) => or.cases.iter().any(is_irrefutable),
         Pat::Paren(inner) => is_irrefutable(&inner.pat),
         _ => false,
     }
+}
+
+/// Whether the name is that of a constant or a variant, and not of a binding.
+pub(crate) fn is_capital(name: &Ident) -> bool {
+    name.to_string().starts_with(char::is_uppercase)
 }
 
 fn has_text(pattern: &Pat) -> bool {

@@ -7,26 +7,62 @@ mod warnings;
 
 use wasabi_rules::nodes;
 
-use self::paths::Paths;
-use super::ast::{Channel, Gateway, SectionKind, Target};
+use self::{paths::Paths, routes::Keys};
+use super::ast::{Channel, Gateway, Match, SectionKind, Set, Target};
 use crate::diagnostics::Diagnostics;
 
 pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     let mut paths = Paths::default();
     for section in &gateway.sections {
         paths.add(section, diagnostics);
-        if let SectionKind::Channel(Channel { target, .. }) = &section.kind {
-            check_target(target, diagnostics);
+        if let SectionKind::Channel(Channel { sets, target, .. }) = &section.kind {
+            let mut keys = Keys::default();
+            for set in sets {
+                check_set(&set.target, &mut keys, diagnostics);
+            }
+            check_target(target, &mut keys, diagnostics);
         }
     }
     urls::check(gateway, diagnostics);
     warnings::check(gateway, diagnostics);
 }
 
-fn check_target(target: &Target, diagnostics: &mut Diagnostics) {
+/// Checks what `routes!` contains.
+pub(crate) fn set(set: &Set, diagnostics: &mut Diagnostics) {
+    let mut keys = Keys::default();
+    for set in &set.sets {
+        check_set(&set.target, &mut keys, diagnostics);
+    }
+    check_set(&set.target, &mut keys, diagnostics);
+    if let (Target::With { target, .. }, None) = (&set.target, set.target.routes())
+        && let Target::Expr(target) = &**target
+    {
+        let message =
+            "a set of routes needs a `match key { .. }` here; sets are listed in `routes = [..]`";
+        diagnostics.error(target, message);
+    }
+    warnings::check_set(set, diagnostics);
+}
+
+fn check_set<'a>(target: &'a Target, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
     match target {
         Target::Missing | Target::Expr(_) => {}
-        Target::With { target, .. } => check_target(target, diagnostics),
+        Target::With { target, .. } => check_set(target, keys, diagnostics),
+        Target::Balance { keyword, .. } => {
+            let message = "`balance` is not a set of routes; put it into an arm";
+            diagnostics.error_at(*keyword, message);
+        }
+        Target::Match(matched) => {
+            routes::check_set(matched, keys, diagnostics);
+            check_arms(matched, keys, diagnostics);
+        }
+    }
+}
+
+fn check_target<'a>(target: &'a Target, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
+    match target {
+        Target::Missing | Target::Expr(_) => {}
+        Target::With { target, .. } => check_target(target, keys, diagnostics),
         Target::Balance {
             keyword,
             nodes: all,
@@ -35,14 +71,22 @@ fn check_target(target: &Target, diagnostics: &mut Diagnostics) {
                 diagnostics.error_at(*keyword, message);
             }
             for node in all {
-                check_target(&node.target, diagnostics);
+                check_target(&node.target, &mut Keys::default(), diagnostics);
             }
         }
-        Target::Match(routes) => {
-            routes::check(routes, diagnostics);
-            for arm in &routes.arms {
-                check_target(&arm.target, diagnostics);
-            }
+        Target::Match(matched) => {
+            routes::check(matched, keys, diagnostics);
+            check_arms(matched, keys, diagnostics);
+        }
+    }
+}
+
+/// What is inside of the catch-all gets no key that another arm takes.
+fn check_arms<'a>(routes: &'a Match, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
+    for arm in &routes.arms {
+        match routes.is_on_key() && arm.is_catch_all() {
+            true => check_target(&arm.target, keys, diagnostics),
+            false => check_target(&arm.target, &mut Keys::default(), diagnostics),
         }
     }
 }

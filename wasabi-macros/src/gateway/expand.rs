@@ -1,4 +1,4 @@
-//! [`Gateway`] to calls of the runtime crate and the nested types that dispatch.
+//! [`Gateway`] to calls of the runtime crate and the nested types that dispatch; [`Set`] to such a type.
 //!
 //! Every expression of the user is emitted once, inside a call with the span of the expression, so that the compiler reports
 //! an unmet bound there. Locals are hygienic; items are local to a block.
@@ -6,7 +6,9 @@
 mod balance;
 mod context;
 mod info;
+mod keys;
 mod routes;
+mod sets;
 mod settings;
 mod target;
 
@@ -15,11 +17,13 @@ use quote::{quote, quote_spanned};
 
 use self::{
     context::{Context, local},
-    info::channel_info,
+    info::{channel_info, target_info, with},
+    routes::Place,
+    sets::{Rest, sets},
     settings::{Defaults, own},
-    target::{outermost, stack},
+    target::{stack, target},
 };
-use super::ast::{Channel, Gateway, Section, SectionKind};
+use super::ast::{Channel, Gateway, Section, SectionKind, Set, Target};
 use crate::diagnostics::Diagnostics;
 
 pub(crate) fn gateway(declared: &Gateway, diagnostics: &Diagnostics) -> TokenStream {
@@ -94,7 +98,18 @@ fn channel(
     let shared = shared.map(|(name, _)| quote!(#p::Clone::clone(&#name)));
     let middleware = channel.settings.middleware();
     let middleware = middleware.map(|fragment| cx.checked("middleware", fragment));
-    let target = outermost(&channel.target, cx);
+    let (declares, target) = match channel.sets.is_empty() {
+        true => (None, target(&channel.target, Place::Channel, cx)),
+        false => {
+            let made = sets(&channel.sets, &rest(channel, cx), |info| info, cx);
+            let name = local("sets");
+            let declares = quote! {
+                let #name = #made;
+                let #builder = #builder.declares(#p::info(&#name));
+            };
+            (Some(declares), quote!(#name))
+        }
+    };
     let target = quote!(#p::Valid::new(#target));
     let answers = stack(shared.chain(middleware).collect(), target, cx);
     let info = channel_info(docs, channel, defaults, cx);
@@ -103,7 +118,60 @@ fn channel(
             let #builder = #p::Channel::new(&#scope, #path, #info);
             #inherited
             #(#settings)*
+            #declares
             #builder.target(#answers)
         });
     }
+}
+
+/// What answers the keys that the sets of a channel do not have.
+fn rest<'a>(channel: &'a Channel, cx: &Context) -> Rest<'a> {
+    Rest {
+        target: target(&channel.target, Place::Channel, cx),
+        info: target_info(&channel.target, Place::Channel, cx),
+        routes: channel.target.routes(),
+        is_set: false,
+    }
+}
+
+/// `routes!(..)`.
+pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
+    let cx = &Context::new(declared.krate.as_ref(), diagnostics.has_errors());
+    let (p, scope) = (&cx.p, &cx.scope);
+    let state = declared.state.as_ref();
+    let state = state.map_or_else(|| quote!(()), |state| quote!(#state));
+    let around = |info: TokenStream| match declared.middleware.is_empty() {
+        true => info,
+        false => with(&declared.middleware, &info, cx),
+    };
+    let has_sets = !declared.sets.is_empty();
+    let info = match &declared.target {
+        Target::Missing => quote!(#p::TargetInfo::Match { routes: &[] }),
+        own => target_info(own, Place::Channel, cx),
+    };
+    let own = match (declared.target.routes(), has_sets) {
+        (None, _) => quote!(#p::Absent),
+        (Some(_), true) => target(&declared.target, Place::Set(&info), cx),
+        (Some(_), false) => target(&declared.target, Place::Set(&around(info.clone())), cx),
+    };
+    let routes = match has_sets {
+        false => own,
+        true => {
+            let rest = Rest {
+                target: own,
+                info,
+                routes: declared.target.routes(),
+                is_set: true,
+            };
+            sets(&declared.sets, &rest, around, cx)
+        }
+    };
+    let middleware = declared.middleware.iter();
+    let middleware = middleware.map(|one| cx.checked("middleware", one));
+    let routes = stack(middleware.collect(), routes, cx);
+    quote! {{
+        #diagnostics
+        let #scope = #p::Scope::<#state>::new();
+        #routes
+    }}
 }

@@ -1,5 +1,6 @@
 //! From tokens to [`Gateway`]. The parser skips what it cannot read and goes on.
 
+mod set;
 mod setting;
 mod syntax;
 mod target;
@@ -14,7 +15,9 @@ use syn::{
 };
 use wasabi_rules::{hint, list};
 
+pub(crate) use self::set::set;
 use self::{
+    set::sets,
     setting::{Owner, setting},
     syntax::{attrs, comma, drain, finish, is_named, is_setting, skip_name, skip_past_comma},
     target::target,
@@ -216,13 +219,16 @@ fn part(
         diagnostics.error_at(at, message);
         skip_name(input);
     } else if is_setting(input) {
-        let name = setting(
-            input,
-            attrs,
-            Owner::Channel,
-            &mut channel.settings,
-            diagnostics,
-        )?;
+        let name = match is_named(input, &["routes"]) {
+            true => sets(input, attrs, &mut channel.sets, diagnostics)?,
+            false => setting(
+                input,
+                attrs,
+                Owner::Channel,
+                &mut channel.settings,
+                diagnostics,
+            )?,
+        };
         if *has_target {
             let message = format!("`{name}` comes after the target; move it before the target");
             return Err(syn::Error::new_spanned(name, message));

@@ -3,11 +3,14 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::expand;
+use super::{expand, expand_set};
 
 /// The expansion as a person would write it, or the tokens where it does not parse.
 fn pretty(input: TokenStream) -> String {
-    let expansion = expand(input);
+    unparsed(expand(input))
+}
+
+fn unparsed(expansion: TokenStream) -> String {
     let function = quote!(fn gateway() { #expansion });
     match syn::parse2(function) {
         Ok(file) => prettyplease::unparse(&file),
@@ -82,6 +85,20 @@ snapshots! {
             _ => NoRoute,
         }),
     }
+    sets_of_routes {
+        channel(
+            "/",
+            routes = [
+                orders::routes(&limits),
+                with([audit], match key { "quote" => quote }),
+                given,
+            ],
+            match key {
+                "ping" => pong,
+                _ => with([audit], match key { PONG => ping, _ => NoRoute }),
+            },
+        ),
+    }
     conditional_parts {
         #[cfg(feature = "echo")]
         channel("/echo", #[cfg(debug_assertions)] ping = 1s, match key {
@@ -112,6 +129,28 @@ snapshots! {
     a_warning {
         channel("/", middleware = [Timeout::new(100ms), Retry::new(Backoff::exponential(100ms).retries(3))], echo),
     }
+}
+
+#[test]
+fn a_set_of_routes() {
+    let declaration = quote! {
+        Arc<App>,
+        middleware = [audit],
+        match key {
+            /// Places an order.
+            "place" => with([Timeout::new(2s)], place),
+            #[cfg(unix)]
+            "cancel" | CANCEL => cancel,
+            key if key.starts_with(&prefix) => old,
+        }
+    };
+    insta::assert_snapshot!(unparsed(expand_set(declaration)));
+}
+
+#[test]
+fn a_set_of_sets() {
+    let declaration = quote!(routes = [orders::routes(), market::routes()]);
+    insta::assert_snapshot!(unparsed(expand_set(declaration)));
 }
 
 #[test]
@@ -183,13 +222,15 @@ fn no_input_makes_the_macro_panic() {
     for start in 0..trees.len() {
         for end in start..=trees.len() {
             let piece: TokenStream = trees[start..end].iter().cloned().collect();
-            expand(piece);
+            expand(piece.clone());
+            expand_set(piece);
             let around: TokenStream = trees[..start]
                 .iter()
                 .chain(&trees[end..])
                 .cloned()
                 .collect();
-            expand(around);
+            expand(around.clone());
+            expand_set(around);
         }
     }
 }
@@ -223,6 +264,10 @@ fn no_group_makes_the_macro_panic() {
         "http = []",
         "http = [,]",
         "http = [] x",
+        "routes = [match key { _ => x }]",
+        "channel(\"/\", routes = [x, with([], match key {}), balance([])], y)",
+        "App",
+        "with([a], b)",
         "= 1",
         "x = ",
         "x == 1",
@@ -261,10 +306,12 @@ fn no_group_makes_the_macro_panic() {
     for first in pieces {
         for second in pieces {
             if let Ok(tokens) = format!("{first} {second}").parse::<TokenStream>() {
-                expand(tokens);
+                expand(tokens.clone());
+                expand_set(tokens);
             }
             if let Ok(tokens) = format!("{first}, {second}").parse::<TokenStream>() {
-                expand(tokens);
+                expand(tokens.clone());
+                expand_set(tokens);
             }
         }
     }

@@ -10,7 +10,7 @@ use tower::layer::util::Identity;
 
 use super::{Absent, Scope};
 use crate::{
-    Backend, IntoBackend, Middleware, Parser, Raw,
+    Backend, IntoBackend, Middleware, Parser, Raw, Routes,
     channel::hooks::{NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -116,6 +116,39 @@ impl<S, T> Mistake<IsBackend, S, T> {
     pub fn checked(&self) -> Absent
     where
         T: Backend<S>,
+    {
+        Absent
+    }
+}
+
+/// The kind of a set of routes.
+#[derive(Debug)]
+pub struct IsRoutes;
+
+/// A set of routes.
+pub fn routes<S, T>(scope: &Scope<S>, set: T) -> Probe<IsRoutes, S, T> {
+    Probe::new(scope, set)
+}
+
+impl<S, T: Routes<S>> Probe<IsRoutes, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<T> Unknown<IsRoutes, NoState, T> {
+    /// Requires nothing.
+    pub fn checked(&self) -> Absent {
+        Absent
+    }
+}
+
+impl<S, T> Mistake<IsRoutes, S, T> {
+    /// Requires the bound.
+    pub fn checked(&self) -> Absent
+    where
+        T: RouteSet<S>,
     {
         Absent
     }
@@ -250,6 +283,14 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
         NoHook
     }
 }
+
+/// Never implemented. Required in place of [`Routes`], whose own error would list everything that it consists of.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of routes for a gateway whose state is `{S}`",
+    label = "cannot stand in `routes = [..]`",
+    note = "`routes!({S}, match key {{ .. }})` makes a set of routes; a function returns it as `impl Routes<{S}>`"
+)]
+pub trait RouteSet<S> {}
 
 /// Never implemented. Required in place of [`Middleware`], whose own error would list all its implementors.
 #[diagnostic::on_unimplemented(

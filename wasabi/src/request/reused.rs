@@ -195,10 +195,7 @@ mod tests {
         fields.id = RequestId::short("7");
         fields.content_type = Some("application/json");
         fields.value = Some(value.clone());
-        fields.route = Route {
-            index: 1,
-            name: "_",
-        };
+        fields.route = Route { path: 1, name: "_" };
         let memory = std::ptr::from_ref::<Fields>(fields);
         drop(first);
         assert_eq!(Arc::strong_count(&value), 1);
@@ -252,10 +249,7 @@ mod tests {
         fields.id = RequestId::short("7");
         fields.content_type = Some("application/json");
         fields.value = Some(Arc::new(5));
-        fields.route = Route {
-            index: 1,
-            name: "_",
-        };
+        fields.route = Route { path: 1, name: "_" };
         let copy = request.clone();
         drop(request);
         assert_eq!(copy.message().as_text(), Some("message"));

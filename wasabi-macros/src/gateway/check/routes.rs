@@ -11,22 +11,54 @@ use crate::{
     gateway::ast::{self, Arm, Match},
 };
 
-pub(super) fn check(routes: &Match, diagnostics: &mut Diagnostics) {
+/// Literal keys that arms take without a condition.
+pub(super) type Keys<'a> = HashMap<String, &'a LitStr>;
+
+/// Checks a `match` that must answer every key. `keys` are those that others have taken.
+pub(super) fn check<'a>(routes: &'a Match, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
+    check_arms(routes, keys, diagnostics);
+    if routes.is_whole && routes.is_on_text() && !routes.has_catch_all() {
+        let message = "keys without an arm have no route; add `_ => ..` as the last arm (`_ => NoRoute` answers with an error)";
+        diagnostics.error_at(routes.keyword, message);
+    }
+}
+
+/// Checks the `match` of a set, which answers only its own keys.
+pub(super) fn check_set<'a>(routes: &'a Match, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
+    check_arms(routes, keys, diagnostics);
+    let catch_all = |arm: &&Arm| arm.is_catch_all() && arm.bare_alternatives().is_empty();
+    if let Some(arm) = routes.arms.iter().find(catch_all) {
+        let text = fragment::text(&arm.pattern.to_token_stream());
+        let fix = match ast::bare_name(&arm.pattern) {
+            Some(name) => format!("put a key in quotes: `\"{name}\"`"),
+            None => "remove the arm; the channel answers all other keys".to_owned(),
+        };
+        let message = format!("`{text}` takes every key, and a set of routes only its own: {fix}");
+        diagnostics.error(&arm.pattern, message);
+    }
+}
+
+fn check_arms<'a>(routes: &'a Match, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
     if routes.key().is_none_or(|key| key != "key") {
         let message = "requests are routed by their `key`: write `match key { .. }`, or match on a value made from it, such as `key.parse::<Action>()`";
         diagnostics.error(&routes.scrutinee, message);
     }
-    let mut seen = Seen::default();
+    // The same text is another key if the match is on something made from the key.
+    let mut own = Keys::new();
+    let keys = match routes.is_on_key() {
+        true => keys,
+        false => &mut own,
+    };
+    let mut seen = Seen {
+        keys,
+        catch_all: None,
+    };
     for arm in &routes.arms {
         if let (Some(pattern), true) = (seen.catch_all, arm.attrs.cfg.is_empty()) {
             diagnostics.error(&arm.pattern, never_reached(pattern));
             break;
         }
         seen.add(arm, diagnostics);
-    }
-    if routes.is_whole && routes.is_on_text() && !routes.has_catch_all() {
-        let message = "keys without an arm have no route; add `_ => ..` as the last arm (`_ => NoRoute` answers with an error)";
-        diagnostics.error_at(routes.keyword, message);
     }
 }
 
@@ -40,13 +72,12 @@ fn never_reached(catch_all: &Pat) -> String {
 }
 
 /// The keys that the arms so far take.
-#[derive(Default)]
-struct Seen<'a> {
-    keys: HashMap<String, &'a LitStr>,
+struct Seen<'a, 'k> {
+    keys: &'k mut Keys<'a>,
     catch_all: Option<&'a Pat>,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> Seen<'a, '_> {
     fn add(&mut self, arm: &'a Arm, diagnostics: &mut Diagnostics) {
         let bare = arm.bare_alternatives();
         for name in &bare {

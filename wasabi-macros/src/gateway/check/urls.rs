@@ -6,15 +6,17 @@ use wasabi_rules::{Place, did_you_mean, list};
 use crate::{
     diagnostics::Diagnostics,
     fragment::{Call, Fragment, calls, string},
-    gateway::ast::{Channel, Gateway, Match, SectionKind, Target},
+    gateway::ast::{Gateway, Match, SectionKind, Target},
 };
 
 pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     for section in &gateway.sections {
-        if let SectionKind::Channel(Channel { target, .. }) = &section.kind {
+        if let SectionKind::Channel(channel) = &section.kind {
             let path = section.path.string().map(|path| path.value());
             let mut found = Vec::new();
-            expressions(target, &mut found);
+            channel
+                .targets()
+                .for_each(|target| expressions(target, &mut found));
             let calls = found.into_iter().flat_map(|target| calls(target.tokens()));
             for url in calls.filter_map(|call| url(&call)) {
                 check_url(&url, path.as_deref(), diagnostics);

@@ -6,7 +6,7 @@ use crate::{
     diagnostics::Diagnostics,
     fragment::{Call, Fragment, calls, elements, mentions, string},
     gateway::{
-        ast::{Channel, Gateway, SectionKind, Target},
+        ast::{Gateway, SectionKind, Set, Target},
         settings::Settings,
     },
     units,
@@ -17,13 +17,25 @@ pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     push_all(gateway.settings.middleware(), &mut around, diagnostics);
     origins(&gateway.settings, &Settings::default(), diagnostics);
     for section in &gateway.sections {
-        if let SectionKind::Channel(Channel { settings, target }) = &section.kind {
+        if let SectionKind::Channel(channel) = &section.kind {
+            let settings = &channel.settings;
             let outside = around.len();
             push_all(settings.middleware(), &mut around, diagnostics);
-            inside(target, &mut around, diagnostics);
+            for target in channel.targets() {
+                inside(target, &mut around, diagnostics);
+            }
             around.truncate(outside);
             origins(settings, &gateway.settings, diagnostics);
         }
+    }
+}
+
+pub(super) fn check_set(set: &Set, diagnostics: &mut Diagnostics) {
+    let mut around = Vec::new();
+    push_all(&set.middleware, &mut around, diagnostics);
+    let sets = set.sets.iter().map(|set| &set.target);
+    for target in sets.chain([&set.target]) {
+        inside(target, &mut around, diagnostics);
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn balance(nodes: &[Node], targets: &[TokenStream], cx: &Context) -> 
     let (types, fields) = numbered('n', nodes.len());
     let calls = fields.iter().zip(number_patterns(nodes.len()));
     let calls = calls.map(
-        |(field, number)| quote!(#number => #p::Backend::call(&self.#field, req, state).await,),
+        |(field, number)| quote!(#number => #p::Backend::call(&self.#field, __req, __state).await,),
     );
     let numbers = (0..nodes.len()).map(number);
     let balancer = balancer(nodes, cx);
@@ -25,21 +25,21 @@ pub(super) fn balance(nodes: &[Node], targets: &[TokenStream], cx: &Context) -> 
             S: #p::Sync,
             #(#types: #p::Backend<S>,)*
         {
-            async fn call(&self, req: #p::Request, state: &S) -> #p::Result<#p::Reply, #p::Error> {
-                let picked = self.balancer.pick();
-                let result = match picked.index() { #(#calls)* };
-                picked.finish(&result);
-                result
+            async fn call(&self, __req: #p::Request, __state: &S) -> #p::Result<#p::Reply, #p::Error> {
+                let __picked = self.balancer.pick();
+                let __result = match __picked.index() { #(#calls)* };
+                __picked.finish(&__result);
+                __result
             }
-            fn owes_reply(&self, req: &#p::Request) -> #p::bool {
-                #(#p::Backend::<S>::owes_reply(&self.#fields, req))||*
+            fn owes_reply(&self, __req: &#p::Request) -> #p::bool {
+                #(#p::Backend::<S>::owes_reply(&self.#fields, __req))||*
             }
-            fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
-                visit(&#p::Group::new(&self.balancer, &|node, visit| match node {
-                    #(#numbers => #p::Backend::<S>::lifecycle(&self.#fields, visit),)*
+            fn lifecycle(&self, __visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
+                __visit(&#p::Group::new(&self.balancer, &|__node, __visit| match __node {
+                    #(#numbers => #p::Backend::<S>::lifecycle(&self.#fields, __visit),)*
                     _ => {}
                 }));
-                #(#p::Backend::<S>::lifecycle(&self.#fields, visit);)*
+                #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
             }
         }
         __WasabiBalance { balancer: #balancer, #(#fields: #targets),* }

@@ -17,9 +17,10 @@ pub(super) struct Context {
     pub(super) is_mistaken: bool,
 }
 
-/// A name that the user's code can neither see nor shadow.
+/// A name that the user's code can neither see nor shadow. The underscores are for structs and constants of the user's:
+/// as a pattern, a name would mean those.
 pub(super) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    Ident::new(&format!("__{name}"), Span::mixed_site())
 }
 
 /// `R0, R1, ..` and `r0, r1, ..`.
@@ -79,8 +80,8 @@ impl Context {
         self.call("state", self.emit(state), state)
     }
 
-    fn call(&self, function: &str, arguments: TokenStream, fragment: &Fragment) -> TokenStream {
-        let span = fragment.span();
+    /// The path to the private items, in the user's place.
+    pub(super) fn p_at(&self, span: Span) -> TokenStream {
         let place = |mut tree: TokenTree| {
             tree.set_span(match self.is_renamed {
                 true => tree.span().located_at(span),
@@ -88,7 +89,12 @@ impl Context {
             });
             tree
         };
-        let p: TokenStream = self.p.clone().into_iter().map(place).collect();
+        self.p.clone().into_iter().map(place).collect()
+    }
+
+    fn call(&self, function: &str, arguments: TokenStream, fragment: &Fragment) -> TokenStream {
+        let span = fragment.span();
+        let p = self.p_at(span);
         let function = Ident::new(function, span);
         let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
         let last = fragment.tokens().clone().into_iter().last();

@@ -3,7 +3,11 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{context::Context, routes::name, settings::Defaults};
+use super::{
+    context::Context,
+    routes::{Place, names},
+    settings::Defaults,
+};
 use crate::{
     fragment::Fragment,
     gateway::ast::{Channel, Target},
@@ -24,11 +28,31 @@ pub(super) fn channel_info(
         .map(|(_, middleware)| *middleware);
     let middleware = middleware.chain(channel.settings.middleware());
     let middleware = middleware.map(Fragment::name);
-    let target = target_info(&channel.target, cx);
+    let target = target_info(&channel.target, Place::Channel, cx);
     quote!(#p::ChannelInfo { docs: #docs, http: &[#(#http),*], middleware: &[#(#middleware),*], target: #target })
 }
 
-fn target_info(target: &Target, cx: &Context) -> TokenStream {
+/// The description of an element of `routes = [..]`; `innermost` is that of the set which an expression makes.
+pub(super) fn set_info(target: &Target, innermost: &TokenStream, cx: &Context) -> TokenStream {
+    let p = &cx.p;
+    match target {
+        Target::With { middleware, target } => {
+            with(middleware, &set_info(target, innermost, cx), cx)
+        }
+        Target::Match(_) => target_info(target, Place::Channel, cx),
+        Target::Expr(_) => innermost.clone(),
+        Target::Missing | Target::Balance { .. } => quote!(#p::TargetInfo::Match { routes: &[] }),
+    }
+}
+
+/// A target with middleware around it.
+pub(super) fn with(middleware: &[Fragment], target: &TokenStream, cx: &Context) -> TokenStream {
+    let p = &cx.p;
+    let names = middleware.iter().map(Fragment::name);
+    quote!(#p::TargetInfo::With { middleware: &[#(#names),*], target: &#target })
+}
+
+pub(super) fn target_info(target: &Target, place: Place<'_>, cx: &Context) -> TokenStream {
     let p = &cx.p;
     match target {
         Target::Missing => quote!(#p::TargetInfo::Backend { name: "" }),
@@ -37,22 +61,21 @@ fn target_info(target: &Target, cx: &Context) -> TokenStream {
             quote!(#p::TargetInfo::Backend { name: #name })
         }
         Target::With { middleware, target } => {
-            let names = middleware.iter().map(Fragment::name);
-            let target = target_info(target, cx);
-            quote!(#p::TargetInfo::With { middleware: &[#(#names),*], target: &#target })
+            with(middleware, &target_info(target, place, cx), cx)
         }
         Target::Balance { nodes, .. } => {
             let nodes = nodes.iter().map(|node| {
-                let (weight, target) = (node.weight.text(), target_info(&node.target, cx));
+                let (weight, target) = (node.weight.text(), target_info(&node.target, place, cx));
                 quote!((#weight, #target))
             });
             quote!(#p::TargetInfo::Balance { nodes: &[#(#nodes),*] })
         }
         Target::Match(routes) => {
-            let routes = routes.arms.iter().map(|arm| {
-                let (cfg, docs, pattern) = (&arm.attrs.cfg, &arm.attrs.docs, name(arm));
-                let target = target_info(&arm.target, cx);
-                quote!(#(#cfg)* #p::RouteInfo { pattern: #pattern, docs: #docs, target: #target })
+            let routes = routes.arms.iter().zip(names(routes, place));
+            let routes = routes.map(|(arm, name)| {
+                let (cfg, docs) = (&arm.attrs.cfg, &arm.attrs.docs);
+                let target = target_info(&arm.target, Place::Arm(&name), cx);
+                quote!(#(#cfg)* #p::RouteInfo { pattern: #name, docs: #docs, target: #target })
             });
             quote!(#p::TargetInfo::Match { routes: &[#(#routes),*] })
         }

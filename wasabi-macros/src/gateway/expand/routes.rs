@@ -1,69 +1,35 @@
 //! `match key { .. }`: a struct with a field for each arm, and a closure from the key to the number of the arm.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Pat;
 
-use super::context::{Context, local, number, number_patterns, numbered};
+use super::{
+    context::{Context, local, number, numbered},
+    keys::keys,
+};
 use crate::{
     fragment,
-    gateway::ast::{Arm, Match},
+    gateway::ast::{Arm, Match, Target, is_capital},
 };
 
-/// The routes of a channel. The arm is found before the first middleware runs, and the request carries its number.
-pub(super) fn outer_routes(routes: &Match, targets: &[TokenStream], cx: &Context) -> TokenStream {
-    let p = &cx.p;
-    let names = routes.arms.iter().map(name);
-    let arms = numbered('r', routes.arms.len()).1.into_iter();
-    let arms = arms.zip(number_patterns(routes.arms.len()));
-    let arms = arms
-        .map(|(field, number)| quote!(#number => #p::Backend::<S>::owes_reply(&self.#field, req),));
-    let answers = Answers {
-        index: quote!(#p::route_index(&req)),
-        owes_reply: quote!(match #p::route_index(req) { #(#arms)* }),
-        route: quote! {
-            fn route(&self, key: &#p::str) -> #p::Option<#p::Route> {
-                const NAMES: &[&#p::str] = &[#(#names),*];
-                let index = (self.route)(key);
-                #p::Some(#p::Route { index, name: NAMES[index] })
-            }
-        },
-    };
-    dispatch(routes, targets, &answers, cx)
+/// Where a `match` is.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// Its arms are the routes of a channel.
+    Channel,
+    /// Its arms are a set of routes, which is described so.
+    Set(&'a TokenStream),
+    /// In the arm of this name.
+    Arm(&'a str),
 }
 
-/// Routes inside another target, which find their arm when they are called.
-pub(super) fn inner_routes(routes: &Match, targets: &[TokenStream], cx: &Context) -> TokenStream {
-    let p = &cx.p;
-    let fields = numbered('r', routes.arms.len()).1;
-    let answers = Answers {
-        index: quote!((self.route)(req.key())),
-        // The user's guards run twice only if the arms differ.
-        owes_reply: quote! {
-            let owed = [#(#p::Backend::<S>::owes_reply(&self.#fields, req)),*];
-            match owed.iter().all(|owes| *owes == owed[0]) {
-                true => owed[0],
-                false => owed[(self.route)(req.key())],
-            }
-        },
-        route: quote!(),
-    };
-    dispatch(routes, targets, &answers, cx)
-}
-
-/// The bodies of the methods of a backend of routes.
-struct Answers {
-    /// The number of the arm of `req`.
-    index: TokenStream,
-    owes_reply: TokenStream,
-    /// The method `route`, if it has one of its own.
-    route: TokenStream,
-}
-
-/// Puts the user's `match` into a closure, where guards can capture run-time values.
-fn dispatch(
+/// The arm is found before the first middleware runs, and the request carries its number.
+pub(super) fn routes(
     routes: &Match,
+    names: &[String],
     targets: &[TokenStream],
-    answers: &Answers,
+    place: Place<'_>,
     cx: &Context,
 ) -> TokenStream {
     let p = &cx.p;
@@ -72,13 +38,46 @@ fn dispatch(
         return quote!(#p::Absent);
     }
     let (types, fields) = numbered('r', count);
-    let numbers = number_patterns(count);
-    let Answers {
-        index,
-        owes_reply,
-        route,
-    } = answers;
-    let key_fn = key_fn(routes, cx);
+    let bits = number(bits(count));
+    let arms = match place {
+        Place::Set(_) => numbers(count + 1),
+        _ => numbers(count),
+    };
+    let calls = arms
+        .zip(&fields)
+        .map(|(arm, field)| quote!(#arm => #p::Backend::call(&self.#field, __req, __state).await,));
+    let owed = numbers(count).zip(&fields).map(
+        |(arm, field)| quote!(#arm => #p::Backend::<S>::owes_reply_on(&self.#field, __req, __path),),
+    );
+    let (owes_reply, unknown) = match place {
+        Place::Channel => (
+            quote! {
+                let __path = #p::path_of(#p::Backend::<S>::route(self, __req.key()));
+                #p::Backend::<S>::owes_reply_on(self, __req, __path)
+            },
+            quote!(),
+        ),
+        // The user's guards run twice only if the arms differ.
+        Place::Arm(_) | Place::Set(_) => (
+            quote! {
+                let __owed = [#(#p::Backend::<S>::owes_reply(&self.#fields, __req)),*];
+                match __owed.iter().all(|__owes| *__owes == __owed[0]) {
+                    true => __owed[0],
+                    false => __owed.get((self.route)(__req.key())).is_none_or(|__owes| *__owes),
+                }
+            },
+            quote!(0 => #p::Backend::<S>::owes_reply(self, __req),),
+        ),
+    };
+    let is_set = matches!(place, Place::Set(_));
+    let other = is_set.then(|| quote!(_ => #p::Result::Err(#p::Error::NoRoute),));
+    let name = match is_set {
+        true => quote!(NAMES.get(__index)?),
+        false => quote!(NAMES[__index]),
+    };
+    let declared = declared(routes, &types, place, cx);
+    let inner = inner(routes, cx);
+    let key_fn = key_fn(routes, is_set, cx);
     quote! {{
         struct __WasabiRoutes<K, #(#types),*> { route: K, #(#fields: #types),* }
         impl<S, K, #(#types),*> #p::Backend<S> for __WasabiRoutes<K, #(#types),*>
@@ -90,33 +89,105 @@ fn dispatch(
             // An `async fn` would hold the request twice in its future.
             fn call(
                 &self,
-                req: #p::Request,
-                state: &S,
+                mut __req: #p::Request,
+                __state: &S,
             ) -> impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send {
                 async move {
-                    match #index {
-                        #(#numbers => #p::Backend::call(&self.#fields, req, state).await,)*
+                    match #p::take_arm(&mut __req, #bits, |__key| #p::Backend::<S>::route(self, __key)) {
+                        #(#calls)*
+                        #other
                     }
                 }
             }
-            fn owes_reply(&self, req: &#p::Request) -> #p::bool {
+            fn owes_reply(&self, __req: &#p::Request) -> #p::bool {
                 #owes_reply
             }
-            #route
-            fn lifecycle(&self, visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
-                #(#p::Backend::<S>::lifecycle(&self.#fields, visit);)*
+            fn owes_reply_on(&self, __req: &#p::Request, __path: #p::u64) -> #p::bool {
+                let (__arm, __path) = #p::split(__path, #bits);
+                match __arm { #unknown #(#owed)* }
+            }
+            fn route(&self, __key: &#p::str) -> #p::Option<#p::Route> {
+                const NAMES: &[&#p::str] = &[#(#names),*];
+                let __index = (self.route)(__key);
+                #p::Some(#p::Route::through(__index as #p::u64 + 1, #bits, #name, #inner))
+            }
+            fn lifecycle(&self, __visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
+                #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
             }
         }
+        #declared
         __WasabiRoutes { route: #key_fn, #(#fields: #targets),* }
     }}
 }
 
-fn key_fn(routes: &Match, cx: &Context) -> TokenStream {
+/// What the type of a set says of it.
+fn declared(routes: &Match, types: &[Ident], place: Place<'_>, cx: &Context) -> TokenStream {
+    let Place::Set(info) = place else {
+        return quote!();
+    };
+    let (p, keys) = (&cx.p, keys(routes, cx));
+    quote! {
+        impl<K, #(#types),*> #p::Keyed for __WasabiRoutes<K, #(#types),*> {
+            const KEYS: &'static #p::Keys = #keys;
+        }
+        impl<K, #(#types),*> #p::Described for __WasabiRoutes<K, #(#types),*> {
+            const INFO: #p::TargetInfo = #info;
+        }
+        impl<S, K, #(#types),*> #p::Routes<S> for __WasabiRoutes<K, #(#types),*>
+        where
+            S: #p::Sync,
+            K: #p::Fn(&#p::str) -> #p::usize + #p::Send + #p::Sync + 'static,
+            #(#types: #p::Backend<S> + 'static,)*
+        {}
+    }
+}
+
+/// The bits that the numbers of this many arms need, which start at 1.
+pub(super) fn bits(count: usize) -> usize {
+    (usize::BITS - count.leading_zeros()) as usize
+}
+
+/// The patterns of the arms' numbers, the last of which takes the rest: `1, 2, _`.
+fn numbers(count: usize) -> impl Iterator<Item = TokenStream> {
+    (1..=count).map(move |arm| match arm == count {
+        true => quote!(_),
+        false => number(arm),
+    })
+}
+
+/// The route inside the arm `index`, if its target has routes.
+fn inner(routes: &Match, cx: &Context) -> TokenStream {
+    let p = &cx.p;
+    let (_, fields) = numbered('r', routes.arms.len());
+    let inner: Vec<_> = (routes.arms.iter().zip(fields).enumerate())
+        .filter(|(_, (arm, _))| may_have_routes(&arm.target))
+        .map(|(i, (_, field))| {
+            let number = number(i);
+            quote!(#number => #p::Backend::<S>::route(&self.#field, __key),)
+        })
+        .collect();
+    match inner.is_empty() {
+        true => quote!(#p::None),
+        false => quote!(match __index { #(#inner)* _ => #p::None }),
+    }
+}
+
+/// Only the compiler knows what other values are.
+fn may_have_routes(target: &Target) -> bool {
+    match target {
+        Target::Missing | Target::Balance { .. } => false,
+        Target::Expr(backend) => !backend.is_closure(),
+        Target::With { target, .. } => may_have_routes(target),
+        Target::Match(_) => true,
+    }
+}
+
+fn key_fn(routes: &Match, is_set: bool, cx: &Context) -> TokenStream {
     let p = &cx.p;
     let key = routes.key().unwrap_or_else(|| local("key"));
     let scrutinee = cx.emit(&routes.scrutinee);
     let arms = routes.arms.iter().enumerate().map(|(i, arm)| {
-        let (cfg, pattern, number) = (&arm.attrs.cfg, &arm.pattern, number(i));
+        let (cfg, pattern, number) = (&arm.attrs.cfg, pattern(&arm.pattern), number(i));
         if !arm.bare_alternatives().is_empty() {
             // Reported already.
             return quote!(#(#cfg)* _ => #number,);
@@ -128,11 +199,20 @@ fn key_fn(routes: &Match, cx: &Context) -> TokenStream {
         quote!(#(#cfg)* #pattern #guard => #number,)
     });
     // The mistake is reported already; the compiler must not report it again.
-    let missing = (routes.is_on_text() && !routes.has_catch_all()).then(|| {
+    let missing = (!is_set && routes.is_on_text() && !routes.has_catch_all()).then(|| {
         let last = number(routes.arms.len() - 1);
         quote!(_ => #last,)
     });
-    let routed = quote_spanned!(routes.keyword=> match #scrutinee { #(#arms)* #missing });
+    let other = is_set.then(|| {
+        let none = number(routes.arms.len());
+        // A set that takes every key has a catch-all that only the compiler sees.
+        let deny = (!cx.is_mistaken).then(|| {
+            let reason = "a set of routes takes only its own keys, and these arms take every key: the channel answers all others";
+            quote_spanned!(routes.keyword=> #[deny(unreachable_patterns, reason = #reason)])
+        });
+        quote_spanned!(routes.keyword=> #deny _ => #none,)
+    });
+    let routed = quote_spanned!(routes.keyword=> match #scrutinee { #(#arms)* #missing #other });
     if !cx.is_mistaken {
         return quote!(#p::key_fn(move |#key| #routed));
     }
@@ -144,16 +224,60 @@ fn key_fn(routes: &Match, cx: &Context) -> TokenStream {
     }))
 }
 
+/// The pattern, in which a misspelt constant is an error: a name alone would match everything.
+fn pattern(pattern: &Pat) -> Pat {
+    fn resolve(pattern: &mut Pat) {
+        match pattern {
+            Pat::Ident(name) if name.subpat.is_none() && is_capital(&name.ident) => {
+                let name = &name.ident;
+                *pattern = Pat::Verbatim(quote_spanned!(name.span()=> #name::<>));
+            }
+            Pat::Ident(binding) => {
+                if let Some((_, pattern)) = &mut binding.subpat {
+                    resolve(pattern);
+                }
+            }
+            Pat::Or(or) => or.cases.iter_mut().for_each(resolve),
+            Pat::Paren(inner) => resolve(&mut inner.pat),
+            Pat::Reference(inner) => resolve(&mut inner.pat),
+            Pat::Tuple(tuple) => tuple.elems.iter_mut().for_each(resolve),
+            Pat::TupleStruct(tuple) => tuple.elems.iter_mut().for_each(resolve),
+            Pat::Slice(slice) => slice.elems.iter_mut().for_each(resolve),
+            Pat::Struct(fields) => fields
+                .fields
+                .iter_mut()
+                .filter(|field| field.colon_token.is_some())
+                .for_each(|field| resolve(&mut field.pat)),
+            _ => {}
+        }
+    }
+    let mut pattern = pattern.clone();
+    resolve(&mut pattern);
+    pattern
+}
+
+/// The names of the routes, for people and as labels.
+pub(super) fn names(routes: &Match, place: Place<'_>) -> Vec<String> {
+    let name = |arm: &Arm| match (place, name(arm)) {
+        (Place::Channel | Place::Set(_) | Place::Arm("_"), name) => name,
+        // The rest of the keys of an arm is not the rest of all.
+        (Place::Arm(outer), name) if name == "_" => outer.to_owned(),
+        (Place::Arm(_), name) if routes.is_on_text() => name,
+        (Place::Arm(outer), name) => format!("{outer}: {name}"),
+    };
+    routes.arms.iter().map(name).collect()
+}
+
 /// An arm's pattern for people: the key itself, `quote | ticks`, `Ok(Action::Buy)`.
-pub(super) fn name(arm: &Arm) -> String {
-    let pattern = arm.pattern.to_token_stream();
-    let name = fragment::text(&fragment::without_secrets(pattern)).replace("\" | \"", " | ");
-    let name = match name
-        .strip_prefix('"')
-        .and_then(|name| name.strip_suffix('"'))
-    {
-        Some(bare) if !bare.contains('"') => bare.to_owned(),
-        _ => name,
+fn name(arm: &Arm) -> String {
+    let name = match &arm.pattern {
+        Pat::Or(or) => or
+            .cases
+            .iter()
+            .map(name_of_one)
+            .collect::<Vec<_>>()
+            .join(" | "),
+        pattern => name_of_one(pattern),
     };
     match &arm.guard {
         Some(guard) => {
@@ -161,5 +285,16 @@ pub(super) fn name(arm: &Arm) -> String {
             format!("{name} if {}", fragment::text(&guard))
         }
         None => name,
+    }
+}
+
+fn name_of_one(pattern: &Pat) -> String {
+    let name = fragment::text(&fragment::without_secrets(pattern.to_token_stream()));
+    let bare = name
+        .strip_prefix('"')
+        .and_then(|name| name.strip_suffix('"'));
+    match bare {
+        Some(bare) if !bare.contains('"') => bare.to_owned(),
+        _ => name,
     }
 }

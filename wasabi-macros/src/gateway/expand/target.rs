@@ -2,37 +2,43 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::Attribute;
 
 use super::{
     balance::balance,
     context::{Context, local},
-    routes::{inner_routes, outer_routes},
+    routes::{Place, names, routes},
 };
 use crate::gateway::ast::{Arm, Match, Target};
 
-/// The target of a channel. Its routes are the ones that a request reports.
-pub(super) fn outermost(target: &Target, cx: &Context) -> TokenStream {
-    match target {
-        Target::Match(routes) => outer_routes(routes, &arms(routes, cx), cx),
-        other => inner(other, cx),
-    }
-}
-
-fn inner(target: &Target, cx: &Context) -> TokenStream {
+pub(super) fn target(target: &Target, place: Place<'_>, cx: &Context) -> TokenStream {
     let p = &cx.p;
     match target {
         Target::Missing => quote!(#p::Absent),
         Target::Expr(backend) => cx.checked("backend", backend),
         Target::With { middleware, target } => {
             let middleware = middleware.iter().map(|one| cx.checked("middleware", one));
-            stack(middleware.collect(), inner(target, cx), cx)
+            stack(middleware.collect(), self::target(target, place, cx), cx)
         }
         Target::Balance { nodes, .. } => {
-            let targets: Vec<_> = nodes.iter().map(|node| inner(&node.target, cx)).collect();
-            balance(nodes, &targets, cx)
+            let place = match place {
+                Place::Arm(name) => Place::Arm(name),
+                _ => Place::Arm("_"),
+            };
+            let targets = nodes
+                .iter()
+                .map(|node| self::target(&node.target, place, cx));
+            balance(nodes, &targets.collect::<Vec<_>>(), cx)
         }
-        Target::Match(routes) => inner_routes(routes, &arms(routes, cx), cx),
+        Target::Match(routes) => matched(routes, place, cx),
     }
+}
+
+pub(super) fn matched(matched: &Match, place: Place<'_>, cx: &Context) -> TokenStream {
+    let names = names(matched, place);
+    let arms = matched.arms.iter().zip(&names);
+    let targets: Vec<_> = arms.map(|(arm, name)| self::arm(arm, name, cx)).collect();
+    routes(matched, &names, &targets, place, cx)
 }
 
 /// The first middleware is outermost.
@@ -42,12 +48,14 @@ pub(super) fn stack(middleware: Vec<TokenStream>, inner: TokenStream, cx: &Conte
     middleware.into_iter().rfold(inner, around)
 }
 
-fn arms(routes: &Match, cx: &Context) -> Vec<TokenStream> {
-    routes.arms.iter().map(|each| arm(each, cx)).collect()
+fn arm(arm: &Arm, name: &str, cx: &Context) -> TokenStream {
+    let target = target(&arm.target, Place::Arm(name), cx);
+    conditional(&arm.attrs.cfg, target, cx)
 }
 
-fn arm(arm: &Arm, cx: &Context) -> TokenStream {
-    let (p, cfg, target) = (&cx.p, &arm.attrs.cfg, inner(&arm.target, cx));
+/// A value, or what stands for it where it is configured out.
+pub(super) fn conditional(cfg: &[Attribute], target: TokenStream, cx: &Context) -> TokenStream {
+    let p = &cx.p;
     if cfg.is_empty() {
         return target;
     }

@@ -2,10 +2,10 @@
 
 use proc_macro2::{Ident, Literal};
 use quote::{ToTokens, quote};
-use syn::{Token, ext::IdentExt, parse::ParseStream};
+use syn::{ext::IdentExt, parse::ParseStream};
 use wasabi_rules::{Kind, Level, SETTINGS, Setting as Known, hint, list};
 
-use super::syntax::values;
+use super::syntax::{equals, values};
 use crate::{
     diagnostics::Diagnostics,
     fragment::Fragment,
@@ -49,12 +49,7 @@ pub(super) fn setting(
     diagnostics: &mut Diagnostics,
 ) -> syn::Result<Ident> {
     let name = input.call(Ident::parse_any)?;
-    let equals = input.span();
-    if input.parse::<Option<Token![:]>>()?.is_some() {
-        diagnostics.error_at(equals, format_args!("expected `=`: write `{name} = ..`"));
-    } else {
-        input.parse::<Token![=]>()?;
-    }
+    let equals = equals(&name, input, diagnostics)?;
     let known = known(&name, owner, diagnostics);
     let value = match known.map(|known| known.kind) {
         Some(Kind::Http) => Some(Value::Http(list_of(&name, input, diagnostics))),
@@ -134,7 +129,9 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
             Value::One(value, role)
         }
         Kind::Time => Value::One(duration(known, value, diagnostics), Role::Other),
-        Kind::Http | Kind::Middleware | Kind::Count | Kind::Other => Value::One(value, Role::Other),
+        Kind::Http | Kind::Middleware | Kind::Routes | Kind::Count | Kind::Other => {
+            Value::One(value, Role::Other)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Commas, lists, attributes and names of settings.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::{
     Attribute, Expr, Lit, Meta, Token, bracketed,
     ext::IdentExt,
@@ -29,12 +29,45 @@ pub(super) fn skip_name(input: ParseStream<'_>) {
     }
 }
 
+/// Reads the `=` after the name of a setting, and returns its place.
+pub(super) fn equals(
+    name: &Ident,
+    input: ParseStream<'_>,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<Span> {
+    let at = input.span();
+    if input.parse::<Option<Token![:]>>()?.is_some() {
+        diagnostics.error_at(at, format_args!("expected `=`: write `{name} = ..`"));
+    } else {
+        input.parse::<Token![=]>()?;
+    }
+    Ok(at)
+}
+
 /// `[a, b, c]`.
 pub(super) fn values(
     input: ParseStream<'_>,
     what: &str,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Fragment> {
+    let read = |input: ParseStream<'_>, diagnostics: &mut Diagnostics| {
+        let value = Fragment::parse(input);
+        if value.is_empty() {
+            diagnostics.error_at(input.span(), "expected an expression before this `,`");
+            return None;
+        }
+        Some(value)
+    };
+    list(input, what, read, diagnostics)
+}
+
+/// `[a, b, c]`, whose elements `read` reads.
+pub(super) fn list<T>(
+    input: ParseStream<'_>,
+    what: &str,
+    mut read: impl FnMut(ParseStream<'_>, &mut Diagnostics) -> Option<T>,
+    diagnostics: &mut Diagnostics,
+) -> Vec<T> {
     let mut values = Vec::new();
     let span = input.span();
     // `[a].concat()` is not a list; `[a] b` lacks a comma.
@@ -52,12 +85,7 @@ pub(super) fn values(
         let list;
         bracketed!(list in input);
         while !list.is_empty() {
-            let value = Fragment::parse(&list);
-            if value.is_empty() {
-                diagnostics.error_at(list.span(), "expected an expression before this `,`");
-            } else {
-                values.push(value);
-            }
+            values.extend(read(&list, diagnostics));
             comma(&list, diagnostics);
         }
         Ok(())

@@ -45,7 +45,7 @@ pub(super) fn target(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> T
 }
 
 /// Whether `{ target }` comes next: rustfmt puts braces around a long target of an arm.
-fn is_braced(input: ParseStream<'_>) -> bool {
+pub(super) fn is_braced(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
     let parsed = (|| {
         let body;
@@ -91,7 +91,7 @@ fn nested_channel(input: ParseStream<'_>) -> syn::Result<Target> {
     Err(syn::Error::new(keyword.span(), message))
 }
 
-fn is_form(input: ParseStream<'_>, name: &str) -> bool {
+pub(super) fn is_form(input: ParseStream<'_>, name: &str) -> bool {
     input.peek2(Paren)
         && input
             .fork()

@@ -231,10 +231,7 @@ mod tests {
         let chain = Stack::new(Timeout::new(9 * SECOND), Stack::new(measure, inner));
         let call = || {
             let mut req = request("k", "");
-            req.set_route(Route {
-                index: 0,
-                name: "r",
-            });
+            req.set_route(Route { path: 0, name: "r" });
             chain.call(req, &())
         };
         let _ = call().now_or_never();

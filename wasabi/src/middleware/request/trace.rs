@@ -224,10 +224,7 @@ mod tests {
                 }
                 let parts = envelope.into_parts(&message);
                 let mut req = Request::new(message, parts, &connection(3, "/"));
-                req.set_route(Route {
-                    index: 0,
-                    name: "r",
-                });
+                req.set_route(Route { path: 0, name: "r" });
                 let _ = chain.call(req, &()).now_or_never();
             }
         });

@@ -173,7 +173,7 @@ async fn each_route_has_its_own_breaker() {
     let chain = Stack::new(CircuitBreaker::new(1, PAUSE), obedient());
     let on_route = async |name: &'static str, text: &str| {
         let mut req = request("k", text);
-        req.set_route(Route { index: 0, name });
+        req.set_route(Route { path: 0, name });
         chain
             .call(req, &())
             .await

@@ -154,10 +154,7 @@ mod tests {
             let chain = Stack::new(Measure::metrics(), inner);
             let call = || {
                 let mut req = request("k", "");
-                req.set_route(Route {
-                    index: 0,
-                    name: "r",
-                });
+                req.set_route(Route { path: 0, name: "r" });
                 Box::pin(chain.call(req, &()))
             };
             for _ in 0..8 {
