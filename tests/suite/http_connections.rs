@@ -97,8 +97,8 @@ async fn a_repeatable_request_is_sent_again_when_its_connection_closes() {
         for _ in 0..3 {
             assert_eq!(client.ask("x").await, "ok", "{method}");
         }
-        // The second request was sent twice.
-        assert_eq!(service.requests(), vec![method; 4]);
+        // The second request and the third were sent twice.
+        assert_eq!(service.requests(), vec![method; 5]);
     }
 }
 
@@ -196,6 +196,43 @@ async fn a_connection_is_not_reused_after_the_idle_timeout() {
     sleep(Duration::from_millis(100)).await;
     assert_eq!(client.ask("x").await, "ok");
     assert_eq!(service.connections(), 2);
+}
+
+#[tokio::test]
+async fn the_host_is_that_of_the_url_unless_a_header_sets_it() {
+    let host = async |headers: wasabi::HeaderMap| headers["host"].to_str().unwrap().to_owned();
+    let url = wasabi_tests::http_service(axum::Router::new().fallback(host)).await;
+    let server = serve(gateway!(
+        channel("/own", Http::post(&url)),
+        channel("/set", Http::post(&url).header("host", "orders.internal")),
+    ))
+    .await;
+    let own = url.trim_start_matches("http://");
+    assert_eq!(server.connect("/own").await.ask("x").await, own);
+    assert_eq!(
+        server.connect("/set").await.ask("x").await,
+        "orders.internal"
+    );
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_after_the_idle_timeout_also_without_traffic() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let backend = Http::post(url).idle_timeout(Duration::from_millis(50));
+    let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    client.send("x").await;
+    let (mut stream, _) = soon(listener.accept()).await.expect("a connection");
+    let mut request = Vec::new();
+    while !request.ends_with(b"\r\n\r\nx") {
+        request.push(stream.read_u8().await.expect("a byte"));
+    }
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    stream.write_all(answer).await.expect("sent");
+    assert_eq!(client.text().await, "ok");
+    let read = soon(stream.read(&mut request)).await;
+    assert_eq!(read.expect("closed in order"), 0);
 }
 
 #[cfg(target_os = "linux")]

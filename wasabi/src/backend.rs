@@ -26,7 +26,7 @@ pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::{Answer, HandlerFn, IntoBackend, ViaBackend},
-    http::{Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
+    http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
     template::Template,
     websocket::WebSocket,
 };

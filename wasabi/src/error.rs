@@ -312,12 +312,13 @@ impl From<reqwest::Error> for Error {
 }
 
 /// hyper reports a malformed body by the kind of an `io::Error`; a broken connection has other kinds.
-fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_malformed(error: &(dyn std::error::Error + 'static)) -> bool {
     let kind = error.downcast_ref().map(std::io::Error::kind);
     matches!(kind, Some(ErrorKind::InvalidData | ErrorKind::InvalidInput))
 }
 
-fn sources<'a>(
+/// An error and its causes.
+pub(crate) fn sources<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())

@@ -232,7 +232,7 @@ pub mod types {
     #[cfg(feature = "metrics")]
     pub use crate::middleware::request::measure::{Metrics, RouteMetrics};
     pub use crate::{
-        backend::{Answer, Fixed, HandlerFn, Target, ViaBackend, With},
+        backend::{Answer, Destined, Fixed, HandlerFn, Target, ViaBackend, With},
         channel::hooks::NoHook,
         gateway::{ViaGateway, ViaService},
         middleware::request::{

@@ -1,7 +1,7 @@
 //! Credentials in the URL of an upstream that speaks HTTP (RFC 7617).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderValue, header};
+use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 
@@ -30,19 +30,16 @@ pub(super) fn are_in(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 
-/// Moves the credentials from the URL to `Authorization`, and returns whether there are any.
-pub(super) fn apply(request: &mut reqwest::Request) -> Result<bool, String> {
-    let url = request.url();
+/// Takes the credentials out of a URL, as a value for `Authorization`.
+pub(super) fn take(url: &mut Url) -> Result<Option<HeaderValue>, String> {
     if !are_in(url) {
-        return Ok(false);
+        return Ok(None);
     }
     let value = basic(url.username(), url.password().unwrap_or_default())?;
-    let url = request.url_mut();
     // Fails only for URLs that cannot hold credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
-    request.headers_mut().insert(header::AUTHORIZATION, value);
-    Ok(true)
+    Ok(Some(value))
 }
 
 #[cfg(test)]

@@ -1,11 +1,16 @@
 //! Backends that are HTTP services.
 
-mod again;
+mod body;
 mod client;
+#[cfg(feature = "decompress")]
+mod decode;
 mod dials;
 mod exchange;
+mod failure;
 mod framing;
-mod host_limit;
+mod hosts;
+mod origin;
+mod pool;
 mod reply;
 mod request;
 mod settings;
@@ -15,18 +20,18 @@ mod target;
 use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use reqwest::{Client, ClientBuilder, Url};
+use http::{HeaderValue, Method, StatusCode, header};
+use reqwest::{ClientBuilder, Url};
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
 pub(crate) use self::request::parse_url;
-use self::{client::Clients, dials::Dials, host_limit::HostLimit};
+use self::{client::Client, dials::Dials, hosts::Host, origin::Outgoing};
 pub use self::{
     framing::{Framing, Lines, Sse, SseEvent},
     request::HttpRequest,
-    target::{Fixed, Target, With},
+    target::{Destined, Fixed, Target, With},
 };
 use super::{
     Probe, Way, credentials, dial_memory::MAX_DIAL_PAUSE, headers::Headers, template::Template,
@@ -93,13 +98,14 @@ pub struct Http<T = Fixed> {
     target: T,
     headers: Headers,
     timeout: Duration,
-    limit: Arc<HostLimit>,
+    /// The most requests in flight to one host.
+    concurrency: usize,
     dials: Dials,
     max_reply_size: usize,
     /// For responses that are forwarded while they arrive.
     framing: Option<Framing>,
     accept_status: Option<Box<dyn Fn(StatusCode) -> bool + Send + Sync>>,
-    clients: Clients,
+    client: Client,
     /// Whether the ages of connections were set.
     has_ages: bool,
     /// Whether requests with any method may be sent again.
@@ -191,12 +197,12 @@ impl<T> Http<T> {
             target,
             headers: Headers::default(),
             timeout: Duration::from_secs(30),
-            limit: Arc::new(HostLimit::new(50)),
+            concurrency: 50,
             dials: Dials::new(MAX_DIAL_PAUSE),
             max_reply_size: 1024 * 1024,
             framing: None,
             accept_status: None,
-            clients: Clients::default(),
+            client: Client::default(),
             has_ages: false,
             idempotent: false,
             mistakes: Mistakes::default(),
@@ -205,12 +211,10 @@ impl<T> Http<T> {
 }
 
 impl<T: Target> Http<T> {
-    fn ready_client(&self) -> Result<Client, &String> {
+    /// The first mistake in the settings.
+    fn mistake(&self) -> Result<(), &String> {
         let mistake = self.mistakes.as_slice().first();
-        if let Some(mistake) = mistake.or(self.target.mistake()) {
-            return Err(mistake);
-        }
-        self.clients.current(self.target.may_be_https())
+        mistake.or(self.target.mistake()).map_or(Ok(()), Err)
     }
 
     fn health_url(&self, path: &str) -> Result<Url, String> {
@@ -227,13 +231,12 @@ impl<T: Target> Http<T> {
             .map_err(|error| format!("`{}` is not a path: {error}", path.escape_debug()))
     }
 
-    fn request(&self, req: &Request) -> Result<reqwest::Request> {
-        let mut request = self.target.request(req)?;
-        let in_url = credentials::apply(&mut request).map_err(Error::internal)?;
-        if in_url && self.headers.owns(&header::AUTHORIZATION) {
+    fn request(&self, req: &Request) -> Result<Destined> {
+        let mut destined = self.target.request(req)?;
+        if destined.has_credentials && self.headers.owns(&header::AUTHORIZATION) {
             return Err(Error::internal(credentials::TWICE));
         }
-        let headers = request.headers_mut();
+        let headers = &mut destined.outgoing.headers;
         if let Some(media_type) = self.framing.as_ref().and_then(Framing::media_type) {
             headers
                 .entry(header::ACCEPT)
@@ -245,27 +248,32 @@ impl<T: Target> Http<T> {
                 .entry(header::CONTENT_TYPE)
                 .or_insert_with(|| HeaderValue::from_static(content_type));
         }
-        #[cfg(not(feature = "decompress"))]
         headers
             .entry(header::ACCEPT_ENCODING)
-            .or_insert(HeaderValue::from_static("identity"));
+            .or_insert(HeaderValue::from_static(ACCEPTED));
         #[cfg(feature = "otel")]
         crate::trace_context::inject(&mut crate::trace_context::HttpHeaders(headers));
-        exchange::tell_empty(&mut request);
-        Ok(request)
+        destined.outgoing.tell_empty();
+        Ok(destined)
     }
 }
 
+#[cfg(feature = "decompress")]
+use self::decode::ACCEPTED;
+
+/// The encodings that are asked for.
+#[cfg(not(feature = "decompress"))]
+const ACCEPTED: &str = "identity";
+
 impl<S: Sync, T: Target> Backend<S> for Http<T> {
     async fn call(&self, req: Request, _state: &S) -> Result {
-        let client = self
-            .ready_client()
+        self.mistake()
             .map_err(|mistake| Error::internal(mistake.as_str()))?;
-        let request = self.request(&req)?;
+        let Destined { host, outgoing, .. } = self.request(&req)?;
         let connection = req.connection().clone();
         let mut reading = Reading::new(connection.clone());
         drop(req);
-        let exchange = self.exchange(&client, request, &connection, &mut reading);
+        let exchange = self.exchange(host, outgoing, &connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
             // The upstream would have gone on; the client reads too slowly.
@@ -281,7 +289,11 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
 
 impl<T: Target> Lifecycle for Http<T> {
     fn check(&self) -> Result<(), String> {
-        self.ready_client().map(drop).map_err(String::clone)?;
+        self.mistake().map_err(String::clone)?;
+        #[cfg(feature = "tls")]
+        if self.target.may_be_https() && matches!(self.client, Client::Own(_)) {
+            super::tls::http1_config()?;
+        }
         let Some(url) = self.target.url() else {
             return Ok(());
         };
@@ -313,14 +325,21 @@ impl<T: Target> Lifecycle for Http<T> {
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {
         let path = way.path.as_ref()?;
         Some(self.health_url(path).and_then(|url| {
-            let client = self.ready_client().map_err(String::clone)?;
-            let (mut headers, way) = (HeaderMap::new(), way.clone());
-            self.headers.add_fixed(&mut headers);
+            self.mistake().map_err(String::clone)?;
+            let (origin, mut outgoing) =
+                Outgoing::to(Method::GET, url).map_err(|error| error.to_string())?;
+            self.headers.add_fixed(&mut outgoing.headers);
+            let (host, client, way) = (
+                Arc::new(Host::new(origin)),
+                self.client.clone(),
+                way.clone(),
+            );
             Ok(Arc::new(move || -> BoxFuture<'static, _> {
-                let asking = client.get(url.clone()).headers(headers.clone()).send();
-                let way = way.clone();
+                let (host, client, way) = (Arc::clone(&host), client.clone(), way.clone());
+                let outgoing = outgoing.clone();
                 Box::pin(async move {
-                    let status = asking.await?.status();
+                    let response = client.send(&host, outgoing).await.map_err(Error::from)?;
+                    let status = response.status();
                     match way.accepts(status) {
                         true => Ok(()),
                         false => Err(format!("the node answered {status}").into()),

@@ -28,6 +28,17 @@ pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
         .clone()
 }
 
+/// The same, for upstreams that speak HTTP/1.1.
+pub(super) fn http1_config() -> Result<Arc<ClientConfig>, String> {
+    static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
+    let make = || {
+        let mut config = ClientConfig::clone(&*default_config()?);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    };
+    CONFIG.get_or_init(make).clone()
+}
+
 /// Performs the TLS handshake for a host.
 pub(super) async fn connect(
     config: Arc<ClientConfig>,

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use axum::{Router, body::Body};
-use http::Request;
+use http::{Request, Response};
 use reqwest::Url;
 use tower::ServiceExt;
 
@@ -27,26 +27,18 @@ fn normal(origin: &str) -> String {
     }
 }
 
-/// The response of the router in place of the request's origin; gives the request back if there is none.
+/// The response of the router in place of this origin, if there is one.
 pub(crate) async fn answer(
     connection: &Connection,
-    request: reqwest::Request,
-) -> Result<reqwest::Response, reqwest::Request> {
-    let upstreams = connection.extensions().get::<Upstreams>();
-    let origin = request.url().origin().ascii_serialization();
-    let Some(router) = upstreams.and_then(|Upstreams(routers)| routers.get(&origin)) else {
-        return Err(request);
-    };
-    let Some(copy) = request.try_clone() else {
-        return Err(request); // a body that streams; the library sends none
-    };
-    let Ok(sent) = Request::<reqwest::Body>::try_from(copy) else {
-        return Err(request);
-    };
-    match router.clone().oneshot(sent.map(Body::new)).await {
-        Ok(response) => Ok(response
-            .map(|body| reqwest::Body::wrap_stream(body.into_data_stream()))
-            .into()),
+    origin: &str,
+    request: impl FnOnce() -> Request<reqwest::Body>,
+) -> Option<Response<reqwest::Body>> {
+    let Upstreams(routers) = connection.extensions().get()?;
+    let router = routers.get(origin)?.clone();
+    match router.oneshot(request().map(Body::new)).await {
+        Ok(response) => {
+            Some(response.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())))
+        }
         Err(never) => match never {},
     }
 }

@@ -1,10 +1,19 @@
 //! Sends a request and receives the response.
 
-use http::{HeaderValue, Method, StatusCode, header};
-use reqwest::{Client, Response};
+use std::sync::Arc;
+
+use http::{Response, StatusCode};
 use tokio::time::Instant;
 
-use super::{Http, again, reply, stream};
+use super::{
+    Http,
+    body::Body,
+    client::Client,
+    failure::Failure,
+    hosts::{Host, Known},
+    origin::Outgoing,
+    pool, reply, stream,
+};
 use crate::{
     Connection, Error, Result, backend::retry_after::retry_after, connection::held::Reading,
 };
@@ -17,45 +26,27 @@ impl<T> Http<T> {
         }
     }
 
-    fn not_answered(&self, error: reqwest::Error, began: Instant) -> Error {
-        let url = error.url().cloned();
-        let error = Error::from(error);
-        if let (Error::UpstreamUnreachable(why), Some(url)) = (&error, url) {
-            self.dials.failed(url.authority(), began, why);
-        }
-        error
-    }
-
     pub(super) async fn exchange(
         &self,
-        client: &Client,
-        request: reqwest::Request,
+        host: Known,
+        outgoing: Outgoing,
         connection: &Connection,
         reading: &mut Reading,
     ) -> Result {
-        let host = request.url().authority();
-        let permit = self.limit.acquire(host, connection.id()).await?;
-        self.dials.admit(host)?;
-        let began = Instant::now();
-        let may_repeat = self.idempotent || again::is_idempotent(request.method());
-        let repeated = if may_repeat {
-            request.try_clone()
-        } else {
-            None
+        let permit = host.enter(connection.id(), self.concurrency).await?;
+        let host = &*permit.known;
+        self.dials.admit(host.origin.name())?;
+        #[cfg(feature = "testing")]
+        let replaced = {
+            let asked = || outgoing.clone().into_http(&host.origin);
+            crate::testing::answer(connection, &host.origin.url(), asked).await
         };
-        let outcome = match (execute(client, request, connection).await, repeated) {
-            (Err(error), Some(request)) if again::was_closed(&error) => {
-                tracing::debug!(%error, "sent again over a new connection");
-                let fresh = self.clients.without_connections();
-                execute(fresh.as_ref().unwrap_or(client), request, connection).await
-            }
-            (outcome, _) => outcome,
+        #[cfg(not(feature = "testing"))]
+        let replaced: Option<Response<reqwest::Body>> = None;
+        let response = match replaced {
+            Some(response) => response.map(Body::Given),
+            None => self.send(host, outgoing).await?,
         };
-        let response = match outcome {
-            Ok(response) => response,
-            Err(error) => return Err(self.not_answered(error, began)),
-        };
-        self.dials.reached(response.url().authority());
         if !self.accepts(response.status()) {
             return Err(Error::UpstreamStatus {
                 status: response.status(),
@@ -63,49 +54,86 @@ impl<T> Http<T> {
                 seen: true,
             });
         }
+        #[cfg(feature = "decompress")]
+        let response = super::decode::decoded(response).await;
         let limit = self.max_reply_size;
         match &self.framing {
             Some(framing) => stream::reply(response, framing, limit, connection.clone(), permit),
             None => reply::read(response, limit, reading).await,
         }
     }
-}
 
-#[cfg(not(feature = "testing"))]
-fn execute(
-    client: &Client,
-    request: reqwest::Request,
-    _connection: &Connection,
-) -> impl Future<Output = reqwest::Result<Response>> {
-    client.execute(request)
-}
-
-/// Asks the router that a test has put in place of the service, if it has.
-#[cfg(feature = "testing")]
-async fn execute(
-    client: &Client,
-    request: reqwest::Request,
-    connection: &Connection,
-) -> reqwest::Result<Response> {
-    match crate::testing::answer(connection, request).await {
-        Ok(response) => Ok(response),
-        Err(request) => client.execute(request).await,
+    /// Sends a request, once more over a fresh connection if it may be repeated and its connection ended.
+    async fn send(&self, host: &Arc<Host>, outgoing: Outgoing) -> Result<Response<Body>> {
+        let began = Instant::now();
+        let may_repeat = self.idempotent || outgoing.is_idempotent();
+        let repeated = may_repeat.then(|| outgoing.clone());
+        let outcome = match (self.client.send(host, outgoing).await, repeated) {
+            (Err(failure), Some(outgoing)) if failure.was_closed() => {
+                tracing::debug!(?failure, "sent once more over a fresh connection");
+                self.client.send_fresh(host, outgoing).await
+            }
+            (outcome, _) => outcome,
+        };
+        let name = host.origin.name();
+        match outcome {
+            Ok(response) => {
+                self.dials.reached(name);
+                Ok(response)
+            }
+            Err(failure) => {
+                let error = Error::from(failure);
+                if let Error::UpstreamUnreachable(why) = &error {
+                    self.dials.failed(name, began, why);
+                }
+                Err(error)
+            }
+        }
     }
 }
 
-/// Sets `Content-Length: 0` for an empty body if the method usually has one (RFC 9110, section 8.6). Without the header
-/// some servers wait for a body, or answer 411. The HTTP client sets the length only for bodies that are not empty.
-pub(super) fn tell_empty(request: &mut reqwest::Request) {
-    let is_empty = request
-        .body()
-        .is_none_or(|body| body.as_bytes().is_some_and(<[u8]>::is_empty));
-    if is_empty
-        && matches!(
-            *request.method(),
-            Method::POST | Method::PUT | Method::PATCH
-        )
-    {
-        let none = HeaderValue::from_static("0");
-        request.headers_mut().insert(header::CONTENT_LENGTH, none);
+impl Client {
+    pub(super) async fn send(
+        &self,
+        host: &Arc<Host>,
+        outgoing: Outgoing,
+    ) -> Result<Response<Body>, Failure> {
+        match self {
+            Self::Own(ages) => {
+                let (response, lease) = pool::send(host, outgoing, *ages).await?;
+                Ok(response.map(|body| Body::own(body, lease)))
+            }
+            Self::Given(client) => given(client, host, outgoing).await,
+        }
     }
+
+    async fn send_fresh(
+        &self,
+        host: &Arc<Host>,
+        outgoing: Outgoing,
+    ) -> Result<Response<Body>, Failure> {
+        match self {
+            Self::Own(ages) => {
+                let request = outgoing.into_http(&host.origin);
+                let (response, lease) = pool::send_fresh(host, request, *ages).await?;
+                Ok(response.map(|body| Body::own(body, lease)))
+            }
+            Self::Given(client) => given(client, host, outgoing).await,
+        }
+    }
+}
+
+async fn given(
+    client: &reqwest::Client,
+    host: &Host,
+    outgoing: Outgoing,
+) -> Result<Response<Body>, Failure> {
+    let request = outgoing
+        .into_reqwest(&host.origin)
+        .map_err(Failure::Request)?;
+    // Boxed, so that requests over our own connections do not pay for its size.
+    let response = Box::pin(client.execute(request))
+        .await
+        .map_err(Failure::Given)?;
+    Ok(Response::from(response).map(Body::Given))
 }

@@ -1,14 +1,14 @@
 //! Turns an HTTP response into a reply.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::Response;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
+use super::body::Body;
 use crate::{Error, Reply, Result, Text, connection::held::Reading};
 
 /// Reads a response of at most `limit` bytes, at the pace at which its client has room for it.
 pub(super) async fn read(
-    mut response: Response,
+    mut response: Response<Body>,
     limit: usize,
     reading: &mut Reading,
 ) -> Result<Reply> {
@@ -21,7 +21,7 @@ pub(super) async fn read(
     let charset = content_type
         .filter(|_| kind == BodyKind::Text)
         .and_then(charset_of);
-    let body = read_body(&mut response, limit, reading).await?;
+    let body = read_body(response.body_mut(), limit, reading).await?;
     if let Some(encoding) = encoding.filter(|_| !body.is_empty()) {
         let error = format!("a body in the unsupported encoding {encoding:?}");
         return Err(Error::UpstreamUnfit(error.into()));
@@ -42,19 +42,19 @@ pub(super) async fn read(
     })
 }
 
-async fn read_body(response: &mut Response, limit: usize, reading: &mut Reading) -> Result<Bytes> {
+async fn read_body(arriving: &mut Body, limit: usize, reading: &mut Reading) -> Result<Bytes> {
     let too_large = || Error::UpstreamUnfit(format!("a body of more than {limit} bytes").into());
-    let announced = response.content_length().unwrap_or(0);
+    let announced = arriving.announced();
     if announced > limit as u64 {
         return Err(too_large());
     }
-    let Some(first) = response.chunk().await? else {
+    let Some(first) = arriving.chunk().await? else {
         return Ok(Bytes::new());
     };
     if first.len() > limit {
         return Err(too_large());
     }
-    let Some(second) = response.chunk().await? else {
+    let Some(second) = arriving.chunk().await? else {
         return Ok(first); // as it was read, not copied
     };
     let (mut body, most) = match announced as usize {
@@ -69,7 +69,7 @@ async fn read_body(response: &mut Response, limit: usize, reading: &mut Reading)
         }
         append(&mut body, &chunk, most);
         reading.has(body.len()).await?;
-        next = response.chunk().await?;
+        next = arriving.chunk().await?;
     }
     Ok(body.into())
 }

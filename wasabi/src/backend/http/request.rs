@@ -1,11 +1,12 @@
 //! A builder for HTTP requests that treats a client's data only as data.
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, Method, header};
 use reqwest::Url;
 use serde::Serialize;
 use wasabi_rules::{Place, schemes};
 
+use super::origin::{Origin, Outgoing};
 use crate::{
     Error, Result,
     backend::{credentials, headers::upstream_header},
@@ -32,7 +33,27 @@ use crate::{
 /// sent. Do not put it into the URL that you make the request with.
 #[derive(Debug)]
 #[must_use = "a request is sent by the `Http` backend whose function returns it"]
-pub struct HttpRequest(Result<reqwest::Request>);
+pub struct HttpRequest(Result<Draft>);
+
+/// A request whose URL may still change.
+#[derive(Debug)]
+struct Draft {
+    method: Method,
+    url: Url,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Draft {
+    fn new(method: Method, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
+    }
+}
 
 impl HttpRequest {
     /// Makes a request to a URL that is already parsed.
@@ -40,7 +61,7 @@ impl HttpRequest {
         Self(
             wasabi_rules::url(url.as_str(), schemes::HTTP)
                 .and_then(|url| check_tls(url.scheme))
-                .map(|()| reqwest::Request::new(method, url))
+                .map(|()| Draft::new(method, url))
                 .map_err(Error::internal),
         )
     }
@@ -75,7 +96,7 @@ impl HttpRequest {
         Self(
             wasabi_rules::method(method.as_str())
                 .and_then(|_| parse_url(url.as_ref()))
-                .map(|url| reqwest::Request::new(method, url))
+                .map(|url| Draft::new(method, url))
                 .map_err(Error::internal),
         )
     }
@@ -93,7 +114,7 @@ impl HttpRequest {
                 ));
             }
             request
-                .url_mut()
+                .url
                 .path_segments_mut()
                 .map_err(|()| Error::internal("this URL cannot have a path"))?
                 .pop_if_empty()
@@ -111,7 +132,7 @@ impl HttpRequest {
                     "a value contains characters that a query cannot have",
                 ));
             }
-            request.url_mut().query_pairs_mut().append_pair(name, value);
+            request.url.query_pairs_mut().append_pair(name, value);
             Ok(())
         })
     }
@@ -122,13 +143,13 @@ impl HttpRequest {
     pub fn header(self, name: impl AsRef<str>, value: impl AsRef<[u8]>) -> Self {
         self.change(|request| {
             let name = upstream_header(name.as_ref()).map_err(Error::bad_request)?;
-            if name == header::AUTHORIZATION && credentials::are_in(request.url()) {
+            if name == header::AUTHORIZATION && credentials::are_in(&request.url) {
                 return Err(Error::internal(credentials::TWICE));
             }
             let value = HeaderValue::from_bytes(value.as_ref()).map_err(|_| {
                 Error::bad_request("a value contains characters that a header cannot have")
             })?;
-            request.headers_mut().insert(name, value);
+            request.headers.insert(name, value);
             Ok(())
         })
     }
@@ -137,7 +158,7 @@ impl HttpRequest {
     /// the content type with [`header`](Self::header).
     pub fn body(self, body: impl Into<Bytes>) -> Self {
         self.change(|request| {
-            *request.body_mut() = Some(body.into().into());
+            request.body = body.into();
             Ok(())
         })
     }
@@ -146,8 +167,8 @@ impl HttpRequest {
     pub fn json<T: Serialize + ?Sized>(self, value: &T) -> Self {
         self.change(|request| {
             let body = serde_json::to_vec(value)?;
-            *request.body_mut() = Some(body.into());
-            request.headers_mut().insert(
+            request.body = body.into();
+            request.headers.insert(
                 header::CONTENT_TYPE,
                 HeaderValue::from_static("application/json"),
             );
@@ -156,7 +177,7 @@ impl HttpRequest {
     }
 
     /// Applies a change, unless an earlier one has failed: the first mistake counts.
-    fn change(self, change: impl FnOnce(&mut reqwest::Request) -> Result<()>) -> Self {
+    fn change(self, change: impl FnOnce(&mut Draft) -> Result<()>) -> Self {
         Self(self.0.and_then(|mut request| {
             change(&mut request)?;
             Ok(request)
@@ -175,8 +196,23 @@ impl HttpRequest {
         self.0.as_ref().map(drop)
     }
 
-    pub(super) fn into_inner(self) -> Result<reqwest::Request> {
+    pub(super) fn has_credentials(&self) -> bool {
         self.0
+            .as_ref()
+            .is_ok_and(|draft| credentials::are_in(&draft.url))
+    }
+
+    pub(super) fn into_outgoing(self) -> Result<(Origin, Outgoing)> {
+        let Draft {
+            method,
+            url,
+            headers,
+            body,
+        } = self.0?;
+        let (origin, mut outgoing) = Outgoing::to(method, url)?;
+        outgoing.headers.extend(headers);
+        outgoing.body = body;
+        Ok((origin, outgoing))
     }
 }
 

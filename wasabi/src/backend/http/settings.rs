@@ -1,11 +1,10 @@
 //! The settings of an [`Http`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
-use reqwest::Client;
 
-use super::{Clients, Dials, Framing, HostLimit, Http};
+use super::{Dials, Framing, Http, client::Client};
 use crate::{Connection, backend::headers, time::FOREVER};
 
 impl<T> Http<T> {
@@ -119,8 +118,7 @@ impl<T> Http<T> {
     /// one request waits for at most one of each other connection. When 10 000 requests are waiting, further ones are
     /// answered `overloaded`.
     pub fn concurrency(mut self, requests: usize) -> Self {
-        self.mistakes.above_zero("Http::concurrency", requests);
-        self.limit = Arc::new(HostLimit::new(requests));
+        self.concurrency = self.mistakes.above_zero("Http::concurrency", requests);
         self
     }
 
@@ -175,15 +173,15 @@ impl<T> Http<T> {
 
     /// Uses this client, with its own rules for connections, TLS, proxies and redirects. The timeout and the limits of
     /// this backend still apply.
-    pub fn client(mut self, client: Client) -> Self {
-        self.clients = Clients::Given(client);
+    pub fn client(mut self, client: reqwest::Client) -> Self {
+        self.client = Client::Given(client);
         self.check_ages();
         self
     }
 
     /// Reports a mistake if ages are set for a user's client, which has its own.
     fn check_ages(&mut self) {
-        if self.has_ages && matches!(self.clients, Clients::Given(_)) {
+        if self.has_ages && matches!(self.client, Client::Given(_)) {
             let mistake = "`idle_timeout` and `max_connection_age` have no effect on your own `client`; remove them";
             self.mistakes.push(mistake.to_owned());
         }
@@ -197,7 +195,7 @@ impl<T> Http<T> {
     /// from being served.
     pub fn idle_timeout(mut self, idle: Duration) -> Self {
         self.mistakes.above_zero("Http::idle_timeout", idle);
-        self.clients.set(|ages| ages.idle = idle.min(FOREVER));
+        self.client.set(|ages| ages.idle = idle.min(FOREVER));
         self.has_ages = true;
         self.check_ages();
         self
@@ -212,7 +210,7 @@ impl<T> Http<T> {
     /// from being served.
     pub fn max_connection_age(mut self, age: Duration) -> Self {
         self.mistakes.above_zero("Http::max_connection_age", age);
-        self.clients.set(|ages| ages.max = age.min(FOREVER));
+        self.client.set(|ages| ages.max = age.min(FOREVER));
         self.has_ages = true;
         self.check_ages();
         self

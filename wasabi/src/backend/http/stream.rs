@@ -1,12 +1,12 @@
 //! Responses that become replies message by message, while they arrive.
 
 use futures_util::stream;
-use http::{StatusCode, header};
-use reqwest::Response;
+use http::{Response, StatusCode, header};
 
 use super::{
+    body::Body,
     framing::{Frames, Framing},
-    host_limit::Permit,
+    hosts::Permit,
     reply::{charset_of, encoding_of},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 
 /// A response that is still arriving.
 struct Answer {
-    response: Response,
+    response: Response<Body>,
     frames: Frames,
     connection: Connection,
     /// Accounts for the bytes of an incomplete message as held for its client.
@@ -30,7 +30,7 @@ struct Answer {
 
 /// Makes a streaming reply of a response, with messages of at most `limit` bytes.
 pub(super) fn reply(
-    response: Response,
+    response: Response<Body>,
     framing: &Framing,
     limit: usize,
     connection: Connection,
@@ -53,7 +53,7 @@ pub(super) fn reply(
 }
 
 /// Checks whether this framing can read the body.
-fn check(response: &Response, framing: &Framing) -> Result<()> {
+fn check(response: &Response<Body>, framing: &Framing) -> Result<()> {
     let unfit = |why: String| Err(Error::UpstreamUnfit(why.into()));
     if let Some(encoding) = encoding_of(response.headers()) {
         return unfit(format!("a body in the unsupported encoding {encoding:?}"));
@@ -92,7 +92,7 @@ impl Answer {
             if work::is_over() {
                 tokio::task::yield_now().await;
             }
-            let Some(chunk) = self.response.chunk().await? else {
+            let Some(chunk) = self.response.body_mut().chunk().await? else {
                 self.has_ended = true;
                 let last = self.frames.end()?;
                 return Ok(last.map(|message| (message, self)));

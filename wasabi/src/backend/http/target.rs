@@ -1,15 +1,25 @@
 //! The source of requests: a method and a URL, or a function.
 
-use http::Method;
+use std::{fmt, sync::Arc};
+
+use http::{HeaderValue, Method, Uri, header};
 use reqwest::Url;
 
-use super::{HttpRequest, parse_url};
-use crate::{Error, Request, Result, backend::template::Template};
+use super::{
+    HttpRequest,
+    hosts::{Host, Hosts, Known},
+    origin::{Origin, Outgoing, path},
+    parse_url,
+};
+use crate::{
+    Error, Request, Result,
+    backend::{credentials, template::Template},
+};
 
 /// Where requests come from: [`Fixed`] or [`With`].
 pub trait Target: Send + Sync {
     #[doc(hidden)]
-    fn request(&self, req: &Request) -> Result<reqwest::Request>;
+    fn request(&self, req: &Request) -> Result<Destined>;
 
     /// The content type of the body, unless a header sets it.
     #[doc(hidden)]
@@ -40,6 +50,14 @@ pub trait Target: Send + Sync {
     }
 }
 
+/// A request, and the host that it goes to.
+pub struct Destined {
+    pub(super) host: Known,
+    pub(super) outgoing: Outgoing,
+    /// The URL that a function made has credentials.
+    pub(super) has_credentials: bool,
+}
+
 /// The same method and URL for every message.
 #[derive(Debug)]
 pub struct Fixed {
@@ -47,33 +65,47 @@ pub struct Fixed {
     address: Result<Address, String>,
 }
 
-#[derive(Debug)]
 struct Address {
-    /// With a sample value in every placeholder, if the URL has any.
-    url: Url,
+    host: Arc<Host>,
+    /// The path and the query, with a sample value in every placeholder if the URL has any.
+    path: Uri,
     template: Option<Template>,
+    /// Made from the user and the password in the URL.
+    authorization: Option<HeaderValue>,
+    /// As it was given.
+    url: Url,
 }
 
 impl Address {
     fn parse(url: &str) -> Result<Self, String> {
-        match Template::parse(url)? {
-            Some((template, sample)) => Ok(Self {
-                url: parse_url(&sample)?,
-                template: Some(template),
-            }),
-            None => Ok(Self {
-                url: parse_url(url)?,
-                template: None,
-            }),
-        }
+        let (template, url) = match Template::parse(url)? {
+            Some((template, sample)) => (Some(template), parse_url(&sample)?),
+            None => (None, parse_url(url)?),
+        };
+        let mut bare = url.clone();
+        let authorization = credentials::take(&mut bare)?;
+        Ok(Self {
+            host: Arc::new(Host::new(Origin::of(&bare)?)),
+            path: path(&bare)?,
+            template,
+            authorization,
+            url,
+        })
     }
 
-    fn for_request(&self, req: &Request) -> Result<Url> {
+    fn path_for(&self, req: &Request) -> Result<Uri> {
         let Some(template) = &self.template else {
-            return Ok(self.url.clone());
+            return Ok(self.path.clone());
         };
         let url = template.fill(req.connection(), Some(req.message()))?;
-        Url::parse(&url).map_err(Error::internal)
+        let url = Url::parse(&url).map_err(Error::internal)?;
+        path(&url).map_err(Error::internal)
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.host.origin.url())
     }
 }
 
@@ -89,15 +121,23 @@ impl Fixed {
 }
 
 impl Target for Fixed {
-    fn request(&self, req: &Request) -> Result<reqwest::Request> {
+    fn request(&self, req: &Request) -> Result<Destined> {
         let address = self.address.as_ref();
         let address = address.map_err(|mistake| Error::internal(mistake.as_str()))?;
-        let url = address.for_request(req)?;
-        let mut request = reqwest::Request::new(self.method.clone(), url);
-        if self.has_body() {
-            *request.body_mut() = Some(req.payload().into());
+        let mut outgoing = Outgoing::new(self.method.clone(), address.path_for(req)?);
+        if let Some(value) = &address.authorization {
+            outgoing
+                .headers
+                .insert(header::AUTHORIZATION, value.clone());
         }
-        Ok(request)
+        if self.has_body() {
+            outgoing.body = req.payload();
+        }
+        Ok(Destined {
+            host: Arc::clone(&address.host).into(),
+            outgoing,
+            has_credentials: false,
+        })
     }
 
     fn content_type(&self, req: &Request) -> Option<&'static str> {
@@ -121,13 +161,18 @@ impl Target for Fixed {
     }
 }
 
-/// Requests that a function makes from messages.
-#[derive(Debug)]
-pub struct With<F>(F);
+/// A function makes each request.
+pub struct With<F> {
+    factory: F,
+    hosts: Arc<Hosts>,
+}
 
 impl<F> With<F> {
     pub(super) fn new(factory: F) -> Self {
-        Self(factory)
+        Self {
+            factory,
+            hosts: Arc::default(),
+        }
     }
 }
 
@@ -135,7 +180,14 @@ impl<F> Target for With<F>
 where
     F: Fn(&Request) -> Result<HttpRequest> + Send + Sync,
 {
-    fn request(&self, req: &Request) -> Result<reqwest::Request> {
-        (self.0)(req)?.into_inner()
+    fn request(&self, req: &Request) -> Result<Destined> {
+        let request = (self.factory)(req)?;
+        let has_credentials = request.has_credentials();
+        let (origin, outgoing) = request.into_outgoing()?;
+        Ok(Destined {
+            host: self.hosts.host(origin),
+            outgoing,
+            has_credentials,
+        })
     }
 }

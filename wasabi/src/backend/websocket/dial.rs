@@ -75,7 +75,7 @@ impl Config {
         #[cfg(feature = "tls")]
         return match &self.tls {
             Some(_) => Ok(()),
-            None => super::tls::default_config().map(drop),
+            None => crate::backend::tls::http1_config().map(drop),
         };
         #[cfg(not(feature = "tls"))]
         Err(format!(
