@@ -147,7 +147,7 @@ mod tests {
         for text in ["a.*.example", "*:80", "*.*.a", "**"] {
             assert!(message(text).contains("whole names at the start"), "{text}");
         }
-        assert!(message("a.example:*").contains("answers at every port"));
+        assert!(message("a.example:*").contains("matches every port"));
         for text in ["a:x", "a:0", "a:99999"] {
             assert!(message(text).ends_with("is not a port"), "{text}");
         }
