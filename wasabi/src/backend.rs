@@ -25,7 +25,7 @@ pub(crate) use self::http::install_tls_provider;
 pub(crate) use self::http::{build_client, parse_url};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
-    function::{Answer, HandlerFn, IntoBackend, ViaBackend},
+    function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, ViaBackend, ViaFuture},
     http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
     template::Template,
     websocket::WebSocket,

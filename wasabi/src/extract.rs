@@ -151,8 +151,19 @@ impl<S: Sync, T: FromState<S> + Send> FromRequest<S> for State<T> {
     }
 }
 
+/// A type that [`Json`], [`Query`] and [`Path`] read: every `T` that implements serde's `Deserialize` and borrows
+/// nothing.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be read: it does not implement `serde::Deserialize`",
+    label = "does not implement `serde::Deserialize`",
+    note = "write `#[derive(serde::Deserialize)]` before `{Self}`, and use types of its fields that implement it too"
+)]
+pub trait Readable: DeserializeOwned {}
+
 #[diagnostic::do_not_recommend]
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> Readable for T {}
+
+impl<S: Sync, T: Readable> FromRequest<S> for Json<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         serde_json::from_slice(req.message().as_bytes())
             .map(Json)
@@ -255,15 +266,13 @@ impl<S: Sync> FromRequest<S> for HeaderMap {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<S: Sync, T: DeserializeOwned> FromRequest<S> for Query<T> {
+impl<S: Sync, T: Readable> FromRequest<S> for Query<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().query().map(Query)
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<S: Sync, T: DeserializeOwned + Send> FromRequest<S> for Path<T> {
+impl<S: Sync, T: Readable + Send> FromRequest<S> for Path<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().path().map(Path)
     }

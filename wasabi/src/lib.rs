@@ -205,13 +205,13 @@ pub use crate::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
-    extract::{FromRequest, FromState, Parsed, RemoteAddr},
+    extract::{FromRequest, FromState, Parsed, Readable, RemoteAddr},
     gateway::{Gateway, GatewayError, Mount},
     macros::{backend, gateway, middleware, routes},
     message::{Binary, Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
-    reply::{IntoReply, Replies, Reply, Result},
+    reply::{IntoReply, Replies, Reply, Result, Writable},
     request::{Key, Request, RequestId},
     routes::Routes,
     runtime::readiness,
@@ -232,7 +232,10 @@ pub mod types {
     #[cfg(feature = "metrics")]
     pub use crate::middleware::request::measure::{Metrics, RouteMetrics};
     pub use crate::{
-        backend::{Answer, Destined, Fixed, HandlerFn, Target, ViaBackend, With},
+        backend::{
+            Answer, Called, Destined, Fixed, HandlerFn, NotCalled, Target, ViaBackend, ViaFuture,
+            With,
+        },
         channel::hooks::NoHook,
         gateway::{ViaGateway, ViaService},
         middleware::request::{

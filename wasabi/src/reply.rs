@@ -163,7 +163,8 @@ impl std::fmt::Debug for Reply {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be sent as a reply",
     label = "the backend returns `{Self}`",
-    note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these"
+    note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these",
+    note = "return a stream as `Replies(stream)`, whose type is `Replies<impl Stream<Item = ..>>`"
 )]
 pub trait IntoReply {
     /// Whether the client waits for the reply of a function with this return type: not for `()`, nor for types composed
@@ -200,7 +201,18 @@ macro_rules! message_is_reply {
 
 message_is_reply!(Message, Text, String, &'static str, Bytes, Vec<u8>, Binary);
 
-impl<T: Serialize> IntoReply for Json<T> {
+/// A type that [`Json`] writes: every `T` that implements serde's `Serialize`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be written as JSON: it does not implement `serde::Serialize`",
+    label = "does not implement `serde::Serialize`",
+    note = "write `#[derive(serde::Serialize)]` before `{Self}`, and use types of its fields that implement it too"
+)]
+pub trait Writable: Serialize {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize> Writable for T {}
+
+impl<T: Writable> IntoReply for Json<T> {
     fn into_reply(self) -> Result<Reply> {
         match serde_json::to_string(&self.0) {
             Ok(text) => Ok(Reply::message(text)),

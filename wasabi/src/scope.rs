@@ -19,11 +19,11 @@ impl<S> Copy for Scope<S> {}
 impl<S> Scope<S> {
     /// The scope of a gateway with this state.
     pub fn of(_state: &S) -> Self {
-        Self::new()
+        Self::of_type()
     }
 
     /// The scope of a gateway whose state has this type.
-    pub const fn new() -> Self {
+    pub const fn of_type() -> Self {
         Self(PhantomData)
     }
 }

@@ -6,6 +6,6 @@ async fn echo(message: Message) -> Message {
 
 fn main() {
     let _ = gateway!(
-        channel("/", concurrency = 2s, echo),
+        channel("/", concurrency = 2s, max_message_size = 2s, ping = 20KiB, echo),
     );
 }

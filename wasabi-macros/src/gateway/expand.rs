@@ -171,7 +171,7 @@ pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
     let routes = stack(middleware.collect(), routes, cx);
     quote! {{
         #diagnostics
-        let #scope = #p::Scope::<#state>::new();
+        let #scope = #p::Scope::<#state>::of_type();
         #routes
     }}
 }

@@ -12,6 +12,7 @@ use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
     message = "`{Self}` cannot be the target of a route",
     label = "neither a backend nor a function of extractors",
     note = "a target is an `async fn` of up to ten extractors, or a value that implements `Backend<{S}>`",
+    note = "a backend that does not use the state works with every state: `impl<S: Sync> Backend<S> for ..`",
     note = "an `async` closure cannot capture; write `move |..| {{ let value = value.clone(); async move {{ .. }} }}`, or use the state"
 )]
 pub trait IntoBackend<S, M> {
@@ -32,6 +33,37 @@ impl<S, B: Backend<S>> IntoBackend<S, ViaBackend> for B {
 
     fn into_backend(self) -> B {
         self
+    }
+}
+
+/// Marks functions that are called where only their name belongs.
+#[derive(Debug)]
+pub struct ViaFuture;
+
+/// The future of a function that is called where only its name belongs. It is never a backend.
+#[derive(Debug)]
+pub struct Called<F>(PhantomData<F>);
+
+/// Never implemented: says what is wrong about a future as a target.
+#[diagnostic::on_unimplemented(
+    message = "a target is a function, and this is the future of a call",
+    label = "calls the function now",
+    note = "write the name without parentheses: `place`, not `place()`; to pass a value, return a closure: `move |order: Text| async move {{ .. }}`"
+)]
+pub trait NotCalled {}
+
+#[diagnostic::do_not_recommend]
+impl<S, F: Future> IntoBackend<S, ViaFuture> for F {
+    type Backend = Called<F>;
+
+    fn into_backend(self) -> Called<F> {
+        Called(PhantomData)
+    }
+}
+
+impl<S: Sync, F: NotCalled + Send + Sync> Backend<S> for Called<F> {
+    async fn call(&self, _req: Request, _state: &S) -> Result<Reply> {
+        Err(crate::Error::NoRoute)
     }
 }
 

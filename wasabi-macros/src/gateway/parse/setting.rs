@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, Literal};
 use quote::{ToTokens, quote};
 use syn::{ext::IdentExt, parse::ParseStream};
-use wasabi_rules::{Kind, Level, SETTINGS, Setting as Known, hint, list};
+use wasabi_rules::{Amount, Kind, Level, Number, SETTINGS, Setting as Known, hint, list, number};
 
 use super::syntax::{equals, values};
 use crate::{
@@ -129,7 +129,8 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
             Value::One(value, role)
         }
         Kind::Time => Value::One(duration(known, value, diagnostics), Role::Other),
-        Kind::Http | Kind::Middleware | Kind::Routes | Kind::Count | Kind::Other => {
+        Kind::Count => Value::One(count(known, value, diagnostics), Role::Other),
+        Kind::Http | Kind::Middleware | Kind::Routes | Kind::Other => {
             Value::One(value, Role::Other)
         }
     }
@@ -151,7 +152,36 @@ fn bracketed(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fr
     list
 }
 
+/// What a number with a unit is.
+fn amount(value: &Fragment) -> Option<Amount> {
+    let literal: Literal = syn::parse2(value.tokens().clone()).ok()?;
+    match number(&literal.to_string()) {
+        Number::Amount(amount) => Some(amount),
+        _ => None,
+    }
+}
+
+fn count(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fragment {
+    let Some(Amount::Time(_)) = amount(&value) else {
+        return value;
+    };
+    let (name, text) = (known.name, value.text());
+    let example = match name.ends_with("size") || name.ends_with("bytes") {
+        true => "a size: write `64KiB`",
+        false => "a number: write `10`",
+    };
+    let message = format!("`{text}` is a duration, and `{name}` is {example}");
+    diagnostics.error(&value, message);
+    value.instead(quote!(1))
+}
+
 fn duration(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Fragment {
+    if let Some(Amount::Bytes(_)) = amount(&value) {
+        let (name, text) = (known.name, value.text());
+        let message = format!("`{text}` is a size, and `{name}` is a duration: write `20s`");
+        diagnostics.error(&value, message);
+        return value.instead(quote!(1s));
+    }
     let Some(seconds) = value.number() else {
         return value;
     };
