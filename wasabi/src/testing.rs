@@ -2,9 +2,9 @@
 //!
 //! The cargo feature `testing` adds this module; enable it in `[dev-dependencies]`.
 //!
-//! * [`TestConnection`] is a connection without a client. It makes the [`Request`](crate::Request)s and the
+//! * [`TestConnection`] is a connection without a client. It makes the [`Request`]s and the
 //!   [`Connection`](crate::Connection) that functions, hooks and middleware take; [`next`] makes a middleware's
-//!   [`Next`](crate::Next).
+//!   [`Next`].
 //! * [`TestGateway`] serves a gateway inside the process. A [`TestClient`] connects to it through the real handshake,
 //!   HTTP middleware and protocol engine, over a pipe in memory.
 //!

@@ -66,8 +66,8 @@ use crate::{Connection, Lifecycle, Request};
 /// place at once, unless the request owes [no reply](Self::no_reply).
 ///
 /// A worker may reply in parts, for example to report progress. Each part except the last one carries the header `more`
-/// with its number, counted from 1. The gateway sends the parts on to the client as they arrive ([`Reply::stream`]),
-/// each of them once.
+/// with its number, counted from 1. The gateway sends the parts on to the client as they arrive
+/// ([`Reply::stream`](crate::Reply::stream)), each of them once.
 ///
 /// ```
 /// use std::time::Duration;
@@ -245,7 +245,7 @@ impl<T: Transport> Queue<T> {
     }
 
     /// Only publishes messages: the client gets nothing back unless publishing fails. Messages are published even if
-    /// the client has disconnected meanwhile ([`Backend::owes_reply`]).
+    /// the client has disconnected meanwhile ([`Backend::owes_reply`](crate::Backend::owes_reply)).
     pub fn no_reply(mut self) -> Self {
         self.settings.expects_reply = false;
         self
