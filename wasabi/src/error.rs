@@ -6,8 +6,8 @@ use std::{borrow::Cow, io::ErrorKind, time::Duration};
 
 use http::StatusCode;
 
+pub(crate) use self::fault::upstream_failed;
 pub use self::fault::{Fault, Resend};
-pub(crate) use self::fault::{is_about_the_upstream, upstream_failed};
 use crate::Close;
 
 /// Any error: the source inside of an [`Error`].

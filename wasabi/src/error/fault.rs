@@ -109,7 +109,7 @@ impl Error {
 
 /// Whether a close is about the upstream, not about one client: the upstream goes away, restarts, is too busy, fails,
 /// or gives no code.
-pub(crate) fn is_about_the_upstream(close: &Close) -> bool {
+fn is_about_the_upstream(close: &Close) -> bool {
     matches!(close.code.as_u16(), 1001 | 1005 | 1006 | 1011..=1014)
 }
 

@@ -12,9 +12,8 @@ use super::{
     watch::{Age, Pulse, StallWatch},
 };
 use crate::{
-    Close, CloseCode, Connection,
+    Close, CloseCode, Connection, Error, Fault,
     connection::{heartbeat::Beat, socket::Failure},
-    error::is_about_the_upstream,
 };
 
 /// How an upstream connection ended.
@@ -157,9 +156,9 @@ pub(super) fn lost() -> Close {
 
 /// Translates the upstream's close for the client.
 fn for_client(close: Close) -> End {
-    let kind = match is_about_the_upstream(&close) {
-        true => Kind::Restart,
-        false => Kind::Final,
+    let kind = match Error::UpstreamClosed(close.clone()).fault() {
+        Fault::Upstream => Kind::Restart,
+        _ => Kind::Final,
     };
     let why = Unreachable::Closed(close.clone());
     let says_nothing = close.code == CloseCode::PROTOCOL_ERROR
