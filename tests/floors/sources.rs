@@ -119,7 +119,7 @@ fn read(folder: &Path, module: &mut Module, files: &mut BTreeMap<Module, File>) 
             .expect("a name")
             .to_string_lossy()
             .into_owned();
-        let is_of_tests = matches!(name.as_str(), "tests" | "models" | "testing" | "fuzzing");
+        let is_of_tests = matches!(name.as_str(), "tests" | "models" | "fixtures" | "fuzzing");
         if is_of_tests {
             continue;
         }

@@ -50,6 +50,8 @@ const FLOORS: &[&str] = &[
     "endpoint",
     "gateway",
     "server",
+    // What tests use in place of a server.
+    "testing",
     // What the macros' expansions name.
     "private",
 ];

@@ -20,6 +20,8 @@ use ::http::request::Parts;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::http::ReplacedServices;
 pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
 pub(crate) use self::http::{build_client, parse_url};

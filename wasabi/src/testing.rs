@@ -34,7 +34,6 @@ mod gateway;
 mod handshake;
 mod json_client;
 mod transcript;
-mod upstreams;
 
 use std::{fmt, time::Duration};
 
@@ -44,7 +43,6 @@ use http::Response;
 
 #[cfg(test)]
 pub(crate) use self::fixtures::{Calls, backend, connection, request, request_on};
-pub(crate) use self::upstreams::answer;
 pub use self::{
     client::TestClient,
     connection::TestConnection,

@@ -11,6 +11,8 @@ mod framing;
 mod hosts;
 mod origin;
 mod pool;
+#[cfg(any(test, feature = "testing"))]
+mod replaced;
 mod reply;
 mod request;
 mod settings;
@@ -26,6 +28,8 @@ use reqwest::{ClientBuilder, Url};
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::replaced::ReplacedServices;
 pub(crate) use self::request::parse_url;
 use self::{client::Client, dials::Dials, hosts::Host, origin::Outgoing};
 pub use self::{

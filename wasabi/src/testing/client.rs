@@ -12,7 +12,7 @@ use tokio_tungstenite::{
     tungstenite::{self, Message as Frame, protocol::CloseFrame},
 };
 
-use super::{JsonClient, TestError, Transcript, transcript::Side};
+use super::{TestError, Transcript, transcript::Side};
 use crate::{Close, CloseCode, Message, Text};
 
 /// A WebSocket client of a [`TestGateway`](super::TestGateway): tokio-tungstenite over a pipe in memory.
@@ -54,13 +54,6 @@ impl TestClient {
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
-    }
-
-    /// Sends requests as JSON objects whose keys and ids are at these JSON pointers, as `JsonKey::at(key).id(id)` reads
-    /// them.
-    #[must_use]
-    pub fn json(self, key: &str, id: &str) -> JsonClient {
-        JsonClient::new(self, key, id)
     }
 
     /// Sends a message. Waits while the pipe is full, because the gateway does not read.

@@ -14,9 +14,10 @@ use tokio_tungstenite::{
 };
 use tower::ServiceExt;
 
-use super::{TestClient, TestError, TestHandshake, handshake::HOST, upstreams::Upstreams};
+use super::{TestClient, TestError, TestHandshake, handshake::HOST};
 use crate::{
     Gateway, ServeError,
+    backend::ReplacedServices,
     gateway::path,
     runtime::{Runtime, restart},
 };
@@ -28,7 +29,7 @@ use crate::{
 pub struct TestGateway {
     router: Router,
     runtime: Runtime,
-    upstreams: Upstreams,
+    upstreams: ReplacedServices,
 }
 
 /// The room of a pipe in bytes.
@@ -48,7 +49,7 @@ impl TestGateway {
         Ok(Self {
             router: gateway.routed(),
             runtime: Runtime::default(),
-            upstreams: Upstreams::default(),
+            upstreams: ReplacedServices::default(),
         })
     }
 

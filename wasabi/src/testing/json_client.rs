@@ -43,17 +43,22 @@ pub struct JsonClient {
     others: VecDeque<Value>,
 }
 
-impl JsonClient {
-    pub(super) fn new(client: TestClient, key: &str, id: &str) -> Self {
-        Self {
-            client,
+impl TestClient {
+    /// Sends requests as JSON objects whose keys and ids are at these JSON pointers, as `JsonKey::at(key).id(id)` reads
+    /// them.
+    #[must_use]
+    pub fn json(self, key: &str, id: &str) -> JsonClient {
+        JsonClient {
+            client: self,
             key: key.to_owned(),
             id: id.to_owned(),
             last: 0,
             others: VecDeque::new(),
         }
     }
+}
 
+impl JsonClient {
     /// Sends this body with this key and a new id, and receives the message with this id. Messages that arrive before it
     /// wait for [`receive`](Self::receive).
     ///

@@ -39,7 +39,7 @@ impl<T> Http<T> {
         #[cfg(feature = "testing")]
         let replaced = {
             let asked = || outgoing.clone().into_http(&host.origin);
-            crate::testing::answer(connection, &host.origin.url(), asked).await
+            super::replaced::answer(connection, &host.origin.url(), asked).await
         };
         #[cfg(not(feature = "testing"))]
         let replaced: Option<Response<reqwest::Body>> = None;

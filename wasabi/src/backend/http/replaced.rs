@@ -1,4 +1,4 @@
-//! Routers in place of HTTP services.
+//! Routers in place of HTTP services, for tests.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -11,10 +11,10 @@ use crate::Connection;
 
 /// The routers that answer in place of origins. In the extensions of a handshake.
 #[derive(Clone, Default)]
-pub(super) struct Upstreams(Arc<HashMap<String, Router>>);
+pub(crate) struct ReplacedServices(Arc<HashMap<String, Router>>);
 
-impl Upstreams {
-    pub(super) fn replace(&mut self, origin: &str, router: Router) {
+impl ReplacedServices {
+    pub(crate) fn replace(&mut self, origin: &str, router: Router) {
         Arc::make_mut(&mut self.0).insert(normal(origin), router);
     }
 }
@@ -28,12 +28,12 @@ fn normal(origin: &str) -> String {
 }
 
 /// The response of the router in place of this origin, if there is one.
-pub(crate) async fn answer(
+pub(super) async fn answer(
     connection: &Connection,
     origin: &str,
     request: impl FnOnce() -> Request<reqwest::Body>,
 ) -> Option<Response<reqwest::Body>> {
-    let Upstreams(routers) = connection.extensions().get()?;
+    let ReplacedServices(routers) = connection.extensions().get()?;
     let router = routers.get(origin)?.clone();
     match router.oneshot(request().map(Body::new)).await {
         Ok(response) => {
@@ -43,7 +43,7 @@ pub(crate) async fn answer(
     }
 }
 
-impl fmt::Debug for Upstreams {
+impl fmt::Debug for ReplacedServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }
