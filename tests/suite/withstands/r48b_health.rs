@@ -245,7 +245,7 @@ fn impossible_checks_are_mistakes_of_the_gateway() {
                 "/",
                 balance([(1, by_function, HealthCheck::path("/x")), (1, ok)])
             )),
-            "has no host",
+            "its host is unknown",
         ),
         (
             gateway!(channel(

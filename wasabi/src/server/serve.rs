@@ -51,11 +51,7 @@ impl Server {
     /// Serves the gateway until the server has drained or was stopped. Reports all mistakes in the gateway and in the
     /// server's settings together, before it listens on anything.
     pub async fn serve(mut self, gateway: Gateway) -> Result<(), ServeError> {
-        let mut mistakes = gateway.check().err().unwrap_or_default();
-        mistakes.extend(self.mistakes().into_iter().map(GatewayError::Setting));
-        if !mistakes.is_empty() {
-            return Err(ServeError::Mistakes(mistakes));
-        }
+        self.check(&gateway)?;
         let mut serving = Serving {
             control: Arc::clone(&self.control),
             runtime: Runtime::new(self.max_waiting_bytes, http1::take_back),
@@ -137,6 +133,15 @@ impl Server {
             crowd: None,
             #[cfg(feature = "tls")]
             tls: self.tls.take(),
+        }
+    }
+
+    fn check(&self, gateway: &Gateway) -> Result<(), ServeError> {
+        let mut mistakes = gateway.check().err().unwrap_or_default();
+        mistakes.extend(self.mistakes().into_iter().map(GatewayError::Setting));
+        match mistakes.is_empty() {
+            true => Ok(()),
+            false => Err(ServeError::Mistakes(mistakes)),
         }
     }
 
