@@ -28,6 +28,7 @@ async fn route(req: Request) -> String {
     req.route().to_owned()
 }
 
+// Long: one declaration, and a row for each of its arms.
 #[tokio::test]
 async fn a_request_has_the_name_of_the_innermost_arm_before_the_first_middleware_runs() {
     let gateway = gateway!(channel(

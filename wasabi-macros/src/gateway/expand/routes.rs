@@ -25,6 +25,7 @@ pub(super) enum Place<'a> {
 }
 
 /// The arm is found before the first middleware runs, and the request carries its number.
+// Long: the struct of the routes and its implementations.
 pub(super) fn routes(
     routes: &Match,
     names: &[String],

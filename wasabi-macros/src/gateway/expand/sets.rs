@@ -23,6 +23,7 @@ pub(super) struct Rest<'a> {
 }
 
 /// `around` puts what is around all of them into the description.
+// Long: the struct of the sets and its implementations.
 pub(super) fn sets(
     sets: &[Listed],
     rest: &Rest<'_>,
