@@ -9,6 +9,7 @@ mod exchange;
 mod failure;
 mod framing;
 mod hosts;
+mod idle;
 mod origin;
 mod pool;
 #[cfg(any(test, feature = "testing"))]

@@ -8,6 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+#[cfg(feature = "decompress")]
+use tower_http::decompression::DecompressionBody;
 
 use super::{failure::in_transit, pool::Lease};
 use crate::{Error, Result};
@@ -19,7 +21,7 @@ pub(super) enum Body {
     Given(reqwest::Body),
     /// That was compressed.
     #[cfg(feature = "decompress")]
-    Decoded(Pin<Box<super::decode::Decoded>>),
+    Decoded(Pin<Box<DecompressionBody<Self>>>),
 }
 
 impl Body {
@@ -80,7 +82,10 @@ impl hyper::body::Body for Body {
             }
             Self::Given(body) => Pin::new(body).poll_frame(cx).map_err(Error::from),
             #[cfg(feature = "decompress")]
-            Self::Decoded(body) => body.as_mut().poll_frame(cx).map_err(super::decode::failed),
+            Self::Decoded(body) => body
+                .as_mut()
+                .poll_frame(cx)
+                .map_err(super::failure::in_decoder),
         }
     }
 

@@ -4,12 +4,9 @@ use std::{convert::Infallible, future::ready};
 
 use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
-use tower_http::decompression::{Decompression, DecompressionBody};
+use tower_http::decompression::Decompression;
 
 use super::{body::Body, reply::encoding_of};
-use crate::{BoxError, Error};
-
-pub(super) type Decoded = DecompressionBody<Body>;
 
 /// The encodings that are asked for (RFC 9110, section 12.5.3).
 pub(super) const ACCEPTED: &str = "gzip, br, zstd, deflate";
@@ -30,13 +27,5 @@ pub(super) async fn decoded(response: Response<Body>) -> Response<Body> {
     match Decompression::new(answer).oneshot(Request::new(())).await {
         Ok(response) => response.map(|body| Body::Decoded(Box::pin(body))),
         Err(never) => match never {},
-    }
-}
-
-/// An error of the decoder, or of the body beneath it.
-pub(super) fn failed(error: BoxError) -> Error {
-    match error.downcast::<Error>() {
-        Ok(error) => *error,
-        Err(error) => Error::UpstreamInvalid(error),
     }
 }

@@ -101,3 +101,12 @@ impl Outgoing {
         .contains(&self.method)
     }
 }
+
+/// An error of the decoder, or of the body beneath it.
+#[cfg(feature = "decompress")]
+pub(super) fn in_decoder(error: crate::BoxError) -> Error {
+    match error.downcast::<Error>() {
+        Ok(error) => *error,
+        Err(error) => Error::UpstreamInvalid(error),
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{origin::Origin, pool::Idle};
+use super::{idle::Idle, origin::Origin};
 use crate::{
     ConnectionId, Error, Result,
     sync::{Mutex, MutexGuard, Unpoisoned},

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use reqwest::Body;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{failure::Failure, hosts::Host, origin::Outgoing};
+use super::{failure::Failure, hosts::Host, idle::Kept, origin::Outgoing};
 use crate::{sync::Unpoisoned, tcp};
 
 /// How long a connection, with its TLS handshake, may take to be established.
@@ -37,22 +37,6 @@ impl Default for Ages {
             max: Duration::from_secs(5 * 60),
         }
     }
-}
-
-/// The idle connections to a host, the one that has been idle longest first.
-#[derive(Default)]
-pub(super) struct Idle {
-    connections: Vec<Kept>,
-    /// A task closes those that have been idle too long.
-    is_watched: bool,
-}
-
-struct Kept {
-    sender: SendRequest<Body>,
-    /// Not used for new requests from then on.
-    until: Instant,
-    /// Closed then, unless a request takes it before.
-    closes: Instant,
 }
 
 /// A connection with a request in flight. It is closed unless it is given back.
