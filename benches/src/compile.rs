@@ -1,5 +1,5 @@
 //! The cost of compiling a declaration: `cargo check` of 200 routes with four middlewares, declared with `gateway!`,
-//! compared with nested functions around a `match`.
+//! compared with nested functions around a `match`, and with the same routes in sets of several modules.
 
 use std::{
     env,
@@ -12,8 +12,11 @@ use std::{
 use crate::{compare::target_dir, load::process, median::median};
 
 const ROUTES: usize = 200;
+const MODULES: usize = 8;
 /// The maximum cost of the declaration, as a multiple of the cost of the handwritten code.
 const BAR: f64 = 2.0;
+/// The maximum cost of sets in modules, as a multiple of the cost of the declaration in one place.
+const BAR_OF_MODULES: f64 = 1.15;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,30 +31,34 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
     let target = target_dir()?.join("compile");
     let projects = [
         Project::new(&target, "declared", &declared())?,
+        Project::new(&target, "modules", &modules())?,
         Project::new(&target, "by-hand", &by_hand())?,
         Project::new(&target, "functions", &functions())?,
     ];
     for project in &projects {
         project.check()?;
     }
-    let mut seconds = [const { Vec::new() }; 3];
+    let mut seconds = [const { Vec::new() }; 4];
     for round in 1..=args.rounds {
         for (project, seconds) in projects.iter().zip(&mut seconds) {
             eprintln!("round {round} of {}: {}", args.rounds, project.name);
             seconds.push(project.check()?);
         }
     }
-    let [declared, by_hand, functions] = seconds.map(|rounds| median(rounds).unwrap_or_default());
-    let ratio = declared / by_hand;
-    let verdict = if ratio <= BAR { "met" } else { "missed" };
+    let [declared, modules, by_hand, functions] =
+        seconds.map(|rounds| median(rounds).unwrap_or_default());
+    let verdict = |ratio: f64, bar: f64| if ratio <= bar { "met" } else { "missed" };
+    let (ratio, of_modules) = (declared / by_hand, modules / declared);
     println!(
         "## `cargo check` of {ROUTES} routes with four middlewares\n\n\
          Processor time without dependencies, cargo's own included; median of {} interleaved rounds.\n\n\
          | | seconds | |\n|---|---|---|\n\
          | declared with `gateway!` | {declared:.2} | ({ratio:.2}) |\n\
+         | the same in sets of {MODULES} modules | {modules:.2} | ({:.2}) |\n\
          | nested functions and a `match` | {by_hand:.2} | (1.00) |\n\
          | the {ROUTES} functions alone | {functions:.2} | ({:.2}) |\n",
         args.rounds,
+        modules / by_hand,
         functions / by_hand,
     );
     let Some(path) = &args.bars else {
@@ -59,7 +66,11 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
     };
     let row = format!(
         "| `cargo check` of {ROUTES} routes with 4 middlewares | `gateway!` | {BAR:.2} x nested functions and a \
-         `match` | {ratio:.2} | {verdict} |\n"
+         `match` | {ratio:.2} | {} |\n\
+         | `cargo check` of {ROUTES} routes in {MODULES} modules | `routes!` | {BAR_OF_MODULES:.2} x the same in one \
+         `gateway!` | {of_modules:.2} | {} |\n",
+        verdict(ratio, BAR),
+        verdict(of_modules, BAR_OF_MODULES),
     );
     fs::OpenOptions::new()
         .append(true)
@@ -136,7 +147,42 @@ fn functions() -> String {
 }
 
 fn declared() -> String {
-    let mut code = functions();
+    let mut code = functions() + &layers();
+    code += &before_routes("");
+    for route in 0..ROUTES {
+        let _ = writeln!(
+            code,
+            "            \"route.{route:03}\" => route_{route:03},"
+        );
+    }
+    code + AFTER_ROUTES
+}
+
+/// The same in modules, each with a set of the routes.
+fn modules() -> String {
+    let mut code = functions() + &layers();
+    let mut sets = Vec::new();
+    for module in 0..MODULES {
+        let _ = writeln!(
+            code,
+            "mod part_{module} {{\n    use super::*;\n\n    pub fn routes() -> impl Routes {{\n        \
+             routes!(match key {{"
+        );
+        for route in (0..ROUTES).filter(|route| route % MODULES == module) {
+            let _ = writeln!(
+                code,
+                "            \"route.{route:03}\" => route_{route:03},"
+            );
+        }
+        code += "        })\n    }\n}\n\n";
+        sets.push(format!("part_{module}::routes()"));
+    }
+    code += &before_routes(&format!("routes = [{}],\n        ", sets.join(", ")));
+    code + AFTER_ROUTES
+}
+
+fn layers() -> String {
+    let mut code = String::new();
     for layer in 0..4 {
         let _ = writeln!(
             code,
@@ -145,17 +191,18 @@ fn declared() -> String {
              next.run(req).await\n}}\n"
         );
     }
-    code += "pub fn gateway() -> Gateway {\n    gateway!(channel(\n        \"/\",\n        \
-             parser = JsonKey::at(\"/action\"),\n        middleware = [layer_0, layer_1, layer_2, layer_3],\n        \
-             match key {\n";
-    for route in 0..ROUTES {
-        let _ = writeln!(
-            code,
-            "            \"route.{route:03}\" => route_{route:03},"
-        );
-    }
-    code + "            _ => NoRoute,\n        },\n    ))\n}\n"
+    code
 }
+
+fn before_routes(setting: &str) -> String {
+    format!(
+        "pub fn gateway() -> Gateway {{\n    gateway!(channel(\n        \"/\",\n        \
+         parser = JsonKey::at(\"/action\"),\n        middleware = [layer_0, layer_1, layer_2, layer_3],\n        \
+         {setting}match key {{\n"
+    )
+}
+
+const AFTER_ROUTES: &str = "            _ => NoRoute,\n        },\n    ))\n}\n";
 
 fn by_hand() -> String {
     let mut code = functions();
