@@ -36,12 +36,12 @@ impl<T> Http<T> {
         let permit = host.enter(connection.id(), self.concurrency).await?;
         let host = &*permit.known;
         self.dials.admit(host.origin.name())?;
-        #[cfg(feature = "testing")]
+        #[cfg(any(test, feature = "testing"))]
         let replaced = {
             let asked = || outgoing.clone().into_http(&host.origin);
             super::replaced::answer(connection, &host.origin.url(), asked).await
         };
-        #[cfg(not(feature = "testing"))]
+        #[cfg(not(any(test, feature = "testing")))]
         let replaced: Option<Response<reqwest::Body>> = None;
         let response = match replaced {
             Some(response) => response.map(Body::Given),
