@@ -217,6 +217,57 @@ async fn routers_answer_in_place_of_services() {
     assert_eq!(attempts.load(std::sync::atomic::Ordering::SeqCst), 3);
 }
 
+/// A gateway behind a gateway; the one behind answers after an hour, refuses one client, and goes away.
+#[tokio::test(start_paused = true)]
+async fn gateways_answer_in_place_of_websocket_servers() {
+    let quotes = gateway!(channel(
+        "/{market}",
+        async |connection: Connection, text: Text| {
+            let market: String = connection.path().expect("a market");
+            if text == "bye" {
+                connection.close(CloseCode::TRY_AGAIN_LATER);
+            }
+            tokio::time::sleep(HOUR).await;
+            format!("{market} {text}")
+        }
+    ));
+    let gateway = gateway!(
+        channel("/quotes", WebSocket::connect("ws://quotes:9000/oslo")),
+        channel("/nowhere", WebSocket::connect("ws://quotes:9000/too/long")),
+    );
+    let gateway = TestGateway::new(gateway).expect("no mistakes").upstream(
+        "ws://quotes:9000",
+        quotes.into_router().expect("no mistakes"),
+    );
+    let mut client = gateway
+        .connect("/quotes")
+        .await
+        .expect("connected")
+        .patience(2 * HOUR);
+    assert_eq!(
+        client.ask("x").await.expect("a reply"),
+        Message::text("oslo x")
+    );
+    let interrupted = client.ask("bye").await.expect("an error");
+    assert!(
+        interrupted
+            .as_text()
+            .is_some_and(|text| text.starts_with("interrupted")),
+        "{interrupted:?}"
+    );
+    let close = client.closed().await.expect("a close frame");
+    assert_eq!(close.code, CloseCode::TRY_AGAIN_LATER);
+
+    let mut client = gateway.connect("/nowhere").await.expect("connected");
+    let reply = client.ask("x").await.expect("an error");
+    assert!(
+        reply
+            .as_text()
+            .is_some_and(|text| text.starts_with("upstream_status")),
+        "{reply:?}"
+    );
+}
+
 #[tokio::test]
 async fn replies_are_found_by_id_and_the_rest_waits() {
     let gateway = gateway!(channel(

@@ -8,6 +8,8 @@ mod headers;
 mod http;
 #[cfg(feature = "queue")]
 pub mod queue;
+#[cfg(any(test, feature = "testing"))]
+mod replaced;
 mod retry_after;
 mod template;
 #[cfg(feature = "tls")]
@@ -20,11 +22,11 @@ use ::http::request::Parts;
 use axum::response::Response;
 use futures_util::future::BoxFuture;
 
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::http::ReplacedServices;
 pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
 pub(crate) use self::http::{build_client, parse_url};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::replaced::{PIPE, ReplacedUpstreams, serve};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, ViaBackend, ViaFuture},

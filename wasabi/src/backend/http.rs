@@ -12,8 +12,6 @@ mod hosts;
 mod idle;
 mod origin;
 mod pool;
-#[cfg(any(test, feature = "testing"))]
-mod replaced;
 mod reply;
 mod request;
 mod settings;
@@ -29,8 +27,6 @@ use reqwest::{ClientBuilder, Url};
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use self::replaced::ReplacedServices;
 pub(crate) use self::request::parse_url;
 use self::{client::Client, dials::Dials, hosts::Host, origin::Outgoing};
 pub use self::{

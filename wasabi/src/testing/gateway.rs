@@ -1,11 +1,11 @@
 //! A gateway without sockets.
 
-use std::{convert::Infallible, fmt, sync::Arc};
+use std::fmt;
 
 use axum::{Router, body::Body};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::{body::Incoming, client, server, service::service_fn, upgrade::Upgraded};
+use hyper::{client, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{DuplexStream, duplex};
 use tokio_tungstenite::{
@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use super::{TestClient, TestError, TestHandshake, handshake::HOST};
 use crate::{
     Gateway, ServeError,
-    backend::ReplacedServices,
+    backend::{PIPE, ReplacedUpstreams, serve},
     gateway::path,
     runtime::{Runtime, restart},
 };
@@ -29,11 +29,8 @@ use crate::{
 pub struct TestGateway {
     router: Router,
     runtime: Runtime,
-    upstreams: ReplacedServices,
+    upstreams: ReplacedUpstreams,
 }
-
-/// The room of a pipe in bytes.
-const PIPE: usize = 64 * 1024;
 
 /// The largest body of an HTTP response that a test reads, in bytes.
 const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -49,12 +46,14 @@ impl TestGateway {
         Ok(Self {
             router: gateway.routed(),
             runtime: Runtime::default(),
-            upstreams: ReplacedServices::default(),
+            upstreams: ReplacedUpstreams::default(),
         })
     }
 
-    /// Answers the requests that [`Http`](crate::Http) backends send to this origin, such as `http://orders:8080`, with
-    /// a router instead. Applies to the clients that connect from now on. Active health checks still use the network.
+    /// Puts a router in place of an upstream: of the HTTP service at an origin such as `http://orders:8080`, for
+    /// [`Http`](crate::Http) backends, or of the server at `ws://quotes:9000`, for [`WebSocket`](crate::WebSocket)
+    /// backends. That server may be another gateway, by [`Gateway::into_router`]. Applies to the clients that connect
+    /// from now on. Active health checks still use the network.
     ///
     /// ```
     /// use axum::{Router, routing::post};
@@ -102,10 +101,11 @@ impl TestGateway {
         let (near, far) = duplex(PIPE);
         let (router, runtime) = (self.router.clone(), self.runtime.clone());
         let upstreams = self.upstreams.clone();
-        tokio::spawn(serve(far, router, move |request| {
+        tokio::spawn(serve(far, move |mut request| {
             request.extensions_mut().extend(told.clone());
             request.extensions_mut().insert(runtime.clone());
             request.extensions_mut().insert(upstreams.clone());
+            routed(router.clone(), request)
         }));
         let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(near))
             .await
@@ -160,23 +160,6 @@ impl fmt::Debug for TestGateway {
         f.debug_struct("TestGateway")
             .field("upstreams", &self.upstreams)
             .finish_non_exhaustive()
-    }
-}
-
-/// Serves HTTP/1.1 on one end of a pipe.
-async fn serve(io: DuplexStream, router: Router, tell: impl Fn(&mut Request<Body>)) {
-    let tell = Arc::new(tell);
-    let service = service_fn(|request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        tell(&mut request);
-        let answer = routed(router.clone(), request);
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = server::conn::http1::Builder::new()
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "the HTTP connection of a test failed");
     }
 }
 

@@ -39,7 +39,7 @@ impl<T> Http<T> {
         #[cfg(any(test, feature = "testing"))]
         let replaced = {
             let asked = || outgoing.clone().into_http(&host.origin);
-            super::replaced::answer(connection, &host.origin.url(), asked).await
+            crate::backend::replaced::answer(connection, &host.origin.url(), asked).await
         };
         #[cfg(not(any(test, feature = "testing")))]
         let replaced: Option<Response<reqwest::Body>> = None;

@@ -90,7 +90,14 @@ impl Config {
         request: &Request<()>,
         is_connected: &mut bool,
     ) -> Result<Socket<Io>, DialError> {
-        let mut io = self.stream(request).await.map_err(DialError::Connect)?;
+        #[cfg(feature = "testing")]
+        let replaced = crate::backend::replaced::dial(connection, &self.target.uri);
+        #[cfg(not(feature = "testing"))]
+        let replaced: Option<TcpStream> = None;
+        let mut io = match replaced {
+            Some(io) => Io::Custom(Box::new(io)),
+            None => self.stream(request).await.map_err(DialError::Connect)?,
+        };
         *is_connected = true;
         let read_already = upgrade(&mut io, request).await?;
         Ok(Socket::client(io, read_already, self.limits(connection)))

@@ -1,0 +1,94 @@
+//! Routers in place of HTTP services and WebSocket servers, for tests.
+
+use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc};
+
+use axum::{Router, body::Body};
+use http::{Request, Response, Uri};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use reqwest::Url;
+use tokio::io::{DuplexStream, duplex};
+use tower::ServiceExt;
+
+use crate::Connection;
+
+/// The room of a pipe in bytes.
+pub(crate) const PIPE: usize = 64 * 1024;
+
+/// The routers that answer in place of origins. In the extensions of a handshake.
+#[derive(Clone, Default)]
+pub(crate) struct ReplacedUpstreams(Arc<HashMap<String, Router>>);
+
+impl ReplacedUpstreams {
+    pub(crate) fn replace(&mut self, origin: &str, router: Router) {
+        Arc::make_mut(&mut self.0).insert(normal(origin), router);
+    }
+}
+
+/// `http://Orders:80/` and `http://orders` are the same origin.
+fn normal(origin: &str) -> String {
+    match Url::parse(origin) {
+        Ok(url) => url.origin().ascii_serialization(),
+        Err(_) => origin.to_owned(),
+    }
+}
+
+/// The response of the router in place of this origin, if there is one.
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(dead_code, reason = "the library's own tests replace nothing")
+)]
+pub(super) async fn answer(
+    connection: &Connection,
+    origin: &str,
+    request: impl FnOnce() -> Request<reqwest::Body>,
+) -> Option<Response<reqwest::Body>> {
+    let ReplacedUpstreams(routers) = connection.extensions().get()?;
+    let router = routers.get(origin)?.clone();
+    let response = routed(router, request().map(Body::new)).await;
+    Some(response.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())))
+}
+
+/// A connection to the router in place of the server with this URL, if there is one.
+#[cfg_attr(
+    not(feature = "testing"),
+    expect(dead_code, reason = "the library's own tests replace nothing")
+)]
+pub(super) fn dial(connection: &Connection, url: &Uri) -> Option<DuplexStream> {
+    let ReplacedUpstreams(routers) = connection.extensions().get()?;
+    let router = routers.get(&normal(&url.to_string()))?.clone();
+    let (near, far) = duplex(PIPE);
+    tokio::spawn(serve(far, move |request| routed(router.clone(), request)));
+    Some(near)
+}
+
+async fn routed(router: Router, request: Request<Body>) -> Response<Body> {
+    match router.oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// Serves HTTP/1.1 on one end of a pipe.
+pub(crate) async fn serve<F, Fut>(io: DuplexStream, answer: F)
+where
+    F: Fn(Request<Body>) -> Fut,
+    Fut: Future<Output = Response<Body>> + Send + 'static,
+{
+    let service = service_fn(|request: Request<Incoming>| {
+        let answer = answer(request.map(Body::new));
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let connection = http1::Builder::new()
+        .serve_connection(TokioIo::new(io), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "the HTTP connection of a test failed");
+    }
+}
+
+impl fmt::Debug for ReplacedUpstreams {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
