@@ -28,7 +28,7 @@ use reqwest::{ClientBuilder, Url};
 pub(crate) use self::client::build as build_client;
 pub(crate) use self::client::install_tls_provider;
 pub(crate) use self::request::parse_url;
-use self::{client::Client, dials::Dials, hosts::Host, origin::Outgoing};
+use self::{client::Client, dials::Dials, failure::Failure, hosts::Host, origin::Outgoing};
 pub use self::{
     framing::{Framing, Lines, Sse, SseEvent},
     request::HttpRequest,
@@ -259,12 +259,12 @@ impl<T: Target> Http<T> {
     }
 }
 
-#[cfg(feature = "decompress")]
-use self::decode::ACCEPTED;
-
-/// The encodings that are asked for.
-#[cfg(not(feature = "decompress"))]
-const ACCEPTED: &str = "identity";
+/// The encodings that are asked for (RFC 9110, section 12.5.3).
+const ACCEPTED: &str = if cfg!(feature = "decompress") {
+    "gzip, br, zstd, deflate"
+} else {
+    "identity"
+};
 
 impl<S: Sync, T: Target> Backend<S> for Http<T> {
     async fn call(&self, req: Request, _state: &S) -> Result {
@@ -339,7 +339,10 @@ impl<T: Target> Lifecycle for Http<T> {
                 let (host, client, way) = (Arc::clone(&host), client.clone(), way.clone());
                 let outgoing = outgoing.clone();
                 Box::pin(async move {
-                    let response = client.send(&host, outgoing).await.map_err(Error::from)?;
+                    let response = client
+                        .send(&host, outgoing)
+                        .await
+                        .map_err(Failure::into_error)?;
                     let status = response.status();
                     match way.accepts(status) {
                         true => Ok(()),

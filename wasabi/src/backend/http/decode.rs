@@ -8,9 +8,6 @@ use tower_http::decompression::Decompression;
 
 use super::{body::Body, reply::encoding_of};
 
-/// The encodings that are asked for (RFC 9110, section 12.5.3).
-pub(super) const ACCEPTED: &str = "gzip, br, zstd, deflate";
-
 /// Decodes the body while it is read, if its encoding is known, and removes the headers that are then wrong. A response
 /// in any other encoding stays as it is.
 pub(super) async fn decoded(response: Response<Body>) -> Response<Body> {

@@ -82,7 +82,7 @@ impl<T> Http<T> {
                 Ok(response)
             }
             Err(failure) => {
-                let error = Error::from(failure);
+                let error = failure.into_error();
                 if let Error::UpstreamUnreachable(why) = &error {
                     self.dials.failed(name, began, why);
                 }

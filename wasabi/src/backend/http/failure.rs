@@ -58,20 +58,21 @@ fn verdict(error: &(dyn std::error::Error + 'static)) -> Option<bool> {
     ))
 }
 
-impl From<hyper::Error> for Failure {
-    fn from(error: hyper::Error) -> Self {
-        Self::Exchange(error)
+impl Failure {
+    /// The error of the request. Not `From`, because the compiler would list this type to users.
+    pub(super) fn into_error(self) -> Error {
+        match self {
+            Self::Connect(error) => Error::UpstreamUnreachable(error.into()),
+            Self::Exchange(error) => in_transit(error),
+            Self::Given(error) => error.into(),
+            Self::Request(error) => error,
+        }
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Connect(error) => Self::UpstreamUnreachable(error.into()),
-            Failure::Exchange(error) => in_transit(error),
-            Failure::Given(error) => error.into(),
-            Failure::Request(error) => error,
-        }
+impl From<hyper::Error> for Failure {
+    fn from(error: hyper::Error) -> Self {
+        Self::Exchange(error)
     }
 }
 
