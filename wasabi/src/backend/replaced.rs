@@ -34,26 +34,17 @@ fn normal(origin: &str) -> String {
 }
 
 /// The response of the router in place of this origin, if there is one.
-#[cfg_attr(
-    not(feature = "testing"),
-    expect(dead_code, reason = "the library's own tests replace nothing")
-)]
 pub(super) async fn answer(
     connection: &Connection,
     origin: &str,
     request: impl FnOnce() -> Request<reqwest::Body>,
-) -> Option<Response<reqwest::Body>> {
+) -> Option<Response<Body>> {
     let ReplacedUpstreams(routers) = connection.extensions().get()?;
     let router = routers.get(origin)?.clone();
-    let response = routed(router, request().map(Body::new)).await;
-    Some(response.map(|body| reqwest::Body::wrap_stream(body.into_data_stream())))
+    Some(routed(router, request().map(Body::new)).await)
 }
 
 /// A connection to the router in place of the server with this URL, if there is one.
-#[cfg_attr(
-    not(feature = "testing"),
-    expect(dead_code, reason = "the library's own tests replace nothing")
-)]
 pub(super) fn dial(connection: &Connection, url: &Uri) -> Option<DuplexStream> {
     let ReplacedUpstreams(routers) = connection.extensions().get()?;
     let router = routers.get(&normal(&url.to_string()))?.clone();

@@ -17,8 +17,11 @@ use crate::{Error, Result};
 pub(super) enum Body {
     /// Over a connection of ours, which is kept once the body has been read to the end.
     Own(Incoming, Option<Lease>),
-    /// Of a user's client, or of a test's router.
+    /// Of a user's client.
     Given(reqwest::Body),
+    /// Of the router that a test has put in place of the service.
+    #[cfg(any(test, feature = "testing"))]
+    Replaced(axum::body::Body),
     /// That was compressed.
     #[cfg(feature = "decompress")]
     Decoded(Pin<Box<DecompressionBody<Self>>>),
@@ -81,6 +84,8 @@ impl hyper::body::Body for Body {
                 polled.map_err(in_transit)
             }
             Self::Given(body) => Pin::new(body).poll_frame(cx).map_err(Error::from),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Replaced(body) => Pin::new(body).poll_frame(cx).map_err(Error::internal),
             #[cfg(feature = "decompress")]
             Self::Decoded(body) => body
                 .as_mut()
@@ -93,6 +98,8 @@ impl hyper::body::Body for Body {
         match self {
             Self::Own(incoming, _) => incoming.is_end_stream(),
             Self::Given(body) => body.is_end_stream(),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Replaced(body) => body.is_end_stream(),
             #[cfg(feature = "decompress")]
             Self::Decoded(body) => body.is_end_stream(),
         }
@@ -102,6 +109,8 @@ impl hyper::body::Body for Body {
         match self {
             Self::Own(incoming, _) => incoming.size_hint(),
             Self::Given(body) => body.size_hint(),
+            #[cfg(any(test, feature = "testing"))]
+            Self::Replaced(body) => body.size_hint(),
             #[cfg(feature = "decompress")]
             Self::Decoded(body) => body.size_hint(),
         }

@@ -38,13 +38,15 @@ impl<T> Http<T> {
         self.dials.admit(host.origin.name())?;
         #[cfg(any(test, feature = "testing"))]
         let replaced = {
+            let url = host.origin.url();
             let asked = || outgoing.clone().into_http(&host.origin);
-            crate::backend::replaced::answer(connection, &host.origin.url(), asked).await
+            let answer = crate::backend::replaced::answer(connection, &url, asked);
+            answer.await.map(|response| response.map(Body::Replaced))
         };
         #[cfg(not(any(test, feature = "testing")))]
-        let replaced: Option<Response<reqwest::Body>> = None;
+        let replaced = None;
         let response = match replaced {
-            Some(response) => response.map(Body::Given),
+            Some(response) => response,
             None => self.send(host, outgoing).await?,
         };
         if !self.accepts(response.status()) {

@@ -90,9 +90,9 @@ impl Config {
         request: &Request<()>,
         is_connected: &mut bool,
     ) -> Result<Socket<Io>, DialError> {
-        #[cfg(feature = "testing")]
+        #[cfg(any(test, feature = "testing"))]
         let replaced = crate::backend::replaced::dial(connection, &self.target.uri);
-        #[cfg(not(feature = "testing"))]
+        #[cfg(not(any(test, feature = "testing")))]
         let replaced: Option<TcpStream> = None;
         let mut io = match replaced {
             Some(io) => Io::Custom(Box::new(io)),
