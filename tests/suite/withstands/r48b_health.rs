@@ -269,7 +269,7 @@ fn impossible_checks_are_mistakes_of_the_gateway() {
                     (1, ok),
                 ])
             )),
-            "a group in a group",
+            "a group inside a group",
         ),
     ];
     for (gateway, expected) in gateways {
