@@ -72,7 +72,9 @@ impl<T> Http<T> {
         let repeated = may_repeat.then(|| outgoing.clone());
         let outcome = match (self.client.send(host, outgoing).await, repeated) {
             (Err(failure), Some(outgoing)) if failure.was_closed() => {
-                tracing::debug!(?failure, "sent once more over a fresh connection");
+                // Without the failure, which may show the query of the URL.
+                let name = host.origin.name();
+                tracing::debug!(host = name, "sent once more over a fresh connection");
                 self.client.send_fresh(host, outgoing).await
             }
             (outcome, _) => outcome,
