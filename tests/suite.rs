@@ -6,6 +6,7 @@ mod suite {
     mod bearer_auth;
     mod client_ip;
     mod compression;
+    mod conditional_settings;
     mod connection;
     mod drain;
     mod drain_delay;

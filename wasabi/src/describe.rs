@@ -101,6 +101,10 @@ impl fmt::Display for TargetInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backend { name } => f.write_str(name),
+            Self::With {
+                middleware: [],
+                target,
+            } => target.fmt(f),
             Self::With { middleware, target } => write!(f, "{} > {target}", middleware.join(" > ")),
             Self::Balance { nodes } => {
                 f.write_str("balance")?;

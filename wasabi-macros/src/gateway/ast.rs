@@ -76,7 +76,8 @@ pub(crate) struct Listed {
 pub(crate) struct Set {
     pub(crate) krate: Option<Path>,
     pub(crate) state: Option<Type>,
-    pub(crate) middleware: Vec<Fragment>,
+    /// Each with the `#[cfg]` of its setting.
+    pub(crate) middleware: Vec<(Vec<Attribute>, Fragment)>,
     pub(crate) sets: Vec<Listed>,
     /// Its own routes, if it has some.
     pub(crate) target: Target,
@@ -138,6 +139,13 @@ impl Target {
             Self::Match(routes) => Some(routes),
             Self::Missing | Self::Expr(_) | Self::Balance { .. } => None,
         }
+    }
+}
+
+impl Set {
+    pub(crate) fn middleware(&self) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+        let middleware = self.middleware.iter();
+        middleware.map(|(cfg, middleware)| (&**cfg, middleware))
     }
 }
 

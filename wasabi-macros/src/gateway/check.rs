@@ -5,10 +5,11 @@ mod routes;
 mod urls;
 mod warnings;
 
+use syn::Attribute;
 use wasabi_rules::nodes;
 
 use self::{paths::Paths, routes::Keys};
-use super::ast::{Channel, Gateway, Match, SectionKind, Set, Target};
+use super::ast::{Channel, Gateway, Listed, Match, SectionKind, Set, Target};
 use crate::diagnostics::Diagnostics;
 
 pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
@@ -18,7 +19,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
         if let SectionKind::Channel(Channel { sets, target, .. }) = &section.kind {
             let mut keys = Keys::default();
             for set in sets {
-                check_set(&set.target, &mut keys, diagnostics);
+                check_listed(set, &mut keys, diagnostics);
             }
             check_target(target, &mut keys, diagnostics);
         }
@@ -31,7 +32,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
 pub(crate) fn set(set: &Set, diagnostics: &mut Diagnostics) {
     let mut keys = Keys::default();
     for set in &set.sets {
-        check_set(&set.target, &mut keys, diagnostics);
+        check_listed(set, &mut keys, diagnostics);
     }
     check_set(&set.target, &mut keys, diagnostics);
     if let (Target::With { target, .. }, None) = (&set.target, set.target.routes())
@@ -42,6 +43,20 @@ pub(crate) fn set(set: &Set, diagnostics: &mut Diagnostics) {
         diagnostics.error(target, message);
     }
     warnings::check_set(set, diagnostics);
+}
+
+fn check_listed<'a>(set: &'a Listed, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
+    with_condition(&set.cfg, keys, |keys| {
+        check_set(&set.target, keys, diagnostics);
+    });
+}
+
+/// What has a condition is compared with what has none, and not with what may be there in its place.
+fn with_condition<'a>(cfg: &[Attribute], keys: &mut Keys<'a>, check: impl FnOnce(&mut Keys<'a>)) {
+    match cfg.is_empty() {
+        true => check(keys),
+        false => check(&mut keys.clone()),
+    }
 }
 
 fn check_set<'a>(target: &'a Target, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
@@ -85,7 +100,9 @@ fn check_target<'a>(target: &'a Target, keys: &mut Keys<'a>, diagnostics: &mut D
 fn check_arms<'a>(routes: &'a Match, keys: &mut Keys<'a>, diagnostics: &mut Diagnostics) {
     for arm in &routes.arms {
         match routes.is_on_key() && arm.is_catch_all() {
-            true => check_target(&arm.target, keys, diagnostics),
+            true => with_condition(&arm.attrs.cfg, keys, |keys| {
+                check_target(&arm.target, keys, diagnostics);
+            }),
             false => check_target(&arm.target, &mut Keys::default(), diagnostics),
         }
     }

@@ -20,10 +20,13 @@ use self::{
     info::{channel_info, target_info, with},
     routes::Place,
     sets::{Rest, sets},
-    settings::{Defaults, own},
+    settings::{Defaults, middleware, own},
     target::{stack, target},
 };
-use super::ast::{Channel, Gateway, Section, SectionKind, Set, Target};
+use super::{
+    ast::{Channel, Gateway, Section, SectionKind, Set, Target},
+    settings::Settings,
+};
 use crate::diagnostics::Diagnostics;
 
 pub(crate) fn gateway(declared: &Gateway, diagnostics: &Diagnostics) -> TokenStream {
@@ -31,15 +34,19 @@ pub(crate) fn gateway(declared: &Gateway, diagnostics: &Diagnostics) -> TokenStr
     let Context {
         p, scope, gateway, ..
     } = cx;
-    let (state, name) = (declared.settings.state(), local("state"));
-    let state = state.map_or_else(|| quote!(()), |state| cx.checked_state(state));
+    let name = local("state");
+    let states = declared.settings.states().map(|(cfg, state)| {
+        let state = cx.checked_state(state);
+        quote!(#(#cfg)* let #name = #state;)
+    });
     let defaults = Defaults::of(&declared.settings, cx);
     let statements = &defaults.statements;
     let sections = declared.sections.iter();
-    let sections = sections.map(|each| section(each, &defaults, cx));
+    let sections = sections.map(|each| section(each, &declared.settings, &defaults, cx));
     quote! {{
         #diagnostics
-        let #name = #state;
+        let #name = ();
+        #(#states)*
         let #scope = #p::Scope::of(&#name);
         let mut #gateway = #p::GatewayBuilder::new(#name);
         #statements
@@ -48,14 +55,19 @@ pub(crate) fn gateway(declared: &Gateway, diagnostics: &Diagnostics) -> TokenStr
     }}
 }
 
-fn section(section: &Section, defaults: &Defaults<'_>, cx: &Context) -> TokenStream {
+fn section(
+    section: &Section,
+    all: &Settings,
+    defaults: &Defaults<'_>,
+    cx: &Context,
+) -> TokenStream {
     let Context { p, gateway, .. } = cx;
     if section.path.is_empty() {
         return quote!();
     }
     let (path, docs) = (cx.emit(&section.path), &section.attrs.docs);
     let statement = match &section.kind {
-        SectionKind::Channel(declared) => channel(&path, docs, declared, defaults, cx),
+        SectionKind::Channel(declared) => channel(&path, docs, declared, all, defaults, cx),
         SectionKind::Endpoint { handler: given, .. } | SectionKind::Mount { service: given }
             if given.is_empty() =>
         {
@@ -84,6 +96,7 @@ fn channel(
     path: &TokenStream,
     docs: &str,
     channel: &Channel,
+    all: &Settings,
     defaults: &Defaults<'_>,
     cx: &Context,
 ) -> TokenStream {
@@ -95,9 +108,9 @@ fn channel(
     let settings = channel.settings.iter();
     let settings = settings.map(|setting| own(setting, &builder, cx));
     let shared = defaults.middleware.iter();
-    let shared = shared.map(|(name, _)| quote!(#p::Clone::clone(&#name)));
-    let middleware = channel.settings.middleware();
-    let middleware = middleware.map(|fragment| cx.checked("middleware", fragment));
+    let shared = shared.map(|name| quote!(#p::Clone::clone(&#name)));
+    let own_middleware = channel.settings.middleware();
+    let own_middleware = own_middleware.map(|(cfg, fragment)| middleware(cfg, fragment, cx));
     let (declares, target) = match channel.sets.is_empty() {
         true => (None, target(&channel.target, Place::Channel, cx)),
         false => {
@@ -111,8 +124,8 @@ fn channel(
         }
     };
     let target = quote!(#p::Valid::new(#target));
-    let answers = stack(shared.chain(middleware).collect(), target, cx);
-    let info = channel_info(docs, channel, defaults, cx);
+    let answers = stack(shared.chain(own_middleware).collect(), target, cx);
+    let info = channel_info(docs, channel, all, cx);
     quote! {
         #gateway.channel({
             let #builder = #p::Channel::new(&#scope, #path, #info);
@@ -142,7 +155,7 @@ pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
     let state = state.map_or_else(|| quote!(()), |state| quote!(#state));
     let around = |info: TokenStream| match declared.middleware.is_empty() {
         true => info,
-        false => with(&declared.middleware, &info, cx),
+        false => with(declared.middleware(), &info, cx),
     };
     let has_sets = !declared.sets.is_empty();
     let info = match &declared.target {
@@ -166,9 +179,9 @@ pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
             sets(&declared.sets, &rest, around, cx)
         }
     };
-    let middleware = declared.middleware.iter();
-    let middleware = middleware.map(|one| cx.checked("middleware", one));
-    let routes = stack(middleware.collect(), routes, cx);
+    let own_middleware = declared.middleware();
+    let own_middleware = own_middleware.map(|(cfg, one)| middleware(cfg, one, cx));
+    let routes = stack(own_middleware.collect(), routes, cx);
     quote! {{
         #diagnostics
         let #scope = #p::Scope::<#state>::of_type();

@@ -6,20 +6,14 @@ mod syntax;
 mod target;
 
 use proc_macro2::{Ident, Span, TokenStream};
-use syn::{
-    Token,
-    ext::IdentExt,
-    parenthesized,
-    parse::{ParseStream, Parser},
-    token::Paren,
-};
+use syn::{Token, ext::IdentExt, parenthesized, parse::ParseStream, token::Paren};
 use wasabi_rules::{hint, list};
 
 pub(crate) use self::set::set;
 use self::{
     set::sets,
     setting::{Owner, setting},
-    syntax::{attrs, comma, drain, finish, is_named, is_setting, skip_name, skip_past_comma},
+    syntax::{all_entries, attrs, comma, drain, entries, finish, is_named, is_setting, skip_name},
     target::target,
 };
 use super::ast::{Attrs, Channel, EndpointMethod, Gateway, Section, SectionKind};
@@ -27,21 +21,9 @@ use crate::{diagnostics::Diagnostics, fragment::Fragment, krate};
 
 pub(crate) fn gateway(input: TokenStream, diagnostics: &mut Diagnostics) -> Gateway {
     let mut gateway = Gateway::default();
-    let parse = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            match entry(input, &mut gateway, diagnostics) {
-                Ok(()) => comma(input, diagnostics),
-                Err(error) => {
-                    diagnostics.push(error);
-                    skip_past_comma(input);
-                }
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = parse.parse2(input) {
-        diagnostics.push(error);
-    }
+    all_entries(input, diagnostics, |input, diagnostics| {
+        entry(input, &mut gateway, diagnostics)
+    });
     gateway
 }
 
@@ -188,15 +170,9 @@ fn channel(
     }
     let mut channel = Channel::default();
     let mut has_target = false;
-    while !input.is_empty() {
-        match part(input, &mut channel, &mut has_target, diagnostics) {
-            Ok(()) => comma(input, diagnostics),
-            Err(error) => {
-                diagnostics.push(error);
-                skip_past_comma(input);
-            }
-        }
-    }
+    entries(input, diagnostics, |input, diagnostics| {
+        part(input, &mut channel, &mut has_target, diagnostics)
+    });
     if !has_target {
         let message =
             "the channel has no target; its last argument must be a backend or `match key { .. }`";

@@ -62,24 +62,36 @@ impl Settings {
             .find(|setting| setting.known == known && setting.cfg.is_empty())
     }
 
-    pub(crate) fn state(&self) -> Option<&Fragment> {
-        self.iter().find_map(|setting| match &setting.value {
-            Value::State(state) => Some(state),
+    /// The values of the state; more than one only with `#[cfg]`.
+    pub(crate) fn states(&self) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+        self.iter().filter_map(|setting| match &setting.value {
+            Value::State(state) => Some((&*setting.cfg, state)),
             _ => None,
         })
     }
 
-    pub(crate) fn http(&self) -> impl Iterator<Item = &Fragment> {
-        self.iter().flat_map(|setting| match &setting.value {
-            Value::Http(list) => list.as_slice(),
+    pub(crate) fn http(&self) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+        self.each(|value| match value {
+            Value::Http(list) => list,
             _ => &[],
         })
     }
 
-    pub(crate) fn middleware(&self) -> impl Iterator<Item = &Fragment> {
-        self.iter().flat_map(|setting| match &setting.value {
-            Value::Middleware(list) => list.as_slice(),
+    pub(crate) fn middleware(&self) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+        self.each(|value| match value {
+            Value::Middleware(list) => list,
             _ => &[],
+        })
+    }
+
+    /// The elements of lists, each with the `#[cfg]` of its setting.
+    fn each(
+        &self,
+        list: fn(&Value) -> &[Fragment],
+    ) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+        self.iter().flat_map(move |setting| {
+            let elements = list(&setting.value).iter();
+            elements.map(|element| (&*setting.cfg, element))
         })
     }
 

@@ -1,6 +1,7 @@
 //! Warnings about declarations that compile, but probably do something else than intended.
 
 use proc_macro2::{Span, TokenStream};
+use syn::Attribute;
 
 use crate::{
     diagnostics::Diagnostics,
@@ -14,13 +15,17 @@ use crate::{
 
 pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
     let mut around = Vec::new();
-    push_all(gateway.settings.middleware(), &mut around, diagnostics);
+    push_all(
+        always(gateway.settings.middleware()),
+        &mut around,
+        diagnostics,
+    );
     origins(&gateway.settings, &Settings::default(), diagnostics);
     for section in &gateway.sections {
         if let SectionKind::Channel(channel) = &section.kind {
             let settings = &channel.settings;
             let outside = around.len();
-            push_all(settings.middleware(), &mut around, diagnostics);
+            push_all(always(settings.middleware()), &mut around, diagnostics);
             for target in channel.targets() {
                 inside(target, &mut around, diagnostics);
             }
@@ -32,7 +37,7 @@ pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
 
 pub(super) fn check_set(set: &Set, diagnostics: &mut Diagnostics) {
     let mut around = Vec::new();
-    push_all(&set.middleware, &mut around, diagnostics);
+    push_all(always(set.middleware()), &mut around, diagnostics);
     let sets = set.sets.iter().map(|set| &set.target);
     for target in sets.chain([&set.target]) {
         inside(target, &mut around, diagnostics);
@@ -59,6 +64,13 @@ fn inside<'a>(target: &'a Target, around: &mut Vec<&'a Fragment>, diagnostics: &
             .for_each(|arm| inside(&arm.target, around, diagnostics)),
     }
     around.truncate(outside);
+}
+
+/// What is not configured out: settings with a `#[cfg]` may exclude each other.
+fn always<'a>(
+    middleware: impl Iterator<Item = (&'a [Attribute], &'a Fragment)>,
+) -> impl Iterator<Item = &'a Fragment> {
+    middleware.filter_map(|(cfg, middleware)| cfg.is_empty().then_some(middleware))
 }
 
 fn push_all<'a>(
@@ -225,7 +237,7 @@ fn origins(settings: &Settings, outer: &Settings, diagnostics: &mut Diagnostics)
             .iter()
             .any(|call| call.is_method && call.name == "cookie")
     };
-    let automatic = outer.http().chain(settings.http()).find_map(|auth| {
+    let automatic = outer.http().chain(settings.http()).find_map(|(_, auth)| {
         let name = auth.name();
         let is_automatic = name == "BasicAuth"
             || name.starts_with("Cookie")

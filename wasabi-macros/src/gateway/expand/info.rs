@@ -2,32 +2,30 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
+use syn::Attribute;
 
 use super::{
     context::Context,
     routes::{Place, names},
-    settings::Defaults,
 };
 use crate::{
     fragment::Fragment,
-    gateway::ast::{Channel, Target},
+    gateway::{
+        ast::{Channel, Target},
+        settings::Settings,
+    },
 };
 
 pub(super) fn channel_info(
     docs: &str,
     channel: &Channel,
-    defaults: &Defaults<'_>,
+    all: &Settings,
     cx: &Context,
 ) -> TokenStream {
     let p = &cx.p;
-    let http = defaults.http.iter().map(|(_, http)| *http);
-    let http = http.chain(channel.settings.http()).map(Fragment::name);
-    let middleware = defaults
-        .middleware
-        .iter()
-        .map(|(_, middleware)| *middleware);
-    let middleware = middleware.chain(channel.settings.middleware());
-    let middleware = middleware.map(Fragment::name);
+    let own = &channel.settings;
+    let http = all.http().chain(own.http()).map(name);
+    let middleware = all.middleware().chain(own.middleware()).map(name);
     let target = target_info(&channel.target, Place::Channel, cx);
     quote!(#p::ChannelInfo { docs: #docs, http: &[#(#http),*], middleware: &[#(#middleware),*], target: #target })
 }
@@ -37,7 +35,7 @@ pub(super) fn set_info(target: &Target, innermost: &TokenStream, cx: &Context) -
     let p = &cx.p;
     match target {
         Target::With { middleware, target } => {
-            with(middleware, &set_info(target, innermost, cx), cx)
+            with(always(middleware), &set_info(target, innermost, cx), cx)
         }
         Target::Match(_) => target_info(target, Place::Channel, cx),
         Target::Expr(_) => innermost.clone(),
@@ -45,10 +43,24 @@ pub(super) fn set_info(target: &Target, innermost: &TokenStream, cx: &Context) -
     }
 }
 
+fn always(middleware: &[Fragment]) -> impl Iterator<Item = (&[Attribute], &Fragment)> {
+    middleware.iter().map(|one| (&[][..], one))
+}
+
+/// The name of a middleware, as an element of an array.
+fn name((cfg, middleware): (&[Attribute], &Fragment)) -> TokenStream {
+    let name = middleware.name();
+    quote!(#(#cfg)* #name)
+}
+
 /// A target with middleware around it.
-pub(super) fn with(middleware: &[Fragment], target: &TokenStream, cx: &Context) -> TokenStream {
+pub(super) fn with<'a>(
+    middleware: impl Iterator<Item = (&'a [Attribute], &'a Fragment)>,
+    target: &TokenStream,
+    cx: &Context,
+) -> TokenStream {
     let p = &cx.p;
-    let names = middleware.iter().map(Fragment::name);
+    let names = middleware.map(name);
     quote!(#p::TargetInfo::With { middleware: &[#(#names),*], target: &#target })
 }
 
@@ -61,7 +73,7 @@ pub(super) fn target_info(target: &Target, place: Place<'_>, cx: &Context) -> To
             quote!(#p::TargetInfo::Backend { name: #name })
         }
         Target::With { middleware, target } => {
-            with(middleware, &target_info(target, place, cx), cx)
+            with(always(middleware), &target_info(target, place, cx), cx)
         }
         Target::Balance { nodes, .. } => {
             let nodes = nodes.iter().map(|node| {

@@ -48,7 +48,8 @@ pub(super) fn sets(
     let last = number(sets.len() + 1);
     let infos = sets.iter().zip(&types).map(|(set, ty)| {
         let innermost = quote!(<#ty as #p::Described>::INFO);
-        set_info(&set.target, &innermost, cx)
+        let (cfg, info) = (&set.cfg, set_info(&set.target, &innermost, cx));
+        quote!(#(#cfg)* #info)
     });
     let described = around(quote! {
         #p::TargetInfo::Sets { sets: &[#(#infos),*], target: &#info }

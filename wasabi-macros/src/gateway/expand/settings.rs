@@ -2,9 +2,13 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
+use syn::Attribute;
 use wasabi_rules::Setting as Known;
 
-use super::context::{Context, local};
+use super::{
+    context::{Context, local},
+    target::conditional,
+};
 use crate::{
     fragment::Fragment,
     gateway::settings::{Named, Role, Setting, Settings, Value},
@@ -15,8 +19,8 @@ use crate::{
 pub(super) struct Defaults<'a> {
     /// Declares the locals.
     pub(super) statements: TokenStream,
-    pub(super) http: Vec<(Ident, &'a Fragment)>,
-    pub(super) middleware: Vec<(Ident, &'a Fragment)>,
+    http: Vec<(Ident, &'a [Attribute])>,
+    pub(super) middleware: Vec<Ident>,
     others: Vec<(Ident, &'a Setting, &'a Fragment)>,
 }
 
@@ -34,20 +38,21 @@ impl<'a> Defaults<'a> {
         match &setting.value {
             Value::State(_) => {}
             Value::Http(list) => {
+                let cfg = &setting.cfg;
                 for fragment in list {
                     let name = local(&format!("h{}", self.http.len()));
                     let http = cx.checked("http", fragment);
-                    self.statements.extend(quote!(let #name = #http;));
-                    self.http.push((name, fragment));
+                    self.statements.extend(quote!(#(#cfg)* let #name = #http;));
+                    self.http.push((name, cfg));
                 }
             }
             Value::Middleware(list) => {
                 for fragment in list {
                     let name = local(&format!("m{}", self.middleware.len()));
-                    let middleware = cx.checked("middleware", fragment);
+                    let middleware = middleware(&setting.cfg, fragment, cx);
                     let statement = quote!(let #name = #p::Shared::new(#middleware););
                     self.statements.extend(statement);
-                    self.middleware.push((name, fragment));
+                    self.middleware.push(name);
                 }
             }
             Value::One(fragment, role) => {
@@ -81,12 +86,16 @@ impl<'a> Defaults<'a> {
             let value = quote_spanned!(at=> #p::Clone::clone(&#local));
             quote!(#(#cfg)* let #builder = #builder.#method(#value);)
         });
-        let http = self
-            .http
-            .iter()
-            .map(|(name, _)| quote!(let #builder = #builder.http(#p::Clone::clone(&#name));));
+        let http = self.http.iter().map(
+            |(name, cfg)| quote!(#(#cfg)* let #builder = #builder.http(#p::Clone::clone(&#name));),
+        );
         others.chain(http).collect()
     }
+}
+
+/// A middleware of a setting; one that is configured out lets everything pass.
+pub(super) fn middleware(cfg: &[Attribute], middleware: &Fragment, cx: &Context) -> TokenStream {
+    conditional(cfg, cx.checked("middleware", middleware), cx)
 }
 
 /// Sets what a channel declares itself, except its middleware, which wraps the target.

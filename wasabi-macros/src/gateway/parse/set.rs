@@ -4,12 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::{
     Token,
     ext::IdentExt,
-    parse::{ParseStream, Parser, discouraged::Speculative},
+    parse::{ParseStream, discouraged::Speculative},
 };
 use wasabi_rules::{Setting, hint};
 
 use super::{
-    syntax::{attrs, comma, equals, is_named, is_setting, list, skip_past_comma, values},
+    syntax::{all_entries, attrs, equals, is_named, is_setting, list, values},
     target::{is_braced, is_form, target},
 };
 use crate::{
@@ -44,21 +44,9 @@ pub(super) fn sets(
 
 pub(crate) fn set(input: TokenStream, diagnostics: &mut Diagnostics) -> Set {
     let mut set = Set::default();
-    let parse = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            match part(input, &mut set, diagnostics) {
-                Ok(()) => comma(input, diagnostics),
-                Err(error) => {
-                    diagnostics.push(error);
-                    skip_past_comma(input);
-                }
-            }
-        }
-        Ok(())
-    };
-    if let Err(error) = parse.parse2(input) {
-        diagnostics.push(error);
-    }
+    all_entries(input, diagnostics, |input, diagnostics| {
+        part(input, &mut set, diagnostics)
+    });
     if let (Target::Missing, true) = (&set.target, set.sets.is_empty())
         && !diagnostics.has_errors()
     {
@@ -124,14 +112,15 @@ fn setting(
     equals(&name, input, diagnostics)?;
     let text = name.to_string();
     if text == "middleware" {
-        if !attrs.cfg.is_empty() {
+        if attrs.cfg.is_empty() && set.middleware().any(|(cfg, _)| cfg.is_empty()) {
             diagnostics.error(
                 &name,
-                "`#[cfg(..)]` works on routes, and not on this setting",
+                "`middleware` is set twice; put all of it into one list",
             );
         }
-        let middleware = values(input, "`middleware`", diagnostics);
-        set.middleware.extend(middleware);
+        for middleware in values(input, "`middleware`", diagnostics) {
+            set.middleware.push((attrs.cfg.clone(), middleware));
+        }
         return Ok(());
     }
     Fragment::parse(input);

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::{
     Attribute, Expr, Lit, Meta, Token, bracketed,
     ext::IdentExt,
-    parse::ParseStream,
+    parse::{ParseStream, Parser},
     token::{Bracket, Paren},
 };
 
@@ -138,6 +138,39 @@ pub(super) fn comma(input: ParseStream<'_>, diagnostics: &mut Diagnostics) {
         if !starts {
             skip_past_comma(input);
         }
+    }
+}
+
+/// Reads entries with commas between them, up to the end. After a mistake it goes on with the next entry.
+pub(super) fn entries(
+    input: ParseStream<'_>,
+    diagnostics: &mut Diagnostics,
+    mut read: impl FnMut(ParseStream<'_>, &mut Diagnostics) -> syn::Result<()>,
+) {
+    while !input.is_empty() {
+        match read(input, diagnostics) {
+            Ok(()) => comma(input, diagnostics),
+            Err(error) => {
+                diagnostics.push(error);
+                skip_past_comma(input);
+            }
+        }
+    }
+}
+
+/// The same for all that a macro is given.
+pub(super) fn all_entries(
+    tokens: TokenStream,
+    diagnostics: &mut Diagnostics,
+    read: impl FnMut(ParseStream<'_>, &mut Diagnostics) -> syn::Result<()>,
+) {
+    let parse = |input: ParseStream<'_>| {
+        entries(input, diagnostics, read);
+        Ok(())
+    };
+    let parsed = parse.parse2(tokens);
+    if let Err(error) = parsed {
+        diagnostics.push(error);
     }
 }
 
