@@ -31,14 +31,17 @@ impl Service {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("an address"));
         let service = Self::default();
-        let serving = service.clone();
+        service.clone().accept(listener, answers);
+        (service, url)
+    }
+
+    fn accept(self, listener: TcpListener, answers: usize) {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                serving.connections.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serving.clone().serve(stream, answers));
+                self.connections.fetch_add(1, Ordering::SeqCst);
+                tokio::spawn(self.clone().serve(stream, answers));
             }
         });
-        (service, url)
     }
 
     async fn serve(self, mut stream: TcpStream, answers: usize) {
@@ -206,6 +209,82 @@ async fn a_connection_is_not_reused_after_the_idle_timeout() {
     sleep(Duration::from_millis(100)).await;
     assert_eq!(client.ask("x").await, "ok");
     assert_eq!(service.connections(), 2);
+}
+
+/// Answers every request on every connection; the first connection's first answer comes before the body is read, which
+/// it never is.
+async fn serve_early(listener: TcpListener) {
+    let (mut first, _) = listener.accept().await.expect("a connection");
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly";
+    first.write_all(answer).await.expect("sent");
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(Service::default().serve(stream, usize::MAX));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_still_sends_its_request_holds_up_no_other_request() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let service = tokio::spawn(serve_early(listener));
+    let gateway = gateway!(channel("/", max_message_size = 32MiB, Http::post(url)));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    // More than the buffers of both sockets take.
+    assert_eq!(client.ask(&"x".repeat(16 * 1024 * 1024)).await, "early");
+    assert_eq!(soon(client.ask("x")).await, "ok");
+    service.abort();
+}
+
+#[tokio::test]
+async fn answers_that_are_errors_keep_their_connection() {
+    let (service, url) = Service::closing_after(usize::MAX).await;
+    let backend = Http::post(url).accept_status(|_| false);
+    let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    for _ in 0..5 {
+        assert!(client.ask("x").await.starts_with("upstream_status"));
+    }
+    assert_eq!((service.requests().len(), service.connections()), (5, 1));
+}
+
+#[tokio::test]
+async fn a_function_may_name_many_hosts_and_each_keeps_its_connection() {
+    const HOSTS: usize = 100;
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let service = Service::default();
+    service.clone().accept(listener, usize::MAX);
+    // All of them are this machine.
+    let backend = Http::with(move |req: &Request| {
+        let n = req.message().as_text().unwrap_or_default();
+        Ok(HttpRequest::get(format!("http://127.0.1.{n}:{port}/")))
+    });
+    let server = serve(gateway!(channel("/", backend))).await;
+    let mut client = server.connect("/").await;
+    for _ in 0..2 {
+        for n in 1..=HOSTS {
+            assert_eq!(client.ask(&n.to_string()).await, "ok", "{n}");
+        }
+    }
+    assert_eq!(service.connections(), HOSTS);
+}
+
+#[tokio::test]
+async fn a_value_that_is_too_long_for_a_url_is_the_clients_mistake() {
+    let (service, url) = Service::closing_after(usize::MAX).await;
+    let gateway = gateway!(channel(
+        "/",
+        Http::with(move |req: &Request| {
+            let name = req.message().as_text().unwrap_or_default();
+            Ok(HttpRequest::get(&url).segment(name))
+        }),
+    ));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    let refused = client.ask(&" ".repeat(30_000)).await;
+    assert!(refused.starts_with("bad_request"), "{refused}");
+    assert_eq!(service.requests(), Vec::<String>::new());
 }
 
 #[tokio::test]

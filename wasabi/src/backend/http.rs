@@ -10,6 +10,7 @@ mod failure;
 mod framing;
 mod hosts;
 mod idle;
+mod lease;
 mod origin;
 mod pool;
 mod reply;
@@ -146,8 +147,9 @@ impl Http {
         Self::to(Fixed::new(method, url.as_ref()))
     }
 
-    /// A builder with the settings of this backend's default client: no redirects, no proxies, 10 s to connect. Change
-    /// it and pass the result to [`client`](Self::client).
+    /// A builder of reqwest clients that behave like this backend without one: no redirects, no proxies, 10 s to connect.
+    /// Change it and pass the result to [`client`](Self::client). Such a client keeps its own connections, without a
+    /// maximum age.
     ///
     /// With the cargo feature `tls`, a client that is built in another way, before any gateway exists, needs an
     /// installed default crypto provider of rustls.
@@ -244,6 +246,10 @@ impl<T: Target> Http<T> {
                 .or_insert(HeaderValue::from_static(media_type));
         }
         self.headers.add(req.connection(), headers)?;
+        // Some services take a request without it for that of a browser.
+        headers
+            .entry(header::ACCEPT)
+            .or_insert(HeaderValue::from_static("*/*"));
         if let Some(content_type) = self.target.content_type(req) {
             headers
                 .entry(header::CONTENT_TYPE)
@@ -274,7 +280,7 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
         let connection = req.connection().clone();
         let mut reading = Reading::new(connection.clone());
         drop(req);
-        let exchange = self.exchange(host, outgoing, &connection, &mut reading);
+        let exchange = self.exchange(&host, outgoing, &connection, &mut reading);
         match tokio::time::timeout(self.timeout, exchange).await {
             Ok(outcome) => outcome,
             // The upstream would have gone on; the client reads too slowly.

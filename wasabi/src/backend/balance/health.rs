@@ -13,7 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Balancer, Health, Node};
 use crate::{
-    BoxError, Lifecycle, mistakes::Mistakes, panics::caught_future, sync::Unpoisoned, time::FOREVER,
+    BoxError, Lifecycle, backoff::chance, mistakes::Mistakes, panics::caught_future,
+    sync::Unpoisoned, time::FOREVER,
 };
 
 /// How the gateway checks the health of a balanced node, independently of its requests.
@@ -213,10 +214,7 @@ impl HealthCheck {
 
     /// Nine to eleven tenths of the configured interval.
     fn pause(&self) -> Duration {
-        let mut random = [0; 1];
-        // Without randomness the interval is always the same.
-        let _ = getrandom::fill(&mut random);
-        self.every.mul_f64(0.9 + 0.2 * f64::from(random[0]) / 255.0)
+        self.every.mul_f64(0.9 + 0.2 * chance())
     }
 }
 

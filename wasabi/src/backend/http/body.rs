@@ -11,12 +11,12 @@ use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 #[cfg(feature = "decompress")]
 use tower_http::decompression::DecompressionBody;
 
-use super::{failure::in_transit, pool::Lease};
+use super::{failure::in_transit, lease::Lease};
 use crate::{Error, Result};
 
 pub(super) enum Body {
-    /// Over a connection of ours, which is kept once the body has been read to the end.
-    Own(Incoming, Option<Lease>),
+    /// Over a connection of ours. The lease comes second, because it is dropped after the rest of the response.
+    Own { incoming: Incoming, _lease: Lease },
     /// Of a user's client.
     Given(reqwest::Body),
     /// Of the router that a test has put in place of the service.
@@ -28,12 +28,6 @@ pub(super) enum Body {
 }
 
 impl Body {
-    pub(super) fn own(incoming: Incoming, lease: Lease) -> Self {
-        let mut body = Self::Own(incoming, Some(lease));
-        body.give_back_at_end();
-        body
-    }
-
     /// The next piece; `None` at the end.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>> {
         loop {
@@ -50,15 +44,6 @@ impl Body {
     pub(super) fn announced(&self) -> u64 {
         self.size_hint().exact().unwrap_or(0)
     }
-
-    fn give_back_at_end(&mut self) {
-        if let Self::Own(incoming, lease) = self
-            && incoming.is_end_stream()
-            && let Some(lease) = lease.take()
-        {
-            lease.give_back();
-        }
-    }
 }
 
 impl hyper::body::Body for Body {
@@ -70,19 +55,7 @@ impl hyper::body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         match &mut *self {
-            Self::Own(incoming, lease) => {
-                let polled = Pin::new(incoming).poll_frame(cx);
-                match &polled {
-                    Poll::Ready(None) => {
-                        if let Some(lease) = lease.take() {
-                            lease.give_back();
-                        }
-                    }
-                    Poll::Ready(Some(Ok(_))) => self.give_back_at_end(),
-                    _ => {}
-                }
-                polled.map_err(in_transit)
-            }
+            Self::Own { incoming, .. } => Pin::new(incoming).poll_frame(cx).map_err(in_transit),
             Self::Given(body) => Pin::new(body).poll_frame(cx).map_err(Error::from),
             #[cfg(any(test, feature = "testing"))]
             Self::Replaced(body) => Pin::new(body).poll_frame(cx).map_err(Error::internal),
@@ -96,7 +69,7 @@ impl hyper::body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match self {
-            Self::Own(incoming, _) => incoming.is_end_stream(),
+            Self::Own { incoming, .. } => incoming.is_end_stream(),
             Self::Given(body) => body.is_end_stream(),
             #[cfg(any(test, feature = "testing"))]
             Self::Replaced(body) => body.is_end_stream(),
@@ -107,7 +80,7 @@ impl hyper::body::Body for Body {
 
     fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Own(incoming, _) => incoming.size_hint(),
+            Self::Own { incoming, .. } => incoming.size_hint(),
             Self::Given(body) => body.size_hint(),
             #[cfg(any(test, feature = "testing"))]
             Self::Replaced(body) => body.size_hint(),

@@ -14,14 +14,14 @@ pub(super) async fn decoded(response: Response<Body>) -> Response<Body> {
     if encoding_of(response.headers()).is_none() {
         return response;
     }
-    let mut response = Some(response);
-    let answer = service_fn(move |_: Request<()>| {
-        let response = response
-            .take()
-            .unwrap_or_else(|| Response::new(Body::Given(reqwest::Body::default())));
-        ready(Ok::<_, Infallible>(response))
+    // tower-http decodes the responses of a service: here one that answers with what it is asked.
+    let answer = service_fn(|request: Request<Response<Body>>| {
+        ready(Ok::<_, Infallible>(request.into_body()))
     });
-    match Decompression::new(answer).oneshot(Request::new(())).await {
+    match Decompression::new(answer)
+        .oneshot(Request::new(response))
+        .await
+    {
         Ok(response) => response.map(|body| Body::Decoded(Box::pin(body))),
         Err(never) => match never {},
     }

@@ -6,13 +6,8 @@ use http::{Response, StatusCode};
 use tokio::time::Instant;
 
 use super::{
-    Http,
-    body::Body,
-    client::Client,
-    failure::Failure,
-    hosts::{Host, Known},
-    origin::Outgoing,
-    pool, reply, stream,
+    Http, body::Body, client::Client, failure::Failure, hosts::Host, origin::Outgoing, pool, reply,
+    stream,
 };
 use crate::{
     Connection, Error, Result, backend::retry_after::retry_after, connection::held::Reading,
@@ -28,13 +23,12 @@ impl<T> Http<T> {
 
     pub(super) async fn exchange(
         &self,
-        host: Known,
+        host: &Arc<Host>,
         outgoing: Outgoing,
         connection: &Connection,
         reading: &mut Reading,
     ) -> Result {
         let permit = host.enter(connection.id(), self.concurrency).await?;
-        let host = &*permit.known;
         self.dials.admit(host.origin.name())?;
         #[cfg(any(test, feature = "testing"))]
         let replaced = {
@@ -103,10 +97,7 @@ impl Client {
         outgoing: Outgoing,
     ) -> Result<Response<Body>, Failure> {
         match self {
-            Self::Own(ages) => {
-                let (response, lease) = pool::send(host, outgoing, *ages).await?;
-                Ok(response.map(|body| Body::own(body, lease)))
-            }
+            Self::Own(ages) => pool::send(host, outgoing, *ages).await,
             Self::Given(client) => given(client, host, outgoing).await,
         }
     }
@@ -119,8 +110,7 @@ impl Client {
         match self {
             Self::Own(ages) => {
                 let request = outgoing.into_http(&host.origin);
-                let (response, lease) = pool::send_fresh(host, request, *ages).await?;
-                Ok(response.map(|body| Body::own(body, lease)))
+                pool::send_fresh(host, request, *ages).await
             }
             Self::Given(client) => given(client, host, outgoing).await,
         }

@@ -2,15 +2,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{idle::Idle, origin::Origin};
+use super::{
+    idle::{Idle, Kept},
+    origin::Origin,
+};
 use crate::{
     ConnectionId, Error, Result,
-    sync::{Mutex, MutexGuard, Unpoisoned},
+    sync::{Mutex, Unpoisoned},
     turns::{self, Entered, Line, LineAccess, Rule},
 };
 
-/// The maximum number of remembered hosts without requests in flight. Functions may name any number of hosts.
-const KEPT: usize = 64;
+/// The number of hosts up to which none is forgotten. Functions may name any number of hosts.
+const MANY: usize = 64;
 
 /// The maximum number of waiting requests per host; each of them holds its message. Further ones would wait until they
 /// time out.
@@ -31,6 +34,30 @@ impl Host {
             idle: Mutex::default(),
         }
     }
+
+    /// Takes the connection that was used last.
+    pub(super) fn take_idle(&self) -> Option<Kept> {
+        self.idle.lock().unpoisoned().take()
+    }
+
+    /// Whether a connection is kept for the next request.
+    fn has_idle(&self) -> bool {
+        !self.idle.lock().unpoisoned().connections.is_empty()
+    }
+
+    /// Waits for a place among this many requests to the host.
+    pub(super) async fn enter(
+        self: &Arc<Self>,
+        connection: ConnectionId,
+        requests: usize,
+    ) -> Result<Permit> {
+        let line = Arc::clone(self);
+        match turns::enter(line, connection, requests, Rule::Everybody(WAITING)) {
+            Entered::Place(place) => Ok(place),
+            Entered::Turn(turn) => Ok(turn.await),
+            Entered::Full => Err(Error::Overloaded),
+        }
+    }
 }
 
 impl LineAccess for Host {
@@ -39,87 +66,66 @@ impl LineAccess for Host {
     }
 }
 
-/// The hosts that a function names.
-#[derive(Default)]
-pub(super) struct Hosts(Mutex<HashMap<Origin, Arc<Host>>>);
+/// The hosts that a function names. Those without requests and connections are forgotten when there are many.
+pub(super) struct Hosts(Mutex<Remembered>);
+
+struct Remembered {
+    hosts: HashMap<Origin, Arc<Host>>,
+    /// The number of hosts at which the next new one makes the gateway look for those to forget.
+    many: usize,
+}
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Self(Mutex::new(Remembered {
+            hosts: HashMap::new(),
+            many: MANY,
+        }))
+    }
+}
 
 impl Hosts {
-    pub(super) fn host(self: &Arc<Self>, origin: Origin) -> Known {
-        let mut hosts = self.lock();
-        let host = match hosts.get(&origin) {
-            Some(host) => Arc::clone(host),
-            None => {
-                let host = Arc::new(Host::new(origin.clone()));
-                hosts.insert(origin, Arc::clone(&host));
-                host
-            }
-        };
-        drop(hosts);
-        Known {
-            host,
-            among: Some(Arc::clone(self)),
+    pub(super) fn host(&self, origin: Origin) -> Arc<Host> {
+        let mut remembered = self.0.lock().unpoisoned();
+        if let Some(host) = remembered.hosts.get(&origin) {
+            return Arc::clone(host);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Origin, Arc<Host>>> {
-        self.0.lock().unpoisoned()
-    }
-}
-
-/// A host with a request in flight or waiting.
-pub(super) struct Known {
-    host: Arc<Host>,
-    among: Option<Arc<Hosts>>,
-}
-
-impl Known {
-    /// Waits for a place among this many requests to the host.
-    pub(super) async fn enter(self, connection: ConnectionId, requests: usize) -> Result<Permit> {
-        let line = Arc::clone(&self.host);
-        let place = match turns::enter(line, connection, requests, Rule::Everybody(WAITING)) {
-            Entered::Place(place) => place,
-            Entered::Turn(turn) => turn.await,
-            Entered::Full => return Err(Error::Overloaded),
-        };
-        Ok(Permit {
-            _place: place,
-            known: self,
-        })
-    }
-}
-
-impl From<Arc<Host>> for Known {
-    /// A host that is remembered elsewhere.
-    fn from(host: Arc<Host>) -> Self {
-        Self { host, among: None }
-    }
-}
-
-impl std::ops::Deref for Known {
-    type Target = Arc<Host>;
-
-    fn deref(&self) -> &Arc<Host> {
-        &self.host
-    }
-}
-
-impl Drop for Known {
-    fn drop(&mut self) {
-        let Some(hosts) = &self.among else {
-            return;
-        };
-        let mut hosts = hosts.lock();
-        if hosts.len() > KEPT {
-            // An open connection of a response that is still arriving counts as well.
-            let last =
-                |host: &Arc<Host>| Arc::ptr_eq(host, &self.host) && Arc::strong_count(host) == 2;
-            hosts.retain(|_, host| Arc::strong_count(host) > 1 && !last(host));
+        if remembered.hosts.len() >= remembered.many {
+            let hosts = &mut remembered.hosts;
+            hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.has_idle());
+            remembered.many = MANY.max(2 * hosts.len());
         }
+        let host = Arc::new(Host::new(origin.clone()));
+        remembered.hosts.insert(origin, Arc::clone(&host));
+        host
     }
 }
 
 /// A place among the requests to a host.
-pub(super) struct Permit {
-    _place: turns::Permit<Arc<Host>>,
-    pub(super) known: Known,
+pub(super) type Permit = turns::Permit<Arc<Host>>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(n: usize) -> Origin {
+        let url = format!("http://host-{n}:8080/").parse().expect("a URL");
+        Origin::of(&url).expect("an origin")
+    }
+
+    #[test]
+    fn hosts_without_requests_are_forgotten_and_others_stay() {
+        let hosts = Hosts::default();
+        let used: Vec<_> = (0..MANY / 2).map(|n| hosts.host(origin(n))).collect();
+        for n in MANY..100 * MANY {
+            drop(hosts.host(origin(n)));
+            assert!(hosts.0.lock().unpoisoned().hosts.len() <= MANY);
+        }
+        let again: Vec<_> = (0..MANY / 2).map(|n| hosts.host(origin(n))).collect();
+        assert!(
+            used.iter()
+                .zip(&again)
+                .all(|(used, again)| Arc::ptr_eq(used, again))
+        );
+    }
 }

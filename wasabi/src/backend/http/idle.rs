@@ -12,6 +12,29 @@ pub(super) struct Idle {
     pub(super) is_watched: bool,
 }
 
+impl Idle {
+    /// Takes the connection that was used last.
+    pub(super) fn take(&mut self) -> Option<Kept> {
+        let now = Instant::now();
+        while let Some(kept) = self.connections.pop() {
+            if now < kept.closes && !kept.sender.is_closed() {
+                return Some(kept);
+            }
+        }
+        None
+    }
+
+    /// Closes the connections whose time is over. Returns when to look again; `None` if there are none left.
+    pub(super) fn close(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        self.connections
+            .retain(|kept| now < kept.closes && !kept.sender.is_closed());
+        let next = self.connections.iter().map(|kept| kept.closes).min();
+        self.is_watched = next.is_some();
+        next
+    }
+}
+
 /// A connection without a request.
 pub(super) struct Kept {
     pub(super) sender: SendRequest<Body>,

@@ -72,7 +72,7 @@ impl Outgoing {
     pub(super) fn to(method: Method, mut url: Url) -> Result<(Origin, Self)> {
         let authorization = credentials::take(&mut url).map_err(Error::internal)?;
         let origin = Origin::of(&url).map_err(Error::internal)?;
-        let mut outgoing = Self::new(method, path(&url).map_err(Error::internal)?);
+        let mut outgoing = Self::new(method, path(&url).map_err(Error::bad_request)?);
         if let Some(value) = authorization {
             outgoing.headers.insert(header::AUTHORIZATION, value);
         }

@@ -220,8 +220,8 @@ impl<T> Http<T> {
     ///
     /// A service may close an idle connection just while a request is in transit. If the connection ends before the
     /// response begins, the gateway sends a request with the method GET, HEAD, PUT, DELETE, OPTIONS or TRACE once more
-    /// over a fresh connection (RFC 9110, section 9.2.2). It does the same for any other request of which no byte was
-    /// written. A POST or PATCH that was written may have been carried out: it fails with `upstream_lost`, unless this
+    /// over a fresh connection (RFC 9110, section 9.2.2). It sends any request of which no byte was written over the next
+    /// connection. A POST or PATCH that was written may have been carried out: it fails with `upstream_lost`, unless this
     /// is set.
     pub fn idempotent(mut self) -> Self {
         self.idempotent = true;

@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use super::{
     HttpRequest,
-    hosts::{Host, Hosts, Known},
+    hosts::{Host, Hosts},
     origin::{Origin, Outgoing, path},
     parse_url,
 };
@@ -52,7 +52,7 @@ pub trait Target: Send + Sync {
 
 /// A request, and the host that it goes to.
 pub struct Destined {
-    pub(super) host: Known,
+    pub(super) host: Arc<Host>,
     pub(super) outgoing: Outgoing,
     /// The URL that a function made has credentials.
     pub(super) has_credentials: bool,
@@ -99,7 +99,7 @@ impl Address {
         };
         let url = template.fill(req.connection(), Some(req.message()))?;
         let url = Url::parse(&url).map_err(Error::internal)?;
-        path(&url).map_err(Error::internal)
+        path(&url).map_err(Error::bad_request)
     }
 }
 
@@ -134,7 +134,7 @@ impl Target for Fixed {
             outgoing.body = req.payload();
         }
         Ok(Destined {
-            host: Arc::clone(&address.host).into(),
+            host: Arc::clone(&address.host),
             outgoing,
             has_credentials: false,
         })
@@ -164,14 +164,14 @@ impl Target for Fixed {
 /// A function makes each request.
 pub struct With<F> {
     factory: F,
-    hosts: Arc<Hosts>,
+    hosts: Hosts,
 }
 
 impl<F> With<F> {
     pub(super) fn new(factory: F) -> Self {
         Self {
             factory,
-            hosts: Arc::default(),
+            hosts: Hosts::default(),
         }
     }
 }
