@@ -165,6 +165,9 @@ async fn a_drain_finishes_requests_and_refuses_handshakes() {
 async fn endpoints_answer_and_paths_are_normalized() {
     let gateway = gateway!(
         get("/name", async || "the gateway"),
+        get("/panic", async || -> &'static str {
+            panic!("in an endpoint")
+        }),
         channel("/", async |message: Message| message),
     );
     let gateway = TestGateway::new(gateway).expect("no mistakes");
@@ -174,6 +177,8 @@ async fn endpoints_answer_and_paths_are_normalized() {
         (response.status(), &response.body()[..]),
         (StatusCode::OK, &b"the gateway"[..])
     );
+    let response = gateway.http(get("/panic")).await.expect("a response");
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let response = gateway.http(get("/a//b")).await.expect("a response");
     assert_eq!(response.status(), StatusCode::BAD_REQUEST);
 }
@@ -321,6 +326,7 @@ async fn a_transcript_has_exact_times_and_no_secrets() {
         .header("authorization", "Bearer s3cret")
         .header("cookie", "session=s3cret")
         .header("x-api-key", "s3cret")
+        .header("sec-websocket-protocol", "chat, bearer.s3cret")
         .subprotocol("bearer.s3cret");
     let mut client = gateway.connect(handshake).await.expect("connected");
     client
@@ -348,7 +354,7 @@ async fn a_transcript_has_exact_times_and_no_secrets() {
         [
             json!({ "ms": 0, "to": "gateway", "open": "/?lang=en&access_token=***", "headers": {
                 "authorization": "***", "cookie": "***", "host": "gateway.test", "x-api-key": "***",
-                "sec-websocket-protocol": "***",
+                "sec-websocket-protocol": "chat, ***, ***",
             } }),
             json!({ "ms": 0, "to": "gateway", "json": login }),
             json!({ "ms": 250, "to": "client", "json": login }),

@@ -23,8 +23,7 @@ pub struct TestClient {
     stream: WebSocketStream<DuplexStream>,
     handshake: Response<()>,
     transcript: Transcript,
-    patience: Duration,
-    ended: bool,
+    pub(super) patience: Duration,
 }
 
 impl TestClient {
@@ -38,7 +37,6 @@ impl TestClient {
             handshake,
             transcript: Transcript::opened(&asked.0, &asked.1),
             patience: Duration::from_secs(60),
-            ended: false,
         }
     }
 
@@ -89,7 +87,6 @@ impl TestClient {
                 Some(Ok(Frame::Close(frame))) => {
                     let close = close_of(frame)?;
                     self.transcript.close(Side::Client, &close);
-                    self.ended = true;
                     // Sends the answer to the close frame.
                     let _ = self.stream.flush().await;
                     return Err(TestError::Ended(Some(close)));
@@ -164,13 +161,17 @@ impl TestClient {
             reason: close.reason.as_str().into(),
         };
         self.stream.close(Some(frame)).await.map_err(ended)?;
-        loop {
-            match self.receive().await {
-                Ok(_) => {}
-                Err(TestError::Ended(Some(close))) => return Ok(close),
-                Err(error) => return Err(error),
+        let patience = self.patience;
+        let closed = timeout(patience, async {
+            loop {
+                match self.next().await {
+                    Ok(_) => {}
+                    Err(TestError::Ended(Some(close))) => return Ok(close),
+                    Err(error) => return Err(error),
+                }
             }
-        }
+        });
+        closed.await.unwrap_or(Err(TestError::Late(patience)))
     }
 
     /// The stream of frames, for what no other method does: pings, fragments, and, through its `get_mut`, bytes that are

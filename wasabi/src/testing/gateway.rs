@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use axum::{Router, body::Body};
+use axum::{Router, body::Body, response::IntoResponse};
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::{client, upgrade::Upgraded};
@@ -19,6 +19,7 @@ use crate::{
     Gateway, ServeError,
     backend::{PIPE, ReplacedUpstreams, serve},
     gateway::path,
+    panics::caught_future,
     runtime::{Runtime, restart},
 };
 
@@ -168,9 +169,10 @@ async fn routed(router: Router, mut request: Request<Body>) -> Response<Body> {
     if let Err(why) = path::normalise(request.uri_mut()) {
         return path::refusal(why);
     }
-    match router.oneshot(request).await {
-        Ok(response) => response,
-        Err(never) => match never {},
+    match caught_future(router.oneshot(request)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_panic) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use super::{TestClient, TestError};
 use crate::Message;
@@ -67,13 +68,17 @@ impl JsonClient {
     /// Those of [`TestClient::send`] and [`TestClient::json_of`].
     pub async fn request(&mut self, key: &str, body: impl Serialize) -> Result<Value, TestError> {
         let id = self.send(key, body).await?;
-        loop {
-            let message: Value = self.client.json_of().await?;
-            if message.pointer(&self.id) == Some(&id) {
-                return Ok(message);
+        let patience = self.client.patience;
+        let replied = timeout(patience, async {
+            loop {
+                let message: Value = self.client.json_of().await?;
+                if message.pointer(&self.id) == Some(&id) {
+                    return Ok(message);
+                }
+                self.others.push_back(message);
             }
-            self.others.push_back(message);
-        }
+        });
+        replied.await.unwrap_or(Err(TestError::Late(patience)))
     }
 
     /// Sends this body with this key and a new id, and returns the id.

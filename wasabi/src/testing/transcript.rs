@@ -62,7 +62,14 @@ impl Transcript {
             let value = String::from_utf8_lossy(value.as_bytes());
             let value = match name.as_str() {
                 "authorization" | "proxy-authorization" | "cookie" => HIDDEN.into(),
-                "sec-websocket-protocol" if value.starts_with("bearer.") => HIDDEN.into(),
+                "sec-websocket-protocol" => {
+                    let offers = value.split(',').map(str::trim);
+                    let shown = offers.map(|offer| match offer.starts_with("bearer.") {
+                        true => HIDDEN,
+                        false => offer,
+                    });
+                    Vec::from_iter(shown).join(", ").into()
+                }
                 name if is_secret(name) => HIDDEN.into(),
                 _ => value,
             };
