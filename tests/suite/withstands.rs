@@ -5,8 +5,10 @@
 //! `queue.rs`; R12, forwarded addresses, in `client_ip.rs`; R13, wrong names and passwords, in
 //! `regressions/clients.rs`; R16, replies of queues, in `queue.rs`; R17 and R18, equal requests at once and retries, in
 //! `regressions/middleware.rs` and beside the middleware; R25, weights, in `balance.rs` and `regressions/backends.rs`;
-//! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27, what operators see, in
-//! `admin.rs`.
+//! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27 and R47c, what operators see and
+//! slow ones, in `admin.rs`; R29, dead sockets, in `r23_busy.rs`; R44, replies of workers, in `tests/brokers`; R49, spans
+//! of failures, in `failures_in_spans.rs`; R50a and R50b, figures and destructors, in `tests/metrics` and
+//! `tests/brokers`.
 
 mod r01_origins;
 mod r02_stalls;

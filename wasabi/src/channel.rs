@@ -115,7 +115,7 @@ impl<S> Channel<S, Absent> {
     }
 }
 
-/// The settings that are numbers and times are in `channel/settings.rs`.
+// The settings that are numbers and times are in `channel/settings.rs`.
 impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// `hosts`: the names that the channel answers to: `api.example.com`, `api.example.com:8443`, `*.example.com` for
     /// all names below it, or `*`; all by default. A name without a port matches every port. Requests for another host

@@ -49,7 +49,8 @@
 //!
 //! # The concepts, in reading order
 //!
-//! 1. [`gateway!`] declares everything and evaluates to a [`Gateway`]. Its page has the whole syntax.
+//! 1. [`gateway!`] declares everything and evaluates to a [`Gateway`]. Its page has the whole syntax. [`routes!`]
+//!    declares a part of a channel in another module.
 //! 2. A **channel** is one WebSocket endpoint; [`Channel`] documents its settings and their defaults.
 //! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
 //!    function. A message that it cannot read passes through middleware and is answered with an error.
@@ -106,7 +107,7 @@
 //! | feature | what it adds | in the default set |
 //! |---|---|---|
 //! | `retry` | [`Retry`](middleware::request::Retry) | yes |
-//! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit) | yes |
+//! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit), [`LimitClients`](middleware::http::LimitClients) | yes |
 //! | `cache` | `Cache`, a cache of replies | |
 //! | `queue` | [`Queue`], with an in-process broker | yes |
 //! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |

@@ -67,7 +67,6 @@ impl Runtime {
         self.0.draining.load(Ordering::Acquire)
     }
 
-    #[cfg(feature = "metrics")]
     pub(crate) fn is_leaving(&self) -> bool {
         self.0.leaving.load(Ordering::Acquire)
     }
@@ -174,9 +173,7 @@ impl SocketPermit {
 /// ```
 pub async fn readiness(req: axum::extract::Request) -> (StatusCode, &'static str) {
     match req.extensions().get::<Runtime>() {
-        Some(runtime) if runtime.0.leaving.load(Ordering::Acquire) => {
-            (StatusCode::SERVICE_UNAVAILABLE, "draining")
-        }
+        Some(runtime) if runtime.is_leaving() => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
         _ => (StatusCode::OK, "ready"),
     }
 }

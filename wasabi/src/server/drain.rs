@@ -99,9 +99,10 @@ pub(super) async fn drain(
         "cutting the remaining connections"
     );
     for connection in survivors {
-        connection
-            .outbox()
-            .stop(Close::new(CloseCode::SERVICE_RESTART, "server is stopping"));
+        connection.outbox().stop(Close::new(
+            CloseCode::SERVICE_RESTART,
+            "the server is stopping",
+        ));
     }
     let _ = tokio::time::timeout(CUT, runtime.tasks().wait()).await;
     deadline

@@ -64,7 +64,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(max_sockets));
         #[cfg(feature = "metrics")]
         let channels = gateway.observers();
-        // First, because a channel learns its whole path here, and its metrics are labelled with it.
+        // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
         let router = gateway.routed();
         #[cfg(feature = "metrics")]
         let figures = Arc::new(ServerFigures {

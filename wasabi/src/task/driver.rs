@@ -1,4 +1,4 @@
-//! The single task of a connection: it reads, dispatches and writes.
+//! What the task of a connection polls: it reads, dispatches and writes.
 
 mod clock;
 mod closing;

@@ -77,7 +77,7 @@ impl Stage {
 
     /// Ends the connection at once, like a server that no longer waits.
     pub fn stop(&self) {
-        let close = Close::new(CloseCode::SERVICE_RESTART, "server is stopping");
+        let close = Close::new(CloseCode::SERVICE_RESTART, "the server is stopping");
         self.connection.outbox().stop(close);
     }
 
