@@ -23,6 +23,7 @@ mod suite {
     mod intercept;
     mod keep_alive;
     mod listeners;
+    mod paths;
     mod proxied;
     mod registry;
     mod replies;

@@ -229,13 +229,10 @@ async fn arms_and_sections_that_are_configured_out_do_not_exist() {
 #[tokio::test]
 async fn sub_gateways_and_services_are_mounted() {
     fn rooms() -> Gateway {
-        gateway!(
-            channel("/", async || "lobby"),
-            channel(
-                "/{room}",
-                async |Path((org, room)): Path<(String, String)>| format!("{org} {room}")
-            ),
-        )
+        gateway!(channel("/", async || "lobby"), channel("/{room}", room),)
+    }
+    async fn room(Path((org, room)): Path<(String, String)>) -> String {
+        format!("{org} {room}")
     }
     let files = axum::Router::new().route("/readme", axum::routing::get(async || "read me"));
     let server = serve(gateway!(

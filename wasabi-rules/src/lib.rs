@@ -35,7 +35,7 @@ pub use self::{
     host::{HostPattern, Names, host, hosts_count},
     network::{Network, network},
     origin::{Origin, OriginPattern, OriginPort, default_port, origin},
-    path::{declared_path, mount_path, normal_path},
+    path::{declared_path, mount_path, normal_path, parameter_count},
     places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
     secrets::{url_without_secrets, without_secrets},

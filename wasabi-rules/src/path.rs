@@ -269,5 +269,25 @@ fn percent_encoded(c: char) -> String {
     bytes.map(|byte| format!("%{byte:02X}")).collect()
 }
 
+/// Checks that something that takes this many parameters can read them from a path with these. The message continues
+/// the name of what takes them.
+pub fn parameter_count(wanted: usize, names: &[&str]) -> Result<(), String> {
+    if names.len() == wanted {
+        return Ok(());
+    }
+    let takes = match wanted {
+        1 => "takes one parameter".to_owned(),
+        wanted => format!("takes {wanted} parameters"),
+    };
+    Err(match names {
+        [] => format!("{takes}, but the path has none"),
+        [name] => format!("{takes}, but the path has one: `{name}`"),
+        names => {
+            let listed = list(names.iter().copied());
+            format!("{takes}, but the path has {}: {listed}", names.len())
+        }
+    })
+}
+
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,9 @@ pub use self::{
     template::Template,
     websocket::WebSocket,
 };
-use crate::{Connection, Error, Reply, Request, Result, request::Route};
+use crate::{
+    Connection, Error, Reply, Request, Result, connection::path_types::PathType, request::Route,
+};
 
 /// Makes the id under which a backend keeps its state in a connection.
 fn next_id() -> u64 {
@@ -131,6 +133,12 @@ pub trait Lifecycle {
     /// The parameters of the channel's path that the upstream's URL uses.
     #[doc(hidden)]
     fn parameters(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The types that a function reads from the channel's path.
+    #[doc(hidden)]
+    fn path_types(&self) -> Vec<PathType> {
         Vec::new()
     }
 

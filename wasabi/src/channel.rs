@@ -20,6 +20,7 @@ use self::{
 };
 use crate::{
     Backend, ErrorFormat, Parser, Raw, Registry,
+    connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
     middleware::http::HttpMiddleware,
@@ -301,6 +302,14 @@ where
         let mut visit = |part: &dyn crate::Lifecycle| parameters.extend(part.parameters());
         self.backend.lifecycle(&mut visit);
         parameters
+    }
+
+    /// The types that its functions read from the path.
+    pub(crate) fn path_types(&self) -> Vec<PathType> {
+        let mut types = Vec::new();
+        let mut visit = |part: &dyn crate::Lifecycle| types.extend(part.path_types());
+        self.backend.lifecycle(&mut visit);
+        types
     }
 }
 

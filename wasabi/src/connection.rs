@@ -15,6 +15,7 @@ pub(crate) mod linger;
 #[cfg(all(test, wasabi_loom))]
 mod models;
 pub(crate) mod outbox;
+pub(crate) mod path_types;
 pub(crate) mod peer;
 #[cfg(feature = "tls")]
 mod peer_certificates;
@@ -34,8 +35,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::extract::{FromRequestParts, Path, Query};
-use futures_util::FutureExt;
+use axum::extract::Query;
 use http::{Extensions, HeaderMap, Uri};
 use serde::de::DeserializeOwned;
 
@@ -267,7 +267,10 @@ impl Connection {
     }
 
     /// The parameters of the channel's path, deserialized: a single value, a tuple in the order of the path, or a
-    /// struct with their names. Fails with `bad_request` if they do not fit.
+    /// struct with their names.
+    ///
+    /// Fails with `bad_request` if the client's values do not fit, and with `internal` if no value could: for another
+    /// number of parameters, or a field that no parameter has.
     ///
     /// ```
     /// use wasabi::{Close, CloseCode, prelude::*};
@@ -282,14 +285,7 @@ impl Connection {
     /// }
     /// ```
     pub fn path<T: DeserializeOwned + Send>(&self) -> Result<T, Error> {
-        // axum keeps the parameters in the handshake's extensions, in a private type.
-        let (mut parts, ()) = http::Request::new(()).into_parts();
-        parts.extensions = self.extensions().clone();
-        match Path::from_request_parts(&mut parts, &()).now_or_never() {
-            Some(Ok(Path(parameters))) => Ok(parameters),
-            Some(Err(error)) => Err(Error::bad_request(error.body_text())),
-            None => Err(Error::internal("the path parameters are not ready yet")),
-        }
+        path_types::read(self.extensions())
     }
 
     /// The query of the handshake's URI, deserialized. Fails with `bad_request` if it does not fit.

@@ -13,7 +13,10 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
-use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result, Text};
+use crate::{
+    Binary, Connection, Error, Key, Message, Request, RequestId, Result, Text,
+    connection::path_types::PathType,
+};
 
 /// A type that a backend function may take as an argument.
 ///
@@ -29,7 +32,7 @@ use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result,
 /// | `PeerCertificates` | the client's TLS certificates | `unauthorized` without any; `Option` |
 /// | [`Stash<T>`](crate::middleware::http::Stash) | a value of this connection | `internal` if no HTTP middleware makes a `T` |
 /// | [`Key`], [`RequestId`] | the routing key, the client's id | `bad_request` without an id; `Option` |
-/// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request` |
+/// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request`; `internal` if no client's values fit `T` |
 /// | [`HeaderMap`] | the handshake's headers | |
 /// | [`Extension<T>`](Extension) | a value from HTTP middleware | `internal` if it is missing |
 /// | [`Parsed<T>`] | the value that the request parser attached | `internal` if it is missing |
@@ -45,7 +48,9 @@ use crate::{Binary, Connection, Error, Key, Message, Request, RequestId, Result,
 ///
 /// * `Json<T>` reads the payload, whatever headers the handshake had. As a reply it is a text message.
 /// * `Path<T>` holds the parameters of the path at which the client opened its WebSocket: one value, a tuple, or a
-///   struct by name.
+///   struct by name. A number of parameters that the path does not have, or a field that is none of them, is a mistake
+///   in the declaration: [`Gateway::check`](crate::Gateway::check) reports it, and the server does not start. The
+///   compiler reports it for a tuple in a closure that `gateway!` contains.
 /// * `Query<T>` holds the query parameters of that URL.
 /// * `State<T>` is the `state` of the gateway, or what [`FromRef`] takes from it.
 /// * `Extension<T>` is a value that HTTP middleware put into the extensions of the handshake.
@@ -124,6 +129,12 @@ pub trait FromRequest<S>: Sized {
     /// [`from_request`](Self::from_request).
     fn from_last(req: &mut Request, state: &S) -> impl Future<Output = Result<Self>> + Send {
         Self::from_request(req, state)
+    }
+
+    /// The type that it reads from the path of the channel. The gateway checks at its start that the type fits the path.
+    #[doc(hidden)]
+    fn path_type() -> Option<PathType> {
+        None
     }
 }
 
@@ -275,6 +286,10 @@ impl<S: Sync, T: Readable> FromRequest<S> for Query<T> {
 impl<S: Sync, T: Readable + Send> FromRequest<S> for Path<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().path().map(Path)
+    }
+
+    fn path_type() -> Option<PathType> {
+        Some(PathType::of::<T>())
     }
 }
 

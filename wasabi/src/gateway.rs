@@ -174,6 +174,7 @@ impl Gateway {
             path,
             answering,
             parameters,
+            path_types,
             ..
         } in &self.routes
         {
@@ -185,6 +186,9 @@ impl Gateway {
                     "`{path}`: the URL of an upstream contains `{{{name}}}`, but the path has no such parameter"
                 ))
             }));
+            let unfit = path_types.iter().filter_map(|each| each.check(path));
+            mistakes
+                .extend(unfit.map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}"))));
             if let Err(mistake) = check_path(&mut seen, path, answering) {
                 mistakes.push(mistake);
             }

@@ -12,6 +12,7 @@ use futures_util::future::Either;
 use crate::{
     Backend, Connection, Lifecycle, Reply, Request, Result,
     backend::{HandshakeError, Preparing, Probe, Way},
+    connection::path_types::PathType,
     request::Route as RequestRoute,
 };
 
@@ -227,6 +228,10 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn parameters(&self) -> Vec<String> {
         self.part.parameters()
+    }
+
+    fn path_types(&self) -> Vec<PathType> {
+        self.part.path_types()
     }
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {

@@ -39,6 +39,7 @@ pub use crate::{
     Request,
     backend::{Balancer, Group, HealthCheck, Picked, Probe, Template, Way},
     channel::Channel,
+    connection::path_types::PathType,
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::GatewayBuilder,
     middleware::{Stack, Valid},

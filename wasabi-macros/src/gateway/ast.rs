@@ -140,6 +140,21 @@ impl Target {
             Self::Missing | Self::Expr(_) | Self::Balance { .. } => None,
         }
     }
+
+    /// Adds every expression in it that is a target.
+    pub(crate) fn expressions<'a>(&'a self, found: &mut Vec<&'a Fragment>) {
+        match self {
+            Self::Missing => {}
+            Self::Expr(target) => found.push(target),
+            Self::With { target, .. } => target.expressions(found),
+            Self::Balance { nodes, .. } => {
+                nodes.iter().for_each(|node| node.target.expressions(found));
+            }
+            Self::Match(Match { arms, .. }) => {
+                arms.iter().for_each(|arm| arm.target.expressions(found));
+            }
+        }
+    }
 }
 
 impl Set {

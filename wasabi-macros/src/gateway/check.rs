@@ -1,5 +1,6 @@
 //! Rules that need more than one token.
 
+mod parameters;
 mod paths;
 mod routes;
 mod urls;
@@ -25,6 +26,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
         }
     }
     urls::check(gateway, diagnostics);
+    parameters::check(gateway, diagnostics);
     warnings::check(gateway, diagnostics);
 }
 

@@ -2,7 +2,10 @@
 
 use std::marker::PhantomData;
 
-use crate::{Backend, FromRequest, IntoReply, Reply, Request, Result};
+use crate::{
+    Backend, FromRequest, IntoReply, Lifecycle, Reply, Request, Result,
+    connection::path_types::PathType,
+};
 
 /// A route's target: a [`Backend`], or a function of extractors.
 ///
@@ -105,6 +108,16 @@ impl<F: Future> Answer for F {
     }
 }
 
+/// What the arguments of a function read from the path of the channel.
+struct Paths<'a, F>(&'a [Option<PathType>], PhantomData<fn(F)>);
+
+impl<F> Lifecycle for Paths<'_, F> {
+    fn path_types(&self) -> Vec<PathType> {
+        let types = self.0.iter().flatten();
+        types.map(|each| each.of_function::<F>()).collect()
+    }
+}
+
 macro_rules! handler_fn {
     ($($arg:ident),*; $($last:ident)?) => {
         #[diagnostic::do_not_recommend]
@@ -140,6 +153,14 @@ macro_rules! handler_fn {
 
             fn owes_reply(&self, _req: &Request) -> bool {
                 <Fut::Reply as IntoReply>::OWES_REPLY
+            }
+
+            fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+                let types: &[Option<PathType>] = &[$($arg::path_type(),)* $($last::path_type(),)?];
+                // A visit for each connection, which most functions can do without.
+                if types.iter().any(Option::is_some) {
+                    visit(&Paths::<F>(types, PhantomData));
+                }
             }
         }
     };

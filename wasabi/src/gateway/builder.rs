@@ -74,13 +74,14 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
         self.gateway.mistakes.extend(mistakes);
         let has_hosts = channel.declared.hosts.is_some();
-        let parameters = channel.parameters();
+        let (parameters, path_types) = (channel.parameters(), channel.path_types());
         let (router, observer) = endpoint::router(channel, Arc::clone(&self.state));
         self.gateway.routes.push(DeclaredRoute {
             path,
             answering: Answering::Endpoint(Box::new(router)),
             has_hosts,
             parameters,
+            path_types,
             observer: Some(observer),
         });
     }
@@ -130,6 +131,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 answering: Answering::Endpoint(Box::new(router)),
                 has_hosts: false,
                 parameters: Vec::new(),
+                path_types: Vec::new(),
                 observer: None,
             });
         }

@@ -87,6 +87,7 @@ where
             answering: Answering::Service(service),
             has_hosts: false,
             parameters: Vec::new(),
+            path_types: Vec::new(),
             observer: None,
         });
     }

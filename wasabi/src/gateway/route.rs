@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::MethodRouter};
 
-use crate::metrics::Observer;
+use crate::{connection::path_types::PathType, metrics::Observer};
 
 /// A path of a gateway, and what answers there.
 pub(super) struct DeclaredRoute {
@@ -12,6 +12,8 @@ pub(super) struct DeclaredRoute {
     pub(super) has_hosts: bool,
     /// The path parameters that the URLs of its upstreams use.
     pub(super) parameters: Vec<String>,
+    /// What its functions read from the path.
+    pub(super) path_types: Vec<PathType>,
     /// Set for channels.
     pub(super) observer: Option<Observer>,
 }

@@ -5,8 +5,8 @@ use wasabi_rules::{Place, did_you_mean, list};
 
 use crate::{
     diagnostics::Diagnostics,
-    fragment::{Call, Fragment, calls, string},
-    gateway::ast::{Gateway, Match, SectionKind, Target},
+    fragment::{Call, calls, string},
+    gateway::ast::{Gateway, SectionKind},
 };
 
 pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
@@ -16,27 +16,11 @@ pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
             let mut found = Vec::new();
             channel
                 .targets()
-                .for_each(|target| expressions(target, &mut found));
+                .for_each(|target| target.expressions(&mut found));
             let calls = found.into_iter().flat_map(|target| calls(target.tokens()));
             for url in calls.filter_map(|call| url(&call)) {
                 check_url(&url, path.as_deref(), diagnostics);
             }
-        }
-    }
-}
-
-fn expressions<'a>(target: &'a Target, found: &mut Vec<&'a Fragment>) {
-    match target {
-        Target::Missing => {}
-        Target::Expr(target) => found.push(target),
-        Target::With { target, .. } => expressions(target, found),
-        Target::Balance { nodes, .. } => {
-            nodes
-                .iter()
-                .for_each(|node| expressions(&node.target, found));
-        }
-        Target::Match(Match { arms, .. }) => {
-            arms.iter().for_each(|arm| expressions(&arm.target, found));
         }
     }
 }
