@@ -38,6 +38,8 @@ const FLOORS: &[&str] = &[
     // Who answers, and what is around it.
     "backend",
     "middleware",
+    // A reader of messages that also writes replies around the chain.
+    "protocol",
     // What is declared of a channel.
     "describe",
     "scope",

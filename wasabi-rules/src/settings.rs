@@ -53,6 +53,8 @@ pub enum Kind {
     Time,
     /// A request parser, or a closure that is one.
     Parser,
+    /// A protocol, which takes the place of a parser and of a format of error replies.
+    Protocol,
     /// A function that is called when a connection opens or closes.
     Hook,
     /// A format of error replies.
@@ -76,6 +78,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("subprotocols", Level::Both, Kind::Subprotocols),
     setting("compression", Level::Both, Kind::Other),
     setting("parser", Level::Both, Kind::Parser),
+    setting("protocol", Level::Both, Kind::Protocol),
     setting("errors", Level::Both, Kind::Errors),
     setting("on_connect", Level::Both, Kind::Hook),
     setting("on_disconnect", Level::Both, Kind::Hook),
@@ -102,6 +105,15 @@ impl Setting {
             .iter()
             .find(|setting| setting.name == name)
             .copied()
+    }
+
+    /// The settings that this one takes the place of: a channel that sets it does not inherit them.
+    pub fn replaces(self) -> &'static [&'static str] {
+        match self.name {
+            "parser" => &["protocol"],
+            "protocol" => &["parser", "errors"],
+            _ => &[],
+        }
     }
 
     /// Checks how many elements a literal list has.

@@ -8,6 +8,7 @@ mod settings;
 
 #[cfg(not(feature = "deflate"))]
 use std::convert::Infallible as Compression;
+use std::sync::Arc;
 
 use axum::routing::MethodRouter;
 
@@ -19,11 +20,12 @@ use self::{
     origin::Origins,
 };
 use crate::{
-    Backend, ErrorFormat, Parser, Raw, Registry,
+    Backend, ErrorFormat, Parser, Protocol, Raw, Registry,
     connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
     middleware::http::HttpMiddleware,
+    protocol::{Dialect, Enveloped, Plain},
     scope::{Absent, Scope},
 };
 
@@ -63,11 +65,11 @@ use crate::{
 /// );
 /// assert!(gateway.check().is_ok());
 /// ```
-pub struct Channel<S, B, P = Raw, C = NoHook, D = NoHook> {
+pub struct Channel<S, B, P = Plain<Raw>, C = NoHook, D = NoHook> {
     pub(crate) declared: Declared,
     pub(crate) layers: Vec<Apply>,
     pub(crate) backend: B,
-    pub(crate) parser: P,
+    pub(crate) dialect: P,
     pub(crate) on_connect: C,
     pub(crate) on_disconnect: D,
     scope: Scope<S>,
@@ -108,7 +110,7 @@ impl<S> Channel<S, Absent> {
             },
             layers: Vec::new(),
             backend: Absent,
-            parser: Raw,
+            dialect: Plain(Raw),
             on_connect: NoHook,
             on_disconnect: NoHook,
             scope: *scope,
@@ -221,18 +223,30 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             backend,
             declared: self.declared,
             layers: self.layers,
-            parser: self.parser,
+            dialect: self.dialect,
             on_connect: self.on_connect,
             on_disconnect: self.on_disconnect,
             scope: self.scope,
         }
     }
 
-    /// `parser`: reads the routing key from a message; [`Raw`] by default.
+    /// `parser`: reads the routing key from a message; [`Raw`] by default. It replaces a `protocol` of the gateway.
     #[must_use]
-    pub fn parser<P2: Parser>(self, parser: P2) -> Channel<S, B, P2, C, D> {
+    pub fn parser<P2: Parser>(self, parser: P2) -> Channel<S, B, Plain<P2>, C, D> {
+        self.dialect(Plain(parser))
+    }
+
+    /// `protocol`: reads messages, and writes replies and errors in the client's form; see [`Protocol`]. It takes the
+    /// place of `parser` and `errors`, and replaces those of the gateway.
+    #[must_use]
+    pub fn protocol<P2: Protocol>(mut self, protocol: P2) -> Channel<S, B, Enveloped<P2>, C, D> {
+        self.declared.errors = None;
+        self.dialect(Enveloped(Arc::new(protocol)))
+    }
+
+    fn dialect<P2>(self, dialect: P2) -> Channel<S, B, P2, C, D> {
         Channel {
-            parser,
+            dialect,
             declared: self.declared,
             layers: self.layers,
             backend: self.backend,
@@ -252,7 +266,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             declared: self.declared,
             layers: self.layers,
             backend: self.backend,
-            parser: self.parser,
+            dialect: self.dialect,
             on_disconnect: self.on_disconnect,
             scope: self.scope,
         }
@@ -267,7 +281,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
             declared: self.declared,
             layers: self.layers,
             backend: self.backend,
-            parser: self.parser,
+            dialect: self.dialect,
             on_connect: self.on_connect,
             scope: self.scope,
         }
@@ -278,7 +292,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D>
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
-    P: Parser,
+    P: Dialect,
     C: OnConnect,
     D: OnDisconnect,
 {
@@ -288,7 +302,7 @@ where
         let mut mistakes = declared.mistakes.clone();
         let errors = declared.errors.as_ref();
         mistakes.extend(errors.and_then(|errors| errors.check().err()));
-        mistakes.extend(self.parser.check().err());
+        mistakes.extend(self.dialect.check(errors).err());
         let subprotocols = declared.subprotocols.iter();
         mistakes.extend(subprotocols.filter_map(|name| wasabi_rules::subprotocol(name).err()));
         self.backend

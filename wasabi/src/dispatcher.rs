@@ -3,25 +3,25 @@
 use std::sync::Arc;
 
 use crate::{
-    Backend, Connection, Lifecycle, Message, Parser, Reply, Request, Result,
-    parser::{self, Inbound},
+    Backend, Connection, Lifecycle, Message, Reply, Request, Result,
+    protocol::{Dialect, Inbound},
     request::Route,
 };
 
 /// The chain of a channel: its middleware around its router, or around its only target.
 pub(crate) struct Dispatcher<S, B, P> {
-    pub(crate) parser: P,
+    pub(crate) dialect: P,
     pub(crate) chain: B,
     pub(crate) state: Arc<S>,
     /// The name of the route if the chain does not route by key.
     pub(crate) target: &'static str,
 }
 
-impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
+impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
     /// Makes a request of a message. The request has its route before the first middleware sees it.
     #[inline(always)]
     pub(crate) fn request(&self, message: Message, connection: &Connection) -> Inbound {
-        let mut inbound = parser::parse(&self.parser, message, connection);
+        let mut inbound = self.dialect.read(message, connection);
         if let Inbound::Request(req) = &mut inbound {
             let route = self.chain.route(req.key());
             req.set_route(route.unwrap_or(Route {
@@ -36,8 +36,13 @@ impl<S, B: Backend<S>, P: Parser> Dispatcher<S, B, P> {
 
     /// Runs a request through the chain.
     #[inline(always)]
-    pub(crate) fn call(&self, req: Request) -> impl Future<Output = Result<Reply>> + Send {
-        self.chain.call(req, &self.state)
+    pub(crate) fn call(
+        &self,
+        req: Request,
+        connection: &Connection,
+    ) -> impl Future<Output = Result<Reply>> + Send {
+        self.dialect
+            .call(req, connection, &self.chain, &*self.state)
     }
 }
 

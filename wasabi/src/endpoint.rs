@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Auth
 use hyper::upgrade::OnUpgrade;
 
 use crate::{
-    Backend, Connection, ConnectionId, Parser,
+    Backend, Connection, ConnectionId,
     channel::{
         Channel, Declared,
         hooks::{OnConnect, OnDisconnect},
@@ -32,6 +32,7 @@ use crate::{
     hosts::{self, RequestedHost},
     log::{limited, said},
     metrics::{Counted, Observer, Rejected, Traffic},
+    protocol::Dialect,
     runtime::{Runtime, SocketPermit},
     task::Runner,
     upgrade::answer::{self, Asked, Refusal},
@@ -51,19 +52,16 @@ pub(crate) fn router<S, B, P, C, D>(
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
-    P: Parser,
+    P: Dialect,
     C: OnConnect,
     D: OnDisconnect,
 {
     let mut declared = channel.declared;
-    let errors = match declared.errors.take() {
-        Some(own) => own.or_from_parser(channel.parser.errors()),
-        None => channel.parser.errors(),
-    };
+    let errors = channel.dialect.errors(declared.errors.take());
     declared.settings = declared.settings.at_least_one();
     let runner = Arc::new(Runner {
         dispatcher: Dispatcher {
-            parser: channel.parser,
+            dialect: channel.dialect,
             chain: channel.backend,
             state,
             target: declared.info.target.name(),
@@ -88,7 +86,7 @@ impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
-    P: Parser,
+    P: Dialect,
     C: OnConnect,
     D: OnDisconnect,
 {

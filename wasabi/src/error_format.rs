@@ -9,7 +9,7 @@ use crate::{
     Connection, Error, Fault, IntoReply, Reply, RequestId, Result,
     log::{Logged, limited},
     panics::caught,
-    request::FailedSpan,
+    request::{FailedSpan, Owes},
 };
 
 /// The format of error replies: the channel setting `errors = ..`.
@@ -180,12 +180,16 @@ pub(crate) struct About<'a> {
     /// Empty if unknown.
     pub(crate) route: &'a str,
     pub(crate) id: Option<&'a RequestId>,
+    pub(crate) owes: Owes,
 }
 
-/// Logs an error and answers its request in the channel's format.
+/// Logs an error and answers its request in the channel's format, unless the client wants no answer.
 pub(crate) fn report(format: &ErrorFormat, error: &Error, about: &About<'_>) -> Reply {
     log(error, about);
-    format.write(error, about.id)
+    match about.owes.is_silence() {
+        true => Reply::none(),
+        false => format.write(error, about.id),
+    }
 }
 
 pub(crate) fn log(error: &Error, about: &About<'_>) {

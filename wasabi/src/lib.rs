@@ -53,7 +53,8 @@
 //!    declares a part of a channel in another module.
 //! 2. A **channel** is one WebSocket endpoint; [`Channel`] documents its settings and their defaults.
 //! 3. A **[parser](Parser)** turns a [`Message`] into a [`Request`] with a routing key: [`Raw`], [`JsonKey`], or a
-//!    function. A message that it cannot read passes through middleware and is answered with an error.
+//!    function. A message that it cannot read passes through middleware and is answered with an error. A
+//!    **[protocol](Protocol)** does the same, and also writes replies and errors in the client's form.
 //! 4. A **[backend](Backend)** answers requests: an `async fn` of [extractors](FromRequest) that returns a
 //!    [reply](IntoReply), [`Http`], [`WebSocket`], [`Queue`], a [`Balance`] of several, or a type of your own.
 //! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] lists what the library
@@ -152,6 +153,7 @@ mod mistakes;
 mod panics;
 mod parser;
 mod per_client;
+mod protocol;
 mod reply;
 mod request;
 mod routes;
@@ -212,6 +214,7 @@ pub use crate::{
     message::{Binary, Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
+    protocol::{Call, Incoming, Protocol},
     reply::{IntoReply, Replies, Reply, Result, Writable},
     request::{Key, Request, RequestId},
     routes::Routes,
@@ -243,6 +246,7 @@ pub mod types {
             key::{By, Together},
             measure::Record,
         },
+        protocol::{Enveloped, Plain},
     };
 }
 

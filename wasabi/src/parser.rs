@@ -7,7 +7,7 @@ use std::{any::Any, borrow::Cow, sync::Arc};
 pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, ValueAt};
 use crate::{
-    Connection, Error, ErrorFormat, Message, Request, Result,
+    Error, ErrorFormat, Message, Result,
     request::{KeyRepr, RequestId, RequestParts},
 };
 
@@ -110,32 +110,8 @@ pub struct Envelope<'m> {
     id: Option<RequestId>,
     content_type: Option<&'static str>,
     value: Option<Arc<dyn Any + Send + Sync>>,
+    wants_reply: bool,
     invalid: Option<Error>,
-}
-
-/// What a client's message is, after parsing.
-pub(crate) enum Inbound {
-    Request(Request),
-    /// Intentionally.
-    Dropped,
-    /// A request that no target sees.
-    Invalid(Request),
-}
-
-#[inline(always)]
-pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Inbound {
-    let mut envelope = match parser.parse(&message) {
-        Ok(Some(envelope)) => envelope,
-        Ok(None) => return Inbound::Dropped,
-        Err(error) => Envelope::invalid(error),
-    };
-    let invalid = envelope.invalid.take();
-    let parts = envelope.into_parts(&message);
-    let request = Request::new(message, parts, connection);
-    match invalid {
-        None => Inbound::Request(request),
-        Some(error) => Inbound::Invalid(request.into_invalid(error)),
-    }
 }
 
 impl<'m> Envelope<'m> {
@@ -147,6 +123,7 @@ impl<'m> Envelope<'m> {
             id: None,
             content_type: None,
             value: None,
+            wants_reply: true,
             invalid: None,
         }
     }
@@ -191,6 +168,19 @@ impl<'m> Envelope<'m> {
         self
     }
 
+    /// A request to which the client wants no reply, such as a notification: whatever its outcome is, nothing goes back,
+    /// not even an error. Errors are logged. Such a request [owes no reply](crate::Backend::owes_reply).
+    #[must_use]
+    pub fn without_reply(mut self) -> Self {
+        self.wants_reply = false;
+        self
+    }
+
+    #[inline(always)]
+    pub(crate) fn take_invalid(&mut self) -> Option<Error> {
+        self.invalid.take()
+    }
+
     #[cfg(any(test, fuzzing))]
     pub(crate) fn into_test_parts(self) -> (String, Option<RequestId>, Option<Error>) {
         (self.key.into_owned(), self.id, self.invalid)
@@ -206,6 +196,7 @@ impl<'m> Envelope<'m> {
             id: self.id,
             content_type: self.content_type,
             value: self.value,
+            wants_reply: self.wants_reply,
         }
     }
 }

@@ -30,7 +30,7 @@ pub use futures_util::future::BoxFuture;
 pub use tower;
 
 pub use self::probe::{
-    backend, http, middleware, on_connect, on_disconnect, parser, routes, state,
+    backend, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
 };
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
@@ -43,11 +43,15 @@ pub use crate::{
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::GatewayBuilder,
     middleware::{Stack, Valid},
+    protocol::{Dialect, Inbound},
     request::{Route, split},
     routes::{Both, Described, Duplicates, Key, Keyed, Keys, Routes, both, info, proof, proven},
     scope::{Absent, Scope},
 };
-use crate::{Close, Connection, Envelope, Message, OnConnect, OnDisconnect, Parser};
+use crate::{
+    Call, Close, Connection, Envelope, Incoming, Message, OnConnect, OnDisconnect, Parser,
+    Protocol, RequestId,
+};
 
 /// Fixes the signature of the closure that routes keys, for every lifetime of the key.
 pub fn key_fn<K: Fn(&str) -> usize>(key: K) -> K {
@@ -131,6 +135,28 @@ impl<P: Parser> Parser for Shared<P> {
 
     fn errors(&self) -> ErrorFormat {
         self.0.errors()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.0.check()
+    }
+}
+
+impl<P: Protocol> Protocol for Shared<P> {
+    fn read<'m>(
+        &self,
+        message: &'m Message,
+        connection: &Connection,
+    ) -> crate::Result<Incoming<'m>> {
+        self.0.read(message, connection)
+    }
+
+    fn reply(&self, call: &Call<'_>, reply: Reply) -> crate::Result<Reply> {
+        self.0.reply(call, reply)
+    }
+
+    fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply {
+        self.0.error(error, id)
     }
 
     fn check(&self) -> Result<(), String> {

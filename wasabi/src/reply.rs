@@ -123,6 +123,51 @@ impl Reply {
         }
     }
 
+    /// Changes each message of the reply, also those of a stream when they come.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// #[middleware]
+    /// async fn shout(req: Request, next: impl Next) -> Result<Reply> {
+    ///     let reply = next.run(req).await?;
+    ///     Ok(reply.map(|message| match message.as_text() {
+    ///         Some(text) => Message::text(text.to_uppercase()),
+    ///         None => message,
+    ///     }))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn map(self, mut each: impl FnMut(Message) -> Message + Send + 'static) -> Self {
+        match self.0 {
+            Body::None => Self(Body::None),
+            Body::One(message) => Self(Body::One(each(message))),
+            Body::Many(messages) => Self::messages(messages.map(each).collect()),
+            Body::Stream(messages) => {
+                Self::stream(messages.map(move |message| message.map(&mut each)))
+            }
+        }
+    }
+
+    /// [`map`](Self::map) with a function that may fail.
+    ///
+    /// # Errors
+    ///
+    /// Returns the first error. In a stream, an error ends the stream as its own errors do.
+    pub fn try_map(
+        self,
+        mut each: impl FnMut(Message) -> Result<Message> + Send + 'static,
+    ) -> Result<Self> {
+        Ok(match self.0 {
+            Body::None => Self(Body::None),
+            Body::One(message) => Self(Body::One(each(message)?)),
+            Body::Many(messages) => Self::messages(messages.map(each).collect::<Result<_>>()?),
+            Body::Stream(messages) => {
+                Self::stream(messages.map(move |message| message.and_then(&mut each)))
+            }
+        })
+    }
+
     /// Keeps `held` until a stream ends; drops it at once for any other reply.
     pub(crate) fn holding<T: Send + 'static>(self, held: T) -> Self {
         match self.0 {

@@ -3,6 +3,7 @@
 mod failed;
 mod id;
 mod key;
+mod owes;
 mod reused;
 mod route;
 
@@ -11,7 +12,7 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 
 use self::reused::Reused;
-pub(crate) use self::{failed::FailedSpan, key::KeyRepr, reused::KeepsHandle};
+pub(crate) use self::{failed::FailedSpan, key::KeyRepr, owes::Owes, reused::KeepsHandle};
 pub use self::{
     id::RequestId,
     key::Key,
@@ -34,7 +35,7 @@ impl Request {
         fields.id = envelope.id;
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
-        fields.owes_reply = true;
+        fields.owes = Owes::of(envelope.wants_reply);
         Self(fields)
     }
 
@@ -221,13 +222,23 @@ impl Request {
         Some(Arc::try_unwrap(error).unwrap_or_else(|shared| shared.duplicate()))
     }
 
+    /// Sets what the backend says, unless the client wants no reply at all.
     pub(crate) fn set_owes_reply(&mut self, owes_reply: bool) {
-        self.0.owes_reply = owes_reply;
+        self.0.owes.set(owes_reply);
     }
 
     /// Whether the client waits for a reply, by [`Backend::owes_reply`](crate::Backend::owes_reply) of its backend.
     pub(crate) fn owes_reply(&self) -> bool {
-        self.0.owes_reply
+        self.0.owes.is_reply()
+    }
+
+    /// Whether anything goes back to the client.
+    pub(crate) fn wants_reply(&self) -> bool {
+        !self.0.owes.is_silence()
+    }
+
+    pub(crate) fn owes(&self) -> Owes {
+        self.0.owes
     }
 
     pub(crate) fn route_path(&self) -> u64 {
@@ -258,7 +269,7 @@ impl Clone for Request {
         fields.value.clone_from(&self.0.value);
         fields.invalid.clone_from(&self.0.invalid);
         fields.route = self.0.route;
-        fields.owes_reply = self.0.owes_reply;
+        fields.owes = self.0.owes;
         fields.led = self.0.led;
         Self(fields)
     }
@@ -277,10 +288,22 @@ impl fmt::Debug for Request {
 }
 
 /// The parts of an envelope that a request keeps.
-#[derive(Default)]
 pub(crate) struct RequestParts {
     pub(crate) key: KeyRepr,
     pub(crate) id: Option<RequestId>,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(crate) wants_reply: bool,
+}
+
+impl Default for RequestParts {
+    fn default() -> Self {
+        Self {
+            key: KeyRepr::default(),
+            id: None,
+            content_type: None,
+            value: None,
+            wants_reply: true,
+        }
+    }
 }

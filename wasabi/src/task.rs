@@ -14,7 +14,7 @@ use hyper::upgrade::OnUpgrade;
 
 use self::driver::Driver;
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat, Parser,
+    Backend, Close, CloseCode, Connection, ErrorFormat,
     channel::{
         Declared,
         hooks::{OnConnect, OnDisconnect},
@@ -30,6 +30,7 @@ use crate::{
     log::{limited, said},
     metrics::Counted,
     panics::{caught, caught_future},
+    protocol::Dialect,
     runtime::{Runtime, SocketPermit},
     upgrade::UPGRADE_TIMEOUT,
 };
@@ -52,7 +53,7 @@ impl<S, B, P, C, D> Runner<S, B, P, C, D>
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
-    P: Parser,
+    P: Dialect,
     C: OnConnect,
     D: OnDisconnect,
 {
@@ -137,7 +138,7 @@ where
         admitted: &mut bool,
     ) -> (Close, Companions) {
         let parse = |message| self.dispatcher.request(message, connection);
-        let call = |req| self.dispatcher.call(req);
+        let call = |req| self.dispatcher.call(req, connection);
         let settings = &self.channel.settings;
         let socket = Socket::server(transport, read_already, settings.limits(), agreed);
         let mut driver = Driver::new(socket, connection, settings, &self.errors, parse, call);

@@ -2,6 +2,7 @@
 
 mod parameters;
 mod paths;
+mod protocols;
 mod routes;
 mod urls;
 mod warnings;
@@ -25,6 +26,7 @@ pub(crate) fn gateway(gateway: &Gateway, diagnostics: &mut Diagnostics) {
             check_target(target, &mut keys, diagnostics);
         }
     }
+    protocols::check(gateway, diagnostics);
     urls::check(gateway, diagnostics);
     parameters::check(gateway, diagnostics);
     warnings::check(gateway, diagnostics);

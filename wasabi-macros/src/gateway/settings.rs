@@ -33,6 +33,8 @@ pub(crate) enum Role {
     Origins,
     /// A parser or a hook: its type must meet a bound, and need not be `Clone`.
     Checked,
+    /// Like `Checked`, but never a closure.
+    Protocol,
     /// A format of error replies.
     Errors,
     /// A format that needs no path.
@@ -60,6 +62,19 @@ impl Settings {
     pub(crate) fn unconditional(&self, known: Known) -> Option<&Setting> {
         self.iter()
             .find(|setting| setting.known == known && setting.cfg.is_empty())
+    }
+
+    /// Whether the setting, or one that takes its place, is set without `#[cfg]`.
+    pub(crate) fn replace(&self, known: Known) -> bool {
+        self.iter().any(|setting| {
+            let own = setting.known;
+            (own == known || own.replaces().contains(&known.name)) && setting.cfg.is_empty()
+        })
+    }
+
+    /// The setting of this name, if it is set without `#[cfg]`.
+    pub(crate) fn named(&self, name: &str) -> Option<&Setting> {
+        self.unconditional(Known::find(name)?)
     }
 
     /// The values of the state; more than one only with `#[cfg]`.

@@ -7,17 +7,18 @@ use futures_util::future;
 
 use super::{Accepted, Endpoint, shutting_down};
 use crate::{
-    Backend, CloseCode, Connection, Parser,
+    Backend, CloseCode, Connection,
     backend::Preparing,
     channel::hooks::{OnConnect, OnDisconnect},
     metrics::Rejected,
+    protocol::Dialect,
 };
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
-    P: Parser,
+    P: Dialect,
     C: OnConnect,
     D: OnDisconnect,
 {

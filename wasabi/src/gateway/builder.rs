@@ -9,7 +9,7 @@ use super::{
     route::{Answering, DeclaredRoute},
 };
 use crate::{
-    Backend, Parser,
+    Backend,
     backend::install_tls_provider,
     channel::{
         Channel,
@@ -18,6 +18,7 @@ use crate::{
     describe::{Description, EndpointInfo},
     endpoint,
     hosts::{self, Hosts},
+    protocol::Dialect,
 };
 
 /// Collects what `gateway!` declares.
@@ -59,7 +60,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     pub fn channel<B, P, C, D>(&mut self, channel: Channel<S, B, P, C, D>)
     where
         B: Backend<S> + 'static,
-        P: Parser,
+        P: Dialect,
         C: OnConnect,
         D: OnDisconnect,
     {

@@ -210,6 +210,7 @@ impl Parser for JsonKey {
             id: id.and_then(|range| request_id(message, range)),
             content_type: Some("application/json"),
             value: None,
+            wants_reply: true,
             invalid,
         }))
     }

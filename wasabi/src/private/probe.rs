@@ -10,7 +10,8 @@ use tower::layer::util::Identity;
 
 use super::{Absent, Scope};
 use crate::{
-    Backend, IntoBackend, Middleware, Parser, Raw, Routes,
+    Backend, Call, Connection, Error, Incoming, IntoBackend, Message, Middleware, Parser, Protocol,
+    Raw, Reply, RequestId, Result, Routes,
     channel::hooks::{NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -229,6 +230,50 @@ impl<S, T> Mistake<IsParser, S, T> {
         T: Parser,
     {
         Raw
+    }
+}
+
+/// The kind of a protocol.
+#[derive(Debug)]
+pub struct IsProtocol;
+
+/// A protocol.
+pub fn protocol<S, T>(scope: &Scope<S>, protocol: T) -> Probe<IsProtocol, S, T> {
+    Probe::new(scope, protocol)
+}
+
+impl<S, T: Protocol> Probe<IsProtocol, S, T> {
+    /// The value.
+    pub fn checked(self) -> T {
+        self.value
+    }
+}
+
+impl<S, T> Mistake<IsProtocol, S, T> {
+    /// Requires the bound.
+    pub fn checked(&self) -> NoProtocol
+    where
+        T: Protocol,
+    {
+        NoProtocol
+    }
+}
+
+/// Replaces an invalid protocol.
+#[derive(Debug, Clone, Copy)]
+pub struct NoProtocol;
+
+impl Protocol for NoProtocol {
+    fn read<'m>(&self, _message: &'m Message, _connection: &Connection) -> Result<Incoming<'m>> {
+        Ok(Incoming::Nothing)
+    }
+
+    fn reply(&self, _call: &Call<'_>, reply: Reply) -> Result<Reply> {
+        Ok(reply)
+    }
+
+    fn error(&self, _error: &Error, _id: Option<&RequestId>) -> Reply {
+        Reply::none()
     }
 }
 

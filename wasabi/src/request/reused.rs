@@ -12,7 +12,7 @@ use std::{
 
 use tracing::Span;
 
-use super::{KeyRepr, RequestId, Route, failed::FailedSpan};
+use super::{KeyRepr, Owes, RequestId, Route, failed::FailedSpan};
 use crate::{Connection, Error, Message};
 
 /// The number of boxes that a thread keeps.
@@ -47,7 +47,7 @@ pub(super) struct Fields {
     pub(super) invalid: Option<Arc<Error>>,
     pub(super) route: Route,
     /// Whether the client waits for a reply.
-    pub(super) owes_reply: bool,
+    pub(super) owes: Owes,
     /// The number of calls in this request that other requests wait for.
     pub(super) led: usize,
     /// `Some` while a request uses the fields.

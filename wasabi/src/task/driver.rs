@@ -42,7 +42,7 @@ use crate::{
         socket::{Failure, HangUp, Socket},
         work,
     },
-    parser::Inbound,
+    protocol::Inbound,
     request,
 };
 

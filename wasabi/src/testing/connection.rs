@@ -17,7 +17,7 @@ use crate::{
         socket::Limits,
     },
     metrics::Traffic,
-    parser::{self, Inbound},
+    protocol::{self, Inbound},
     runtime::Runtime,
     sync::Unpoisoned,
 };
@@ -172,9 +172,11 @@ impl TestConnection {
     ///
     /// Returns the parser's error, and `bad_request` for a message that the parser drops.
     pub fn parsed(&self, parser: &impl Parser, message: impl Into<Message>) -> Result<Request> {
-        match parser::parse(parser, message.into(), &self.connection) {
+        match protocol::parse(parser, message.into(), &self.connection) {
             Inbound::Request(request) => Ok(request),
-            Inbound::Dropped => Err(Error::bad_request("the parser drops this message")),
+            Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) => {
+                Err(Error::bad_request("the parser drops this message"))
+            }
             Inbound::Invalid(mut request) => Err(request
                 .take_invalid()
                 .unwrap_or_else(|| Error::bad_request("the parser cannot read this message"))),

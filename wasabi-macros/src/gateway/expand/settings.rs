@@ -58,7 +58,7 @@ impl<'a> Defaults<'a> {
             Value::One(fragment, role) => {
                 let (cfg, name) = (&setting.cfg, local(&format!("shared_{}", setting.name)));
                 let value = match role {
-                    Role::Checked => {
+                    Role::Checked | Role::Protocol => {
                         let value = value(setting.known, fragment, *role, cx);
                         quote!(#p::Shared::new(#value))
                     }
@@ -79,7 +79,7 @@ impl<'a> Defaults<'a> {
     pub(super) fn inherited(&self, own: &Settings, builder: &Ident, cx: &Context) -> TokenStream {
         let p = &cx.p;
         let left = self.others.iter();
-        let left = left.filter(|(_, setting, _)| own.unconditional(setting.known).is_none());
+        let left = left.filter(|(_, setting, _)| !own.replace(setting.known));
         let others = left.map(|(local, setting, fragment)| {
             let (at, cfg) = (fragment.span(), &setting.cfg);
             let method = Ident::new(setting.known.name, at);
@@ -126,7 +126,7 @@ fn value(known: Known, value: &Fragment, role: Role, cx: &Context) -> TokenStrea
             let typed = format_ident!("{name}_fn");
             return cx.checked_as(name, quote!(#p::#typed(#emitted)), value);
         }
-        Role::Checked => return cx.checked_as(name, emitted, value),
+        Role::Checked | Role::Protocol => return cx.checked_as(name, emitted, value),
         Role::Errors if value.is_closure() => quote!(with(#emitted)),
         Role::Named(Named::Silent) => quote!(Silent),
         Role::Named(Named::Text) => quote!(Text),

@@ -124,6 +124,7 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
         Kind::Origins => Value::One(bracketed(known, value, diagnostics), Role::Origins),
         Kind::Subprotocols => Value::One(bracketed(known, value, diagnostics), Role::Other),
         Kind::Parser | Kind::Hook => Value::One(value, Role::Checked),
+        Kind::Protocol => Value::One(value, Role::Protocol),
         Kind::Errors => {
             let role = errors(&value);
             Value::One(value, role)

@@ -9,7 +9,7 @@ use crate::{
     Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     log::said,
-    parser::Inbound,
+    protocol::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>

@@ -19,7 +19,7 @@ use crate::{
         socket::{HangUp, Limits, Socket},
     },
     metrics::Traffic,
-    parser::{self, Inbound},
+    protocol::{self, Inbound},
 };
 
 /// The settings of a channel, and a connection to it.
@@ -93,7 +93,7 @@ impl Stage {
         F: Future<Output = Result<Reply>>,
     {
         let parse: Parse<'a> =
-            Box::new(move |message| parser::parse(&parser, message, &self.connection));
+            Box::new(move |message| protocol::parse(&parser, message, &self.connection));
         Session::Serving(Driver::new(
             Socket::server(io, Vec::new(), self.settings.limits(), None),
             &self.connection,

@@ -21,8 +21,8 @@ use crate::{
     },
     error_format::{self, About},
     panics::{caught, discard},
-    parser::Inbound,
-    request,
+    protocol::Inbound,
+    request::{self, Owes},
 };
 
 /// The rest of a connection whose client has left. Messages received before are still processed if no reply is owed,
@@ -191,6 +191,7 @@ where
             connection: self.connection,
             route,
             id,
+            owes: Owes::default(),
         };
         error_format::log(error, &about);
     }
@@ -225,6 +226,7 @@ where
                     connection: self.connection,
                     route: "",
                     id: None,
+                    owes: Owes::default(),
                 };
                 error_format::log(&panicked("the parser, the backend or a middleware"), &about);
                 if let Some(index) = slot {

@@ -11,7 +11,7 @@ use crate::{
         socket::{Failure, HangUp, Incoming},
         work,
     },
-    parser::Inbound,
+    protocol::Inbound,
 };
 
 /// Messages read before woken requests and queued messages have their turn.

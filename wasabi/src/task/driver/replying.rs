@@ -12,7 +12,7 @@ use crate::{
         work,
     },
     error_format::{self, About},
-    parser::Inbound,
+    protocol::Inbound,
     reply::Body,
 };
 
@@ -127,6 +127,7 @@ where
             connection: self.connection,
             route: slot.route,
             id: slot.id.as_ref(),
+            owes: slot.owes,
         };
         let reply = error_format::report(self.errors, error, &about);
         self.reply(index, reply.into_body())

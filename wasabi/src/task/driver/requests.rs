@@ -9,6 +9,7 @@ use crate::{
     connection::in_flight::{InFlight, Tag},
     panics::discard,
     reply::Body,
+    request::Owes,
 };
 
 /// Messages read ahead while every slot is busy, so that pings and closes behind them are noticed. Reading also stops
@@ -31,7 +32,7 @@ pub(super) struct Requests<F> {
 pub(super) struct InSlot {
     pub(super) id: Option<RequestId>,
     pub(super) route: &'static str,
-    pub(super) owes_reply: bool,
+    pub(super) owes: Owes,
     /// The reply while the client takes no data, or the rest of a streaming reply.
     pub(super) reply: Option<Body>,
     /// Whether the slot is in `held`.
@@ -114,7 +115,7 @@ impl<F: Future> Requests<F> {
                 continue;
             };
             // A request that has its reply is done.
-            if slot.owes_reply || slot.reply.is_some() {
+            if slot.owes.is_reply() || slot.reply.is_some() {
                 self.in_flight.finish(index);
                 self.in_flight.release(index);
                 cancelled += 1;
@@ -194,7 +195,7 @@ mod tests {
 
     fn start(requests: &mut Requesting, owes_reply: bool) -> usize {
         let (index, slot) = requests.in_flight.reserve(Waker::noop());
-        slot.owes_reply = owes_reply;
+        slot.owes.set(owes_reply);
         requests.in_flight.start(index, pending);
         index
     }

@@ -6,11 +6,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Driver;
 use crate::{
-    Error, Message, Reply, Request, Result,
+    Close, Error, Message, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     error_format::{self, About},
     panics::{caught, discard},
-    parser::Inbound,
+    protocol::Inbound,
+    reply::Body,
+    request::Owes,
 };
 
 /// The outcome of starting a message.
@@ -19,6 +21,8 @@ enum Started {
     Slot(usize),
     /// The message is unreadable; its invalid request is in this slot.
     Invalid(usize),
+    Answer(Box<Message>),
+    Close(Box<Close>),
     Dropped,
 }
 
@@ -49,13 +53,15 @@ where
             let (request, is_valid) = match parse(message) {
                 Inbound::Request(request) => (request, true),
                 Inbound::Invalid(request) => (request, false),
+                Inbound::Answer(answer) => return Started::Answer(answer),
+                Inbound::Close(close) => return Started::Close(close),
                 Inbound::Dropped => return Started::Dropped,
             };
             let (index, tag) = in_flight.reserve(cx.waker());
             slot = Some(index);
             tag.id = request.id().cloned();
             tag.route = request.route();
-            tag.owes_reply = request.owes_reply();
+            tag.owes = request.owes();
             in_flight.start(index, || call(request));
             match is_valid {
                 true => Started::Slot(index),
@@ -65,6 +71,8 @@ where
         match (started, slot) {
             (Ok(Started::Slot(index)), _) => self.run(index),
             (Ok(Started::Dropped), _) => Ok(()),
+            (Ok(Started::Answer(answer)), _) => self.answer(*answer, cx),
+            (Ok(Started::Close(close)), _) => Err(Failure::Rule(*close)),
             (Ok(Started::Invalid(index)), _) => {
                 self.wire.misuse.invalid_message()?;
                 self.run(index)
@@ -76,6 +84,12 @@ where
         }
     }
 
+    /// Sends the protocol's own answer. It takes a slot, so that it waits like a reply while the client takes no data.
+    fn answer(&mut self, answer: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        let (index, _) = self.requests.in_flight.reserve(cx.waker());
+        self.reply(index, Body::One(answer))
+    }
+
     /// Starts an invalid request after a panic of the parser.
     #[cold]
     fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
@@ -84,7 +98,7 @@ where
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let (index, tag) = in_flight.reserve(cx.waker());
         tag.route = request.route();
-        tag.owes_reply = true;
+        tag.owes = Owes::of(true);
         let started = caught(|| {
             in_flight.start(index, || call(request));
         });
@@ -96,18 +110,21 @@ where
 
     /// Answers a message that arrived too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
-        let id = match self.parse(message) {
+        let (id, owes) = match self.parse(message) {
             Inbound::Request(request) | Inbound::Invalid(request) => {
-                let id = request.id().cloned();
+                let about = (request.id().cloned(), request.owes());
                 discard(request);
-                id
+                about
             }
+            Inbound::Answer(answer) => return self.wire.write(&answer),
+            Inbound::Close(close) => return Err(Failure::Rule(*close)),
             Inbound::Dropped => return Ok(()),
         };
         let about = About {
             connection: self.connection,
             route: "",
             id: id.as_ref(),
+            owes,
         };
         let reply = error_format::report(self.errors, &Error::Closing, &about);
         self.wire.write_body(reply.into_body())

@@ -15,7 +15,7 @@ use crate::{
         work,
     },
     panics::{caught, discard},
-    parser::Inbound,
+    protocol::Inbound,
     reply::{Body, ReplyStream, has_stirred},
 };
 

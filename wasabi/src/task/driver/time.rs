@@ -10,7 +10,7 @@ use tokio::{
 use super::{Driver, Phase, Turn, clock::Verdict};
 use crate::{
     Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, log::limited,
-    parser::Inbound,
+    protocol::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>

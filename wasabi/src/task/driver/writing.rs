@@ -12,7 +12,7 @@ use crate::{
         socket::{Failure, HangUp},
         work,
     },
-    parser::Inbound,
+    protocol::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>

@@ -1,0 +1,132 @@
+//! Protocols: how a channel's messages become requests, and how replies and errors are written.
+
+mod dialect;
+
+#[cfg(any(test, fuzzing, feature = "testing"))]
+pub(crate) use self::dialect::parse;
+pub use self::dialect::{Dialect, Enveloped, Inbound, Plain};
+use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Result};
+
+/// The language of a channel: it reads messages, and writes replies and errors in the client's form.
+///
+/// Set it with `protocol = ..`. A [`Parser`](crate::Parser), set with `parser = ..`, only reads: functions then write
+/// whole messages, and `errors = ..` says how errors are written.
+///
+/// A protocol surrounds everything else: middleware and functions see replies without their envelope, so they work
+/// under every protocol. A channel with a parser pays nothing for this.
+///
+/// ```
+/// use wasabi::{Call, CloseCode, Error, Incoming, Protocol, prelude::*};
+///
+/// /// `7 greet` is answered with `7 = hello`, and an error with `7 ! no_route`. Other lines ask for nothing.
+/// struct Numbered;
+///
+/// impl Protocol for Numbered {
+///     fn read<'m>(&self, message: &'m Message, _from: &Connection) -> Result<Incoming<'m>> {
+///         let text = message.as_text().ok_or(Error::bad_request("expected text"))?;
+///         Ok(match text.split_once(' ') {
+///             Some((id, key)) => {
+///                 Incoming::Request(Envelope::new(key).id(RequestId::new(id.to_owned())))
+///             }
+///             None if text == "hi" => Incoming::Answer("hi".into()),
+///             None if text == "bye" => Incoming::Close(CloseCode::NORMAL.into()),
+///             None => Incoming::Nothing,
+///         })
+///     }
+///
+///     fn reply(&self, call: &Call<'_>, reply: Reply) -> Result<Reply> {
+///         let id = call.id().cloned();
+///         Ok(reply.map(move |message| match (&id, message.as_text()) {
+///             (Some(id), Some(text)) => Message::text(format!("{id} = {text}")),
+///             _ => message,
+///         }))
+///     }
+///
+///     fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply {
+///         let id = id.map_or("-", RequestId::as_str);
+///         Reply::message(format!("{id} ! {}", error.code()))
+///     }
+/// }
+///
+/// async fn greet() -> &'static str {
+///     "hello"
+/// }
+///
+/// let gateway = gateway!(channel(
+///     "/",
+///     protocol = Numbered,
+///     match key {
+///         "greet" => greet,
+///         _ => NoRoute,
+///     },
+/// ));
+/// # drop(gateway);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a protocol",
+    label = "cannot read messages and write replies",
+    note = "a protocol is a type that implements `Protocol`",
+    note = "a parser, which only reads, is set with `parser = ..`"
+)]
+pub trait Protocol: Send + Sync + 'static {
+    /// Reads one message.
+    ///
+    /// # Errors
+    ///
+    /// An error is answered to the client, by [`error`](Self::error) without an id. As with a parser, the message
+    /// becomes an [invalid](crate::Request::invalid) request, and more than 100 of them in a second close the
+    /// connection.
+    fn read<'m>(&self, message: &'m Message, connection: &Connection) -> Result<Incoming<'m>>;
+
+    /// Writes the reply to a request: one message, several, none, or a stream of them; [`Reply::map`] treats all alike.
+    /// It is not called for requests that [want no reply](Envelope::without_reply).
+    ///
+    /// # Errors
+    ///
+    /// An error is answered instead of the reply.
+    fn reply(&self, call: &Call<'_>, reply: Reply) -> Result<Reply>;
+
+    /// Writes the error of the request with this id. It has none if the message could not be read, or if the protocol
+    /// found none. It is not called for requests that [want no reply](Envelope::without_reply).
+    fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply;
+
+    /// Reports invalid settings; called once, when the gateway is built.
+    #[doc(hidden)]
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a [`Protocol`] found in a message.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming<'m> {
+    /// A request.
+    Request(Envelope<'m>),
+    /// Something that the protocol answers itself, such as a ping. It is not a request: no middleware sees it.
+    Answer(Message),
+    /// The connection is closed at once, because the client violates the protocol or has asked for it. Requests in
+    /// flight are cancelled.
+    Close(Close),
+    /// Nothing: the message is dropped on purpose.
+    Nothing,
+}
+
+/// The request that a [`Protocol`] writes a reply to.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    id: Option<&'a RequestId>,
+    connection: &'a Connection,
+}
+
+impl<'a> Call<'a> {
+    /// The id that the protocol read from the request.
+    pub fn id(&self) -> Option<&'a RequestId> {
+        self.id
+    }
+
+    /// The connection of the request.
+    pub fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+}

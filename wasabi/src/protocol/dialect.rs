@@ -1,0 +1,157 @@
+//! What the dispatcher needs of a channel's parser or protocol.
+
+use std::sync::Arc;
+
+use super::{Call, Incoming, Protocol};
+use crate::{
+    Backend, Close, Connection, Envelope, Error, ErrorFormat, Message, Parser, Reply, Request,
+    Result, panics::discard, request::RequestParts,
+};
+
+/// What a client's message is, after reading.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A request.
+    Request(Request),
+    /// A request that no target sees.
+    Invalid(Request),
+    /// The protocol's own answer.
+    Answer(Box<Message>),
+    /// The connection ends.
+    Close(Box<Close>),
+    /// Intentionally.
+    Dropped,
+}
+
+/// A parser or a protocol, at work in a dispatcher.
+pub trait Dialect: Send + Sync + 'static {
+    /// Reads a message.
+    fn read(&self, message: Message, connection: &Connection) -> Inbound;
+
+    /// Runs a request through the chain and writes its reply.
+    fn call<S: Sync, B: Backend<S>>(
+        &self,
+        req: Request,
+        connection: &Connection,
+        chain: &B,
+        state: &S,
+    ) -> impl Future<Output = Result<Reply>> + Send;
+
+    /// How errors are written, if the channel says `own`.
+    fn errors(&self, own: Option<ErrorFormat>) -> ErrorFormat;
+
+    /// Reports invalid settings, also beside this format of the channel's errors.
+    fn check(&self, errors: Option<&ErrorFormat>) -> Result<(), String>;
+}
+
+/// A parser: replies go out as they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Plain<P>(pub(crate) P);
+
+impl<P: Parser> Dialect for Plain<P> {
+    #[inline(always)]
+    fn read(&self, message: Message, connection: &Connection) -> Inbound {
+        parse(&self.0, message, connection)
+    }
+
+    #[inline(always)]
+    fn call<S: Sync, B: Backend<S>>(
+        &self,
+        req: Request,
+        _connection: &Connection,
+        chain: &B,
+        state: &S,
+    ) -> impl Future<Output = Result<Reply>> + Send {
+        chain.call(req, state)
+    }
+
+    fn errors(&self, own: Option<ErrorFormat>) -> ErrorFormat {
+        match own {
+            Some(own) => own.or_from_parser(self.0.errors()),
+            None => self.0.errors(),
+        }
+    }
+
+    fn check(&self, _errors: Option<&ErrorFormat>) -> Result<(), String> {
+        self.0.check()
+    }
+}
+
+/// A protocol: it writes replies and errors.
+#[derive(Debug)]
+pub struct Enveloped<P>(pub(crate) Arc<P>);
+
+impl<P: Protocol> Dialect for Enveloped<P> {
+    #[inline(always)]
+    fn read(&self, message: Message, connection: &Connection) -> Inbound {
+        let mut envelope = match self.0.read(&message, connection) {
+            Ok(Incoming::Request(envelope)) => envelope,
+            Ok(Incoming::Answer(answer)) => return Inbound::Answer(Box::new(answer)),
+            Ok(Incoming::Close(close)) => return Inbound::Close(Box::new(close)),
+            Ok(Incoming::Nothing) => return Inbound::Dropped,
+            Err(error) => Envelope::invalid(error),
+        };
+        let invalid = envelope.take_invalid();
+        let parts = envelope.into_parts(&message);
+        request(message, parts, invalid, connection)
+    }
+
+    async fn call<S: Sync, B: Backend<S>>(
+        &self,
+        req: Request,
+        connection: &Connection,
+        chain: &B,
+        state: &S,
+    ) -> Result<Reply> {
+        if !req.wants_reply() {
+            discard(chain.call(req, state).await?);
+            return Ok(Reply::none());
+        }
+        let id = req.id().cloned();
+        let reply = chain.call(req, state).await?;
+        let id = id.as_ref();
+        self.0.reply(&Call { id, connection }, reply)
+    }
+
+    fn errors(&self, _own: Option<ErrorFormat>) -> ErrorFormat {
+        let protocol = Arc::clone(&self.0);
+        ErrorFormat::with(move |error, id| protocol.error(error, id))
+    }
+
+    fn check(&self, errors: Option<&ErrorFormat>) -> Result<(), String> {
+        match errors {
+            Some(_) => Err(
+                "`errors` has no effect beside `protocol`, which writes error replies itself"
+                    .to_owned(),
+            ),
+            None => self.0.check(),
+        }
+    }
+}
+
+/// Makes a request of a message by a parser.
+#[inline(always)]
+pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Inbound {
+    let mut envelope = match parser.parse(&message) {
+        Ok(Some(envelope)) => envelope,
+        Ok(None) => return Inbound::Dropped,
+        Err(error) => Envelope::invalid(error),
+    };
+    let invalid = envelope.take_invalid();
+    let parts = envelope.into_parts(&message);
+    request(message, parts, invalid, connection)
+}
+
+#[inline(always)]
+fn request(
+    message: Message,
+    parts: RequestParts,
+    invalid: Option<Error>,
+    connection: &Connection,
+) -> Inbound {
+    let request = Request::new(message, parts, connection);
+    match invalid {
+        None => Inbound::Request(request),
+        Some(error) => Inbound::Invalid(request.into_invalid(error)),
+    }
+}
