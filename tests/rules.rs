@@ -3,7 +3,7 @@
 //! `build.rs` writes the rows. That a row's function exists shows when this is compiled; that the macro knows the row, in
 //! the macro's own tests.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
 #[cfg(feature = "amqp")]
 use wasabi::queue::Amqp;
@@ -19,7 +19,7 @@ use wasabi::{
     prelude::*,
     queue::Memory,
 };
-use wasabi_rules::{CALLS, SETTINGS};
+use wasabi_rules::{Around, CALLS, HTTP_ORDER, REQUEST_ORDER, SETTINGS};
 
 /// What is wrong with a call.
 type Check = fn() -> Vec<String>;
@@ -137,4 +137,65 @@ fn the_runtime_refuses_every_value_that_its_rule_refuses_in_the_same_words() {
         let expected = setting.check(refused).expect_err("a mistake");
         assert_eq!((row.refused)(), [expected], "{}", setting.name);
     }
+}
+
+/// What comes after this text, at any depth of a folder of the library.
+fn names_after(text: &str, folder: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut names = BTreeSet::new();
+    let mut folders = vec![folder];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = fs::read_to_string(&path).expect("a text");
+            let found = source.split(text).skip(1).map(|rest| {
+                let end = rest.find(|letter: char| !letter.is_alphanumeric());
+                rest[..end.unwrap_or(rest.len())].to_owned()
+            });
+            names.extend(found.filter(|name| !name.is_empty()));
+        }
+    }
+    names
+}
+
+fn names(table: &[Around]) -> BTreeSet<String> {
+    table.iter().map(|row| row.name.to_owned()).collect()
+}
+
+#[test]
+fn every_middleware_of_the_library_is_in_the_table_of_orders() {
+    let request = names_after("> Middleware for ", "../wasabi/src/middleware");
+    let request: BTreeSet<_> = request
+        .union(&names_after(
+            "impl Middleware for ",
+            "../wasabi/src/middleware",
+        ))
+        .cloned()
+        .collect();
+    assert_eq!(request, names(REQUEST_ORDER));
+
+    let layers = names_after("> Layer<S> for ", "../wasabi/src/middleware/http");
+    let layers = layers.iter().map(|name| name.trim_end_matches("Layer"));
+    // It makes a `BearerAuth`.
+    let layers = layers.chain(["Jwt"]).map(str::to_owned);
+    assert_eq!(layers.collect::<BTreeSet<_>>(), names(HTTP_ORDER));
+}
+
+#[test]
+fn the_guide_lists_every_warning_about_an_order() {
+    let guide = include_str!("../docs/guide/04-middleware.md");
+    let rows = guide.lines().filter_map(|line| line.strip_prefix("| `"));
+    let listed = rows.filter_map(|row| row.split('`').next());
+    let listed: BTreeSet<_> = listed
+        .filter(|name| name.contains('_') && name.to_uppercase() == **name)
+        .collect();
+    let rows = REQUEST_ORDER.iter().chain(HTTP_ORDER);
+    let warned: BTreeSet<_> = rows
+        .flat_map(|row| row.warned.iter().map(|(_, warning)| warning.name))
+        .collect();
+    assert_eq!(listed, warned);
 }

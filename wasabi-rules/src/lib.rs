@@ -13,6 +13,7 @@ mod close_code;
 mod header;
 mod host;
 mod network;
+mod order;
 mod origin;
 mod path;
 mod places;
@@ -34,6 +35,7 @@ pub use self::{
     },
     host::{HostPattern, Names, host, hosts_count},
     network::{Network, network},
+    order::{Around, HTTP_ORDER, REQUEST_ORDER, Side, TARGET, Warning, When},
     origin::{Origin, OriginPattern, OriginPort, default_port, origin},
     path::{declared_path, mount_path, normal_path, parameter_count},
     places::{Place, path_start, places},

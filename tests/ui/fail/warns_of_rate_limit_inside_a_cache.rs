@@ -1,36 +1,6 @@
 #![deny(deprecated)]
 
-use std::time::Duration;
-
-use wasabi::{Message, Middleware, Next, Reply, Request, Result, gateway};
-
-struct Cache;
-
-impl Cache {
-    fn new(_ttl: Duration) -> Self {
-        Self
-    }
-}
-
-impl Middleware for Cache {
-    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        next.run(req).await
-    }
-}
-
-struct RateLimit;
-
-impl RateLimit {
-    fn per_second(_messages: u32) -> Self {
-        Self
-    }
-}
-
-impl Middleware for RateLimit {
-    async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
-        next.run(req).await
-    }
-}
+use wasabi::prelude::*;
 
 async fn echo(message: Message) -> Message {
     message
@@ -38,6 +8,14 @@ async fn echo(message: Message) -> Message {
 
 fn main() {
     let _ = gateway!(
-        channel("/", middleware = [Cache::new(5s), RateLimit::per_second(10)], echo),
+        middleware = [Cache::new(5s)],
+        channel("/limit", middleware = [RateLimit::per_second(10)], echo),
+        channel(
+            "/clients",
+            match key {
+                "a" => with([LimitClients::new().messages_per_second(10)], echo),
+                _ => with([Throttle::new(10)], echo),
+            }
+        ),
     );
 }

@@ -1,9 +1,11 @@
 //! Rules that need more than one token.
 
+mod orders;
 mod parameters;
 mod paths;
 mod protocols;
 mod routes;
+mod times;
 mod urls;
 mod warnings;
 

@@ -13,6 +13,9 @@
 //! 6. [`Timeout`], the limit of one try. Around the breaker it would cancel the request, and the breaker does not count
 //!    cancellations.
 //!
+//! `gateway!` warns about orders that do something else than intended; the chapter on middleware of the guide lists
+//! them.
+//!
 //! Messages that the parser cannot read also pass through the lists of the gateway and of the channel, on the route
 //! `invalid` ([`Request::invalid`](crate::Request::invalid)), but not through those of targets.
 //!
@@ -54,6 +57,8 @@ mod circuit_breaker;
 mod error_handler;
 pub(crate) mod key;
 pub(crate) mod measure;
+#[cfg(all(test, feature = "cache", feature = "rate-limit", feature = "retry"))]
+mod orders;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 #[cfg(feature = "retry")]

@@ -1,0 +1,53 @@
+//! Times that a declaration writes down.
+
+use crate::{fragment::Call, units};
+
+/// The sum of the pauses of a retry, in microseconds.
+pub(super) fn pauses(calls: &[Call]) -> Option<u64> {
+    const LONGEST: u64 = 30_000_000;
+    const RETRIES: u32 = 3;
+    let new = calls.first()?;
+    if new.name != "new" {
+        return None;
+    }
+    let backoff = calls
+        .iter()
+        .find(|call| call.owner.as_deref() == Some("Backoff") && !call.is_method)?;
+    let mut pause = units::micros(backoff.args.first()?)?;
+    let factor = match backoff.name.to_string().as_str() {
+        "exponential" => 2,
+        "constant" => 1,
+        _ => return None,
+    };
+    let set = |name: &str| {
+        calls
+            .iter()
+            .find(|call| call.is_method && call.name == name)
+    };
+    let retries = match set("retries") {
+        Some(call) => {
+            let retries: syn::LitInt = syn::parse2(call.args.first()?.clone()).ok()?;
+            retries.base10_parse::<u32>().ok()?
+        }
+        None => RETRIES,
+    };
+    let longest = match set("max_pause") {
+        Some(call) => units::micros(call.args.first()?)?,
+        None => LONGEST,
+    };
+    let mut total = 0u64;
+    for _ in 0..retries.min(1000) {
+        total = total.saturating_add(pause.min(longest));
+        pause = pause.saturating_mul(factor);
+    }
+    Some(total)
+}
+
+/// A number of microseconds in its largest whole unit.
+pub(super) fn duration(micros: u64) -> String {
+    match micros {
+        _ if micros.is_multiple_of(1_000_000) => format!("{}s", micros / 1_000_000),
+        _ if micros.is_multiple_of(1000) => format!("{}ms", micros / 1000),
+        _ => format!("{micros}us"),
+    }
+}
