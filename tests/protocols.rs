@@ -1,5 +1,7 @@
-//! Tests over real sockets, by concept: protocols, whose envelopes and errors the gateway writes.
+//! Tests over real sockets, by concept: protocols, whose envelopes and errors the gateway writes, and the cancellation of
+//! requests.
 
 mod protocols {
+    mod cancellation;
     mod own;
 }

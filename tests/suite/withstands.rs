@@ -8,7 +8,8 @@
 //! R26, answers of upstreams, in `http_backend.rs` and `regressions/upstreams.rs`; R27 and R47c, what operators see and
 //! slow ones, in `admin.rs`; R29, dead sockets, in `r23_busy.rs`; R44, replies of workers, in `tests/brokers`; R49, spans
 //! of failures, in `failures_in_spans.rs`; R50a and R50b, figures and destructors, in `tests/metrics` and
-//! `tests/brokers`.
+//! `tests/brokers`; R51, cancellations, in
+//! `tests/protocols/cancellation`.
 
 mod r01_origins;
 mod r02_stalls;

@@ -26,7 +26,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// * **Certainly not:** `closing` (resend over another connection), `rate_limited` and `overloaded` (resend later),
 ///   `breaker_open` and `upstream_unreachable` (resend later too), `no_route` and `bad_request` (the result would be
 ///   the same).
-/// * **Perhaps:** `interrupted`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and `internal`.
+/// * **Perhaps:** `interrupted`, `cancelled`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and
+///   `internal`.
 ///   Resend only a request that may run twice, or that carries an id by which the service recognises it.
 ///
 /// A [`Retry`](crate::middleware::request::Retry) turns one request into several. The code is that of the last attempt;
@@ -83,6 +84,9 @@ pub enum Error {
     /// `interrupted`: the connection was closed while the request was being answered. It may have been carried out.
     #[error("the connection was closed before the answer")]
     Interrupted,
+    /// `cancelled`: a later message of the client cancelled the request. It may have been carried out.
+    #[error("the request was cancelled by its client")]
+    Cancelled,
     /// `breaker_open`: the backend failed too often and is left alone for a while.
     #[error("circuit breaker is open")]
     BreakerOpen,
@@ -166,6 +170,7 @@ impl Error {
             Self::Overloaded => "overloaded",
             Self::Closing => "closing",
             Self::Interrupted => "interrupted",
+            Self::Cancelled => "cancelled",
             Self::BreakerOpen => "breaker_open",
             Self::UpstreamStatus { .. } => "upstream_status",
             Self::UpstreamUnreachable(_) => "upstream_unreachable",
@@ -189,6 +194,7 @@ impl Error {
                 "the connection was closed before the answer; the request may have been carried out"
                     .into()
             }
+            Self::Cancelled => "the request was cancelled".into(),
             Self::BreakerOpen => "temporarily unavailable".into(),
             Self::UpstreamStatus { status, .. } => {
                 format!("upstream answered {}", status.as_u16()).into()
@@ -217,6 +223,7 @@ impl Error {
             Self::Overloaded => Self::Overloaded,
             Self::Closing => Self::Closing,
             Self::Interrupted => Self::Interrupted,
+            Self::Cancelled => Self::Cancelled,
             Self::BreakerOpen => Self::BreakerOpen,
             Self::UpstreamStatus {
                 status,

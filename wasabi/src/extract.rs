@@ -14,7 +14,7 @@ use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Binary, Connection, Error, Key, Message, Request, RequestId, Result, Text,
+    Binary, Connection, Error, InFlight, Key, Message, Request, RequestId, Result, Text,
     connection::path_types::PathType,
 };
 
@@ -31,6 +31,7 @@ use crate::{
 /// | [`Identity<T>`](crate::middleware::http::Identity) | who the client is | `internal` if no HTTP middleware authenticates a `T` |
 /// | `PeerCertificates` | the client's TLS certificates | `unauthorized` without any; `Option` |
 /// | [`Stash<T>`](crate::middleware::http::Stash) | a value of this connection | `internal` if no HTTP middleware makes a `T` |
+/// | [`InFlight`] | the connection's requests in flight, to cancel some | |
 /// | [`Key`], [`RequestId`] | the routing key, the client's id | `bad_request` without an id; `Option` |
 /// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request`; `internal` if no client's values fit `T` |
 /// | [`HeaderMap`] | the handshake's headers | |
@@ -251,6 +252,13 @@ impl<S: Sync> FromRequest<S> for Request {
 impl<S: Sync> FromRequest<S> for Connection {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.connection().clone())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync> FromRequest<S> for InFlight {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Ok(Self::of(req.connection()))
     }
 }
 

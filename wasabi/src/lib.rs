@@ -216,7 +216,7 @@ pub use crate::{
     parser::{Envelope, JsonKey, Parser, Raw},
     protocol::{Call, Incoming, Protocol},
     reply::{IntoReply, Replies, Reply, Result, Writable},
-    request::{Key, Request, RequestId},
+    request::{InFlight, Key, Request, RequestId},
     routes::Routes,
     runtime::readiness,
     server::{

@@ -112,6 +112,8 @@ pub struct Envelope<'m> {
     value: Option<Arc<dyn Any + Send + Sync>>,
     wants_reply: bool,
     invalid: Option<Error>,
+    /// The id is that of the requests to cancel.
+    cancels: bool,
 }
 
 impl<'m> Envelope<'m> {
@@ -125,6 +127,7 @@ impl<'m> Envelope<'m> {
             value: None,
             wants_reply: true,
             invalid: None,
+            cancels: false,
         }
     }
 
@@ -135,6 +138,38 @@ impl<'m> Envelope<'m> {
             invalid: Some(error),
             ..Self::from_static("")
         }
+    }
+
+    /// A message that is no request, but cancels those with this id on the same connection: running ones, those that
+    /// wait for an upstream or for a free slot, and streams.
+    ///
+    /// The gateway drops their futures and answers them with the error [`cancelled`](Error::Cancelled), once; an error
+    /// format may keep silent about it. Nothing follows that of their replies. A request whose complete reply only waits
+    /// for the client is done, and its reply goes out. If no request has this id, nothing happens. The message itself
+    /// gets no reply. It needs no slot, so it also arrives when as many requests are in flight as `concurrency` allows.
+    ///
+    /// ```
+    /// use wasabi::{Error, prelude::*};
+    ///
+    /// /// `+7 ticks` subscribes, `-7` ends that subscription.
+    /// fn signed(message: &Message) -> Result<Option<Envelope<'_>>> {
+    ///     let text = message.as_text().ok_or(Error::bad_request("expected text"))?;
+    ///     if let Some(id) = text.strip_prefix('-') {
+    ///         return Ok(Some(Envelope::cancel(RequestId::new(id.to_owned()))));
+    ///     }
+    ///     let request = text.strip_prefix('+').and_then(|text| text.split_once(' '));
+    ///     let (id, key) = request.ok_or(Error::bad_request("expected `+id key` or `-id`"))?;
+    ///     Ok(Some(Envelope::new(key).id(RequestId::new(id.to_owned()))))
+    /// }
+    /// ```
+    ///
+    /// A function cancels with the extractor [`InFlight`](crate::InFlight).
+    pub fn cancel(id: RequestId) -> Self {
+        Self {
+            cancels: true,
+            ..Self::from_static("")
+        }
+        .id(id)
     }
 
     /// A request with a key in static memory, which is not copied.
@@ -174,6 +209,15 @@ impl<'m> Envelope<'m> {
     pub fn without_reply(mut self) -> Self {
         self.wants_reply = false;
         self
+    }
+
+    /// The id to cancel, if the message is a cancellation.
+    #[inline(always)]
+    pub(crate) fn take_cancelled(&mut self) -> Option<RequestId> {
+        match self.cancels {
+            true => self.id.take(),
+            false => None,
+        }
     }
 
     #[inline(always)]

@@ -108,6 +108,9 @@ pub enum Incoming<'m> {
     /// The connection is closed at once, because the client violates the protocol or has asked for it. Requests in
     /// flight are cancelled.
     Close(Close),
+    /// Requests in flight are cancelled: those of this connection with this id. [`Envelope::cancel`] says what happens to
+    /// them; [`Protocol::error`] writes the error `cancelled`, or nothing.
+    Cancel(RequestId),
     /// Nothing: the message is dropped on purpose.
     Nothing,
 }

@@ -1,5 +1,6 @@
 //! One inbound message with its routing key.
 
+mod cancel;
 mod failed;
 mod id;
 mod key;
@@ -12,8 +13,11 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 
 use self::reused::Reused;
-pub(crate) use self::{failed::FailedSpan, key::KeyRepr, owes::Owes, reused::KeepsHandle};
+pub(crate) use self::{
+    cancel::Cancellation, failed::FailedSpan, key::KeyRepr, owes::Owes, reused::KeepsHandle,
+};
 pub use self::{
+    cancel::InFlight,
     id::RequestId,
     key::Key,
     route::{Route, split},

@@ -106,6 +106,13 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         slot.is_taken.then_some(&mut slot.tag)
     }
 
+    /// The first taken slot, from this one on, whose tag and waker are these.
+    pub(crate) fn find(&self, from: usize, is_it: impl Fn(&T, &Waker) -> bool) -> Option<usize> {
+        let slots = self.slots.iter().enumerate().skip(from);
+        let mut found = slots.filter(|(_, slot)| slot.is_taken && is_it(&slot.tag, &slot.waker));
+        found.next().map(|(index, _)| index)
+    }
+
     /// Drops the future but keeps the slot.
     pub(crate) fn finish(&mut self, index: usize) {
         let future = self.slots[index].future.as_mut();

@@ -49,6 +49,8 @@ struct Queue {
     close: Option<Close>,
     stop: bool,
     shut: bool,
+    /// Something asks to cancel requests of the connection.
+    cancel: bool,
 }
 
 /// The connection is closed or closing; contains the message.
@@ -156,6 +158,15 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
+    /// Has the connection's task look at the requests that are to be cancelled.
+    pub(crate) fn cancel(&self) {
+        let mut queue = self.lock();
+        queue.cancel = true;
+        self.fresh.store(true, Ordering::Release);
+        drop(queue);
+        self.owner.wake();
+    }
+
     /// The number of waiting messages, and their bytes.
     #[cfg(feature = "metrics")]
     pub(crate) fn waiting(&self) -> (usize, usize) {
@@ -235,8 +246,24 @@ impl Outbox {
         mem::swap(&mut queue.messages, batch);
         if queue.stop {
             Requested::Stop
+        } else if mem::take(&mut queue.cancel) {
+            // A close may have been requested as well: it is told the next time.
+            self.fresh.store(queue.close.is_some(), Ordering::Relaxed);
+            Requested::Cancel
         } else if queue.close.is_some() {
             Requested::Close
+        } else {
+            Requested::Nothing
+        }
+    }
+
+    /// What cannot wait until the client takes messages again.
+    pub(crate) fn take_urgent(&self) -> Requested {
+        let mut queue = self.lock();
+        if queue.stop {
+            Requested::Stop
+        } else if mem::take(&mut queue.cancel) {
+            Requested::Cancel
         } else {
             Requested::Nothing
         }
@@ -294,6 +321,7 @@ impl Outbox {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Requested {
     Nothing,
+    Cancel,
     Close,
     Stop,
 }

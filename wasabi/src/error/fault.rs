@@ -80,6 +80,7 @@ impl Error {
         match self {
             Self::BadRequest(_) | Self::NoRoute | Self::Application { .. } => (Request, Pointless),
             Self::RateLimited { .. } => (Request, Safe),
+            Self::Cancelled => (Request, MayRepeat),
             Self::Overloaded | Self::Closing => (Gateway, Safe),
             Self::Interrupted | Self::Internal(_) => (Gateway, MayRepeat),
             // An immediate retry would be refused too.
@@ -167,6 +168,7 @@ mod tests {
             (Error::Overloaded, Gateway, Safe, None),
             (Error::Closing, Gateway, Safe, None),
             (Error::Interrupted, Gateway, MayRepeat, None),
+            (Error::Cancelled, Request, MayRepeat, None),
             (Error::internal("panic"), Gateway, MayRepeat, None),
             (Error::BreakerOpen, Upstream, Pointless, Some(true)),
             (

@@ -212,6 +212,7 @@ impl Parser for JsonKey {
             value: None,
             wants_reply: true,
             invalid,
+            cancels: false,
         }))
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Call, Incoming, Protocol};
 use crate::{
     Backend, Close, Connection, Envelope, Error, ErrorFormat, Message, Parser, Reply, Request,
-    Result, panics::discard, request::RequestParts,
+    RequestId, Result, panics::discard, request::RequestParts,
 };
 
 /// What a client's message is, after reading.
@@ -19,8 +19,28 @@ pub enum Inbound {
     Answer(Box<Message>),
     /// The connection ends.
     Close(Box<Close>),
+    /// The requests with this id end.
+    Cancel(Box<RequestId>),
     /// Intentionally.
     Dropped,
+}
+
+impl Inbound {
+    /// The request, if it is one.
+    pub(crate) fn request(&self) -> Option<&Request> {
+        match self {
+            Self::Request(request) | Self::Invalid(request) => Some(request),
+            Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
+        }
+    }
+
+    /// The request, if it is one.
+    pub(crate) fn into_request(self) -> Option<Request> {
+        match self {
+            Self::Request(request) | Self::Invalid(request) => Some(request),
+            Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
+        }
+    }
 }
 
 /// A parser or a protocol, at work in a dispatcher.
@@ -88,9 +108,13 @@ impl<P: Protocol> Dialect for Enveloped<P> {
             Ok(Incoming::Request(envelope)) => envelope,
             Ok(Incoming::Answer(answer)) => return Inbound::Answer(Box::new(answer)),
             Ok(Incoming::Close(close)) => return Inbound::Close(Box::new(close)),
+            Ok(Incoming::Cancel(id)) => return Inbound::Cancel(Box::new(id)),
             Ok(Incoming::Nothing) => return Inbound::Dropped,
             Err(error) => Envelope::invalid(error),
         };
+        if let Some(id) = envelope.take_cancelled() {
+            return Inbound::Cancel(Box::new(id));
+        }
         let invalid = envelope.take_invalid();
         let parts = envelope.into_parts(&message);
         request(message, parts, invalid, connection)
@@ -137,6 +161,9 @@ pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connect
         Ok(None) => return Inbound::Dropped,
         Err(error) => Envelope::invalid(error),
     };
+    if let Some(id) = envelope.take_cancelled() {
+        return Inbound::Cancel(Box::new(id));
+    }
     let invalid = envelope.take_invalid();
     let parts = envelope.into_parts(&message);
     request(message, parts, invalid, connection)

@@ -5,6 +5,9 @@ use std::{
     hash::{Hash, Hasher},
 };
 
+use serde::{Deserialize, Deserializer, de::Error};
+use serde_json::value::RawValue;
+
 use crate::Text;
 
 /// The client's id for a request, which matches the reply to it.
@@ -54,7 +57,14 @@ impl RequestId {
 
 impl PartialEq for RequestId {
     fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
+        match (&self.0, &other.0) {
+            // Zeros follow a short id.
+            (Repr::Short { len, bytes }, Repr::Short { len: l, bytes: b }) => {
+                (len, bytes) == (l, b)
+            }
+            (Repr::Long(one), Repr::Long(other)) => one == other,
+            _ => false,
+        }
     }
 }
 
@@ -75,6 +85,19 @@ impl fmt::Debug for RequestId {
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+/// Reads a JSON value as it is written, as [`JsonKey`](crate::JsonKey) reads the ids of requests. It works with serde_json
+/// only, and so with [`Json`](crate::Json).
+impl<'de> Deserialize<'de> for RequestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        let raw = String::from(Box::<str>::from(raw));
+        match raw.starts_with(['{', '[', 't', 'f']) {
+            true => Err(D::Error::custom("an id is a string or a number")),
+            false => Ok(Self::new(raw)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the task of a connection polls: it reads, dispatches and writes.
 
+mod cancelling;
 mod clock;
 mod closing;
 mod flow;
@@ -39,6 +40,7 @@ use crate::{
     channel::Settings,
     connection::{
         companions::Companions,
+        outbox::Requested,
         socket::{Failure, HangUp, Socket},
         work,
     },
@@ -176,6 +178,7 @@ where
                 };
             }
             if self.requests.unfinished.is_some() && !self.finish_many()? {
+                self.read_meanwhile()?;
                 let _ = self.flush()?;
                 return Ok(Turn::Yield);
             }
@@ -191,11 +194,11 @@ where
                     return Ok(Turn::End);
                 }
                 progress |= self.read_some(cx)?;
-            } else if self.connection.outbox().wants_stop() {
-                if let Some(close) = self.connection.outbox().requested_close() {
-                    self.life.decide(close);
+            } else {
+                match self.do_urgent()? {
+                    Requested::Stop => return Ok(Turn::End),
+                    done => progress |= done == Requested::Cancel,
                 }
-                return Ok(Turn::End);
             }
             if progress && !work::is_over() {
                 continue;

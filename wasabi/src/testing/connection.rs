@@ -9,7 +9,8 @@ use tower::ServiceExt;
 
 use super::{TestError, TestHandshake};
 use crate::{
-    Close, CloseCode, Connection, Envelope, Error, Message, Parser, Request, Result,
+    Close, CloseCode, Connection, Envelope, Error, InFlight, Message, Parser, Request, RequestId,
+    Result,
     connection::{
         Handshake,
         held::{Budget, Held},
@@ -18,6 +19,7 @@ use crate::{
     },
     metrics::Traffic,
     protocol::{self, Inbound},
+    request::Cancellation,
     runtime::Runtime,
     sync::Unpoisoned,
 };
@@ -133,10 +135,43 @@ impl TestConnection {
             Traffic::default(),
             limits,
         );
+        Cancellation::answer_all(&connection, 1);
         Self {
             connection,
             sent: Mutex::default(),
         }
+    }
+
+    /// The extractor [`InFlight`] of this connection. Each cancellation finds one request; [`cancelled`](Self::cancelled)
+    /// returns the ids.
+    ///
+    /// ```
+    /// use wasabi::{InFlight, RequestId, prelude::*, testing::TestConnection};
+    ///
+    /// #[backend]
+    /// async fn unsubscribe(id: Text, in_flight: InFlight) -> String {
+    ///     format!("{} ended", in_flight.cancel(&RequestId::new(id)).await)
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let client = TestConnection::new();
+    /// assert_eq!(unsubscribe(Text::from("7"), client.in_flight()).await, "1 ended");
+    /// assert_eq!(client.cancelled(), [RequestId::new("7")]);
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_flight(&self) -> InFlight {
+        InFlight::of(&self.connection)
+    }
+
+    /// Takes the ids of the requests that were cancelled since the last call.
+    pub fn cancelled(&self) -> Vec<RequestId> {
+        let cancellations = Cancellation::take(&self.connection);
+        cancellations
+            .into_iter()
+            .map(|cancellation| cancellation.id)
+            .collect()
     }
 
     /// The handle that functions and hooks take.
@@ -170,13 +205,17 @@ impl TestConnection {
     ///
     /// # Errors
     ///
-    /// Returns the parser's error, and `bad_request` for a message that the parser drops.
+    /// Returns the parser's error, and `bad_request` for a message that is no request: one that the parser drops, or that
+    /// [cancels](Envelope::cancel).
     pub fn parsed(&self, parser: &impl Parser, message: impl Into<Message>) -> Result<Request> {
         match protocol::parse(parser, message.into(), &self.connection) {
             Inbound::Request(request) => Ok(request),
             Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) => {
                 Err(Error::bad_request("the parser drops this message"))
             }
+            Inbound::Cancel(id) => Err(Error::bad_request(format!(
+                "the parser cancels the request `{id}` with this message"
+            ))),
             Inbound::Invalid(mut request) => Err(request
                 .take_invalid()
                 .unwrap_or_else(|| Error::bad_request("the parser cannot read this message"))),

@@ -106,6 +106,7 @@ where
         work::begin();
         loop {
             let mut progress = self.poll_woken();
+            self.requests.cancel_requested(self.connection);
             progress |= self.start_next(cx);
             progress |= self.read();
             progress |= self.companions.poll(self.connection, cx);
@@ -201,14 +202,14 @@ where
         if !self.requests.in_flight.has_room() {
             return false;
         }
-        let Some(message) = self.requests.ahead.pop() else {
+        let Some((inbound, bytes)) = self.requests.ahead.pop() else {
             return false;
         };
-        work::spend(message.len() + work::EACH);
-        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
+        work::spend(bytes + work::EACH);
+        let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
-            if let Inbound::Request(request) = parse(message)
+            if let Inbound::Request(request) = inbound
                 && !request.owes_reply()
             {
                 let (index, tag) = in_flight.reserve(cx.waker());
@@ -222,19 +223,23 @@ where
             (Ok(()), Some(index)) => self.run(index),
             (Ok(()), None) => {}
             (Err(_), slot) => {
-                let about = About {
-                    connection: self.connection,
-                    route: "",
-                    id: None,
-                    owes: Owes::default(),
-                };
-                error_format::log(&panicked("the parser, the backend or a middleware"), &about);
+                self.failed("", None, &panicked("the backend or a middleware"));
                 if let Some(index) = slot {
                     self.requests.in_flight.release(index);
                 }
             }
         }
         true
+    }
+
+    /// Parses a message, and keeps it until a slot is free. A cancellation is carried out at once.
+    fn receive(&mut self, message: Message) {
+        let bytes = message.len();
+        match caught(|| (self.parse)(message)) {
+            Ok(Inbound::Cancel(id)) => drop(self.requests.cancel_silently(&id, None)),
+            Ok(inbound) => self.requests.ahead.push(inbound, bytes),
+            Err(_) => self.failed("", None, &panicked("the request parser")),
+        }
     }
 
     /// Reads the next data, if there is room for it.
@@ -249,7 +254,7 @@ where
             Poll::Pending => return false,
             Poll::Ready(Ok(Incoming::Message(message))) => {
                 self.connection.traffic().received_late();
-                self.requests.ahead.push(message);
+                self.receive(message);
             }
             Poll::Ready(Ok(Incoming::Ping | Incoming::Pong | Incoming::Part)) => {}
             Poll::Ready(Ok(Incoming::Close(close))) => {

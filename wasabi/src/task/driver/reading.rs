@@ -12,6 +12,7 @@ use crate::{
         work,
     },
     protocol::Inbound,
+    request::Cancellation,
 };
 
 /// Messages read before woken requests and queued messages have their turn.
@@ -46,19 +47,35 @@ where
             return Ok(false);
         }
         if self.requests.in_flight.has_room()
-            && let Some(message) = self.requests.ahead.pop()
+            && let Some((inbound, bytes)) = self.requests.ahead.pop()
         {
-            work::spend(message.len() + work::EACH);
-            self.start(message, cx)?;
+            work::spend(bytes + work::EACH);
+            self.start_waiting(inbound, cx)?;
             return Ok(true);
         }
+        self.read_with(|driver, message| driver.receive(message, cx))
+    }
+
+    /// Reads one message while a reply of many messages is being written: it may cancel that reply.
+    pub(super) fn read_meanwhile(&mut self) -> Result<(), Failure> {
+        if self.life.phase() != Phase::Open || self.wire.is_blocked() {
+            return Ok(());
+        }
+        self.read_with(Self::put_off_meanwhile).map(drop)
+    }
+
+    #[inline(always)]
+    fn read_with(
+        &mut self,
+        receive: impl FnOnce(&mut Self, Message) -> Result<(), Failure>,
+    ) -> Result<bool, Failure> {
         if self.is_full() {
             return Ok(false);
         }
         match self.wire.socket.poll_read() {
             Poll::Pending => return Ok(false),
             Poll::Ready(incoming) => match incoming? {
-                Incoming::Message(message) => self.receive(message, cx)?,
+                Incoming::Message(message) => receive(self, message)?,
                 Incoming::Ping | Incoming::Pong => self.wire.misuse.control_frame()?,
                 Incoming::Part => {}
                 Incoming::Close(close) => {
@@ -69,6 +86,36 @@ where
             },
         }
         Ok(true)
+    }
+
+    fn put_off_meanwhile(&mut self, message: Message) -> Result<(), Failure> {
+        self.wire.received();
+        let bytes = message.len();
+        match self.parse(message) {
+            Inbound::Cancel(id) if !self.requests.is_unfinished(&id) => {
+                // Its error replies must not be written in between.
+                Cancellation::of(*id).ask(self.connection);
+                Ok(())
+            }
+            inbound => self.put_off(inbound, bytes),
+        }
+    }
+
+    /// Keeps a request until a slot is free. Everything else does not wait for one: the client takes data, or the
+    /// message would not have been read.
+    fn put_off(&mut self, inbound: Inbound, bytes: usize) -> Result<(), Failure> {
+        match inbound {
+            Inbound::Cancel(id) => self.cancel(&id, None).map(drop),
+            Inbound::Answer(answer) if self.requests.unfinished.is_none() => {
+                self.wire.write(&answer)
+            }
+            Inbound::Close(close) => Err(Failure::Rule(*close)),
+            Inbound::Dropped => Ok(()),
+            inbound => {
+                self.requests.ahead.push(inbound, bytes);
+                Ok(())
+            }
+        }
     }
 
     /// Whether nothing more is read until a request ends.
@@ -84,8 +131,9 @@ where
                 self.start(message, cx)
             }
             Phase::Open => {
-                self.requests.ahead.push(message);
-                Ok(())
+                let bytes = message.len();
+                let inbound = self.parse(message);
+                self.put_off(inbound, bytes)
             }
             Phase::Draining => self.refuse(message),
             // After the close frame, messages are ignored (RFC 6455, section 5.5.1).

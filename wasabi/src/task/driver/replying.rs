@@ -172,9 +172,11 @@ where
             }
         }
         while !self.wire.is_blocked()
-            && let Some(message) = self.requests.ahead.pop()
+            && let Some((inbound, _)) = self.requests.ahead.pop()
         {
-            self.refuse(message)?;
+            if let Some(request) = inbound.into_request() {
+                self.answer_unstarted(request, &Error::Closing)?;
+            }
         }
         self.cancel_requests();
         Ok(())

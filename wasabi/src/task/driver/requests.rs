@@ -1,13 +1,14 @@
 //! The requests of a connection: those in flight, replies that the client has not taken, and messages read ahead.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use tokio::time::Instant;
 
 use crate::{
-    Message, RequestId,
+    Request, RequestId,
     connection::in_flight::{InFlight, Tag},
     panics::discard,
+    protocol::Inbound,
     reply::Body,
     request::Owes,
 };
@@ -107,6 +108,26 @@ impl<F: Future> Requests<F> {
         Some((index, body))
     }
 
+    /// Drops the future of a request, and what is left of its reply. The slot stays taken.
+    pub(super) fn abandon(&mut self, index: usize) {
+        self.in_flight.finish(index);
+        if self.unfinished == Some(index) {
+            self.unfinished = None;
+        }
+        let Some(slot) = self.in_flight.tag_mut(index) else {
+            return;
+        };
+        slot.silent = None;
+        let reply = slot.reply.take();
+        if mem::take(&mut slot.is_held) {
+            self.held_bytes -= reply.as_ref().map_or(0, Body::bytes);
+            self.held.retain(|held| *held != index);
+        }
+        if let Some(reply) = reply {
+            discard(reply);
+        }
+    }
+
     /// Cancels the requests whose replies nobody waits for any more, and returns how many.
     pub(super) fn leave(&mut self) -> usize {
         let mut cancelled = 0;
@@ -136,10 +157,15 @@ impl<F: Future> Requests<F> {
     }
 }
 
-/// Messages that were read while no slot was free.
+/// Messages that were read while no slot was free. They are parsed already, because a cancellation needs no slot.
 #[derive(Default)]
 pub(super) struct ReadAhead {
-    messages: VecDeque<Message>,
+    messages: VecDeque<Ahead>,
+    bytes: usize,
+}
+
+struct Ahead {
+    inbound: Inbound,
     bytes: usize,
 }
 
@@ -159,20 +185,35 @@ impl ReadAhead {
         self.messages.len() >= READ_AHEAD || self.bytes >= max_bytes
     }
 
-    pub(super) fn push(&mut self, message: Message) {
-        self.bytes += message.len();
-        self.messages.push_back(message);
+    /// Adds a parsed message, which had this many bytes.
+    pub(super) fn push(&mut self, inbound: Inbound, bytes: usize) {
+        self.bytes += bytes;
+        self.messages.push_back(Ahead { inbound, bytes });
     }
 
+    /// Takes the first message, with its number of bytes.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Message> {
-        let message = self.messages.pop_front()?;
-        self.bytes -= message.len();
-        Some(message)
+    pub(super) fn pop(&mut self) -> Option<(Inbound, usize)> {
+        let Ahead { inbound, bytes } = self.messages.pop_front()?;
+        self.bytes -= bytes;
+        Some((inbound, bytes))
+    }
+
+    /// Takes out the first request with this id.
+    pub(super) fn take(&mut self, id: &RequestId) -> Option<Request> {
+        let at = self.messages.iter().position(|ahead| {
+            let request = ahead.inbound.request();
+            request.is_some_and(|request| request.id() == Some(id))
+        })?;
+        let Ahead { inbound, bytes } = self.messages.remove(at)?;
+        self.bytes -= bytes;
+        inbound.into_request()
     }
 
     pub(super) fn clear(&mut self) {
-        self.messages.clear();
+        for ahead in self.messages.drain(..) {
+            discard(ahead.inbound);
+        }
         self.bytes = 0;
     }
 
@@ -190,6 +231,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::{Envelope, Message, testing};
 
     type Requesting = Requests<Pending<()>>;
 
@@ -229,7 +271,7 @@ mod tests {
         let not_owed = start(&mut requests, false);
         let replied = start(&mut requests, false);
         requests.hold(replied, body("too late"));
-        requests.ahead.push(Message::text("later"));
+        requests.ahead.push(Inbound::Dropped, 5);
         assert_eq!(requests.leave(), 2);
         assert_eq!((requests.len(), requests.held_bytes()), (2, 0));
         assert!(requests.in_flight.tag_mut(not_owed).is_some());
@@ -239,16 +281,45 @@ mod tests {
     }
 
     #[test]
+    fn an_abandoned_request_keeps_nothing_but_its_slot() {
+        let mut requests = Requesting::new(4);
+        let (first, second) = (start(&mut requests, true), start(&mut requests, true));
+        requests.hold(first, body("four"));
+        requests.hold(second, body("sixsix"));
+        requests.abandon(first);
+        assert_eq!((requests.held(), requests.held_bytes()), (1, 6));
+        assert_eq!(requests.len(), 2);
+        requests.unfinished = Some(first);
+        requests.abandon(first);
+        assert_eq!(requests.unfinished, None);
+        assert_eq!(requests.next_held().map(|(index, _)| index), Some(second));
+    }
+
+    #[test]
     fn reading_ahead_ends_at_a_number_of_messages_or_of_bytes() {
         let mut ahead = ReadAhead::default();
-        ahead.push(Message::text("12345678"));
+        ahead.push(Inbound::Dropped, 8);
         assert!(ahead.is_full(8) && !ahead.is_full(9));
         for _ in 1..READ_AHEAD {
             assert!(!ahead.is_full(1000));
-            ahead.push(Message::text(""));
+            ahead.push(Inbound::Dropped, 0);
         }
         assert!(ahead.is_full(1000));
-        assert_eq!(ahead.pop(), Some(Message::text("12345678")));
+        assert!(matches!(ahead.pop(), Some((Inbound::Dropped, 8))));
         assert!(!ahead.is_full(1));
+    }
+
+    #[test]
+    fn a_message_that_waits_is_taken_out_by_its_id() {
+        let client = testing::TestConnection::new();
+        let mut ahead = ReadAhead::default();
+        for id in ["1", "2", "1"] {
+            let envelope = Envelope::new("key").id(RequestId::new(id));
+            ahead.push(Inbound::Request(client.enveloped(envelope, "x")), 1);
+        }
+        let (one, two) = (RequestId::new("1"), RequestId::new("2"));
+        assert!(ahead.take(&two).is_some() && ahead.take(&two).is_none());
+        assert!(ahead.take(&one).is_some() && ahead.take(&one).is_some());
+        assert!(ahead.is_empty() && !ahead.is_full(1));
     }
 }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Driver;
 use crate::{
-    Close, Error, Message, Reply, Request, Result,
+    Close, Error, Message, Reply, Request, RequestId, Result,
     connection::socket::{Failure, HangUp},
     error_format::{self, About},
     panics::{caught, discard},
@@ -24,6 +24,7 @@ enum Started {
     Answer(Box<Message>),
     Close(Box<Close>),
     Dropped,
+    Cancel(Box<RequestId>),
 }
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -34,7 +35,7 @@ where
     C: Fn(Request) -> F,
 {
     /// Parses a message; it is invalid if the parser panics.
-    fn parse(&self, message: Message) -> Inbound {
+    pub(super) fn parse(&self, message: Message) -> Inbound {
         caught(|| (self.parse)(message)).unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
     }
 
@@ -45,17 +46,38 @@ where
         request.into_invalid(panicked("the request parser"))
     }
 
+    /// Starts the request in a message.
+    #[inline(always)]
     pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+        self.start_parsed(|parse| parse(message), cx)
+    }
+
+    /// Starts a request that has waited for a slot.
+    pub(super) fn start_waiting(
+        &mut self,
+        inbound: Inbound,
+        cx: &Context<'_>,
+    ) -> Result<(), Failure> {
+        self.start_parsed(|_| inbound, cx)
+    }
+
+    #[inline(always)]
+    fn start_parsed(
+        &mut self,
+        inbound: impl FnOnce(&P) -> Inbound,
+        cx: &Context<'_>,
+    ) -> Result<(), Failure> {
         let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
         let mut slot = None;
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
-            let (request, is_valid) = match parse(message) {
+            let (request, is_valid) = match inbound(parse) {
                 Inbound::Request(request) => (request, true),
                 Inbound::Invalid(request) => (request, false),
                 Inbound::Answer(answer) => return Started::Answer(answer),
                 Inbound::Close(close) => return Started::Close(close),
                 Inbound::Dropped => return Started::Dropped,
+                Inbound::Cancel(id) => return Started::Cancel(id),
             };
             let (index, tag) = in_flight.reserve(cx.waker());
             slot = Some(index);
@@ -73,6 +95,7 @@ where
             (Ok(Started::Dropped), _) => Ok(()),
             (Ok(Started::Answer(answer)), _) => self.answer(*answer, cx),
             (Ok(Started::Close(close)), _) => Err(Failure::Rule(*close)),
+            (Ok(Started::Cancel(id)), _) => self.cancel(&id, None).map(drop),
             (Ok(Started::Invalid(index)), _) => {
                 self.wire.misuse.invalid_message()?;
                 self.run(index)
@@ -108,25 +131,34 @@ where
         }
     }
 
-    /// Answers a message that arrived too late.
+    /// Answers a message that arrived too late. A cancellation is never too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
-        let (id, owes) = match self.parse(message) {
+        match self.parse(message) {
             Inbound::Request(request) | Inbound::Invalid(request) => {
-                let about = (request.id().cloned(), request.owes());
-                discard(request);
-                about
+                self.answer_unstarted(request, &Error::Closing)
             }
-            Inbound::Answer(answer) => return self.wire.write(&answer),
-            Inbound::Close(close) => return Err(Failure::Rule(*close)),
-            Inbound::Dropped => return Ok(()),
-        };
+            Inbound::Cancel(id) => self.cancel(&id, None).map(drop),
+            Inbound::Answer(answer) => self.wire.write(&answer),
+            Inbound::Close(close) => Err(Failure::Rule(*close)),
+            Inbound::Dropped => Ok(()),
+        }
+    }
+
+    /// Answers a request that nothing has processed.
+    pub(super) fn answer_unstarted(
+        &mut self,
+        request: Request,
+        error: &Error,
+    ) -> Result<(), Failure> {
+        let (id, owes) = (request.id().cloned(), request.owes());
+        discard(request);
         let about = About {
             connection: self.connection,
             route: "",
             id: id.as_ref(),
             owes,
         };
-        let reply = error_format::report(self.errors, &Error::Closing, &about);
+        let reply = error_format::report(self.errors, error, &about);
         self.wire.write_body(reply.into_body())
     }
 }

@@ -25,9 +25,14 @@ where
     /// Writes the messages queued by other tasks.
     pub(super) fn send_queued(&mut self) -> Result<bool, Failure> {
         let outbox = self.connection.outbox();
+        let mut progress = false;
         if self.batch.is_empty() {
             match outbox.take(&mut self.batch) {
                 Requested::Nothing => {}
+                Requested::Cancel => {
+                    self.cancel_requested()?;
+                    progress = true;
+                }
                 Requested::Close if matches!(self.life.phase(), Phase::Open | Phase::Opening) => {
                     if let Some(close) = outbox.requested_close() {
                         self.life.decide(close);
@@ -65,7 +70,7 @@ where
             result = self.wire.write_shared(message);
         }
         self.connection.outbox().release(count, bytes);
-        result.map(|()| count > 0)
+        result.map(|()| progress || count > 0)
     }
 
     /// Sends what was written, and publishes how much waits for the client.
