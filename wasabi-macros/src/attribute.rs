@@ -14,15 +14,21 @@ pub(crate) fn options(
     mut option: impl FnMut(&Ident, ParseStream<'_>) -> syn::Result<()>,
     diagnostics: &mut Diagnostics,
 ) -> Option<Path> {
-    let mut found = None;
+    let (mut found, mut names) = (None, Vec::new());
     let parse = |input: ParseStream<'_>| {
         while !input.is_empty() {
             if input.peek(Token![crate]) {
-                let (_, path) = krate::parse(input)?;
-                found = Some(path);
+                let (keyword, path) = krate::parse(input)?;
+                if found.replace(path).is_some() {
+                    diagnostics.error(keyword, "`crate` is set twice");
+                }
             } else {
                 let name: Ident = input.parse()?;
+                if names.contains(&name) {
+                    diagnostics.error(&name, format_args!("`{name}` is set twice"));
+                }
                 option(&name, input)?;
+                names.push(name);
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;

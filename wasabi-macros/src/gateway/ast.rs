@@ -128,6 +128,8 @@ pub(crate) struct Arm {
 pub(crate) struct Attrs {
     /// The `///` lines.
     pub(crate) docs: String,
+    /// Where they begin.
+    pub(crate) documented_at: Option<Span>,
     pub(crate) cfg: Vec<Attribute>,
 }
 

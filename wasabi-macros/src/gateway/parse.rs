@@ -13,11 +13,14 @@ pub(crate) use self::set::set;
 use self::{
     set::sets,
     setting::{Owner, setting},
-    syntax::{all_entries, attrs, comma, drain, entries, finish, is_named, is_setting, skip_name},
+    syntax::{
+        all_entries, attrs, comma, drain, entries, finish, is_named, is_setting, krate, skip_name,
+        undocumented, without_attributes,
+    },
     target::target,
 };
 use super::ast::{Attrs, Channel, EndpointMethod, Gateway, Section, SectionKind};
-use crate::{diagnostics::Diagnostics, fragment::Fragment, krate};
+use crate::{diagnostics::Diagnostics, fragment::Fragment};
 
 pub(crate) fn gateway(input: TokenStream, diagnostics: &mut Diagnostics) -> Gateway {
     let mut gateway = Gateway::default();
@@ -41,11 +44,7 @@ fn entry(
 ) -> syn::Result<()> {
     let attrs = attrs(input, diagnostics)?;
     if input.peek(Token![crate]) && is_setting(input) {
-        let (keyword, path) = krate::parse(input)?;
-        if gateway.krate.replace(path).is_some() {
-            diagnostics.error(keyword, "`crate` is set twice");
-        }
-        return Ok(());
+        return krate(input, &attrs, &mut gateway.krate, diagnostics);
     }
     if input.peek(Token![match]) {
         let message =
@@ -64,6 +63,7 @@ fn entry(
         return Err(syn::Error::new(name.span(), message));
     }
     if is_setting(input) {
+        undocumented(&attrs, diagnostics);
         setting(
             input,
             attrs,
@@ -195,6 +195,7 @@ fn part(
         diagnostics.error_at(at, message);
         skip_name(input);
     } else if is_setting(input) {
+        undocumented(&attrs, diagnostics);
         let name = match is_named(input, &["routes"]) {
             true => sets(input, attrs, &mut channel.sets, diagnostics)?,
             false => setting(
@@ -211,11 +212,9 @@ fn part(
         }
         return Ok(());
     }
-    if !attrs.docs.is_empty() || !attrs.cfg.is_empty() {
-        let message =
-            "put attributes of a channel before `channel`, and those of a route before its arm";
-        diagnostics.error_at(at, message);
-    }
+    let message =
+        "put attributes of a channel before `channel`, and those of a route before its arm";
+    without_attributes(&attrs, message, diagnostics);
     let target = target(input, diagnostics);
     if *has_target {
         let message =

@@ -9,14 +9,16 @@ use syn::{
 use wasabi_rules::{Setting, hint};
 
 use super::{
-    syntax::{all_entries, attrs, equals, is_named, is_setting, list, values},
+    syntax::{
+        all_entries, attrs, equals, is_named, is_setting, krate, list, undocumented, values,
+        without_attributes,
+    },
     target::{is_braced, is_form, target},
 };
 use crate::{
     diagnostics::Diagnostics,
     fragment::Fragment,
     gateway::ast::{Attrs, Listed, Set, Target},
-    krate,
 };
 
 const SETTINGS: [&str; 2] = ["middleware", "routes"];
@@ -58,18 +60,17 @@ pub(crate) fn set(input: TokenStream, diagnostics: &mut Diagnostics) -> Set {
 
 /// The type of the state, a setting, or the routes.
 fn part(input: ParseStream<'_>, set: &mut Set, diagnostics: &mut Diagnostics) -> syn::Result<()> {
-    if input.peek(Token![crate]) && is_setting(input) {
-        set.krate = Some(krate::parse(input)?.1);
-        return Ok(());
-    }
     let at = input.span();
     let attrs = attrs(input, diagnostics)?;
+    if input.peek(Token![crate]) && is_setting(input) {
+        return krate(input, &attrs, &mut set.krate, diagnostics);
+    }
     if is_setting(input) {
+        undocumented(&attrs, diagnostics);
         return setting(input, attrs, set, diagnostics);
     }
-    if !attrs.docs.is_empty() || !attrs.cfg.is_empty() {
-        diagnostics.error_at(at, "put the attributes of a route before its arm");
-    }
+    let message = "put the attributes of a route before its arm";
+    without_attributes(&attrs, message, diagnostics);
     let has_routes = !matches!(set.target, Target::Missing);
     if input.peek(Token![match]) || is_form(input, "with") || is_braced(input) {
         let target = target(input, diagnostics);

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use syn::{
-    Attribute, Expr, Lit, Meta, Token, bracketed,
+    Attribute, Expr, ExprLit, Lit, Meta, Path, Token, bracketed,
     ext::IdentExt,
     parse::{ParseStream, Parser},
     token::{Bracket, Paren},
@@ -85,6 +85,12 @@ pub(super) fn list<T>(
         let list;
         bracketed!(list in input);
         while !list.is_empty() {
+            let attrs = attrs(&list, diagnostics)?;
+            let message = format!(
+                "an element of a list cannot have attributes: put `#[cfg(..)]` before the setting and its list; {what} may be set \
+                 once more without it"
+            );
+            without_attributes(&attrs, &message, diagnostics);
             values.extend(read(&list, diagnostics));
             comma(&list, diagnostics);
         }
@@ -102,16 +108,21 @@ pub(super) fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> sy
         if attr.path().is_ident("cfg") {
             attrs.cfg.push(attr);
         } else if let (true, Meta::NameValue(doc)) = (attr.path().is_ident("doc"), &attr.meta) {
-            // The text of `#[doc = include_str!(..)]` is unknown here.
-            if let Expr::Lit(literal) = &doc.value
-                && let Lit::Str(line) = &literal.lit
-            {
-                let line = line.value();
-                if !attrs.docs.is_empty() {
-                    attrs.docs.push('\n');
-                }
-                attrs.docs.push_str(line.strip_prefix(' ').unwrap_or(&line));
+            let Expr::Lit(ExprLit {
+                lit: Lit::Str(line),
+                ..
+            }) = &doc.value
+            else {
+                let message = "the text of the documentation must be written here: use `///`";
+                diagnostics.error(&doc.value, message);
+                continue;
+            };
+            let line = line.value();
+            if attrs.documented_at.is_some() {
+                attrs.docs.push('\n');
             }
+            attrs.documented_at.get_or_insert(attr.pound_token.span);
+            attrs.docs.push_str(line.strip_prefix(' ').unwrap_or(&line));
         } else if attr
             .path()
             .segments
@@ -122,6 +133,37 @@ pub(super) fn attrs(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> sy
         }
     }
     Ok(attrs)
+}
+
+/// Reports `///` before a setting, which nothing would show.
+pub(super) fn undocumented(attrs: &Attrs, diagnostics: &mut Diagnostics) {
+    if let Some(at) = attrs.documented_at {
+        let message = "`///` documents channels, endpoints and routes: write `//` before a setting";
+        diagnostics.error_at(at, message);
+    }
+}
+
+/// Reports attributes of what cannot have any.
+pub(super) fn without_attributes(attrs: &Attrs, instead: &str, diagnostics: &mut Diagnostics) {
+    let cfg = attrs.cfg.first().map(|cfg| cfg.pound_token.span);
+    if let Some(at) = attrs.documented_at.or(cfg) {
+        diagnostics.error_at(at, instead);
+    }
+}
+
+/// Reads `crate = path`.
+pub(super) fn krate(
+    input: ParseStream<'_>,
+    attrs: &Attrs,
+    krate: &mut Option<Path>,
+    diagnostics: &mut Diagnostics,
+) -> syn::Result<()> {
+    without_attributes(attrs, "`crate = ..` cannot have attributes", diagnostics);
+    let (keyword, path) = crate::krate::parse(input)?;
+    if krate.replace(path).is_some() {
+        diagnostics.error(keyword, "`crate` is set twice");
+    }
+    Ok(())
 }
 
 /// Reads a comma, unless the input ends. Anything else is reported and not read.
