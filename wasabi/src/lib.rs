@@ -250,6 +250,23 @@ pub mod types {
     };
 }
 
+/// What the macros require of the values in a declaration. The compiler names these items in errors; programs do not
+/// need them.
+pub mod required {
+    #[doc(no_inline)]
+    pub use crate::__private::{Absent, Scope};
+    pub use crate::__private::{
+        check_extractor, check_output, check_reply, check_send,
+        probe::{
+            ConnectHook, DisconnectHook, Endpoint, GatewayState, IsBackend, IsHttpMiddleware,
+            IsMiddleware, IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState,
+            IsTarget, Mistake, NoProtocol, NoState, Probe, RequestMiddleware, RouteSet, Unknown,
+            backend, endpoint, http, middleware, on_connect, on_disconnect, parser, protocol,
+            routes, state,
+        },
+    };
+}
+
 /// What most gateways need: `use wasabi::prelude::*;`.
 ///
 /// Left out, because programs often have types of these names: [`Error`], [`Close`], [`CloseCode`], [`StatusCode`].

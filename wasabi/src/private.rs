@@ -24,13 +24,13 @@ pub use axum::{
     extract::{Request as HttpRequest, State as AxumState},
     middleware::{FromFn, Next as HttpNext, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing,
+    routing::MethodFilter,
 };
 pub use futures_util::future::BoxFuture;
 pub use tower;
 
 pub use self::probe::{
-    backend, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
+    backend, endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
 };
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;

@@ -24,7 +24,7 @@ use self::{
     target::{stack, target},
 };
 use super::{
-    ast::{Channel, Gateway, Section, SectionKind, Set, Target},
+    ast::{Channel, EndpointMethod, Gateway, Section, SectionKind, Set, Target},
     settings::Settings,
 };
 use crate::diagnostics::Diagnostics;
@@ -61,7 +61,9 @@ fn section(
     defaults: &Defaults<'_>,
     cx: &Context,
 ) -> TokenStream {
-    let Context { p, gateway, .. } = cx;
+    let Context {
+        p, scope, gateway, ..
+    } = cx;
     if section.path.is_empty() {
         return quote!();
     }
@@ -75,9 +77,16 @@ fn section(
         }
         SectionKind::Endpoint { method, handler } => {
             let name = method.name().to_uppercase();
-            let routing = Ident::new(method.name(), Span::mixed_site());
-            let (span, handler) = (handler.span(), cx.emit(handler));
-            let handler = quote_spanned!(span=> #p::routing::#routing(#handler));
+            let filter = match *method == EndpointMethod::ANY {
+                true => quote!(#p::None),
+                false => {
+                    let filter = Ident::new(&name, Span::mixed_site());
+                    quote!(#p::Some(#p::MethodFilter::#filter))
+                }
+            };
+            let (span, emitted) = (handler.span(), cx.emit(handler));
+            let here = cx.p_at(span);
+            let handler = quote_spanned!(span=> #here::endpoint(&#scope, #filter, #emitted));
             quote!(#gateway.endpoint(#path, #name, #docs, #handler);)
         }
         SectionKind::Mount { service } => {

@@ -6,6 +6,10 @@
 
 use std::{marker::PhantomData, ops::Deref};
 
+use axum::{
+    handler::Handler,
+    routing::{MethodFilter, MethodRouter, any, on},
+};
 use tower::layer::util::Identity;
 
 use super::{Absent, Scope};
@@ -99,8 +103,11 @@ where
 }
 
 impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
-    /// The value.
-    pub fn checked(self) -> T {
+    /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
+    pub fn checked(self) -> T
+    where
+        T: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
+    {
         self.value
     }
 }
@@ -116,10 +123,51 @@ impl<S, T> Mistake<IsBackend, S, T> {
     /// Requires the bound.
     pub fn checked(&self) -> Absent
     where
-        T: Backend<S>,
+        T: IsTarget<S>,
     {
         Absent
     }
+}
+
+/// What every backend is. Required in place of [`Backend`], so that the error does not list the implementors of it.
+pub trait IsTarget<S> {}
+
+impl<S, T: Backend<S>> IsTarget<S> for T {}
+
+/// The handler of an HTTP endpoint, as axum takes it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot answer HTTP requests",
+    label = "not an axum handler",
+    note = "a handler is an `async fn` or an `async` closure, such as `async || \"ok\"`",
+    note = "its arguments are extractors of axum, of which only the last may read the body, and `State<T>` needs the gateway's state `{S}` to provide `T`; it returns `impl IntoResponse`"
+)]
+pub trait Endpoint<S, M> {
+    /// Answers requests with this method, or with any.
+    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, M, H> Endpoint<S, M> for H
+where
+    S: Clone + Send + Sync + 'static,
+    M: 'static,
+    H: Handler<M, S>,
+{
+    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S> {
+        match method {
+            Some(method) => on(method, self),
+            None => any(self),
+        }
+    }
+}
+
+/// An HTTP endpoint.
+pub fn endpoint<S, M>(
+    _scope: &Scope<S>,
+    method: Option<MethodFilter>,
+    handler: impl Endpoint<S, M>,
+) -> MethodRouter<S> {
+    handler.route(method)
 }
 
 /// The kind of a set of routes.
@@ -165,8 +213,11 @@ pub fn middleware<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsMiddleware, 
 }
 
 impl<S, T: Middleware> Probe<IsMiddleware, S, T> {
-    /// The value.
-    pub fn checked(self) -> T {
+    /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
+    pub fn checked(self) -> T
+    where
+        T: 'static, // owns all it uses: clone values before, and write `move |..|`
+    {
         self.value
     }
 }
