@@ -1,6 +1,7 @@
 //! Which middleware works around which: a decision for each pair, in both orders.
 //!
 //! `gateway!` reads the table. What it cannot see, such as a middleware in a variable, it does not judge.
+// Long: a table.
 
 /// A middleware of the library around others.
 #[derive(Debug, Clone, Copy)]

@@ -57,12 +57,12 @@ mod circuit_breaker;
 mod error_handler;
 pub(crate) mod key;
 pub(crate) mod measure;
-#[cfg(all(test, feature = "cache", feature = "rate-limit", feature = "retry"))]
-mod orders;
 #[cfg(feature = "rate-limit")]
 mod rate_limit;
 #[cfg(feature = "retry")]
 mod retry;
+#[cfg(all(test, feature = "cache", feature = "rate-limit", feature = "retry"))]
+mod tests;
 mod throttle;
 mod timeout;
 mod trace;
