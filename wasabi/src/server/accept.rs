@@ -104,7 +104,8 @@ impl Acceptor {
         tracing::trace!(?addr, "accepted");
         let acceptor = Arc::clone(self);
         let member = self.crowd.as_ref().map(Crowd::enter);
-        self.sockets.spawn(async move {
+        // Boxed, because tokio moves the future of a task several times.
+        self.sockets.spawn(Box::pin(async move {
             let Some(member) = member else {
                 return acceptor.serve_accepted(accepted, addr, permit, None).await;
             };
@@ -113,7 +114,7 @@ impl Acceptor {
                 () = acceptor.serve_accepted(accepted, addr, permit, worker) => {}
                 () = member.sent_away() => tracing::debug!(?addr, "made room for another socket"),
             }
-        });
+        }));
     }
 
     async fn serve_accepted(
