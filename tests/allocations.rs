@@ -1,13 +1,9 @@
 //! What must not allocate: counted by an allocator of this program's own.
 
-#![allow(unsafe_code)]
+#[path = "allocations/counting.rs"]
+mod counting;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    cell::Cell,
-    hint::black_box,
-    net::SocketAddr,
-};
+use std::{hint::black_box, net::SocketAddr};
 
 use flate2::{Compress, FlushCompress};
 use futures_util::{SinkExt, StreamExt};
@@ -17,32 +13,7 @@ use tokio::{
 };
 use wasabi::{Parser, prelude::*};
 
-/// Counts the allocations of each thread.
-struct Counting;
-
-thread_local! {
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
-}
-
-// SAFETY: everything is passed on to the system's allocator as it is.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
-        unsafe { System.realloc(pointer, layout, new_size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use counting::{ALLOCATIONS, HELD};
 
 /// How many allocations `work` makes on this thread.
 fn allocations(work: impl FnOnce()) -> usize {
@@ -105,6 +76,11 @@ async fn count() -> String {
     ALLOCATIONS.get().to_string()
 }
 
+/// The bytes that the thread that the server runs on has allocated and not freed.
+async fn held() -> String {
+    HELD.get().to_string()
+}
+
 mod module {
     use super::*;
 
@@ -149,6 +125,7 @@ fn gateway(upstream: &str) -> Gateway {
                 _ => echo,
             },
         ),
+        channel("/held", held),
         channel(
             "/",
             parser = JsonKey::at("/action").id("/id"),
@@ -362,4 +339,31 @@ async fn inflating_a_message_and_compressing_its_reply_allocates_nothing() {
     }
     let asking = counts[2] - counts[1];
     assert_eq!(counts[1] - counts[0] - asking, 0);
+}
+
+/// With all features, in a debug build. The allocator's rounding comes on top.
+#[tokio::test]
+async fn an_idle_connection_holds_little_memory() {
+    const CONNECTIONS: usize = 500;
+    let addr = serve_on_a_thread(upstream().await);
+    let connect = async || {
+        let url = format!("ws://{addr}/held");
+        let connected = tokio_tungstenite::connect_async(url).await;
+        let (mut client, _) = connected.expect("a connection");
+        client.send("x".into()).await.expect("sent");
+        let held = client.next().await.expect("a reply").expect("a message");
+        let held: isize = held.to_text().expect("text").parse().expect("a number");
+        (client, held)
+    };
+    // What is allocated once.
+    let (_first, before) = connect().await;
+    let mut clients = Vec::new();
+    let mut held = before;
+    for _ in 0..CONNECTIONS {
+        let (client, now) = connect().await;
+        clients.push(client);
+        held = now;
+    }
+    let each = (held - before) / CONNECTIONS as isize;
+    assert!((1000..3100).contains(&each), "{each} bytes");
 }

@@ -495,3 +495,35 @@ async fn a_hook_waits_for_the_paused_clock() {
     hook.await.expect("no panic").expect("no error");
     assert_eq!(client.sent(), [Message::text("hello")]);
 }
+
+/// The gateway pings a silent client and frees the memory of its past requests then.
+#[tokio::test(start_paused = true)]
+async fn requests_and_pushes_after_a_long_silence_work_as_before() {
+    let gateway = gateway!(channel(
+        "/",
+        concurrency = 4,
+        async |message: Message, connection: Connection| {
+            tokio::spawn(async move { connection.send("pushed").await });
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            message
+        },
+    ));
+    let gateway = TestGateway::new(gateway).expect("no mistakes");
+    let mut client = gateway.connect("/").await.expect("connected");
+    for round in 0..3 {
+        for n in 0..4 {
+            client.send(format!("{round} {n}")).await.expect("sent");
+        }
+        let mut received = Vec::new();
+        while received.len() < 8 {
+            received.push(client.text().await.expect("a message"));
+        }
+        received.sort();
+        let replies = (0..4).map(|n| format!("{round} {n}"));
+        let pushed = (0..4).map(|_| "pushed".to_owned());
+        assert_eq!(received, Vec::from_iter(replies.chain(pushed)));
+        // Pings are answered while the client waits for a message.
+        let silence = tokio::time::timeout(Duration::from_secs(50), client.text());
+        silence.await.expect_err("no message");
+    }
+}

@@ -8,6 +8,7 @@ pub(crate) mod companions;
 mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod held;
+pub(crate) mod id;
 pub(crate) mod identity;
 pub(crate) mod in_flight;
 mod intercept;
@@ -32,7 +33,7 @@ use std::{
     any::Any,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use axum::extract::Query;
@@ -54,6 +55,7 @@ use self::{
 };
 pub use self::{
     client_ip::ClientIp,
+    id::ConnectionId,
     identity::Identity,
     intercept::Intercept,
     outbox::{SendError, TrySendError},
@@ -88,18 +90,15 @@ struct ConnectionState {
     held: Held,
     traffic: Traffic,
     limits: Limits,
-    attached: Attached,
+    /// Made when first needed: few connections have something attached.
+    attached: OnceLock<Box<Attached>>,
     #[cfg(feature = "cache")]
-    client: std::sync::OnceLock<crate::digest::Digest>,
+    client: OnceLock<crate::digest::Digest>,
 }
 
-/// Identifies a connection: unique within the process, never reused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ConnectionId(pub(crate) u64);
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl ConnectionState {
+    fn attached(&self) -> &Attached {
+        self.attached.get_or_init(Box::default)
     }
 }
 
@@ -119,9 +118,9 @@ impl Connection {
             held,
             traffic,
             limits,
-            attached: Attached::default(),
+            attached: OnceLock::new(),
             #[cfg(feature = "cache")]
-            client: std::sync::OnceLock::new(),
+            client: OnceLock::new(),
         };
         Self(Arc::new(state), None)
     }
@@ -263,7 +262,7 @@ impl Connection {
 
     /// The URI of the handshake.
     pub fn uri(&self) -> &Uri {
-        &self.0.handshake.uri
+        self.0.handshake.uri()
     }
 
     /// The parameters of the channel's path, deserialized: a single value, a tuple in the order of the path, or a
@@ -296,10 +295,11 @@ impl Connection {
         }
     }
 
-    /// The headers of the handshake. They stay in memory as long as the connection; the channel's `max_header_size`
-    /// (default: 16 KiB) limits their size.
+    /// The headers of the handshake. The connection keeps them in the form in which they were sent, and from the first
+    /// call of this method or of [`uri`](Self::uri) also as a map. The channel's `max_header_size` (default: 16 KiB)
+    /// limits their size.
     pub fn headers(&self) -> &HeaderMap {
-        &self.0.handshake.headers
+        self.0.handshake.headers()
     }
 
     /// The negotiated subprotocol.
@@ -307,7 +307,7 @@ impl Connection {
         self.0.handshake.subprotocol.as_deref()
     }
 
-    /// Typed values that HTTP middleware left in the handshake.
+    /// Typed values that HTTP middleware left in the handshake. Those of axum's router are not among them.
     pub fn extensions(&self) -> &Extensions {
         &self.0.handshake.extensions
     }
@@ -316,7 +316,12 @@ impl Connection {
     #[cfg(feature = "cache")]
     pub(crate) fn client(&self) -> crate::digest::Digest {
         let client = *self.0.client.get_or_init(|| client::of(self));
-        match self.0.attached.last_renewed() {
+        match self
+            .0
+            .attached
+            .get()
+            .and_then(|attached| attached.last_renewed())
+        {
             Some(place) => client::renewed(client, self.id(), place),
             None => client,
         }
@@ -345,14 +350,14 @@ impl Connection {
         backend: u64,
         make: impl FnOnce() -> Arc<T>,
     ) -> Arc<T> {
-        self.0.attached.value(backend, make)
+        self.0.attached().value(backend, make)
     }
 
     /// Runs a future in the connection's task. [`finished`](Outbox::finished) tells the future when the connection, and
     /// the requests that outlive it, have ended; it may run a few seconds longer. Returns `false` if they have ended
     /// already.
     pub(crate) fn accompany(&self, companion: Companion) -> bool {
-        let added = self.0.attached.add(companion);
+        let added = self.0.attached().add(companion);
         if added {
             self.0.outbox.wake();
         }
@@ -360,7 +365,8 @@ impl Connection {
     }
 
     pub(crate) fn take_companions(&self) -> Vec<Companion> {
-        self.0.attached.take_companions()
+        let attached = self.0.attached.get();
+        attached.map_or_else(Vec::new, |attached| attached.take_companions())
     }
 
     /// The client has left; requests that owe it no reply continue.
@@ -373,7 +379,7 @@ impl Connection {
         self.0.outbox.end(close);
         self.0.held.set_waiting(0);
         self.0.outbox.finish();
-        self.0.attached.end();
+        self.0.attached().end();
     }
 }
 
@@ -381,7 +387,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("id", &self.0.id)
-            .field("uri", &self.0.handshake.uri)
+            .field("uri", self.0.handshake.uri())
             .field("remote_addr", &self.0.handshake.remote_addr)
             .finish_non_exhaustive()
     }

@@ -2,10 +2,10 @@
 
 mod before;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    extract::{ConnectInfo, Request as HttpRequest},
+    extract::Request as HttpRequest,
     response::{IntoResponse, Response},
     routing::{MethodRouter, any},
 };
@@ -140,18 +140,9 @@ where
         if matches!(asked, Asked::Stream) {
             answer::as_upgrade(&mut parts);
         }
-        let mut handshake = Handshake {
-            remote_addr: parts
-                .extensions
-                .remove::<ConnectInfo<SocketAddr>>()
-                .map(|ConnectInfo(addr)| addr),
-            uri: parts.uri,
-            headers: parts.headers,
-            extensions: parts.extensions,
-            subprotocol,
-            secure: target.secure,
-        };
-        handshake.detach();
+        let mut handshake = Handshake::of(parts);
+        handshake.subprotocol = subprotocol.map(Into::into);
+        handshake.secure = target.secure;
         Ok(Accepted {
             response,
             connection: self.connection(handshake, id, &runtime),

@@ -4,17 +4,14 @@ pub(crate) mod driver;
 #[cfg(feature = "metrics")]
 mod observed;
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
-use futures_util::{
-    FutureExt,
-    future::{self, Fuse},
-};
-use hyper::upgrade::OnUpgrade;
+use futures_util::future;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use self::driver::Driver;
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat,
+    Backend, Close, CloseCode, Connection, ErrorFormat, Message, Reply, Request, Result,
     channel::{
         Declared,
         hooks::{OnConnect, OnDisconnect},
@@ -30,7 +27,7 @@ use crate::{
     log::{limited, said},
     metrics::Counted,
     panics::{caught, caught_future},
-    protocol::Dialect,
+    protocol::{Dialect, Inbound},
     runtime::{Runtime, SocketPermit},
     upgrade::UPGRADE_TIMEOUT,
 };
@@ -57,8 +54,9 @@ where
     C: OnConnect,
     D: OnDisconnect,
 {
-    /// The task of a connection. Its size counts for every idle connection, so what it needs only at the end is boxed.
-    pub(crate) async fn run(
+    /// The task of a connection. Its size counts for every idle connection, so what it needs only at its beginning or
+    /// end is boxed, and it is no `async fn`, which would keep its arguments twice.
+    pub(crate) fn run(
         self: Arc<Self>,
         connection: Connection,
         permit: Permit,
@@ -66,41 +64,35 @@ where
         upgrade: OnUpgrade,
         agreed: Option<Agreed>,
         runtime: Runtime,
-    ) {
-        let upgraded = match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
-            Ok(Ok(upgraded)) => upgraded,
-            Ok(Err(error)) => {
-                tracing::debug!(connection = %connection.id(), error = %said(&error), "upgrade failed");
+    ) -> impl Future<Output = ()> + Send {
+        async move {
+            let Some(upgraded) = upgraded(upgrade, &connection).await else {
                 return connection.end(CloseCode::ABNORMAL.into());
-            }
-            Err(_) => {
-                tracing::debug!(connection = %connection.id(), "upgrade timed out");
-                return connection.end(CloseCode::ABNORMAL.into());
-            }
-        };
-        let (transport, read_already) = runtime.transport(upgraded);
-        let entry = self.channel.registry.enter(connection.clone(), permit);
-        let listed = runtime.list(&connection);
-        self.counted.opened();
-        tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
-        let mut admitted = false;
-        let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
-        let (close, companions) = match caught_future(driven).await {
-            Ok(end) => end,
-            Err(_) => {
-                limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
-                (CloseCode::ABNORMAL.into(), Companions::new())
-            }
-        };
-        connection.end(close.clone());
-        let age = connection.outbox().age();
-        connection.traffic().closed(close.code, age);
-        drop(entry);
-        // The socket is closed, and the hook needs no place.
-        drop(socket);
-        tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
-        Box::pin(self.ended(connection, close, admitted, companions)).await;
-        drop(listed);
+            };
+            let (transport, read_already) = runtime.transport(upgraded);
+            let entry = self.channel.registry.enter(connection.clone(), permit);
+            let listed = runtime.list(&connection);
+            self.counted.opened();
+            tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
+            let mut admitted = false;
+            let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
+            let (close, companions) = match caught_future(driven).await {
+                Ok(end) => end,
+                Err(_) => {
+                    limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
+                    (CloseCode::ABNORMAL.into(), Companions::new())
+                }
+            };
+            connection.end(close.clone());
+            let age = connection.outbox().age();
+            connection.traffic().closed(close.code, age);
+            drop(entry);
+            // The socket is closed, and the hook needs no place.
+            drop(socket);
+            tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
+            Box::pin(self.ended(connection, close, admitted, companions)).await;
+            drop(listed);
+        }
     }
 
     /// Runs the hook and the companions of a connection to their end.
@@ -129,31 +121,26 @@ where
     }
 
     /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it.
-    async fn drive(
-        &self,
-        connection: &Connection,
+    fn drive<'a>(
+        &'a self,
+        connection: &'a Connection,
         transport: Transport,
         read_already: Vec<u8>,
         agreed: Option<Agreed>,
-        admitted: &mut bool,
-    ) -> (Close, Companions) {
+        admitted: &'a mut bool,
+    ) -> impl Future<Output = (Close, Companions)> + Send + 'a {
         let parse = |message| self.dispatcher.request(message, connection);
         let call = |req| self.dispatcher.call(req, connection);
         let settings = &self.channel.settings;
         let socket = Socket::server(transport, read_already, settings.limits(), agreed);
         let mut driver = Driver::new(socket, connection, settings, &self.errors, parse, call);
-        let close = {
-            let opening = async {
-                let admitted = self.on_connect.connected(connection.clone()).await;
-                if admitted.is_ok() {
-                    self.dispatcher
-                        .lifecycle(&mut |part| part.connected(connection));
-                }
-                admitted
-            };
-            let mut opening = pin!(caught_future(opening).fuse());
+        let mut opening = Some(Box::pin(caught_future(self.open(connection))));
+        async move {
             let close = poll_fn(|cx| {
-                if let Poll::Ready(result) = opening.as_mut().poll(cx) {
+                if let Some(running) = &mut opening
+                    && let Poll::Ready(result) = running.as_mut().poll(cx)
+                {
+                    opening = None;
                     let result = result.unwrap_or_else(|_| {
                         limited!(ERROR, "on_connect panicked");
                         Err(CloseCode::INTERNAL.into())
@@ -165,26 +152,63 @@ where
             })
             .await;
             // A destructor in a cancelled hook may panic.
-            let _ = caught(|| opening.set(Fuse::terminated()));
-            close
-        };
-        let (parting, mut leaving) = driver.into_rest(close.clone());
-        let limit = self.channel.settings.close_timeout;
-        let parting = async {
-            if let Some(parting) = parting {
-                parting.part(connection, limit).await;
-            }
-        };
-        if leaving.is_done() {
-            Box::pin(parting).await;
-        } else {
-            // A connection that is still read does not know its end yet.
-            if !leaving.is_read() {
-                connection.leave(close);
-            }
-            let leave = poll_fn(|cx| leaving.poll(cx));
-            Box::pin(future::join(parting, leave)).await;
+            let _ = caught(|| drop(opening));
+            Box::pin(parted(driver, close, connection, settings.close_timeout)).await
         }
-        leaving.into_end()
     }
+
+    /// Lets the hook decide, and tells the parts of the chain about the connection if it is admitted.
+    async fn open(&self, connection: &Connection) -> Result<(), Close> {
+        let admitted = self.on_connect.connected(connection.clone()).await;
+        if admitted.is_ok() {
+            self.dispatcher
+                .lifecycle(&mut |part| part.connected(connection));
+        }
+        admitted
+    }
+}
+
+/// The stream of an upgraded connection; `None` if it does not come.
+async fn upgraded(upgrade: OnUpgrade, connection: &Connection) -> Option<Upgraded> {
+    match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
+        Ok(Ok(upgraded)) => Some(upgraded),
+        Ok(Err(error)) => {
+            tracing::debug!(connection = %connection.id(), error = %said(&error), "upgrade failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(connection = %connection.id(), "upgrade timed out");
+            None
+        }
+    }
+}
+
+/// Ends the socket of a connection, and runs the requests that go on without it.
+async fn parted<F, P, C>(
+    driver: Driver<'_, Transport, F, P, C>,
+    close: Close,
+    connection: &Connection,
+    limit: Duration,
+) -> (Close, Companions)
+where
+    F: Future<Output = Result<Reply>>,
+    P: Fn(Message) -> Inbound,
+    C: Fn(Request) -> F,
+{
+    let (parting, mut leaving) = driver.into_rest(close.clone());
+    let parting = async {
+        if let Some(parting) = parting {
+            parting.part(connection, limit).await;
+        }
+    };
+    if leaving.is_done() {
+        parting.await;
+    } else {
+        // A connection that is still read does not know its end yet.
+        if !leaving.is_read() {
+            connection.leave(close);
+        }
+        future::join(parting, poll_fn(|cx| leaving.poll(cx))).await;
+    }
+    leaving.into_end()
 }

@@ -10,13 +10,16 @@ mod tests;
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
 };
 
-use crate::{ConnectionId, sync::Mutex, sync::Unpoisoned};
+use crate::{
+    ConnectionId,
+    connection::id::ById,
+    sync::{Mutex, Unpoisoned},
+};
 
 /// The places, with their holders and the requests waiting for one. It allocates when a second connection arrives or a
 /// request has to wait, and keeps the memory.
@@ -26,7 +29,7 @@ pub(crate) struct Line {
     waiting: usize,
     /// The connection that arrived when there was no other.
     first: Option<(ConnectionId, ConnectionPart)>,
-    others: HashMap<ConnectionId, ConnectionPart, BuildHasherDefault<ById>>,
+    others: HashMap<ConnectionId, ConnectionPart, ById>,
     /// The waiting connections, the next one first.
     turns: VecDeque<ConnectionId>,
     /// The last ticket issued.
@@ -325,25 +328,5 @@ impl<P: LineAccess> Drop for Turn<P> {
         if let Some(waker) = place.line(|line| line.give_up(self.connection, self.ticket)) {
             waker.wake();
         }
-    }
-}
-
-/// Hashes connection ids, which count up: one multiplication spreads them.
-#[derive(Default)]
-struct ById(u64);
-
-impl Hasher for ById {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u64(u64::from(*byte));
-        }
-    }
-
-    fn write_u64(&mut self, id: u64) {
-        self.0 = (self.0 ^ id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

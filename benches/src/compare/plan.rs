@@ -317,7 +317,7 @@ pub(super) const BARS: &[Bar] = &[
     Bar {
         work: "idle",
         contender: "wasabi",
-        than: Than::Bytes(6144.0),
+        than: Than::Bytes(2000.0),
     },
     bar("http", "wasabi", 1.05, "axum ws tuned, reqwest in one task"),
     // A fair comparison: wasabi by default limits the requests to one host to 50, and the peer has no limit.

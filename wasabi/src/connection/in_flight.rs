@@ -167,6 +167,13 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         }
     }
 
+    /// Frees the slots, if nothing is in flight. Wakers that are still around wake nothing any more.
+    pub(crate) fn give_back(&mut self) {
+        if self.is_empty() {
+            *self = Self::new(self.capacity);
+        }
+    }
+
     /// The number of slots, taken and free.
     pub(crate) fn slots(&self) -> usize {
         self.slots.len()

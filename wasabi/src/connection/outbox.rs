@@ -27,7 +27,7 @@ pub(crate) struct Outbox {
     owner: AtomicWaker,
     /// Wakes senders that wait for room.
     room: Notify,
-    ended: OnceLock<Close>,
+    ended: OnceLock<Box<Close>>,
     /// The requests that outlive the connection have ended too.
     finished: AtomicBool,
     end: Notify,
@@ -46,7 +46,7 @@ struct Queue {
     count: usize,
     bytes: usize,
     /// Requested by the server; the first request counts.
-    close: Option<Close>,
+    close: Option<Box<Close>>,
     stop: bool,
     shut: bool,
     /// Something asks to cancel requests of the connection.
@@ -140,7 +140,7 @@ impl Outbox {
 
     pub(crate) fn close(&self, close: Close) {
         let mut queue = self.lock();
-        queue.close.get_or_insert(close);
+        queue.close.get_or_insert_with(|| Box::new(close));
         self.fresh.store(true, Ordering::Release);
         drop(queue);
         self.owner.wake();
@@ -151,7 +151,7 @@ impl Outbox {
     pub(crate) fn stop(&self, close: Close) {
         let mut queue = self.lock();
         queue.stop = true;
-        queue.close.get_or_insert(close);
+        queue.close.get_or_insert_with(|| Box::new(close));
         self.fresh.store(true, Ordering::Release);
         drop(queue);
         self.owner.wake();
@@ -200,7 +200,7 @@ impl Outbox {
             tokio::pin!(end);
             end.as_mut().enable();
             if let Some(close) = self.ended.get() {
-                return close.clone();
+                return Close::clone(close);
             }
             end.await;
         }
@@ -215,7 +215,7 @@ impl Outbox {
             if self.finished.load(Ordering::Acquire)
                 && let Some(close) = self.ended.get()
             {
-                return close.clone();
+                return Close::clone(close);
             }
             end.await;
         }
@@ -269,6 +269,11 @@ impl Outbox {
         }
     }
 
+    /// Frees the memory that past messages have left.
+    pub(crate) fn give_back(&self) {
+        self.lock().messages.shrink_to_fit();
+    }
+
     /// Wakes the connection's task, to look at its connection.
     pub(crate) fn wake(&self) {
         self.owner.wake();
@@ -279,7 +284,7 @@ impl Outbox {
     }
 
     pub(crate) fn requested_close(&self) -> Option<Close> {
-        self.lock().close.clone()
+        self.lock().close.as_deref().cloned()
     }
 
     /// Frees the room of messages that have been written.
@@ -306,7 +311,7 @@ impl Outbox {
     /// The connection has ended.
     pub(crate) fn end(&self, close: Close) {
         self.shut();
-        let _ = self.ended.set(close);
+        let _ = self.ended.set(Box::new(close));
         self.end.notify_waiters();
     }
 

@@ -62,6 +62,17 @@ impl PathType {
 
 /// Reads the parameters of the path from the extensions of a handshake, where axum keeps them in a private type.
 pub(super) fn read<T: DeserializeOwned + Send>(extensions: &Extensions) -> Result<T, Error> {
+    if extensions.is_empty() {
+        // A handshake keeps nothing of a path without parameters.
+        let refused = Cell::new(None);
+        let reader = Reader {
+            parameters: &[],
+            guesses: &[],
+            refused: &refused,
+        };
+        let mistake = |_| Error::internal(mistake::<T>(&[]).unwrap_or_default());
+        return T::deserialize(reader).map_err(mistake);
+    }
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.extensions = extensions.clone();
     match Path::from_request_parts(&mut parts, &()).now_or_never() {

@@ -6,13 +6,12 @@ mod group;
 use std::{
     collections::HashSet,
     fmt,
-    hash::{BuildHasherDefault, DefaultHasher},
     sync::{Arc, atomic::Ordering},
 };
 
 pub use self::{broadcast::Broadcast, group::Group};
 use self::{broadcast::broadcast, group::Groups};
-use super::{Connection, ConnectionId};
+use super::{Connection, ConnectionId, id::ById};
 use crate::{Message, sharded::Sharded, sync::AtomicUsize};
 
 /// All live connections of a channel, and the groups that they have joined.
@@ -55,8 +54,8 @@ fn bytes_of(group: &str) -> usize {
     group.len() + GROUP
 }
 
-/// Connections come and go on all cores at once. Clients cannot choose the ids, so a fixed hasher is safe.
-type Live = Sharded<ConnectionId, Listed, BuildHasherDefault<DefaultHasher>>;
+/// Connections come and go on all cores at once.
+type Live = Sharded<ConnectionId, Listed, ById>;
 
 impl Default for RegistryState {
     fn default() -> Self {

@@ -19,7 +19,8 @@ impl Connection {
     /// Who the client is: the identity that [`renew`](Self::renew) gave it last, or the one from the HTTP middleware
     /// that authenticated it. `None` if it has no [`Identity`] of this type.
     pub fn identity<T: Clone + Send + Sync + 'static>(&self) -> Option<Identity<T>> {
-        match self.0.attached.renewed::<Identity<T>>() {
+        let attached = self.0.attached.get();
+        match attached.and_then(|attached| attached.renewed::<Identity<T>>()) {
             Some(renewed) => Some((*renewed).clone()),
             None => self.extensions().get::<Identity<T>>().cloned(),
         }
@@ -58,7 +59,7 @@ impl Connection {
     #[must_use = "a renewal takes effect when `finish` gives it an identity"]
     pub fn renewal(&self) -> Renewal {
         Renewal {
-            place: self.0.attached.place(),
+            place: self.0.attached().place(),
             connection: self.clone(),
         }
     }
@@ -66,7 +67,8 @@ impl Connection {
     /// The client's name for the log: the [name](Identity::named) of the identity it was last renewed to, or else of
     /// the one from HTTP middleware. `None` if it has no identity, or one without a name.
     pub fn user(&self) -> Option<Arc<str>> {
-        match self.0.attached.user() {
+        let attached = self.0.attached.get();
+        match attached.and_then(|attached| attached.user()) {
             Some(renewed) => renewed,
             None => self
                 .extensions()
@@ -92,7 +94,7 @@ impl Renewal {
         let user = identity.name().cloned();
         let expire = || connection.outbox.expire_in(left);
         connection
-            .attached
+            .attached()
             .renew(self.place, identity, user, expire)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Mutex};
 
-use axum::{Router, extract::ConnectInfo, routing::any};
+use axum::{Router, routing::any};
 use futures_util::FutureExt;
 use http::{Extensions, Request as HttpRequest, request::Parts};
 use tower::ServiceExt;
@@ -113,23 +113,14 @@ impl TestConnection {
         Ok(Self::from_parts(parts))
     }
 
-    fn from_parts(mut parts: Parts) -> Self {
-        let peer = parts.extensions.remove::<ConnectInfo<_>>();
-        let handshake = Handshake {
-            uri: parts.uri,
-            headers: parts.headers,
-            extensions: parts.extensions,
-            subprotocol: None,
-            remote_addr: peer.map(|ConnectInfo(addr)| addr),
-            secure: None,
-        };
+    fn from_parts(parts: Parts) -> Self {
         let limits = Limits {
             max_message_size: 1024 * 1024,
         };
         let (messages, bytes) = MAX_WAITING;
         let connection = Connection::new(
             Runtime::default().next_id(),
-            handshake,
+            Handshake::of(parts),
             Outbox::new(messages, bytes),
             Held::new(bytes, Budget::default()),
             Traffic::default(),

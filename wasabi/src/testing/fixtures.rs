@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{Extensions, HeaderMap, Uri};
+use http::Uri;
 
 use crate::{
     Backend, Connection, ConnectionId, Envelope, Message, Reply, Request, Result,
@@ -20,14 +20,9 @@ use crate::{
 
 /// A connection without a client.
 pub(crate) fn connection(id: u64, uri: &'static str) -> Connection {
-    let handshake = Handshake {
-        uri: Uri::from_static(uri),
-        headers: HeaderMap::new(),
-        extensions: Extensions::new(),
-        subprotocol: None,
-        remote_addr: None,
-        secure: None,
-    };
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.uri = Uri::from_static(uri);
+    let handshake = Handshake::of(parts);
     let limits = Limits {
         max_message_size: 32 * 1024,
     };

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{Broadcast, Registry, broadcast};
-use crate::{Connection, ConnectionId, Message, sharded::Sharded};
+use crate::{Connection, ConnectionId, Message, connection::id::ById, sharded::Sharded};
 
 /// The live connections that have [joined](Registry::join) the group with this name. [`Registry::group`] returns it.
 ///
@@ -95,7 +95,7 @@ impl fmt::Debug for Group {
     }
 }
 
-type Members = HashMap<ConnectionId, Connection>;
+type Members = HashMap<ConnectionId, Connection, ById>;
 
 /// The groups of a registry. A registry's connections are always locked before its groups.
 #[derive(Default)]

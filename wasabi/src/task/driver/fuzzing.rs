@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use http::{Extensions, HeaderMap, Uri};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Driver, leaving::Leaving};
@@ -39,14 +38,8 @@ impl Stage {
         pings: bool,
     ) -> Self {
         let limits = Limits { max_message_size };
-        let handshake = Handshake {
-            uri: Uri::from_static("/"),
-            headers: HeaderMap::new(),
-            extensions: Extensions::new(),
-            subprotocol: None,
-            remote_addr: None,
-            secure: None,
-        };
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let handshake = Handshake::of(parts);
         let outbox = Outbox::new(max_waiting_messages, max_waiting_bytes);
         let held = held::Held::new(max_waiting_bytes, held::Budget::default());
         Self {

@@ -27,7 +27,7 @@ pub(super) struct Life {
     until: Option<Instant>,
     close_timeout: Duration,
     /// How the connection ends, once known.
-    close: Option<Close>,
+    close: Option<Box<Close>>,
     remains: Remains,
 }
 
@@ -91,11 +91,11 @@ impl Life {
 
     /// Sets how the connection ends, unless a later call changes it.
     pub(super) fn decide(&mut self, close: Close) {
-        self.close = Some(close);
+        self.close = Some(Box::new(close));
     }
 
     pub(super) fn close(&self) -> Option<&Close> {
-        self.close.as_ref()
+        self.close.as_deref()
     }
 
     /// Begins to drain: requests in flight are finished, then the close frame is sent.
@@ -105,7 +105,9 @@ impl Life {
 
     /// Returns the close frame to send now; `None` if the connection ends without one.
     pub(super) fn start_closing(&mut self) -> Option<&Close> {
-        let close = self.close.get_or_insert_with(|| CloseCode::NORMAL.into());
+        let close = self
+            .close
+            .get_or_insert_with(|| Box::new(CloseCode::NORMAL.into()));
         if close.code == CloseCode::ABNORMAL {
             return None;
         }
@@ -157,7 +159,7 @@ impl Life {
     /// How the connection has ended.
     pub(super) fn end(&mut self) -> Close {
         let close = self.close.take();
-        close.unwrap_or_else(|| CloseCode::ABNORMAL.into())
+        close.map_or_else(|| CloseCode::ABNORMAL.into(), |close| *close)
     }
 }
 

@@ -128,6 +128,13 @@ impl<F: Future> Requests<F> {
         }
     }
 
+    /// Frees the memory that past requests have left.
+    pub(super) fn give_back(&mut self) {
+        self.in_flight.give_back();
+        self.held.shrink_to_fit();
+        self.ahead.messages.shrink_to_fit();
+    }
+
     /// Cancels the requests whose replies nobody waits for any more, and returns how many.
     pub(super) fn leave(&mut self) -> usize {
         let mut cancelled = 0;
@@ -244,6 +251,29 @@ mod tests {
 
     fn body(text: &'static str) -> Body {
         Body::One(Message::text(text))
+    }
+
+    #[test]
+    fn the_memory_of_past_requests_is_given_back_unless_one_is_in_flight() {
+        let mut requests = Requesting::new(4);
+        let slots = [(); 3].map(|()| start(&mut requests, true));
+        requests.hold(slots[0], body("held"));
+        requests.give_back();
+        assert_eq!(requests.in_flight.slots(), 3);
+
+        let stale = requests.in_flight.waker(slots[2]).clone();
+        requests.cancel();
+        requests.give_back();
+        assert_eq!(
+            (requests.in_flight.slots(), requests.held.capacity()),
+            (0, 0)
+        );
+
+        let first = start(&mut requests, true);
+        stale.wake();
+        assert_eq!((first, requests.in_flight.take_woken(0)), (0, 0));
+        requests.in_flight.waker(first).wake_by_ref();
+        assert_eq!(requests.in_flight.take_woken(0), 1);
     }
 
     #[test]

@@ -113,6 +113,9 @@ where
         match wire.clock.judge(now, self.settings, expires) {
             Verdict::Nothing => {}
             Verdict::Ping => {
+                self.requests.give_back();
+                self.batch.shrink_to_fit();
+                self.connection.outbox().give_back();
                 if wire.socket.write_ping().is_err() {
                     return Poll::Ready(());
                 }
