@@ -54,6 +54,7 @@ fn check(owner: &str) -> &'static str {
         "Compression" => "compression",
         "CloseCode" => "close_code",
         "JsonKey" => "parser",
+        "JsonRpc" => "protocol",
         "ErrorFormat" => "errors",
         _ => "backend",
     }
@@ -118,6 +119,7 @@ fn receiver(owner: &str) -> &'static str {
         "Jwks" => "Jwks::new(\"http://a/\")",
         "Compression" => "Compression::deflate()",
         "JsonKey" => "JsonKey::at(\"/a\")",
+        "JsonRpc" => "JsonRpc::new()",
         other => panic!("nothing is known here that methods of `{other}` are called on"),
     }
 }

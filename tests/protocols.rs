@@ -3,5 +3,6 @@
 
 mod protocols {
     mod cancellation;
+    mod json_rpc;
     mod own;
 }

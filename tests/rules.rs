@@ -13,7 +13,7 @@ use wasabi::queue::Nats;
 use wasabi::queue::Redis;
 use wasabi::{
     Backoff, Balance, CloseCode, GatewayError, HealthCheck, HttpRequest, InvalidCloseCode, Method,
-    Parser,
+    Parser, Protocol,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
     prelude::*,
@@ -85,6 +85,11 @@ fn http<H: HttpMiddleware>(make: impl FnOnce() -> H) -> Vec<String> {
 fn parser<P: Parser>(make: impl FnOnce() -> P) -> Vec<String> {
     let parser = make();
     mistakes(&gateway!(channel("/", parser = parser, echo)))
+}
+
+fn protocol<P: Protocol>(make: impl FnOnce() -> P) -> Vec<String> {
+    let protocol = make();
+    mistakes(&gateway!(channel("/", protocol = protocol, echo)))
 }
 
 fn errors(make: impl FnOnce() -> ErrorFormat) -> Vec<String> {

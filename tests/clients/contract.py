@@ -28,9 +28,9 @@ async def main(url):
         assert reply["id"] == "a-1" and reply["error"]["code"] == "no_route", reply
         assert reply["error"]["message"], reply
         reply = await ask(socket, {"action": "sum", "id": 9, "values": "x"})
-        assert reply["id"] == 9 and reply["error"]["code"] == "bad_request", reply
+        assert reply["id"] == 9 and reply["error"]["code"] == "invalid_params", reply
         reply = await ask(socket, "this is not JSON")
-        assert "id" not in reply and reply["error"]["code"] == "bad_request", reply
+        assert "id" not in reply and reply["error"]["code"] == "unreadable", reply
         # Many at once: every request has its reply.
         for n in range(100):
             await socket.send(json.dumps({"action": "time", "id": n}))

@@ -101,7 +101,7 @@ async fn the_bff_example_composes_calls_beside_a_passthrough() {
         serde_json::from_str(&ask(&mut socket, wrong).await).expect("JSON");
     assert_eq!(
         (&reply["req_id"], &reply["error"]["code"]),
-        (&8.into(), &"bad_request".into())
+        (&8.into(), &"invalid_params".into())
     );
 }
 

@@ -97,7 +97,7 @@ async fn headers_and_addresses() {
 }
 
 #[tokio::test]
-async fn json_of_another_shape_is_a_bad_request() {
+async fn json_of_another_shape_has_invalid_parameters() {
     #[derive(Deserialize)]
     struct Order {
         item: String,
@@ -119,7 +119,7 @@ async fn json_of_another_shape_is_a_bad_request() {
         .ask(&json!({"item": "pen", "count": -2}).to_string())
         .await;
     assert!(
-        answer.starts_with("bad_request: invalid value: integer `-2`"),
+        answer.starts_with("invalid_params: invalid value: integer `-2`"),
         "{answer}"
     );
     client.send(br#"{"item":"ink","count":1}"#.to_vec()).await;

@@ -91,7 +91,7 @@ async fn a_failed_request_is_logged_with_connection_route_id_and_user() {
     client.ask("{").await;
     has(
         &log.failed()[0],
-        &["DEBUG", r#"route="invalid""#, "bad_request"],
+        &["DEBUG", r#"route="invalid""#, "unreadable"],
     );
 
     client.ask(r#"{"do":"rename"}"#).await;

@@ -456,7 +456,7 @@ async fn functions_and_middleware_are_called_without_a_gateway() {
     let error = client
         .parsed(&JsonKey::at("/do"), "not JSON")
         .expect_err("an error");
-    assert_eq!(error.code(), "bad_request");
+    assert_eq!(error.code(), "unreadable");
     let error = TestConnection::open_at("/v1/{tenant}", "/v2").expect_err("another path");
     assert!(error.to_string().contains("/v1/{tenant}"), "{error}");
 }

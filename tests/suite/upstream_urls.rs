@@ -69,7 +69,7 @@ async fn an_invalid_segment_or_value_is_refused_and_nothing_is_sent() {
             "{message}"
         );
     }
-    assert!(client.ask("{").await.starts_with("bad_request: not JSON"));
+    assert!(client.ask("{").await.starts_with("unreadable: not JSON"));
     let mut client = server.connect("/part").await;
     for id in [".", ""] {
         let asked = client.ask(&format!(r#"{{"id":"{id}"}}"#)).await;

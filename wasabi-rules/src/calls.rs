@@ -285,6 +285,7 @@ pub const CALLS: &[Call] = &[
     constant("CloseCode", "new", Rule::CloseCode),
     function("JsonKey", "at", 0, Rule::Pointer),
     method("JsonKey", "id", Rule::Pointer),
+    method("JsonRpc", "max_batch", Rule::Count),
     function("ErrorFormat", "json_id_at", 0, Rule::Pointer),
 ];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     Backend, Connection, Lifecycle, Message, Reply, Request, Result,
-    protocol::{Dialect, Inbound},
+    protocol::{Batch, Dialect, Inbound},
     request::Route,
 };
 
@@ -22,16 +22,42 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
     #[inline(always)]
     pub(crate) fn request(&self, message: Message, connection: &Connection) -> Inbound {
         let mut inbound = self.dialect.read(message, connection);
-        if let Inbound::Request(req) = &mut inbound {
-            let route = self.chain.route(req.key());
-            req.set_route(route.unwrap_or(Route {
-                path: 0,
-                name: self.target,
-            }));
-            let owes_reply = self.chain.owes_reply_on(req, req.route_path());
-            req.set_owes_reply(owes_reply);
+        match &mut inbound {
+            Inbound::Request(req) => self.find(req),
+            Inbound::Batch(batch, _) => self.find_all(batch),
+            _ => {}
         }
         inbound
+    }
+
+    /// Finds the route of a request, and whether it owes a reply.
+    #[inline(always)]
+    fn find(&self, req: &mut Request) {
+        let route = self.chain.route(req.key());
+        req.set_route(route.unwrap_or(Route {
+            path: 0,
+            name: self.target,
+        }));
+        let owes_reply = self.chain.owes_reply_on(req, req.route_path());
+        req.set_owes_reply(owes_reply);
+    }
+
+    #[cold]
+    fn find_all(&self, batch: &mut Request) {
+        let mut owes_reply = false;
+        if let Some(calls) = batch.value::<Batch>() {
+            calls.visit(|req| {
+                if req.invalid().is_none() {
+                    self.find(req);
+                }
+                owes_reply |= req.owes_reply();
+            });
+        }
+        batch.set_route(Route {
+            path: 0,
+            name: "batch",
+        });
+        batch.set_owes_reply(owes_reply);
     }
 
     /// Runs a request through the chain.

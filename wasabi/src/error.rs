@@ -24,8 +24,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// twice:
 ///
 /// * **Certainly not:** `closing` (resend over another connection), `rate_limited` and `overloaded` (resend later),
-///   `breaker_open` and `upstream_unreachable` (resend later too), `no_route` and `bad_request` (the result would be
-///   the same).
+///   `breaker_open` and `upstream_unreachable` (resend later too), `no_route`, `bad_request`, `unreadable`, `no_key` and
+///   `invalid_params` (the result would be the same).
 /// * **Perhaps:** `interrupted`, `cancelled`, `timed_out`, `upstream_lost`, `upstream_status`, `upstream_invalid` and
 ///   `internal`.
 ///   Resend only a request that may run twice, or that carries an id by which the service recognises it.
@@ -62,6 +62,15 @@ pub enum Error {
     /// `bad_request`: the message cannot be understood; the text says why and goes to the client.
     #[error("bad request: {0}")]
     BadRequest(Cow<'static, str>),
+    /// `unreadable`: the message is not in the format of the channel, such as JSON. The text goes to the client.
+    #[error("unreadable: {0}")]
+    Unreadable(Cow<'static, str>),
+    /// `no_key`: the message has no routing key. The text goes to the client.
+    #[error("no key: {0}")]
+    NoKey(Cow<'static, str>),
+    /// `invalid_params`: the request has a routing key, but its parameters do not fit. The text goes to the client.
+    #[error("invalid parameters: {0}")]
+    InvalidParams(Cow<'static, str>),
     /// `no_route`: nothing answers this routing key.
     #[error("no route for this key")]
     NoRoute,
@@ -146,6 +155,16 @@ impl Error {
         Self::BadRequest(message.into())
     }
 
+    /// A message that is not in the format of the channel; `message` goes to the client.
+    pub fn unreadable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::Unreadable(message.into())
+    }
+
+    /// A request whose parameters do not fit; `message` goes to the client.
+    pub fn invalid_params(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidParams(message.into())
+    }
+
     /// An internal error: the client sees only the code `internal`.
     pub fn internal(source: impl Into<BoxError>) -> Self {
         Self::Internal(source.into())
@@ -164,6 +183,9 @@ impl Error {
     pub fn code(&self) -> &str {
         match self {
             Self::BadRequest(_) => "bad_request",
+            Self::Unreadable(_) => "unreadable",
+            Self::NoKey(_) => "no_key",
+            Self::InvalidParams(_) => "invalid_params",
             Self::NoRoute => "no_route",
             Self::TimedOut(_) => "timed_out",
             Self::RateLimited { .. } => "rate_limited",
@@ -184,7 +206,11 @@ impl Error {
     /// The text for the client. It reveals no internals, unless it was written for the client.
     pub fn client_message(&self) -> Cow<'_, str> {
         match self {
-            Self::BadRequest(message) | Self::Application { message, .. } => Cow::Borrowed(message),
+            Self::BadRequest(message)
+            | Self::Unreadable(message)
+            | Self::NoKey(message)
+            | Self::InvalidParams(message)
+            | Self::Application { message, .. } => Cow::Borrowed(message),
             Self::NoRoute => "no route for this key".into(),
             Self::TimedOut(_) => "no reply in time".into(),
             Self::RateLimited { .. } => "too many requests, retry later".into(),
@@ -215,6 +241,9 @@ impl Error {
         let text = |source: &BoxError| source.to_string().into();
         match self {
             Self::BadRequest(message) => Self::BadRequest(message.clone()),
+            Self::Unreadable(message) => Self::Unreadable(message.clone()),
+            Self::NoKey(message) => Self::NoKey(message.clone()),
+            Self::InvalidParams(message) => Self::InvalidParams(message.clone()),
             Self::NoRoute => Self::NoRoute,
             Self::TimedOut(limit) => Self::TimedOut(*limit),
             Self::RateLimited { retry_after } => Self::RateLimited {

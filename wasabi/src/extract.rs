@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod certificates;
+mod params;
 
 use std::{any::Any, net::SocketAddr, sync::Arc};
 
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+pub use self::params::Params;
 use crate::{
     Binary, Connection, Error, InFlight, Key, Message, Request, RequestId, Result, Text,
     connection::path_types::PathType,
@@ -22,7 +24,7 @@ use crate::{
 ///
 /// | argument | what it is | fails with |
 /// |---|---|---|
-/// | [`Json<T>`](Json) | the payload, deserialized | `bad_request` |
+/// | [`Json<T>`](Json) | the payload, deserialized | `invalid_params`; `unreadable` if it is not JSON |
 /// | [`Text`], [`Binary`] | the payload of a text or a binary message | `bad_request` for the other kind |
 /// | [`Bytes`], [`Message`] | the payload, the message, of either kind | |
 /// | [`State<T>`](State) | the gateway's state, or a part of it | compile error |
@@ -36,6 +38,7 @@ use crate::{
 /// | [`Path<T>`](Path), [`Query<T>`](Query) | parameters of the handshake's URL | `bad_request`; `internal` if no client's values fit `T` |
 /// | [`HeaderMap`] | the handshake's headers | |
 /// | [`Extension<T>`](Extension) | a value from HTTP middleware | `internal` if it is missing |
+/// | [`Params<T>`] | the parameters of a call, deserialized, under a protocol that has them | `invalid_params` |
 /// | [`Parsed<T>`] | the value that the request parser attached | `internal` if it is missing |
 /// | [`Request`] | the request itself | |
 /// | `Option<T>` | `None` if `T` fails | |
@@ -179,7 +182,10 @@ impl<S: Sync, T: Readable> FromRequest<S> for Json<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         serde_json::from_slice(req.message().as_bytes())
             .map(Json)
-            .map_err(|error| Error::bad_request(error.to_string()))
+            .map_err(|error| match error.is_data() {
+                true => Error::invalid_params(error.to_string()),
+                false => Error::unreadable(format!("not JSON: {error}")),
+            })
     }
 }
 

@@ -208,13 +208,13 @@ pub use crate::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
-    extract::{FromRequest, FromState, Parsed, Readable, RemoteAddr},
+    extract::{FromRequest, FromState, Params, Parsed, Readable, RemoteAddr},
     gateway::{Gateway, GatewayError, Mount},
     macros::{backend, gateway, middleware, routes},
     message::{Binary, Close, CloseCode, InvalidCloseCode, Message, Text},
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
-    protocol::{Call, Incoming, Protocol},
+    protocol::{Call, Incoming, JsonRpc, Protocol, Unsubscribe},
     reply::{IntoReply, Replies, Reply, Result, Writable},
     request::{InFlight, Key, Request, RequestId},
     routes::Routes,
@@ -260,9 +260,8 @@ pub mod required {
         probe::{
             ConnectHook, DisconnectHook, Endpoint, GatewayState, IsBackend, IsHttpMiddleware,
             IsMiddleware, IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState,
-            IsTarget, Mistake, NoProtocol, NoState, Probe, RequestMiddleware, RouteSet, Unknown,
-            backend, endpoint, http, middleware, on_connect, on_disconnect, parser, protocol,
-            routes, state,
+            IsTarget, Mistake, NoState, Probe, RequestMiddleware, RouteSet, Unknown, backend,
+            endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
         },
     };
 }
@@ -284,10 +283,10 @@ pub mod prelude {
     pub use crate::middleware::http::{BasicAuth, BearerAuth, ClientIp, Denied, Identity, Stash};
     pub use crate::{
         Backend, Backoff, Balance, Binary, Bytes, Connection, Envelope, ErrorFormat, FromRequest,
-        Gateway, HealthCheck, Http, HttpRequest, IntoReply, JsonKey, Key, Lines, Message,
-        Middleware, Next, NoRoute, Parsed, Raw, Registry, RemoteAddr, Replies, Reply, Request,
-        RequestId, Result, Routes, ServeError, Server, Sse, Text, WebSocket, backend, gateway,
-        middleware, middleware::request::*, readiness, routes,
+        Gateway, HealthCheck, Http, HttpRequest, IntoReply, JsonKey, JsonRpc, Key, Lines, Message,
+        Middleware, Next, NoRoute, Params, Parsed, Raw, Registry, RemoteAddr, Replies, Reply,
+        Request, RequestId, Result, Routes, ServeError, Server, Sse, Text, WebSocket, backend,
+        gateway, middleware, middleware::request::*, readiness, routes,
     };
     #[doc(no_inline)]
     pub use crate::{Extension, Json, Path, Query, State};

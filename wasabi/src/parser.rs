@@ -5,7 +5,7 @@ mod json_key;
 use std::{any::Any, borrow::Cow, sync::Arc};
 
 pub use self::json_key::JsonKey;
-pub(crate) use self::json_key::{IdAt, ValueAt};
+pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json};
 use crate::{
     Error, ErrorFormat, Message, Result,
     request::{KeyRepr, RequestId, RequestParts},
@@ -111,6 +111,7 @@ pub struct Envelope<'m> {
     content_type: Option<&'static str>,
     value: Option<Arc<dyn Any + Send + Sync>>,
     wants_reply: bool,
+    params: Option<Cow<'m, str>>,
     invalid: Option<Error>,
     /// The id is that of the requests to cancel.
     cancels: bool,
@@ -126,6 +127,7 @@ impl<'m> Envelope<'m> {
             content_type: None,
             value: None,
             wants_reply: true,
+            params: None,
             invalid: None,
             cancels: false,
         }
@@ -211,6 +213,14 @@ impl<'m> Envelope<'m> {
         self
     }
 
+    /// The parameters of the request as JSON, for [`Params<T>`](crate::Params). A slice of the message costs nothing; any
+    /// other text is copied.
+    #[must_use]
+    pub fn params(mut self, params: impl Into<Cow<'m, str>>) -> Self {
+        self.params = Some(params.into());
+        self
+    }
+
     /// The id to cancel, if the message is a cancellation.
     #[inline(always)]
     pub(crate) fn take_cancelled(&mut self) -> Option<RequestId> {
@@ -241,6 +251,7 @@ impl<'m> Envelope<'m> {
             content_type: self.content_type,
             value: self.value,
             wants_reply: self.wants_reply,
+            params: self.params.map(|params| KeyRepr::of(&params, message)),
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Protocols: how a channel's messages become requests, and how replies and errors are written.
 
+mod batch;
 mod dialect;
+mod json_rpc;
 
+pub(crate) use self::batch::Batch;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub(crate) use self::dialect::parse;
-pub use self::dialect::{Dialect, Enveloped, Inbound, Plain};
+pub use self::{
+    dialect::{Dialect, Enveloped, Inbound, Plain},
+    json_rpc::{JsonRpc, Unsubscribe},
+};
 use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Result};
 
 /// The language of a channel: it reads messages, and writes replies and errors in the client's form.
 ///
-/// Set it with `protocol = ..`. A [`Parser`](crate::Parser), set with `parser = ..`, only reads: functions then write
+/// Set it with `protocol = ..`: [`JsonRpc`], or a type of your own. A [`Parser`](crate::Parser), set with `parser = ..`, only reads: functions then write
 /// whole messages, and `errors = ..` says how errors are written.
 ///
 /// A protocol surrounds everything else: middleware and functions see replies without their envelope, so they work
@@ -65,7 +71,7 @@ use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Resul
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a protocol",
     label = "cannot read messages and write replies",
-    note = "a protocol is a type that implements `Protocol`",
+    note = "a protocol is `JsonRpc::new()`, or a type that implements `Protocol`",
     note = "a parser, which only reads, is set with `parser = ..`"
 )]
 pub trait Protocol: Send + Sync + 'static {
@@ -87,8 +93,15 @@ pub trait Protocol: Send + Sync + 'static {
     fn reply(&self, call: &Call<'_>, reply: Reply) -> Result<Reply>;
 
     /// Writes the error of the request with this id. It has none if the message could not be read, or if the protocol
-    /// found none. It is not called for requests that [want no reply](Envelope::without_reply).
+    /// found none. The id of a batch, all of whose requests fail at once, for example because the connection is being
+    /// closed, is the JSON array of their ids. It is not called for requests that [want no reply](Envelope::without_reply).
     fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply;
+
+    /// Joins the replies and errors of a batch, which are in the order of its requests. By default they are messages of
+    /// their own.
+    fn batch(&self, replies: Vec<Message>) -> Reply {
+        Reply::messages(replies)
+    }
 
     /// Reports invalid settings; called once, when the gateway is built.
     #[doc(hidden)]
@@ -103,6 +116,10 @@ pub trait Protocol: Send + Sync + 'static {
 pub enum Incoming<'m> {
     /// A request.
     Request(Envelope<'m>),
+    /// Several requests in one message. Each element is read as a message of its own, and a request in it has its own
+    /// route, middleware, id and outcome. They run side by side, 16 at a time, in one place of the connection's
+    /// `concurrency`; [`Protocol::batch`] joins their replies. The protocol bounds their number.
+    Batch(Vec<Message>),
     /// Something that the protocol answers itself, such as a ping. It is not a request: no middleware sees it.
     Answer(Message),
     /// The connection is closed at once, because the client violates the protocol or has asked for it. Requests in

@@ -1,6 +1,10 @@
 //! Replies to clients.
 
-use std::{cell::Cell, pin::Pin};
+use std::{
+    cell::Cell,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use axum::Json;
 use bytes::Bytes;
@@ -66,8 +70,28 @@ pub(crate) fn has_stirred() -> bool {
     STIRRED.replace(false)
 }
 
-/// The future messages of a streaming reply. Only a streaming reply pays for the box.
-pub(crate) type ReplyStream = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
+/// The future messages of a streaming reply. Only a streaming reply pays for the boxes.
+pub(crate) struct ReplyStream {
+    messages: Messages,
+    /// The id of the stream, which replaces that of its request once the stream begins.
+    id: Option<Box<Text>>,
+}
+
+type Messages = Pin<Box<dyn Stream<Item = Result<Message>> + Send>>;
+
+impl ReplyStream {
+    pub(crate) fn take_id(&mut self) -> Option<Text> {
+        self.id.take().map(|id| *id)
+    }
+}
+
+impl Stream for ReplyStream {
+    type Item = Result<Message>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.messages.as_mut().poll_next(cx)
+    }
+}
 
 impl Reply {
     /// Intentionally no reply: the client does not wait for one.
@@ -89,7 +113,19 @@ impl Reply {
     /// polled only while the client reads what is sent. An error ends it with an error reply, and so does a source that
     /// is silent for the channel's `stream_idle_timeout`.
     pub fn stream(messages: impl Stream<Item = Result<Message>> + Send + 'static) -> Self {
-        Self(Body::Stream(Box::pin(messages)))
+        Self(Body::Stream(ReplyStream {
+            messages: Box::pin(messages),
+            id: None,
+        }))
+    }
+
+    /// Gives a stream an id of its own: errors and cancellations after its first message are about that id, not about the
+    /// request's.
+    pub(crate) fn under(mut self, id: Text) -> Self {
+        if let Body::Stream(stream) = &mut self.0 {
+            stream.id = Some(Box::new(id));
+        }
+        self
     }
 
     /// Whether nothing is sent back.
@@ -173,7 +209,7 @@ impl Reply {
         match self.0 {
             Body::Stream(mut messages) => Self::stream(stream::poll_fn(move |cx| {
                 let _held = &held;
-                messages.as_mut().poll_next(cx)
+                Pin::new(&mut messages).poll_next(cx)
             })),
             body => Self(body),
         }

@@ -39,6 +39,7 @@ impl Request {
         fields.id = envelope.id;
         fields.content_type = envelope.content_type;
         fields.value = envelope.value;
+        fields.params = envelope.params;
         fields.owes = Owes::of(envelope.wants_reply);
         Self(fields)
     }
@@ -58,6 +59,12 @@ impl Request {
     /// The payload, text or binary. Clones a reference, not the data.
     pub fn payload(&self) -> Bytes {
         self.message().clone().into_bytes()
+    }
+
+    /// The parameters of the call as JSON, if the protocol found any; see [`Params`](crate::Params).
+    pub fn params(&self) -> Option<&str> {
+        let params = self.0.params.as_ref()?;
+        Some(params.resolve(self.message()))
     }
 
     /// The media type of the message: what the parser says, otherwise `text/plain; charset=utf-8` for a text message
@@ -80,8 +87,8 @@ impl Request {
         self.0.connection()
     }
 
-    /// Replaces the message, for middleware that changes what the backend gets. Key, id and media type stay as the
-    /// parser read them from the client's message.
+    /// Replaces the message, for middleware that changes what the backend gets. Key, id, parameters and media
+    /// type stay as they were read from the client's message.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -102,6 +109,9 @@ impl Request {
     pub fn with_message(mut self, message: impl Into<Message>) -> Self {
         if let KeyRepr::Slice(_) = self.0.key {
             self.0.key = KeyRepr::Shared(self.key().into());
+        }
+        if let Some(KeyRepr::Slice(_)) = self.0.params {
+            self.0.params = self.params().map(|params| KeyRepr::Shared(params.into()));
         }
         self.0.message = Some(message.into());
         self
@@ -271,6 +281,7 @@ impl Clone for Request {
         fields.id.clone_from(&self.0.id);
         fields.content_type = self.0.content_type;
         fields.value.clone_from(&self.0.value);
+        fields.params.clone_from(&self.0.params);
         fields.invalid.clone_from(&self.0.invalid);
         fields.route = self.0.route;
         fields.owes = self.0.owes;
@@ -298,6 +309,7 @@ pub(crate) struct RequestParts {
     pub(crate) content_type: Option<&'static str>,
     pub(crate) value: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) wants_reply: bool,
+    pub(crate) params: Option<KeyRepr>,
 }
 
 impl Default for RequestParts {
@@ -308,6 +320,7 @@ impl Default for RequestParts {
             content_type: None,
             value: None,
             wants_reply: true,
+            params: None,
         }
     }
 }

@@ -62,7 +62,7 @@ async fn a_function_ends_a_stream_and_learns_that_it_did() {
     assert_eq!(alive.count(), 0);
     for of in [json!({}), json!([7]), json!(true)] {
         let refused = client.ask_json(json!({"do": "cancel", "of": of})).await;
-        assert_eq!(refused["error"]["code"], "bad_request");
+        assert_eq!(refused["error"]["code"], "invalid_params");
     }
 }
 

@@ -75,7 +75,9 @@ async fn ambiguous_json_does_not_smuggle_a_withheld_method_to_an_upstream() {
     for (what, frame) in disguised() {
         client.send(frame).await;
         let reply = client.json().await;
-        assert_eq!(reply["error"]["code"], "bad_request", "{what}: {reply}");
+        let code = reply["error"]["code"].as_str().unwrap_or_default();
+        let refused = ["bad_request", "unreadable", "no_key"];
+        assert!(refused.contains(&code), "{what}: {reply}");
     }
     assert_eq!(upstream.dials(), 0);
 

@@ -78,7 +78,12 @@ impl Error {
         use Fault::{Gateway, Request, Upstream};
         use Resend::{MayRepeat, Pointless, Safe};
         match self {
-            Self::BadRequest(_) | Self::NoRoute | Self::Application { .. } => (Request, Pointless),
+            Self::BadRequest(_)
+            | Self::Unreadable(_)
+            | Self::NoKey(_)
+            | Self::InvalidParams(_)
+            | Self::NoRoute
+            | Self::Application { .. } => (Request, Pointless),
             Self::RateLimited { .. } => (Request, Safe),
             Self::Cancelled => (Request, MayRepeat),
             Self::Overloaded | Self::Closing => (Gateway, Safe),

@@ -8,9 +8,9 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::de::IgnoredAny;
 
+pub(crate) use self::scan::{Invalid, Scanner};
 use self::{
     pointer::Pointer,
-    scan::Invalid,
     search::{Found, find, find_strictly},
 };
 use crate::{
@@ -30,15 +30,14 @@ use crate::{
 /// ```
 ///
 /// * The key is a JSON string, unescaped; a number or a boolean is taken as written (`7`, `true`). A message without a
-///   key, or with another value in its place, is answered with `bad_request`, unless [`or`](Self::or) sets a key for
-///   it.
+///   key, or with another value in its place, is answered with `no_key`, unless [`or`](Self::or) sets a key for it.
 /// * The id is a JSON string or number and goes back as written. Any other value is not an id.
 /// * If a member is repeated, the last one counts, as in serde_json and in browsers. Other parsers take the first one,
 ///   or ignore the case of letters. If the systems behind the gateway must see the same key, [`strict`](Self::strict)
 ///   refuses messages that can be read in two ways.
 /// * The message may be text or binary; a binary one must be UTF-8.
 /// * A message that is not valid JSON as a whole, or has values nested more than 128 deep, is answered with
-///   `bad_request`, without an id.
+///   `unreadable`, without an id.
 /// * Error replies are JSON with the id at the same pointer, unless the channel sets `errors`.
 ///
 /// The parser makes one pass over the text, builds no tree and allocates nothing: key and id are slices of the message.
@@ -79,7 +78,7 @@ impl JsonKey {
     /// Sets the key of JSON messages that have none, because it is missing or `null`: for gateways that answer some
     /// messages themselves and pass on the others.
     ///
-    /// A message that is not JSON is still answered with `bad_request`: a parser that takes more than RFC 8259 allows
+    /// A message that is not JSON is still answered with `unreadable`: a parser that takes more than RFC 8259 allows
     /// could read it, and find a key. [`not_json`](Self::not_json) lets such messages pass. Messages that can be read
     /// in two ways are refused too, as [`strict`](Self::strict) says. An array of requests, as in JSON-RPC, has no key.
     ///
@@ -152,10 +151,8 @@ impl JsonKey {
 
     #[cold]
     fn no_key(&self) -> Error {
-        Error::bad_request(format!(
-            "expected a routing key, a string, at `{}`",
-            self.key_at()
-        ))
+        let at = self.key_at();
+        Error::NoKey(format!("expected a routing key, a string, at `{at}`").into())
     }
 
     fn key_at(&self) -> &str {
@@ -171,7 +168,7 @@ impl Parser for JsonKey {
                 (Ok(text), _) => text,
                 (Err(_), Some(key)) => return Ok(Some(Envelope::from_static(key))),
                 (Err(_), None) => {
-                    return Err(Error::bad_request("a binary message must be JSON in UTF-8"));
+                    return Err(Error::unreadable("a binary message must be JSON in UTF-8"));
                 }
             },
         };
@@ -211,6 +208,7 @@ impl Parser for JsonKey {
             content_type: Some("application/json"),
             value: None,
             wants_reply: true,
+            params: None,
             invalid,
             cancels: false,
         }))
@@ -261,7 +259,7 @@ impl ValueAt {
     /// The value as text: a string unescaped, a number or a boolean as written.
     pub(crate) fn find<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>> {
         let text = std::str::from_utf8(message.as_bytes())
-            .map_err(|_| Error::bad_request("a binary message must be JSON in UTF-8"))?;
+            .map_err(|_| Error::unreadable("a binary message must be JSON in UTF-8"))?;
         let Found {
             values: [_, value], ..
         } = find(text, [None, Some(self.0.path())]).map_err(|Invalid| not_json(text))?;
@@ -318,8 +316,8 @@ fn request_id(message: &Message, range: Range<usize>) -> Option<RequestId> {
 }
 
 /// Explains why a text is invalid, by a second parse that valid texts never need.
-fn not_json(text: &str) -> Error {
-    Error::bad_request(match serde_json::from_str::<IgnoredAny>(text) {
+pub(crate) fn not_json(text: &str) -> Error {
+    Error::unreadable(match serde_json::from_str::<IgnoredAny>(text) {
         Err(error) => format!("not JSON: {error}"),
         Ok(_) => "values are nested too deep".to_owned(),
     })

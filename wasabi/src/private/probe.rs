@@ -14,8 +14,7 @@ use tower::layer::util::Identity;
 
 use super::{Absent, Scope};
 use crate::{
-    Backend, Call, Connection, Error, Incoming, IntoBackend, Message, Middleware, Parser, Protocol,
-    Raw, Reply, RequestId, Result, Routes,
+    Backend, IntoBackend, JsonRpc, Middleware, Parser, Protocol, Raw, Routes,
     channel::hooks::{NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -302,29 +301,11 @@ impl<S, T: Protocol> Probe<IsProtocol, S, T> {
 
 impl<S, T> Mistake<IsProtocol, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> NoProtocol
+    pub fn checked(&self) -> JsonRpc
     where
         T: Protocol,
     {
-        NoProtocol
-    }
-}
-
-/// Replaces an invalid protocol.
-#[derive(Debug, Clone, Copy)]
-pub struct NoProtocol;
-
-impl Protocol for NoProtocol {
-    fn read<'m>(&self, _message: &'m Message, _connection: &Connection) -> Result<Incoming<'m>> {
-        Ok(Incoming::Nothing)
-    }
-
-    fn reply(&self, _call: &Call<'_>, reply: Reply) -> Result<Reply> {
-        Ok(reply)
-    }
-
-    fn error(&self, _error: &Error, _id: Option<&RequestId>) -> Reply {
-        Reply::none()
+        JsonRpc::new()
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Call, Incoming, Protocol};
+use super::{
+    Call, Incoming, Protocol,
+    batch::{self, Batch, Part},
+};
 use crate::{
     Backend, Close, Connection, Envelope, Error, ErrorFormat, Message, Parser, Reply, Request,
     RequestId, Result, panics::discard, request::RequestParts,
@@ -15,6 +18,8 @@ pub enum Inbound {
     Request(Request),
     /// A request that no target sees.
     Invalid(Request),
+    /// Requests that take one slot, by a request that stands for them, and how many of them are invalid.
+    Batch(Request, u32),
     /// The protocol's own answer.
     Answer(Box<Message>),
     /// The connection ends.
@@ -29,7 +34,9 @@ impl Inbound {
     /// The request, if it is one.
     pub(crate) fn request(&self) -> Option<&Request> {
         match self {
-            Self::Request(request) | Self::Invalid(request) => Some(request),
+            Self::Request(request) | Self::Invalid(request) | Self::Batch(request, _) => {
+                Some(request)
+            }
             Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
         }
     }
@@ -37,7 +44,9 @@ impl Inbound {
     /// The request, if it is one.
     pub(crate) fn into_request(self) -> Option<Request> {
         match self {
-            Self::Request(request) | Self::Invalid(request) => Some(request),
+            Self::Request(request) | Self::Invalid(request) | Self::Batch(request, _) => {
+                Some(request)
+            }
             Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
         }
     }
@@ -104,20 +113,14 @@ pub struct Enveloped<P>(pub(crate) Arc<P>);
 impl<P: Protocol> Dialect for Enveloped<P> {
     #[inline(always)]
     fn read(&self, message: Message, connection: &Connection) -> Inbound {
-        let mut envelope = match self.0.read(&message, connection) {
-            Ok(Incoming::Request(envelope)) => envelope,
-            Ok(Incoming::Answer(answer)) => return Inbound::Answer(Box::new(answer)),
-            Ok(Incoming::Close(close)) => return Inbound::Close(Box::new(close)),
-            Ok(Incoming::Cancel(id)) => return Inbound::Cancel(Box::new(id)),
-            Ok(Incoming::Nothing) => return Inbound::Dropped,
-            Err(error) => Envelope::invalid(error),
+        let incoming = match self.0.read(&message, connection) {
+            Ok(Incoming::Batch(calls)) => return self.read_batch(calls, connection),
+            incoming => incoming,
         };
-        if let Some(id) = envelope.take_cancelled() {
-            return Inbound::Cancel(Box::new(id));
+        match parts(incoming, &message) {
+            Ok((parts, invalid)) => request(message, parts, invalid, connection),
+            Err(inbound) => inbound,
         }
-        let invalid = envelope.take_invalid();
-        let parts = envelope.into_parts(&message);
-        request(message, parts, invalid, connection)
     }
 
     async fn call<S: Sync, B: Backend<S>>(
@@ -127,6 +130,10 @@ impl<P: Protocol> Dialect for Enveloped<P> {
         chain: &B,
         state: &S,
     ) -> Result<Reply> {
+        if req.value::<Batch>().is_some() {
+            let batch = batch::run(&*self.0, req, connection, chain, state);
+            return Box::pin(batch).await;
+        }
         if !req.wants_reply() {
             discard(chain.call(req, state).await?);
             return Ok(Reply::none());
@@ -151,6 +158,57 @@ impl<P: Protocol> Dialect for Enveloped<P> {
             None => self.0.check(),
         }
     }
+}
+
+impl<P: Protocol> Enveloped<P> {
+    #[cold]
+    fn read_batch(&self, messages: Vec<Message>, connection: &Connection) -> Inbound {
+        let mut parts = Vec::with_capacity(messages.len());
+        let mut invalid = 0;
+        for message in messages {
+            let incoming = match self.0.read(&message, connection) {
+                Ok(Incoming::Batch(_)) => Err(Error::bad_request("a batch inside a batch")),
+                incoming => incoming,
+            };
+            let inbound = match self::parts(incoming, &message) {
+                Ok((parts, invalid)) => request(message, parts, invalid, connection),
+                Err(inbound) => inbound,
+            };
+            match inbound {
+                Inbound::Request(request) => parts.push(Part::Request(request)),
+                Inbound::Invalid(request) => {
+                    invalid += 1;
+                    parts.push(Part::Request(request));
+                }
+                Inbound::Answer(answer) => parts.push(Part::Answer(*answer)),
+                Inbound::Cancel(id) => parts.push(Part::Cancel(*id)),
+                Inbound::Close(close) => return Inbound::Close(close),
+                Inbound::Batch(..) | Inbound::Dropped => {}
+            }
+        }
+        Inbound::Batch(batch::request(parts, connection), invalid)
+    }
+}
+
+/// What a request is made of, with the error of an invalid one; or something that is no request.
+#[inline(always)]
+fn parts(
+    incoming: Result<Incoming<'_>>,
+    message: &Message,
+) -> Result<(RequestParts, Option<Error>), Inbound> {
+    let mut envelope = match incoming {
+        Ok(Incoming::Request(envelope)) => envelope,
+        Ok(Incoming::Answer(answer)) => return Err(Inbound::Answer(Box::new(answer))),
+        Ok(Incoming::Close(close)) => return Err(Inbound::Close(Box::new(close))),
+        Ok(Incoming::Cancel(id)) => return Err(Inbound::Cancel(Box::new(id))),
+        Ok(Incoming::Nothing | Incoming::Batch(_)) => return Err(Inbound::Dropped),
+        Err(error) => Envelope::invalid(error),
+    };
+    if let Some(id) = envelope.take_cancelled() {
+        return Err(Inbound::Cancel(Box::new(id)));
+    }
+    let invalid = envelope.take_invalid();
+    Ok((envelope.into_parts(message), invalid))
 }
 
 /// Makes a request of a message by a parser.

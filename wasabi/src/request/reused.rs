@@ -43,6 +43,7 @@ pub(super) struct Fields {
     pub(super) id: Option<RequestId>,
     pub(super) content_type: Option<&'static str>,
     pub(super) value: Option<Arc<dyn Any + Send + Sync>>,
+    pub(super) params: Option<KeyRepr>,
     /// The parser's error.
     pub(super) invalid: Option<Arc<Error>>,
     pub(super) route: Route,
@@ -119,6 +120,7 @@ impl Drop for Reused {
         fields.key = KeyRepr::default();
         fields.id = None;
         fields.value = None;
+        fields.params = None;
         fields.invalid = None;
         fields.route = Route::default();
         fields.led = 0;

@@ -201,7 +201,7 @@ impl TestConnection {
     pub fn parsed(&self, parser: &impl Parser, message: impl Into<Message>) -> Result<Request> {
         match protocol::parse(parser, message.into(), &self.connection) {
             Inbound::Request(request) => Ok(request),
-            Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) => {
+            Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) | Inbound::Batch(..) => {
                 Err(Error::bad_request("the parser drops this message"))
             }
             Inbound::Cancel(id) => Err(Error::bad_request(format!(

@@ -6,27 +6,27 @@ use std::borrow::Cow;
 
 /// The text is not JSON, or is nested too deep.
 #[derive(Debug)]
-pub(super) struct Invalid;
+pub(crate) struct Invalid;
 
-type Scanned<T = ()> = Result<T, Invalid>;
+pub(crate) type Scanned<T = ()> = Result<T, Invalid>;
 
 /// Unread JSON text. Each method takes it and returns the rest, which stays in registers.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Scanner<'t>(&'t [u8]);
+pub(crate) struct Scanner<'t>(&'t [u8]);
 
 impl<'t> Scanner<'t> {
-    pub(super) fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Self(text.as_bytes())
     }
 
     /// The number of unread bytes.
-    pub(super) fn left(self) -> usize {
+    pub(crate) fn left(self) -> usize {
         self.0.len()
     }
 
     /// Skips whitespace.
     #[inline(always)]
-    pub(super) fn skip_space(self) -> Self {
+    pub(crate) fn skip_space(self) -> Self {
         match self.0 {
             [..=b' ', ..] => self.some_space(),
             _ => self,
@@ -42,7 +42,7 @@ impl<'t> Scanner<'t> {
     }
 
     /// Checks that nothing follows.
-    pub(super) fn end(self) -> Scanned {
+    pub(crate) fn end(self) -> Scanned {
         match self.skip_space().0 {
             [] => Ok(()),
             _ => Err(Invalid),
@@ -51,7 +51,7 @@ impl<'t> Scanner<'t> {
 
     /// The text after this byte, if the byte is next.
     #[inline]
-    pub(super) fn after(self, byte: u8) -> Option<Self> {
+    pub(crate) fn after(self, byte: u8) -> Option<Self> {
         match self.0 {
             [first, rest @ ..] if *first == byte => Some(Self(rest)),
             _ => None,
@@ -60,7 +60,7 @@ impl<'t> Scanner<'t> {
 
     /// Reads the members of an object after its `{`; `value` must read the value of each.
     #[inline(always)]
-    pub(super) fn members(
+    pub(crate) fn members(
         self,
         mut value: impl FnMut(Self, Cow<'t, [u8]>) -> Scanned<Self>,
     ) -> Scanned<Self> {
@@ -80,7 +80,7 @@ impl<'t> Scanner<'t> {
 
     /// Reads the elements of an array after its `[`; `value` must read each.
     #[inline(always)]
-    pub(super) fn elements(
+    pub(crate) fn elements(
         self,
         mut value: impl FnMut(Self, usize) -> Scanned<Self>,
     ) -> Scanned<Self> {
@@ -101,7 +101,7 @@ impl<'t> Scanner<'t> {
 
     /// Reads one value with everything nested in it.
     #[inline]
-    pub(super) fn value(self) -> Scanned<Self> {
+    pub(crate) fn value(self) -> Scanned<Self> {
         match self.skip_space().take()? {
             (b'"', rest) => Ok(rest.string()?.0),
             (first @ (b'{' | b'['), rest) => rest.nested(first),

@@ -104,7 +104,7 @@ fn invalid_json_does_not_count_as_a_message_without_a_key() {
     for message in json_of_others() {
         let refused = sum().or("other").parse(&message);
         let error = refused.expect_err("not JSON").to_string();
-        assert!(error.starts_with("bad request: "), "{message:?}: {error}");
+        assert!(error.starts_with("unreadable: "), "{message:?}: {error}");
         let parser = sum().or("other").not_json("not JSON");
         let envelope = parser
             .parse(&message)
@@ -207,7 +207,7 @@ fn a_number_or_a_boolean_is_a_key_as_it_is_written() {
 }
 
 #[test]
-fn a_missing_key_is_a_bad_request_that_keeps_its_id() {
+fn a_missing_key_is_an_error_that_keeps_its_id() {
     for rest in [
         "",
         r#","action":null"#,
@@ -219,7 +219,7 @@ fn a_missing_key_is_a_bad_request_that_keeps_its_id() {
         let (error, id) = parse(&sum(), &text).expect_err("no key");
         assert_eq!(
             error,
-            "bad request: expected a routing key, a string, at `/action`"
+            "no key: expected a routing key, a string, at `/action`"
         );
         assert_eq!(id.as_deref(), Some("9"));
     }
@@ -260,7 +260,7 @@ fn key_and_id_may_be_the_same_value() {
 }
 
 #[test]
-fn text_that_is_not_json_is_a_bad_request_without_id() {
+fn text_that_is_not_json_is_unreadable_and_has_no_id() {
     for text in [
         "hello",
         "",
@@ -280,7 +280,7 @@ fn text_that_is_not_json_is_a_bad_request_without_id() {
     ] {
         let (error, id) = parse(&sum(), text).expect_err(text);
         assert!(
-            error.starts_with("bad request: not JSON: "),
+            error.starts_with("unreadable: not JSON: "),
             "{text}: {error}"
         );
         assert_eq!(id, None, "{text}");
@@ -295,7 +295,7 @@ fn values_nested_more_than_128_deep_are_refused() {
     };
     assert!(parse(&sum(), &nested(128)).is_ok());
     let (error, _) = parse(&sum(), &nested(130)).expect_err("too deep");
-    assert_eq!(error, "bad request: values are nested too deep");
+    assert_eq!(error, "unreadable: values are nested too deep");
     assert!(parse(&sum(), &nested(100_000)).is_err());
 }
 

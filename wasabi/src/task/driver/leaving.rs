@@ -209,7 +209,7 @@ where
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
-            if let Inbound::Request(request) = inbound
+            if let Inbound::Request(request) | Inbound::Batch(request, _) = inbound
                 && !request.owes_reply()
             {
                 let (index, tag) = in_flight.reserve(cx.waker());

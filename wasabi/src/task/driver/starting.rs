@@ -19,8 +19,8 @@ use crate::{
 enum Started {
     /// The request is in this slot.
     Slot(usize),
-    /// The message is unreadable; its invalid request is in this slot.
-    Invalid(usize),
+    /// The message is unreadable, or so many requests of a batch; the invalid request is in this slot.
+    Invalid(usize, u32),
     Answer(Box<Message>),
     Close(Box<Close>),
     Dropped,
@@ -71,9 +71,10 @@ where
         let mut slot = None;
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
-            let (request, is_valid) = match inbound(parse) {
-                Inbound::Request(request) => (request, true),
-                Inbound::Invalid(request) => (request, false),
+            let (request, invalid) = match inbound(parse) {
+                Inbound::Request(request) => (request, 0),
+                Inbound::Invalid(request) => (request, 1),
+                Inbound::Batch(request, invalid) => (request, invalid),
                 Inbound::Answer(answer) => return Started::Answer(answer),
                 Inbound::Close(close) => return Started::Close(close),
                 Inbound::Dropped => return Started::Dropped,
@@ -85,9 +86,9 @@ where
             tag.route = request.route();
             tag.owes = request.owes();
             in_flight.start(index, || call(request));
-            match is_valid {
-                true => Started::Slot(index),
-                false => Started::Invalid(index),
+            match invalid {
+                0 => Started::Slot(index),
+                count => Started::Invalid(index, count),
             }
         });
         match (started, slot) {
@@ -96,8 +97,10 @@ where
             (Ok(Started::Answer(answer)), _) => self.answer(*answer, cx),
             (Ok(Started::Close(close)), _) => Err(Failure::Rule(*close)),
             (Ok(Started::Cancel(id)), _) => self.cancel(&id, None).map(drop),
-            (Ok(Started::Invalid(index)), _) => {
-                self.wire.misuse.invalid_message()?;
+            (Ok(Started::Invalid(index, count)), _) => {
+                for _ in 0..count {
+                    self.wire.misuse.invalid_message()?;
+                }
                 self.run(index)
             }
             (Err(_), Some(index)) => {
@@ -134,7 +137,7 @@ where
     /// Answers a message that arrived too late. A cancellation is never too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
         match self.parse(message) {
-            Inbound::Request(request) | Inbound::Invalid(request) => {
+            Inbound::Request(request) | Inbound::Invalid(request) | Inbound::Batch(request, _) => {
                 self.answer_unstarted(request, &Error::Closing)
             }
             Inbound::Cancel(id) => self.cancel(&id, None).map(drop),

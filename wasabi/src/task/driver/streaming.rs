@@ -1,7 +1,11 @@
 //! Streaming replies, which go out while their requests stay in flight.
 
-use std::task::{Context, Poll};
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
 
+use futures_util::Stream;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     time::Instant,
@@ -9,7 +13,7 @@ use tokio::{
 
 use super::{Driver, starting::panicked};
 use crate::{
-    Error, Message, Reply, Request, Result,
+    Error, Message, Reply, Request, RequestId, Result,
     connection::{
         socket::{Failure, HangUp},
         work,
@@ -33,13 +37,17 @@ where
         mut stream: ReplyStream,
     ) -> Result<(), Failure> {
         let waker = self.requests.in_flight.waker(index).clone();
+        if let (Some(id), Some(slot)) = (stream.take_id(), self.requests.in_flight.tag_mut(index)) {
+            slot.id = Some(RequestId::new(id));
+        }
         let mut is_silent = true;
         has_stirred();
         loop {
             if self.wire.is_blocked() {
                 return self.reply(index, Body::Stream(stream));
             }
-            let polled = caught(|| stream.as_mut().poll_next(&mut Context::from_waker(&waker)));
+            let polled =
+                caught(|| Pin::new(&mut stream).poll_next(&mut Context::from_waker(&waker)));
             match polled {
                 Ok(Poll::Pending) => {
                     self.keep(index, stream);

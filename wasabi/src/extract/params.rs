@@ -1,0 +1,43 @@
+//! The parameters of a call.
+
+use serde::de::DeserializeOwned;
+
+use super::Readable;
+use crate::{Error, FromRequest, Request, Result};
+
+/// The parameters of a call, deserialized, under a protocol that has parameters, such as [`JsonRpc`](crate::JsonRpc).
+///
+/// A struct takes them by name (`{"item":"tea","count":2}`) and by position, in the order of its fields (`["tea",2]`). A
+/// tuple or an array takes them by position, also a single one: `Params<(u64,)>`. Fields with `#[serde(default)]`, and
+/// an `Option` around all parameters, may be left out.
+///
+/// Parameters that do not fit are answered with `invalid_params`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Params<T>(pub T);
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync, T: Readable> FromRequest<S> for Params<T> {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        match req.params() {
+            Some(params) => match serde_json::from_str(params) {
+                Ok(params) => Ok(Params(params)),
+                Err(_) if is_empty(params) => none().map(Params),
+                Err(error) => Err(Error::invalid_params(error.to_string())),
+            },
+            None => none().map(Params),
+        }
+    }
+}
+
+fn is_empty(params: &str) -> bool {
+    let inside = params.get(1..params.len() - 1);
+    inside.is_some_and(|inside| inside.trim_ascii().is_empty())
+}
+
+/// Left out parameters are those that a type can do without.
+fn none<T: DeserializeOwned>() -> Result<T> {
+    ["null", "[]", "{}"]
+        .into_iter()
+        .find_map(|empty| serde_json::from_str(empty).ok())
+        .ok_or_else(|| Error::invalid_params("expected parameters"))
+}

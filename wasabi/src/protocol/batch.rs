@@ -1,0 +1,227 @@
+//! Several requests in one message, answered by one reply.
+
+use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll};
+
+use bytes::Bytes;
+use futures_util::{Stream, stream::FuturesUnordered};
+
+use super::{Call, Protocol};
+use crate::{
+    Backend, Connection, Error, InFlight, Message, Reply, Request, RequestId, Result,
+    connection::work,
+    error_format::{About, log},
+    panics::{caught, caught_future, discard},
+    reply::Body,
+    request::RequestParts,
+    sync::{Mutex, Unpoisoned},
+};
+
+/// How many calls of a batch run at the same time.
+const AT_ONCE: usize = 16;
+
+/// The calls of a batch, as the value of the request that stands for all of them in the connection's slot.
+#[derive(Debug)]
+pub(crate) struct Batch(Mutex<Vec<Part>>);
+
+/// One element of a batch.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// A request, which may be invalid.
+    Request(Request),
+    /// The protocol's own answer.
+    Answer(Message),
+    /// The requests with this id end.
+    Cancel(RequestId),
+}
+
+impl Batch {
+    /// Visits the requests.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(&mut Request)) {
+        for part in &mut *self.0.lock().unpoisoned() {
+            if let Part::Request(request) = part {
+                visit(request);
+            }
+        }
+    }
+
+    fn take(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.0.lock().unpoisoned())
+    }
+}
+
+/// The request that stands for the calls of a batch. An error of it is an error of each call.
+pub(super) fn request(parts: Vec<Part>, connection: &Connection) -> Request {
+    let requests = || {
+        parts.iter().filter_map(|part| match part {
+            Part::Request(request) => Some(request),
+            Part::Answer(_) | Part::Cancel(_) => None,
+        })
+    };
+    let envelope = RequestParts {
+        id: ids(&parts),
+        wants_reply: requests().next().is_none() || requests().any(Request::wants_reply),
+        value: Some(Arc::new(Batch(Mutex::new(parts)))),
+        ..RequestParts::default()
+    };
+    Request::new(Message::binary(Bytes::new()), envelope, connection)
+}
+
+/// The ids of the requests that want replies, as a JSON array.
+fn ids(parts: &[Part]) -> Option<RequestId> {
+    let ids = parts.iter().filter_map(|part| match part {
+        Part::Request(req) if req.wants_reply() => req.id(),
+        _ => None,
+    });
+    let ids: Vec<_> = ids.map(RequestId::as_str).collect();
+    (!ids.is_empty()).then(|| RequestId::new(format!("[{}]", ids.join(","))))
+}
+
+/// Runs the calls of a batch, each through the chain, and joins their replies in the order of the calls.
+pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
+    protocol: &P,
+    batch: Request,
+    connection: &Connection,
+    chain: &B,
+    state: &S,
+) -> Result<Reply> {
+    let parts = batch.value::<Batch>().map(Batch::take).unwrap_or_default();
+    drop(batch);
+    let most = connection.held().limit();
+    let mut parts = parts.into_iter().enumerate();
+    let mut waiting = FuturesUnordered::new();
+    let mut answers = Answers::default();
+    poll_fn(|cx| {
+        loop {
+            while waiting.len() < AT_ONCE {
+                let Some((index, part)) = parts.next() else {
+                    break;
+                };
+                let part = match part {
+                    // Its replies would take too much memory.
+                    Part::Request(req) if answers.bytes >= most => {
+                        answers.add(index, overloaded(protocol, &req));
+                        continue;
+                    }
+                    part => part,
+                };
+                let mut call = Box::pin(async move {
+                    (
+                        index,
+                        answer(protocol, part, connection, chain, state).await,
+                    )
+                });
+                match call.as_mut().poll(cx) {
+                    Poll::Ready((index, messages)) => answers.add(index, messages),
+                    Poll::Pending => waiting.push(call),
+                }
+                work::spend(work::EACH);
+                if work::is_over() {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+            }
+            match Pin::new(&mut waiting).poll_next(cx) {
+                Poll::Ready(Some((index, messages))) => answers.add(index, messages),
+                Poll::Ready(None) => return Poll::Ready(()),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    })
+    .await;
+    Ok(protocol.batch(answers.in_order()))
+}
+
+/// The answers so far, with the positions of their calls.
+#[derive(Default)]
+struct Answers {
+    messages: Vec<(usize, Message)>,
+    bytes: usize,
+}
+
+impl Answers {
+    fn add(&mut self, index: usize, reply: Reply) {
+        let body = reply.into_body();
+        self.bytes += body.bytes();
+        match body {
+            Body::One(message) => self.messages.push((index, message)),
+            Body::Many(messages) => {
+                let messages = messages.map(|message| (index, message));
+                self.messages.extend(messages);
+            }
+            Body::None | Body::Stream(_) => {}
+        }
+    }
+
+    fn in_order(mut self) -> Vec<Message> {
+        self.messages.sort_by_key(|(index, _)| *index);
+        self.messages
+            .into_iter()
+            .map(|(_, message)| message)
+            .collect()
+    }
+}
+
+/// The answer to one call: its reply or its error, or nothing to one that wants neither.
+async fn answer<P: Protocol, S: Sync, B: Backend<S>>(
+    protocol: &P,
+    part: Part,
+    connection: &Connection,
+    chain: &B,
+    state: &S,
+) -> Reply {
+    let req = match part {
+        Part::Answer(message) => return Reply::message(message),
+        Part::Cancel(id) => {
+            InFlight::of(connection).cancel(&id).await;
+            return Reply::none();
+        }
+        Part::Request(req) => req,
+    };
+    let (id, route, owes) = (req.id().cloned(), req.route(), req.owes());
+    let call = async {
+        let reply = chain.call(req, state).await?;
+        if owes.is_silence() {
+            discard(reply);
+            return Ok(Reply::none());
+        }
+        if reply.is_stream() {
+            discard(reply);
+            return Err(Error::bad_request("a batch cannot subscribe"));
+        }
+        let id = id.as_ref();
+        protocol.reply(&Call { id, connection }, reply)
+    };
+    let outcome = caught_future(call)
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("the backend or a middleware panicked")));
+    match outcome {
+        Ok(reply) => reply,
+        Err(error) => {
+            let id = id.as_ref();
+            log(
+                &error,
+                &About {
+                    connection,
+                    route,
+                    id,
+                    owes,
+                },
+            );
+            match owes.is_silence() {
+                true => Reply::none(),
+                false => written(protocol, &error, id),
+            }
+        }
+    }
+}
+
+fn overloaded<P: Protocol>(protocol: &P, req: &Request) -> Reply {
+    match req.wants_reply() {
+        true => written(protocol, &Error::Overloaded, req.id()),
+        false => Reply::none(),
+    }
+}
+
+fn written<P: Protocol>(protocol: &P, error: &Error, id: Option<&RequestId>) -> Reply {
+    caught(|| protocol.error(error, id)).unwrap_or_else(|_| Reply::none())
+}
