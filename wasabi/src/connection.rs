@@ -353,6 +353,11 @@ impl Connection {
         self.0.attached().value(backend, make)
     }
 
+    /// The same, if it has been made.
+    pub(crate) fn known_state_of<T: Any + Send + Sync>(&self, backend: u64) -> Option<Arc<T>> {
+        self.0.attached.get()?.known_value(backend)
+    }
+
     /// Runs a future in the connection's task. [`finished`](Outbox::finished) tells the future when the connection, and
     /// the requests that outlive it, have ended; it may run a few seconds longer. Returns `false` if they have ended
     /// already.

@@ -48,6 +48,13 @@ struct Renewed {
     identity: Value,
 }
 
+impl AttachedValues {
+    fn value<T: Any + Send + Sync>(&self, id: u64) -> Option<Arc<T>> {
+        let (_, value) = self.values.iter().find(|(other, _)| *other == id)?;
+        Arc::clone(value).downcast().ok()
+    }
+}
+
 impl Attached {
     fn lock(&self) -> MutexGuard<'_, AttachedValues> {
         // No code panics while it holds the lock.
@@ -62,8 +69,7 @@ impl Attached {
         make: impl FnOnce() -> Arc<T>,
     ) -> Arc<T> {
         let mut inner = self.lock();
-        let known = inner.values.iter().find(|(other, _)| *other == id);
-        if let Some(value) = known.and_then(|(_, value)| Arc::clone(value).downcast().ok()) {
+        if let Some(value) = inner.value(id) {
             return value;
         }
         let value = make();
@@ -71,6 +77,11 @@ impl Attached {
             inner.values.push((id, Arc::clone(&value) as Value));
         }
         value
+    }
+
+    /// The value with this id, if it has been made.
+    pub(crate) fn known_value<T: Any + Send + Sync>(&self, id: u64) -> Option<Arc<T>> {
+        self.lock().value(id)
     }
 
     /// The position of a renewal that begins now.

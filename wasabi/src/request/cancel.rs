@@ -117,7 +117,10 @@ impl Cancellation {
 
     /// Those that the connection's task has not carried out yet.
     pub(crate) fn take(connection: &Connection) -> Vec<Self> {
-        std::mem::take(&mut *Cancellations::of(connection).waiting.lock().unpoisoned())
+        match connection.known_state_of::<Cancellations>(Cancellations::ID) {
+            Some(all) => std::mem::take(&mut *all.waiting.lock().unpoisoned()),
+            None => Vec::new(),
+        }
     }
 
     /// Answers the cancellations of a connection at once: no task will.
