@@ -23,6 +23,7 @@ mod suite {
     mod intercept;
     mod keep_alive;
     mod listeners;
+    mod outgoing;
     mod paths;
     mod proxied;
     mod registry;

@@ -164,7 +164,10 @@ async fn a_server_side_close_has_its_code_and_reason_and_the_client_sees_what_wa
     let server = serve(gateway!(channel("/", async |connection: Connection| {
         connection.try_send("before").unwrap();
         connection.close(Close::new(CloseCode::new::<4001>(), "bye"));
-        assert!(matches!(connection.send("after").await, Err(SendError(_))));
+        assert!(matches!(
+            connection.send("after").await,
+            Err(SendError::Closed(_))
+        ));
         "reply"
     })))
     .await;

@@ -63,7 +63,7 @@ pub use self::{
     renewal::Renewal,
     stash::Stash,
 };
-use crate::{Close, Error, Message, metrics::Traffic};
+use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 
 /// A handle to one live connection. It is usable from anywhere, cheap to clone, and does not keep the connection open.
 ///
@@ -147,23 +147,28 @@ impl Connection {
     /// `max_waiting_bytes` (bytes) bound the queue; a single message may be larger than `max_waiting_bytes`, and is
     /// then alone in the queue. If the client takes less than 1 KiB a second for the channel's `send_timeout`, the
     /// connection is closed with 1008, which ends the wait.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = message.into();
+    ///
+    /// [`Json(value)`](crate::Json) is sent as text; if serde cannot write it, nothing is sent.
+    pub async fn send(&self, message: impl IntoMessage) -> Result<(), SendError> {
+        let message = message.into_message()?;
         if self.1.is_none() {
             return self.0.outbox.send(message).await;
         }
         match self.outgoing(message.clone()) {
             Some(outgoing) => {
                 let sent = self.0.outbox.send(outgoing).await;
-                sent.map_err(|SendError(_)| SendError(message))
+                sent.map_err(|error| match error {
+                    SendError::Closed(_) => SendError::Closed(message),
+                    error @ SendError::Unwritable(_) => error,
+                })
             }
             None => Ok(()),
         }
     }
 
     /// Queues a message, or gives it back if the queue is full or the connection is closed. Never waits.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), TrySendError> {
-        let message = message.into();
+    pub fn try_send(&self, message: impl IntoMessage) -> Result<(), TrySendError> {
+        let message = message.into_message()?;
         if self.1.is_none() {
             return self.0.outbox.try_send(message);
         }

@@ -1,5 +1,7 @@
 //! What travels over a WebSocket: messages, and the frame that ends the connection.
 
+mod outgoing;
+
 use std::{
     borrow::Borrow,
     fmt,
@@ -9,6 +11,8 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use bytestring::ByteString;
+
+pub use self::outgoing::{IntoMessage, MessageError, Writable};
 
 /// One WebSocket message, text or binary (RFC 6455, section 5.6).
 ///

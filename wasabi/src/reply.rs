@@ -9,9 +9,8 @@ use std::{
 use axum::Json;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use serde::Serialize;
 
-use crate::{Binary, Error, IntoError, Message, Text};
+use crate::{Binary, Error, IntoError, IntoMessage, Message, Text, Writable};
 
 /// The result of each part of a chain: a [`Reply`] or an [`Error`], unless said otherwise.
 pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
@@ -282,21 +281,10 @@ macro_rules! message_is_reply {
 
 message_is_reply!(Message, Text, String, &'static str, Bytes, Vec<u8>, Binary);
 
-/// A type that [`Json`] writes: every `T` that implements serde's `Serialize`.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be written as JSON: it does not implement `serde::Serialize`",
-    label = "does not implement `serde::Serialize`",
-    note = "write `#[derive(serde::Serialize)]` before `{Self}`, and use types of its fields that implement it too"
-)]
-pub trait Writable: Serialize {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Serialize> Writable for T {}
-
 impl<T: Writable> IntoReply for Json<T> {
     fn into_reply(self) -> Result<Reply> {
-        match serde_json::to_string(&self.0) {
-            Ok(text) => Ok(Reply::message(text)),
+        match self.into_message() {
+            Ok(message) => Ok(Reply::message(message)),
             Err(error) => Err(Error::internal(error)),
         }
     }

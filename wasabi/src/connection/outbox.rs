@@ -11,7 +11,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use crate::{
-    Close, Message,
+    Close, Message, MessageError,
     sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard, Unpoisoned},
 };
 
@@ -53,21 +53,31 @@ struct Queue {
     cancel: bool,
 }
 
-/// The connection is closed or closing; contains the message.
+/// Why a message could not be queued.
 #[derive(Debug, thiserror::Error)]
-#[error("the connection is closed")]
-pub struct SendError(pub Message);
+#[non_exhaustive]
+pub enum SendError {
+    /// The connection is closed or closing; contains the message.
+    #[error("the connection is closed")]
+    Closed(Message),
+    /// The value cannot be written as a message.
+    #[error(transparent)]
+    Unwritable(#[from] MessageError),
+}
 
-/// Why a message could not be queued at once; contains the message.
+/// Why a message could not be queued at once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrySendError {
-    /// The send queue is full.
+    /// The send queue is full; contains the message.
     #[error("the send queue is full")]
     Full(Message),
-    /// The connection is closed or closing.
+    /// The connection is closed or closing; contains the message.
     #[error("the connection is closed")]
     Closed(Message),
+    /// The value cannot be written as a message.
+    #[error(transparent)]
+    Unwritable(#[from] MessageError),
 }
 
 impl TrySendError {
@@ -76,6 +86,7 @@ impl TrySendError {
         match self {
             Self::Full(_) => Self::Full(message),
             Self::Closed(_) => Self::Closed(message),
+            Self::Unwritable(error) => Self::Unwritable(error),
         }
     }
 }
@@ -131,8 +142,9 @@ impl Outbox {
             room.as_mut().enable();
             message = match self.try_send(message) {
                 Ok(()) => return Ok(()),
-                Err(TrySendError::Closed(message)) => return Err(SendError(message)),
                 Err(TrySendError::Full(message)) => message,
+                Err(TrySendError::Closed(message)) => return Err(SendError::Closed(message)),
+                Err(TrySendError::Unwritable(error)) => return Err(error.into()),
             };
             room.await;
         }

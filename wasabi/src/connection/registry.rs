@@ -12,7 +12,7 @@ use std::{
 pub use self::{broadcast::Broadcast, group::Group};
 use self::{broadcast::broadcast, group::Groups};
 use super::{Connection, ConnectionId, id::ById};
-use crate::{Message, sharded::Sharded, sync::AtomicUsize};
+use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
 
 /// All live connections of a channel, and the groups that they have joined.
 ///
@@ -118,8 +118,8 @@ impl Registry {
 
     /// Queues a message for every live connection, as [`Connection::try_send`] does. The payload is shared, and a slow
     /// client delays nobody. Returns the connections that it skipped.
-    pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
-        broadcast(self.connections(), message.into())
+    pub fn broadcast(&self, message: impl IntoMessage) -> Broadcast {
+        broadcast(message, || self.connections())
     }
 
     /// Adds a connection to the group with this name, until it [leaves](Self::leave) or ends. Returns `false` if it is

@@ -1,6 +1,10 @@
 //! One message to many connections.
 
-use crate::{Connection, Message, TrySendError, connection::work};
+use crate::{
+    Connection, IntoMessage, Message, MessageError, TrySendError,
+    connection::work,
+    log::{limited, said},
+};
 
 /// The outcome of a broadcast. Connections that closed meanwhile are not counted.
 #[derive(Debug, Clone, Default)]
@@ -10,10 +14,29 @@ pub struct Broadcast {
     pub sent: usize,
     /// Connections that did not get the message because their send queue was full.
     pub skipped: Vec<Connection>,
+    /// Set if the value cannot be written as a message: then nobody got it. It is logged, too.
+    pub error: Option<MessageError>,
+}
+
+/// Lists the connections only if there is a message for them.
+pub(super) fn broadcast(
+    message: impl IntoMessage,
+    connections: impl FnOnce() -> Vec<Connection>,
+) -> Broadcast {
+    match message.into_message() {
+        Ok(message) => deliver(message, connections()),
+        Err(error) => {
+            limited!(ERROR, error = %said(&error), "broadcast failed");
+            Broadcast {
+                error: Some(error),
+                ..Broadcast::default()
+            }
+        }
+    }
 }
 
 /// Cloning a message only counts a reference.
-pub(super) fn broadcast(connections: Vec<Connection>, message: Message) -> Broadcast {
+fn deliver(message: Message, connections: Vec<Connection>) -> Broadcast {
     let mut outcome = Broadcast::default();
     work::spend(connections.len() * work::EACH);
     for connection in connections {
@@ -23,7 +46,7 @@ pub(super) fn broadcast(connections: Vec<Connection>, message: Message) -> Broad
                 connection.traffic().skipped();
                 outcome.skipped.push(connection);
             }
-            Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Closed(_) | TrySendError::Unwritable(_)) => {}
         }
     }
     outcome

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{Broadcast, Registry, broadcast};
-use crate::{Connection, ConnectionId, Message, connection::id::ById, sharded::Sharded};
+use crate::{Connection, ConnectionId, IntoMessage, connection::id::ById, sharded::Sharded};
 
 /// The live connections that have [joined](Registry::join) the group with this name. [`Registry::group`] returns it.
 ///
@@ -74,15 +74,17 @@ impl Group {
 
     /// Queues a message for every member, as [`Connection::try_send`] does. The payload is shared, and a slow client
     /// delays nobody. Returns the connections that it skipped.
-    pub fn broadcast(&self, message: impl Into<Message>) -> Broadcast {
-        broadcast(self.connections(), message.into())
+    pub fn broadcast(&self, message: impl IntoMessage) -> Broadcast {
+        broadcast(message, || self.connections())
     }
 
     /// [Broadcasts](Self::broadcast) to every member except this one, usually the sender.
-    pub fn broadcast_except(&self, but: &Connection, message: impl Into<Message>) -> Broadcast {
-        let mut members = self.connections();
-        members.retain(|member| member.id() != but.id());
-        broadcast(members, message.into())
+    pub fn broadcast_except(&self, but: &Connection, message: impl IntoMessage) -> Broadcast {
+        broadcast(message, || {
+            let mut members = self.connections();
+            members.retain(|member| member.id() != but.id());
+            members
+        })
     }
 }
 
