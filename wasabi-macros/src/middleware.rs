@@ -35,6 +35,7 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         attrs: Attrs::of(&function),
         function,
         fields,
+        shared: matches!(around, Around::Message),
     };
     let made = match around {
         Around::Handshake => made.http(),

@@ -289,7 +289,7 @@ pub use wasabi_macros::routes;
 #[doc(inline)]
 pub use wasabi_macros::backend;
 
-/// Makes a middleware of a function: a struct of the function's name.
+/// Makes a middleware of a function: a type of the function's name, and a function that makes its value.
 ///
 /// ```
 /// use wasabi::{Error, prelude::*};
@@ -306,9 +306,8 @@ pub use wasabi_macros::backend;
 /// let gateway = gateway!(channel("/", middleware = [short_keys(20)], async |text: Text| text));
 /// ```
 ///
-/// The last two arguments are the request and the rest of the chain. Those before become arguments of the struct:
-/// each request gets a clone, or a reference where the function takes `&T`. Without them the name itself is the
-/// middleware.
+/// The last two arguments are the request and the rest of the chain. Those before get their values in `gateway!`: each
+/// request gets a clone, or a reference where the function takes `&T`. Without them the name itself is the middleware.
 ///
 /// # HTTP middleware
 ///
@@ -327,6 +326,8 @@ pub use wasabi_macros::backend;
 ///
 /// let gateway = gateway!(channel("/", http = [token("secret")], async |text: Text| text));
 /// ```
+///
+/// Outside of `gateway!`, for example in a router of axum, call the name also without arguments: `.layer(session())`.
 ///
 /// Options: `http`, `crate = path`.
 #[doc(inline)]

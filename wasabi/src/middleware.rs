@@ -84,6 +84,30 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
     }
 }
 
+/// What `#[middleware]` makes of a function without arguments before the request: a function that returns the middleware.
+impl<F, M> Middleware for F
+where
+    F: Fn() -> &'static M + Send + Sync,
+    M: Middleware + 'static,
+{
+    fn check(&self) -> Result<(), String> {
+        self().check()
+    }
+
+    fn check_around(&self, part: &dyn Lifecycle) -> Result<(), String> {
+        self().check_around(part)
+    }
+
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation) {
+        self().observe(seen);
+    }
+
+    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
+        self().handle(req, next)
+    }
+}
+
 /// The rest of the chain. It is a copyable reference, so it can run again with a clone of the request.
 pub trait Next: Copy + Send + Sync {
     /// Runs the rest of the chain. Dropping the future cancels it.

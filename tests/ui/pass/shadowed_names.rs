@@ -140,3 +140,49 @@ mod units {
         );
     }
 }
+
+/// A binding may have the name of a middleware or a backend function.
+mod bindings {
+    use wasabi::{Message, Next, Reply, Request, Result, backend, gateway, middleware};
+
+    #[middleware]
+    async fn user(req: Request, next: impl Next) -> Result<Reply> {
+        next.run(req).await
+    }
+
+    #[middleware]
+    async fn role(allowed: u8, req: Request, next: impl Next) -> Result<Reply> {
+        let _ = allowed;
+        next.run(req).await
+    }
+
+    #[middleware(http)]
+    async fn session(
+        request: axum::extract::Request,
+        next: axum::middleware::Next,
+    ) -> axum::response::Response {
+        next.run(request).await
+    }
+
+    #[backend]
+    async fn echo(message: Message) -> Message {
+        message
+    }
+
+    #[test]
+    fn compiles() {
+        let _ = gateway!(channel(
+            "/",
+            http = [session],
+            middleware = [user, role(1)],
+            echo
+        ));
+        let (user, role) = (1, 2);
+        for session in [user, role] {
+            let echo = |echo: u8| echo;
+            match echo(session) {
+                user => assert!(user > 0),
+            }
+        }
+    }
+}

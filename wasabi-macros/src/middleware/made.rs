@@ -1,7 +1,7 @@
 //! The struct that a function becomes.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, FnArg, ItemFn, spanned::Spanned};
 
 use super::signature::Field;
@@ -41,24 +41,39 @@ pub(super) struct Made {
     pub(super) attrs: Attrs,
     pub(super) function: ItemFn,
     pub(super) fields: Vec<Field>,
+    /// Whether a function without arguments returns a reference, which implements what the middleware does.
+    pub(super) shared: bool,
+}
+
+/// The field of an argument, and the argument of the function that makes the struct.
+fn field_name(i: usize) -> Ident {
+    format_ident!("argument_{i}", span = Span::mixed_site())
 }
 
 impl Made {
-    /// `struct audit;`, `struct require(Role);`.
+    /// `struct audit {}` and `fn audit() -> &'static audit`, or `struct require { .. }` and `fn require(Role) -> require`.
+    ///
+    /// A unit or tuple struct would also be a pattern, and nothing in the module could be bound to its name.
     fn definition(&self, derive: &TokenStream) -> TokenStream {
         let Attrs { docs, cfg, .. } = &self.attrs;
         let (vis, name) = (&self.function.vis, &self.function.sig.ident);
-        let types = self.fields.iter().map(|field| &field.ty);
-        let fields = match self.fields.is_empty() {
-            true => quote!(),
-            false => quote!((#(#vis #types),*)),
+        let types: Vec<_> = self.fields.iter().map(|field| &field.ty).collect();
+        let fields: Vec<_> = (0..types.len()).map(field_name).collect();
+        let (made, value) = match self.shared && types.is_empty() {
+            true => (quote!(&'static #name), quote!(&#name {})),
+            false => (quote!(#name), quote!(#name { #(#fields),* })),
         };
         quote! {
             #(#cfg)*
-            #(#docs)*
+            #[doc(hidden)]
             #derive
             #[allow(non_camel_case_types)]
-            #vis struct #name #fields;
+            #vis struct #name { #(#fields: #types),* }
+            #(#cfg)*
+            #(#docs)*
+            #vis fn #name(#(#fields: #types),*) -> #made {
+                #value
+            }
         }
     }
 
@@ -96,10 +111,10 @@ impl Made {
         let p = &self.p;
         let argument = |(i, field): (usize, &Field)| {
             let place = field.ty.span();
-            let (mut this, mut index) = (this.clone(), syn::Index::from(i));
+            let (mut this, mut name) = (this.clone(), field_name(i));
             this.set_span(this.span().located_at(place));
-            index.span = Span::mixed_site().located_at(place);
-            let field_of_this = quote_spanned!(place=> &#this.#index);
+            name.set_span(name.span().located_at(place));
+            let field_of_this = quote_spanned!(place=> &#this.#name);
             match field.is_reference {
                 true => field_of_this,
                 false => quote_spanned!(place=> #p::Clone::clone(#field_of_this)),

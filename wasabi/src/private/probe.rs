@@ -21,14 +21,15 @@ use crate::{
 
 /// A value that must be a `K`, in a gateway with state `S`.
 #[derive(Debug)]
-pub struct Probe<K, S, T> {
-    value: T,
-    unknown: Unknown<K, S, T>,
-}
+pub struct Probe<K, S, T>(Unknown<K, S, T>);
 
-/// A value that cannot be checked, because the state itself is a mistake.
+/// A value that does not meet the bound itself: a function that makes one that does, or a value that cannot be checked,
+/// because the state itself is a mistake.
 #[derive(Debug)]
-pub struct Unknown<K, S, T>(Mistake<K, S, T>);
+pub struct Unknown<K, S, T> {
+    value: T,
+    mistake: Mistake<K, S, T>,
+}
 
 /// A value that does not meet its bound.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
-        let unknown = Unknown(Mistake(PhantomData));
-        Self { value, unknown }
+        let mistake = Mistake(PhantomData);
+        Self(Unknown { value, mistake })
     }
 }
 
@@ -47,7 +48,7 @@ impl<K, S, T> Deref for Probe<K, S, T> {
     type Target = Unknown<K, S, T>;
 
     fn deref(&self) -> &Self::Target {
-        &self.unknown
+        &self.0
     }
 }
 
@@ -55,7 +56,7 @@ impl<K, S, T> Deref for Unknown<K, S, T> {
     type Target = Mistake<K, S, T>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.mistake
     }
 }
 
@@ -75,7 +76,7 @@ pub fn state<S>(state: S) -> Probe<IsState, (), S> {
 impl<S: Clone + Send + Sync + 'static> Probe<IsState, (), S> {
     /// The value.
     pub fn checked(self) -> S {
-        self.value
+        self.0.value
     }
 }
 
@@ -107,7 +108,7 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
     where
         T: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
     {
-        self.value
+        self.0.value
     }
 }
 
@@ -181,7 +182,7 @@ pub fn routes<S, T>(scope: &Scope<S>, set: T) -> Probe<IsRoutes, S, T> {
 impl<S, T: Routes<S>> Probe<IsRoutes, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
     }
 }
 
@@ -217,7 +218,7 @@ impl<S, T: Middleware> Probe<IsMiddleware, S, T> {
     where
         T: 'static, // owns all it uses: clone values before, and write `move |..|`
     {
-        self.value
+        self.0.value
     }
 }
 
@@ -243,7 +244,15 @@ pub fn http<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsHttpMiddleware, S,
 impl<S, T: HttpMiddleware> Probe<IsHttpMiddleware, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
+    }
+}
+
+/// What `#[middleware(http)]` makes of a function without arguments before the request.
+impl<S, T: Fn() -> L, L: HttpMiddleware> Unknown<IsHttpMiddleware, S, T> {
+    /// The value that the function makes.
+    pub fn checked(&self) -> L {
+        (self.value)()
     }
 }
 
@@ -269,7 +278,7 @@ pub fn parser<S, T>(scope: &Scope<S>, parser: T) -> Probe<IsParser, S, T> {
 impl<S, T: Parser> Probe<IsParser, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
     }
 }
 
@@ -321,7 +330,7 @@ pub fn on_connect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnConnect, S, T> {
 impl<S, T: OnConnect> Probe<IsOnConnect, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
     }
 }
 
@@ -347,7 +356,7 @@ pub fn on_disconnect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnDisconnect, S
 impl<S, T: OnDisconnect> Probe<IsOnDisconnect, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
     }
 }
 
