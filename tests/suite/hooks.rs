@@ -1,5 +1,7 @@
 //! The hooks that run when a connection opens and when it has ended.
 
+mod extractors;
+
 use std::{
     sync::{
         Arc,
@@ -8,8 +10,9 @@ use std::{
     time::Duration,
 };
 
+use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
-use wasabi::{Close, CloseCode, prelude::*};
+use wasabi::{Close, CloseCode, FromRef, HeaderMap, LeftGroups, middleware::http, prelude::*};
 use wasabi_tests::{serve, serve_with, soon, until};
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod tokens;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Expr, LitStr, Token,
+    Expr, ExprClosure, LitStr, Pat, Token,
     parse::{Parse, ParseStream, discouraged::Speculative},
 };
 
@@ -124,6 +124,15 @@ impl Fragment {
 
     pub(crate) fn is_closure(&self) -> bool {
         self.is_closure
+    }
+
+    /// Whether it is a closure with arguments of which none has a type.
+    pub(crate) fn is_untyped_closure(&self) -> bool {
+        let closure = syn::parse2::<ExprClosure>(self.tokens.clone());
+        closure.is_ok_and(|closure| {
+            let is_typed = |argument: &Pat| matches!(argument, Pat::Type(_));
+            !closure.inputs.is_empty() && !closure.inputs.iter().any(is_typed)
+        })
     }
 
     /// The identifier, if this is one and nothing else.

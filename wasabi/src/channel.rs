@@ -256,11 +256,11 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         }
     }
 
-    /// `on_connect`: an `async fn(Connection)` that runs before the gateway reads the first message. When it returns
+    /// `on_connect`: an `async fn` of [extractors](crate::FromConnection) that runs before the gateway reads the first message. When it returns
     /// `Err(Close)`, the connection is closed with that; when it exceeds `open_timeout`, with 1011. In both cases
     /// `on_disconnect` does not run.
     #[must_use]
-    pub fn on_connect<C2: OnConnect>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
+    pub fn on_connect<C2: OnConnect<S>>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
         Channel {
             on_connect,
             declared: self.declared,
@@ -272,10 +272,10 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         }
     }
 
-    /// `on_disconnect`: an `async fn(Connection, Close)` that runs exactly once for every connection that `on_connect`
+    /// `on_disconnect`: an `async fn` of [extractors](crate::FromEnded) that runs exactly once for every connection that `on_connect`
     /// has admitted, however the connection ended.
     #[must_use]
-    pub fn on_disconnect<D2: OnDisconnect>(self, on_disconnect: D2) -> Channel<S, B, P, C, D2> {
+    pub fn on_disconnect<D2: OnDisconnect<S>>(self, on_disconnect: D2) -> Channel<S, B, P, C, D2> {
         Channel {
             on_disconnect,
             declared: self.declared,
@@ -293,8 +293,8 @@ where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
     P: Dialect,
-    C: OnConnect,
-    D: OnDisconnect,
+    C: OnConnect<S>,
+    D: OnDisconnect<S>,
 {
     /// Returns the mistakes in the settings and the target.
     pub(crate) fn check(&self) -> Vec<String> {
@@ -323,6 +323,8 @@ where
         let mut types = Vec::new();
         let mut visit = |part: &dyn crate::Lifecycle| types.extend(part.path_types());
         self.backend.lifecycle(&mut visit);
+        types.extend(self.on_connect.path_types());
+        types.extend(self.on_disconnect.path_types());
         types
     }
 }

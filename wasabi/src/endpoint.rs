@@ -53,8 +53,8 @@ where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
     P: Dialect,
-    C: OnConnect,
-    D: OnDisconnect,
+    C: OnConnect<S>,
+    D: OnDisconnect<S>,
 {
     let mut declared = channel.declared;
     let errors = channel.dialect.errors(declared.errors.take());
@@ -87,8 +87,8 @@ where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
     P: Dialect,
-    C: OnConnect,
-    D: OnDisconnect,
+    C: OnConnect<S>,
+    D: OnDisconnect<S>,
 {
     /// Answers a handshake; an accepted one becomes a connection with its own task.
     fn accept(

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod certificates;
+mod hook;
 mod params;
 
 use std::{any::Any, net::SocketAddr, sync::Arc};
@@ -14,6 +15,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+pub(crate) use self::hook::also_when_ended;
+pub use self::hook::{Ended, FromConnection, FromEnded, LeftGroups};
 pub use self::params::Params;
 use crate::{
     Binary, Connection, Error, InFlight, Key, Message, Request, RequestId, Result, Text,
@@ -310,10 +313,14 @@ impl<S: Sync, T: Readable + Send> FromRequest<S> for Path<T> {
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        match req.connection().extensions().get::<T>() {
-            Some(value) => Ok(Extension(value.clone())),
-            None => Err(missing::<T>("no HTTP middleware of this channel provides")),
-        }
+        extension(req.connection())
+    }
+}
+
+fn extension<T: Clone + Send + Sync + 'static>(connection: &Connection) -> Result<Extension<T>> {
+    match connection.extensions().get::<T>() {
+        Some(value) => Ok(Extension(value.clone())),
+        None => Err(missing::<T>("no HTTP middleware of this channel provides")),
     }
 }
 
@@ -321,15 +328,21 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddr(pub SocketAddr);
 
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for RemoteAddr {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        match req.connection().remote_addr() {
+impl RemoteAddr {
+    fn of(connection: &Connection) -> Result<Self> {
+        match connection.remote_addr() {
             Some(addr) => Ok(Self(addr)),
             None => Err(Error::internal(
                 "the listener does not know the address of the client",
             )),
         }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync> FromRequest<S> for RemoteAddr {
+    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
+        Self::of(req.connection())
     }
 }
 

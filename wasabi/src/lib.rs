@@ -199,7 +199,7 @@ pub use crate::{
     backoff::Backoff,
     channel::{
         Channel,
-        hooks::{IntoAdmission, OnConnect, OnDisconnect},
+        hooks::{IntoAdmission, IntoOnConnect, IntoOnDisconnect, OnConnect, OnDisconnect},
     },
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
@@ -208,7 +208,10 @@ pub use crate::{
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},
     error_format::{ErrorFn, ErrorFormat, JsonErrors},
-    extract::{FromRequest, FromState, Params, Parsed, Readable, RemoteAddr},
+    extract::{
+        Ended, FromConnection, FromEnded, FromRequest, FromState, LeftGroups, Params, Parsed,
+        Readable, RemoteAddr,
+    },
     gateway::{Gateway, GatewayError, Mount},
     macros::{backend, gateway, middleware, routes},
     message::{
@@ -243,7 +246,7 @@ pub mod types {
             Answer, Called, Destined, Fixed, HandlerFn, NotCalled, Target, ViaBackend, ViaFuture,
             With,
         },
-        channel::hooks::NoHook,
+        channel::hooks::{HookFn, NoHook, Nothing},
         gateway::{ViaGateway, ViaService},
         middleware::request::{
             key::{By, Together},
@@ -261,10 +264,10 @@ pub mod required {
     pub use crate::__private::{
         check_extractor, check_output, check_reply, check_send,
         probe::{
-            ConnectHook, DisconnectHook, Endpoint, GatewayState, IsBackend, IsHttpMiddleware,
-            IsMiddleware, IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState,
-            IsTarget, Mistake, NoState, Probe, RequestMiddleware, RouteSet, Unknown, backend,
-            endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
+            Endpoint, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect,
+            IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState,
+            Probe, RequestMiddleware, RouteSet, Unknown, backend, endpoint, http, middleware,
+            on_connect, on_disconnect, parser, protocol, routes, state,
         },
     };
 }

@@ -49,7 +49,7 @@ pub use crate::{
     scope::{Absent, Scope},
 };
 use crate::{
-    Call, Close, Connection, Envelope, Incoming, Message, OnConnect, OnDisconnect, Parser,
+    Call, Close, Connection, Ended, Envelope, Incoming, Message, OnConnect, OnDisconnect, Parser,
     Protocol, RequestId,
 };
 
@@ -164,19 +164,27 @@ impl<P: Protocol> Protocol for Shared<P> {
     }
 }
 
-impl<C: OnConnect> OnConnect for Shared<C> {
-    fn connected(&self, connection: Connection) -> impl Future<Output = Result<(), Close>> + Send {
-        self.0.connected(connection)
+impl<S: Sync, C: OnConnect<S>> OnConnect<S> for Shared<C> {
+    fn connected(
+        &self,
+        connection: Connection,
+        state: &S,
+    ) -> impl Future<Output = Result<(), Close>> + Send {
+        self.0.connected(connection, state)
+    }
+
+    fn path_types(&self) -> Vec<PathType> {
+        self.0.path_types()
     }
 }
 
-impl<D: OnDisconnect> OnDisconnect for Shared<D> {
-    fn disconnected(
-        &self,
-        connection: Connection,
-        close: Close,
-    ) -> impl Future<Output = ()> + Send {
-        self.0.disconnected(connection, close)
+impl<S: Sync, D: OnDisconnect<S>> OnDisconnect<S> for Shared<D> {
+    fn disconnected(&self, ended: Ended, state: &S) -> impl Future<Output = ()> + Send {
+        self.0.disconnected(ended, state)
+    }
+
+    fn path_types(&self) -> Vec<PathType> {
+        self.0.path_types()
     }
 }
 

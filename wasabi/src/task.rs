@@ -11,7 +11,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use self::driver::Driver;
 use crate::{
-    Backend, Close, CloseCode, Connection, ErrorFormat, Message, Reply, Request, Result,
+    Backend, Close, CloseCode, Connection, Ended, ErrorFormat, Message, Reply, Request, Result,
     channel::{
         Declared,
         hooks::{OnConnect, OnDisconnect},
@@ -51,8 +51,8 @@ where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
     P: Dialect,
-    C: OnConnect,
-    D: OnDisconnect,
+    C: OnConnect<S>,
+    D: OnDisconnect<S>,
 {
     /// The task of a connection. Its size counts for every idle connection, so what it needs only at its beginning or
     /// end is boxed, and it is no `async fn`, which would keep its arguments twice.
@@ -86,27 +86,27 @@ where
             connection.end(close.clone());
             let age = connection.outbox().age();
             connection.traffic().closed(close.code, age);
-            drop(entry);
+            let groups = entry.leave();
             // The socket is closed, and the hook needs no place.
             drop(socket);
             tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
-            Box::pin(self.ended(connection, close, admitted, companions)).await;
+            let ended = Ended {
+                connection,
+                close,
+                groups,
+            };
+            Box::pin(self.ended(ended, admitted, companions)).await;
             drop(listed);
         }
     }
 
     /// Runs the hook and the companions of a connection to their end.
-    async fn ended(
-        &self,
-        connection: Connection,
-        close: Close,
-        admitted: bool,
-        companions: Companions,
-    ) {
+    async fn ended(&self, ended: Ended, admitted: bool, companions: Companions) {
+        let connection = ended.connection.clone();
         let hook = async {
             if admitted {
-                let disconnected = self.on_disconnect.disconnected(connection.clone(), close);
-                disconnected.await;
+                let state = &self.dispatcher.state;
+                self.on_disconnect.disconnected(ended, state).await;
             }
         };
         let (hook, ()) = future::join(
@@ -159,7 +159,8 @@ where
 
     /// Lets the hook decide, and tells the parts of the chain about the connection if it is admitted.
     async fn open(&self, connection: &Connection) -> Result<(), Close> {
-        let admitted = self.on_connect.connected(connection.clone()).await;
+        let (hook, state) = (&self.on_connect, &self.dispatcher.state);
+        let admitted = hook.connected(connection.clone(), state).await;
         if admitted.is_ok() {
             self.dispatcher
                 .lifecycle(&mut |part| part.connected(connection));

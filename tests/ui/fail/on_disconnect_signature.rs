@@ -1,6 +1,6 @@
 use wasabi::prelude::*;
 
-async fn farewell(_connection: Connection) {}
+async fn farewell(_connection: Connection, _name: String) {}
 
 async fn echo(message: Message) -> Message {
     message

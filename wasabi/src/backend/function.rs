@@ -84,7 +84,7 @@ impl<F, Args> std::fmt::Debug for HandlerFn<F, Args> {
 
 /// What a call of a backend function returns: any future.
 #[diagnostic::on_unimplemented(
-    message = "a backend function must be `async`",
+    message = "this function must be `async`",
     label = "returns `{Self}`, which is not a future",
     note = "write `async fn`, or `async |..|` for a closure"
 )]

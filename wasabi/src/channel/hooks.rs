@@ -1,44 +1,107 @@
 //! The hooks that run when a connection opens and when it has ended.
 
-use crate::{Close, Connection};
+mod function;
 
-/// An `on_connect` hook: an `async fn(Connection)` that returns `()` or `Result<(), Close>`.
+pub use self::function::{HookFn, IntoOnConnect, IntoOnDisconnect, Nothing};
+use crate::{Close, Connection, Ended, connection::path_types::PathType};
+
+/// An `on_connect` hook: an `async fn` of [extractors](crate::FromConnection) that returns `()` or `Result<(), Close>`.
 ///
 /// ```
 /// use wasabi::{Close, CloseCode, prelude::*};
 ///
-/// async fn only_known_tenants(connection: Connection) -> Result<(), Close> {
-///     match connection.uri().path() {
-///         "/v1/acme" => Ok(()),
-///         _ => Err(Close::new(CloseCode::new::<4404>(), "unknown tenant")),
+/// #[derive(Clone)]
+/// struct Tenants(&'static [&'static str]);
+///
+/// async fn only_known_tenants(
+///     State(Tenants(known)): State<Tenants>,
+///     Path(tenant): Path<String>,
+/// ) -> Result<(), Close> {
+///     match known.contains(&&*tenant) {
+///         true => Ok(()),
+///         false => Err(Close::new(CloseCode::new::<4404>(), "unknown tenant")),
 ///     }
 /// }
+///
+/// let gateway = gateway!(
+///     state = Tenants(&["acme"]),
+///     channel("/v1/{tenant}", on_connect = only_known_tenants, async |text: Text| text),
+/// );
+/// assert!(gateway.check().is_ok());
 /// ```
+///
+/// If an extractor fails, the hook does not run, and the gateway refuses the connection: with 1008 and the error's text
+/// for the client, or with 1011 if the error is `internal`, which is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_connect`",
     label = "wrong signature",
-    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`",
-    note = "an `async` closure cannot capture; write `move |connection| {{ let value = value.clone(); async move {{ .. }} }}`"
+    note = "expected an `async fn` of extractors, such as `async fn(connection: Connection)`, that returns `()` or `Result<(), Close>`",
+    note = "an `async` closure cannot capture; write `move |connection: Connection| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
-pub trait OnConnect: Send + Sync + 'static {
+pub trait OnConnect<S = ()>: Send + Sync + 'static {
     /// Admits or refuses the connection.
-    fn connected(&self, connection: Connection) -> impl Future<Output = Result<(), Close>> + Send;
+    fn connected(
+        &self,
+        connection: Connection,
+        state: &S,
+    ) -> impl Future<Output = Result<(), Close>> + Send;
+
+    /// The types that the hook reads from the channel's path.
+    #[doc(hidden)]
+    fn path_types(&self) -> Vec<PathType> {
+        Vec::new()
+    }
 }
 
-/// An `on_disconnect` hook: an `async fn(Connection, Close)`.
+/// An `on_disconnect` hook: an `async fn` of [extractors](crate::FromEnded): those of `on_connect`, and [`Close`] and
+/// [`LeftGroups`](crate::LeftGroups).
+///
+/// ```
+/// use wasabi::{Close, LeftGroups, prelude::*};
+///
+/// async fn farewell(
+///     State(registry): State<Registry>,
+///     connection: Connection,
+///     close: Close,
+///     LeftGroups(rooms): LeftGroups,
+/// ) {
+///     for room in rooms {
+///         registry.group(room).broadcast(format!("{} left: {close}", connection.id()));
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// let gateway = gateway!(
+///     state = registry.clone(),
+///     channel("/", registry = registry.clone(), on_disconnect = farewell, async |text: Text| text),
+/// );
+/// # drop(gateway);
+/// ```
+///
+/// If an extractor fails, the hook does not run, and the error is logged.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_disconnect`",
     label = "wrong signature",
-    note = "expected `async fn(connection: Connection, close: Close)`",
-    note = "an `async` closure cannot capture; write `move |connection, close| {{ let value = value.clone(); async move {{ .. }} }}`"
+    note = "expected an `async fn` of extractors, such as `async fn(connection: Connection, close: Close)`, that returns `()`",
+    note = "an `async` closure cannot capture; write `move |connection: Connection, close: Close| {{ let value = value.clone(); async move {{ .. }} }}`"
 )]
-pub trait OnDisconnect: Send + Sync + 'static {
-    /// Runs after the connection has ended, with the `Close` that ended it.
-    fn disconnected(&self, connection: Connection, close: Close)
-    -> impl Future<Output = ()> + Send;
+pub trait OnDisconnect<S = ()>: Send + Sync + 'static {
+    /// Runs after the connection has ended.
+    fn disconnected(&self, ended: Ended, state: &S) -> impl Future<Output = ()> + Send;
+
+    /// The types that the hook reads from the channel's path.
+    #[doc(hidden)]
+    fn path_types(&self) -> Vec<PathType> {
+        Vec::new()
+    }
 }
 
 /// The result of an `on_connect` hook: `()` or `Result<(), Close>`.
+#[diagnostic::on_unimplemented(
+    message = "an `on_connect` hook cannot return `{Self}`",
+    label = "not an admission",
+    note = "return `()`, or `Result<(), Close>` to refuse connections"
+)]
 pub trait IntoAdmission {
     /// Returns `Ok` if the connection is admitted.
     fn into_admission(self) -> Result<(), Close>;
@@ -56,39 +119,16 @@ impl<E: Into<Close>> IntoAdmission for Result<(), E> {
     }
 }
 
-#[diagnostic::do_not_recommend]
-impl<F, Fut> OnConnect for F
-where
-    F: Fn(Connection) -> Fut + Send + Sync + 'static,
-    Fut: Future + Send,
-    Fut::Output: IntoAdmission,
-{
-    async fn connected(&self, connection: Connection) -> Result<(), Close> {
-        self(connection).await.into_admission()
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<F, Fut> OnDisconnect for F
-where
-    F: Fn(Connection, Close) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = ()> + Send,
-{
-    async fn disconnected(&self, connection: Connection, close: Close) {
-        self(connection, close).await;
-    }
-}
-
 /// A hook that does nothing.
 #[derive(Debug, Clone, Copy)]
 pub struct NoHook;
 
-impl OnConnect for NoHook {
-    async fn connected(&self, _connection: Connection) -> Result<(), Close> {
+impl<S: Sync> OnConnect<S> for NoHook {
+    async fn connected(&self, _connection: Connection, _state: &S) -> Result<(), Close> {
         Ok(())
     }
 }
 
-impl OnDisconnect for NoHook {
-    async fn disconnected(&self, _connection: Connection, _close: Close) {}
+impl<S: Sync> OnDisconnect<S> for NoHook {
+    async fn disconnected(&self, _ended: Ended, _state: &S) {}
 }

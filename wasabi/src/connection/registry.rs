@@ -235,11 +235,25 @@ pub(crate) struct RegistryEntry {
     _permit: Permit,
 }
 
-impl Drop for RegistryEntry {
-    fn drop(&mut self) {
+impl RegistryEntry {
+    /// Leaves the registry and all groups. Returns the names of those groups.
+    pub(crate) fn leave(self) -> Vec<Arc<str>> {
+        self.take_out()
+    }
+
+    fn take_out(&self) -> Vec<Arc<str>> {
         let left = self.registry.0.live.shard(&self.id).remove(&self.id);
-        for group in left.iter().flat_map(|listed| &listed.groups) {
+        let groups = left.map_or_else(HashSet::new, |listed| listed.groups);
+        for group in &groups {
             self.registry.0.groups.leave(group, self.id);
         }
+        groups.into_iter().collect()
+    }
+}
+
+impl Drop for RegistryEntry {
+    fn drop(&mut self) {
+        // Finds nothing after `leave`.
+        self.take_out();
     }
 }

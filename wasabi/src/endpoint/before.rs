@@ -19,8 +19,8 @@ where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
     P: Dialect,
-    C: OnConnect,
-    D: OnDisconnect,
+    C: OnConnect<S>,
+    D: OnDisconnect<S>,
 {
     /// Collects what the backends must do before the handshake is answered.
     pub(super) fn preparing(&self, connection: &Connection) -> Vec<Preparing> {

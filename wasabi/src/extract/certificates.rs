@@ -3,18 +3,36 @@
 use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
-use crate::{Error, FromRequest, PeerCertificates, Request, Result, log::limited};
+use crate::{
+    Connection, Error, FromConnection, FromRequest, PeerCertificates, Request, Result,
+    extract::also_when_ended, log::limited,
+};
 
 const NONE: &str = "this needs a client certificate";
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for PeerCertificates {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        let certificates = req.connection().extensions().get::<Self>();
-        certificates
-            .cloned()
-            .ok_or_else(|| Error::new("unauthorized", NONE))
+        of(req.connection())
     }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync> FromConnection<S> for PeerCertificates {
+    async fn from_connection(connection: &Connection, _state: &S) -> Result<Self> {
+        of(connection)
+    }
+}
+
+also_when_ended! {
+    [] PeerCertificates;
+}
+
+fn of(connection: &Connection) -> Result<PeerCertificates> {
+    let certificates = connection.extensions().get::<PeerCertificates>();
+    certificates
+        .cloned()
+        .ok_or_else(|| Error::new("unauthorized", NONE))
 }
 
 impl<S: Sync> FromRequestParts<S> for PeerCertificates {

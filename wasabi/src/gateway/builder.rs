@@ -61,8 +61,8 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
     where
         B: Backend<S> + 'static,
         P: Dialect,
-        C: OnConnect,
-        D: OnDisconnect,
+        C: OnConnect<S>,
+        D: OnDisconnect<S>,
     {
         let path = channel.declared.path.clone();
         self.gateway

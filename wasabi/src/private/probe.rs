@@ -3,6 +3,7 @@
 //! `backend(&scope, expr).checked()` is the value of the expression if it is a backend. If it is not, that method does
 //! not exist, and the one behind `Deref` is found instead. It requires the bound, which fails on the user's expression,
 //! and returns a stand-in that meets the bound, so that the code around it does not fail again.
+// Long: one kind of value after the other, each in the same few lines.
 
 use std::{marker::PhantomData, ops::Deref};
 
@@ -15,7 +16,7 @@ use tower::layer::util::Identity;
 use super::{Absent, Scope};
 use crate::{
     Backend, IntoBackend, JsonRpc, Middleware, Parser, Protocol, Raw, Routes,
-    channel::hooks::{NoHook, OnConnect, OnDisconnect},
+    channel::hooks::{IntoOnConnect, IntoOnDisconnect, NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
 
@@ -304,7 +305,7 @@ pub fn protocol<S, T>(scope: &Scope<S>, protocol: T) -> Probe<IsProtocol, S, T> 
 impl<S, T: Protocol> Probe<IsProtocol, S, T> {
     /// The value.
     pub fn checked(self) -> T {
-        self.value
+        self.0.value
     }
 }
 
@@ -323,14 +324,24 @@ impl<S, T> Mistake<IsProtocol, S, T> {
 pub struct IsOnConnect;
 
 /// An `on_connect` hook.
-pub fn on_connect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnConnect, S, T> {
-    Probe::new(scope, hook)
+pub fn on_connect<S, T, M>(scope: &Scope<S>, hook: T) -> Probe<IsOnConnect, S, T::Hook>
+where
+    T: IntoOnConnect<S, M>,
+{
+    Probe::new(scope, hook.into_hook())
 }
 
-impl<S, T: OnConnect> Probe<IsOnConnect, S, T> {
+impl<S, T: OnConnect<S>> Probe<IsOnConnect, S, T> {
     /// The value.
     pub fn checked(self) -> T {
         self.0.value
+    }
+}
+
+impl<T> Unknown<IsOnConnect, NoState, T> {
+    /// Requires nothing.
+    pub fn checked(&self) -> NoHook {
+        NoHook
     }
 }
 
@@ -338,7 +349,7 @@ impl<S, T> Mistake<IsOnConnect, S, T> {
     /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
-        T: ConnectHook,
+        T: OnConnect<S>,
     {
         NoHook
     }
@@ -349,14 +360,24 @@ impl<S, T> Mistake<IsOnConnect, S, T> {
 pub struct IsOnDisconnect;
 
 /// An `on_disconnect` hook.
-pub fn on_disconnect<S, T>(scope: &Scope<S>, hook: T) -> Probe<IsOnDisconnect, S, T> {
-    Probe::new(scope, hook)
+pub fn on_disconnect<S, T, M>(scope: &Scope<S>, hook: T) -> Probe<IsOnDisconnect, S, T::Hook>
+where
+    T: IntoOnDisconnect<S, M>,
+{
+    Probe::new(scope, hook.into_hook())
 }
 
-impl<S, T: OnDisconnect> Probe<IsOnDisconnect, S, T> {
+impl<S, T: OnDisconnect<S>> Probe<IsOnDisconnect, S, T> {
     /// The value.
     pub fn checked(self) -> T {
         self.0.value
+    }
+}
+
+impl<T> Unknown<IsOnDisconnect, NoState, T> {
+    /// Requires nothing.
+    pub fn checked(&self) -> NoHook {
+        NoHook
     }
 }
 
@@ -364,7 +385,7 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
     /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
-        T: DisconnectHook,
+        T: OnDisconnect<S>,
     {
         NoHook
     }
@@ -395,19 +416,3 @@ pub trait RequestMiddleware {}
     note = "connections on all threads share the state: derive `Clone`, or write `Arc::new(..)`; inside, use `Arc` instead of `Rc`, and `Mutex` instead of `Cell` and `RefCell`"
 )]
 pub trait GatewayState {}
-
-/// Never implemented. Required in place of [`OnConnect`], whose own error would not say what is expected.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be used as `on_connect`",
-    label = "wrong signature",
-    note = "expected `async fn(connection: Connection)` or `async fn(connection: Connection) -> Result<(), Close>`, whose future is `Send`"
-)]
-pub trait ConnectHook {}
-
-/// Never implemented. Required in place of [`OnDisconnect`], whose own error would not say what is expected.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be used as `on_disconnect`",
-    label = "wrong signature",
-    note = "expected `async fn(connection: Connection, close: Close)`, whose future is `Send`"
-)]
-pub trait DisconnectHook {}

@@ -8,7 +8,10 @@ use wasabi_rules::{declared_path, parameter_count};
 use crate::{
     diagnostics::Diagnostics,
     fragment::text,
-    gateway::ast::{Gateway, SectionKind},
+    gateway::{
+        ast::{Gateway, SectionKind},
+        settings::{Role, Value},
+    },
 };
 
 pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
@@ -25,7 +28,15 @@ pub(super) fn check(gateway: &Gateway, diagnostics: &mut Diagnostics) {
         channel
             .targets()
             .for_each(|target| target.expressions(&mut found));
-        for closure in found.into_iter().filter(|target| target.is_closure()) {
+        let hooks = channel
+            .settings
+            .iter()
+            .filter_map(|setting| match &setting.value {
+                Value::One(hook, Role::Checked) => Some(hook),
+                _ => None,
+            });
+        let closures = found.into_iter().chain(hooks);
+        for closure in closures.filter(|target| target.is_closure()) {
             check_closure(closure.tokens(), &names, diagnostics);
         }
     }

@@ -122,7 +122,7 @@ pub(super) fn own(setting: &Setting, builder: &Ident, cx: &Context) -> TokenStre
 fn value(known: Known, value: &Fragment, role: Role, cx: &Context) -> TokenStream {
     let (p, name, emitted) = (&cx.p, known.name, cx.emit(value));
     let format = match role {
-        Role::Checked if value.is_closure() => {
+        Role::Checked if value.is_untyped_closure() => {
             let typed = format_ident!("{name}_fn");
             return cx.checked_as(name, quote!(#p::#typed(#emitted)), value);
         }

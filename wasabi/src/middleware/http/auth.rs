@@ -18,19 +18,34 @@ use http::{HeaderValue, StatusCode, header, request::Parts};
 use tower::Service;
 
 use crate::{
-    Close, CloseCode, Error, FromRequest, Request, Result, connection::Identity,
-    upgrade::close_after_upgrade,
+    Close, CloseCode, Connection, Error, FromConnection, FromRequest, Request, Result,
+    connection::Identity, extract::also_when_ended, upgrade::close_after_upgrade,
 };
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        let identity = req.connection().identity();
-        identity.ok_or_else(|| match req.connection().extensions().get() {
-            Some(Anonymous) => Error::new("unauthorized", "authentication required"),
-            None => Error::internal(unknown::<T>()),
-        })
+        of(req.connection())
     }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync, T: Clone + Send + Sync + 'static> FromConnection<S> for Identity<T> {
+    async fn from_connection(connection: &Connection, _state: &S) -> Result<Self> {
+        of(connection)
+    }
+}
+
+also_when_ended! {
+    [T: Clone + Send + Sync + 'static] Identity<T>;
+}
+
+fn of<T: Clone + Send + Sync + 'static>(connection: &Connection) -> Result<Identity<T>> {
+    let identity = connection.identity();
+    identity.ok_or_else(|| match connection.extensions().get() {
+        Some(Anonymous) => Error::new("unauthorized", "authentication required"),
+        None => Error::internal(unknown::<T>()),
+    })
 }
 
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequestParts<S> for Identity<T> {

@@ -18,11 +18,12 @@ use tower::{Layer, Service};
 use wasabi_rules::Network;
 
 use crate::{
-    Error, FromRequest, Request, Result,
+    Connection, Error, FromConnection, FromRequest, Request, Result,
     connection::{
         ClientIp,
         peer::{Front, Hops, UnixPeer},
     },
+    extract::also_when_ended,
     mistakes::{self, Mistakes},
 };
 
@@ -71,9 +72,24 @@ impl ClientIp {
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for ClientIp {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        let ip = req.connection().client_ip();
-        ip.map(Self).ok_or_else(|| Error::internal(UNKNOWN))
+        of(req.connection())
     }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync> FromConnection<S> for ClientIp {
+    async fn from_connection(connection: &Connection, _state: &S) -> Result<Self> {
+        of(connection)
+    }
+}
+
+also_when_ended! {
+    [] ClientIp;
+}
+
+fn of(connection: &Connection) -> Result<ClientIp> {
+    let ip = connection.client_ip();
+    ip.map(ClientIp).ok_or_else(|| Error::internal(UNKNOWN))
 }
 
 impl<S: Sync> FromRequestParts<S> for ClientIp {

@@ -11,8 +11,9 @@ use http::request::Parts;
 use tower::{Layer, Service};
 
 use crate::{
-    Error, FromRequest, Request, Result,
+    Connection, Error, FromConnection, FromRequest, Request, Result,
     connection::stash::{Stash, put},
+    extract::also_when_ended,
 };
 
 impl<T: Send + Sync + 'static> Stash<T> {
@@ -29,11 +30,26 @@ impl<T: Send + Sync + 'static> Stash<T> {
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Send + Sync + 'static> FromRequest<S> for Stash<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        req.connection().stash().ok_or_else(|| {
-            let name = type_name::<T>();
-            Error::internal(format!("no `Stash` of this channel provides a `{name}`"))
-        })
+        of(req.connection())
     }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: Sync, T: Send + Sync + 'static> FromConnection<S> for Stash<T> {
+    async fn from_connection(connection: &Connection, _state: &S) -> Result<Self> {
+        of(connection)
+    }
+}
+
+also_when_ended! {
+    [T: Send + Sync + 'static] Stash<T>;
+}
+
+fn of<T: Send + Sync + 'static>(connection: &Connection) -> Result<Stash<T>> {
+    connection.stash().ok_or_else(|| {
+        let name = type_name::<T>();
+        Error::internal(format!("no `Stash` of this channel provides a `{name}`"))
+    })
 }
 
 /// Creates a [`Stash`] for each handshake: a `tower::Layer` for `http = [..]`.

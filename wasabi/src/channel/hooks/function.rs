@@ -1,0 +1,191 @@
+//! Hooks that are functions of extractors.
+
+use std::marker::PhantomData;
+
+use super::{Ended, IntoAdmission, OnConnect, OnDisconnect};
+use crate::{
+    Close, CloseCode, Connection, Error,
+    backend::{Answer, ViaBackend},
+    connection::path_types::PathType,
+    extract::{FromConnection, FromEnded},
+    log::{limited, said},
+};
+
+/// The value of `on_connect`: an [`OnConnect`], or a function of extractors. `M` only tells the two apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_connect`",
+    label = "not a hook",
+    note = "expected an `async fn` of extractors, such as `async fn(connection: Connection)`, that returns `()` or `Result<(), Close>`",
+    note = "an `async` closure cannot capture; write `move |connection: Connection| {{ let value = value.clone(); async move {{ .. }} }}`"
+)]
+pub trait IntoOnConnect<S, M> {
+    /// The hook.
+    type Hook;
+
+    /// Makes the hook.
+    fn into_hook(self) -> Self::Hook;
+}
+
+/// The value of `on_disconnect`: an [`OnDisconnect`], or a function of extractors. `M` only tells the two apart.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be used as `on_disconnect`",
+    label = "not a hook",
+    note = "expected an `async fn` of extractors, such as `async fn(connection: Connection, close: Close)`, that returns `()`",
+    note = "an `async` closure cannot capture; write `move |connection: Connection, close: Close| {{ let value = value.clone(); async move {{ .. }} }}`"
+)]
+pub trait IntoOnDisconnect<S, M> {
+    /// The hook.
+    type Hook;
+
+    /// Makes the hook.
+    fn into_hook(self) -> Self::Hook;
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, H: OnConnect<S>> IntoOnConnect<S, ViaBackend> for H {
+    type Hook = H;
+
+    fn into_hook(self) -> H {
+        self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S, H: OnDisconnect<S>> IntoOnDisconnect<S, ViaBackend> for H {
+    type Hook = H;
+
+    fn into_hook(self) -> H {
+        self
+    }
+}
+
+/// A function of extractors as a hook; `Args` is the tuple of its arguments.
+pub struct HookFn<F, Args> {
+    function: F,
+    args: PhantomData<fn(Args)>,
+}
+
+impl<F, Args> std::fmt::Debug for HookFn<F, Args> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HookFn({})", std::any::type_name::<F>())
+    }
+}
+
+/// What a call of an `on_disconnect` function returns: a future of nothing.
+#[diagnostic::on_unimplemented(
+    message = "an `on_disconnect` hook returns nothing, and not `{Self}`",
+    label = "not `()`",
+    note = "nobody is left to get a result: log errors in the hook"
+)]
+pub trait Nothing {}
+
+impl Nothing for () {}
+
+/// How a connection is refused whose `on_connect` cannot get an argument.
+#[cold]
+fn refused(connection: &Connection, error: &Error) -> Close {
+    match error {
+        Error::Internal(_) => {
+            limited!(ERROR, connection = %connection.id(), error = %said(error), "on_connect failed");
+            CloseCode::INTERNAL.into()
+        }
+        error => {
+            tracing::debug!(connection = %connection.id(), error = %said(error), "connection refused");
+            Close::new(CloseCode::POLICY, error.client_message().into_owned())
+        }
+    }
+}
+
+#[cold]
+fn left_out(connection: &Connection, error: &Error) {
+    limited!(ERROR, connection = %connection.id(), error = %said(error), "on_disconnect failed");
+}
+
+fn of_function<F>(types: &[Option<PathType>]) -> Vec<PathType> {
+    let types = types.iter().flatten();
+    types.map(|each| each.of_function::<F>()).collect()
+}
+
+macro_rules! hook_fn {
+    ($($arg:ident),*) => {
+        #[diagnostic::do_not_recommend]
+        impl<S, F, Fut, $($arg,)*> IntoOnConnect<S, ($($arg,)*)> for F
+        where
+            F: Fn($($arg,)*) -> Fut,
+        {
+            type Hook = HookFn<F, ($($arg,)*)>;
+
+            fn into_hook(self) -> Self::Hook {
+                HookFn { function: self, args: PhantomData }
+            }
+        }
+
+        #[diagnostic::do_not_recommend]
+        impl<S, F, Fut, $($arg,)*> IntoOnDisconnect<S, ($($arg,)*)> for F
+        where
+            F: Fn($($arg,)*) -> Fut,
+        {
+            type Hook = HookFn<F, ($($arg,)*)>;
+
+            fn into_hook(self) -> Self::Hook {
+                HookFn { function: self, args: PhantomData }
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)]
+        impl<S, F, Fut, $($arg,)*> OnConnect<S> for HookFn<F, ($($arg,)*)>
+        where
+            S: Sync,
+            F: Fn($($arg,)*) -> Fut + Send + Sync + 'static,
+            Fut: Answer<Reply: IntoAdmission, Future: Send> + Send,
+            $($arg: FromConnection<S> + Send + 'static,)*
+        {
+            async fn connected(&self, connection: Connection, state: &S) -> Result<(), Close> {
+                $(let $arg = match $arg::from_connection(&connection, state).await {
+                    Ok(argument) => argument,
+                    Err(error) => return Err(refused(&connection, &error)),
+                };)*
+                drop(connection);
+                (self.function)($($arg,)*).future().await.into_admission()
+            }
+
+            fn path_types(&self) -> Vec<PathType> {
+                of_function::<F>(&[$(<$arg as FromConnection<S>>::path_type(),)*])
+            }
+        }
+
+        #[allow(non_snake_case, unused_variables)]
+        impl<S, F, Fut, $($arg,)*> OnDisconnect<S> for HookFn<F, ($($arg,)*)>
+        where
+            S: Sync,
+            F: Fn($($arg,)*) -> Fut + Send + Sync + 'static,
+            Fut: Answer<Reply: Nothing, Future: Send> + Send,
+            $($arg: FromEnded<S> + Send + 'static,)*
+        {
+            async fn disconnected(&self, ended: Ended, state: &S) {
+                $(let $arg = match $arg::from_ended(&ended, state).await {
+                    Ok(argument) => argument,
+                    Err(error) => return left_out(&ended.connection, &error),
+                };)*
+                drop(ended);
+                (self.function)($($arg,)*).future().await;
+            }
+
+            fn path_types(&self) -> Vec<PathType> {
+                of_function::<F>(&[$(<$arg as FromEnded<S>>::path_type(),)*])
+            }
+        }
+    };
+}
+
+hook_fn!();
+hook_fn!(A1);
+hook_fn!(A1, A2);
+hook_fn!(A1, A2, A3);
+hook_fn!(A1, A2, A3, A4);
+hook_fn!(A1, A2, A3, A4, A5);
+hook_fn!(A1, A2, A3, A4, A5, A6);
+hook_fn!(A1, A2, A3, A4, A5, A6, A7);
+hook_fn!(A1, A2, A3, A4, A5, A6, A7, A8);
+hook_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9);
+hook_fn!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10);
