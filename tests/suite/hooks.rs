@@ -10,9 +10,8 @@ use std::{
     time::Duration,
 };
 
-use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
-use wasabi::{Close, CloseCode, FromRef, HeaderMap, LeftGroups, middleware::http, prelude::*};
+use wasabi::{Close, CloseCode, prelude::*};
 use wasabi_tests::{serve, serve_with, soon, until};
 
 #[tokio::test]

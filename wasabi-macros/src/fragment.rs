@@ -126,12 +126,12 @@ impl Fragment {
         self.is_closure
     }
 
-    /// Whether it is a closure with arguments of which none has a type.
-    pub(crate) fn is_untyped_closure(&self) -> bool {
+    /// Whether it is a closure with an argument that has no type.
+    pub(crate) fn has_untyped_argument(&self) -> bool {
         let closure = syn::parse2::<ExprClosure>(self.tokens.clone());
         closure.is_ok_and(|closure| {
             let is_typed = |argument: &Pat| matches!(argument, Pat::Type(_));
-            !closure.inputs.is_empty() && !closure.inputs.iter().any(is_typed)
+            !closure.inputs.iter().all(is_typed)
         })
     }
 

@@ -246,7 +246,7 @@ pub mod types {
             Answer, Called, Destined, Fixed, HandlerFn, NotCalled, Target, ViaBackend, ViaFuture,
             With,
         },
-        channel::hooks::{HookFn, NoHook, Nothing},
+        channel::hooks::{HookFn, NoHook},
         gateway::{ViaGateway, ViaService},
         middleware::request::{
             key::{By, Together},

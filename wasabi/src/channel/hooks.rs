@@ -2,7 +2,7 @@
 
 mod function;
 
-pub use self::function::{HookFn, IntoOnConnect, IntoOnDisconnect, Nothing};
+pub use self::function::{HookFn, IntoOnConnect, IntoOnDisconnect};
 use crate::{Close, Connection, Ended, connection::path_types::PathType};
 
 /// An `on_connect` hook: an `async fn` of [extractors](crate::FromConnection) that returns `()` or `Result<(), Close>`.

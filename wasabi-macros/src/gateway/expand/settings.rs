@@ -3,7 +3,7 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::Attribute;
-use wasabi_rules::Setting as Known;
+use wasabi_rules::{Kind, Setting as Known};
 
 use super::{
     context::{Context, local},
@@ -119,10 +119,19 @@ pub(super) fn own(setting: &Setting, builder: &Ident, cx: &Context) -> TokenStre
     }
 }
 
+/// Whether it is a closure of which the compiler cannot find the types of the arguments. Hooks take extractors; a closure
+/// that does not say which ones gets the connection, and how it has ended.
+fn needs_types(known: Known, value: &Fragment) -> bool {
+    match known.kind {
+        Kind::Hook => value.has_untyped_argument(),
+        _ => value.is_closure(),
+    }
+}
+
 fn value(known: Known, value: &Fragment, role: Role, cx: &Context) -> TokenStream {
     let (p, name, emitted) = (&cx.p, known.name, cx.emit(value));
     let format = match role {
-        Role::Checked if value.is_untyped_closure() => {
+        Role::Checked if needs_types(known, value) => {
             let typed = format_ident!("{name}_fn");
             return cx.checked_as(name, quote!(#p::#typed(#emitted)), value);
         }

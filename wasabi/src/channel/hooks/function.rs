@@ -71,16 +71,6 @@ impl<F, Args> std::fmt::Debug for HookFn<F, Args> {
     }
 }
 
-/// What a call of an `on_disconnect` function returns: a future of nothing.
-#[diagnostic::on_unimplemented(
-    message = "an `on_disconnect` hook returns nothing, and not `{Self}`",
-    label = "not `()`",
-    note = "nobody is left to get a result: log errors in the hook"
-)]
-pub trait Nothing {}
-
-impl Nothing for () {}
-
 /// How a connection is refused whose `on_connect` cannot get an argument.
 #[cold]
 fn refused(connection: &Connection, error: &Error) -> Close {
@@ -124,6 +114,8 @@ macro_rules! hook_fn {
         impl<S, F, Fut, $($arg,)*> IntoOnDisconnect<S, ($($arg,)*)> for F
         where
             F: Fn($($arg,)*) -> Fut,
+            // Here, so that a closure which only panics is inferred to return `()`.
+            Fut: Future<Output = ()>,
         {
             type Hook = HookFn<F, ($($arg,)*)>;
 
@@ -159,7 +151,7 @@ macro_rules! hook_fn {
         where
             S: Sync,
             F: Fn($($arg,)*) -> Fut + Send + Sync + 'static,
-            Fut: Answer<Reply: Nothing, Future: Send> + Send,
+            Fut: Future<Output = ()> + Send,
             $($arg: FromEnded<S> + Send + 'static,)*
         {
             async fn disconnected(&self, ended: Ended, state: &S) {
@@ -168,7 +160,7 @@ macro_rules! hook_fn {
                     Err(error) => return left_out(&ended.connection, &error),
                 };)*
                 drop(ended);
-                (self.function)($($arg,)*).future().await;
+                (self.function)($($arg,)*).await;
             }
 
             fn path_types(&self) -> Vec<PathType> {
