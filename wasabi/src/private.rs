@@ -45,7 +45,10 @@ pub use crate::{
     middleware::{Stack, Valid},
     protocol::{Dialect, Inbound},
     request::{Route, split},
-    routes::{Both, Described, Duplicates, Key, Keyed, Keys, Routes, both, info, proof, proven},
+    routes::{
+        Both, Declares, Described, Duplicates, Key, Keyed, Keys, Routes, Set, both, info, proof,
+        proven,
+    },
     scope::{Absent, Scope},
 };
 use crate::{
@@ -81,6 +84,17 @@ pub fn on_disconnect_fn<F: Fn(Connection, Close) -> Fut, Fut>(hook: F) -> F {
 #[inline]
 pub fn take_arm(req: &mut Request, bits: u32, find: impl FnOnce(&str) -> Option<Route>) -> u64 {
     req.take_arm(bits, find)
+}
+
+/// Whether a router owes the request a reply when the request does not know its arm. The user's guards run once more
+/// only if the arms differ.
+pub fn owes(arms: u64, on: impl Fn(u64) -> bool, arm: impl FnOnce() -> usize) -> bool {
+    let first = on(1);
+    if (2..=arms).all(|other| on(other) == first) {
+        return first;
+    }
+    let arm = arm() as u64 + 1;
+    arm > arms || on(arm)
 }
 
 /// The path of a route; 0 if there is none.

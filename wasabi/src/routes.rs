@@ -3,10 +3,13 @@
 mod keys;
 
 pub use self::keys::{Both, Duplicates, Key, Keyed, Keys, both, proof, proven};
+use std::marker::PhantomData;
+
 use crate::{
-    Backend,
+    Backend, Lifecycle, Reply, Request, Result,
     describe::TargetInfo,
     middleware::{Middleware, Stack},
+    request::Route,
     scope::Absent,
 };
 
@@ -63,6 +66,59 @@ pub trait Described {
 /// What a set declares, known by its type.
 pub const fn info<R: Described>(_set: &R) -> TargetInfo {
     R::INFO
+}
+
+/// What `routes!` says of its routes.
+pub trait Declares: 'static {
+    /// Their keys.
+    const KEYS: &'static Keys;
+    /// Their description.
+    const INFO: TargetInfo;
+}
+
+/// The routes that `routes!` has made, with what it says of them.
+#[derive(Debug)]
+pub struct Set<B, D>(B, PhantomData<fn() -> D>);
+
+impl<B, D: Declares> Set<B, D> {
+    /// Declares routes.
+    pub const fn new(routes: B) -> Self {
+        Self(routes, PhantomData)
+    }
+}
+
+impl<S: Sync, B: Backend<S>, D: Declares> Backend<S> for Set<B, D> {
+    #[inline]
+    fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
+        self.0.call(req, state)
+    }
+
+    fn owes_reply(&self, req: &Request) -> bool {
+        self.0.owes_reply(req)
+    }
+
+    fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
+        self.0.owes_reply_on(req, path)
+    }
+
+    #[inline]
+    fn route(&self, key: &str) -> Option<Route> {
+        self.0.route(key)
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        self.0.lifecycle(visit);
+    }
+}
+
+impl<S: Sync, B: Backend<S> + 'static, D: Declares> Routes<S> for Set<B, D> {}
+
+impl<B, D: Declares> Keyed for Set<B, D> {
+    const KEYS: &'static Keys = D::KEYS;
+}
+
+impl<B, D: Declares> Described for Set<B, D> {
+    const INFO: TargetInfo = D::INFO;
 }
 
 impl<S: Sync, M: Middleware + 'static, R: Routes<S>> Routes<S> for Stack<M, R> {}

@@ -1,7 +1,7 @@
 //! A gateway or a set of routes as written, before any rule is checked.
 
 use proc_macro2::{Ident, Span};
-use syn::{Attribute, Pat, Path, Type};
+use syn::{Attribute, LitStr, Pat, Path, Type};
 
 use super::settings::Settings;
 use crate::fragment::Fragment;
@@ -220,6 +220,34 @@ impl Arm {
             return Vec::new();
         };
         or.cases.iter().filter_map(bare_name).collect()
+    }
+}
+
+/// A key that a pattern takes.
+pub(crate) enum KeyPattern<'a> {
+    Literal(&'a LitStr),
+    Constant(&'a Pat),
+}
+
+/// The keys that the pattern takes, in the order of the text.
+pub(crate) fn keys(pattern: &Pat) -> Vec<KeyPattern<'_>> {
+    match pattern {
+        Pat::Lit(literal) => match &literal.lit {
+            syn::Lit::Str(key) => vec![KeyPattern::Literal(key)],
+            _ => Vec::new(),
+        },
+        Pat::Or(or) => or.cases.iter().flat_map(keys).collect(),
+        Pat::Paren(inner) => keys(&inner.pat),
+        Pat::Ident(binding) => match &binding.subpat {
+            Some((_, pattern)) => keys(pattern),
+            None if is_capital(&binding.ident) => vec![KeyPattern::Constant(pattern)],
+            None => Vec::new(),
+        },
+        // An item cannot name the `Self` around it.
+        Pat::Path(path) if path.qself.is_none() && !path.path.segments[0].ident.eq("Self") => {
+            vec![KeyPattern::Constant(pattern)]
+        }
+        _ => Vec::new(),
     }
 }
 

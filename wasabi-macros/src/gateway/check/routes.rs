@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use quote::ToTokens;
-use syn::{Lit, LitStr, Pat};
+use syn::{LitStr, Pat};
 
 use crate::{
     diagnostics::Diagnostics,
     fragment,
-    gateway::ast::{self, Arm, Match},
+    gateway::ast::{self, Arm, KeyPattern, Match},
 };
 
 /// Literal keys that arms take without a condition.
@@ -90,9 +90,10 @@ impl<'a> Seen<'a, '_> {
         if !arm.attrs.cfg.is_empty() {
             return;
         }
-        let mut keys = Vec::new();
-        literal_keys(&arm.pattern, &mut keys);
-        for key in keys {
+        for key in ast::keys(&arm.pattern) {
+            let KeyPattern::Literal(key) = key else {
+                continue;
+            };
             let text = key.value();
             if let Some(first) = self.keys.get(&text) {
                 diagnostics.error(key, format_args!("the key `{text}` is routed twice"));
@@ -104,23 +105,5 @@ impl<'a> Seen<'a, '_> {
         if arm.is_catch_all() && bare.is_empty() {
             self.catch_all = Some(&arm.pattern);
         }
-    }
-}
-
-fn literal_keys<'a>(pattern: &'a Pat, keys: &mut Vec<&'a LitStr>) {
-    match pattern {
-        Pat::Lit(literal) => {
-            if let Lit::Str(key) = &literal.lit {
-                keys.push(key);
-            }
-        }
-        Pat::Or(or) => or.cases.iter().for_each(|case| literal_keys(case, keys)),
-        Pat::Paren(inner) => literal_keys(&inner.pat, keys),
-        Pat::Ident(binding) => {
-            if let Some((_, pattern)) = &binding.subpat {
-                literal_keys(pattern, keys);
-            }
-        }
-        _ => {}
     }
 }

@@ -26,7 +26,11 @@ pub(super) fn channel_info(
     let own = &channel.settings;
     let http = all.http().chain(own.http()).map(name);
     let middleware = all.middleware().chain(own.middleware()).map(name);
-    let target = target_info(&channel.target, Place::Channel, cx);
+    let target = match channel.sets.is_empty() {
+        true => target_info(&channel.target, Place::Channel, cx),
+        // The value that holds the sets declares itself.
+        false => quote!(#p::TargetInfo::Match { routes: &[] }),
+    };
     quote!(#p::ChannelInfo { docs: #docs, http: &[#(#http),*], middleware: &[#(#middleware),*], target: #target })
 }
 

@@ -2,10 +2,10 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Attribute, Lit, LitStr, Pat, spanned::Spanned};
+use syn::{Attribute, LitStr, Pat, spanned::Spanned};
 
 use super::context::Context;
-use crate::gateway::ast::{Match, is_capital};
+use crate::gateway::ast::{self, KeyPattern, Match};
 
 pub(super) fn keys(routes: &Match, cx: &Context) -> TokenStream {
     let p = &cx.p;
@@ -51,31 +51,14 @@ impl<'a> Found<'a> {
             let cfg: Vec<_> = around.iter().copied().chain(&arm.attrs.cfg).collect();
             if let (true, Some(rest)) = (arm.is_catch_all(), arm.target.routes()) {
                 self.add(rest, &cfg);
-            } else {
-                self.add_pattern(&arm.pattern, &cfg);
+                continue;
             }
-        }
-    }
-
-    fn add_pattern(&mut self, pattern: &'a Pat, cfg: &[&'a Attribute]) {
-        match pattern {
-            Pat::Lit(literal) => {
-                if let Lit::Str(key) = &literal.lit {
-                    self.literals.push((key, cfg.to_vec()));
+            for key in ast::keys(&arm.pattern) {
+                match key {
+                    KeyPattern::Literal(key) => self.literals.push((key, cfg.clone())),
+                    KeyPattern::Constant(key) => self.constants.push((key, cfg.clone())),
                 }
             }
-            Pat::Or(or) => or.cases.iter().for_each(|case| self.add_pattern(case, cfg)),
-            Pat::Paren(inner) => self.add_pattern(&inner.pat, cfg),
-            Pat::Ident(binding) => match &binding.subpat {
-                Some((_, pattern)) => self.add_pattern(pattern, cfg),
-                None if is_capital(&binding.ident) => self.constants.push((pattern, cfg.to_vec())),
-                None => {}
-            },
-            // An item cannot name the `Self` around it.
-            Pat::Path(path) if path.qself.is_none() && !path.path.segments[0].ident.eq("Self") => {
-                self.constants.push((pattern, cfg.to_vec()));
-            }
-            _ => {}
         }
     }
 }

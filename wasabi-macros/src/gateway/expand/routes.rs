@@ -1,6 +1,6 @@
 //! `match key { .. }`: a struct with a field for each arm, and a closure from the key to the number of the arm.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Pat;
 
@@ -58,17 +58,19 @@ pub(super) fn routes(
             },
             quote!(),
         ),
-        // The user's guards run twice only if the arms differ.
-        Place::Arm(_) | Place::Set(_) => (
-            quote! {
-                let __owed = [#(#p::Backend::<S>::owes_reply(&self.#fields, __req)),*];
-                match __owed.iter().all(|__owes| *__owes == __owed[0]) {
-                    true => __owed[0],
-                    false => __owed.get((self.route)(__req.key())).is_none_or(|__owes| *__owes),
-                }
-            },
-            quote!(0 => #p::Backend::<S>::owes_reply(self, __req),),
-        ),
+        Place::Arm(_) | Place::Set(_) => {
+            let count = number(count);
+            (
+                quote! {
+                    #p::owes(
+                        #count,
+                        |__arm| #p::Backend::<S>::owes_reply_on(self, __req, __arm),
+                        || (self.route)(__req.key()),
+                    )
+                },
+                quote!(0 => #p::Backend::<S>::owes_reply(self, __req),),
+            )
+        }
     };
     let is_set = matches!(place, Place::Set(_));
     let other = is_set.then(|| quote!(_ => #p::Result::Err(#p::Error::NoRoute),));
@@ -76,9 +78,13 @@ pub(super) fn routes(
         true => quote!(NAMES.get(__index)?),
         false => quote!(NAMES[__index]),
     };
-    let declared = declared(routes, &types, place, cx);
     let inner = inner(routes, cx);
     let key_fn = key_fn(routes, is_set, cx);
+    let made = quote!(__WasabiRoutes { route: #key_fn, #(#fields: #targets),* });
+    let made = match place {
+        Place::Set(info) => declared(routes, info, &made, cx),
+        Place::Channel | Place::Arm(_) => made,
+    };
     quote! {{
         struct __WasabiRoutes<K, #(#types),*> { route: K, #(#fields: #types),* }
         impl<S, K, #(#types),*> #p::Backend<S> for __WasabiRoutes<K, #(#types),*>
@@ -116,30 +122,20 @@ pub(super) fn routes(
                 #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
             }
         }
-        #declared
-        __WasabiRoutes { route: #key_fn, #(#fields: #targets),* }
+        #made
     }}
 }
 
-/// What the type of a set says of it.
-fn declared(routes: &Match, types: &[Ident], place: Place<'_>, cx: &Context) -> TokenStream {
-    let Place::Set(info) = place else {
-        return quote!();
-    };
+/// The routes with what the type of a set says of them.
+fn declared(routes: &Match, info: &TokenStream, made: &TokenStream, cx: &Context) -> TokenStream {
     let (p, keys) = (&cx.p, keys(routes, cx));
     quote! {
-        impl<K, #(#types),*> #p::Keyed for __WasabiRoutes<K, #(#types),*> {
+        struct __WasabiDeclared;
+        impl #p::Declares for __WasabiDeclared {
             const KEYS: &'static #p::Keys = #keys;
-        }
-        impl<K, #(#types),*> #p::Described for __WasabiRoutes<K, #(#types),*> {
             const INFO: #p::TargetInfo = #info;
         }
-        impl<S, K, #(#types),*> #p::Routes<S> for __WasabiRoutes<K, #(#types),*>
-        where
-            S: #p::Sync,
-            K: #p::Fn(&#p::str) -> #p::usize + #p::Send + #p::Sync + 'static,
-            #(#types: #p::Backend<S> + 'static,)*
-        {}
+        #p::Set::<_, __WasabiDeclared>::new(#made)
     }
 }
 

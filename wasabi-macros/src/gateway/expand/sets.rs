@@ -40,9 +40,19 @@ pub(super) fn sets(
     let (types, fields) = numbered('r', sets.len());
     let values: Vec<_> = (0..sets.len()).map(|i| local(&format!("set{i}"))).collect();
     let made = sets.iter().map(|set| listed(set, cx));
-    let own = routes.map(|routes| (routes.keyword, keys(routes, cx)));
-    let proofs = proofs(sets, &values, own.as_ref(), cx);
-    let keys_of_rest = own.map(|(_, keys)| keys);
+    let own = routes.map(|routes| {
+        let keys = keys(routes, cx);
+        quote! {
+            struct __WasabiOwn;
+            impl #p::Keyed for __WasabiOwn {
+                const KEYS: &'static #p::Keys = #keys;
+            }
+        }
+    });
+    let keys_of_rest = own
+        .is_some()
+        .then(|| quote!(<__WasabiOwn as #p::Keyed>::KEYS));
+    let proofs = proofs(sets, &values, routes.map(|routes| routes.keyword), cx);
     let bits = number(bits(sets.len() + 1));
     let numbers: Vec<_> = (1..=sets.len()).map(number).collect();
     let last = number(sets.len() + 1);
@@ -82,6 +92,7 @@ pub(super) fn sets(
     });
     quote! {{
         #(let #values = #made;)*
+        #own
         #proofs
         struct __WasabiSets<#(#types,)* T> { #(#fields: #types,)* rest: T }
         impl<S, #(#types,)* T> #p::Backend<S> for __WasabiSets<#(#types,)* T>
@@ -162,12 +173,7 @@ fn listed(set: &Listed, cx: &Context) -> TokenStream {
 ///
 /// A constant in a pattern is evaluated by `cargo check`, and not only when code is generated; but it must not depend on
 /// type parameters. So what may have the type of a parameter is compared by a constant in an expression.
-fn proofs(
-    sets: &[Listed],
-    values: &[Ident],
-    own: Option<&(Span, TokenStream)>,
-    cx: &Context,
-) -> TokenStream {
+fn proofs(sets: &[Listed], values: &[Ident], own: Option<Span>, cx: &Context) -> TokenStream {
     if cx.is_mistaken {
         return quote!();
     }
@@ -176,15 +182,7 @@ fn proofs(
         .iter()
         .map(|set| (place(&set.target), is_known(&set.target)));
     let later = later.zip(values.iter().map(|value| quote!(#value)));
-    let later = later.chain(own.map(|(at, _)| ((*at, true), quote!(Own))));
-    let keys = own.map(|(_, keys)| {
-        quote! {
-            struct Own;
-            impl #p::Keyed for Own {
-                const KEYS: &'static #p::Keys = #keys;
-            }
-        }
-    });
+    let later = later.chain(own.map(|at| ((at, true), quote!(__WasabiOwn))));
     let (known, other) = (local("known"), local("other"));
     let mut proofs = quote!(let (#known, #other) = ((), ()););
     for ((at, is_known), value) in later {
@@ -212,7 +210,7 @@ fn proofs(
             let #earlier = (&#value, #earlier);
         });
     }
-    quote!(#[allow(dead_code)] { #keys #proofs let _ = (#known, #other); })
+    quote!(#[allow(dead_code)] { #proofs let _ = (#known, #other); })
 }
 
 /// Whether the type of the element is known where the gateway is declared: it is what a function of a module returns.
