@@ -55,6 +55,7 @@ fn check(owner: &str) -> &'static str {
         "CloseCode" => "close_code",
         "JsonKey" => "parser",
         "JsonRpc" => "protocol",
+        "GraphqlWs" => "protocol",
         "ErrorFormat" => "errors",
         _ => "backend",
     }
@@ -120,6 +121,7 @@ fn receiver(owner: &str) -> &'static str {
         "Compression" => "Compression::deflate()",
         "JsonKey" => "JsonKey::at(\"/a\")",
         "JsonRpc" => "JsonRpc::new()",
+        "GraphqlWs" => "GraphqlWs::new()",
         other => panic!("nothing is known here that methods of `{other}` are called on"),
     }
 }

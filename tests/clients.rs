@@ -4,6 +4,8 @@
 mod conformance;
 #[path = "clients/examples.rs"]
 mod examples;
+#[path = "clients/graphql.rs"]
+mod graphql;
 
 use std::{
     path::PathBuf,
@@ -52,6 +54,27 @@ fn npm_ws_can_use_the_quickstart() {
     node.arg(clients().join("contract.mjs"))
         .arg(quickstart.url());
     assert_ok(node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm's graphql-ws: run tests/run"]
+async fn npm_graphql_ws_can_use_a_channel_of_its_protocol() {
+    let server = serve(graphql::gateway()).await;
+    let mut node = Command::new("node");
+    node.arg(clients().join("graphql.mjs")).arg(server.url("/"));
+    let client = tokio::task::spawn_blocking(move || assert_ok(node));
+    client.await.expect("the client agrees");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs npm's graphql-ws: run tests/run"]
+async fn npm_graphql_ws_can_use_a_server_of_its_protocol_behind_the_gateway() {
+    let behind = serve(graphql::gateway()).await;
+    let server = serve(graphql::relay(&behind.url("/"))).await;
+    let mut node = Command::new("node");
+    node.arg(clients().join("graphql.mjs")).arg(server.url("/"));
+    let client = tokio::task::spawn_blocking(move || assert_ok(node));
+    client.await.expect("the client agrees");
 }
 
 /// WebSockets over streams, without TLS and with it.

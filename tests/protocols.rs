@@ -3,6 +3,7 @@
 
 mod protocols {
     mod cancellation;
+    mod graphql_ws;
     mod json_rpc;
     mod own;
 }

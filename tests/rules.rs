@@ -12,8 +12,8 @@ use wasabi::queue::Nats;
 #[cfg(feature = "redis")]
 use wasabi::queue::Redis;
 use wasabi::{
-    Backoff, Balance, CloseCode, GatewayError, HealthCheck, HttpRequest, InvalidCloseCode, Method,
-    Parser, Protocol,
+    Backoff, Balance, CloseCode, GatewayError, GraphqlWs, HealthCheck, HttpRequest,
+    InvalidCloseCode, Method, Parser, Protocol,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
     prelude::*,

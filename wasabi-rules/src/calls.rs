@@ -286,6 +286,7 @@ pub const CALLS: &[Call] = &[
     function("JsonKey", "at", 0, Rule::Pointer),
     method("JsonKey", "id", Rule::Pointer),
     method("JsonRpc", "max_batch", Rule::Count),
+    method("GraphqlWs", "init_timeout", Rule::Time),
     function("ErrorFormat", "json_id_at", 0, Rule::Pointer),
 ];
 

@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Makes the id under which a backend keeps its state in a connection.
-fn next_id() -> u64 {
+pub(crate) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }

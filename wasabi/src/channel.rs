@@ -241,6 +241,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn protocol<P2: Protocol>(mut self, protocol: P2) -> Channel<S, B, Enveloped<P2>, C, D> {
         self.declared.errors = None;
+        if self.declared.subprotocols.is_empty() {
+            self = self.subprotocols(protocol.subprotocols().iter().copied());
+        }
         self.dialect(Enveloped(Arc::new(protocol)))
     }
 

@@ -23,7 +23,7 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
     pub(crate) fn request(&self, message: Message, connection: &Connection) -> Inbound {
         let mut inbound = self.dialect.read(message, connection);
         match &mut inbound {
-            Inbound::Request(req) => self.find(req),
+            Inbound::Request(req) | Inbound::Unique(req, _) => self.find(req),
             Inbound::Batch(batch, _) => self.find_all(batch),
             _ => {}
         }
@@ -58,6 +58,12 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
             name: "batch",
         });
         batch.set_owes_reply(owes_reply);
+    }
+
+    /// A connection has been admitted.
+    pub(crate) fn connected(&self, connection: &Connection) {
+        self.dialect.connected(connection);
+        self.lifecycle(&mut |part| part.connected(connection));
     }
 
     /// Runs a request through the chain.

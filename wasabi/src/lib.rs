@@ -220,7 +220,7 @@ pub use crate::{
     },
     middleware::{Middleware, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
-    protocol::{Call, Incoming, JsonRpc, Protocol, Unsubscribe},
+    protocol::{Call, GraphqlWs, Incoming, Init, JsonRpc, Protocol, Unsubscribe},
     reply::{IntoReply, Replies, Reply, Result},
     request::{InFlight, Key, Request, RequestId},
     routes::Routes,
@@ -252,7 +252,7 @@ pub mod types {
             key::{By, Together},
             measure::Record,
         },
-        protocol::{Enveloped, Plain},
+        protocol::{Ack, Enveloped, NoInit, OnInit, Plain},
     };
 }
 

@@ -7,7 +7,7 @@ use std::{any::Any, borrow::Cow, sync::Arc};
 pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json};
 use crate::{
-    Error, ErrorFormat, Message, Result,
+    Close, Error, ErrorFormat, Message, Result, Text,
     request::{KeyRepr, RequestId, RequestParts},
 };
 
@@ -115,7 +115,14 @@ pub struct Envelope<'m> {
     invalid: Option<Error>,
     /// The id is that of the requests to cancel.
     cancels: bool,
+    /// The part of the message that targets get.
+    part: Option<&'m str>,
+    /// How the connection ends if a request with the id is in flight.
+    unique: Option<Duplicate>,
 }
+
+/// How a connection ends whose client uses an id again that is in flight.
+pub(crate) type Duplicate = fn(&RequestId) -> Close;
 
 impl<'m> Envelope<'m> {
     /// A request with this routing key. A slice of the message costs nothing; any other key is copied.
@@ -130,6 +137,8 @@ impl<'m> Envelope<'m> {
             params: None,
             invalid: None,
             cancels: false,
+            part: None,
+            unique: None,
         }
     }
 
@@ -189,6 +198,23 @@ impl<'m> Envelope<'m> {
         self
     }
 
+    /// The part of the message that middleware and targets get as the message; by default all of it. It is a slice of a
+    /// text message, and costs nothing. Only a [`Protocol`](crate::Protocol) can set it.
+    #[must_use]
+    pub fn part(mut self, part: &'m str) -> Self {
+        self.part = Some(part);
+        self
+    }
+
+    /// Closes the connection with this close if a request with the same id is in flight. By default such requests are
+    /// independent of each other, and [`cancel`](Self::cancel) ends all of them. Only a [`Protocol`](crate::Protocol) can
+    /// set it.
+    #[must_use]
+    pub fn unique(mut self, otherwise: fn(&RequestId) -> Close) -> Self {
+        self.unique = Some(otherwise);
+        self
+    }
+
     /// The media type of the message, such as `application/json`, if the parser knows it. By default, it is
     /// `text/plain; charset=utf-8` for a text message and `application/octet-stream` for a binary one. The
     /// [`Http`](crate::Http) backend passes it on.
@@ -228,6 +254,24 @@ impl<'m> Envelope<'m> {
             true => self.id.take(),
             false => None,
         }
+    }
+
+    /// The part of this message that targets get, if it is not all of it.
+    pub(crate) fn part_of(&self, message: &Message) -> Option<Message> {
+        let (part, Message::Text(Text(text))) = (self.part?, message) else {
+            return None;
+        };
+        Some(Message::Text(Text(text.slice_ref(part))))
+    }
+
+    /// Whether it has a part, or a unique id.
+    #[inline(always)]
+    pub(crate) fn is_special(&self) -> bool {
+        self.part.is_some() || self.unique.is_some()
+    }
+
+    pub(crate) fn is_unique(&self) -> Option<Duplicate> {
+        self.unique
     }
 
     #[inline(always)]

@@ -2,6 +2,7 @@
 
 mod batch;
 mod dialect;
+mod graphql_ws;
 mod json_rpc;
 
 pub(crate) use self::batch::Batch;
@@ -9,6 +10,7 @@ pub(crate) use self::batch::Batch;
 pub(crate) use self::dialect::parse;
 pub use self::{
     dialect::{Dialect, Enveloped, Inbound, Plain},
+    graphql_ws::{Ack, GraphqlWs, Init, NoInit, OnInit},
     json_rpc::{JsonRpc, Unsubscribe},
 };
 use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Result};
@@ -101,6 +103,14 @@ pub trait Protocol: Send + Sync + 'static {
     /// their own.
     fn batch(&self, replies: Vec<Message>) -> Reply {
         Reply::messages(replies)
+    }
+
+    /// A connection is open, and `on_connect` has admitted it. Its first message is read afterwards.
+    fn connected(&self, _connection: &Connection) {}
+
+    /// The subprotocols of the protocol, best first: those of the channel, unless it sets `subprotocols = ..`.
+    fn subprotocols(&self) -> &[&'static str] {
+        &[]
     }
 
     /// Reports invalid settings; called once, when the gateway is built.

@@ -162,8 +162,7 @@ where
         let (hook, state) = (&self.on_connect, &self.dispatcher.state);
         let admitted = hook.connected(connection.clone(), state).await;
         if admitted.is_ok() {
-            self.dispatcher
-                .lifecycle(&mut |part| part.connected(connection));
+            self.dispatcher.connected(connection);
         }
         admitted
     }

@@ -14,6 +14,9 @@ use std::{
 /// The cost of a message beyond its bytes, as a number of bytes that cost about as much.
 pub(crate) const EACH: usize = 512;
 
+/// The cost of looking at a slot.
+pub(crate) const SLOT: usize = 8;
+
 /// A turn ends after this many bytes: about 150 messages of 64 bytes.
 const MOST: usize = 256 * 1024;
 

@@ -211,6 +211,8 @@ impl Parser for JsonKey {
             params: None,
             invalid,
             cancels: false,
+            part: None,
+            unique: None,
         }))
     }
 

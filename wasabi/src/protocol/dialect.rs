@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Backend, Close, Connection, Envelope, Error, ErrorFormat, Message, Parser, Reply, Request,
-    RequestId, Result, panics::discard, request::RequestParts,
+    RequestId, Result, panics::discard, parser::Duplicate, request::RequestParts,
 };
 
 /// What a client's message is, after reading.
@@ -16,6 +16,8 @@ use crate::{
 pub enum Inbound {
     /// A request.
     Request(Request),
+    /// The same, but the connection ends if a request with its id is in flight.
+    Unique(Request, Duplicate),
     /// A request that no target sees.
     Invalid(Request),
     /// Requests that take one slot, by a request that stands for them, and how many of them are invalid.
@@ -34,9 +36,10 @@ impl Inbound {
     /// The request, if it is one.
     pub(crate) fn request(&self) -> Option<&Request> {
         match self {
-            Self::Request(request) | Self::Invalid(request) | Self::Batch(request, _) => {
-                Some(request)
-            }
+            Self::Request(request)
+            | Self::Unique(request, _)
+            | Self::Invalid(request)
+            | Self::Batch(request, _) => Some(request),
             Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
         }
     }
@@ -44,9 +47,10 @@ impl Inbound {
     /// The request, if it is one.
     pub(crate) fn into_request(self) -> Option<Request> {
         match self {
-            Self::Request(request) | Self::Invalid(request) | Self::Batch(request, _) => {
-                Some(request)
-            }
+            Self::Request(request)
+            | Self::Unique(request, _)
+            | Self::Invalid(request)
+            | Self::Batch(request, _) => Some(request),
             Self::Answer(_) | Self::Close(_) | Self::Cancel(_) | Self::Dropped => None,
         }
     }
@@ -56,6 +60,9 @@ impl Inbound {
 pub trait Dialect: Send + Sync + 'static {
     /// Reads a message.
     fn read(&self, message: Message, connection: &Connection) -> Inbound;
+
+    /// A connection is open.
+    fn connected(&self, _connection: &Connection) {}
 
     /// Runs a request through the chain and writes its reply.
     fn call<S: Sync, B: Backend<S>>(
@@ -117,10 +124,14 @@ impl<P: Protocol> Dialect for Enveloped<P> {
             Ok(Incoming::Batch(calls)) => return self.read_batch(calls, connection),
             incoming => incoming,
         };
-        match parts(incoming, &message) {
+        match parts(incoming, &message, connection) {
             Ok((parts, invalid)) => request(message, parts, invalid, connection),
             Err(inbound) => inbound,
         }
+    }
+
+    fn connected(&self, connection: &Connection) {
+        self.0.connected(connection);
     }
 
     async fn call<S: Sync, B: Backend<S>>(
@@ -170,12 +181,14 @@ impl<P: Protocol> Enveloped<P> {
                 Ok(Incoming::Batch(_)) => Err(Error::bad_request("a batch inside a batch")),
                 incoming => incoming,
             };
-            let inbound = match self::parts(incoming, &message) {
+            let inbound = match self::parts(incoming, &message, connection) {
                 Ok((parts, invalid)) => request(message, parts, invalid, connection),
                 Err(inbound) => inbound,
             };
             match inbound {
-                Inbound::Request(request) => parts.push(Part::Request(request)),
+                Inbound::Request(request) | Inbound::Unique(request, _) => {
+                    parts.push(Part::Request(request));
+                }
                 Inbound::Invalid(request) => {
                     invalid += 1;
                     parts.push(Part::Request(request));
@@ -195,6 +208,7 @@ impl<P: Protocol> Enveloped<P> {
 fn parts(
     incoming: Result<Incoming<'_>>,
     message: &Message,
+    connection: &Connection,
 ) -> Result<(RequestParts, Option<Error>), Inbound> {
     let mut envelope = match incoming {
         Ok(Incoming::Request(envelope)) => envelope,
@@ -207,8 +221,23 @@ fn parts(
     if let Some(id) = envelope.take_cancelled() {
         return Err(Inbound::Cancel(Box::new(id)));
     }
+    if envelope.is_special() {
+        return Err(special(envelope, message, connection));
+    }
     let invalid = envelope.take_invalid();
     Ok((envelope.into_parts(message), invalid))
+}
+
+/// Makes a request of a part of a message, or one whose id must not be in flight.
+#[inline(never)]
+fn special(mut envelope: Envelope<'_>, message: &Message, connection: &Connection) -> Inbound {
+    let (unique, invalid) = (envelope.is_unique(), envelope.take_invalid());
+    let seen = envelope.part_of(message).unwrap_or_else(|| message.clone());
+    let parts = envelope.into_parts(&seen);
+    match (request(seen, parts, invalid, connection), unique) {
+        (Inbound::Request(request), Some(otherwise)) => Inbound::Unique(request, otherwise),
+        (inbound, _) => inbound,
+    }
 }
 
 /// Makes a request of a message by a parser.

@@ -200,7 +200,7 @@ impl TestConnection {
     /// [cancels](Envelope::cancel).
     pub fn parsed(&self, parser: &impl Parser, message: impl Into<Message>) -> Result<Request> {
         match protocol::parse(parser, message.into(), &self.connection) {
-            Inbound::Request(request) => Ok(request),
+            Inbound::Request(request) | Inbound::Unique(request, _) => Ok(request),
             Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) | Inbound::Batch(..) => {
                 Err(Error::bad_request("the parser drops this message"))
             }

@@ -18,9 +18,6 @@ use crate::{
     request::Cancellation,
 };
 
-/// The cost of looking at a slot, as a number of bytes that cost about as much.
-const SLOT: usize = 8;
-
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
@@ -92,7 +89,7 @@ where
 impl<F: Future> Requests<F> {
     /// The first slot, from this one on, of a request with this id that is not done.
     fn find(&self, id: &RequestId, except: Option<&Waker>, from: usize) -> Option<usize> {
-        work::spend((self.in_flight.slots() - from) * SLOT);
+        work::spend((self.in_flight.slots() - from) * work::SLOT);
         self.in_flight.find(from, |slot, waker| {
             slot.id.as_ref() == Some(id)
                 && !is_done(slot.reply.as_ref())

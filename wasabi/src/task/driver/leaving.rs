@@ -237,6 +237,9 @@ where
         let bytes = message.len();
         match caught(|| (self.parse)(message)) {
             Ok(Inbound::Cancel(id)) => drop(self.requests.cancel_silently(&id, None)),
+            Ok(Inbound::Unique(request, _)) => {
+                self.requests.ahead.push(Inbound::Request(request), bytes);
+            }
             Ok(inbound) => self.requests.ahead.push(inbound, bytes),
             Err(_) => self.failed("", None, &panicked("the request parser")),
         }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Phase};
+use super::{Driver, Phase, requests::Requests, starting::duplicate};
 use crate::{
     Message, Reply, Request, Result,
     connection::{
@@ -110,6 +110,16 @@ where
                 self.wire.write(&answer)
             }
             Inbound::Close(close) => Err(Failure::Rule(*close)),
+            Inbound::Unique(request, otherwise) => {
+                let Requests {
+                    in_flight, ahead, ..
+                } = &mut self.requests;
+                if let Some(close) = duplicate(&request, otherwise, in_flight, ahead) {
+                    return Err(Failure::Rule(close));
+                }
+                ahead.push(Inbound::Request(request), bytes);
+                Ok(())
+            }
             Inbound::Dropped => Ok(()),
             inbound => {
                 self.requests.ahead.push(inbound, bytes);

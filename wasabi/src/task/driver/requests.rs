@@ -206,6 +206,15 @@ impl ReadAhead {
         Some((inbound, bytes))
     }
 
+    /// Whether a request with this id waits.
+    pub(super) fn has(&self, id: &RequestId) -> bool {
+        let requests = self
+            .messages
+            .iter()
+            .filter_map(|ahead| ahead.inbound.request());
+        requests.into_iter().any(|request| request.id() == Some(id))
+    }
+
     /// Takes out the first request with this id.
     pub(super) fn take(&mut self, id: &RequestId) -> Option<Request> {
         let at = self.messages.iter().position(|ahead| {

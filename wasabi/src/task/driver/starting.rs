@@ -1,15 +1,23 @@
 //! From a message to a request in a slot.
 
-use std::task::Context;
+use std::task::{Context, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::Driver;
+use super::{
+    Driver,
+    requests::{InSlot, ReadAhead, Requests},
+};
 use crate::{
     Close, Error, Message, Reply, Request, RequestId, Result,
-    connection::socket::{Failure, HangUp},
+    connection::{
+        in_flight::InFlight,
+        socket::{Failure, HangUp},
+        work,
+    },
     error_format::{self, About},
     panics::{caught, discard},
+    parser::Duplicate,
     protocol::Inbound,
     reply::Body,
     request::Owes,
@@ -67,12 +75,21 @@ where
         inbound: impl FnOnce(&P) -> Inbound,
         cx: &Context<'_>,
     ) -> Result<(), Failure> {
-        let (parse, call, in_flight) = (&self.parse, &self.call, &mut self.requests.in_flight);
+        let (parse, call) = (&self.parse, &self.call);
+        let Requests {
+            in_flight, ahead, ..
+        } = &mut self.requests;
         let mut slot = None;
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
             let (request, invalid) = match inbound(parse) {
                 Inbound::Request(request) => (request, 0),
+                Inbound::Unique(request, otherwise) => {
+                    if let Some(close) = duplicate(&request, otherwise, in_flight, ahead) {
+                        return Started::Close(Box::new(close));
+                    }
+                    (request, 0)
+                }
                 Inbound::Invalid(request) => (request, 1),
                 Inbound::Batch(request, invalid) => (request, invalid),
                 Inbound::Answer(answer) => return Started::Answer(answer),
@@ -137,9 +154,10 @@ where
     /// Answers a message that arrived too late. A cancellation is never too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
         match self.parse(message) {
-            Inbound::Request(request) | Inbound::Invalid(request) | Inbound::Batch(request, _) => {
-                self.answer_unstarted(request, &Error::Closing)
-            }
+            Inbound::Request(request)
+            | Inbound::Unique(request, _)
+            | Inbound::Invalid(request)
+            | Inbound::Batch(request, _) => self.answer_unstarted(request, &Error::Closing),
             Inbound::Cancel(id) => self.cancel(&id, None).map(drop),
             Inbound::Answer(answer) => self.wire.write(&answer),
             Inbound::Close(close) => Err(Failure::Rule(*close)),
@@ -164,6 +182,21 @@ where
         let reply = error_format::report(self.errors, error, &about);
         self.wire.write_body(reply.into_body())
     }
+}
+
+/// How the connection ends if a request with the id of this one is in flight.
+#[cold]
+pub(super) fn duplicate<F: Future>(
+    request: &Request,
+    otherwise: Duplicate,
+    in_flight: &InFlight<F, InSlot>,
+    ahead: &ReadAhead,
+) -> Option<Close> {
+    let id = request.id()?;
+    let is_it = |slot: &InSlot, _: &Waker| slot.id.as_ref() == Some(id);
+    work::spend(in_flight.slots() * work::SLOT);
+    let is_used = in_flight.find(0, is_it).is_some() || ahead.has(id);
+    is_used.then(|| otherwise(id))
 }
 
 pub(super) fn panicked(who: &str) -> Error {

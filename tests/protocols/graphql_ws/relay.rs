@@ -1,0 +1,126 @@
+//! In front of a WebSocket server that speaks the protocol itself.
+
+use serde_json::{Value, json};
+use wasabi::{GraphqlWs, prelude::*};
+use wasabi_tests::{
+    Client, TestServer, serve, soon, told,
+    websocket_upstream::{Peer, Upstream},
+};
+
+use super::{complete, next, open, result, subscribe};
+
+fn relay(upstream: &Upstream) -> Gateway {
+    let server = WebSocket::connect(upstream.url("/"))
+        .forward_subprotocol()
+        .close_on_failed_dial();
+    gateway!(channel(
+        "/",
+        protocol = GraphqlWs::relay(),
+        match key {
+            "Own" => async || result(5),
+            "Limited" => with([Throttle::new(0)], NoRoute),
+            _ => server,
+        },
+    ))
+}
+
+async fn said(peer: &mut Peer) -> Value {
+    serde_json::from_str(&peer.text().await).expect("JSON")
+}
+
+/// A client that the upstream has acknowledged.
+async fn connected() -> (TestServer, Client, Upstream, Peer) {
+    let mut upstream = Upstream::start().await;
+    let server = serve(relay(&upstream)).await;
+    let mut client = open(&server).await;
+    let init = json!({"type": "connection_init", "payload": {"token": "t"}});
+    client.send(init.to_string()).await;
+    let mut peer = upstream.accept().await;
+    assert_eq!(
+        peer.headers["sec-websocket-protocol"],
+        "graphql-transport-ws"
+    );
+    assert_eq!(said(&mut peer).await, init);
+    let ack = json!({"type": "connection_ack", "payload": {"hello": 1}});
+    peer.send(ack.to_string()).await;
+    assert_eq!(client.json().await, ack);
+    (server, client, upstream, peer)
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_the_protocol_sees_every_message_unchanged() {
+    let (_server, mut client, _upstream, mut peer) = connected().await;
+    client.send(subscribe("a", "Feed").to_string()).await;
+    assert_eq!(said(&mut peer).await, subscribe("a", "Feed"));
+    for n in 0..3 {
+        peer.send(next("a", n).to_string()).await;
+        assert_eq!(client.json().await, next("a", n));
+    }
+    for message in [
+        complete("a"),
+        json!({"type": "ping", "payload": {"n": 1}}),
+        json!({"type": "pong"}),
+    ] {
+        client.send(message.to_string()).await;
+        assert_eq!(said(&mut peer).await, message);
+    }
+    peer.send(json!({"type": "ping"}).to_string()).await;
+    assert_eq!(client.json().await, json!({"type": "ping"}));
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn the_gateway_answers_operations_of_its_own_and_limits_others() {
+    let (_server, mut client, _upstream, mut peer) = connected().await;
+    assert_eq!(client.ask_json(subscribe("a", "Own")).await, next("a", 5));
+    assert_eq!(client.json().await, complete("a"));
+    let refused = client.ask_json(subscribe("b", "Limited")).await;
+    assert_eq!(
+        (&refused["id"], &refused["type"]),
+        (&json!("b"), &json!("error"))
+    );
+    assert_eq!(refused["payload"][0]["extensions"]["code"], "overloaded");
+    client.send(subscribe("c", "Feed").to_string()).await;
+    assert_eq!(said(&mut peer).await, subscribe("c", "Feed"));
+}
+
+#[tokio::test]
+async fn the_close_codes_of_both_sides_reach_the_client() {
+    let (_server, mut client, _upstream, mut peer) = connected().await;
+    peer.close(4403, "Forbidden").await;
+    assert_eq!(client.closed().await, (4403, "Forbidden".to_owned()));
+
+    let (server, mut client, ..) = connected().await;
+    client
+        .send(json!({"type": "connection_init"}).to_string())
+        .await;
+    assert_eq!(client.closed().await.0, 4429);
+    let mut client = open(&server).await;
+    client.send(subscribe("a", "Feed").to_string()).await;
+    assert_eq!(client.closed().await.0, 4401);
+    let mut client = open(&server).await;
+    client.send("{}").await;
+    assert_eq!(client.closed().await.0, 4400);
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_closes_the_client_that_begins() {
+    let upstream = Upstream::start().await;
+    let url = upstream.url("/");
+    upstream.stop().await;
+    // tungstenite, the client here, does not allow sending 1014.
+    let (hook, mut closes) = told();
+    let server = serve(gateway!(channel(
+        "/",
+        protocol = GraphqlWs::relay(),
+        on_disconnect = hook,
+        WebSocket::connect(url).close_on_failed_dial(),
+    )))
+    .await;
+    let mut client = open(&server).await;
+    client
+        .send(json!({"type": "connection_init"}).to_string())
+        .await;
+    client.closed().await;
+    assert_eq!(soon(closes.recv()).await, Some(1014));
+}
