@@ -149,6 +149,48 @@ async fn a_task_cancels_a_stream_whose_client_reads_nothing() {
 }
 
 #[tokio::test]
+async fn a_reply_that_only_waits_for_its_client_goes_out() {
+    const MIB: usize = 1 << 20;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let (hand_out, mut handed) = handing_out();
+    let server = serve(gateway!(channel(
+        "/",
+        parser = signed,
+        match key {
+            "fill" => async || Bytes::from(vec![b'x'; 12 * MIB]),
+            "late" => move || {
+                let held = held.clone();
+                async move {
+                    held.pass().await;
+                    "done"
+                }
+            },
+            _ => hand_out,
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("+1 hand").await;
+    let in_flight = soon(handed.recv()).await.expect("one");
+    client.send("+7 late").await;
+    client.send("+8 late").await;
+    until("both run", || gate.running() == 2).await;
+    client.send("+9 fill").await;
+    // The client takes no more of this until it reads.
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    gate.open.add_permits(1);
+    until("one has its reply", || gate.running() == 1).await;
+    let (done, running) = (RequestId::new("7"), RequestId::new("8"));
+    assert_eq!(soon(in_flight.cancel(&done)).await, 0);
+    assert_eq!(soon(in_flight.cancel(&running)).await, 1);
+    assert_eq!(client.binary().await.len(), 12 * MIB);
+    assert_eq!(client.text().await, "done");
+    assert_eq!(client.text().await, cancelled("8"));
+    client.silent().await;
+}
+
+#[tokio::test]
 async fn a_task_may_end_the_request_that_spawned_it_or_a_later_one_in_its_slot() {
     let gate = Gate::closed();
     let held = gate.clone();
