@@ -1,4 +1,4 @@
-//! The examples, as programs of their own; the quickstart also asked by WebSocket clients that others wrote.
+//! The examples, as programs of their own; the quickstart and JSON-RPC also asked by clients that others wrote.
 
 #[path = "clients/conformance.rs"]
 mod conformance;
@@ -6,6 +6,8 @@ mod conformance;
 mod examples;
 #[path = "clients/graphql.rs"]
 mod graphql;
+#[path = "clients/json_rpc.rs"]
+mod json_rpc;
 
 use std::{
     path::PathBuf,
