@@ -28,6 +28,8 @@ mod guide {
     pub struct Page09;
     #[doc = include_str!("../../docs/guide/10-testing.md")]
     pub struct Page10;
+    #[doc = include_str!("../../docs/guide/11-json-rpc.md")]
+    pub struct Page11;
 }
 
 pub mod authority;
