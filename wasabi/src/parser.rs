@@ -36,7 +36,7 @@ pub trait Parser: Send + Sync + 'static {
     /// Reads one message. `Ok(None)` drops it on purpose, without a reply or an error.
     ///
     /// An `Err` is answered to the client. The unreadable message still becomes a request, an
-    /// [invalid](Request::invalid) one: the middleware of its channel and of the gateway sees it on the route
+    /// [invalid](crate::Request::invalid) one: the middleware of its channel and of the gateway sees it on the route
     /// `invalid`, but no target does. More than 100 such messages in a second close the connection with 1008, since a
     /// well-behaved client sends none.
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>>;
