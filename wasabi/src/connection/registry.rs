@@ -39,12 +39,19 @@ struct RegistryState {
     max_group_bytes: AtomicUsize,
 }
 
-/// A live connection, and the groups it has joined.
+/// A live connection. Tables of them have free room for up to as many again, so an entry is small.
 struct Listed {
     connection: Connection,
+    /// `None` until it has joined a group.
+    joined: Option<Box<Joined>>,
+}
+
+/// The groups that a connection has joined.
+#[derive(Default)]
+struct Joined {
     groups: HashSet<Arc<str>>,
-    /// Bytes that its groups count for.
-    group_bytes: usize,
+    /// Bytes that they count for.
+    bytes: usize,
 }
 
 /// Bytes that a group counts for in addition to its name.
@@ -134,17 +141,18 @@ impl Registry {
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
-        if listed.groups.contains(group) {
+        let joined = listed.joined.get_or_insert_default();
+        if joined.groups.contains(group) {
             return false;
         }
-        let group_bytes = listed.group_bytes + bytes_of(group);
-        if group_bytes > self.0.max_group_bytes.load(Ordering::Relaxed) {
+        let bytes = joined.bytes + bytes_of(group);
+        if bytes > self.0.max_group_bytes.load(Ordering::Relaxed) {
             tracing::debug!(connection = %id, "group not joined: the names of the connection's groups would be too long");
             return false;
         }
         let group = self.0.groups.join(group, &listed.connection);
-        listed.groups.insert(group);
-        listed.group_bytes = group_bytes;
+        joined.groups.insert(group);
+        joined.bytes = bytes;
         true
     }
 
@@ -152,13 +160,14 @@ impl Registry {
     pub fn leave(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
         let mut shard = self.0.live.shard(&id);
-        let Some(listed) = shard.get_mut(&id) else {
+        let joined = shard.get_mut(&id).and_then(|listed| listed.joined.as_mut());
+        let Some(joined) = joined else {
             return false;
         };
-        if !listed.groups.remove(group) {
+        if !joined.groups.remove(group) {
             return false;
         }
-        listed.group_bytes -= bytes_of(group);
+        joined.bytes -= bytes_of(group);
         self.0.groups.leave(group, id);
         true
     }
@@ -171,10 +180,10 @@ impl Registry {
     /// The names of the groups that a connection has joined, in no particular order.
     pub fn groups_of(&self, connection: &Connection) -> Vec<Arc<str>> {
         let shard = self.0.live.shard(&connection.id());
-        let listed = shard.get(&connection.id());
-        listed
-            .map(|listed| listed.groups.iter().cloned().collect())
-            .unwrap_or_default()
+        let joined = shard
+            .get(&connection.id())
+            .and_then(|listed| listed.joined.as_ref());
+        joined.map_or_else(Vec::new, |joined| joined.groups.iter().cloned().collect())
     }
 
     /// The names of the groups that have members, in no particular order.
@@ -199,8 +208,7 @@ impl Registry {
         let id = connection.id();
         let listed = Listed {
             connection,
-            groups: HashSet::new(),
-            group_bytes: 0,
+            joined: None,
         };
         self.0.live.shard(&id).insert(id, listed);
         RegistryEntry {
@@ -243,7 +251,8 @@ impl RegistryEntry {
 
     fn take_out(&self) -> Vec<Arc<str>> {
         let left = self.registry.0.live.shard(&self.id).remove(&self.id);
-        let groups = left.map_or_else(HashSet::new, |listed| listed.groups);
+        let joined = left.and_then(|listed| listed.joined);
+        let groups = joined.map_or_else(HashSet::new, |joined| joined.groups);
         for group in &groups {
             self.registry.0.groups.leave(group, self.id);
         }
