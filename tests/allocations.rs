@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use wasabi::{Parser, prelude::*};
+use wasabi::{BoxBackend, Parser, RouteTable, prelude::*};
 
 use counting::{ALLOCATIONS, HELD};
 
@@ -164,6 +164,7 @@ fn gateway(upstream: &str) -> Gateway {
                 "a11" => echo,
                 "a12" => echo,
                 "a13" => echo,
+                "tabled" => RouteTable::new().route("tabled", BoxBackend::new(echo)),
                 _ => echo,
             },
         ),
@@ -257,6 +258,11 @@ async fn sets_of_routes_and_matches_inside_each_other_allocate_nothing() {
     assert_eq!(allocations_on_the_wire("listed", 1, 1000).await, 0);
     assert_eq!(allocations_on_the_wire("inside", 1, 1000).await, 0);
     assert_eq!(allocations_on_the_wire("more", 16, 100).await, 0);
+}
+
+#[tokio::test]
+async fn a_route_that_is_known_only_at_run_time_allocates_once() {
+    assert_eq!(allocations_on_the_wire("tabled", 1, 1000).await, 1000);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ mod suite {
     mod admin;
     mod basic_auth;
     mod bearer_auth;
+    mod channel_config;
     mod client_ip;
     mod compression;
     mod conditional_settings;
@@ -28,6 +29,7 @@ mod suite {
     mod proxied;
     mod registry;
     mod replies;
+    mod route_table;
     mod routes;
     mod routing;
     mod server;

@@ -17,6 +17,7 @@ const FLOORS: &[&str] = &[
     "tcp",
     "log",
     "macros",
+    "units",
     // What is said.
     "message",
     "error",

@@ -43,6 +43,6 @@ pub use self::{
     secrets::{url_without_secrets, without_secrets},
     settings::{Kind, Level, SETTINGS, Setting},
     suggest::{did_you_mean, distance, hint, list},
-    unit::{Amount, Number, UNITS, Unit, duration, number},
+    unit::{Amount, Number, UNITS, Unit, duration, number, size},
     url::{Url, schemes, url, urls},
 };

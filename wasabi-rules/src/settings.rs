@@ -70,6 +70,7 @@ const fn setting(name: &'static str, level: Level, kind: Kind) -> Setting {
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
     setting("state", Level::Gateway, Kind::State),
+    setting("config", Level::Both, Kind::Other),
     setting("http", Level::Both, Kind::Http),
     setting("middleware", Level::Both, Kind::Middleware),
     setting("routes", Level::Channel, Kind::Routes),

@@ -136,6 +136,20 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A size in bytes as text, such as `64KiB`.
+pub fn size(text: &str) -> Result<usize, String> {
+    match number(text) {
+        Number::Amount(Amount::Bytes(bytes)) if !text.contains('_') => {
+            usize::try_from(bytes).map_err(|_| format!("`{text}` is too large"))
+        }
+        Number::Invalid { message, .. } => Err(message),
+        Number::Amount(_) | Number::Ordinary => Err(format!(
+            "`{}` is not a size; write it like `512B`, `64KiB`, `1MiB` or `64KB`",
+            text.escape_debug()
+        )),
+    }
+}
+
 fn unit(name: &str) -> Option<Unit> {
     let found = UNITS.iter().find(|(unit, _)| *unit == name);
     found.map(|(_, unit)| *unit)

@@ -1,6 +1,7 @@
 //! The end of the chain: the backends, which answer requests.
 
 mod balance;
+mod boxed;
 mod credentials;
 mod dial_memory;
 mod function;
@@ -29,6 +30,7 @@ pub(crate) use self::http::{build_client, parse_url};
 pub(crate) use self::replaced::{PIPE, ReplacedUpstreams, serve};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
+    boxed::BoxBackend,
     function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, ViaBackend, ViaFuture},
     http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
     template::Template,
@@ -133,6 +135,12 @@ pub trait Lifecycle {
     /// The parameters of the channel's path that the upstream's URL uses.
     #[doc(hidden)]
     fn parameters(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The names of routes that are known only at run time, and of their backends.
+    #[doc(hidden)]
+    fn tabled(&self) -> Vec<(&'static str, &'static str)> {
         Vec::new()
     }
 

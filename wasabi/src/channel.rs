@@ -14,6 +14,7 @@ use axum::routing::MethodRouter;
 
 #[cfg(feature = "deflate")]
 pub use self::compression::Compression;
+pub use self::settings::ChannelConfig;
 pub(crate) use self::settings::Settings;
 use self::{
     hooks::{NoHook, OnConnect, OnDisconnect},
@@ -319,6 +320,14 @@ where
         let mut visit = |part: &dyn crate::Lifecycle| parameters.extend(part.parameters());
         self.backend.lifecycle(&mut visit);
         parameters
+    }
+
+    /// The routes that are known only at run time, and the names of their backends.
+    pub(crate) fn tabled(&self) -> Vec<(&'static str, &'static str)> {
+        let mut routes = Vec::new();
+        let mut visit = |part: &dyn crate::Lifecycle| routes.extend(part.tabled());
+        self.backend.lifecycle(&mut visit);
+        routes
     }
 
     /// The types that its functions read from the path.

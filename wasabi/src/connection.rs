@@ -157,10 +157,7 @@ impl Connection {
         match self.outgoing(message.clone()) {
             Some(outgoing) => {
                 let sent = self.0.outbox.send(outgoing).await;
-                sent.map_err(|error| match error {
-                    SendError::Closed(_) => SendError::Closed(message),
-                    error @ SendError::Unwritable(_) => error,
-                })
+                sent.map_err(|error| error.about(message))
             }
             None => Ok(()),
         }

@@ -8,6 +8,8 @@ use std::fmt;
 pub struct Description {
     /// The channels with their paths.
     pub channels: Vec<(String, ChannelInfo)>,
+    /// The routes of [`RouteTable`](crate::RouteTable)s, with the paths of their channels.
+    pub tables: Vec<(String, RouteInfo)>,
     /// The HTTP endpoints.
     pub endpoints: Vec<EndpointInfo>,
     /// Mounted services: path and documentation.
@@ -209,11 +211,14 @@ impl Description {
     pub(crate) fn absorb(&mut self, other: Self, path: impl Fn(&str) -> String) {
         let Self {
             channels,
+            tables,
             endpoints,
             mounts,
         } = other;
         self.channels
             .extend(channels.into_iter().map(|(at, info)| (path(&at), info)));
+        self.tables
+            .extend(tables.into_iter().map(|(at, info)| (path(&at), info)));
         self.endpoints
             .extend(endpoints.into_iter().map(|info| EndpointInfo {
                 path: path(&info.path),
@@ -236,6 +241,18 @@ impl fmt::Display for Description {
             }
             let mut rows = Vec::new();
             info.target.rows(Row::of(info.docs), &mut rows);
+            let tables = self.tables.iter().filter(|(at, _)| at == path);
+            for (
+                _,
+                RouteInfo {
+                    pattern, target, ..
+                },
+            ) in tables
+            {
+                let mut row = Row::of("");
+                row.route = pattern;
+                target.rows(row, &mut rows);
+            }
             let width = rows.iter().map(|row| row.route.len()).max().unwrap_or(0);
             for row in rows {
                 write!(f, "  {:width$}", row.route)?;

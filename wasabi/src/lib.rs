@@ -170,6 +170,7 @@ mod time;
 #[cfg(feature = "otel")]
 mod trace_context;
 mod turns;
+pub mod units;
 mod upgrade;
 
 // Not inlined: axum's pages are about HTTP handlers. `FromRequest` says what these types do here.
@@ -193,12 +194,12 @@ pub use crate::backend::queue::{self, Queue};
 pub use crate::channel::Compression;
 pub use crate::{
     backend::{
-        Backend, Balance, Framing, HandshakeError, HealthCheck, Http, HttpRequest, IntoBackend,
-        Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
+        Backend, Balance, BoxBackend, Framing, HandshakeError, HealthCheck, Http, HttpRequest,
+        IntoBackend, Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
     },
     backoff::Backoff,
     channel::{
-        Channel,
+        Channel, ChannelConfig,
         hooks::{IntoAdmission, IntoOnConnect, IntoOnDisconnect, OnConnect, OnDisconnect},
     },
     connection::{
@@ -223,7 +224,7 @@ pub use crate::{
     protocol::{Call, GraphqlWs, Incoming, Init, JsonRpc, Protocol, Unsubscribe},
     reply::{IntoReply, Replies, Reply, Result},
     request::{InFlight, Key, Request, RequestId},
-    routes::Routes,
+    routes::{RouteTable, Routes},
     runtime::readiness,
     server::{
         Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
@@ -248,6 +249,7 @@ pub mod types {
         },
         channel::hooks::{HookFn, NoHook},
         gateway::{ViaGateway, ViaService},
+        middleware::Stack,
         middleware::request::{
             key::{By, Together},
             measure::Record,

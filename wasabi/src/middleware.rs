@@ -44,6 +44,24 @@ pub trait Middleware: Send + Sync {
     /// Handles one request. It may run the rest of the chain once, not at all, or several times.
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send;
 
+    /// Puts this middleware around a backend that is not declared in `gateway!`, such as a route of a
+    /// [`RouteTable`](crate::RouteTable). In `gateway!`, write `with([..], target)`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use wasabi::{BoxBackend, RouteTable, prelude::*};
+    ///
+    /// let orders = Timeout::new(Duration::from_secs(2)).around(Http::post("http://orders:8080/"));
+    /// let routes: RouteTable = RouteTable::new().route("orders", BoxBackend::new(orders));
+    /// # drop(routes);
+    /// ```
+    fn around<B>(self, backend: B) -> Stack<Self, B>
+    where
+        Self: Sized,
+    {
+        Stack::new(self, backend)
+    }
+
     /// Returns an error if a setting is invalid. Called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Result<(), String> {
@@ -256,6 +274,10 @@ impl<M: Middleware> Lifecycle for Around<'_, M> {
 
     fn path_types(&self) -> Vec<PathType> {
         self.part.path_types()
+    }
+
+    fn tabled(&self) -> Vec<(&'static str, &'static str)> {
+        self.part.tabled()
     }
 
     fn probe(&self, way: &Way) -> Option<Result<Probe, String>> {

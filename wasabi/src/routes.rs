@@ -1,10 +1,14 @@
 //! Sets of routes: parts of a channel that modules declare.
 
 mod keys;
+mod table;
 
-pub use self::keys::{Both, Duplicates, Key, Keyed, Keys, both, proof, proven};
 use std::marker::PhantomData;
 
+pub use self::{
+    keys::{Both, Duplicates, Key, Keyed, Keys, both, proof, proven},
+    table::RouteTable,
+};
 use crate::{
     Backend, Lifecycle, Reply, Request, Result,
     describe::TargetInfo,

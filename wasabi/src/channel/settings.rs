@@ -1,23 +1,88 @@
 //! The settings of a channel that are numbers and times.
 
-use std::time::Duration;
+use std::{
+    borrow::{Borrow, Cow},
+    time::Duration,
+};
 
+use serde::{Deserialize, Deserializer, de::IntoDeserializer};
 use wasabi_rules::{Zero, setting_above_zero};
 
 use super::Channel;
 use crate::{
     connection::{heartbeat::Pings, socket::Limits},
     time::FOREVER,
+    units,
 };
 
 /// Declares settings as `name(argument: what the method takes): what is kept = the default;`. An entry becomes a field
-/// of [`Settings`], and a method of [`Channel`] that checks the value and keeps it. Zero is a mistake.
+/// of [`Settings`], a method of [`Channel`] that checks the value and keeps it, and a field of [`ChannelConfig`]. Zero is
+/// a mistake.
 macro_rules! settings {
     ($($(#[$docs:meta])* $name:ident($value:ident: $argument:ty): $kept:ty = $default:expr;)*) => {
         /// The settings of a channel that are numbers and times.
         #[derive(Debug, Clone)]
         pub(crate) struct Settings {
             $(pub(crate) $name: $kept,)*
+        }
+
+        /// The settings of a channel as a type that serde can read from any format. Each has the name and the default of
+        /// the method of [`Channel`](crate::Channel). Unknown names are errors. Pass it with `config = ..` to a channel,
+        /// or to a gateway for all its channels; what comes after it in the declaration replaces its values.
+        ///
+        /// Durations are strings with the units of `gateway!`, such as `"2s"`; `"off"` where the method takes `None`.
+        /// Sizes are numbers of bytes, or strings such as `"64KiB"`.
+        ///
+        /// ```
+        /// use wasabi::{ChannelConfig, prelude::*};
+        ///
+        /// let config: ChannelConfig = serde_json::from_str(r#"{
+        ///     "origins": ["https://app.example.com"],
+        ///     "max_message_size": "64KiB",
+        ///     "idle_timeout": "10min",
+        ///     "ping": "off"
+        /// }"#)?;
+        /// let gateway = gateway!(channel("/", config = &config, async |text: Text| text));
+        /// assert!(gateway.check().is_ok());
+        /// # Ok::<_, serde_json::Error>(())
+        /// ```
+        #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        #[non_exhaustive]
+        pub struct ChannelConfig {
+            /// See [`Channel::hosts`](crate::Channel::hosts).
+            pub hosts: Option<Vec<String>>,
+            /// See [`Channel::origins`](crate::Channel::origins).
+            pub origins: Option<Vec<String>>,
+            /// See [`Channel::subprotocols`](crate::Channel::subprotocols).
+            pub subprotocols: Option<Vec<String>>,
+            $(
+                #[doc = concat!("See [`Channel::", stringify!($name), "`](crate::Channel::", stringify!($name), ").")]
+                #[serde(deserialize_with = "configured")]
+                pub $name: Option<$kept>,
+            )*
+        }
+
+        impl<S, B, P, C, D> Channel<S, B, P, C, D> {
+            /// `config`: settings that come from a configuration.
+            #[must_use]
+            pub fn config(mut self, config: impl Borrow<ChannelConfig>) -> Self {
+                let config = config.borrow();
+                if let Some(names) = &config.hosts {
+                    self = self.hosts(names);
+                }
+                if let Some(names) = &config.origins {
+                    self = self.origins(names);
+                }
+                if let Some(names) = &config.subprotocols {
+                    self = self.subprotocols(names);
+                }
+                $(if let Some(value) = config.$name {
+                    self.declared.keep(setting_above_zero(stringify!($name), value));
+                    self.declared.settings.$name = value.bounded();
+                })*
+                self
+            }
         }
 
         impl Default for Settings {
@@ -143,6 +208,44 @@ impl Settings {
         Pings {
             interval: self.ping,
             timeout: self.pong_timeout,
+        }
+    }
+}
+
+/// Reads the value of a setting from a configuration.
+fn configured<'de, D: Deserializer<'de>, T: Configured>(from: D) -> Result<Option<T>, D::Error> {
+    T::read(from).map(Some)
+}
+
+/// A value that a configuration may contain.
+trait Configured: Sized {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error>;
+}
+
+impl Configured for usize {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        units::size(from)
+    }
+}
+
+impl Configured for Option<usize> {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        units::size(from)
+    }
+}
+
+impl Configured for Duration {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        units::duration(from)
+    }
+}
+
+impl Configured for Option<Duration> {
+    fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        match &*text {
+            "off" => Ok(None),
+            text => units::duration(text.into_deserializer()),
         }
     }
 }

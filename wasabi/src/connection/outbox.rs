@@ -80,6 +80,16 @@ pub enum TrySendError {
     Unwritable(#[from] MessageError),
 }
 
+impl SendError {
+    /// Puts back the sender's message, as it was before interceptors changed it.
+    pub(crate) fn about(self, message: Message) -> Self {
+        match self {
+            Self::Closed(_) => Self::Closed(message),
+            Self::Unwritable(error) => Self::Unwritable(error),
+        }
+    }
+}
+
 impl TrySendError {
     /// Puts back the sender's message, as it was before interceptors changed it.
     pub(crate) fn about(self, message: Message) -> Self {

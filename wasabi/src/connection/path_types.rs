@@ -168,7 +168,7 @@ fn missing(field: &str, parameters: &[Parameter<'_>]) -> String {
 }
 
 /// The name of a type without its modules: `Option<String>`.
-fn short(name: &str) -> String {
+pub(crate) fn short(name: &str) -> String {
     let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let words = name.split_inclusive(|c| !is_word(c));
     words

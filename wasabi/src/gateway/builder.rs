@@ -15,7 +15,7 @@ use crate::{
         Channel,
         hooks::{OnConnect, OnDisconnect},
     },
-    describe::{Description, EndpointInfo},
+    describe::{Description, EndpointInfo, RouteInfo, TargetInfo},
     endpoint,
     hosts::{self, Hosts},
     protocol::Dialect,
@@ -69,6 +69,14 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             .description
             .channels
             .push((path.clone(), channel.declared.info));
+        let tabled = channel.tabled().into_iter();
+        let tabled = tabled.map(|(pattern, name)| RouteInfo {
+            pattern,
+            docs: "",
+            target: TargetInfo::Backend { name },
+        });
+        let tables = &mut self.gateway.description.tables;
+        tables.extend(tabled.map(|route| (path.clone(), route)));
         let mistakes = channel.check();
         let mistakes = mistakes
             .iter()

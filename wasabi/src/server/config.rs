@@ -9,11 +9,14 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use super::{Admin, ServeError, Server};
 #[cfg(feature = "tls")]
 use super::{ClientAuth, Tls};
+use crate::units;
 
 /// The settings of a [`Server`](crate::Server) as a type that serde can read from any format. Each has the name and the
 /// default of the method. Unknown names are errors. Pass it to [`Server::configured`](crate::Server::configured).
 ///
-/// Durations are strings with the units of `gateway!`: `250us`, `100ms`, `2s`, `5min`, `1h`.
+/// Durations are strings with the units of `gateway!`: `250us`, `100ms`, `2s`, `5min`, `1h`; sizes are numbers of bytes,
+/// or strings such as `64MiB`. [`units`](crate::units) reads the same in your own types. [`ChannelConfig`](crate::ChannelConfig) has the
+/// settings of channels.
 ///
 /// ```
 /// use wasabi::{Server, ServerConfig};
@@ -57,28 +60,28 @@ pub struct ServerConfig {
     #[serde(default)]
     pub tls: Option<TlsFiles>,
     /// See [`Server::header_timeout`](crate::Server::header_timeout).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub header_timeout: Option<Duration>,
     /// See [`Server::keep_alive_timeout`](crate::Server::keep_alive_timeout).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub keep_alive_timeout: Option<Duration>,
     /// See [`Server::request_timeout`](crate::Server::request_timeout).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub request_timeout: Option<Duration>,
     /// See [`Server::drain_delay`](crate::Server::drain_delay).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub drain_delay: Option<Duration>,
     /// See [`Server::drain_timeout`](crate::Server::drain_timeout).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub drain_timeout: Option<Duration>,
     /// See [`Server::drain_spread`](crate::Server::drain_spread).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub drain_spread: Option<Duration>,
     /// See [`Server::max_sockets`](crate::Server::max_sockets).
     #[serde(default)]
     pub max_sockets: Option<usize>,
     /// See [`Server::max_waiting_bytes`](crate::Server::max_waiting_bytes).
-    #[serde(default)]
+    #[serde(default, deserialize_with = "units::size")]
     pub max_waiting_bytes: Option<usize>,
     /// See [`Server::max_sockets_per_client`](crate::Server::max_sockets_per_client).
     #[serde(default)]
@@ -121,7 +124,7 @@ pub struct TlsFiles {
     #[serde(default)]
     pub clients_optional: bool,
     /// See [`Tls::handshake_timeout`](crate::Tls::handshake_timeout).
-    #[serde(default, deserialize_with = "duration")]
+    #[serde(default, deserialize_with = "units::duration")]
     pub handshake_timeout: Option<Duration>,
 }
 
@@ -225,13 +228,6 @@ fn mode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Er
     }
 }
 
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    wasabi_rules::duration(&text)
-        .map(Some)
-        .map_err(D::Error::custom)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,7 +248,7 @@ mod tests {
             (r#"{"listen":["a"],"unix_mode":"rw"}"#, "`rw` is not a mode"),
             (
                 r#"{"listen":["a"],"drain_timeout":30}"#,
-                "expected a string",
+                "expected a duration",
             ),
         ];
         for (text, expected) in cases {
@@ -277,7 +273,7 @@ mod tests {
             "drain_timeout": "3s",
             "drain_spread": "4s",
             "max_sockets": 5,
-            "max_waiting_bytes": 7,
+            "max_waiting_bytes": "7B",
             "max_sockets_per_client": 3,
             "signals": false,
         });
