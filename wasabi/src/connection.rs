@@ -147,7 +147,6 @@ impl Connection {
     /// `max_waiting_bytes` (bytes) bound the queue; a single message may be larger than `max_waiting_bytes`, and is
     /// then alone in the queue. If the client takes less than 1 KiB a second for the channel's `send_timeout`, the
     /// connection is closed with 1008, which ends the wait.
-    ///
     /// [`Json(value)`](crate::Json) is sent as text; if serde cannot write it, nothing is sent.
     pub async fn send(&self, message: impl IntoMessage) -> Result<(), SendError> {
         let message = message.into_message()?;
@@ -171,8 +170,7 @@ impl Connection {
         }
         match self.outgoing(message.clone()) {
             Some(outgoing) => {
-                let sent = self.0.outbox.try_send(outgoing);
-                sent.map_err(|error| error.about(message))
+                (self.0.outbox.try_send(outgoing)).map_err(|error| error.about(message))
             }
             None => Ok(()),
         }
