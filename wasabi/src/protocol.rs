@@ -17,8 +17,8 @@ use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Resul
 
 /// The language of a channel: it reads messages, and writes replies and errors in the client's form.
 ///
-/// Set it with `protocol = ..`: [`JsonRpc`], or a type of your own. A [`Parser`](crate::Parser), set with `parser = ..`, only reads: functions then write
-/// whole messages, and `errors = ..` says how errors are written.
+/// Set it with `protocol = ..`: [`JsonRpc`], [`GraphqlWs`], or a type of your own. A [`Parser`](crate::Parser), set with
+/// `parser = ..`, only reads: functions then write whole messages, and `errors = ..` says how errors are written.
 ///
 /// A protocol surrounds everything else: middleware and functions see replies without their envelope, so they work
 /// under every protocol. A channel with a parser pays nothing for this.
@@ -73,7 +73,7 @@ use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Resul
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a protocol",
     label = "cannot read messages and write replies",
-    note = "a protocol is `JsonRpc::new()`, or a type that implements `Protocol`",
+    note = "a protocol is `JsonRpc::new()`, `GraphqlWs::new()`, or a type that implements `Protocol`",
     note = "a parser, which only reads, is set with `parser = ..`"
 )]
 pub trait Protocol: Send + Sync + 'static {

@@ -19,6 +19,7 @@ async fn soon<F: Future>(future: F) -> F::Output {
         .expect("soon")
 }
 
+// Long: one conversation.
 #[tokio::main]
 async fn main() {
     let url = std::env::args().nth(1).expect("a URL");

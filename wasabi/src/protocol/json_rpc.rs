@@ -136,9 +136,7 @@ impl JsonRpc {
         self.notification = notification;
         self
     }
-}
 
-impl JsonRpc {
     /// How many calls a batch may have, 100 by default. A larger batch is one error, -32600, and none of its calls runs.
     #[must_use]
     pub const fn max_batch(mut self, calls: usize) -> Self {
