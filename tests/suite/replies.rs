@@ -1,7 +1,10 @@
 //! The values that backend functions can return.
 
+use std::{sync::Arc, time::Duration};
+
 use futures_util::{Stream, StreamExt, stream};
 use serde_json::json;
+use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
 use wasabi::{Error, prelude::*};
 use wasabi_tests::serve;
@@ -139,4 +142,57 @@ async fn a_panic_in_a_stream_is_answered_internal() {
     for expected in ["0", "1", "internal: internal error"] {
         assert_eq!(client.text().await, expected);
     }
+}
+
+/// A pushed message waits with a long reply while the client takes nothing, and may not end up inside of it.
+#[tokio::test]
+async fn the_messages_of_a_reply_stay_together_after_a_client_has_not_read() {
+    const PARTS: usize = 5000;
+    let (blocked, queued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (wait, waits) = (blocked.clone(), queued.clone());
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/do"),
+        max_waiting_bytes = 64KiB,
+        match key {
+            "many" => move || {
+                let wait = wait.clone();
+                async move {
+                    wait.notified().await;
+                    Vec::from_iter((0..PARTS).map(|part| part.to_string()))
+                }
+            },
+            "push" => move |connection: Connection| {
+                let waits = waits.clone();
+                async move {
+                    waits.notified().await;
+                    let _ = connection.try_send("pushed");
+                }
+            },
+            "fill" => async || "x".repeat(8 << 20),
+            _ => NoRoute,
+        },
+    ));
+    let server = serve(gateway).await;
+    let mut client = server.connect("/").await;
+    for key in ["many", "push", "fill"] {
+        client.send(format!(r#"{{"do":"{key}"}}"#)).await;
+    }
+    for step in [&blocked, &queued] {
+        // Nothing tells that the sockets are full. If they are not, the test passes without the fault that it tests for.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        step.notify_one();
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(client.text().await.len(), 8 << 20);
+    let mut messages = Vec::new();
+    while messages.len() < PARTS + 1 {
+        messages.push(client.text().await);
+    }
+    let pushed = messages.iter().position(|message| message == "pushed");
+    let pushed = pushed.expect("the pushed message");
+    assert!(
+        pushed == 0 || pushed == PARTS,
+        "after {pushed} of {PARTS} messages"
+    );
 }

@@ -186,14 +186,10 @@ where
             if self.requests.unfinished.is_some() {
                 // Nothing may be written between its messages, and the turn is over.
             } else if !self.wire.is_blocked() {
-                progress |= self.send_held()?;
-                let sent = self.send_queued()?;
-                progress |= sent;
-                // If something was sent, more may be queued.
-                if !sent && let Turn::End = self.check_close()? {
-                    return Ok(Turn::End);
+                match self.exchange(cx)? {
+                    Some(done) => progress |= done,
+                    None => return Ok(Turn::End),
                 }
-                progress |= self.read_some(cx)?;
             } else {
                 match self.do_urgent()? {
                     Requested::Stop => return Ok(Turn::End),
@@ -217,6 +213,23 @@ where
             let _ = self.flush()?;
             return Ok(if progress { Turn::Yield } else { Turn::Wait });
         }
+    }
+
+    /// Sends what waits for the client, and reads. Returns whether there was anything; `None` at the end.
+    #[inline(always)]
+    fn exchange(&mut self, cx: &Context<'_>) -> Result<Option<bool>, Failure> {
+        let mut progress = self.send_held()?;
+        if self.requests.unfinished.is_some() {
+            return Ok(Some(progress));
+        }
+        let sent = self.send_queued()?;
+        // If something was sent, more may be queued.
+        if !sent && let Turn::End = self.check_close()? {
+            return Ok(None);
+        }
+        progress |= sent;
+        progress |= self.read_some(cx)?;
+        Ok(Some(progress))
     }
 }
 
