@@ -55,7 +55,11 @@ where
     D: OnDisconnect<S>,
 {
     /// The task of a connection. Its size counts for every idle connection, so what it needs only at its beginning or
-    /// end is boxed, and it is no `async fn`, which would keep its arguments twice.
+    /// end is boxed.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps its arguments twice"
+    )]
     pub(crate) fn run(
         self: Arc<Self>,
         connection: Connection,

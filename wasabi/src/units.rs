@@ -35,7 +35,7 @@ where
 {
     deserializer.deserialize_str(Text(
         "a duration like \"2s\"",
-        |text| wasabi_rules::duration(text),
+        wasabi_rules::duration,
         PhantomData,
     ))
 }

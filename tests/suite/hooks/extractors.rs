@@ -34,6 +34,7 @@ async fn login(mut request: http::Request, next: http::Next) -> impl http::IntoR
     next.run(request).await
 }
 
+#[expect(clippy::too_many_arguments, reason = "each extractor once")]
 async fn joined(
     State(app): State<App>,
     Path(room): Path<u32>,

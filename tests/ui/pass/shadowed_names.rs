@@ -180,6 +180,7 @@ mod bindings {
         let (user, role) = (1, 2);
         for session in [user, role] {
             let echo = |echo: u8| echo;
+            #[expect(clippy::match_single_binding, reason = "a pattern")]
             match echo(session) {
                 user => assert!(user > 0),
             }
