@@ -131,9 +131,13 @@ async fn each_nats_url_says_whether_its_connection_is_encrypted() {
         let broker = Broker::nats();
         // The first server is down, the second one has no TLS.
         let urls = format!("tls://127.0.0.1:1,{}", broker.url());
-        let inbox = Queue::callback(async |_, _| Ok::<_, wasabi::Error>(())).inbox();
-        let connected = soon(wasabi::queue::Nats::new(urls).connect(inbox)).await;
-        assert!(connected.is_ok());
+        let nats = wasabi::queue::Nats::new(urls);
+        // The client library begins with a random one.
+        for _ in 0..8 {
+            let inbox = Queue::callback(async |_, _| Ok::<_, wasabi::Error>(())).inbox();
+            let connected = soon(nats.connect(inbox)).await;
+            connected.expect("the second server");
+        }
     });
 }
 

@@ -219,8 +219,8 @@ impl Transport for Nats {
             .client_capacity(WRITE_QUEUE)
             .subscription_capacity(READ_QUEUE)
             .ping_interval(Duration::from_secs(10))
-            // The queue reconnects itself.
-            .max_reconnects(1)
+            // Each server is tried once, in random order. Then the queue connects again itself.
+            .max_reconnects(servers.len())
             .event_callback(move |event| {
                 match event {
                     // The client library gives no reason.
