@@ -9,7 +9,7 @@ use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 use futures_util::future;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
-use self::driver::Driver;
+use self::driver::{Driver, Parse};
 use crate::{
     Backend, Close, CloseCode, Connection, Ended, ErrorFormat, Message, Reply, Request, Result,
     channel::{
@@ -133,7 +133,10 @@ where
         agreed: Option<Agreed>,
         admitted: &'a mut bool,
     ) -> impl Future<Output = (Close, Companions)> + Send + 'a {
-        let parse = |message| self.dispatcher.request(message, connection);
+        let parse = Parsing {
+            dispatcher: &self.dispatcher,
+            connection,
+        };
         let call = |req| self.dispatcher.call(req, connection);
         let settings = &self.channel.settings;
         let socket = Socket::server(transport, read_already, settings.limits(), agreed);
@@ -172,6 +175,19 @@ where
     }
 }
 
+/// Makes the requests of one connection.
+struct Parsing<'a, S, B, P> {
+    dispatcher: &'a Dispatcher<S, B, P>,
+    connection: &'a Connection,
+}
+
+impl<S: Sync, B: Backend<S>, P: Dialect> Parse for Parsing<'_, S, B, P> {
+    #[inline(always)]
+    fn parse(&self, message: Message) -> Inbound {
+        self.dispatcher.request(message, self.connection)
+    }
+}
+
 /// The stream of an upgraded connection; `None` if it does not come.
 async fn upgraded(upgrade: OnUpgrade, connection: &Connection) -> Option<Upgraded> {
     match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
@@ -196,7 +212,7 @@ async fn parted<F, P, C>(
 ) -> (Close, Companions)
 where
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     let (parting, mut leaving) = driver.into_rest(close.clone());

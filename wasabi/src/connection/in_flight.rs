@@ -124,6 +124,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     }
 
     /// Frees a slot.
+    #[inline(always)]
     pub(crate) fn release(&mut self, index: usize) {
         self.free.push(index);
         let slot = &mut self.slots[index];

@@ -4,16 +4,15 @@ use std::task::Waker;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, requests::Requests};
+use super::{Driver, Parse, requests::Requests};
 use crate::{
-    Connection, Error, Message, Reply, Request, RequestId, Result,
+    Connection, Error, Reply, Request, RequestId, Result,
     connection::{
         outbox::Requested,
         socket::{Failure, HangUp},
         work,
     },
     panics::discard,
-    protocol::Inbound,
     reply::Body,
     request::Cancellation,
 };
@@ -22,7 +21,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Cancels the requests with this id, except the one whose future this waker wakes, and answers them. Returns their

@@ -4,19 +4,18 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Phase, Turn};
+use super::{Driver, Parse, Phase, Turn};
 use crate::{
-    Message, Reply, Request, Result,
+    Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     log::said,
-    protocol::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     pub(super) fn drain(&mut self) {

@@ -11,7 +11,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Driver, parting::Parting, requests::Requests, starting::panicked};
+use super::{Driver, Parse, parting::Parting, requests::Requests, starting::panicked};
 use crate::{
     Close, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::{
@@ -44,7 +44,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
@@ -76,7 +76,7 @@ impl<T, F, P, C> Leaving<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Whether no work remains.
@@ -235,7 +235,7 @@ where
     /// Parses a message, and keeps it until a slot is free. A cancellation is carried out at once.
     fn receive(&mut self, message: Message) {
         let bytes = message.len();
-        match caught(|| (self.parse)(message)) {
+        match caught(|| self.parse.parse(message)) {
             Ok(Inbound::Cancel(id)) => drop(self.requests.cancel_silently(&id, None)),
             Ok(Inbound::Unique(request, _)) => {
                 self.requests.ahead.push(Inbound::Request(request), bytes);

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Phase, requests::Requests, starting::duplicate};
+use super::{Driver, Parse, Phase, requests::Requests, starting::duplicate};
 use crate::{
     Message, Reply, Request, Result,
     connection::{
@@ -22,7 +22,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {
@@ -57,6 +57,7 @@ where
     }
 
     /// Reads one message while a reply of many messages is being written: it may cancel that reply.
+    #[cold]
     pub(super) fn read_meanwhile(&mut self) -> Result<(), Failure> {
         if self.life.phase() != Phase::Open || self.wire.is_blocked() {
             return Ok(());
@@ -103,6 +104,7 @@ where
 
     /// Keeps a request until a slot is free. Everything else does not wait for one: the client takes data, or the
     /// message would not have been read.
+    #[inline(never)]
     fn put_off(&mut self, inbound: Inbound, bytes: usize) -> Result<(), Failure> {
         match inbound {
             Inbound::Cancel(id) => self.cancel(&id, None).map(drop),

@@ -4,7 +4,7 @@ use std::{task::Poll, vec};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, starting::panicked};
+use super::{Driver, Parse, starting::panicked};
 use crate::{
     Error, Message, Reply, Request, Result,
     connection::{
@@ -12,7 +12,6 @@ use crate::{
         work,
     },
     error_format::{self, About},
-    protocol::Inbound,
     reply::Body,
 };
 
@@ -20,7 +19,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Polls the requests that have been woken. Does so even while the client takes no replies, since others may need

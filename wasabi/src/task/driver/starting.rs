@@ -5,11 +5,11 @@ use std::task::{Context, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Driver,
+    Driver, Parse,
     requests::{InSlot, ReadAhead, Requests},
 };
 use crate::{
-    Close, Error, Message, Reply, Request, RequestId, Result,
+    Close, Error, Message, Reply, Request, Result,
     connection::{
         in_flight::InFlight,
         socket::{Failure, HangUp},
@@ -29,22 +29,21 @@ enum Started {
     Slot(usize),
     /// The message is unreadable, or so many requests of a batch; the invalid request is in this slot.
     Invalid(usize, u32),
-    Answer(Box<Message>),
-    Close(Box<Close>),
-    Dropped,
-    Cancel(Box<RequestId>),
+    /// The message is no request.
+    Other,
 }
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Parses a message; it is invalid if the parser panics.
+    #[inline(never)]
     pub(super) fn parse(&self, message: Message) -> Inbound {
-        caught(|| (self.parse)(message)).unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
+        caught(|| self.parse.parse(message)).unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
     }
 
     /// An invalid request, in place of a message lost to a panic of its parser.
@@ -57,10 +56,11 @@ where
     /// Starts the request in a message.
     #[inline(always)]
     pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        self.start_parsed(|parse| parse(message), cx)
+        self.start_parsed(|parse| parse.parse(message), cx)
     }
 
     /// Starts a request that has waited for a slot.
+    #[inline(never)]
     pub(super) fn start_waiting(
         &mut self,
         inbound: Inbound,
@@ -79,23 +79,24 @@ where
         let Requests {
             in_flight, ahead, ..
         } = &mut self.requests;
-        let mut slot = None;
+        let (mut slot, mut other) = (None, None);
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
             let (request, invalid) = match inbound(parse) {
                 Inbound::Request(request) => (request, 0),
                 Inbound::Unique(request, otherwise) => {
                     if let Some(close) = duplicate(&request, otherwise, in_flight, ahead) {
-                        return Started::Close(Box::new(close));
+                        other = Some(Inbound::Close(Box::new(close)));
+                        return Started::Other;
                     }
                     (request, 0)
                 }
                 Inbound::Invalid(request) => (request, 1),
                 Inbound::Batch(request, invalid) => (request, invalid),
-                Inbound::Answer(answer) => return Started::Answer(answer),
-                Inbound::Close(close) => return Started::Close(close),
-                Inbound::Dropped => return Started::Dropped,
-                Inbound::Cancel(id) => return Started::Cancel(id),
+                no_request => {
+                    other = Some(no_request);
+                    return Started::Other;
+                }
             };
             let (index, tag) = in_flight.reserve(cx.waker());
             slot = Some(index);
@@ -110,10 +111,7 @@ where
         });
         match (started, slot) {
             (Ok(Started::Slot(index)), _) => self.run(index),
-            (Ok(Started::Dropped), _) => Ok(()),
-            (Ok(Started::Answer(answer)), _) => self.answer(*answer, cx),
-            (Ok(Started::Close(close)), _) => Err(Failure::Rule(*close)),
-            (Ok(Started::Cancel(id)), _) => self.cancel(&id, None).map(drop),
+            (Ok(Started::Other), _) => self.start_none(other, cx),
             (Ok(Started::Invalid(index, count)), _) => {
                 for _ in 0..count {
                     self.wire.misuse.invalid_message()?;
@@ -124,6 +122,17 @@ where
                 self.fail_request(index, &panicked("the backend or a middleware"))
             }
             (Err(_), None) => self.start_unparsed(cx),
+        }
+    }
+
+    /// Does what a message that is no request asks for.
+    #[inline(never)]
+    fn start_none(&mut self, other: Option<Inbound>, cx: &Context<'_>) -> Result<(), Failure> {
+        match other {
+            Some(Inbound::Answer(answer)) => self.answer(*answer, cx),
+            Some(Inbound::Close(close)) => Err(Failure::Rule(*close)),
+            Some(Inbound::Cancel(id)) => self.cancel(&id, None).map(drop),
+            _ => Ok(()),
         }
     }
 

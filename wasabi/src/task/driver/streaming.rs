@@ -11,15 +11,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Driver, starting::panicked};
+use super::{Driver, Parse, starting::panicked};
 use crate::{
-    Error, Message, Reply, Request, RequestId, Result,
+    Error, Reply, Request, RequestId, Result,
     connection::{
         socket::{Failure, HangUp},
         work,
     },
     panics::{caught, discard},
-    protocol::Inbound,
     reply::{Body, ReplyStream, has_stirred},
 };
 
@@ -27,7 +26,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Sends the ready messages of a streaming reply while the client takes data.

@@ -7,17 +7,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Driver, Phase, Turn, clock::Verdict};
-use crate::{
-    Close, CloseCode, Message, Reply, Request, Result, connection::socket::HangUp, log::limited,
-    protocol::Inbound,
-};
+use super::{Driver, Parse, Phase, Turn, clock::Verdict};
+use crate::{Close, CloseCode, Reply, Request, Result, connection::socket::HangUp, log::limited};
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// The next time at which a timer is due.

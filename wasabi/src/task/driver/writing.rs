@@ -4,22 +4,21 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Phase};
+use super::{Driver, Parse, Phase};
 use crate::{
-    CloseCode, Message, Reply, Request, Result,
+    CloseCode, Reply, Request, Result,
     connection::{
         outbox::Requested,
         socket::{Failure, HangUp},
         work,
     },
-    protocol::Inbound,
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Fn(Message) -> Inbound,
+    P: Parse,
     C: Fn(Request) -> F,
 {
     /// Writes the messages queued by other tasks.
