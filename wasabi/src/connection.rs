@@ -118,7 +118,7 @@ impl Connection {
             held,
             traffic,
             limits,
-            attached: OnceLock::new(),
+            attached: Attached::when_needed(),
             #[cfg(feature = "cache")]
             client: OnceLock::new(),
         };

@@ -4,7 +4,7 @@ use std::{
     any::{Any, TypeId},
     mem,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
 use crate::{
@@ -56,6 +56,15 @@ impl AttachedValues {
 }
 
 impl Attached {
+    /// Made when first needed. The models have it at once, because they do not follow a `OnceLock`: what makes it is seen
+    /// by the connection's task as its wake-up is, which comes after.
+    pub(crate) fn when_needed() -> OnceLock<Box<Self>> {
+        match cfg!(wasabi_loom) {
+            true => OnceLock::from(Box::<Self>::default()),
+            false => OnceLock::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, AttachedValues> {
         // No code panics while it holds the lock.
         self.inner.lock().unpoisoned()
