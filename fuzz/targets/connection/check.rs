@@ -70,7 +70,9 @@ impl World<'_> {
             assert_eq!(self.pongs.last(), last, "the last ping is answered");
         }
         for (id, exchange) in log.iter().enumerate() {
-            exchange.check(id, true);
+            // One that waits for a slot has been parsed, and neither called nor refused.
+            let may_wait = !exchange.is_called && open >= self.limits.concurrency;
+            exchange.check(id, !may_wait);
         }
         if !self.closing.is_empty() {
             assert!(open > 0, "nothing is in flight, and it does not close");
