@@ -20,19 +20,6 @@ pub(crate) fn keep_alive(socket: &SockRef<'_>) {
     }
 }
 
-/// How long an upstream may leave data unacknowledged before the connection breaks. Probes are not sent meanwhile.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
-
-/// Makes the system notice an upstream that vanished.
-fn watch_upstream(socket: &SockRef<'_>) {
-    keep_alive(socket);
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Err(error) = socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
-        tracing::debug!(%error, "no TCP_USER_TIMEOUT");
-    }
-}
-
 /// Connects to an upstream by host name.
 pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let addrs = lookup_host((host, port)).await?;
@@ -61,7 +48,7 @@ pub(crate) async fn connect_to(addrs: Vec<SocketAddr>) -> io::Result<TcpStream> 
         match first {
             Some(Ok(stream)) => {
                 stream.set_nodelay(true)?;
-                watch_upstream(&SockRef::from(&stream));
+                keep_alive(&SockRef::from(&stream));
                 return Ok(stream);
             }
             Some(Err(error)) => failure = error,
@@ -109,16 +96,6 @@ mod tests {
             ["127.0.0.1:1", "[::1]:1", "127.0.0.2:1"]
         );
         assert!(order(&[]).is_empty());
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_connection_breaks_when_the_upstream_acknowledges_nothing() {
-        let upstream = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = upstream.local_addr().unwrap();
-        let stream = connect_to(vec![addr]).await.unwrap();
-        let timeout = SockRef::from(&stream).tcp_user_timeout().unwrap();
-        assert_eq!(timeout, Some(UNACKNOWLEDGED));
     }
 
     #[tokio::test]
