@@ -15,6 +15,10 @@ use crate::{
 /// The number of hosts up to which none is forgotten. Functions may name any number of hosts.
 const MANY: usize = 64;
 
+/// The number of hosts from which on those with idle connections are forgotten too, and the connections closed: a client
+/// may have named the hosts.
+const MOST: usize = 1024;
+
 /// The maximum number of waiting requests per host; each of them holds its message. Further ones would wait until they
 /// time out.
 const WAITING: usize = 10_000;
@@ -66,7 +70,8 @@ impl LineAccess for Host {
     }
 }
 
-/// The hosts that a function names. Those without requests and connections are forgotten when there are many.
+/// The hosts that a function names. When there are many, those without requests and connections are forgotten; when
+/// there are very many, those without requests.
 pub(super) struct Hosts(Mutex<Remembered>);
 
 struct Remembered {
@@ -93,7 +98,10 @@ impl Hosts {
         if remembered.hosts.len() >= remembered.many {
             let hosts = &mut remembered.hosts;
             hosts.retain(|_, host| Arc::strong_count(host) > 1 || host.has_idle());
-            remembered.many = MANY.max(2 * hosts.len());
+            if hosts.len() >= MOST {
+                hosts.retain(|_, host| Arc::strong_count(host) > 1);
+            }
+            remembered.many = (2 * hosts.len()).clamp(MANY, MOST);
         }
         let host = Arc::new(Host::new(origin.clone()));
         remembered.hosts.insert(origin, Arc::clone(&host));
@@ -106,11 +114,46 @@ pub(super) type Permit = turns::Permit<Arc<Host>>;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use hyper::client::conn::http1::handshake;
+    use hyper_util::rt::TokioIo;
+    use tokio::time::Instant;
+
     use super::*;
 
     fn origin(n: usize) -> Origin {
         let url = format!("http://host-{n}:8080/").parse().expect("a URL");
         Origin::of(&url).expect("an origin")
+    }
+
+    /// A connection that is kept for a host.
+    async fn kept() -> Kept {
+        let (near, _far) = tokio::io::duplex(64);
+        let (sender, connection) = handshake(TokioIo::new(near)).await.expect("a connection");
+        // It stays open as long as its task waits.
+        tokio::spawn(async move {
+            let (_connection, _far) = (connection, _far);
+            std::future::pending::<()>().await;
+        });
+        let later = Instant::now() + Duration::from_secs(60);
+        Kept {
+            sender,
+            until: later,
+            closes: later,
+        }
+    }
+
+    #[tokio::test]
+    async fn hosts_with_idle_connections_are_bounded_too() {
+        let hosts = Hosts::default();
+        let used = hosts.host(origin(0));
+        for n in 0..3 * MOST {
+            let host = hosts.host(origin(n));
+            host.idle.lock().unpoisoned().connections.push(kept().await);
+            assert!(hosts.0.lock().unpoisoned().hosts.len() <= MOST);
+        }
+        assert!(Arc::ptr_eq(&used, &hosts.host(origin(0))));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use hyper::{
     client::conn::http1::{SendRequest, handshake},
 };
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
     body::Body, failure::Failure, hosts::Host, idle::Kept, lease::Lease, origin::Outgoing,
@@ -18,7 +18,7 @@ use crate::{backoff::chance, tcp};
 /// How long a connection, with its TLS handshake, may take to be established.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a request waits for a connection that is kept. Usually it is ready at once.
+/// How long a request waits for the connections that are kept, all together. Usually the first one is ready at once.
 const READY: Duration = Duration::from_millis(100);
 
 /// How long connections are kept.
@@ -49,12 +49,13 @@ pub(super) async fn send(
     ages: Ages,
 ) -> Result<Response<Body>, Failure> {
     let mut request = outgoing.into_http(&host.origin);
+    let patience = Instant::now() + READY;
     while let Some(Kept {
         mut sender, until, ..
     }) = host.take_idle()
     {
         // It may have ended, and while a service that has answered early reads the rest of a request, it is not ready.
-        if !matches!(timeout(READY, sender.ready()).await, Ok(Ok(()))) {
+        if !matches!(timeout_at(patience, sender.ready()).await, Ok(Ok(()))) {
             continue;
         }
         match sender.try_send_request(request).await {
