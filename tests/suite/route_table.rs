@@ -74,12 +74,14 @@ async fn other_keys_go_to_a_backend_of_their_own_also_behind_balance_and_inside_
     let table = RouteTable::new()
         .route("place", backend("place"))
         .otherwise(BoxBackend::new(inner.otherwise(backend("echo"))));
-    let server = serve(gateway!(channel(
+    let gateway = gateway!(channel(
         "/{tenant}",
         parser = key,
         balance([(1, table), (1, BoxBackend::new(async || "balanced"))]),
-    )))
-    .await;
+    ));
+    let described = gateway.describe().to_string();
+    assert!(described.contains("_      ->  "), "{described}");
+    let server = serve(gateway).await;
     let mut client = server.connect("/acme").await;
     let mut answers = Vec::new();
     for key in ["place", "place", "inner", "inner", "other", "other"] {

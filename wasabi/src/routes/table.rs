@@ -198,8 +198,12 @@ impl<S> Lifecycle for Itself<'_, S> {
 
     fn tabled(&self) -> Vec<(&'static str, &'static str)> {
         let routes = self.0.routes.iter();
-        let routes = routes.map(|(key, backend)| (*key, interned(&backend.name())));
-        routes.collect()
+        let routes = routes.map(|(key, backend)| (*key, backend));
+        let rest = self.0.otherwise.iter().map(|backend| ("_", backend));
+        let named = routes.chain(rest);
+        named
+            .map(|(key, backend)| (key, interned(&backend.name())))
+            .collect()
     }
 }
 
