@@ -52,13 +52,15 @@ pub(crate) enum Pauses {
     Custom(Box<dyn Iterator<Item = Duration> + Send>, Option<usize>),
 }
 
-/// The default of `max_pause`.
-const MAX_PAUSE: Duration = Duration::from_secs(30);
-
 impl Backoff {
     /// Pauses that double, from `first` up to the [`max_pause`](Self::max_pause). Zero is a mistake.
     pub fn exponential(first: Duration) -> Self {
-        Self::nominal("Backoff::exponential", first, MAX_PAUSE.max(first), 2.0)
+        Self::nominal(
+            "Backoff::exponential",
+            first,
+            wasabi_rules::MAX_PAUSE.max(first),
+            2.0,
+        )
     }
 
     /// Pauses of the same nominal length. Zero is a mistake.

@@ -199,7 +199,7 @@ impl<T> Http<T> {
         Self {
             target,
             headers: Headers::default(),
-            timeout: Duration::from_secs(30),
+            timeout: wasabi_rules::UPSTREAM_TIMEOUT,
             concurrency: 50,
             dials: Dials::new(MAX_DIAL_PAUSE),
             max_reply_size: 1024 * 1024,

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{Expr, Stmt};
 use wasabi_rules::{Around, HTTP_ORDER, REQUEST_ORDER, Side, TARGET, Warning, When};
 
-use super::times::{duration, pauses};
+use super::times::{duration, micros, pauses};
 use crate::{
     diagnostics::Diagnostics,
     fragment::{Call, Fragment, calls, elements, mentions, string},
@@ -128,7 +128,10 @@ impl Made {
     fn time(&self) -> Option<u64> {
         match self.row.name {
             "Retry" => pauses(&self.calls),
-            "Throttle" => units::micros(self.method("wait")?.args.first()?),
+            "Throttle" => match self.method("wait") {
+                Some(wait) => units::micros(wait.args.first()?),
+                None => Some(micros(wasabi_rules::THROTTLE_WAIT)),
+            },
             _ => self.first_argument(),
         }
     }
@@ -198,7 +201,6 @@ fn is_seen(target: &Fragment) -> bool {
 /// Whether something inside of a breaker gives up before the timeout around it. What is not written as a literal is
 /// trusted.
 fn is_faster(inside: &[Made], target: &Fragment, timeout: Option<u64>) -> bool {
-    const BY_DEFAULT: u64 = 30_000_000;
     let timeouts = inside.iter().filter(|made| made.row.name == "Timeout");
     let mut limits: Vec<_> = timeouts.map(Made::first_argument).collect();
     let made = calls(target.tokens());
@@ -208,7 +210,7 @@ fn is_faster(inside: &[Made], target: &Fragment, timeout: Option<u64>) -> bool {
     if let Some(call) = set {
         limits.push(call.args.first().and_then(units::micros));
     } else if let Some("Http" | "Queue") = made.first().and_then(|call| call.owner.as_deref()) {
-        limits.push(Some(BY_DEFAULT));
+        limits.push(Some(micros(wasabi_rules::UPSTREAM_TIMEOUT)));
     }
     limits.into_iter().any(|limit| match (limit, timeout) {
         (Some(limit), Some(timeout)) => limit < timeout,

@@ -1,11 +1,11 @@
 //! Times that a declaration writes down.
 
+use std::time::Duration;
+
 use crate::{fragment::Call, units};
 
 /// The sum of the pauses of a retry, in microseconds.
 pub(super) fn pauses(calls: &[Call]) -> Option<u64> {
-    const LONGEST: u64 = 30_000_000;
-    const RETRIES: u32 = 3;
     let new = calls.first()?;
     if new.name != "new" {
         return None;
@@ -27,13 +27,13 @@ pub(super) fn pauses(calls: &[Call]) -> Option<u64> {
     let retries = match set("retries") {
         Some(call) => {
             let retries: syn::LitInt = syn::parse2(call.args.first()?.clone()).ok()?;
-            retries.base10_parse::<u32>().ok()?
+            retries.base10_parse::<usize>().ok()?
         }
-        None => RETRIES,
+        None => wasabi_rules::RETRIES,
     };
     let longest = match set("max_pause") {
         Some(call) => units::micros(call.args.first()?)?,
-        None => LONGEST,
+        None => micros(wasabi_rules::MAX_PAUSE),
     };
     let mut total = 0u64;
     for _ in 0..retries.min(1000) {
@@ -41,6 +41,11 @@ pub(super) fn pauses(calls: &[Call]) -> Option<u64> {
         pause = pause.saturating_mul(factor);
     }
     Some(total)
+}
+
+/// A default of the runtime, in microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A number of microseconds in its largest whole unit.

@@ -33,7 +33,7 @@ impl QueueSettings {
         Self {
             topic: Topic::Fixed(topic),
             headers: Vec::new(),
-            timeout: Duration::from_secs(30),
+            timeout: wasabi_rules::UPSTREAM_TIMEOUT,
             publish_timeout: Duration::from_secs(5),
             max_pending: 10_000,
             max_reply_size: 1024 * 1024,

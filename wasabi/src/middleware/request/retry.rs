@@ -52,7 +52,7 @@ impl Retry {
     pub fn new(backoff: Backoff) -> Self {
         Self {
             mistakes: backoff.mistakes().clone(),
-            backoff: backoff.or_retries(3),
+            backoff: backoff.or_retries(wasabi_rules::RETRIES),
             max_retry_after: Duration::from_secs(10),
             when: Error::is_transient,
             budget: Some(budget(0.2)),

@@ -63,15 +63,12 @@ struct Places {
     secret: Secret,
 }
 
-/// Longer than most requests take, so that a place usually becomes free, yet short for the waiting client.
-const WAIT: Duration = Duration::from_secs(1);
-
 impl Throttle {
     /// Limits all requests together.
     pub fn new(limit: usize) -> Self {
         Self {
             limit,
-            wait: WAIT,
+            wait: wasabi_rules::THROTTLE_WAIT,
             key: Arc::new(Together),
             places: Arc::default(),
         }
