@@ -150,7 +150,8 @@ mod tests {
         let used = hosts.host(origin(0));
         for n in 0..3 * MOST {
             let host = hosts.host(origin(n));
-            host.idle.lock().unpoisoned().connections.push(kept().await);
+            let connection = kept().await;
+            host.idle.lock().unpoisoned().connections.push(connection);
             assert!(hosts.0.lock().unpoisoned().hosts.len() <= MOST);
         }
         assert!(Arc::ptr_eq(&used, &hosts.host(origin(0))));
