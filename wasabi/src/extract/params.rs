@@ -30,7 +30,8 @@ impl<S: Sync, T: Readable> FromRequest<S> for Params<T> {
 }
 
 fn is_empty(params: &str) -> bool {
-    let inside = params.get(1..params.len() - 1);
+    let within = |open, close| params.strip_prefix(open)?.strip_suffix(close);
+    let inside = within('[', ']').or_else(|| within('{', '}'));
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
@@ -40,4 +41,20 @@ fn none<T: DeserializeOwned>() -> Result<T> {
         .into_iter()
         .find_map(|empty| serde_json::from_str(empty).ok())
         .ok_or_else(|| Error::invalid_params("expected parameters"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_brackets_around_nothing_are_empty() {
+        for empty in ["[]", "{}", "[ ]", "{\n}"] {
+            assert!(is_empty(empty), "{empty}");
+        }
+        // A protocol of somebody else may pass anything.
+        for other in ["", "[", "1", "12", "\"\"", "[}", "[1]", "\u{fc}"] {
+            assert!(!is_empty(other), "{other}");
+        }
+    }
 }
