@@ -260,9 +260,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         }
     }
 
-    /// `on_connect`: an `async fn` of [extractors](crate::FromConnection) that runs before the gateway reads the first message. When it returns
-    /// `Err(Close)`, the connection is closed with that; when it exceeds `open_timeout`, with 1011. In both cases
-    /// `on_disconnect` does not run.
+    /// `on_connect`: an `async fn` of [extractors](crate::FromConnection) that runs before the gateway reads the first
+    /// message. When it returns `Err(Close)`, the connection is closed with that; when it exceeds `open_timeout`, with
+    /// 1011. In both cases `on_disconnect` does not run.
     #[must_use]
     pub fn on_connect<C2: OnConnect<S>>(self, on_connect: C2) -> Channel<S, B, P, C2, D> {
         Channel {
@@ -276,8 +276,9 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
         }
     }
 
-    /// `on_disconnect`: an `async fn` of [extractors](crate::FromEnded) that runs exactly once for every connection that `on_connect`
-    /// has admitted, however the connection ended.
+    /// `on_disconnect`: an `async fn` of [extractors](crate::FromEnded) that runs exactly once for every connection that
+    /// `on_connect` has admitted, however the connection ended, unless an extractor fails. A hook that undoes what
+    /// `on_connect` did takes only the `Connection`, or the extractors of `on_connect`.
     #[must_use]
     pub fn on_disconnect<D2: OnDisconnect<S>>(self, on_disconnect: D2) -> Channel<S, B, P, C, D2> {
         Channel {

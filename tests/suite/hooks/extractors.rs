@@ -7,7 +7,9 @@ use std::sync::{
 
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use wasabi::{Close, CloseCode, FromRef, HeaderMap, LeftGroups, middleware::http, prelude::*};
+use wasabi::{
+    Close, CloseCode, FromConnection, FromRef, HeaderMap, LeftGroups, middleware::http, prelude::*,
+};
 use wasabi_tests::{log::Log, serve, soon, until};
 
 #[derive(Clone)]
@@ -105,6 +107,15 @@ async fn hooks_take_extractors_as_functions_do() {
     assert_eq!(client.closed().await, (4404, "no such room".to_owned()));
 }
 
+/// Asks a service that does not answer.
+struct Unreachable;
+
+impl<S: Sync> FromConnection<S> for Unreachable {
+    async fn from_connection(_: &Connection, _: &S) -> wasabi::Result<Self> {
+        Err(wasabi::Error::UpstreamUnreachable("down".into()))
+    }
+}
+
 #[tokio::test]
 async fn a_connection_whose_on_connect_lacks_an_argument_is_refused() {
     let ended = Arc::new(AtomicUsize::new(0));
@@ -128,6 +139,16 @@ async fn a_connection_whose_on_connect_lacks_an_argument_is_refused() {
             async |text: Text| text,
         ),
         channel(
+            "/upstream",
+            on_connect = async |_: Unreachable| (),
+            async |text: Text| text,
+        ),
+        channel(
+            "/close/{n}",
+            on_disconnect = async |Path(_): Path<u32>| (),
+            async |text: Text| text,
+        ),
+        channel(
             "/close",
             on_connect = async || (),
             on_disconnect = async |_: Identity<u8>| (),
@@ -143,6 +164,9 @@ async fn a_connection_whose_on_connect_lacks_an_argument_is_refused() {
         (1011, String::new())
     );
     assert_eq!(log.lines("on_connect failed").len(), 1);
+    assert_eq!(server.connect("/upstream").await.closed().await.0, 1011);
+    assert_eq!(log.lines("on_connect failed").len(), 2);
+    server.connect("/close/x").await.close(1000, "").await;
     server.connect("/close").await.close(1000, "").await;
     until("the failed hook is logged", || {
         log.lines("on_disconnect failed").len() == 1

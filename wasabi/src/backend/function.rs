@@ -113,8 +113,7 @@ struct Paths<'a, F>(&'a [Option<PathType>], PhantomData<fn(F)>);
 
 impl<F> Lifecycle for Paths<'_, F> {
     fn path_types(&self) -> Vec<PathType> {
-        let types = self.0.iter().flatten();
-        types.map(|each| each.of_function::<F>()).collect()
+        PathType::all_of_function::<F>(self.0)
     }
 }
 

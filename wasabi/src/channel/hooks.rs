@@ -31,7 +31,8 @@ use crate::{Close, Connection, Ended, connection::path_types::PathType};
 /// ```
 ///
 /// If an extractor fails, the hook does not run, and the gateway refuses the connection: with 1008 and the error's text
-/// for the client, or with 1011 if the error is `internal`, which is logged.
+/// for the client if the client is to blame ([`Fault::Request`](crate::Fault::Request)), otherwise with 1011 and a line in
+/// the log.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be used as `on_connect`",
     label = "wrong signature",

@@ -41,11 +41,17 @@ impl PathType {
     }
 
     /// The same type, read by a function of this type.
-    pub(crate) fn of_function<F>(self) -> Self {
+    fn of_function<F>(self) -> Self {
         Self {
             reader: type_name::<F>(),
             ..self
         }
+    }
+
+    /// The types that a function of this type reads.
+    pub(crate) fn all_of_function<F>(types: &[Option<Self>]) -> Vec<Self> {
+        let types = types.iter().flatten();
+        types.map(|each| each.of_function::<F>()).collect()
     }
 
     /// The mistake, if the type does not fit the path.
@@ -123,6 +129,9 @@ fn mistake<T: DeserializeOwned>(parameters: &[Parameter<'_>]) -> Option<String> 
         };
         let why = match T::deserialize(reader) {
             Ok(_) => return None,
+            Err(Misfit::Value) if parameters.is_empty() => {
+                "cannot be read from a path without parameters".to_owned()
+            }
             Err(Misfit::Value) => {
                 // The next guess for that value. Without one, the client's values decide.
                 let (at, was_last) = refused.get()?;
@@ -248,10 +257,33 @@ mod tests {
     }
 
     #[derive(Deserialize)]
+    #[serde(try_from = "HashMap<String, String>")]
+    struct Full;
+
+    impl TryFrom<HashMap<String, String>> for Full {
+        type Error = &'static str;
+
+        fn try_from(map: HashMap<String, String>) -> Result<Self, Self::Error> {
+            match map.is_empty() {
+                true => Err("empty"),
+                false => Ok(Self),
+            }
+        }
+    }
+
+    #[derive(Deserialize)]
     #[allow(dead_code)]
     struct Oddly {
         tenant: Odd,
         nope: String,
+    }
+
+    #[test]
+    fn a_type_that_refuses_an_empty_path_is_a_mistake_of_one() {
+        let mistake = of::<Full>(&[]);
+        let expected = "`Path<Full>` cannot be read from a path without parameters";
+        assert_eq!(mistake.as_deref(), Some(expected));
+        assert_eq!(of::<Full>(&["a"]), None);
     }
 
     #[test]
@@ -332,6 +364,9 @@ mod tests {
 
     #[test]
     fn a_type_that_no_path_can_hold_is_a_mistake() {
+        // axum panics over it.
+        type Pairs = Vec<(String, (String, String))>;
+        assert!(of::<Pairs>(&["a"]).is_some());
         let part = of::<(Room, u8)>(&["a", "b"]);
         let expected = "`Path<(Room, u8)>` contains `Room`, which no parameter of a path can be";
         assert_eq!(part.as_deref(), Some(expected));

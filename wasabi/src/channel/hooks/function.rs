@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use super::{Ended, IntoAdmission, OnConnect, OnDisconnect};
 use crate::{
-    Close, CloseCode, Connection, Error,
+    Close, CloseCode, Connection, Error, Fault,
     backend::{Answer, ViaBackend},
     connection::path_types::PathType,
     extract::{FromConnection, FromEnded},
@@ -74,26 +74,28 @@ impl<F, Args> std::fmt::Debug for HookFn<F, Args> {
 /// How a connection is refused whose `on_connect` cannot get an argument.
 #[cold]
 fn refused(connection: &Connection, error: &Error) -> Close {
-    match error {
-        Error::Internal(_) => {
-            limited!(ERROR, connection = %connection.id(), error = %said(error), "on_connect failed");
-            CloseCode::INTERNAL.into()
-        }
-        error => {
+    match error.fault() {
+        Fault::Request => {
             tracing::debug!(connection = %connection.id(), error = %said(error), "connection refused");
             Close::new(CloseCode::POLICY, error.client_message().into_owned())
+        }
+        Fault::Upstream | Fault::Gateway => {
+            limited!(ERROR, connection = %connection.id(), error = %said(error), "on_connect failed");
+            CloseCode::INTERNAL.into()
         }
     }
 }
 
 #[cold]
 fn left_out(connection: &Connection, error: &Error) {
-    limited!(ERROR, connection = %connection.id(), error = %said(error), "on_disconnect failed");
-}
-
-fn of_function<F>(types: &[Option<PathType>]) -> Vec<PathType> {
-    let types = types.iter().flatten();
-    types.map(|each| each.of_function::<F>()).collect()
+    match error.fault() {
+        Fault::Request => {
+            tracing::debug!(connection = %connection.id(), error = %said(error), "on_disconnect does not run");
+        }
+        Fault::Upstream | Fault::Gateway => {
+            limited!(ERROR, connection = %connection.id(), error = %said(error), "on_disconnect failed");
+        }
+    }
 }
 
 macro_rules! hook_fn {
@@ -142,7 +144,7 @@ macro_rules! hook_fn {
             }
 
             fn path_types(&self) -> Vec<PathType> {
-                of_function::<F>(&[$(<$arg as FromConnection<S>>::path_type(),)*])
+                PathType::all_of_function::<F>(&[$(<$arg as FromConnection<S>>::path_type(),)*])
             }
         }
 
@@ -164,7 +166,7 @@ macro_rules! hook_fn {
             }
 
             fn path_types(&self) -> Vec<PathType> {
-                of_function::<F>(&[$(<$arg as FromEnded<S>>::path_type(),)*])
+                PathType::all_of_function::<F>(&[$(<$arg as FromEnded<S>>::path_type(),)*])
             }
         }
     };

@@ -196,7 +196,13 @@ impl<'de> SeqAccess<'de> for Pair<'_> {
                 self.1 = rest;
                 seed.deserialize(text(parameter.name)).map(Some)
             }
-            (None, Some(parameter)) => seed.deserialize(parameter).map(Some),
+            (None, Some(parameter)) => {
+                let value = Value {
+                    is_element: false,
+                    ..parameter
+                };
+                seed.deserialize(value).map(Some)
+            }
             (None, None) => Ok(None),
         }
     }
