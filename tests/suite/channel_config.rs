@@ -29,7 +29,26 @@ async fn a_configuration_sets_what_settings_set_and_what_comes_later_replaces_it
     }
     let origin = [("origin", "https://a.example")];
     assert!(server.connect_with("/all", &origin).await.is_ok());
-    assert!(server.connect_with("/own", &origin).await.is_err());
+    // A channel's configuration says nothing of origins: those of the gateway's stay.
+    assert!(server.connect_with("/own", &origin).await.is_ok());
+    let foreign = [("origin", "https://b.example")];
+    assert!(server.connect_with("/own", &foreign).await.is_err());
+}
+
+#[tokio::test]
+async fn hosts_of_a_gateways_configuration_are_those_of_its_endpoints_too() {
+    let all = config(r#"{"hosts": ["a.example"]}"#);
+    let server = serve(gateway!(
+        config = all,
+        get("/name", async || "the gateway"),
+        channel("/", async |text: Text| text),
+    ))
+    .await;
+    for path in ["/name", "/"] {
+        assert_eq!(server.get(path).await, 421, "{path}");
+    }
+    let host = [("host", "a.example")];
+    assert!(server.connect_with("/", &host).await.is_ok());
 }
 
 #[test]

@@ -108,6 +108,11 @@ impl Setting {
             .copied()
     }
 
+    /// Whether a channel that sets it inherits the gateway's as well: it sets several values, one by one.
+    pub fn is_layered(self) -> bool {
+        self.name == "config"
+    }
+
     /// The settings that this one takes the place of: a channel that sets it does not inherit them.
     pub fn replaces(self) -> &'static [&'static str] {
         match self.name {

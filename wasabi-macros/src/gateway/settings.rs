@@ -68,7 +68,8 @@ impl Settings {
     pub(crate) fn replace(&self, known: Known) -> bool {
         self.iter().any(|setting| {
             let own = setting.known;
-            (own == known || own.replaces().contains(&known.name)) && setting.cfg.is_empty()
+            let is_same = own == known && !known.is_layered();
+            (is_same || own.replaces().contains(&known.name)) && setting.cfg.is_empty()
         })
     }
 

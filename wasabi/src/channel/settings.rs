@@ -28,10 +28,12 @@ macro_rules! settings {
 
         /// The settings of a channel as a type that serde can read from any format. Each has the name and the default of
         /// the method of [`Channel`](crate::Channel). Unknown names are errors. Pass it with `config = ..` to a channel,
-        /// or to a gateway for all its channels; what comes after it in the declaration replaces its values.
+        /// or to a gateway for all its channels, and for the `hosts` of its endpoints. What comes after it in the
+        /// declaration replaces its values, one by one: the `config` of a channel leaves the other values of the gateway's
+        /// as they are.
         ///
-        /// Durations are strings with the units of `gateway!`, such as `"2s"`; `"off"` where the method takes `None`.
-        /// Sizes are numbers of bytes, or strings such as `"64KiB"`.
+        /// Durations are strings with the units of `gateway!`, such as `"2s"`; `"off"` turns off `idle_timeout`, `ping` and
+        /// `stream_idle_timeout`. Numbers and sizes are numbers, or strings such as `"64KiB"`.
         ///
         /// ```
         /// use wasabi::{ChannelConfig, prelude::*};

@@ -1,6 +1,6 @@
 //! What `gateway!` expands to: a gateway, declaration by declaration.
 
-use std::sync::Arc;
+use std::{borrow::Borrow, sync::Arc};
 
 use axum::{middleware::from_fn_with_state, routing::MethodRouter};
 
@@ -12,7 +12,7 @@ use crate::{
     Backend,
     backend::install_tls_provider,
     channel::{
-        Channel,
+        Channel, ChannelConfig,
         hooks::{OnConnect, OnDisconnect},
     },
     describe::{Description, EndpointInfo, RouteInfo, TargetInfo},
@@ -54,6 +54,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         self.hosts = Some(hosts);
         let mistakes = mistakes.into_iter().map(GatewayError::Setting);
         self.gateway.mistakes.extend(mistakes);
+    }
+
+    /// `config`: its `hosts` apply to everything in the gateway.
+    pub fn config(&mut self, config: impl Borrow<ChannelConfig>) {
+        if let Some(names) = &config.borrow().hosts {
+            self.hosts(names);
+        }
     }
 
     /// Adds a channel.

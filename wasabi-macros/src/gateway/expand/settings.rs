@@ -65,9 +65,14 @@ impl<'a> Defaults<'a> {
                     _ => value(setting.known, fragment, *role, cx),
                 };
                 self.statements.extend(quote!(#(#cfg)* let #name = #value;));
+                // The names that a gateway answers to are those of its endpoints too.
                 if let Role::Hosts = role {
                     let gateway = &cx.gateway;
                     let statement = quote!(#(#cfg)* #gateway.hosts(#p::Clone::clone(&#name)););
+                    self.statements.extend(statement);
+                } else if setting.known.is_layered() {
+                    let gateway = &cx.gateway;
+                    let statement = quote!(#(#cfg)* #gateway.config(#p::Clone::clone(&#name)););
                     self.statements.extend(statement);
                 }
                 self.others.push((name, setting, fragment));
