@@ -76,6 +76,7 @@ fn operations(gate: &Gate) -> Gateway {
                     }))
                 }
             },
+            "Long" => async || vec![result(0); 50_000],
             "Slow" => move || {
                 let gate = single.clone();
                 async move {
@@ -203,6 +204,22 @@ async fn complete_of_the_client_ends_a_single_result_operation_before_it_resolve
     client.send(complete("a").to_string()).await;
     until("it is dropped", || gate.running() == 0).await;
     gate.open.add_permits(1);
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn an_id_completed_during_a_long_reply_is_free_at_once() {
+    let gate = Gate::closed();
+    let server = serve(operations(&gate)).await;
+    let mut client = ready(&server).await;
+    client.send(subscribe("a", "Gated").to_string()).await;
+    until("it runs", || gate.running() == 1).await;
+    assert_eq!(client.ask_json(subscribe("l", "Long")).await, next("l", 0));
+    client.send(complete("a").to_string()).await;
+    client.send(subscribe("a", "One").to_string()).await;
+    while client.json().await != complete("l") {}
+    assert_eq!(client.json().await, next("a", 1));
+    assert_eq!(client.json().await, complete("a"));
     client.silent().await;
 }
 

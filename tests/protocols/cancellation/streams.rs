@@ -2,7 +2,7 @@
 
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{middleware::request::Throttle, prelude::*};
-use wasabi_tests::{Gate, serve, until};
+use wasabi_tests::{Client, Gate, serve, until};
 
 use super::{Alive, cancelled, signed, ticks};
 
@@ -87,6 +87,73 @@ async fn the_rest_of_a_long_reply_is_not_sent() {
     assert!(more < 1000, "{more} more messages of 32 KiB");
     client.silent().await;
     assert_eq!(client.ask("+8 other").await, "other");
+}
+
+/// More messages than a connection writes in one turn.
+const LONG: usize = 300_000;
+
+/// The texts after a long reply.
+async fn after_long_reply(client: &mut Client, count: usize) -> Vec<String> {
+    // One is read already.
+    for _ in 1..LONG {
+        assert_eq!(client.text().await, "long", "nothing is written in between");
+    }
+    let mut texts = Vec::new();
+    for _ in 0..count {
+        texts.push(client.text().await);
+    }
+    client.silent().await;
+    texts
+}
+
+#[tokio::test]
+async fn a_cancellation_during_a_long_reply_spares_what_comes_after_it() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel("/", parser = signed, move |key: Key| {
+        let held = held.clone();
+        async move {
+            match &*key {
+                "long" => vec!["long"; LONG],
+                "wait" => {
+                    held.pass().await;
+                    vec!["late"]
+                }
+                _ => vec!["new"],
+            }
+        }
+    })))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send("+7 wait").await;
+    until("it runs", || gate.running() == 1).await;
+    assert_eq!(client.ask("+8 long").await, "long");
+    client.send("-7").await;
+    client.send("+7 new").await;
+    let texts = after_long_reply(&mut client, 2).await;
+    assert_eq!(texts, [cancelled("7"), "new".to_owned()]);
+    assert_eq!(gate.running(), 0);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_behind_a_long_reply_is_cancelled_and_answered_after_it() {
+    let server = serve(gateway!(channel(
+        "/",
+        concurrency = 1,
+        parser = signed,
+        async |key: Key| match &*key {
+            "long" => vec!["long"; LONG],
+            _ => vec!["new"],
+        }
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    assert_eq!(client.ask("+8 long").await, "long");
+    for message in ["+7 new", "+6 new", "-7", "-6", "+7 new"] {
+        client.send(message).await;
+    }
+    let texts = after_long_reply(&mut client, 3).await;
+    assert_eq!(texts, [cancelled("7"), cancelled("6"), "new".to_owned()]);
 }
 
 #[tokio::test]

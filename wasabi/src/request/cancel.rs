@@ -100,15 +100,6 @@ pub(crate) struct Cancellation {
 }
 
 impl Cancellation {
-    /// A cancellation by the client: nothing waits for it.
-    pub(crate) fn of(id: RequestId) -> Self {
-        Self {
-            id,
-            by: Waker::noop().clone(),
-            ended: oneshot::channel().0,
-        }
-    }
-
     /// Has the connection's task carry it out. Nothing happens once the connection has ended.
     pub(crate) fn ask(self, connection: &Connection) {
         Cancellations::of(connection).add(self);
@@ -138,7 +129,10 @@ impl Cancellation {
     #[cfg(any(test, feature = "testing"))]
     fn answer(self, ended: usize) -> Self {
         let _ = self.ended.send(ended);
-        Self::of(self.id)
+        Self {
+            ended: oneshot::channel().0,
+            ..self
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use crate::{
         work,
     },
     panics::discard,
-    reply::Body,
     request::Cancellation,
 };
 
@@ -26,8 +25,6 @@ where
 {
     /// Cancels the requests with this id, except the one whose future this waker wakes, and answers them. Returns their
     /// number.
-    ///
-    /// The caller makes sure that no reply of another request is unfinished.
     #[cold]
     pub(super) fn cancel(
         &mut self,
@@ -91,13 +88,13 @@ impl<F: Future> Requests<F> {
         work::spend((self.in_flight.slots() - from) * work::SLOT);
         self.in_flight.find(from, |slot, waker| {
             slot.id.as_ref() == Some(id)
-                && !is_done(slot.reply.as_ref())
+                && !slot.is_done()
                 && !except.is_some_and(|by| by.will_wake(waker))
         })
     }
 
     /// Whether a reply to the request with this id is being written, and others must wait.
-    pub(super) fn is_unfinished(&mut self, id: &RequestId) -> bool {
+    fn is_unfinished(&mut self, id: &RequestId) -> bool {
         let slot = self.unfinished;
         let slot = slot.and_then(|index| self.in_flight.tag_mut(index));
         slot.is_some_and(|slot| slot.id.as_ref() == Some(id))
@@ -126,9 +123,4 @@ impl<F: Future> Requests<F> {
             let _ = cancellation.ended.send(ended);
         }
     }
-}
-
-/// Whether nothing but a complete reply is left of a request.
-fn is_done(reply: Option<&Body>) -> bool {
-    matches!(reply, Some(Body::One(_) | Body::None))
 }

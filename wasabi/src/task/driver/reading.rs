@@ -12,7 +12,6 @@ use crate::{
         work,
     },
     protocol::Inbound,
-    request::Cancellation,
 };
 
 /// Messages read before woken requests and queued messages have their turn.
@@ -92,14 +91,8 @@ where
     fn put_off_meanwhile(&mut self, message: Message) -> Result<(), Failure> {
         self.wire.received();
         let bytes = message.len();
-        match self.parse(message) {
-            Inbound::Cancel(id) if !self.requests.is_unfinished(&id) => {
-                // Its error replies must not be written in between.
-                Cancellation::of(*id).ask(self.connection);
-                Ok(())
-            }
-            inbound => self.put_off(inbound, bytes),
-        }
+        let inbound = self.parse(message);
+        self.put_off(inbound, bytes)
     }
 
     /// Keeps a request until a slot is free. Everything else does not wait for one: the client takes data, or the

@@ -12,6 +12,7 @@ use crate::{
         work,
     },
     error_format::{self, About},
+    protocol::Inbound,
     reply::Body,
 };
 
@@ -79,21 +80,25 @@ where
         }
     }
 
-    /// Sends the reply of the request in a slot, or keeps it there while the client takes no data.
+    /// Sends the reply of the request in a slot, or keeps it there while the client takes no data or another reply is
+    /// unfinished.
     #[inline]
     pub(super) fn reply(&mut self, index: usize, body: Body) -> Result<(), Failure> {
         match body {
+            body if self.requests.unfinished.is_some() => self.hold(index, body),
             Body::Stream(stream) if !self.wire.is_blocked() => self.step_stream(index, stream),
             Body::Many(messages) if self.has_room() => self.step_many(index, messages),
             Body::None | Body::One(_) if self.has_room() => {
                 self.requests.in_flight.release(index);
                 self.wire.write_body(body)
             }
-            body => {
-                self.requests.hold(index, body);
-                Ok(())
-            }
+            body => self.hold(index, body),
         }
+    }
+
+    fn hold(&mut self, index: usize, body: Body) -> Result<(), Failure> {
+        self.requests.hold(index, body);
+        Ok(())
     }
 
     /// Continues the replies that had to wait.
@@ -164,6 +169,7 @@ where
     /// Answers all pending requests with an error while the client takes data: `Interrupted` for those that were
     /// started, `Closing` for messages that nothing has processed.
     pub(super) fn give_up_requests(&mut self) -> Result<(), Failure> {
+        self.requests.unfinished = None;
         for index in 0..self.requests.in_flight.slots() {
             if self.requests.in_flight.tag_mut(index).is_some() && !self.wire.is_blocked() {
                 self.requests.in_flight.finish(index);
@@ -173,6 +179,9 @@ where
         while !self.wire.is_blocked()
             && let Some((inbound, _)) = self.requests.ahead.pop()
         {
+            if let Inbound::Answer(answer) = &inbound {
+                self.wire.write(answer)?;
+            }
             if let Some(request) = inbound.into_request() {
                 self.answer_unstarted(request, &Error::Closing)?;
             }

@@ -5,7 +5,7 @@ use std::{collections::VecDeque, mem};
 use tokio::time::Instant;
 
 use crate::{
-    Request, RequestId,
+    Message, Request, RequestId,
     connection::in_flight::{InFlight, Tag},
     panics::discard,
     protocol::Inbound,
@@ -40,6 +40,13 @@ pub(super) struct InSlot {
     pub(super) is_held: bool,
     /// When the source of a streaming reply fell silent, although it was polled.
     pub(super) silent: Option<Instant>,
+}
+
+impl InSlot {
+    /// Whether nothing is left of the request but a reply of one message, or of none.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self.reply, Some(Body::One(_) | Body::None))
+    }
 }
 
 impl Tag for InSlot {
@@ -198,6 +205,16 @@ impl ReadAhead {
         self.messages.push_back(Ahead { inbound, bytes });
     }
 
+    /// Adds an answer, before everything that waits for a slot.
+    pub(super) fn push_answer(&mut self, answer: Message) {
+        let is_answer = |ahead: &&Ahead| matches!(ahead.inbound, Inbound::Answer(_));
+        let before = self.messages.iter().take_while(is_answer).count();
+        let bytes = answer.len();
+        let inbound = Inbound::Answer(Box::new(answer));
+        self.bytes += bytes;
+        self.messages.insert(before, Ahead { inbound, bytes });
+    }
+
     /// Takes the first message, with its number of bytes.
     #[inline]
     pub(super) fn pop(&mut self) -> Option<(Inbound, usize)> {
@@ -247,7 +264,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::{Envelope, Message, testing};
+    use crate::{Envelope, testing};
 
     type Requesting = Requests<Pending<()>>;
 

@@ -188,8 +188,17 @@ where
             id: id.as_ref(),
             owes,
         };
-        let reply = error_format::report(self.errors, error, &about);
-        self.wire.write_body(reply.into_body())
+        let reply = error_format::report(self.errors, error, &about).into_body();
+        if self.requests.unfinished.is_none() {
+            return self.wire.write_body(reply);
+        }
+        let ahead = &mut self.requests.ahead;
+        match reply {
+            Body::One(message) => ahead.push_answer(message),
+            Body::Many(messages) => messages.for_each(|message| ahead.push_answer(message)),
+            Body::None | Body::Stream(_) => {}
+        }
+        Ok(())
     }
 }
 
@@ -202,7 +211,7 @@ pub(super) fn duplicate<F: Future>(
     ahead: &ReadAhead,
 ) -> Option<Close> {
     let id = request.id()?;
-    let is_it = |slot: &InSlot, _: &Waker| slot.id.as_ref() == Some(id);
+    let is_it = |slot: &InSlot, _: &Waker| slot.id.as_ref() == Some(id) && !slot.is_done();
     work::spend(in_flight.slots() * work::SLOT);
     let is_used = in_flight.find(0, is_it).is_some() || ahead.has(id);
     is_used.then(|| otherwise(id))
