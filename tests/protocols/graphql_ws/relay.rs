@@ -18,6 +18,7 @@ fn relay(upstream: &Upstream) -> Gateway {
         protocol = GraphqlWs::relay(),
         match key {
             "Own" => async || result(5),
+            "subscribe" => async || result(9),
             "Limited" => with([Throttle::new(0)], NoRoute),
             _ => server,
         },
@@ -82,6 +83,18 @@ async fn the_gateway_answers_operations_of_its_own_and_limits_others() {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "overloaded");
     client.send(subscribe("c", "Feed").to_string()).await;
     assert_eq!(said(&mut peer).await, subscribe("c", "Feed"));
+}
+
+#[tokio::test]
+async fn an_operation_named_like_a_control_message_is_not_routed_like_one() {
+    let (_server, mut client, _upstream, mut peer) = connected().await;
+    for name in ["connection_init", "ping", "pong", "complete"] {
+        assert_eq!(client.ask_json(subscribe("a", name)).await, next("a", 9));
+        assert_eq!(client.json().await, complete("a"));
+    }
+    let ping = json!({"type": "ping"});
+    client.send(ping.to_string()).await;
+    assert_eq!(said(&mut peer).await, ping);
 }
 
 #[tokio::test]

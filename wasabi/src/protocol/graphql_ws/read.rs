@@ -173,6 +173,9 @@ impl<H: OnInit> GraphqlWs<H> {
     }
 }
 
+/// The keys of messages that are no operations. An operation with such a name must not take their route.
+const CONTROL: [&str; 4] = ["connection_init", "ping", "pong", "complete"];
+
 /// Reads a message that the upstream answers.
 pub(super) fn relayed<'m>(message: &'m Message, session: &Session) -> Result<Incoming<'m>, Close> {
     let envelope = match read(message)? {
@@ -183,7 +186,10 @@ pub(super) fn relayed<'m>(message: &'m Message, session: &Session) -> Result<Inc
         Said::Ping(_) => Envelope::from_static("ping"),
         Said::Pong => Envelope::from_static("pong"),
         Said::Subscribe { .. } if !session.has_begun() => return Err(unauthorized()),
-        Said::Subscribe { id, name, .. } => return Ok(Incoming::Request(subscribe(id, name))),
+        Said::Subscribe { id, name, .. } => {
+            let name = name.filter(|name| !CONTROL.contains(&&**name));
+            return Ok(Incoming::Request(subscribe(id, name)));
+        }
         Said::Complete(_) => Envelope::from_static("complete"),
     };
     Ok(Incoming::Request(
