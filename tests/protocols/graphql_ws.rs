@@ -3,11 +3,16 @@
 mod closes;
 mod relay;
 
+use std::future::{self, Ready};
+
 use axum::{Router, routing::post};
-use futures_util::stream;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use wasabi::{Close, Error, GraphqlWs, Init, prelude::*};
+use wasabi::{Close, Error, GraphqlWs, InFlight, Init, prelude::*};
 use wasabi_tests::{Client, Gate, TestServer, http_service, serve, until};
 
 const SUBPROTOCOL: (&str, &str) = ("sec-websocket-protocol", "graphql-transport-ws");
@@ -51,9 +56,27 @@ struct Operation {
     variables: Option<Value>,
 }
 
+/// A function whose results pass a gate, each when the gate lets it.
+fn gated(
+    gate: &Gate,
+) -> impl Fn() -> Ready<Replies<BoxStream<'static, Json<Value>>>> + Clone + Send + Sync + 'static {
+    let gate = gate.clone();
+    move || {
+        let gate = gate.clone();
+        let results = stream::unfold(0, move |n| {
+            let gate = gate.clone();
+            async move {
+                gate.pass().await;
+                Some((result(n), n + 1))
+            }
+        });
+        future::ready(Replies(results.boxed()))
+    }
+}
+
 /// One result for `One`, three for `Three`, any number for `Gated`, an error for `Fails` and in the middle of `Breaks`.
 fn operations(gate: &Gate) -> Gateway {
-    let (many, single) = (gate.clone(), gate.clone());
+    let (many, single) = (gated(gate), gate.clone());
     gateway!(channel(
         "/",
         protocol = GraphqlWs::new(),
@@ -64,19 +87,11 @@ fn operations(gate: &Gate) -> Gateway {
                 assert_eq!(operation.variables, Some(json!({"most": 3})));
                 Replies(stream::iter((1..=3).map(result)))
             },
-            "Gated" => move || {
-                let gate = many.clone();
-                async move {
-                    Replies(stream::unfold(0, move |n| {
-                        let gate = gate.clone();
-                        async move {
-                            gate.pass().await;
-                            Some((result(n), n + 1))
-                        }
-                    }))
-                }
-            },
+            "Gated" => many,
             "Long" => async || vec![result(0); 50_000],
+            "End" => async |in_flight: InFlight| {
+                result(in_flight.cancel(&RequestId::new("a")).await as u64)
+            },
             "Slow" => move || {
                 let gate = single.clone();
                 async move {
@@ -204,6 +219,24 @@ async fn complete_of_the_client_ends_a_single_result_operation_before_it_resolve
     client.send(complete("a").to_string()).await;
     until("it is dropped", || gate.running() == 0).await;
     gate.open.add_permits(1);
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn an_operation_that_a_function_cancels_ends_with_an_error() {
+    let gate = Gate::closed();
+    let server = serve(operations(&gate)).await;
+    let mut client = ready(&server).await;
+    client.send(subscribe("a", "Gated").to_string()).await;
+    until("it runs", || gate.running() == 1).await;
+    let error = client.ask_json(subscribe("b", "End")).await;
+    assert_eq!(
+        (&error["id"], &error["type"]),
+        (&json!("a"), &json!("error"))
+    );
+    assert_eq!(error["payload"][0]["extensions"]["code"], "cancelled");
+    assert_eq!(client.json().await, next("b", 1));
+    assert_eq!(client.json().await, complete("b"));
     client.silent().await;
 }
 

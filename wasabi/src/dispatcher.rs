@@ -25,9 +25,19 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
         match &mut inbound {
             Inbound::Request(req) | Inbound::Unique(req, _) => self.find(req),
             Inbound::Batch(batch, _) => self.find_all(batch),
+            Inbound::Cancel(cancel) => self.find_after(&mut cancel.then),
             _ => {}
         }
         inbound
+    }
+
+    #[cold]
+    fn find_after(&self, then: &mut Inbound) {
+        match then {
+            Inbound::Request(req) | Inbound::Unique(req, _) => self.find(req),
+            Inbound::Batch(batch, _) => self.find_all(batch),
+            _ => {}
+        }
     }
 
     /// Finds the route of a request, and whether it owes a reply.

@@ -8,7 +8,7 @@ pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json};
 use crate::{
     Close, Error, ErrorFormat, Message, Result, Text,
-    request::{KeyRepr, RequestId, RequestParts},
+    request::{Cancelled, KeyRepr, RequestId, RequestParts},
 };
 
 /// Reads the routing key, and optionally an id and more, from a message.
@@ -113,12 +113,22 @@ pub struct Envelope<'m> {
     wants_reply: bool,
     params: Option<Cow<'m, str>>,
     invalid: Option<Error>,
-    /// The id is that of the requests to cancel.
-    cancels: bool,
+    /// Whether the id is that of requests to cancel.
+    cancels: Cancels,
     /// The part of the message that targets get.
     part: Option<&'m str>,
     /// How the connection ends if a request with the id is in flight.
     unique: Option<Duplicate>,
+}
+
+/// Whether a message cancels requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cancels {
+    No,
+    /// It is no request itself.
+    Only,
+    /// It is a request too, without an id.
+    Besides,
 }
 
 /// How a connection ends whose client uses an id again that is in flight.
@@ -136,7 +146,7 @@ impl<'m> Envelope<'m> {
             wants_reply: true,
             params: None,
             invalid: None,
-            cancels: false,
+            cancels: Cancels::No,
             part: None,
             unique: None,
         }
@@ -158,6 +168,7 @@ impl<'m> Envelope<'m> {
     /// format may keep silent about it. Nothing follows that of their replies. A request whose complete reply only waits
     /// for the client is done, and its reply goes out. If no request has this id, nothing happens. The message itself
     /// gets no reply. It needs no slot, so it also arrives when as many requests are in flight as `concurrency` allows.
+    /// With [`without_reply`](Self::without_reply), the requests end without an answer.
     ///
     /// ```
     /// use wasabi::{Error, prelude::*};
@@ -177,10 +188,16 @@ impl<'m> Envelope<'m> {
     /// A function cancels with the extractor [`InFlight`](crate::InFlight).
     pub fn cancel(id: RequestId) -> Self {
         Self {
-            cancels: true,
+            cancels: Cancels::Only,
             ..Self::from_static("")
         }
         .id(id)
+    }
+
+    /// A request without an id, which also cancels those with this id, before it runs.
+    pub(crate) fn cancelling(mut self, id: RequestId) -> Self {
+        self.cancels = Cancels::Besides;
+        self.id(id)
     }
 
     /// A request with a key in static memory, which is not copied.
@@ -247,13 +264,20 @@ impl<'m> Envelope<'m> {
         self
     }
 
-    /// The id to cancel, if the message is a cancellation.
+    /// Whether the message cancels requests.
     #[inline(always)]
-    pub(crate) fn take_cancelled(&mut self) -> Option<RequestId> {
-        match self.cancels {
-            true => self.id.take(),
-            false => None,
-        }
+    pub(crate) fn cancels(&self) -> bool {
+        self.cancels != Cancels::No
+    }
+
+    /// What the message cancels, and what is left of it, if it is a request too.
+    #[cold]
+    pub(crate) fn take_cancelled(mut self) -> (Option<Cancelled>, Option<Self>) {
+        let answers = self.wants_reply;
+        let cancelled = self.id.take().map(|id| Cancelled { id, answers });
+        let is_request = self.cancels == Cancels::Besides;
+        self.cancels = Cancels::No;
+        (cancelled, is_request.then_some(self))
     }
 
     /// The part of this message that targets get, if it is not all of it.

@@ -43,7 +43,7 @@ pub use crate::{
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::GatewayBuilder,
     middleware::{Stack, Valid},
-    protocol::{Dialect, Inbound},
+    protocol::{Cancel, Dialect, Inbound},
     request::{Route, split},
     routes::{
         Both, Declares, Described, Duplicates, Key, Keyed, Keys, Routes, Set, both, info, proof,

@@ -9,7 +9,7 @@ pub(crate) use self::batch::Batch;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub(crate) use self::dialect::parse;
 pub use self::{
-    dialect::{Dialect, Enveloped, Inbound, Plain},
+    dialect::{Cancel, Dialect, Enveloped, Inbound, Plain},
     graphql_ws::{Ack, GraphqlWs, Init, NoInit, OnInit},
     json_rpc::{JsonRpc, Unsubscribe},
 };
@@ -136,7 +136,8 @@ pub enum Incoming<'m> {
     /// flight are cancelled.
     Close(Close),
     /// Requests in flight are cancelled: those of this connection with this id. [`Envelope::cancel`] says what happens to
-    /// them; [`Protocol::error`] writes the error `cancelled`, or nothing.
+    /// them; [`Protocol::error`] writes the error `cancelled`. The request `Envelope::cancel(id).without_reply()` cancels
+    /// without an answer. A cancellation inside a batch is carried out before the requests of the batch run.
     Cancel(RequestId),
     /// Nothing: the message is dropped on purpose.
     Nothing,

@@ -13,14 +13,18 @@ use std::{any::Any, fmt, sync::Arc};
 use bytes::Bytes;
 
 use self::reused::Reused;
-pub(crate) use self::{
-    cancel::Cancellation, failed::FailedSpan, key::KeyRepr, owes::Owes, reused::KeepsHandle,
-};
 pub use self::{
     cancel::InFlight,
     id::RequestId,
     key::Key,
     route::{Route, split},
+};
+pub(crate) use self::{
+    cancel::{Cancellation, Cancelled},
+    failed::FailedSpan,
+    key::KeyRepr,
+    owes::Owes,
+    reused::KeepsHandle,
 };
 use crate::{Connection, Error, Message};
 

@@ -3,13 +3,14 @@
 use serde_json::{Value, json};
 use wasabi::{GraphqlWs, prelude::*};
 use wasabi_tests::{
-    Client, TestServer, serve, soon, told,
+    Client, Gate, TestServer, serve, soon, told, until,
     websocket_upstream::{Peer, Upstream},
 };
 
-use super::{complete, next, open, result, subscribe};
+use super::{complete, gated, next, open, result, subscribe};
 
-fn relay(upstream: &Upstream) -> Gateway {
+fn relay(upstream: &Upstream, gate: &Gate) -> Gateway {
+    let ticks = gated(gate);
     let server = WebSocket::connect(upstream.url("/"))
         .forward_subprotocol()
         .close_on_failed_dial();
@@ -18,6 +19,7 @@ fn relay(upstream: &Upstream) -> Gateway {
         protocol = GraphqlWs::relay(),
         match key {
             "Own" => async || result(5),
+            "Ticks" => ticks,
             "subscribe" => async || result(9),
             "Limited" => with([Throttle::new(0)], NoRoute),
             _ => server,
@@ -31,8 +33,12 @@ async fn said(peer: &mut Peer) -> Value {
 
 /// A client that the upstream has acknowledged.
 async fn connected() -> (TestServer, Client, Upstream, Peer) {
+    connected_to(&Gate::closed()).await
+}
+
+async fn connected_to(gate: &Gate) -> (TestServer, Client, Upstream, Peer) {
     let mut upstream = Upstream::start().await;
-    let server = serve(relay(&upstream)).await;
+    let server = serve(relay(&upstream, gate)).await;
     let mut client = open(&server).await;
     let init = json!({"type": "connection_init", "payload": {"token": "t"}});
     client.send(init.to_string()).await;
@@ -83,6 +89,28 @@ async fn the_gateway_answers_operations_of_its_own_and_limits_others() {
     assert_eq!(refused["payload"][0]["extensions"]["code"], "overloaded");
     client.send(subscribe("c", "Feed").to_string()).await;
     assert_eq!(said(&mut peer).await, subscribe("c", "Feed"));
+}
+
+#[tokio::test]
+async fn complete_of_the_client_also_ends_an_operation_that_the_gateway_answers() {
+    let gate = Gate::closed();
+    let (_server, mut client, _upstream, mut peer) = connected_to(&gate).await;
+    for _ in 0..2 {
+        client.send(subscribe("a", "Ticks").to_string()).await;
+        gate.open.add_permits(1);
+        assert_eq!(client.json().await, next("a", 0));
+        until("the next result is awaited", || gate.running() == 1).await;
+        client.send(complete("a").to_string()).await;
+        assert_eq!(said(&mut peer).await, complete("a"));
+        until("the source is dropped", || gate.running() == 0).await;
+    }
+    // What follows `complete` at once may use the id again.
+    client.send(subscribe("a", "Ticks").to_string()).await;
+    client.send(complete("a").to_string()).await;
+    client.send(subscribe("a", "Own").to_string()).await;
+    assert_eq!(client.json().await, next("a", 5));
+    assert_eq!(client.json().await, complete("a"));
+    client.silent().await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use wasabi::prelude::*;
-use wasabi_tests::{Client, Gate, serve, until};
+use wasabi_tests::{Client, Gate, TestServer, serve, until};
 
 use super::{ask, client, code};
 
@@ -237,4 +237,69 @@ async fn each_call_of_a_batch_is_told_that_the_connection_is_closed() {
     }
     drop(client);
     let _ = ended.await;
+}
+
+/// A connection whose only place is taken by the request 7.
+async fn busy() -> (TestServer, Client, Gate) {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let server = serve(gateway!(channel(
+        "/",
+        concurrency = 1,
+        protocol = JsonRpc::new(),
+        move || {
+            let held = held.clone();
+            async move {
+                held.pass().await;
+                Json(1)
+            }
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    let call = json!({"jsonrpc": "2.0", "method": "x", "id": 7});
+    client.send(call.to_string()).await;
+    until("it runs", || gate.running() == 1).await;
+    (server, client, gate)
+}
+
+fn cancel(id: u64) -> Value {
+    json!({"jsonrpc": "2.0", "method": "$/cancelRequest", "params": {"id": id}})
+}
+
+#[tokio::test]
+async fn a_cancellation_inside_a_batch_needs_no_slot() {
+    let (_server, mut client, gate) = busy().await;
+    let calls = json!([cancel(7), {"jsonrpc": "2.0", "method": "x", "id": 8}, cancel(9)]);
+    let answer = client.ask_json(calls).await;
+    assert_eq!(
+        (&answer["id"], &answer["error"]["data"]["code"]),
+        (&json!(7), &json!("cancelled"))
+    );
+    gate.open.add_permits(1);
+    let answers = client.json().await;
+    assert_eq!(answers, json!([{"jsonrpc": "2.0", "id": 8, "result": 1}]));
+    client.silent().await;
+}
+
+#[tokio::test]
+async fn a_drain_carries_out_the_cancellations_of_a_batch_and_answers_nothing_else() {
+    let (server, mut client, _gate) = busy().await;
+    server.handle.drain();
+    // The connection learns of it in its own time.
+    loop {
+        let call = json!({"jsonrpc": "2.0", "method": "x", "id": 8});
+        client.send(call.to_string()).await;
+        client.send(cancel(8).to_string()).await;
+        if client.json().await["error"]["data"]["code"] == "closing" {
+            break;
+        }
+    }
+    client.send(json!([cancel(6)]).to_string()).await;
+    let answer = client.ask_json(json!([cancel(5), cancel(7)])).await;
+    assert_eq!(
+        (&answer["id"], &answer["error"]["data"]["code"]),
+        (&json!(7), &json!("cancelled"))
+    );
+    assert_eq!(client.closed().await.0, 1012);
 }

@@ -210,7 +210,7 @@ impl Parser for JsonKey {
             wants_reply: true,
             params: None,
             invalid,
-            cancels: false,
+            cancels: super::Cancels::No,
             part: None,
             unique: None,
         }))

@@ -7,7 +7,7 @@ use futures_util::{Stream, stream::FuturesUnordered};
 
 use super::{Call, Protocol};
 use crate::{
-    Backend, Connection, Error, InFlight, Message, Reply, Request, RequestId, Result,
+    Backend, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::work,
     error_format::{About, log},
     panics::{caught, caught_future, discard},
@@ -30,8 +30,6 @@ pub(crate) enum Part {
     Request(Request),
     /// The protocol's own answer.
     Answer(Message),
-    /// The requests with this id end.
-    Cancel(RequestId),
 }
 
 impl Batch {
@@ -51,15 +49,12 @@ impl Batch {
 
 /// The request that stands for the calls of a batch. An error of it is an error of each call.
 pub(super) fn request(parts: Vec<Part>, connection: &Connection) -> Request {
-    let requests = || {
-        parts.iter().filter_map(|part| match part {
-            Part::Request(request) => Some(request),
-            Part::Answer(_) | Part::Cancel(_) => None,
-        })
-    };
     let envelope = RequestParts {
         id: ids(&parts),
-        wants_reply: requests().next().is_none() || requests().any(Request::wants_reply),
+        wants_reply: parts.iter().any(|part| match part {
+            Part::Request(request) => request.wants_reply(),
+            Part::Answer(_) => true,
+        }),
         value: Some(Arc::new(Batch(Mutex::new(parts)))),
         ..RequestParts::default()
     };
@@ -171,10 +166,6 @@ async fn answer<P: Protocol, S: Sync, B: Backend<S>>(
 ) -> Reply {
     let req = match part {
         Part::Answer(message) => return Reply::message(message),
-        Part::Cancel(id) => {
-            InFlight::of(connection).cancel(&id).await;
-            return Reply::none();
-        }
         Part::Request(req) => req,
     };
     let (id, route, owes) = (req.id().cloned(), req.route(), req.owes());

@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     Backend, Close, Connection, Envelope, Error, ErrorFormat, Message, Parser, Reply, Request,
-    RequestId, Result, panics::discard, parser::Duplicate, request::RequestParts,
+    Result,
+    panics::discard,
+    parser::Duplicate,
+    request::{Cancelled, RequestParts},
 };
 
 /// What a client's message is, after reading.
@@ -26,10 +29,18 @@ pub enum Inbound {
     Answer(Box<Message>),
     /// The connection ends.
     Close(Box<Close>),
-    /// The requests with this id end.
-    Cancel(Box<RequestId>),
+    /// Requests end.
+    Cancel(Box<Cancel>),
     /// Intentionally.
     Dropped,
+}
+
+/// Requests that end, and what the message is besides.
+#[derive(Debug)]
+pub struct Cancel {
+    pub(crate) requests: Vec<Cancelled>,
+    /// What has its turn after them. It is no cancellation.
+    pub(crate) then: Inbound,
 }
 
 impl Inbound {
@@ -175,7 +186,7 @@ impl<P: Protocol> Enveloped<P> {
     #[cold]
     fn read_batch(&self, messages: Vec<Message>, connection: &Connection) -> Inbound {
         let mut parts = Vec::with_capacity(messages.len());
-        let mut invalid = 0;
+        let (mut invalid, mut cancelled) = (0, Vec::new());
         for message in messages {
             let incoming = match self.0.read(&message, connection) {
                 Ok(Incoming::Batch(_)) => Err(Error::bad_request("a batch inside a batch")),
@@ -184,6 +195,13 @@ impl<P: Protocol> Enveloped<P> {
             let inbound = match self::parts(incoming, &message, connection) {
                 Ok((parts, invalid)) => request(message, parts, invalid, connection),
                 Err(inbound) => inbound,
+            };
+            let inbound = match inbound {
+                Inbound::Cancel(cancel) => {
+                    cancelled.extend(cancel.requests);
+                    cancel.then
+                }
+                inbound => inbound,
             };
             match inbound {
                 Inbound::Request(request) | Inbound::Unique(request, _) => {
@@ -194,12 +212,21 @@ impl<P: Protocol> Enveloped<P> {
                     parts.push(Part::Request(request));
                 }
                 Inbound::Answer(answer) => parts.push(Part::Answer(*answer)),
-                Inbound::Cancel(id) => parts.push(Part::Cancel(*id)),
                 Inbound::Close(close) => return Inbound::Close(close),
-                Inbound::Batch(..) | Inbound::Dropped => {}
+                Inbound::Batch(..) | Inbound::Cancel(_) | Inbound::Dropped => {}
             }
         }
-        Inbound::Batch(batch::request(parts, connection), invalid)
+        let batch = match parts.is_empty() {
+            true => Inbound::Dropped,
+            false => Inbound::Batch(batch::request(parts, connection), invalid),
+        };
+        match cancelled.is_empty() {
+            true => batch,
+            false => Inbound::Cancel(Box::new(Cancel {
+                requests: cancelled,
+                then: batch,
+            })),
+        }
     }
 }
 
@@ -214,12 +241,12 @@ fn parts(
         Ok(Incoming::Request(envelope)) => envelope,
         Ok(Incoming::Answer(answer)) => return Err(Inbound::Answer(Box::new(answer))),
         Ok(Incoming::Close(close)) => return Err(Inbound::Close(Box::new(close))),
-        Ok(Incoming::Cancel(id)) => return Err(Inbound::Cancel(Box::new(id))),
+        Ok(Incoming::Cancel(id)) => Envelope::cancel(id),
         Ok(Incoming::Nothing | Incoming::Batch(_)) => return Err(Inbound::Dropped),
         Err(error) => Envelope::invalid(error),
     };
-    if let Some(id) = envelope.take_cancelled() {
-        return Err(Inbound::Cancel(Box::new(id)));
+    if envelope.cancels() {
+        return Err(cancel(envelope, message, connection));
     }
     if envelope.is_special() {
         return Err(special(envelope, message, connection));
@@ -240,6 +267,17 @@ fn special(mut envelope: Envelope<'_>, message: &Message, connection: &Connectio
     }
 }
 
+/// Cancels requests, and makes a request of the message if it is one too.
+#[cold]
+fn cancel(envelope: Envelope<'_>, message: &Message, connection: &Connection) -> Inbound {
+    let (cancelled, rest) = envelope.take_cancelled();
+    let then = rest.map(|envelope| special(envelope, message, connection));
+    Inbound::Cancel(Box::new(Cancel {
+        requests: cancelled.into_iter().collect(),
+        then: then.unwrap_or(Inbound::Dropped),
+    }))
+}
+
 /// Makes a request of a message by a parser.
 #[inline(always)]
 pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connection) -> Inbound {
@@ -248,8 +286,8 @@ pub(crate) fn parse(parser: &impl Parser, message: Message, connection: &Connect
         Ok(None) => return Inbound::Dropped,
         Err(error) => Envelope::invalid(error),
     };
-    if let Some(id) = envelope.take_cancelled() {
-        return Inbound::Cancel(Box::new(id));
+    if envelope.cancels() {
+        return cancel(envelope, &message, connection);
     }
     let invalid = envelope.take_invalid();
     let parts = envelope.into_parts(&message);

@@ -193,10 +193,9 @@ impl<H: OnInit> Protocol for GraphqlWs<H> {
     }
 
     fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply {
-        match (error, id) {
-            // The client does not listen any more.
-            (Error::Cancelled, _) | (_, None) => Reply::none(),
-            (_, Some(id)) => Reply::message(write::error(id, error)),
+        match id {
+            Some(id) => Reply::message(write::error(id, error)),
+            None => Reply::none(),
         }
     }
 

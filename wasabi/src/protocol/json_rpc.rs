@@ -71,7 +71,8 @@ use crate::{Connection, Envelope, Error, Message, Reply, RequestId, Result, repl
 /// # Cancellation
 ///
 /// The notification `$/cancelRequest`, with the parameters `{"id":7}` or `[7]`, cancels the requests of this connection
-/// with that id. They are answered with the error `cancelled`. A call inside of a batch cannot be cancelled alone.
+/// with that id. They are answered with the error `cancelled`. In a batch it has effect before the calls of the batch run.
+/// A call inside of a batch cannot be cancelled alone.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Cancellation of requests in flight, asked for by a function.
+//! Cancellation of requests in flight.
 
 use std::{
     fmt,
@@ -90,7 +90,15 @@ impl fmt::Debug for InFlight {
     }
 }
 
-/// A cancellation that the connection's task has not carried out yet.
+/// Requests of a client that it cancels itself: those with an id.
+#[derive(Debug)]
+pub(crate) struct Cancelled {
+    pub(crate) id: RequestId,
+    /// Whether they are answered.
+    pub(crate) answers: bool,
+}
+
+/// A cancellation by a function, which the connection's task has not carried out yet.
 pub(crate) struct Cancellation {
     pub(crate) id: RequestId,
     /// Wakes the future that asked. The request in whose slot it runs is left alone.

@@ -204,9 +204,13 @@ impl TestConnection {
             Inbound::Dropped | Inbound::Answer(_) | Inbound::Close(_) | Inbound::Batch(..) => {
                 Err(Error::bad_request("the parser drops this message"))
             }
-            Inbound::Cancel(id) => Err(Error::bad_request(format!(
-                "the parser cancels the request `{id}` with this message"
-            ))),
+            Inbound::Cancel(cancel) => {
+                let id = cancel.requests.first().map(|cancelled| &cancelled.id);
+                Err(Error::bad_request(format!(
+                    "the parser cancels the request `{}` with this message",
+                    id.map_or("", RequestId::as_str)
+                )))
+            }
             Inbound::Invalid(mut request) => Err(request
                 .take_invalid()
                 .unwrap_or_else(|| Error::bad_request("the parser cannot read this message"))),

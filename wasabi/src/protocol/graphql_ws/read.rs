@@ -168,7 +168,8 @@ impl<H: OnInit> GraphqlWs<H> {
             Said::Subscribe { id, name, payload } => {
                 Incoming::Request(subscribe(id, name).part(payload))
             }
-            Said::Complete(id) => Incoming::Cancel(id),
+            // The client does not listen any more.
+            Said::Complete(id) => Incoming::Request(Envelope::cancel(id).without_reply()),
         })
     }
 }
@@ -190,7 +191,8 @@ pub(super) fn relayed<'m>(message: &'m Message, session: &Session) -> Result<Inc
             let name = name.filter(|name| !CONTROL.contains(&&**name));
             return Ok(Incoming::Request(subscribe(id, name)));
         }
-        Said::Complete(_) => Envelope::from_static("complete"),
+        // The gateway may answer the operation.
+        Said::Complete(id) => Envelope::from_static("complete").cancelling(id),
     };
     Ok(Incoming::Request(
         envelope.content_type("application/json").without_reply(),

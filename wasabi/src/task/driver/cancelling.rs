@@ -13,7 +13,7 @@ use crate::{
         work,
     },
     panics::discard,
-    request::Cancellation,
+    request::{Cancellation, Cancelled, Owes},
 };
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
@@ -23,13 +23,23 @@ where
     P: Parse,
     C: Fn(Request) -> F,
 {
-    /// Cancels the requests with this id, except the one whose future this waker wakes, and answers them. Returns their
-    /// number.
+    /// Cancels requests, because the client has asked for it.
+    #[cold]
+    pub(super) fn cancel_all(&mut self, requests: &[Cancelled]) -> Result<(), Failure> {
+        for Cancelled { id, answers } in requests {
+            self.cancel(id, None, *answers)?;
+        }
+        Ok(())
+    }
+
+    /// Cancels the requests with this id, except the one whose future this waker wakes, and answers them if the client
+    /// wants that. Returns their number.
     #[cold]
     pub(super) fn cancel(
         &mut self,
         id: &RequestId,
         except: Option<&Waker>,
+        answers: bool,
     ) -> Result<usize, Failure> {
         let mut ended = 0;
         let mut from = 0;
@@ -38,20 +48,26 @@ where
         {
             // It ends first: only then may others be written.
             ended += 1;
-            self.requests.abandon(index);
-            self.fail_request(index, &Error::Cancelled)?;
+            self.end_cancelled(index, answers)?;
         }
         while let Some(index) = self.requests.find(id, except, from) {
             from = index + 1;
             ended += 1;
-            self.requests.abandon(index);
-            self.fail_request(index, &Error::Cancelled)?;
+            self.end_cancelled(index, answers)?;
         }
         while let Some(request) = self.requests.ahead.take(id) {
             ended += 1;
-            self.answer_unstarted(request, &Error::Cancelled)?;
+            self.answer_unstarted(request, &Error::Cancelled, answers)?;
         }
         Ok(ended)
+    }
+
+    fn end_cancelled(&mut self, index: usize, answers: bool) -> Result<(), Failure> {
+        self.requests.abandon(index);
+        if !answers && let Some(slot) = self.requests.in_flight.tag_mut(index) {
+            slot.owes = Owes::of(false);
+        }
+        self.fail_request(index, &Error::Cancelled)
     }
 
     /// Does what cannot wait until the client takes data again. Returns what that was.
@@ -74,7 +90,7 @@ where
     #[cold]
     pub(super) fn cancel_requested(&mut self) -> Result<(), Failure> {
         for cancellation in Cancellation::take(self.connection) {
-            let ended = self.cancel(&cancellation.id, Some(&cancellation.by))?;
+            let ended = self.cancel(&cancellation.id, Some(&cancellation.by), true)?;
             // Nobody may be waiting any more.
             let _ = cancellation.ended.send(ended);
         }

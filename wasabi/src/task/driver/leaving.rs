@@ -22,7 +22,7 @@ use crate::{
     error_format::{self, About},
     panics::{caught, discard},
     protocol::Inbound,
-    request::{self, Owes},
+    request::{self, Cancelled, Owes},
 };
 
 /// The rest of a connection whose client has left. Messages received before are still processed if no reply is owed,
@@ -209,7 +209,9 @@ where
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
-            if let Inbound::Request(request) | Inbound::Batch(request, _) = inbound
+            if let Inbound::Request(request)
+            | Inbound::Unique(request, _)
+            | Inbound::Batch(request, _) = inbound
                 && !request.owes_reply()
             {
                 let (index, tag) = in_flight.reserve(cx.waker());
@@ -236,9 +238,11 @@ where
     fn receive(&mut self, message: Message) {
         let bytes = message.len();
         match caught(|| self.parse.parse(message)) {
-            Ok(Inbound::Cancel(id)) => drop(self.requests.cancel_silently(&id, None)),
-            Ok(Inbound::Unique(request, _)) => {
-                self.requests.ahead.push(Inbound::Request(request), bytes);
+            Ok(Inbound::Cancel(cancel)) => {
+                for Cancelled { id, .. } in &cancel.requests {
+                    self.requests.cancel_silently(id, None);
+                }
+                self.requests.ahead.push(cancel.then, bytes);
             }
             Ok(inbound) => self.requests.ahead.push(inbound, bytes),
             Err(_) => self.failed("", None, &panicked("the request parser")),

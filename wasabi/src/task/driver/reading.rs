@@ -100,7 +100,10 @@ where
     #[inline(never)]
     fn put_off(&mut self, inbound: Inbound, bytes: usize) -> Result<(), Failure> {
         match inbound {
-            Inbound::Cancel(id) => self.cancel(&id, None).map(drop),
+            Inbound::Cancel(cancel) => {
+                self.cancel_all(&cancel.requests)?;
+                self.put_off(cancel.then, bytes)
+            }
             Inbound::Answer(answer) if self.requests.unfinished.is_none() => {
                 self.wire.write(&answer)
             }

@@ -183,7 +183,7 @@ where
                 self.wire.write(answer)?;
             }
             if let Some(request) = inbound.into_request() {
-                self.answer_unstarted(request, &Error::Closing)?;
+                self.answer_unstarted(request, &Error::Closing, true)?;
             }
         }
         self.cancel_requests();

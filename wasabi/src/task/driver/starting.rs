@@ -131,7 +131,10 @@ where
         match other {
             Some(Inbound::Answer(answer)) => self.answer(*answer, cx),
             Some(Inbound::Close(close)) => Err(Failure::Rule(*close)),
-            Some(Inbound::Cancel(id)) => self.cancel(&id, None).map(drop),
+            Some(Inbound::Cancel(cancel)) => {
+                self.cancel_all(&cancel.requests)?;
+                self.start_waiting(cancel.then, cx)
+            }
             _ => Ok(()),
         }
     }
@@ -162,25 +165,37 @@ where
 
     /// Answers a message that arrived too late. A cancellation is never too late.
     pub(super) fn refuse(&mut self, message: Message) -> Result<(), Failure> {
-        match self.parse(message) {
+        let inbound = self.parse(message);
+        self.refuse_parsed(inbound)
+    }
+
+    fn refuse_parsed(&mut self, inbound: Inbound) -> Result<(), Failure> {
+        match inbound {
             Inbound::Request(request)
             | Inbound::Unique(request, _)
             | Inbound::Invalid(request)
-            | Inbound::Batch(request, _) => self.answer_unstarted(request, &Error::Closing),
-            Inbound::Cancel(id) => self.cancel(&id, None).map(drop),
+            | Inbound::Batch(request, _) => self.answer_unstarted(request, &Error::Closing, true),
+            Inbound::Cancel(cancel) => {
+                self.cancel_all(&cancel.requests)?;
+                self.refuse_parsed(cancel.then)
+            }
             Inbound::Answer(answer) => self.wire.write(&answer),
             Inbound::Close(close) => Err(Failure::Rule(*close)),
             Inbound::Dropped => Ok(()),
         }
     }
 
-    /// Answers a request that nothing has processed.
+    /// Answers a request that nothing has processed, or only logs the error.
     pub(super) fn answer_unstarted(
         &mut self,
         request: Request,
         error: &Error,
+        answers: bool,
     ) -> Result<(), Failure> {
-        let (id, owes) = (request.id().cloned(), request.owes());
+        let (id, mut owes) = (request.id().cloned(), request.owes());
+        if !answers {
+            owes = Owes::of(false);
+        }
         discard(request);
         let about = About {
             connection: self.connection,
