@@ -3,6 +3,8 @@
 //! Only serde knows what a type reads. So the type is read once from the names of the parameters, with a reader whose
 //! errors tell a type that never fits from a value that does not.
 
+#[cfg(test)]
+mod agreement;
 mod reader;
 mod value;
 

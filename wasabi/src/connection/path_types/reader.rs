@@ -9,7 +9,7 @@ use serde::{
 
 use super::{
     Parameter,
-    value::{Misfit, Value, text},
+    value::{Misfit, Name, Value},
 };
 
 /// Texts that common types are read from: numbers, characters and strings; `bool`; UUIDs; addresses; dates.
@@ -206,7 +206,7 @@ impl<'de> MapAccess<'de> for Each<'_> {
         seed: K,
     ) -> Result<Option<K::Value>, Misfit> {
         match self.all.parameters.get(self.next) {
-            Some((name, _)) => seed.deserialize(text(name)).map(Some),
+            Some((name, _)) => seed.deserialize(Name(name)).map(Some),
             None => Ok(None),
         }
     }

@@ -4,10 +4,7 @@ use std::{any::type_name, fmt};
 
 use serde::{
     Deserializer,
-    de::{
-        DeserializeSeed, EnumAccess, Error, IntoDeserializer, SeqAccess, VariantAccess, Visitor,
-        value::StrDeserializer,
-    },
+    de::{DeserializeSeed, EnumAccess, Error, SeqAccess, VariantAccess, Visitor},
     forward_to_deserialize_any,
 };
 
@@ -48,9 +45,32 @@ impl Error for Misfit {
     }
 }
 
-/// A text as a name, or as a value without a name.
-pub(super) fn text(text: &str) -> StrDeserializer<'_, Misfit> {
-    text.into_deserializer()
+/// The name of a parameter or of a variant.
+pub(super) struct Name<'a>(pub(super) &'a str);
+
+impl<'de> Deserializer<'de> for Name<'_> {
+    type Error = Misfit;
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
+        visitor.visit_str(self.0)
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, Misfit> {
+        Err(Misfit::Unsupported(type_name::<V::Value>()))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map struct enum ignored_any
+    }
 }
 
 /// The value of one parameter.
@@ -194,7 +214,7 @@ impl<'de> SeqAccess<'de> for Pair<'_> {
         match (self.0.take(), self.1.take()) {
             (Some(parameter), rest) => {
                 self.1 = rest;
-                seed.deserialize(text(parameter.name)).map(Some)
+                seed.deserialize(Name(parameter.name)).map(Some)
             }
             (None, Some(parameter)) => {
                 let value = Value {
@@ -216,7 +236,7 @@ impl<'de> EnumAccess<'de> for Variant<'_> {
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Misfit> {
-        Ok((seed.deserialize(text(self.0))?, self))
+        Ok((seed.deserialize(Name(self.0))?, self))
     }
 }
 
