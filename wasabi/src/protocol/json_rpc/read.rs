@@ -1,6 +1,6 @@
 //! From a message of JSON-RPC to the parts of a call, in one pass over its text.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -73,17 +73,9 @@ fn batch<'m>(message: &Message, text: &str, inside: Scanner<'_>, max: usize) -> 
         Ok(()) => Ok(Read::Batch(
             calls
                 .into_iter()
-                .filter_map(|range| part(message, range))
+                .filter_map(|range| message.slice(range))
                 .collect(),
         )),
-    }
-}
-
-/// A part of a message, which shares its memory.
-fn part(message: &Message, range: Range<usize>) -> Option<Message> {
-    match message {
-        Message::Text(text) => text.slice(range).map(Message::Text),
-        Message::Binary(data) => Some(Message::Binary(data.slice(range))),
     }
 }
 
