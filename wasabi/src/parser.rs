@@ -5,7 +5,7 @@ mod json_key;
 use std::{any::Any, borrow::Cow, sync::Arc};
 
 pub use self::json_key::JsonKey;
-pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json};
+pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json, string};
 use crate::{
     Close, Error, ErrorFormat, Message, Result,
     request::{Cancelled, KeyRepr, RequestId, RequestParts},

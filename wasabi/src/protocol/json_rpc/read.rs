@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     Error, Message, RequestId, Result,
-    parser::{Invalid, Scanner, not_json},
+    parser::{Invalid, Scanner, not_json, string},
 };
 
 /// What a message is.
@@ -183,15 +183,5 @@ fn id(raw: &str) -> Option<RequestId> {
             Some(RequestId::short(raw).unwrap_or_else(|| RequestId::new(raw.to_owned())))
         }
         _ => None,
-    }
-}
-
-/// A string without its quotes and escapes.
-#[inline]
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match inside.contains('\\') {
-        false => Some(Cow::Borrowed(inside)),
-        true => serde_json::from_str(raw).ok().map(Cow::Owned),
     }
 }
