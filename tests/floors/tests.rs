@@ -29,6 +29,8 @@ const FLOORS: &[&str] = &[
     "runtime",
     "hosts",
     "upgrade",
+    // What types say of themselves.
+    "schema",
     // A message on its way to its reply.
     "reply",
     "request",

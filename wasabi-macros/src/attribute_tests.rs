@@ -21,7 +21,39 @@ fn a_backend_stays_and_gets_checks() {
             db.place(order).await
         }
     };
-    insta::assert_snapshot!("backend", pretty(backend::expand(quote!(), function)));
+    insta::assert_snapshot!(
+        "backend",
+        pretty(backend::expand(quote!(), function, false))
+    );
+}
+
+#[test]
+fn with_schema_the_future_of_a_backend_tells() {
+    let function = quote! {
+        /// Places an order.
+        ///
+        /// At once.
+        #[tracing::instrument]
+        #[must_use]
+        pub async fn place(State(db): State<Db>, mut order: Json<Order>) -> Result<Json<Receipt>, Failure> {
+            db.place(order).await
+        }
+    };
+    insta::assert_snapshot!(
+        "backend_with_schema",
+        pretty(backend::expand(quote!(), function, true))
+    );
+}
+
+#[test]
+fn with_schema_a_generic_backend_stays() {
+    let function = quote!(
+        async fn place<T: Order>(order: Json<T>) -> impl IntoReply {
+            order.place()
+        }
+    );
+    let expand = |has_schema| backend::expand(quote!(), function.clone(), has_schema).to_string();
+    assert_eq!(expand(true), expand(false));
 }
 
 #[test]
@@ -33,7 +65,7 @@ fn a_backend_is_checked_against_its_state() {
     );
     insta::assert_snapshot!(
         "backend_with_state",
-        pretty(backend::expand(quote!(state = App), function))
+        pretty(backend::expand(quote!(state = App), function, false))
     );
 }
 
@@ -112,7 +144,8 @@ fn no_input_makes_the_attributes_panic() {
     };
     for option in parsed(&options) {
         for item in parsed(&items) {
-            backend::expand(option.clone(), item.clone());
+            backend::expand(option.clone(), item.clone(), false);
+            backend::expand(option.clone(), item.clone(), true);
             middleware::expand(option.clone(), item);
         }
     }

@@ -1,5 +1,7 @@
 //! `#[backend]` keeps the function as it is and adds checks.
 
+mod told;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{
@@ -11,7 +13,8 @@ use crate::{attribute, diagnostics::Diagnostics, fragment::mentions, krate};
 
 const MOST_ARGUMENTS: usize = 10;
 
-pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+/// `has_schema`: whether the function's future tells what is known of the function. The rest is the same, token for token.
+pub(crate) fn expand(options: TokenStream, item: TokenStream, has_schema: bool) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = Options::parse(options, &mut diagnostics);
     let function: ItemFn = match syn::parse2(item.clone()) {
@@ -22,9 +25,17 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
         }
     };
     let types = arguments(&function.sig, &mut diagnostics);
+    let types = types.filter(|_| !is_generic(&function.sig));
     let checks = types
-        .filter(|_| !is_generic(&function.sig))
-        .map(|types| checks(&function, &types, &options));
+        .as_ref()
+        .map(|types| checks(&function, types, &options));
+    let told = match (types, has_schema) {
+        (Some(types), true) => {
+            told::told(&function, &types, &krate::private(options.krate.as_ref()))
+        }
+        _ => None,
+    };
+    let item = told.unwrap_or(item);
     quote! {
         #diagnostics
         #item

@@ -23,21 +23,42 @@ use proc_macro::TokenStream;
 #[cfg(not(fuzzing))]
 #[proc_macro]
 pub fn gateway(input: TokenStream) -> TokenStream {
-    gateway::expand(input.into()).into()
+    gateway::expand(input.into(), false).into()
+}
+
+/// The same with the cargo feature `schema` of `wasabi`.
+#[cfg(not(fuzzing))]
+#[proc_macro]
+pub fn gateway_with_schema(input: TokenStream) -> TokenStream {
+    gateway::expand(input.into(), true).into()
 }
 
 /// Declares a set of routes; documented as `wasabi::routes!`.
 #[cfg(not(fuzzing))]
 #[proc_macro]
 pub fn routes(input: TokenStream) -> TokenStream {
-    gateway::expand_set(input.into()).into()
+    gateway::expand_set(input.into(), false).into()
+}
+
+/// The same with the cargo feature `schema` of `wasabi`.
+#[cfg(not(fuzzing))]
+#[proc_macro]
+pub fn routes_with_schema(input: TokenStream) -> TokenStream {
+    gateway::expand_set(input.into(), true).into()
 }
 
 /// Checks a backend function where it is defined; documented as `#[wasabi::backend]`.
 #[cfg(not(fuzzing))]
 #[proc_macro_attribute]
 pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {
-    backend::expand(options.into(), item.into()).into()
+    backend::expand(options.into(), item.into(), false).into()
+}
+
+/// The same with the cargo feature `schema` of `wasabi`.
+#[cfg(not(fuzzing))]
+#[proc_macro_attribute]
+pub fn backend_with_schema(options: TokenStream, item: TokenStream) -> TokenStream {
+    backend::expand(options.into(), item.into(), true).into()
 }
 
 /// Makes a middleware of a function; documented as `#[wasabi::middleware]`.
@@ -54,15 +75,15 @@ pub mod fuzzing {
     use proc_macro2::TokenStream;
 
     pub fn gateway(input: TokenStream) -> TokenStream {
-        crate::gateway::expand(input)
+        crate::gateway::expand(input, false)
     }
 
     pub fn routes(input: TokenStream) -> TokenStream {
-        crate::gateway::expand_set(input)
+        crate::gateway::expand_set(input, false)
     }
 
     pub fn backend(options: TokenStream, item: TokenStream) -> TokenStream {
-        crate::backend::expand(options, item)
+        crate::backend::expand(options, item, false)
     }
 
     pub fn middleware(options: TokenStream, item: TokenStream) -> TokenStream {

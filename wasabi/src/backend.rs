@@ -15,6 +15,8 @@ mod retry_after;
 mod template;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "schema")]
+mod told;
 mod websocket;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -28,6 +30,8 @@ pub(crate) use self::http::install_tls_provider;
 pub(crate) use self::http::{build_client, parse_url};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::replaced::{PIPE, ReplacedUpstreams, serve};
+#[cfg(feature = "schema")]
+pub use self::told::{Knows, Returns, Telling, Tells, Told, telling};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     boxed::BoxBackend,
@@ -36,6 +40,8 @@ pub use self::{
     template::Template,
     websocket::WebSocket,
 };
+#[cfg(feature = "schema")]
+use crate::schema::{Answers, Codes, Describer};
 use crate::{
     Connection, Error, Reply, Request, Result, connection::path_types::PathType, request::Route,
 };
@@ -45,6 +51,19 @@ pub(crate) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
+
+/// The errors of backends that talk to an upstream.
+#[cfg(feature = "schema")]
+const CODES: [&str; 8] = [
+    "bad_request",
+    "internal",
+    "overloaded",
+    "timed_out",
+    "upstream_invalid",
+    "upstream_lost",
+    "upstream_status",
+    "upstream_unreachable",
+];
 
 /// Answers requests.
 ///
@@ -84,9 +103,8 @@ pub trait Backend<S = ()>: Send + Sync {
     ///
     /// These backends owe no reply: functions that return `()`, or a `Result`, `Option` or `Vec` of it; a
     /// [`Queue`](crate::Queue) with `no_reply`; a [`WebSocket`](crate::WebSocket) for messages that are not matched
-    /// with answers by [`correlate`](crate::WebSocket::correlate); and balanced nodes if none of them owes a reply. In a
-    /// batch of a [`Protocol`](crate::Protocol), all requests owe a reply if one of them does. An error is not owed either:
-    /// a client that wants to see its requests fail must wait before it closes.
+    /// with answers by [`correlate`](crate::WebSocket::correlate); and balanced nodes if none of them owes a reply. An
+    /// error is not owed either: a client that wants to see its requests fail must wait before it closes.
     fn owes_reply(&self, req: &Request) -> bool {
         let _ = req;
         true
@@ -110,6 +128,13 @@ pub trait Backend<S = ()>: Send + Sync {
     #[doc(hidden)]
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         let _ = visit;
+    }
+
+    /// Says what it takes and answers.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut Describer) {
+        to.answers(Answers::unknown::<Self>(Codes::unknown()));
     }
 }
 
@@ -207,6 +232,11 @@ impl<S: Sync, B: Backend<S>> Backend<S> for std::sync::Arc<B> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         (**self).lifecycle(visit);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut Describer) {
+        (**self).describe(to);
+    }
 }
 
 /// Answers every request with the error `no_route`. Use it as the target of `_ =>` if an unknown key is an error.
@@ -216,5 +246,10 @@ pub struct NoRoute;
 impl<S: Sync> Backend<S> for NoRoute {
     async fn call(&self, _req: Request, _state: &S) -> Result {
         Err(Error::NoRoute)
+    }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut Describer) {
+        to.answers(Answers::fails::<Self>(&["no_route"]));
     }
 }

@@ -331,6 +331,18 @@ where
         routes
     }
 
+    /// What its routes take and answer.
+    #[cfg(feature = "schema")]
+    pub(crate) fn operations(&self) -> Vec<crate::schema::Operation> {
+        use crate::schema::{Codes, Describer};
+        let Declared { path, info, .. } = &self.declared;
+        // Every request may come too late, and every function may panic.
+        let codes = Codes::of(&["closing", "internal", "interrupted"]);
+        let mut describer = Describer::new(info.docs, info.target.name(), codes);
+        self.backend.describe(&mut describer);
+        describer.finish(path, |key| self.backend.route(key).map(|route| route.path))
+    }
+
     /// The types that its functions read from the path.
     pub(crate) fn path_types(&self) -> Vec<PathType> {
         let mut types = Vec::new();

@@ -3,15 +3,15 @@
 #[cfg(feature = "tls")]
 mod certificates;
 mod hook;
+mod message;
 mod params;
 
 use std::{any::Any, net::SocketAddr, sync::Arc};
 
 use axum::{
-    Extension, Json,
+    Extension,
     extract::{FromRef, Path, Query, State},
 };
-use bytes::Bytes;
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
@@ -19,17 +19,16 @@ pub(crate) use self::hook::also_when_ended;
 pub use self::hook::{Ended, FromConnection, FromEnded, LeftGroups};
 pub use self::params::Params;
 use crate::{
-    Binary, Connection, Error, InFlight, Key, Message, Request, RequestId, Result, Text,
-    connection::path_types::PathType,
+    Connection, Error, InFlight, Key, Request, RequestId, Result, connection::path_types::PathType,
 };
 
 /// A type that a backend function may take as an argument.
 ///
 /// | argument | what it is | fails with |
 /// |---|---|---|
-/// | [`Json<T>`](Json) | the payload, deserialized | `invalid_params`; `unreadable` if it is not JSON |
-/// | [`Text`], [`Binary`] | the payload of a text or a binary message | `bad_request` for the other kind |
-/// | [`Bytes`], [`Message`] | the payload, the message, of either kind | |
+/// | [`Json<T>`](crate::Json) | the payload, deserialized | `invalid_params`; `unreadable` if it is not JSON |
+/// | [`Text`](crate::Text), [`Binary`](crate::Binary) | the payload of a text or a binary message | `bad_request` for the other kind |
+/// | [`Bytes`](crate::Bytes), [`Message`](crate::Message) | the payload, the message, of either kind | |
 /// | [`State<T>`](State) | the gateway's state, or a part of it | compile error |
 /// | [`Connection`], [`RemoteAddr`] | the connection, the peer's address | |
 /// | [`ClientIp`](crate::middleware::http::ClientIp) | the client's address, also behind proxies | `internal` if it is unknown |
@@ -50,7 +49,7 @@ use crate::{
 ///
 /// # Types of axum
 ///
-/// [`Json`], [`Path`], [`Query`], [`State`] and [`Extension`] are axum's own types, so backend functions and HTTP
+/// [`Json`](crate::Json), [`Path`], [`Query`], [`State`] and [`Extension`] are axum's own types, so backend functions and HTTP
 /// handlers look alike. Here they belong to a message:
 ///
 /// * `Json<T>` reads the payload, whatever headers the handshake had. As a reply it is a text message.
@@ -143,6 +142,13 @@ pub trait FromRequest<S>: Sized {
     fn path_type() -> Option<PathType> {
         None
     }
+
+    /// What it takes.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        crate::schema::Input::unknown::<Self>()
+    }
 }
 
 /// A part of the gateway's state. Implement [`FromRef`] to provide one.
@@ -167,9 +173,15 @@ impl<S: Sync, T: FromState<S> + Send> FromRequest<S> for State<T> {
     async fn from_request(_req: &Request, state: &S) -> Result<Self> {
         Ok(State(T::from_state(state)))
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<T>(Source::Gateway, &[])
+    }
 }
 
-/// A type that [`Json`], [`Query`] and [`Path`] read: every `T` that implements serde's `Deserialize` and borrows
+/// A type that [`Json`](crate::Json), [`Query`] and [`Path`] read: every `T` that implements serde's `Deserialize` and borrows
 /// nothing.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be read: it does not implement `serde::Deserialize`",
@@ -181,86 +193,16 @@ pub trait Readable: DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: DeserializeOwned> Readable for T {}
 
-impl<S: Sync, T: Readable> FromRequest<S> for Json<T> {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        serde_json::from_slice(req.message().as_bytes())
-            .map(Json)
-            .map_err(|error| match error.is_data() {
-                true => Error::invalid_params(error.to_string()),
-                false => Error::unreadable(format!("not JSON: {error}")),
-            })
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for Message {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        Ok(req.message().clone())
-    }
-
-    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
-        Ok(req.take_message())
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for Bytes {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        Ok(req.payload())
-    }
-
-    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
-        Ok(req.take_message().into_bytes())
-    }
-}
-
-fn text(message: Message) -> Result<Text> {
-    match message {
-        Message::Text(text) => Ok(text),
-        Message::Binary(_) => Err(Error::bad_request("expected a text message")),
-    }
-}
-
-fn binary(message: Message) -> Result<Binary> {
-    match message {
-        Message::Binary(data) => Ok(Binary(data)),
-        Message::Text(_) => Err(Error::bad_request("expected a binary message")),
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for Text {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        text(req.message().clone())
-    }
-
-    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
-        text(req.take_message())
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for Binary {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        binary(req.message().clone())
-    }
-
-    async fn from_last(req: &mut Request, _state: &S) -> Result<Self> {
-        binary(req.take_message())
-    }
-}
-
-#[diagnostic::do_not_recommend]
-impl<S: Sync> FromRequest<S> for Request {
-    async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        Ok(req.clone())
-    }
-}
-
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Connection {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.connection().clone())
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &[])
     }
 }
 
@@ -269,12 +211,24 @@ impl<S: Sync> FromRequest<S> for InFlight {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(Self::of(req.connection()))
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &[])
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync> FromRequest<S> for Key {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.owned_key())
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &[])
     }
 }
 
@@ -285,6 +239,12 @@ impl<S: Sync> FromRequest<S> for RequestId {
             .cloned()
             .ok_or_else(|| Error::bad_request("the request has no id"))
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Id, &["bad_request"])
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -292,11 +252,23 @@ impl<S: Sync> FromRequest<S> for HeaderMap {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Ok(req.connection().headers().clone())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &[])
+    }
 }
 
 impl<S: Sync, T: Readable> FromRequest<S> for Query<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         req.connection().query().map(Query)
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::read::<T>(Source::Query, &["bad_request"])
     }
 }
 
@@ -308,12 +280,24 @@ impl<S: Sync, T: Readable + Send> FromRequest<S> for Path<T> {
     fn path_type() -> Option<PathType> {
         Some(PathType::of::<T>())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::read::<T>(Source::Path, &["bad_request", "internal"])
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Extension<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         extension(req.connection())
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<T>(Source::Gateway, &["internal"])
     }
 }
 
@@ -343,6 +327,12 @@ impl RemoteAddr {
 impl<S: Sync> FromRequest<S> for RemoteAddr {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         Self::of(req.connection())
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &["internal"])
     }
 }
 
@@ -374,12 +364,23 @@ impl<S: Sync, T: Any + Send + Sync> FromRequest<S> for Parsed<T> {
             )),
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<T>(Source::Gateway, &["internal"])
+    }
 }
 
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: FromRequest<S> + Send> FromRequest<S> for Option<T> {
     async fn from_request(req: &Request, state: &S) -> Result<Self> {
         Ok(T::from_request(req, state).await.ok())
+    }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        T::input().optional()
     }
 }
 

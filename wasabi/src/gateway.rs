@@ -38,6 +38,8 @@ use crate::metrics::Observer;
 pub struct Gateway {
     routes: Vec<DeclaredRoute>,
     description: Description,
+    #[cfg(feature = "schema")]
+    operations: Vec<crate::schema::Operation>,
     mistakes: Vec<GatewayError>,
 }
 
@@ -164,6 +166,12 @@ impl Gateway {
     /// Describes the gateway's channels, endpoints and mounts for a person to read.
     pub fn describe(&self) -> &Description {
         &self.description
+    }
+
+    /// What the routes of its channels take and answer, in the order of the declaration; see [`schema`](crate::schema).
+    #[cfg(feature = "schema")]
+    pub fn operations(&self) -> &[crate::schema::Operation] {
+        &self.operations
     }
 
     /// Returns all mistakes in paths and settings. [`Server::serve`](crate::Server::serve) calls it.

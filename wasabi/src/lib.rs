@@ -121,6 +121,7 @@
 //! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
+//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations` | |
 //! | `testing` | `testing`: unit tests of functions and middleware, and whole gateways without sockets | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -158,6 +159,8 @@ mod reply;
 mod request;
 mod routes;
 mod runtime;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod scope;
 mod server;
 mod sharded;
@@ -187,6 +190,8 @@ pub use jsonwebtoken;
 pub use reqwest;
 #[cfg(feature = "tls")]
 pub use rustls;
+#[cfg(feature = "schema")]
+pub use schemars;
 
 #[cfg(feature = "queue")]
 pub use crate::backend::queue::{self, Queue};
@@ -264,12 +269,12 @@ pub mod required {
     #[doc(no_inline)]
     pub use crate::__private::{Absent, Scope};
     pub use crate::__private::{
-        check_extractor, check_output, check_reply, check_send,
+        backend, check_extractor, check_output, check_reply, check_send,
         probe::{
             Endpoint, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect,
             IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState,
-            Probe, RequestMiddleware, RouteSet, Unknown, backend, endpoint, http, middleware,
-            on_connect, on_disconnect, parser, protocol, routes, state,
+            Probe, RequestMiddleware, RouteSet, Unknown, endpoint, http, middleware, on_connect,
+            on_disconnect, parser, protocol, routes, state,
         },
     };
 }

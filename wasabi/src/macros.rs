@@ -1,5 +1,17 @@
 //! The macros, with their documentation.
 
+/// Those that describe more with the cargo feature `schema`. A feature of `wasabi-macros` would not do: cargo may enable it
+/// for one target and not for another.
+mod chosen {
+    #[cfg(not(feature = "schema"))]
+    pub use wasabi_macros::{backend, gateway, routes};
+    #[cfg(feature = "schema")]
+    pub use wasabi_macros::{
+        backend_with_schema as backend, gateway_with_schema as gateway,
+        routes_with_schema as routes,
+    };
+}
+
 /// Declares a gateway: an expression whose value is a [`Gateway`](crate::Gateway).
 ///
 /// ```
@@ -175,7 +187,7 @@
 /// A crate that re-exports this one says so first: `gateway!(crate = toolkit::wasabi, ..)`. The attributes take
 /// `crate = path` as an option.
 #[doc(inline)]
-pub use wasabi_macros::gateway;
+pub use chosen::gateway;
 
 /// Declares a set of routes: a part of a channel that a module declares, and a value that implements
 /// [`Routes`](crate::Routes).
@@ -251,7 +263,7 @@ pub use wasabi_macros::gateway;
 /// cannot compare keys with guards, nor those of a match on another value, such as `key.parse::<Action>()`: there the
 /// first set that takes the key answers.
 #[doc(inline)]
-pub use wasabi_macros::routes;
+pub use chosen::routes;
 
 /// Checks a backend function where it is defined.
 ///
@@ -287,7 +299,7 @@ pub use wasabi_macros::routes;
 /// Options: `state = Type`, `crate = path`. It stands on functions outside of `impl` blocks; arguments of generic
 /// functions are checked where they are used.
 #[doc(inline)]
-pub use wasabi_macros::backend;
+pub use chosen::backend;
 
 /// Makes a middleware of a function: a type of the function's name, and a function that makes its value.
 ///

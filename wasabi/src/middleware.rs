@@ -68,6 +68,21 @@ pub trait Middleware: Send + Sync {
         Ok(())
     }
 
+    /// The codes of the errors that it adds to those of the rest of the chain.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::unknown()
+    }
+
+    /// Its name, for people.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn middleware_name(&self) -> String {
+        let name = crate::connection::path_types::short(std::any::type_name::<Self>());
+        name.split('<').next().unwrap_or_default().to_owned()
+    }
+
     /// Reports its current state, for metrics.
     #[doc(hidden)]
     #[cfg(feature = "metrics")]
@@ -100,6 +115,16 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
         (**self).handle(req, next)
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        (**self).codes()
+    }
+
+    #[cfg(feature = "schema")]
+    fn middleware_name(&self) -> String {
+        (**self).middleware_name()
+    }
 }
 
 /// What `#[middleware]` makes of a function without arguments before the request: a function that returns the middleware.
@@ -123,6 +148,16 @@ where
 
     fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = Result<Reply>> + Send {
         self().handle(req, next)
+    }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        self().codes()
+    }
+
+    #[cfg(feature = "schema")]
+    fn middleware_name(&self) -> String {
+        self().middleware_name()
     }
 }
 
@@ -187,6 +222,11 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Valid<B> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         self.0.lifecycle(visit);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        self.0.describe(to);
+    }
 }
 
 #[cold]
@@ -231,6 +271,12 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
         visit(&Itself(middleware));
         self.inner
             .lifecycle(&mut |part| visit(&Around { middleware, part }));
+    }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        let (name, codes) = (self.middleware.middleware_name(), self.middleware.codes());
+        to.middleware(name, &codes, |to| self.inner.describe(to));
     }
 }
 

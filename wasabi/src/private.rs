@@ -2,6 +2,9 @@
 
 #[path = "private/probe.rs"]
 pub mod probe;
+#[cfg(feature = "schema")]
+#[path = "private/told.rs"]
+pub mod told;
 
 use std::{ops::Deref, sync::Arc};
 
@@ -29,9 +32,13 @@ pub use axum::{
 pub use futures_util::future::BoxFuture;
 pub use tower;
 
+#[cfg(not(feature = "schema"))]
+pub use self::probe::backend;
 pub use self::probe::{
-    backend, endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
+    endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
 };
+#[cfg(feature = "schema")]
+pub use self::told::{ask, backend};
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
 pub use crate::{
@@ -54,6 +61,11 @@ pub use crate::{
 use crate::{
     Call, Close, Connection, Ended, Envelope, Incoming, Message, OnConnect, OnDisconnect, Parser,
     Protocol, RequestId,
+};
+#[cfg(feature = "schema")]
+pub use crate::{
+    backend::{Knows, Returns, Telling, Tells, Told, telling},
+    schema::{Arm, Codes, Describer, SchemaFn, Schemas},
 };
 
 /// Fixes the signature of the closure that routes keys, for every lifetime of the key.
@@ -129,6 +141,16 @@ impl<T> Deref for Shared<T> {
 }
 
 impl<M: Middleware> Middleware for Shared<M> {
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        self.0.codes()
+    }
+
+    #[cfg(feature = "schema")]
+    fn middleware_name(&self) -> String {
+        self.0.middleware_name()
+    }
+
     fn check(&self) -> Result<(), String> {
         self.0.check()
     }

@@ -1,16 +1,17 @@
 //! Replies to clients.
 
+mod into_reply;
+
 use std::{
     cell::Cell,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use axum::Json;
-use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
-use crate::{Binary, Error, IntoError, IntoMessage, Message, Text, Writable};
+pub use self::into_reply::{IntoReply, Replies};
+use crate::{Error, Message, Text};
 
 /// The result of each part of a chain: a [`Reply`] or an [`Error`], unless said otherwise.
 pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
@@ -229,132 +230,5 @@ impl std::fmt::Debug for Reply {
             Body::Stream(_) => f.write_str("Reply(stream)"),
             _ => f.debug_tuple("Reply").field(&self.as_messages()).finish(),
         }
-    }
-}
-
-/// A value that a backend function may return.
-///
-/// * [`Text`], `String`, `&'static str`: a text message; [`Json<T>`](Json): text, serialized
-/// * [`Bytes`], `Vec<u8>`, [`Binary`]: a binary message; [`Message`]: either
-/// * `()`: intentionally nothing; `Option`: nothing for `None`
-/// * `Vec<R>`: the replies in their order; [`Replies`]: a stream of them
-/// * `Result<R, E>`: an `Err` becomes an error reply; `E` converts into [`Error`]
-/// * a [`Reply`] is itself
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be sent as a reply",
-    label = "the backend returns `{Self}`",
-    note = "return `Json<T>`, `Text`, `String`, `Bytes`, `Message`, `Reply`, `()`, or an `Option`, `Vec` or `Result` of these",
-    note = "return a stream as `Replies(stream)`, whose type is `Replies<impl Stream<Item = ..>>`"
-)]
-pub trait IntoReply {
-    /// Whether the client waits for the reply of a function with this return type: not for `()`, nor for types composed
-    /// of `()` alone. See [`Backend::owes_reply`](crate::Backend::owes_reply).
-    const OWES_REPLY: bool = true;
-
-    /// Turns the value into a reply.
-    fn into_reply(self) -> Result<Reply>;
-}
-
-impl IntoReply for Reply {
-    fn into_reply(self) -> Result<Reply> {
-        Ok(self)
-    }
-}
-
-impl IntoReply for () {
-    const OWES_REPLY: bool = false;
-
-    fn into_reply(self) -> Result<Reply> {
-        Ok(Reply::none())
-    }
-}
-
-macro_rules! message_is_reply {
-    ($($ty:ty),*) => {$(
-        impl IntoReply for $ty {
-            fn into_reply(self) -> Result<Reply> {
-                Ok(Reply::message(self))
-            }
-        }
-    )*};
-}
-
-message_is_reply!(Message, Text, String, &'static str, Bytes, Vec<u8>, Binary);
-
-impl<T: Writable> IntoReply for Json<T> {
-    fn into_reply(self) -> Result<Reply> {
-        match self.into_message() {
-            Ok(message) => Ok(Reply::message(message)),
-            Err(error) => Err(Error::internal(error)),
-        }
-    }
-}
-
-impl<R: IntoReply> IntoReply for Option<R> {
-    const OWES_REPLY: bool = R::OWES_REPLY;
-
-    fn into_reply(self) -> Result<Reply> {
-        self.map_or(Ok(Reply::none()), R::into_reply)
-    }
-}
-
-impl<R: IntoReply, E: IntoError> IntoReply for std::result::Result<R, E> {
-    const OWES_REPLY: bool = R::OWES_REPLY;
-
-    fn into_reply(self) -> Result<Reply> {
-        self.map_err(E::into_error)?.into_reply()
-    }
-}
-
-impl<R: IntoReply> IntoReply for Vec<R> {
-    const OWES_REPLY: bool = R::OWES_REPLY;
-
-    fn into_reply(self) -> Result<Reply> {
-        let mut messages = Vec::with_capacity(self.len());
-        for reply in self {
-            match reply.into_reply()?.into_body() {
-                Body::None => {}
-                Body::One(message) => messages.push(message),
-                Body::Many(more) => messages.extend(more),
-                Body::Stream(_) => {
-                    return Err(Error::internal("a stream inside a list of replies"));
-                }
-            }
-        }
-        Ok(Reply::messages(messages))
-    }
-}
-
-/// A stream of replies; see [`Reply::stream`].
-///
-/// ```
-/// use futures_util::{Stream, stream};
-/// use wasabi::prelude::*;
-///
-/// async fn countdown() -> Replies<impl Stream<Item = String>> {
-///     Replies(stream::iter((0..3).rev().map(|n| n.to_string())))
-/// }
-/// ```
-#[derive(Debug)]
-pub struct Replies<T>(pub T);
-
-impl<T> IntoReply for Replies<T>
-where
-    T: Stream + Send + 'static,
-    T::Item: IntoReply,
-{
-    fn into_reply(self) -> Result<Reply> {
-        Ok(Reply::stream(self.0.flat_map(|item| {
-            let messages = item.into_reply().map(Reply::into_body);
-            stream::iter(match messages {
-                Ok(Body::None) => Vec::new(),
-                Ok(Body::One(message)) => vec![Ok(message)],
-                Ok(Body::Many(messages)) => messages.map(Ok).collect(),
-                Ok(Body::Stream(_)) => {
-                    vec![Err(Error::internal("a stream inside a stream of replies"))]
-                }
-                Err(error) => vec![Err(error)],
-            })
-        })))
     }
 }

@@ -113,6 +113,11 @@ impl<S: Sync, B: Backend<S>, D: Declares> Backend<S> for Set<B, D> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         self.0.lifecycle(visit);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        self.0.describe(to);
+    }
 }
 
 impl<S: Sync, B: Backend<S> + 'static, D: Declares> Routes<S> for Set<B, D> {}

@@ -5,6 +5,7 @@
 
 mod balance;
 mod context;
+mod described;
 mod info;
 mod keys;
 mod routes;
@@ -29,8 +30,16 @@ use super::{
 };
 use crate::diagnostics::Diagnostics;
 
-pub(crate) fn gateway(declared: &Gateway, diagnostics: &Diagnostics) -> TokenStream {
-    let cx = &Context::new(declared.krate.as_ref(), diagnostics.has_errors());
+pub(crate) fn gateway(
+    declared: &Gateway,
+    has_schema: bool,
+    diagnostics: &Diagnostics,
+) -> TokenStream {
+    let cx = &Context::new(
+        declared.krate.as_ref(),
+        has_schema,
+        diagnostics.has_errors(),
+    );
     let Context {
         p, scope, gateway, ..
     } = cx;
@@ -151,14 +160,19 @@ fn rest<'a>(channel: &'a Channel, cx: &Context) -> Rest<'a> {
     Rest {
         target: target(&channel.target, Place::Channel, cx),
         info: target_info(&channel.target, Place::Channel, cx),
+        label: described::label(&channel.target),
         routes: channel.target.routes(),
         is_set: false,
     }
 }
 
 /// `routes!(..)`.
-pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
-    let cx = &Context::new(declared.krate.as_ref(), diagnostics.has_errors());
+pub(crate) fn set(declared: &Set, has_schema: bool, diagnostics: &Diagnostics) -> TokenStream {
+    let cx = &Context::new(
+        declared.krate.as_ref(),
+        has_schema,
+        diagnostics.has_errors(),
+    );
     let (p, scope) = (&cx.p, &cx.scope);
     let state = declared.state.as_ref();
     let state = state.map_or_else(|| quote!(()), |state| quote!(#state));
@@ -182,6 +196,7 @@ pub(crate) fn set(declared: &Set, diagnostics: &Diagnostics) -> TokenStream {
             let rest = Rest {
                 target: own,
                 info,
+                label: String::new(),
                 routes: declared.target.routes(),
                 is_set: true,
             };

@@ -3,7 +3,15 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::{expand, expand_set};
+fn expand(input: TokenStream) -> TokenStream {
+    super::expand(input, false)
+}
+
+/// With the feature `schema`, which expands to more than without.
+fn expand_all(input: TokenStream) {
+    super::expand(input.clone(), true);
+    super::expand_set(input, true);
+}
 
 /// The expansion as a person would write it, or the tokens where it does not parse.
 fn pretty(input: TokenStream) -> String {
@@ -19,7 +27,10 @@ fn unparsed(expansion: TokenStream) -> String {
 }
 
 fn errors(input: TokenStream) -> usize {
-    expand(input).to_string().matches("compile_error").count()
+    let count = |expansion: TokenStream| expansion.to_string().matches("compile_error").count();
+    let errors = count(expand(input.clone()));
+    assert_eq!(count(super::expand(input, true)), errors, "with `schema`");
+    errors
 }
 
 macro_rules! snapshots {
@@ -144,13 +155,13 @@ fn a_set_of_routes() {
             key if key.starts_with(&prefix) => old,
         }
     };
-    insta::assert_snapshot!(unparsed(expand_set(declaration)));
+    insta::assert_snapshot!(unparsed(super::expand_set(declaration, false)));
 }
 
 #[test]
 fn a_set_of_sets() {
     let declaration = quote!(routes = [orders::routes(), market::routes()]);
-    insta::assert_snapshot!(unparsed(expand_set(declaration)));
+    insta::assert_snapshot!(unparsed(super::expand_set(declaration, false)));
 }
 
 #[test]
@@ -169,6 +180,31 @@ fn an_empty_list_has_a_type() {
     let expansion = pretty(quote!(channel("/", origins = [], echo)));
     assert!(expansion.contains(r#".origins([""; 0])"#), "{expansion}");
     assert_eq!(errors(quote!(channel("/", hosts = [], echo))), 1);
+}
+
+#[test]
+fn with_schema_a_router_describes_its_arms() {
+    let set = quote! {
+        match key {
+            /// Places an order.
+            "order.place" => with([Timeout::new(2s)], place_order),
+            "quote" | LISTED => balance([(2, Http::post("http://a/")), (1, local)]),
+            #[cfg(unix)]
+            key if key.starts_with("legacy.") => legacy,
+        }
+    };
+    insta::assert_snapshot!(unparsed(super::expand_set(set, true)));
+}
+
+#[test]
+fn with_schema_a_channel_describes_its_sets() {
+    let declaration = quote! {
+        channel("/", routes = [orders::routes()], match key.parse::<Action>() {
+            Ok(Action::Buy) => buy,
+            Err(_) => NoRoute,
+        }),
+    };
+    insta::assert_snapshot!(unparsed(super::expand(declaration, true)));
 }
 
 #[test]
@@ -222,15 +258,13 @@ fn no_input_makes_the_macro_panic() {
     for start in 0..trees.len() {
         for end in start..=trees.len() {
             let piece: TokenStream = trees[start..end].iter().cloned().collect();
-            expand(piece.clone());
-            expand_set(piece);
+            expand_all(piece);
             let around: TokenStream = trees[..start]
                 .iter()
                 .chain(&trees[end..])
                 .cloned()
                 .collect();
-            expand(around.clone());
-            expand_set(around);
+            expand_all(around);
         }
     }
 }
@@ -306,12 +340,10 @@ fn no_group_makes_the_macro_panic() {
     for first in pieces {
         for second in pieces {
             if let Ok(tokens) = format!("{first} {second}").parse::<TokenStream>() {
-                expand(tokens.clone());
-                expand_set(tokens);
+                expand_all(tokens);
             }
             if let Ok(tokens) = format!("{first}, {second}").parse::<TokenStream>() {
-                expand(tokens.clone());
-                expand_set(tokens);
+                expand_all(tokens);
             }
         }
     }

@@ -137,6 +137,15 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
             node.lifecycle(visit);
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        to.group(|to| {
+            for node in &self.nodes {
+                to.node("", |to| node.describe(to));
+            }
+        });
+    }
 }
 
 /// Decides which node gets a request.

@@ -85,6 +85,11 @@ impl<S: Sync> Backend<S> for BoxBackend<S> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         self.inner.lifecycle(visit);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        self.inner.describe(to);
+    }
 }
 
 /// [`Backend`] with a boxed future.
@@ -94,6 +99,8 @@ trait Erased<S>: Send + Sync {
     fn owes_reply_on(&self, req: &Request, path: u64) -> bool;
     fn route(&self, key: &str) -> Option<Route>;
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle));
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer);
 }
 
 impl<S, B: Backend<S>> Erased<S> for B {
@@ -115,5 +122,10 @@ impl<S, B: Backend<S>> Erased<S> for B {
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         Backend::lifecycle(self, visit);
+    }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        Backend::describe(self, to);
     }
 }

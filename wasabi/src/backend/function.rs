@@ -2,6 +2,8 @@
 
 use std::marker::PhantomData;
 
+#[cfg(feature = "schema")]
+use crate::schema::{Answers, Codes, Describer};
 use crate::{
     Backend, FromRequest, IntoReply, Lifecycle, Reply, Request, Result,
     connection::path_types::PathType,
@@ -160,6 +162,17 @@ macro_rules! handler_fn {
                 if types.iter().any(Option::is_some) {
                     visit(&Paths::<F>(types, PhantomData));
                 }
+            }
+
+            #[cfg(feature = "schema")]
+            fn describe(&self, to: &mut Describer) {
+                let inputs = vec![
+                    $(<$arg as FromRequest<S>>::input(),)*
+                    $(<$last as FromRequest<S>>::input(),)?
+                ];
+                let (output, codes) = Fut::Reply::output();
+                let codes = to.failing().map_or(codes, Codes::clone);
+                to.answers(Answers::function::<F>(inputs, output, codes));
             }
         }
     };

@@ -292,6 +292,17 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         visit(self);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        let codes = crate::schema::Codes::of(&super::CODES);
+        // A function that makes the request fails with errors of its own.
+        let codes = match self.target.url().is_some() || self.target.template().is_some() {
+            true => codes,
+            false => codes.or_others(),
+        };
+        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+    }
 }
 
 impl<T: Target> Lifecycle for Http<T> {

@@ -135,6 +135,13 @@ impl<S: Sync> Backend<S> for WebSocket {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         visit(self);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        let codes =
+            crate::schema::Codes::of(&super::CODES).and(&crate::schema::Codes::of(&["closing"]));
+        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+    }
 }
 
 impl Lifecycle for WebSocket {

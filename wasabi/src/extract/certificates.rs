@@ -15,6 +15,12 @@ impl<S: Sync> FromRequest<S> for PeerCertificates {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         of(req.connection())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Identity, &["unauthorized"])
+    }
 }
 
 #[diagnostic::do_not_recommend]

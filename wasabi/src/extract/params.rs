@@ -27,6 +27,12 @@ impl<S: Sync, T: Readable> FromRequest<S> for Params<T> {
             None => none().map(Params),
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::read::<T>(Source::Params, &["invalid_params"])
+    }
 }
 
 fn is_empty(params: &str) -> bool {

@@ -41,6 +41,8 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             gateway: Gateway {
                 routes: Vec::new(),
                 description: Description::default(),
+                #[cfg(feature = "schema")]
+                operations: Vec::new(),
                 mistakes: Vec::new(),
             },
             hosts: None,
@@ -84,6 +86,8 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         });
         let tables = &mut self.gateway.description.tables;
         tables.extend(tabled.map(|route| (path.clone(), route)));
+        #[cfg(feature = "schema")]
+        self.gateway.operations.extend(channel.operations());
         let mistakes = channel.check();
         let mistakes = mistakes
             .iter()

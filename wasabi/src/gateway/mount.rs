@@ -57,8 +57,17 @@ impl Mount<ViaGateway> for Gateway {
         let Self {
             routes,
             description,
+            #[cfg(feature = "schema")]
+            operations,
             mistakes,
         } = self;
+        #[cfg(feature = "schema")]
+        gateway
+            .operations
+            .extend(operations.into_iter().map(|operation| {
+                let path = join(operation.path());
+                operation.at(path)
+            }));
         gateway
             .routes
             .extend(routes.into_iter().map(|route| DeclaredRoute {

@@ -14,8 +14,10 @@ use axum::{
 use tower::layer::util::Identity;
 
 use super::{Absent, Scope};
+#[cfg(not(feature = "schema"))]
+use crate::IntoBackend;
 use crate::{
-    Backend, IntoBackend, JsonRpc, Middleware, Parser, Protocol, Raw, Routes,
+    Backend, JsonRpc, Middleware, Parser, Protocol, Raw, Routes,
     channel::hooks::{IntoOnConnect, IntoOnDisconnect, NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -40,8 +42,14 @@ type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
-        let mistake = Mistake(PhantomData);
+        let mistake = Mistake::new();
         Self(Unknown { value, mistake })
+    }
+}
+
+impl<K, S, T> Mistake<K, S, T> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
     }
 }
 
@@ -96,6 +104,7 @@ impl<S> Mistake<IsState, (), S> {
 pub struct IsBackend;
 
 /// A target.
+#[cfg(not(feature = "schema"))]
 pub fn backend<S, T, M>(scope: &Scope<S>, target: T) -> Probe<IsBackend, S, T::Backend>
 where
     T: IntoBackend<S, M>,
@@ -103,6 +112,7 @@ where
     Probe::new(scope, target.into_backend())
 }
 
+#[cfg(not(feature = "schema"))]
 impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
     /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
     pub fn checked(self) -> T
@@ -113,6 +123,7 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
     }
 }
 
+#[cfg(not(feature = "schema"))]
 impl<T> Unknown<IsBackend, NoState, T> {
     /// Requires nothing.
     pub fn checked(&self) -> Absent {

@@ -180,6 +180,35 @@ impl<S: Sync> Backend<S> for RouteTable<S> {
             backend.lifecycle(visit);
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        let bits = self.bits();
+        for (number, (key, backend)) in (1..).zip(&self.routes) {
+            let arm = crate::schema::Arm {
+                name: key,
+                keys: &[*key],
+                target: interned(&backend.name()),
+                ..Default::default()
+            };
+            to.arm(number, bits, &arm, |to| backend.describe(to));
+        }
+        let number = self.routes.len() as u64 + 1;
+        let arm = crate::schema::Arm {
+            name: "_",
+            target: self
+                .otherwise
+                .as_ref()
+                .map_or("", |backend| interned(&backend.name())),
+            ..Default::default()
+        };
+        match &self.otherwise {
+            Some(backend) => to.arm(number, bits, &arm, |to| backend.describe(to)),
+            None => to.arm(number, bits, &arm, |to| {
+                Backend::<S>::describe(&crate::NoRoute, to)
+            }),
+        }
+    }
 }
 
 /// The table itself, as a part with settings.

@@ -3,7 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
-use super::context::{Context, number, number_patterns, numbered};
+use super::{
+    context::{Context, number, number_patterns, numbered},
+    described,
+};
 use crate::gateway::ast::Node;
 
 pub(super) fn balance(nodes: &[Node], targets: &[TokenStream], cx: &Context) -> TokenStream {
@@ -18,6 +21,7 @@ pub(super) fn balance(nodes: &[Node], targets: &[TokenStream], cx: &Context) -> 
     );
     let numbers = (0..nodes.len()).map(number);
     let balancer = balancer(nodes, cx);
+    let describes = described::balance(nodes, cx);
     quote! {{
         struct __WasabiBalance<#(#types),*> { balancer: #p::Balancer, #(#fields: #types),* }
         impl<S, #(#types),*> #p::Backend<S> for __WasabiBalance<#(#types),*>
@@ -41,6 +45,7 @@ pub(super) fn balance(nodes: &[Node], targets: &[TokenStream], cx: &Context) -> 
                 }));
                 #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
             }
+            #describes
         }
         __WasabiBalance { balancer: #balancer, #(#fields: #targets),* }
     }}

@@ -11,6 +11,8 @@ pub(super) struct Context {
     pub(super) p: TokenStream,
     pub(super) scope: Ident,
     pub(super) gateway: Ident,
+    /// Whether routes say what they take and answer.
+    pub(super) has_schema: bool,
     /// Whether the user set that path.
     is_renamed: bool,
     /// Whether the declaration has mistakes.
@@ -44,11 +46,12 @@ pub(super) fn number(i: usize) -> TokenStream {
 }
 
 impl Context {
-    pub(super) fn new(krate: Option<&Path>, is_mistaken: bool) -> Self {
+    pub(super) fn new(krate: Option<&Path>, has_schema: bool, is_mistaken: bool) -> Self {
         Self {
             p: krate::private(krate),
             scope: local("scope"),
             gateway: local("gateway"),
+            has_schema,
             is_renamed: krate.is_some(),
             is_mistaken,
         }

@@ -6,6 +6,7 @@ use syn::Pat;
 
 use super::{
     context::{Context, local, number, numbered},
+    described,
     keys::keys,
 };
 use crate::{
@@ -79,6 +80,7 @@ pub(super) fn routes(
         false => quote!(NAMES[__index]),
     };
     let inner = inner(routes, cx);
+    let describes = described::routes(routes, names, &bits, cx);
     let key_fn = key_fn(routes, is_set, cx);
     let made = quote!(__WasabiRoutes { route: #key_fn, #(#fields: #targets),* });
     let made = match place {
@@ -121,6 +123,7 @@ pub(super) fn routes(
             fn lifecycle(&self, __visit: &mut dyn #p::FnMut(&dyn #p::Lifecycle)) {
                 #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
             }
+            #describes
         }
         #made
     }}

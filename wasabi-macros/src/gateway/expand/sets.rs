@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 
 use super::{
     context::{Context, local, number, numbered},
+    described,
     info::{set_info, target_info},
     keys::keys,
     routes::{Place, bits},
@@ -16,6 +17,8 @@ use crate::gateway::ast::{Listed, Match, Target, is_capital};
 pub(super) struct Rest<'a> {
     pub(super) target: TokenStream,
     pub(super) info: TokenStream,
+    /// Its expression, if it is one backend.
+    pub(super) label: String,
     /// Its own routes, whose keys no set has.
     pub(super) routes: Option<&'a Match>,
     /// Whether it is the rest of a set, which does not answer every key.
@@ -34,6 +37,7 @@ pub(super) fn sets(
     let Rest {
         target,
         info,
+        label,
         routes,
         is_set,
     } = rest;
@@ -64,6 +68,7 @@ pub(super) fn sets(
     let described = around(quote! {
         #p::TargetInfo::Sets { sets: &[#(#infos),*], target: &#info }
     });
+    let describes = described::sets(sets, label, &bits, cx);
     let rest = match is_set {
         true => quote! {
             let __inner = #p::Backend::<S>::route(&self.rest, __key)?;
@@ -140,6 +145,7 @@ pub(super) fn sets(
                 #(#p::Backend::<S>::lifecycle(&self.#fields, __visit);)*
                 #p::Backend::<S>::lifecycle(&self.rest, __visit);
             }
+            #describes
         }
         impl<#(#types: #p::Described,)* T> #p::Described for __WasabiSets<#(#types,)* T> {
             const INFO: #p::TargetInfo = #described;

@@ -40,6 +40,13 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         visit(self);
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        // A transport or a worker may fail with anything.
+        let codes = crate::schema::Codes::of(&crate::backend::CODES).or_others();
+        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+    }
 }
 
 impl<T: Transport> Queue<T> {

@@ -27,6 +27,12 @@ impl<S: Sync, T: Clone + Send + Sync + 'static> FromRequest<S> for Identity<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         of(req.connection())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<T>(Source::Identity, &["internal"])
+    }
 }
 
 #[diagnostic::do_not_recommend]

@@ -74,6 +74,12 @@ impl<S: Sync> FromRequest<S> for ClientIp {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         of(req.connection())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<Self>(Source::Gateway, &["internal"])
+    }
 }
 
 #[diagnostic::do_not_recommend]

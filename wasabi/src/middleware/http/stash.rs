@@ -32,6 +32,12 @@ impl<S: Sync, T: Send + Sync + 'static> FromRequest<S> for Stash<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         of(req.connection())
     }
+
+    #[cfg(feature = "schema")]
+    fn input() -> crate::schema::Input {
+        use crate::schema::{Input, Source};
+        Input::new::<T>(Source::Gateway, &["internal"])
+    }
 }
 
 #[diagnostic::do_not_recommend]

@@ -269,6 +269,11 @@ impl<K: CacheKey> Middleware for Cache<K> {
             }
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["internal"])
+    }
 }
 
 impl<K: Clone> Clone for Cache<K> {

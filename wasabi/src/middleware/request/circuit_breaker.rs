@@ -175,6 +175,11 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for CircuitBreaker<P> {
         }
         outcome
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["breaker_open"])
+    }
 }
 
 /// The breaker of one route.

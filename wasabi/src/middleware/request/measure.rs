@@ -146,6 +146,11 @@ impl<R: Record> Middleware for Measure<R> {
         });
         outcome
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&[])
+    }
 }
 
 struct Running<'a, R: Record> {

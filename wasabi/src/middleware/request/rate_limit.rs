@@ -186,6 +186,11 @@ impl Middleware for RateLimit {
             .map_err(|until| refusal(&until, limiter.clock()))?;
         next.run(req).await
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["rate_limited"])
+    }
 }
 
 impl<Q, F> Middleware for RateLimit<By<F>>
@@ -203,6 +208,11 @@ where
         let checked = by_key.check_key(&secret.digest(&key(&req)));
         checked.map_err(|until| refusal(&until, by_key.clock()))?;
         next.run(req).await
+    }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["rate_limited"])
     }
 }
 

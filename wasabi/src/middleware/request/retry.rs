@@ -155,6 +155,11 @@ impl<P: Fn(&Error) -> bool + Send + Sync> Middleware for Retry<P> {
             tokio::time::sleep(pause).await;
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&[])
+    }
 }
 
 impl<P> fmt::Debug for Retry<P> {

@@ -127,6 +127,11 @@ impl Middleware for Throttle {
     async fn handle(&self, req: Request, next: impl Next) -> Result<Reply> {
         self.run(Arc::clone(&self.places), req, next).await
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["overloaded"])
+    }
 }
 
 impl LineAccess for Places {
@@ -147,6 +152,11 @@ where
             places: Arc::clone(&self.places),
         };
         self.run(place, req, next).await
+    }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["overloaded"])
     }
 }
 

@@ -29,4 +29,9 @@ impl Middleware for Timeout {
             Err(_) => Err(Error::TimedOut(self.0)),
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&["timed_out"])
+    }
 }

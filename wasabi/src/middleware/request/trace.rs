@@ -123,6 +123,11 @@ impl Middleware for Trace {
         }
         outcome
     }
+
+    #[cfg(feature = "schema")]
+    fn codes(&self) -> crate::schema::Codes {
+        crate::schema::Codes::of(&[])
+    }
 }
 
 /// Whether the gateway or an upstream failed, and not the client.

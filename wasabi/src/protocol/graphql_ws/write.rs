@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{Error, Message, Reply, RequestId, Result, error_format::data, reply::Body};
+use crate::{Error, Message, Reply, RequestId, Result, reply::Body};
 
 /// A string as JSON.
 fn quoted(text: &str) -> String {
@@ -26,7 +26,11 @@ fn with_payload(kind: &str, payload: Option<&str>) -> String {
 }
 
 pub(super) fn error(id: &RequestId, error: &Error) -> String {
-    let errors = json!([{ "message": error.client_message(), "extensions": data(error) }]);
+    let mut extensions = json!({ "code": error.code() });
+    if let Some(after) = error.retry_after() {
+        extensions["retry_after_ms"] = json!(after.as_millis() as u64);
+    }
+    let errors = json!([{ "message": error.client_message(), "extensions": extensions }]);
     format!(
         r#"{{"id":{},"type":"error","payload":{errors}}}"#,
         quoted(id.as_str())

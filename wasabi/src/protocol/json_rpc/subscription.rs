@@ -56,6 +56,18 @@ impl<S: Sync> Backend<S> for Unsubscribe {
             _ => "true",
         }))
     }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        use crate::schema::{Answers, Form, Input, Output, Source};
+        let codes = crate::schema::Codes::default();
+        let ids = Input::read::<Ids>(Source::Params, &["invalid_params"]);
+        to.answers(Answers::function::<Self>(
+            vec![ids],
+            Output::new::<bool>(Form::Json),
+            codes,
+        ));
+    }
 }
 
 /// By position or by name.

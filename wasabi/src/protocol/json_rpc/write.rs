@@ -6,7 +6,6 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     Error, Message, Reply, RequestId, Result,
-    error_format::data,
     parser::{Invalid, Scanner},
 };
 
@@ -28,14 +27,17 @@ pub(super) fn result(id: &RequestId, message: &Message) -> Result<Message> {
 
 /// The response with several results, as an array.
 pub(super) fn results(id: &RequestId, messages: &[Message]) -> Result<Message> {
-    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":["#);
+    let mut all = String::from("[");
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
-            text.push(',');
+            all.push(',');
         }
-        push(&mut text, message)?;
+        push(&mut all, message)?;
     }
-    text.push_str("]}");
+    all.push(']');
+    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#);
+    text.push_str(&all);
+    text.push('}');
     Ok(Message::text(text))
 }
 
@@ -69,18 +71,18 @@ fn opened(method: &str, subscription: &str) -> String {
 #[inline]
 fn push(text: &mut String, message: &Message) -> Result<()> {
     let value = match message {
-        Message::Text(value) if is_json(value) => value.as_str(),
-        Message::Text(value) => {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}", Value::from(value.as_str()));
-            return Ok(());
-        }
+        Message::Text(value) => value.as_str(),
         Message::Binary(data) => std::str::from_utf8(data)
             .ok()
             .filter(|value| is_json(value))
             .ok_or_else(|| Error::internal("binary data cannot be a result of JSON-RPC"))?,
     };
-    text.push_str(value);
+    if is_json(value) {
+        text.push_str(value);
+    } else {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}", Value::from(value));
+    }
     Ok(())
 }
 
@@ -118,7 +120,11 @@ fn one(id: &str, object: &Value) -> String {
 }
 
 fn object(error: &Error) -> Value {
-    json!({ "code": code(error), "message": error.client_message(), "data": data(error) })
+    let mut data = json!({ "code": error.code() });
+    if let Some(after) = error.retry_after() {
+        data["retry_after_ms"] = json!(after.as_millis() as u64);
+    }
+    json!({ "code": code(error), "message": error.client_message(), "data": data })
 }
 
 fn code(error: &Error) -> i64 {

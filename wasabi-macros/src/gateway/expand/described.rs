@@ -1,0 +1,171 @@
+//! With the cargo feature `schema`: how routers describe their arms, each with the backend that it leads to.
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::Pat;
+
+use super::context::{Context, number, numbered};
+use crate::{
+    fragment::string,
+    gateway::ast::{self, Arm, KeyPattern, Listed, Match, Node, Target, is_capital},
+};
+
+pub(super) fn routes(
+    routes: &Match,
+    names: &[String],
+    bits: &TokenStream,
+    cx: &Context,
+) -> Option<TokenStream> {
+    let p = cx.has_schema.then_some(&cx.p)?;
+    let (_, fields) = numbered('r', routes.arms.len());
+    let arms = routes.arms.iter().zip(names).zip(fields).enumerate();
+    let arms = arms.map(|(i, ((arm, name), field))| {
+        let (cfg, docs, number) = (&arm.attrs.cfg, &arm.attrs.docs, number(i + 1));
+        let (keys, hints) = (keys(arm, routes), hints(arm, routes));
+        let prefix = match prefix(arm, routes) {
+            Some(prefix) => quote!(#p::Some(#prefix)),
+            None => quote!(#p::None),
+        };
+        let label = label(&arm.target);
+        quote! {
+            #(#cfg)*
+            __to.arm(
+                #number,
+                #bits,
+                &#p::Arm {
+                    name: #name,
+                    docs: #docs,
+                    keys: &[#(#keys),*],
+                    hints: &[#(#hints),*],
+                    prefix: #prefix,
+                    target: #label,
+                },
+                |__to| #p::Backend::<S>::describe(&self.#field, __to),
+            );
+        }
+    });
+    Some(describe(quote!(#(#arms)*), cx))
+}
+
+pub(super) fn balance(nodes: &[Node], cx: &Context) -> Option<TokenStream> {
+    let p = cx.has_schema.then_some(&cx.p)?;
+    let (_, fields) = numbered('n', nodes.len());
+    let nodes = nodes.iter().zip(fields).map(|(node, field)| {
+        let label = label(&node.target);
+        quote!(__to.node(#label, |__to| #p::Backend::<S>::describe(&self.#field, __to));)
+    });
+    Some(describe(quote!(__to.group(|__to| { #(#nodes)* });), cx))
+}
+
+/// Sets, and what answers the keys that none of them has.
+pub(super) fn sets(
+    sets: &[Listed],
+    rest: &str,
+    bits: &TokenStream,
+    cx: &Context,
+) -> Option<TokenStream> {
+    let p = cx.has_schema.then_some(&cx.p)?;
+    let (_, fields) = numbered('r', sets.len());
+    let last = number(sets.len() + 1);
+    let sets = sets.iter().zip(fields).enumerate();
+    let sets = sets.map(|(i, (set, field))| {
+        let (cfg, number) = (&set.cfg, number(i + 1));
+        quote! {
+            #(#cfg)*
+            __to.set(#number, #bits, |__to| #p::Backend::<S>::describe(&self.#field, __to));
+        }
+    });
+    let body = quote! {
+        #(#sets)*
+        __to.rest(#last, #bits, #rest, |__to| #p::Backend::<S>::describe(&self.rest, __to));
+    };
+    Some(describe(body, cx))
+}
+
+fn describe(body: TokenStream, cx: &Context) -> TokenStream {
+    let p = &cx.p;
+    quote! {
+        fn describe(&self, __to: &mut #p::Describer) {
+            #body
+        }
+    }
+}
+
+/// A target as it is written; empty if it consists of several.
+pub(super) fn label(target: &Target) -> String {
+    match target {
+        Target::Expr(backend) => backend.label(),
+        Target::With { target, .. } => label(target),
+        Target::Missing | Target::Balance { .. } | Target::Match(_) => String::new(),
+    }
+}
+
+/// The keys of an arm that takes them without a condition.
+fn keys(arm: &Arm, routes: &Match) -> Vec<TokenStream> {
+    if !routes.is_on_key() || arm.guard.is_some() {
+        return Vec::new();
+    }
+    let keys = ast::keys(&arm.pattern).into_iter();
+    keys.map(|key| match key {
+        KeyPattern::Literal(key) => key.to_token_stream(),
+        KeyPattern::Constant(key) => key.to_token_stream(),
+    })
+    .collect()
+}
+
+/// Words that may be keys: strings, and the names of variants.
+fn hints(arm: &Arm, routes: &Match) -> Vec<String> {
+    let mut hints = Vec::new();
+    if arm.is_catch_all() {
+        return hints;
+    }
+    if let Some(guard) = &arm.guard {
+        words(guard.tokens().clone(), false, &mut hints);
+    }
+    if arm.guard.is_some() || !routes.is_on_key() {
+        words(
+            arm.pattern.to_token_stream(),
+            !routes.is_on_key(),
+            &mut hints,
+        );
+    }
+    hints
+}
+
+fn words(tokens: TokenStream, with_names: bool, found: &mut Vec<String>) {
+    for tree in tokens {
+        match tree {
+            TokenTree::Group(group) => words(group.stream(), with_names, found),
+            TokenTree::Ident(name) if with_names && is_capital(&name) => {
+                let name = name.to_string();
+                // No key is called after these.
+                if !matches!(&*name, "Ok" | "Err" | "Some" | "None") {
+                    found.push(name);
+                }
+            }
+            TokenTree::Literal(literal) => {
+                let literal = string(&TokenTree::from(literal).into());
+                found.extend(literal.map(|literal| literal.value()));
+            }
+            TokenTree::Ident(_) | TokenTree::Punct(_) => {}
+        }
+    }
+}
+
+/// `x` of an arm `key if key.starts_with("x")`, and of nothing else.
+fn prefix(arm: &Arm, routes: &Match) -> Option<syn::LitStr> {
+    let Pat::Ident(name) = &arm.pattern else {
+        return None;
+    };
+    let is_plain = routes.is_on_key() && name.subpat.is_none();
+    let guard = is_plain.then_some(arm.guard.as_ref())??;
+    let Ok(syn::Expr::MethodCall(call)) = syn::parse2(guard.tokens().clone()) else {
+        return None;
+    };
+    let on_key =
+        matches!(&*call.receiver, syn::Expr::Path(path) if path.path.is_ident(&name.ident));
+    let argument = call.args.first().filter(|_| call.args.len() == 1)?;
+    (on_key && call.method == "starts_with")
+        .then(|| string(&argument.to_token_stream()))
+        .flatten()
+}

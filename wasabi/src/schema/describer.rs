@@ -1,0 +1,350 @@
+//! The routes of a channel, collected from its backend.
+
+use std::collections::BTreeSet;
+
+use super::{Answers, Codes, Input, SchemaFn, Schemas};
+use crate::panics::caught;
+
+/// A route of a channel: what it takes, what it answers, and what is around it.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    path: String,
+    around: Around,
+    keys: Vec<String>,
+    answers: Vec<Answers>,
+}
+
+impl Operation {
+    /// The path of the channel.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The name of the route, as [`Request::route`](crate::Request::route) says it; empty in a channel without routes.
+    pub fn route(&self) -> &str {
+        self.around.route
+    }
+
+    /// The keys that lead here, sorted: those that the declaration names, as the router itself routes them. A key that an
+    /// earlier arm takes is one of that arm. Empty for a catch-all, and where only a guard knows.
+    pub fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    /// The beginning of all keys that lead here, where a guard `key.starts_with("..")` says it.
+    pub fn prefix(&self) -> Option<&str> {
+        self.around.prefix
+    }
+
+    /// The documentation comment of the arm, or else that of its `#[backend]` function.
+    pub fn docs(&self) -> &str {
+        match self.around.docs {
+            "" => self
+                .answers
+                .iter()
+                .map(|one| one.docs)
+                .find(|docs| !docs.is_empty())
+                .unwrap_or_default(),
+            own => own,
+        }
+    }
+
+    /// The middleware around the route, outermost first.
+    pub fn middleware(&self) -> &[String] {
+        &self.around.middleware
+    }
+
+    /// What it takes and answers: one element, or one for each node of a balanced group.
+    pub fn answers(&self) -> &[Answers] {
+        &self.answers
+    }
+
+    /// The errors of the route: those of its middleware and its backend, and those that every request may end with.
+    pub fn codes(&self) -> Codes {
+        let answers = self.answers.iter();
+        answers.fold(self.around.codes.clone(), |codes, one| {
+            codes.and(&one.codes)
+        })
+    }
+
+    pub(crate) fn at(self, path: String) -> Self {
+        Self { path, ..self }
+    }
+}
+
+/// An arm, as the macro describes it.
+#[derive(Debug, Clone, Copy, Default)]
+#[doc(hidden)]
+pub struct Arm<'a> {
+    /// The name of the route.
+    pub name: &'static str,
+    /// The documentation comment.
+    pub docs: &'static str,
+    /// The keys in its pattern, if it has no guard.
+    pub keys: &'a [&'static str],
+    /// Words of its pattern and its guard that may be keys.
+    pub hints: &'a [&'static str],
+    /// The argument of its guard `key.starts_with("..")`.
+    pub prefix: Option<&'static str>,
+    /// The target as written; empty if it has routes.
+    pub target: &'static str,
+}
+
+/// What is known on the way to a backend.
+#[derive(Debug, Clone, Default)]
+struct Around {
+    /// The arms on the way, as in the path of a request's route, and how many bits they take.
+    arms: u64,
+    bits: u32,
+    /// Whether an inner router is not a part of that path.
+    is_hidden: bool,
+    route: &'static str,
+    docs: &'static str,
+    prefix: Option<&'static str>,
+    hints: Vec<&'static str>,
+    middleware: Vec<String>,
+    codes: Codes,
+    target: &'static str,
+    /// What is known of the function inside.
+    inputs: Schemas,
+    output: Option<SchemaFn>,
+    comment: &'static str,
+    failing: Option<Codes>,
+}
+
+/// Collects the routes of a channel while its backend is visited.
+#[derive(Debug, Default)]
+#[doc(hidden)]
+pub struct Describer {
+    around: Around,
+    keys: BTreeSet<&'static str>,
+    found: Vec<(Around, Vec<Answers>)>,
+}
+
+impl Describer {
+    /// For a channel whose own target is written so.
+    pub(crate) fn new(docs: &'static str, target: &'static str, codes: Codes) -> Self {
+        let around = Around {
+            docs,
+            target,
+            codes,
+            ..Around::default()
+        };
+        Self {
+            around,
+            ..Self::default()
+        }
+    }
+
+    fn within(&mut self, change: impl FnOnce(&mut Around), inner: impl FnOnce(&mut Self)) {
+        let outer = self.around.clone();
+        change(&mut self.around);
+        inner(self);
+        self.around = outer;
+    }
+
+    /// An arm of a router, by its number from 1 and the number of bits that the router takes of a path.
+    pub fn arm(&mut self, number: u64, bits: u32, arm: &Arm<'_>, inner: impl FnOnce(&mut Self)) {
+        self.keys.extend(arm.keys);
+        let change = |around: &mut Around| {
+            around.through(number, bits);
+            let is_outermost = around.route.is_empty();
+            around.route = arm.name;
+            // The comment of a channel is not about a route.
+            if !arm.docs.is_empty() || is_outermost {
+                around.docs = arm.docs;
+            }
+            around.prefix = arm.prefix.or(around.prefix);
+            around.hints = arm.hints.to_vec();
+            around.target = arm.target;
+        };
+        self.within(change, inner);
+    }
+
+    /// A set of routes among others.
+    pub fn set(&mut self, number: u64, bits: u32, inner: impl FnOnce(&mut Self)) {
+        self.within(|around| around.through(number, bits), inner);
+    }
+
+    /// What answers the keys that no set has.
+    pub fn rest(
+        &mut self,
+        number: u64,
+        bits: u32,
+        target: &'static str,
+        inner: impl FnOnce(&mut Self),
+    ) {
+        let change = |around: &mut Around| {
+            around.through(number, bits);
+            if !target.is_empty() {
+                around.route = "_";
+                around.docs = "";
+                around.target = target;
+            }
+        };
+        self.within(change, inner);
+    }
+
+    /// Inside a middleware.
+    pub fn middleware(&mut self, name: String, codes: &Codes, inner: impl FnOnce(&mut Self)) {
+        let change = |around: &mut Around| {
+            around.codes = std::mem::take(&mut around.codes).and(codes);
+            around.middleware.push(name);
+        };
+        self.within(change, inner);
+    }
+
+    /// Inside of what keeps nothing of an error to itself.
+    pub fn node(&mut self, target: &'static str, inner: impl FnOnce(&mut Self)) {
+        let change = |around: &mut Around| {
+            around.is_hidden = true;
+            around.target = target;
+        };
+        self.within(change, inner);
+    }
+
+    /// A group whose nodes share the requests.
+    pub fn group(&mut self, nodes: impl FnOnce(&mut Self)) {
+        let first = self.found.len();
+        nodes(self);
+        for (around, answers) in self.found.split_off(first) {
+            let same = self.found[first..].iter_mut();
+            let same = same
+                .map(|(other, answers)| (other, answers))
+                .find(|(other, _)| other.route == around.route);
+            match same {
+                Some((other, others)) => {
+                    other.codes = std::mem::take(&mut other.codes).and(&around.codes);
+                    others.extend(answers);
+                }
+                None => self.found.push((around, answers)),
+            }
+        }
+    }
+
+    /// A function whose types are known.
+    pub fn knowing(
+        &mut self,
+        inputs: Schemas,
+        output: Option<SchemaFn>,
+        comment: &'static str,
+        failing: Option<Codes>,
+        inner: impl FnOnce(&mut Self),
+    ) {
+        let change = |around: &mut Around| {
+            around.inputs = inputs;
+            around.output = output;
+            around.comment = comment;
+            around.failing = failing;
+        };
+        self.within(change, inner);
+    }
+
+    /// The codes of the function's error type, if it says them.
+    pub fn failing(&self) -> Option<&Codes> {
+        self.around.failing.as_ref()
+    }
+
+    /// What answers.
+    pub fn answers(&mut self, mut answers: Answers) {
+        let around = self.around.clone();
+        for (input, schema) in answers.inputs.iter_mut().zip(&around.inputs) {
+            let input: &mut Input = input;
+            input.schema = *schema;
+        }
+        answers.output.schema = around.output;
+        answers.docs = around.comment;
+        if !around.target.is_empty() {
+            answers.target = around.target.to_owned();
+        }
+        self.found.push((around, vec![answers]));
+    }
+
+    /// The routes. `route` is the path of the router for a key.
+    pub(crate) fn finish(self, path: &str, route: impl Fn(&str) -> Option<u64>) -> Vec<Operation> {
+        let Self { keys, found, .. } = self;
+        // Guards are the user's code.
+        let route = |key: &str| caught(|| route(key)).ok().flatten();
+        let routed: Vec<_> = keys.iter().map(|key| (*key, route(key))).collect();
+        let operations = found.into_iter().map(|(around, answers)| {
+            let leads_here = |route: Option<u64>| {
+                around.bits > 0 && route.is_some_and(|route| around.takes(route))
+            };
+            let named = routed.iter().filter(|(_, route)| leads_here(*route));
+            let mut own: BTreeSet<String> = named.map(|(key, _)| (*key).to_owned()).collect();
+            let hints = around.hints.iter().flat_map(|hint| spellings(hint));
+            own.extend(hints.filter(|hint| leads_here(route(hint))));
+            Operation {
+                path: path.to_owned(),
+                keys: own.into_iter().collect(),
+                around,
+                answers,
+            }
+        });
+        operations.collect()
+    }
+}
+
+impl Around {
+    fn through(&mut self, number: u64, bits: u32) {
+        if !self.is_hidden && self.bits + bits <= u64::BITS {
+            self.arms |= number << self.bits;
+            self.bits += bits;
+        } else {
+            self.is_hidden = true;
+        }
+    }
+
+    /// Whether a request with this path comes by here.
+    fn takes(&self, path: u64) -> bool {
+        let all = u64::MAX >> (u64::BITS - self.bits);
+        path & all == self.arms
+    }
+}
+
+/// How a key may be written that a word of a declaration stands for: `PlaceOrder`, `placeOrder`, `place_order`,
+/// `place-order`, `PLACE_ORDER`, `place.order`, `placeorder`.
+fn spellings(word: &str) -> Vec<String> {
+    let mut parts = Vec::<String>::new();
+    for c in word.chars() {
+        match parts.last_mut() {
+            Some(part) if !c.is_uppercase() => part.push(c),
+            _ => parts.push(c.to_string()),
+        }
+    }
+    let lower: Vec<_> = parts.iter().map(|part| part.to_lowercase()).collect();
+    let mut camel = lower[..lower.len().min(1)].concat();
+    camel += &parts[parts.len().min(1)..].concat();
+    let snake = lower.join("_");
+    vec![
+        word.to_owned(),
+        camel,
+        snake.to_uppercase(),
+        lower.join("-"),
+        lower.join("."),
+        lower.concat(),
+        snake,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_variant_is_spelt_in_the_usual_ways() {
+        assert_eq!(
+            spellings("PlaceOrder"),
+            [
+                "PlaceOrder",
+                "placeOrder",
+                "PLACE_ORDER",
+                "place-order",
+                "place.order",
+                "placeorder",
+                "place_order"
+            ]
+        );
+        assert_eq!(spellings("")[0], "");
+    }
+}
