@@ -103,8 +103,9 @@ pub trait Backend<S = ()>: Send + Sync {
     ///
     /// These backends owe no reply: functions that return `()`, or a `Result`, `Option` or `Vec` of it; a
     /// [`Queue`](crate::Queue) with `no_reply`; a [`WebSocket`](crate::WebSocket) for messages that are not matched
-    /// with answers by [`correlate`](crate::WebSocket::correlate); and balanced nodes if none of them owes a reply. An
-    /// error is not owed either: a client that wants to see its requests fail must wait before it closes.
+    /// with answers by [`correlate`](crate::WebSocket::correlate); and balanced nodes if none of them owes a reply. In a
+    /// batch of a [`Protocol`](crate::Protocol), all requests owe a reply if one of them does. An error is not owed either:
+    /// a client that wants to see its requests fail must wait before it closes.
     fn owes_reply(&self, req: &Request) -> bool {
         let _ = req;
         true

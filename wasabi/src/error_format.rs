@@ -138,12 +138,19 @@ fn text(error: &Error, id: Option<&RequestId>) -> Reply {
     })
 }
 
+/// What a program reads of an error: its code, and when to try again, if that is known.
+pub(crate) fn data(error: &Error) -> Value {
+    let mut data = json!({ "code": error.code() });
+    if let Some(after) = error.retry_after() {
+        data["retry_after_ms"] = json!(after.as_millis() as u64);
+    }
+    data
+}
+
 impl JsonErrors {
     fn write(&self, error: &Error, id: Option<&RequestId>) -> String {
-        let mut inner = json!({ "code": error.code(), "message": error.client_message() });
-        if let Some(after) = error.retry_after() {
-            inner["retry_after_ms"] = json!(after.as_millis() as u64);
-        }
+        let mut inner = data(error);
+        inner["message"] = error.client_message().into();
         let Some(id) = id else {
             return json!({ "error": inner }).to_string();
         };

@@ -1,15 +1,16 @@
 //! What travels over a WebSocket: messages, and the frame that ends the connection.
 
 mod outgoing;
+mod slice;
 
 use std::{
     borrow::Borrow,
     fmt,
     hash::{Hash, Hasher},
-    ops::{Deref, Range},
+    ops::Deref,
 };
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use bytestring::ByteString;
 
 pub use self::outgoing::{IntoMessage, MessageError, Writable};
@@ -150,15 +151,6 @@ impl Text {
     /// The text as shared bytes, without copying.
     pub fn into_bytes(self) -> Bytes {
         self.0.into_bytes()
-    }
-
-    /// A part of the text, in the same memory; `None` if the range is out of bounds or splits a character.
-    pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
-        self.get(range.clone())?;
-        let mut bytes = self.clone().into_bytes();
-        bytes.truncate(range.end);
-        bytes.advance(range.start);
-        Self::try_from(bytes).ok()
     }
 }
 

@@ -5,9 +5,9 @@ mod json_key;
 use std::{any::Any, borrow::Cow, sync::Arc};
 
 pub use self::json_key::JsonKey;
-pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json};
+pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json, string};
 use crate::{
-    Close, Error, ErrorFormat, Message, Result, Text,
+    Close, Error, ErrorFormat, Message, Result,
     request::{Cancelled, KeyRepr, RequestId, RequestParts},
 };
 
@@ -165,8 +165,8 @@ impl<'m> Envelope<'m> {
     /// wait for an upstream or for a free slot, and streams.
     ///
     /// The gateway drops their futures and answers them with the error [`cancelled`](Error::Cancelled), once; an error
-    /// format may keep silent about it. Nothing follows that of their replies. A request whose complete reply only waits
-    /// for the client is done, and its reply goes out. If no request has this id, nothing happens. The message itself
+    /// format may keep silent about it. Nothing follows that of their replies. A request whose reply is a single message
+    /// that only waits for the client is done, and its reply goes out. If no request has this id, nothing happens. The message itself
     /// gets no reply. It needs no slot, so it also arrives when as many requests are in flight as `concurrency` allows.
     /// With [`without_reply`](Self::without_reply), the requests end without an answer.
     ///
@@ -215,8 +215,9 @@ impl<'m> Envelope<'m> {
         self
     }
 
-    /// The part of the message that middleware and targets get as the message; by default all of it. It is a slice of a
-    /// text message, and costs nothing. Only a [`Protocol`](crate::Protocol) can set it.
+    /// The part of the message that middleware and targets get as the message; by default all of it. It is text or binary,
+    /// like the message. A slice of the message costs nothing; any other text is copied. Only a
+    /// [`Protocol`](crate::Protocol) can set it.
     #[must_use]
     pub fn part(mut self, part: &'m str) -> Self {
         self.part = Some(part);
@@ -224,8 +225,8 @@ impl<'m> Envelope<'m> {
     }
 
     /// Closes the connection with this close if a request with the same id is in flight. By default such requests are
-    /// independent of each other, and [`cancel`](Self::cancel) ends all of them. Only a [`Protocol`](crate::Protocol) can
-    /// set it.
+    /// independent of each other, and [`cancel`](Self::cancel) ends all of them. It has no effect inside a batch. Only a
+    /// [`Protocol`](crate::Protocol) can set it.
     #[must_use]
     pub fn unique(mut self, otherwise: fn(&RequestId) -> Close) -> Self {
         self.unique = Some(otherwise);
@@ -282,10 +283,12 @@ impl<'m> Envelope<'m> {
 
     /// The part of this message that targets get, if it is not all of it.
     pub(crate) fn part_of(&self, message: &Message) -> Option<Message> {
-        let (part, Message::Text(Text(text))) = (self.part?, message) else {
-            return None;
-        };
-        Some(Message::Text(Text(text.slice_ref(part))))
+        let part = self.part?;
+        match (KeyRepr::of(part, message), message) {
+            (KeyRepr::Slice(range), _) => message.slice(range),
+            (_, Message::Text(_)) => Some(Message::text(part.to_owned())),
+            (_, Message::Binary(_)) => Some(Message::binary(part.to_owned())),
+        }
     }
 
     /// Whether it has a part, or a unique id.

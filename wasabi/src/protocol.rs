@@ -95,8 +95,9 @@ pub trait Protocol: Send + Sync + 'static {
     fn reply(&self, call: &Call<'_>, reply: Reply) -> Result<Reply>;
 
     /// Writes the error of the request with this id. It has none if the message could not be read, or if the protocol
-    /// found none. The id of a batch, all of whose requests fail at once, for example because the connection is being
-    /// closed, is the JSON array of their ids. It is not called for requests that [want no reply](Envelope::without_reply).
+    /// found none. A batch whose requests all fail at once, for example because the connection is being closed, has their
+    /// ids as its id, as written, between brackets and with commas: `[7,8]`. Requests without an id, and those that want no
+    /// reply, are left out. It is not called for requests that [want no reply](Envelope::without_reply).
     fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply;
 
     /// Joins the replies and errors of a batch, which are in the order of its requests. By default they are messages of
@@ -128,7 +129,8 @@ pub enum Incoming<'m> {
     Request(Envelope<'m>),
     /// Several requests in one message. Each element is read as a message of its own, and a request in it has its own
     /// route, middleware, id and outcome. They run side by side, 16 at a time, in one place of the connection's
-    /// `concurrency`; [`Protocol::batch`] joins their replies. The protocol bounds their number.
+    /// `concurrency`; [`Protocol::batch`] joins their replies. The protocol bounds their number. A client that goes takes
+    /// all of them along, unless [none owes a reply](crate::Backend::owes_reply).
     Batch(Vec<Message>),
     /// Something that the protocol answers itself, such as a ping. It is not a request: no middleware sees it.
     Answer(Message),

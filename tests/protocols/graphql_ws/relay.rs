@@ -1,7 +1,7 @@
 //! In front of a WebSocket server that speaks the protocol itself.
 
 use serde_json::{Value, json};
-use wasabi::{GraphqlWs, prelude::*};
+use wasabi::{GraphqlWs, Init, prelude::*};
 use wasabi_tests::{
     Client, Gate, TestServer, serve, soon, told, until,
     websocket_upstream::{Peer, Upstream},
@@ -164,4 +164,16 @@ async fn an_upstream_that_is_down_closes_the_client_that_begins() {
         .await;
     client.closed().await;
     assert_eq!(soon(closes.recv()).await, Some(1014));
+}
+
+#[test]
+fn init_is_a_mistake_in_a_relay() {
+    let gateway = gateway!(channel(
+        "/",
+        protocol = GraphqlWs::relay().init(async |_: Init| ()),
+        NoRoute,
+    ));
+    let mistakes = gateway.check().expect_err("nobody would call it");
+    let mistake = "`GraphqlWs::init` has no effect with `relay`";
+    assert!(mistakes[0].to_string().contains(mistake));
 }

@@ -88,6 +88,40 @@ async fn an_empty_batch_and_one_beyond_the_bound_are_one_error() {
 }
 
 #[tokio::test]
+async fn the_bound_of_a_batch_is_a_setting() {
+    let server = serve(gateway!(channel(
+        "/",
+        protocol = JsonRpc::new().max_batch(2),
+        async || Json(1),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    let call = json!({"jsonrpc": "2.0", "method": "x", "id": 1});
+    let answers = batch(&mut client, json!([call, call])).await;
+    assert_eq!(answers.len(), 2);
+    let answer = client.ask_json(json!([call, call, call])).await;
+    assert_eq!(code(&answer), -32600);
+    let message = "a batch of 3 calls; at most 2 are allowed";
+    assert_eq!(answer["error"]["message"], message);
+}
+
+#[test]
+fn a_bound_of_0_calls_is_a_mistake() {
+    let none = 0;
+    let gateway = gateway!(channel(
+        "/",
+        protocol = JsonRpc::new().max_batch(none),
+        NoRoute
+    ));
+    let mistakes = gateway.check().expect_err("no batch is allowed");
+    assert!(
+        mistakes[0]
+            .to_string()
+            .contains("zero makes no sense in `JsonRpc::max_batch(..)`")
+    );
+}
+
+#[tokio::test]
 async fn an_invalid_batch_that_is_not_empty_is_answered_for_each_element() {
     let (_server, mut client) = client().await;
     let answers = batch(&mut client, json!([1, 2, 3])).await;

@@ -317,6 +317,16 @@ fn request_id(message: &Message, range: Range<usize>) -> Option<RequestId> {
     Some(RequestId::new(id))
 }
 
+/// The text of a JSON string, without its quotes and escapes; a slice, if it has no escapes.
+#[inline]
+pub(crate) fn string(raw: &str) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    match inside.contains('\\') {
+        false => Some(Cow::Borrowed(inside)),
+        true => serde_json::from_str(raw).ok().map(Cow::Owned),
+    }
+}
+
 /// Explains why a text is invalid, by a second parse that valid texts never need.
 pub(crate) fn not_json(text: &str) -> Error {
     Error::unreadable(match serde_json::from_str::<IgnoredAny>(text) {

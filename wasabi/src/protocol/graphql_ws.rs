@@ -64,7 +64,8 @@ use crate::{
 ///   an execution: `{"data": .., "errors": ..}`.
 /// * An error is sent as `error`, with the code in `extensions.code`. It ends the operation.
 /// * A client's `complete` [cancels](crate::Envelope::cancel) the operation; nothing more is sent for it.
-/// * The gateway answers `ping` with a `pong` that has the same payload, whatever else is in flight.
+/// * The gateway answers `ping` with a `pong` that has the same payload, also while every place of `concurrency` is taken,
+///   until 16 messages wait for one.
 /// * The gateway closes the connection as the protocol says: 4400 for an invalid message, 4401 for an operation before the
 ///   acknowledgement, 4408 without `connection_init` in [time](Self::init_timeout), 4409 for an id that is in flight, 4429
 ///   for a second `connection_init`. `init` may refuse, usually with 4403.
@@ -102,7 +103,11 @@ impl GraphqlWs {
     /// The protocol in front of a [`WebSocket`](crate::WebSocket) server that speaks it too. Both see each other's
     /// messages unchanged: also `connection_init`, `complete`, `ping` and `pong`, which are the keys of these messages. The
     /// server acknowledges the client. The gateway still routes operations by name, limits them, and closes connections
-    /// that violate the protocol.
+    /// that violate the protocol. An operation with one of these keys as its name has the key `subscribe`.
+    ///
+    /// The gateway does not wait for the acknowledgement. The operations that it answers itself also run for clients that
+    /// have only sent `connection_init`, and that the server may refuse: authenticate them in the handshake. `complete` ends
+    /// such an operation too.
     ///
     /// ```
     /// use wasabi::{GraphqlWs, prelude::*};

@@ -66,11 +66,12 @@ use crate::{Connection, Envelope, Error, Message, Reply, RequestId, Result, repl
 /// A batch is one message with an array of calls, and is answered by one array. Each call has its own route, middleware,
 /// id and outcome. The calls run side by side, 16 at a time, and take one place of the channel's `concurrency`. Their
 /// replies are in the order of the calls; once they have as many bytes as the channel's `max_waiting_bytes`, further
-/// calls are not run but answered with `overloaded`. A batch cannot subscribe.
+/// calls are not run but answered with `overloaded`. A batch cannot subscribe. If one of its calls [owes a
+/// reply](crate::Backend::owes_reply), a client that goes ends them all, notifications included.
 ///
 /// # Cancellation
 ///
-/// The notification `$/cancelRequest`, with the parameters `{"id":7}` or `[7]`, cancels the requests of this connection
+/// The notification `$/cancelRequest` of the Language Server Protocol, with the parameters `{"id":7}` or `[7]`, cancels the requests of this connection
 /// with that id. They are answered with the error `cancelled`. In a batch it has effect before the calls of the batch run.
 /// A call inside of a batch cannot be cancelled alone.
 ///

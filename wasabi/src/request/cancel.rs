@@ -67,8 +67,8 @@ impl InFlight {
     ///
     /// It can cancel requests in any state: running ones, those that wait for an upstream or for a free slot, and streams.
     /// The gateway drops their futures and answers them with the error [`cancelled`](crate::Error::Cancelled), once;
-    /// nothing follows that of their replies. A request whose complete reply only waits for the client is done, and its
-    /// reply goes out. Requests of other connections are out of reach, and the request that awaits this is left alone,
+    /// nothing follows that of their replies. A request whose reply is a single message that only waits for the client is
+    /// done, and its reply goes out. Requests of other connections are out of reach, and the request that awaits this is left alone,
     /// even if it has the same id. A task that the function has spawned can cancel as well, also that request.
     ///
     /// The future is ready as soon as the connection's task has cancelled the requests, also while the client takes no

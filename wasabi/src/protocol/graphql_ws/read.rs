@@ -11,7 +11,7 @@ use super::{
     init::Session,
     write,
 };
-use crate::{Close, Connection, Envelope, Message, RequestId, protocol::Incoming};
+use crate::{Close, Connection, Envelope, Message, RequestId, parser::string, protocol::Incoming};
 
 /// A message as it is written.
 #[derive(Deserialize)]
@@ -64,7 +64,7 @@ fn read(message: &Message) -> Result<Said<'_>, Close> {
         ))),
         payload => Ok(payload),
     };
-    let id = || match string(written.id) {
+    let id = || match written.id.and_then(|id| string(id.get())) {
         Some(id) if !id.is_empty() => Ok(RequestId::new(id.into_owned())),
         _ => Err(invalid(format!("the id of `{}` is a string", written.kind))),
     };
@@ -101,7 +101,7 @@ fn read(message: &Message) -> Result<Said<'_>, Close> {
 fn operation(payload: &str) -> Result<Option<Cow<'_, str>>, Close> {
     let operation: Operation<'_> =
         serde_json::from_str(payload).map_err(|error| invalid(error.to_string()))?;
-    if string(Some(operation.query)).is_none() {
+    if string(operation.query.get()).is_none() {
         return Err(invalid("`query` is a string"));
     }
     for (name, value) in [
@@ -114,20 +114,10 @@ fn operation(payload: &str) -> Result<Option<Cow<'_, str>>, Close> {
     }
     match operation.operation_name {
         None => Ok(None),
-        Some(name) => match string(Some(name)) {
+        Some(name) => match string(name.get()) {
             Some(name) => Ok(Some(name).filter(|name| !name.is_empty())),
             None => Err(invalid("`operationName` is a string")),
         },
-    }
-}
-
-/// The text of a JSON string; a slice, if it has no escapes.
-fn string(value: Option<&RawValue>) -> Option<Cow<'_, str>> {
-    let raw = value?.get();
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match inner.contains('\\') {
-        true => serde_json::from_str(raw).ok().map(Cow::Owned),
-        false => Some(Cow::Borrowed(inner)),
     }
 }
 

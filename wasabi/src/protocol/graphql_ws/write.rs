@@ -3,7 +3,7 @@
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json, value::RawValue};
 
-use crate::{Error, Message, Reply, RequestId, Result, reply::Body};
+use crate::{Error, Message, Reply, RequestId, Result, error_format::data, reply::Body};
 
 /// A string as JSON.
 fn quoted(text: &str) -> String {
@@ -26,11 +26,7 @@ fn with_payload(kind: &str, payload: Option<&str>) -> String {
 }
 
 pub(super) fn error(id: &RequestId, error: &Error) -> String {
-    let mut extensions = json!({ "code": error.code() });
-    if let Some(after) = error.retry_after() {
-        extensions["retry_after_ms"] = json!(after.as_millis() as u64);
-    }
-    let errors = json!([{ "message": error.client_message(), "extensions": extensions }]);
+    let errors = json!([{ "message": error.client_message(), "extensions": data(error) }]);
     format!(
         r#"{{"id":{},"type":"error","payload":{errors}}}"#,
         quoted(id.as_str())

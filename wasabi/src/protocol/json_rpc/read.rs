@@ -1,13 +1,13 @@
 //! From a message of JSON-RPC to the parts of a call, in one pass over its text.
 
-use std::{borrow::Cow, ops::Range};
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     Error, Message, RequestId, Result,
-    parser::{Invalid, Scanner, not_json},
+    parser::{Invalid, Scanner, not_json, string},
 };
 
 /// What a message is.
@@ -73,17 +73,9 @@ fn batch<'m>(message: &Message, text: &str, inside: Scanner<'_>, max: usize) -> 
         Ok(()) => Ok(Read::Batch(
             calls
                 .into_iter()
-                .filter_map(|range| part(message, range))
+                .filter_map(|range| message.slice(range))
                 .collect(),
         )),
-    }
-}
-
-/// A part of a message, which shares its memory.
-fn part(message: &Message, range: Range<usize>) -> Option<Message> {
-    match message {
-        Message::Text(text) => text.slice(range).map(Message::Text),
-        Message::Binary(data) => Some(Message::Binary(data.slice(range))),
     }
 }
 
@@ -191,15 +183,5 @@ fn id(raw: &str) -> Option<RequestId> {
             Some(RequestId::short(raw).unwrap_or_else(|| RequestId::new(raw.to_owned())))
         }
         _ => None,
-    }
-}
-
-/// A string without its quotes and escapes.
-#[inline]
-fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    match inside.contains('\\') {
-        false => Some(Cow::Borrowed(inside)),
-        true => serde_json::from_str(raw).ok().map(Cow::Owned),
     }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json, value::RawValue};
 
 use crate::{
     Error, Message, Reply, RequestId, Result,
+    error_format::data,
     parser::{Invalid, Scanner},
 };
 
@@ -27,17 +28,14 @@ pub(super) fn result(id: &RequestId, message: &Message) -> Result<Message> {
 
 /// The response with several results, as an array.
 pub(super) fn results(id: &RequestId, messages: &[Message]) -> Result<Message> {
-    let mut all = String::from("[");
+    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":["#);
     for (index, message) in messages.iter().enumerate() {
         if index > 0 {
-            all.push(',');
+            text.push(',');
         }
-        push(&mut all, message)?;
+        push(&mut text, message)?;
     }
-    all.push(']');
-    let mut text = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#);
-    text.push_str(&all);
-    text.push('}');
+    text.push_str("]}");
     Ok(Message::text(text))
 }
 
@@ -71,18 +69,18 @@ fn opened(method: &str, subscription: &str) -> String {
 #[inline]
 fn push(text: &mut String, message: &Message) -> Result<()> {
     let value = match message {
-        Message::Text(value) => value.as_str(),
+        Message::Text(value) if is_json(value) => value.as_str(),
+        Message::Text(value) => {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{}", Value::from(value.as_str()));
+            return Ok(());
+        }
         Message::Binary(data) => std::str::from_utf8(data)
             .ok()
             .filter(|value| is_json(value))
             .ok_or_else(|| Error::internal("binary data cannot be a result of JSON-RPC"))?,
     };
-    if is_json(value) {
-        text.push_str(value);
-    } else {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{}", Value::from(value));
-    }
+    text.push_str(value);
     Ok(())
 }
 
@@ -120,11 +118,7 @@ fn one(id: &str, object: &Value) -> String {
 }
 
 fn object(error: &Error) -> Value {
-    let mut data = json!({ "code": error.code() });
-    if let Some(after) = error.retry_after() {
-        data["retry_after_ms"] = json!(after.as_millis() as u64);
-    }
-    json!({ "code": code(error), "message": error.client_message(), "data": data })
+    json!({ "code": code(error), "message": error.client_message(), "data": data(error) })
 }
 
 fn code(error: &Error) -> i64 {

@@ -1,0 +1,31 @@
+//! Parts of messages, in the same memory.
+
+use std::ops::Range;
+
+use bytes::Buf;
+
+use super::{Message, Text};
+
+impl Message {
+    /// A part of the message, in the same memory; `None` if the range is out of bounds or splits a character.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
+        match self {
+            Self::Text(text) => text.slice(range).map(Self::Text),
+            Self::Binary(data) => {
+                let part = data.get(range)?;
+                Some(Self::Binary(data.slice_ref(part)))
+            }
+        }
+    }
+}
+
+impl Text {
+    /// A part of the text, in the same memory; `None` if the range is out of bounds or splits a character.
+    pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
+        self.get(range.clone())?;
+        let mut bytes = self.clone().into_bytes();
+        bytes.truncate(range.end);
+        bytes.advance(range.start);
+        Self::try_from(bytes).ok()
+    }
+}
