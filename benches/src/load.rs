@@ -37,8 +37,20 @@ pub(crate) enum Payload {
     Json,
     /// JSON-RPC 2.0 calls to methods of these names, answered in any order with their parameters.
     JsonRpc,
+    /// Batches of 50 such calls, each answered by one array in the order of the calls. Each call counts.
+    JsonRpcBatch,
     /// The same as Socket.IO events that ask for an acknowledgement. Pings are not answered.
     SocketIo,
+}
+
+impl Payload {
+    /// How many requests are in a message, each of which counts.
+    pub(crate) fn requests(self) -> usize {
+        match self {
+            Self::JsonRpcBatch => 50,
+            Self::Text | Self::Binary | Self::Json | Self::JsonRpc | Self::SocketIo => 1,
+        }
+    }
 }
 
 /// What is measured.
@@ -69,7 +81,7 @@ pub(crate) struct Window {
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) seconds: f64,
-    /// Messages, handshakes or connections in the window.
+    /// Messages (requests, if there are several in a message), handshakes or connections in the window.
     pub(crate) count: u64,
     /// User and system time of the server.
     pub(crate) cpu_us: f64,

@@ -84,6 +84,7 @@ fn main() -> Result<(), Failure> {
         "broadcast-raw" => run(threads, broadcast::raw(args)),
         "broadcast-axum" => run(threads, broadcast::axum(args)),
         "calls-axum" => run(threads, calls::axum(args)),
+        "calls-axum-plain" => run(threads, calls::axum_plain(args)),
         "jsonrpsee" => run(threads, calls::jsonrpsee(args)),
         "socketioxide" => run(threads, calls::socketioxide(args)),
         "http-upstream" => run(threads, upstream::http(args)),

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use wasabi::{Compression, prelude::*};
+use wasabi::{Compression, JsonRpc, Params, prelude::*};
 
 /// A gateway to be measured.
 #[derive(Debug, clap::Parser)]
@@ -37,7 +37,7 @@ enum Kind {
     Echo,
     /// JSON messages with the key at `/action`, 16 routes, a timeout and a throttle around them.
     Routed,
-    /// JSON-RPC calls to 16 methods, answered with their parameters.
+    /// JSON-RPC calls to 16 methods, alone and in batches, answered with their parameters.
     Calls,
     /// Every message is POSTed to the upstream, at most 50 at the same time.
     Http,
@@ -88,40 +88,24 @@ fn routed() -> Gateway {
     ))
 }
 
-#[derive(Deserialize)]
-struct Call {
-    id: u64,
-    params: Params,
-}
-
+/// The parameters of a call, which are also its result.
 #[derive(Serialize, Deserialize)]
-struct Params {
+struct Order {
     from: String,
     price: f64,
     text: String,
 }
 
-#[derive(Serialize)]
-struct Answer {
-    jsonrpc: &'static str,
-    id: u64,
-    result: Params,
-}
-
 /// Answers a call with its own parameters.
 #[backend]
-async fn call(Json(call): Json<Call>) -> Json<Answer> {
-    Json(Answer {
-        jsonrpc: "2.0",
-        id: call.id,
-        result: call.params,
-    })
+async fn call(Params(order): Params<Order>) -> Json<Order> {
+    Json(order)
 }
 
 fn calls() -> Gateway {
     gateway!(channel(
         "/",
-        parser = JsonKey::at("/method").id("/id"),
+        protocol = JsonRpc::new(),
         match key {
             "route.00" => call,
             "route.01" => call,

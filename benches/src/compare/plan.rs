@@ -1,5 +1,7 @@
 //! What is measured, and which servers take part.
 
+// Long: every server, every work and every bar, one after another.
+
 use crate::load::{Flood, Kind, Load, Payload};
 
 /// A server in the comparison.
@@ -82,14 +84,27 @@ const ROUTED: &[Contender] = &[
     peer("axum ws tuned, serde_json::Value and match", "axum-routed"),
 ];
 
+/// It does what the protocol asks for, as wasabi does.
+const BY_HAND: &str = "axum ws tuned, structs and match, JSON-RPC";
+
 const CALLS: &[Contender] = &[
     wasabi("wasabi, JSON-RPC", "calls"),
-    peer("axum ws tuned, structs and match, JSON-RPC", "calls-axum"),
+    peer(BY_HAND, "calls-axum"),
+    peer(
+        "axum ws tuned, one struct for all calls, no errors and no batches",
+        "calls-axum-plain",
+    ),
     peer("jsonrpsee, JSON-RPC", "jsonrpsee"),
     Contender {
         payload: Some(Payload::SocketIo),
         ..peer("socketioxide, Socket.IO", "socketioxide")
     },
+];
+
+const BATCHES: &[Contender] = &[
+    wasabi("wasabi, JSON-RPC", "calls"),
+    peer(BY_HAND, "calls-axum"),
+    peer("jsonrpsee, JSON-RPC", "jsonrpsee"),
 ];
 
 const HTTP: &[Contender] = &[
@@ -217,6 +232,15 @@ pub(super) const WORK: &[Work] = &[
         },
         CALLS,
     ),
+    messages(
+        "batches",
+        "The same calls in batches of 50, each call counts, 100 connections, 2 batches in flight",
+        Load {
+            payload: Payload::JsonRpcBatch,
+            ..text(100, 2, 96)
+        },
+        BATCHES,
+    ),
     Work {
         upstream: Some(("http", &peer("HTTP upstream", "http-upstream"))),
         ..messages(
@@ -293,6 +317,8 @@ pub(super) struct Bar {
 
 pub(super) enum Than {
     Times(f64, &'static str),
+    /// Times the cost of the same server under another load.
+    TimesItself(f64, &'static str),
     Bytes(f64),
     /// The maximum time in milliseconds within which 99 of 100 answers arrive.
     Millis(f64),
@@ -313,6 +339,13 @@ pub(super) const BARS: &[Bar] = &[
         "tungstenite, driven directly",
     ),
     bar("routed", "wasabi, routed", 2.0, "wasabi, echo"),
+    bar("calls", "wasabi, JSON-RPC", 1.05, BY_HAND),
+    Bar {
+        work: "batches",
+        contender: "wasabi, JSON-RPC",
+        than: Than::TimesItself(1.0, "calls"),
+    },
+    bar("batches", "wasabi, JSON-RPC", 1.05, BY_HAND),
     bar("echo-large", "wasabi", 1.05, "axum ws, tuned"),
     Bar {
         work: "idle",

@@ -237,6 +237,11 @@ fn bars(text: &mut String, results: &Results, others: &str) {
         };
         let rows = results.rows(work);
         let cost = |name: &str| rows.iter().find(|row| row.name == name)?.cost(work.kind);
+        let cost_under = |other: &str| {
+            let other = WORK.iter().find(|work| work.name == other)?;
+            let mut rows = results.rows(other).into_iter();
+            rows.find(|row| row.name == bar.contender)?.cost(other.kind)
+        };
         let Some(own) = cost(bar.contender) else {
             continue;
         };
@@ -244,6 +249,10 @@ fn bars(text: &mut String, results: &Results, others: &str) {
             Than::Bytes(limit) => (own, limit, format!("{limit} bytes a connection")),
             Than::Millis(limit) => (own, limit, format!("{limit} ms, p99")),
             Than::Times(limit, other) => match cost(other) {
+                Some(other_cost) => (own / other_cost, limit, format!("{limit:.2} x {other}")),
+                None => continue,
+            },
+            Than::TimesItself(limit, other) => match cost_under(other) {
                 Some(other_cost) => (own / other_cost, limit, format!("{limit:.2} x {other}")),
                 None => continue,
             },

@@ -96,7 +96,7 @@ impl<'a> Engine<'a> {
         let last = first + window.limit.unwrap_or(u64::MAX / 2);
         self.run_for(window.length, |engine| engine.received >= last)?;
         let mut outcome = self.end(&start);
-        outcome.count = self.received - first;
+        outcome.count = (self.received - first) * self.load.payload.requests() as u64;
         outcome.latency = std::mem::take(&mut self.latency);
         self.sending = false;
         self.connections.iter_mut().for_each(Connection::stop);

@@ -22,7 +22,11 @@ impl Ring {
     pub(crate) fn new(connection: usize, load: &Load) -> Self {
         let opcode = match load.payload {
             Payload::Binary => 2,
-            Payload::Text | Payload::Json | Payload::JsonRpc | Payload::SocketIo => 1,
+            Payload::Text
+            | Payload::Json
+            | Payload::JsonRpc
+            | Payload::JsonRpcBatch
+            | Payload::SocketIo => 1,
         };
         let (bodies, replies): (Vec<_>, Vec<_>) = (0..load.depth)
             .map(|index| exchange(load.payload, connection, index, load.size))
@@ -42,7 +46,10 @@ impl Ring {
                 None => replies,
             },
             opcode,
-            in_order: !matches!(load.payload, Payload::JsonRpc | Payload::SocketIo),
+            in_order: !matches!(
+                load.payload,
+                Payload::JsonRpc | Payload::JsonRpcBatch | Payload::SocketIo
+            ),
             ping: (load.payload == Payload::SocketIo).then_some(socket_io::PING),
         }
     }
@@ -61,6 +68,9 @@ impl Ring {
 
 /// A message, which names its connection and its place in the ring, and the expected reply.
 fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec<u8>, Vec<u8>) {
+    if kind == Payload::JsonRpcBatch {
+        return batch(connection, index, size);
+    }
     let route = index % 16;
     let (start, end) = match kind {
         Payload::Text | Payload::Binary => (format!("{connection:06}.{index:05} "), ""),
@@ -70,7 +80,7 @@ fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec
             ),
             r#""}}"#,
         ),
-        Payload::JsonRpc | Payload::SocketIo => (
+        Payload::JsonRpc | Payload::JsonRpcBatch | Payload::SocketIo => (
             format!(r#"{{"from":"{connection:06}","price":101.25,"text":""#),
             r#""}"#,
         ),
@@ -84,7 +94,7 @@ fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec
     let id = 100_000 + index;
     let (sent, reply) = match kind {
         Payload::Text | Payload::Binary | Payload::Json => (body.clone(), body),
-        Payload::JsonRpc => (
+        Payload::JsonRpc | Payload::JsonRpcBatch => (
             format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"route.{route:02}","params":{body}}}"#),
             format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{body}}}"#),
         ),
@@ -94,6 +104,17 @@ fn exchange(kind: Payload, connection: usize, index: usize, size: usize) -> (Vec
         ),
     };
     (sent.into_bytes(), reply.into_bytes())
+}
+
+/// Several calls in one message.
+fn batch(connection: usize, index: usize, size: usize) -> (Vec<u8>, Vec<u8>) {
+    let calls = Payload::JsonRpcBatch.requests();
+    let calls = index * calls..(index + 1) * calls;
+    let (sent, replies): (Vec<_>, Vec<_>) = calls
+        .map(|index| exchange(Payload::JsonRpc, connection, index, size))
+        .unzip();
+    let array = |elements: Vec<Vec<u8>>| [b"[", &*elements.join(&b","[..]), b"]"].concat();
+    (array(sent), array(replies))
 }
 
 fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
@@ -353,6 +374,14 @@ mod tests {
         assert_eq!(
             (&sent["id"], &sent["params"]),
             (&reply["id"], &reply["result"])
+        );
+        let (sent, reply) = exchange(Payload::JsonRpcBatch, 42, 1, 96);
+        let (sent, reply) = (json(&sent), json(&reply));
+        assert_eq!(sent.as_array().map(Vec::len), Some(50));
+        assert_eq!(sent[49]["id"], 100_099);
+        assert_eq!(
+            (&sent[7]["id"], &sent[7]["params"]),
+            (&reply[7]["id"], &reply[7]["result"])
         );
         let (sent, reply) = exchange(Payload::SocketIo, 42, 17, 96);
         assert!(sent.starts_with(br#"42100017["route.01",{"from":"000042","#));
