@@ -1,5 +1,7 @@
 //! What must not allocate: counted by an allocator of this program's own.
 
+// Long: the gateway that is measured, and a test for each way through it.
+
 #[path = "allocations/counting.rs"]
 mod counting;
 
@@ -11,7 +13,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-use wasabi::{BoxBackend, Parser, RouteTable, prelude::*};
+use wasabi::{BoxBackend, JsonRpc, Params, Parser, RouteTable, prelude::*};
 
 use counting::{ALLOCATIONS, HELD};
 
@@ -76,6 +78,10 @@ async fn count() -> String {
     ALLOCATIONS.get().to_string()
 }
 
+async fn add(Params((one, other)): Params<(u64, u64)>) -> Json<u64> {
+    Json(one + other)
+}
+
 /// The bytes that the thread that the server runs on has allocated and not freed.
 async fn held() -> String {
     HELD.get().to_string()
@@ -114,6 +120,7 @@ mod module {
     }
 }
 
+// Long: one declaration.
 fn gateway(upstream: &str) -> Gateway {
     gateway!(
         channel(
@@ -126,6 +133,15 @@ fn gateway(upstream: &str) -> Gateway {
             },
         ),
         channel("/held", held),
+        channel(
+            "/rpc",
+            protocol = JsonRpc::new(),
+            match key {
+                "add" => add,
+                "count" => count,
+                _ => NoRoute,
+            },
+        ),
         channel(
             "/",
             parser = JsonKey::at("/action").id("/id"),
@@ -211,37 +227,43 @@ async fn upstream() -> String {
 /// The allocations of the server while `rounds` times `batch` messages with this action are answered, from the
 /// socket to the socket.
 async fn allocations_on_the_wire(action: &str, batch: usize, rounds: usize) -> usize {
-    let url = format!("ws://{}/", serve_on_a_thread(upstream().await));
+    let message = format!(r#"{{"action":"{action}","id":7,"text":"some more of it"}}"#);
+    let asks = r#"{"action":"count"}"#;
+    allocations_by_exchanges("", asks, (&message, &message), batch, rounds).await
+}
+
+/// The same for messages with these replies on a channel with a function that counts.
+async fn allocations_by_exchanges(
+    path: &str,
+    asks: &'static str,
+    (message, expected): (&str, &str),
+    batch: usize,
+    rounds: usize,
+) -> usize {
+    let url = format!("ws://{}/{path}", serve_on_a_thread(upstream().await));
     let (mut socket, _) = tokio_tungstenite::connect_async(url)
         .await
         .expect("handshake");
-    let message = format!(r#"{{"action":"{action}","id":7,"text":"some more of it"}}"#);
     let mut counts = Vec::new();
     // The first rounds open what the others use again. A queue grows when it is as full as it has never been, which may be
     // late: of three times the quietest one counts, in which what every message allocates would be seen all the same.
     for rounds in [100, rounds, rounds, rounds, 0] {
         for _ in 0..rounds {
             for _ in 0..batch {
-                socket.feed(message.clone().into()).await.expect("send");
+                socket.feed(message.to_owned().into()).await.expect("send");
             }
             socket.flush().await.expect("send");
             for _ in 0..batch {
                 let reply = socket.next().await.expect("a reply").expect("a reply");
-                assert_eq!(reply.into_text().expect("text"), message);
+                assert_eq!(reply.into_text().expect("text"), expected);
             }
         }
-        socket
-            .send(r#"{"action":"count"}"#.into())
-            .await
-            .expect("send");
+        socket.send(asks.into()).await.expect("send");
         let count = socket.next().await.expect("a reply").expect("a reply");
-        counts.push(
-            count
-                .into_text()
-                .expect("text")
-                .parse::<usize>()
-                .expect("a number"),
-        );
+        let count = count.into_text().expect("text");
+        // The last number, of a response of JSON-RPC too.
+        let count = count.trim_end_matches('}').rsplit(':').next();
+        counts.push(count.expect("a part").parse::<usize>().expect("a number"));
     }
     let mut made: Vec<_> = counts.windows(2).map(|pair| pair[1] - pair[0]).collect();
     let asking = made.pop().expect("a last count");
@@ -284,6 +306,15 @@ async fn forwarding_to_a_websocket_server_and_back_allocates_nothing() {
 #[tokio::test]
 async fn matching_answers_of_a_websocket_server_by_id_allocates_nothing() {
     assert_eq!(allocations_on_the_wire("correlated", 1, 1000).await, 0);
+}
+
+#[tokio::test]
+async fn a_call_of_json_rpc_allocates_nothing_but_its_parameters() {
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"add","params":[3,4]}"#;
+    let response = r#"{"jsonrpc":"2.0","id":7,"result":7}"#;
+    let asks = r#"{"jsonrpc":"2.0","id":8,"method":"count"}"#;
+    let count = allocations_by_exchanges("rpc", asks, (call, response), 1, 1000).await;
+    assert_eq!(count, 0);
 }
 
 /// A WebSocket whose frames are written by hand, for tungstenite does not compress.

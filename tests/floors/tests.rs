@@ -9,6 +9,7 @@ const FLOORS: &[&str] = &[
     "sync",
     "time",
     "panics",
+    "pieces",
     "digest",
     "sharded",
     "per_client",

@@ -154,6 +154,7 @@ mod mistakes;
 mod panics;
 mod parser;
 mod per_client;
+mod pieces;
 mod protocol;
 mod reply;
 mod request;

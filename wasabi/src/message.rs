@@ -13,6 +13,7 @@ use std::{
 use bytes::Bytes;
 use bytestring::ByteString;
 
+pub(crate) use self::outgoing::soon_gone;
 pub use self::outgoing::{IntoMessage, MessageError, Writable};
 
 /// One WebSocket message, text or binary (RFC 6455, section 5.6).

@@ -36,7 +36,11 @@ pub type Result<T = Reply, E = Error> = std::result::Result<T, E>;
 ///     Ok(Reply::messages(messages))
 /// }
 /// ```
-pub struct Reply(Body);
+pub struct Reply {
+    body: Body,
+    /// The only message is known to be JSON.
+    is_json: bool,
+}
 
 pub(crate) enum Body {
     None,
@@ -96,24 +100,39 @@ impl Stream for ReplyStream {
 impl Reply {
     /// Intentionally no reply: the client does not wait for one.
     pub const fn none() -> Self {
-        Self(Body::None)
+        Self::of(Body::None)
+    }
+
+    const fn of(body: Body) -> Self {
+        Self {
+            body,
+            is_json: false,
+        }
+    }
+
+    /// One message that is known to be JSON.
+    pub(crate) fn json(text: Text) -> Self {
+        Self {
+            body: Body::One(Message::Text(text)),
+            is_json: true,
+        }
     }
 
     /// One message.
     pub fn message(message: impl Into<Message>) -> Self {
-        Self(Body::One(message.into()))
+        Self::of(Body::One(message.into()))
     }
 
     /// Several messages, in this order.
     pub fn messages(messages: Vec<Message>) -> Self {
-        Self(Body::Many(messages.into_iter()))
+        Self::of(Body::Many(messages.into_iter()))
     }
 
     /// A stream of messages. The request stays in flight, and counts as such, until the stream ends. The stream is
     /// polled only while the client reads what is sent. An error ends it with an error reply, and so does a source that
     /// is silent for the channel's `stream_idle_timeout`.
     pub fn stream(messages: impl Stream<Item = Result<Message>> + Send + 'static) -> Self {
-        Self(Body::Stream(ReplyStream {
+        Self::of(Body::Stream(ReplyStream {
             messages: Box::pin(messages),
             id: None,
         }))
@@ -122,7 +141,7 @@ impl Reply {
     /// Gives a stream an id of its own: errors and cancellations after its first message are about that id, not about the
     /// request's.
     pub(crate) fn under(mut self, id: Text) -> Self {
-        if let Body::Stream(stream) = &mut self.0 {
+        if let Body::Stream(stream) = &mut self.body {
             stream.id = Some(Box::new(id));
         }
         self
@@ -130,7 +149,7 @@ impl Reply {
 
     /// Whether nothing is sent back.
     pub fn is_none(&self) -> bool {
-        match &self.0 {
+        match &self.body {
             Body::None => true,
             Body::Many(messages) => messages.as_slice().is_empty(),
             Body::One(_) | Body::Stream(_) => false,
@@ -139,7 +158,7 @@ impl Reply {
 
     /// The messages that are present already; empty for a stream.
     pub fn as_messages(&self) -> &[Message] {
-        match &self.0 {
+        match &self.body {
             Body::One(message) => std::slice::from_ref(message),
             Body::Many(messages) => messages.as_slice(),
             Body::None | Body::Stream(_) => &[],
@@ -148,14 +167,14 @@ impl Reply {
 
     /// Whether this is a stream, whose messages arrive later.
     pub fn is_stream(&self) -> bool {
-        matches!(self.0, Body::Stream(_))
+        matches!(self.body, Body::Stream(_))
     }
 
     /// The message, if the reply is a single one; otherwise the reply itself.
     pub fn into_message(self) -> Result<Message, Self> {
-        match self.0 {
+        match self.body {
             Body::One(message) => Ok(message),
-            body => Err(Self(body)),
+            body => Err(Self::of(body)),
         }
     }
 
@@ -175,9 +194,9 @@ impl Reply {
     /// ```
     #[must_use]
     pub fn map(self, mut each: impl FnMut(Message) -> Message + Send + 'static) -> Self {
-        match self.0 {
-            Body::None => Self(Body::None),
-            Body::One(message) => Self(Body::One(each(message))),
+        match self.body {
+            Body::None => Self::of(Body::None),
+            Body::One(message) => Self::of(Body::One(each(message))),
             Body::Many(messages) => Self::messages(messages.map(each).collect()),
             Body::Stream(messages) => {
                 Self::stream(messages.map(move |message| message.map(&mut each)))
@@ -194,9 +213,9 @@ impl Reply {
         self,
         mut each: impl FnMut(Message) -> Result<Message> + Send + 'static,
     ) -> Result<Self> {
-        Ok(match self.0 {
-            Body::None => Self(Body::None),
-            Body::One(message) => Self(Body::One(each(message)?)),
+        Ok(match self.body {
+            Body::None => Self::of(Body::None),
+            Body::One(message) => Self::of(Body::One(each(message)?)),
             Body::Many(messages) => Self::messages(messages.map(each).collect::<Result<_>>()?),
             Body::Stream(messages) => {
                 Self::stream(messages.map(move |message| message.and_then(&mut each)))
@@ -206,27 +225,32 @@ impl Reply {
 
     /// Keeps `held` until a stream ends; drops it at once for any other reply.
     pub(crate) fn holding<T: Send + 'static>(self, held: T) -> Self {
-        match self.0 {
+        match self.body {
             Body::Stream(mut messages) => Self::stream(stream::poll_fn(move |cx| {
                 let _held = &held;
                 Pin::new(&mut messages).poll_next(cx)
             })),
-            body => Self(body),
+            body => Self::of(body),
         }
     }
 
     pub(crate) fn body(&self) -> &Body {
-        &self.0
+        &self.body
     }
 
     pub(crate) fn into_body(self) -> Body {
-        self.0
+        self.body
+    }
+
+    /// Whether it is one message that is known to be JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
     }
 }
 
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match &self.0 {
+        match &self.body {
             Body::Stream(_) => f.write_str("Reply(stream)"),
             _ => f.debug_tuple("Reply").field(&self.as_messages()).finish(),
         }

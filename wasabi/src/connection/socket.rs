@@ -21,14 +21,14 @@ use bytes::{BufMut, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use self::{
-    buffers::{Input, rewind},
+    buffers::Input,
     deflate::{Agreed, Deflater, Inflater},
     frame::{MAX_CONTROL, Opcode, Role},
     reader::{Event, Reader},
     writer::Writer,
 };
 use super::work;
-use crate::{Close, CloseCode, Message};
+use crate::{Close, CloseCode, Message, pieces};
 
 /// A stream that may know that its peer has hung up before it is read to its end.
 #[allow(unreachable_pub, reason = "a fuzz target implements it")]
@@ -241,7 +241,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             return Poll::Ready(Err(self.broken(io::ErrorKind::UnexpectedEof.into())));
         }
         self.received += count as u64;
-        rewind();
+        pieces::rewind();
         input.filled(count);
         self.input = Some(input);
         Poll::Ready(Ok(()))

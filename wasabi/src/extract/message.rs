@@ -8,12 +8,15 @@ use crate::{Binary, Error, FromRequest, Message, Request, Result, Text};
 
 impl<S: Sync, T: Readable> FromRequest<S> for Json<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        serde_json::from_slice(req.message().as_bytes())
-            .map(Json)
-            .map_err(|error| match error.is_data() {
-                true => Error::invalid_params(error.to_string()),
-                false => Error::unreadable(format!("not JSON: {error}")),
-            })
+        // Text is known to be UTF-8, and its strings need no check.
+        let json = match req.message() {
+            Message::Text(text) => serde_json::from_str(text),
+            Message::Binary(data) => serde_json::from_slice(data),
+        };
+        json.map(Json).map_err(|error| match error.is_data() {
+            true => Error::invalid_params(error.to_string()),
+            false => Error::unreadable(format!("not JSON: {error}")),
+        })
     }
 
     #[cfg(feature = "schema")]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{Binary, Message, Text};
+use crate::pieces;
 
 /// A type that [`Json`] writes: every `T` that implements serde's `Serialize`.
 #[diagnostic::on_unimplemented(
@@ -69,6 +70,25 @@ impl<T: Writable> IntoMessage for Json<T> {
             Ok(text) => Ok(text.into()),
             Err(error) => Err(MessageError::new(error)),
         }
+    }
+}
+
+/// The JSON of a value, in memory that the small messages of a thread share. For messages that are soon gone.
+#[inline]
+pub(crate) fn soon_gone<T: Serialize>(value: &T) -> Result<Text, MessageError> {
+    let written = pieces::written(|out| serde_json::to_writer(out, value));
+    let json = written.map_err(MessageError::new)?;
+    Text::try_from(json).map_err(MessageError::new)
+}
+
+impl Text {
+    /// The parts one after the other, in memory that the small messages of a thread share. For messages that are soon
+    /// gone: it pins more than its own bytes.
+    #[inline]
+    pub(crate) fn joined<const N: usize>(parts: [&str; N]) -> Self {
+        let joined = pieces::joined(&parts.map(str::as_bytes));
+        // Parts of text make a text.
+        Self::try_from(joined).unwrap_or_else(|_| parts.concat().into())
     }
 }
 

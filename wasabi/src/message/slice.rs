@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use bytes::Buf;
-
 use super::{Message, Text};
 
 impl Message {
@@ -22,10 +20,6 @@ impl Message {
 impl Text {
     /// A part of the text, in the same memory; `None` if the range is out of bounds or splits a character.
     pub(crate) fn slice(&self, range: Range<usize>) -> Option<Self> {
-        self.get(range.clone())?;
-        let mut bytes = self.clone().into_bytes();
-        bytes.truncate(range.end);
-        bytes.advance(range.start);
-        Self::try_from(bytes).ok()
+        Some(Self(self.0.slice_ref(self.get(range)?)))
     }
 }

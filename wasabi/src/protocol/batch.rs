@@ -3,7 +3,7 @@
 use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use futures_util::{Stream, stream::FuturesUnordered};
+use futures_util::{Stream, future::OptionFuture, stream::FuturesUnordered};
 
 use super::{Call, Protocol};
 use crate::{
@@ -83,31 +83,37 @@ pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
     drop(batch);
     let most = connection.held().limit();
     let mut parts = parts.into_iter().enumerate();
+    let call = async |index, part| {
+        let reply = answer(protocol, part, connection, chain, state).await;
+        (index, reply)
+    };
     let mut waiting = FuturesUnordered::new();
-    let mut answers = Answers::default();
+    // A call that is answered at once leaves its memory to the next one.
+    let mut spare = None;
+    let mut answers = Answers::with_capacity(parts.len());
     poll_fn(|cx| {
         loop {
-            while waiting.len() < AT_ONCE {
-                let Some((index, part)) = parts.next() else {
-                    break;
-                };
+            while waiting.len() < AT_ONCE
+                && let Some((index, part)) = parts.next()
+            {
                 let part = match part {
                     // Its replies would take too much memory.
                     Part::Request(req) if answers.bytes >= most => {
-                        answers.add(index, overloaded(protocol, &req));
+                        answers.add(Some((index, overloaded(protocol, &req))));
                         continue;
                     }
                     part => part,
                 };
-                let mut call = Box::pin(async move {
-                    (
-                        index,
-                        answer(protocol, part, connection, chain, state).await,
-                    )
-                });
-                match call.as_mut().poll(cx) {
-                    Poll::Ready((index, messages)) => answers.add(index, messages),
-                    Poll::Pending => waiting.push(call),
+                let mut slot: Pin<Box<OptionFuture<_>>> =
+                    spare.take().unwrap_or_else(|| Box::pin(None.into()));
+                slot.set(Some(call(index, part)).into());
+                match slot.as_mut().poll(cx) {
+                    Poll::Ready(answered) => {
+                        answers.add(answered);
+                        slot.set(None.into());
+                        spare = Some(slot);
+                    }
+                    Poll::Pending => waiting.push(slot),
                 }
                 work::spend(work::EACH);
                 if work::is_over() {
@@ -116,7 +122,7 @@ pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
                 }
             }
             match Pin::new(&mut waiting).poll_next(cx) {
-                Poll::Ready(Some((index, messages))) => answers.add(index, messages),
+                Poll::Ready(Some(answered)) => answers.add(answered),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -127,14 +133,23 @@ pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
 }
 
 /// The answers so far, with the positions of their calls.
-#[derive(Default)]
 struct Answers {
     messages: Vec<(usize, Message)>,
     bytes: usize,
 }
 
 impl Answers {
-    fn add(&mut self, index: usize, reply: Reply) {
+    fn with_capacity(calls: usize) -> Self {
+        Self {
+            messages: Vec::with_capacity(calls),
+            bytes: 0,
+        }
+    }
+
+    fn add(&mut self, answered: Option<(usize, Reply)>) {
+        let Some((index, reply)) = answered else {
+            return;
+        };
         let body = reply.into_body();
         self.bytes += body.bytes();
         match body {

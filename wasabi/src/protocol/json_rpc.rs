@@ -168,9 +168,11 @@ impl Protocol for JsonRpc {
         let Some(id) = call.id() else {
             return Ok(Reply::none());
         };
+        let is_json = reply.is_json();
         Ok(match reply.into_body() {
+            Body::One(Message::Text(json)) if is_json => Reply::message(write::response(id, &json)),
             Body::One(message) => Reply::message(write::result(id, &message)?),
-            Body::None => Reply::message(write::result(id, &Message::text("null"))?),
+            Body::None => Reply::message(write::response(id, "null")),
             Body::Many(messages) => Reply::message(write::results(id, messages.as_slice())?),
             Body::Stream(messages) => subscribed(id, self.notification, messages),
         })

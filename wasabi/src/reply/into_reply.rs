@@ -7,7 +7,7 @@ use futures_util::{Stream, StreamExt, stream};
 use super::{Body, Reply, Result};
 #[cfg(feature = "schema")]
 use crate::schema::{Codes, Count, Form, Output};
-use crate::{Binary, Error, IntoError, IntoMessage, Message, Text, Writable};
+use crate::{Binary, Error, IntoError, Message, Text, Writable, message::soon_gone};
 
 /// A value that a backend function may return.
 ///
@@ -87,8 +87,8 @@ message_is_reply!(
 
 impl<T: Writable> IntoReply for Json<T> {
     fn into_reply(self) -> Result<Reply> {
-        match self.into_message() {
-            Ok(message) => Ok(Reply::message(message)),
+        match soon_gone(&self.0) {
+            Ok(json) => Ok(Reply::json(json)),
             Err(error) => Err(Error::internal(error)),
         }
     }

@@ -2,9 +2,10 @@
 
 use std::{cell::RefCell, mem};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::frame::apply_mask;
+use crate::pieces;
 
 /// Bytes per read from a stream: more than a large message, which one copy then cuts out.
 const READ: usize = 64 * 1024;
@@ -15,16 +16,9 @@ const KEPT: usize = 64 * 1024;
 /// Buffers that a thread keeps: a client and its upstream may read and write at the same time.
 const SPARE: usize = 4;
 
-/// Payloads are copied into pieces of this size. A piece is reused once none of its payloads is in use.
-const ARENA: usize = 32 * 1024;
-
-/// A larger payload has its own memory, so that it neither pins a whole piece for a long time nor fills one alone.
-const SMALL: usize = 8 * 1024;
-
 thread_local! {
     static INPUTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static OUTPUTS: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
-    static PAYLOADS: RefCell<BytesMut> = RefCell::new(BytesMut::new());
 }
 
 /// Bytes read but not parsed yet.
@@ -106,26 +100,8 @@ fn keep(spare: &'static std::thread::LocalKey<RefCell<Vec<Vec<u8>>>>, buffer: Ve
     });
 }
 
-/// Reuses the piece of memory for payloads from its start, unless some of it is in use.
-pub(super) fn rewind() {
-    PAYLOADS.with_borrow_mut(|piece| piece.try_reclaim(ARENA));
-}
-
 /// Copies a payload into shared memory and unmasks it.
 #[inline(always)]
 pub(super) fn unmasked(payload: &[u8], mask: [u8; 4]) -> Bytes {
-    if payload.len() > SMALL {
-        let mut own = BytesMut::from(payload);
-        apply_mask(&mut own, mask);
-        return own.freeze();
-    }
-    PAYLOADS.with_borrow_mut(|piece| {
-        if piece.capacity() < payload.len() && !piece.try_reclaim(ARENA) {
-            *piece = BytesMut::with_capacity(ARENA);
-        }
-        // Copied first: a wide load right after narrower stores of the masking would stall.
-        piece.extend_from_slice(payload);
-        apply_mask(piece, mask);
-        piece.split().freeze()
-    })
+    pieces::copied(payload, |payload| apply_mask(payload, mask))
 }

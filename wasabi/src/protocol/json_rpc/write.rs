@@ -1,11 +1,11 @@
 //! Responses and notifications of JSON-RPC, as text.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use serde_json::{Value, json, value::RawValue};
 
 use crate::{
-    Error, Message, Reply, RequestId, Result,
+    Error, Message, Reply, RequestId, Result, Text,
     error_format::data,
     parser::{Invalid, Scanner},
 };
@@ -16,14 +16,19 @@ pub(super) const SUBSCRIPTION: &str = r#"{"subscription":"#;
 /// The response with the result of a request.
 #[inline]
 pub(super) fn result(id: &RequestId, message: &Message) -> Result<Message> {
-    let id = id.as_str();
-    let mut text = String::with_capacity(40 + id.len() + message.len());
-    text.push_str(r#"{"jsonrpc":"2.0","id":"#);
-    text.push_str(id);
-    text.push_str(r#","result":"#);
-    push(&mut text, message)?;
-    text.push('}');
-    Ok(Message::text(text))
+    Ok(response(id, &value(message)?))
+}
+
+/// The same, of a result that is JSON.
+#[inline]
+pub(super) fn response(id: &RequestId, json: &str) -> Message {
+    Message::Text(Text::joined([
+        r#"{"jsonrpc":"2.0","id":"#,
+        id.as_str(),
+        r#","result":"#,
+        json,
+        "}",
+    ]))
 }
 
 /// The response with several results, as an array.
@@ -33,7 +38,7 @@ pub(super) fn results(id: &RequestId, messages: &[Message]) -> Result<Message> {
         if index > 0 {
             text.push(',');
         }
-        push(&mut text, message)?;
+        text.push_str(&value(message)?);
     }
     text.push_str("]}");
     Ok(Message::text(text))
@@ -55,7 +60,7 @@ pub(super) fn batch(replies: &[Message]) -> Message {
 pub(super) fn notification(method: &str, subscription: &str, message: &Message) -> Result<Message> {
     let mut text = opened(method, subscription);
     text.push_str(r#","result":"#);
-    push(&mut text, message)?;
+    text.push_str(&value(message)?);
     text.push_str("}}");
     Ok(Message::text(text))
 }
@@ -65,23 +70,17 @@ fn opened(method: &str, subscription: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","method":{method},"params":{{"subscription":{subscription}"#)
 }
 
-/// Appends a message as a JSON value: one that is JSON as it is, other text as a string.
-#[inline]
-fn push(text: &mut String, message: &Message) -> Result<()> {
-    let value = match message {
-        Message::Text(value) if is_json(value) => value.as_str(),
-        Message::Text(value) => {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{}", Value::from(value.as_str()));
-            return Ok(());
-        }
+/// A message as a JSON value: one that is JSON as it is, other text as a string.
+fn value(message: &Message) -> Result<Cow<'_, str>> {
+    Ok(match message {
+        Message::Text(value) if is_json(value) => Cow::Borrowed(value),
+        Message::Text(value) => Cow::Owned(Value::from(value.as_str()).to_string()),
         Message::Binary(data) => std::str::from_utf8(data)
             .ok()
             .filter(|value| is_json(value))
+            .map(Cow::Borrowed)
             .ok_or_else(|| Error::internal("binary data cannot be a result of JSON-RPC"))?,
-    };
-    text.push_str(value);
-    Ok(())
+    })
 }
 
 fn is_json(text: &str) -> bool {
