@@ -5,12 +5,17 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tracing::{Level, subscriber::DefaultGuard};
+use tracing::{
+    Dispatch, Level,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 
 /// The log of everything that happens on this thread while this value lives.
 pub struct Log {
     written: Written,
     _guard: DefaultGuard,
+    /// While there is only one, an event that another thread is the first to log is disabled for all threads.
+    _second: Dispatch,
 }
 
 #[derive(Clone, Default)]
@@ -29,6 +34,7 @@ impl Log {
         Self {
             written,
             _guard: tracing::subscriber::set_default(subscriber),
+            _second: Dispatch::new(NoSubscriber::default()),
         }
     }
 
