@@ -2,6 +2,7 @@
 
 mod balance;
 mod boxed;
+pub(crate) mod broker;
 mod credentials;
 mod dial_memory;
 mod function;

@@ -7,28 +7,15 @@ mod exchange;
 mod inbox;
 #[cfg(feature = "kafka")]
 mod kafka;
-mod link;
 mod memory;
 #[cfg(feature = "nats")]
 mod nats;
 mod parts;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(any(
-    feature = "amqp",
-    feature = "kafka",
-    feature = "nats",
-    feature = "redis"
-))]
-mod session_task;
 mod settings;
-#[cfg(any(feature = "amqp", feature = "redis"))]
-mod socket;
-#[cfg(all(
-    feature = "tls",
-    any(feature = "amqp", feature = "nats", feature = "redis")
-))]
-mod tls;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::{
@@ -46,17 +33,17 @@ pub use self::kafka::{Kafka, KafkaSession};
 pub use self::nats::{Nats, NatsSession};
 #[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisSession};
+use self::settings::{QueueSettings, Topic};
 pub use self::{
     callback::Callback,
     inbox::{CorrelationId, DroppedReplies, Inbox},
     memory::{Job, Memory, MemorySession, Worker},
     transport::{Outgoing, Session, Transport},
 };
-use self::{
-    link::SessionLink,
-    settings::{QueueSettings, Topic},
+use crate::{
+    BoxError, Connection, Lifecycle, Request,
+    backend::broker::link::{Opens, SessionLink},
 };
-use crate::{Connection, Lifecycle, Request};
 
 /// A message queue as a backend: the gateway publishes the message to a topic, and the answer of a worker is the reply.
 ///
@@ -269,8 +256,36 @@ impl<T: Transport> Queue<T> {
 
 impl<T: Transport> SharedQueue<T> {
     fn link(&self) -> &SessionLink<T::Session> {
-        self.link
-            .get_or_init(|| SessionLink::open(Arc::clone(&self.transport), self.inbox.clone()))
+        self.link.get_or_init(|| SessionLink::open(self.opens()))
+    }
+
+    fn opens(&self) -> QueueSessions<T> {
+        QueueSessions {
+            transport: Arc::clone(&self.transport),
+            inbox: self.inbox.clone(),
+        }
+    }
+}
+
+/// Opens the sessions of a queue.
+struct QueueSessions<T> {
+    transport: Arc<T>,
+    inbox: Inbox,
+}
+
+impl<T: Transport> Opens for QueueSessions<T> {
+    type Session = T::Session;
+
+    async fn open(&self) -> Result<T::Session, BoxError> {
+        self.transport.connect(self.inbox.clone()).await
+    }
+
+    async fn ended(session: &T::Session) -> BoxError {
+        session.closed().await
+    }
+
+    fn served(&self) -> u64 {
+        self.inbox.matched()
     }
 }
 

@@ -15,11 +15,11 @@ use lapin::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{
-    Inbox, Outgoing, Queue, Session, Transport,
-    session_task::{Ending, SessionTask},
+use super::{Inbox, Outgoing, Queue, Session, Transport};
+use crate::{
+    BoxError, Error, Result,
+    backend::broker::session_task::{Ending, SessionTask},
 };
-use crate::{BoxError, Error, Result};
 use wasabi_rules::schemes;
 
 /// RabbitMQ as the transport of a queue.
@@ -68,7 +68,7 @@ use wasabi_rules::schemes;
 pub struct Amqp {
     uri: Result<AMQPUri, String>,
     #[cfg(feature = "tls")]
-    tls: super::tls::TlsSettings,
+    tls: crate::backend::broker::tls::TlsSettings,
 }
 
 #[cfg(not(feature = "tls"))]
@@ -88,7 +88,7 @@ impl Amqp {
         Self {
             uri: wasabi_rules::url(url, schemes::AMQP).and_then(|_| url.parse()),
             #[cfg(feature = "tls")]
-            tls: super::tls::TlsSettings::default(),
+            tls: crate::backend::broker::tls::TlsSettings::default(),
         }
     }
 

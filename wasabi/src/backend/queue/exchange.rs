@@ -8,10 +8,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use super::{
     Outgoing, Queue, Session, Transport,
     inbox::{Answer, Waiting},
-    link::Up,
     parts::Part,
 };
-use crate::{Backend, Error, Lifecycle, Reply, Request, Result, time::FOREVER, turns::Entered};
+use crate::{
+    Backend, Error, Lifecycle, Reply, Request, Result, backend::broker::link::Up, time::FOREVER,
+    turns::Entered,
+};
 
 impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {

@@ -21,12 +21,11 @@ use rdkafka::{
 use tokio::{runtime::Handle, sync::oneshot};
 
 use self::replies::{Offsets, lock, read};
-use super::{
-    Inbox, Outgoing, Queue, Session, Transport,
-    session_task::{Ending, SessionTask},
-    transport::expires_at,
+use super::{Inbox, Outgoing, Queue, Session, Transport, transport::expires_at};
+use crate::{
+    BoxError, Error, Result,
+    backend::broker::session_task::{Ending, SessionTask},
 };
-use crate::{BoxError, Error, Result};
 
 /// Kafka as the transport of a queue.
 ///

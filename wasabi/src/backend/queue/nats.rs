@@ -11,12 +11,12 @@ use async_nats::{
 use futures_util::StreamExt;
 
 use self::credentials::Credentials;
-use super::{
-    Inbox, Outgoing, Queue, Session, Transport,
-    session_task::{Ending, SessionTask},
-    transport::expires_at,
+use super::{Inbox, Outgoing, Queue, Session, Transport, transport::expires_at};
+use crate::{
+    BoxError, Error, Result,
+    backend::broker::session_task::{Ending, SessionTask},
+    log::limited,
 };
-use crate::{BoxError, Error, Result, log::limited};
 use wasabi_rules::schemes;
 
 /// NATS as the transport of a queue. It needs version 2.2 or newer, which has headers.
@@ -77,7 +77,7 @@ pub struct Nats {
     /// From a setting.
     credentials: Option<Credentials>,
     #[cfg(feature = "tls")]
-    tls: super::tls::TlsSettings,
+    tls: crate::backend::broker::tls::TlsSettings,
 }
 
 /// The maximum number of messages that wait to be written to the connection.
@@ -110,7 +110,7 @@ impl Nats {
             in_urls,
             credentials: None,
             #[cfg(feature = "tls")]
-            tls: super::tls::TlsSettings::default(),
+            tls: crate::backend::broker::tls::TlsSettings::default(),
         }
     }
 
@@ -185,22 +185,17 @@ impl Nats {
         let mut servers = self.servers.iter().flatten();
         self.is_always_encrypted() || servers.any(ServerAddr::tls_required)
     }
-}
 
-impl Queue<Nats> {
-    /// Makes a queue over [`Nats`], at one or more `nats://` URLs separated by commas. The topic is a subject.
-    pub fn nats(urls: impl AsRef<str>, subject: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Nats::new(urls), subject)
+    /// The servers, of which a connection tries each once, in random order.
+    pub(crate) fn servers(&self) -> Result<&[ServerAddr], BoxError> {
+        match &self.servers {
+            Ok(servers) => Ok(servers),
+            Err(mistake) => Err(mistake.as_str().into()),
+        }
     }
-}
 
-impl Transport for Nats {
-    type Session = NatsSession;
-
-    async fn connect(&self, inbox: Inbox) -> Result<NatsSession, BoxError> {
-        let servers = self.servers.as_ref().map_err(|mistake| mistake.as_str())?;
-        let ending = Ending::new();
-        let at_end = ending.clone();
+    /// How it connects. A session ends with its connection, and is opened again by whoever needs it.
+    pub(crate) fn options(&self) -> Result<ConnectOptions, BoxError> {
         let options = ConnectOptions::new().require_tls(self.is_always_encrypted());
         #[cfg(feature = "tls")]
         let options = match self.needs_tls() {
@@ -211,42 +206,17 @@ impl Transport for Nats {
             Some(credentials) => credentials.apply(options)?,
             None => options,
         };
-        let client = options
+        Ok(options
             .name("wasabi")
             // Announced servers need not be encrypted, and others may have announced them.
             .ignore_discovered_servers()
             .connection_timeout(Duration::from_secs(5))
-            .client_capacity(WRITE_QUEUE)
-            .subscription_capacity(READ_QUEUE)
             .ping_interval(Duration::from_secs(10))
-            // Each server is tried once, in random order. Then the queue connects again itself.
-            .max_reconnects(servers.len())
-            .event_callback(move |event| {
-                match event {
-                    // The client library gives no reason.
-                    Event::Disconnected => {
-                        at_end.end(&"disconnected, perhaps by a reply whose headers are not UTF-8");
-                    }
-                    Event::Closed => at_end.end(&event),
-                    Event::SlowConsumer(_) => limited!(WARN, "replies dropped: too many at once"),
-                    _ => {}
-                }
-                std::future::ready(())
-            })
-            .connect(servers.as_slice())
-            .await?;
-        let prefix = format!("_INBOX.{}.", inbox.instance());
-        let replies = client.subscribe(format!("{prefix}*")).await?;
-        client.flush().await?;
-        let read = read(replies, inbox, prefix.len());
-        Ok(NatsSession {
-            client,
-            prefix,
-            task: SessionTask::spawn(ending, read),
-        })
+            .max_reconnects(self.servers()?.len()))
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Checks the URLs, the credentials and TLS.
+    pub(crate) fn check_settings(&self) -> Result<(), String> {
         if let Err(mistake) = &self.servers {
             return Err(mistake.clone());
         }
@@ -263,6 +233,54 @@ impl Transport for Nats {
             self.tls.config()?;
         }
         Ok(())
+    }
+}
+
+impl Queue<Nats> {
+    /// Makes a queue over [`Nats`], at one or more `nats://` URLs separated by commas. The topic is a subject.
+    pub fn nats(urls: impl AsRef<str>, subject: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Nats::new(urls), subject)
+    }
+}
+
+impl Transport for Nats {
+    type Session = NatsSession;
+
+    async fn connect(&self, inbox: Inbox) -> Result<NatsSession, BoxError> {
+        let servers = self.servers()?;
+        let ending = Ending::new();
+        let at_end = ending.clone();
+        let client = self
+            .options()?
+            .client_capacity(WRITE_QUEUE)
+            .subscription_capacity(READ_QUEUE)
+            .event_callback(move |event| {
+                match event {
+                    // The client library gives no reason.
+                    Event::Disconnected => {
+                        at_end.end(&"disconnected, perhaps by a reply whose headers are not UTF-8");
+                    }
+                    Event::Closed => at_end.end(&event),
+                    Event::SlowConsumer(_) => limited!(WARN, "replies dropped: too many at once"),
+                    _ => {}
+                }
+                std::future::ready(())
+            })
+            .connect(servers)
+            .await?;
+        let prefix = format!("_INBOX.{}.", inbox.instance());
+        let replies = client.subscribe(format!("{prefix}*")).await?;
+        client.flush().await?;
+        let read = read(replies, inbox, prefix.len());
+        Ok(NatsSession {
+            client,
+            prefix,
+            task: SessionTask::spawn(ending, read),
+        })
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_settings()
     }
 }
 

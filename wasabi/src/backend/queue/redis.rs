@@ -9,18 +9,21 @@ use std::{
 
 use bytes::Bytes;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, RedisError, Value, aio::MultiplexedConnection,
-    from_redis_value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisError, Value,
+    aio::MultiplexedConnection, from_redis_value,
 };
 use tokio::time::timeout;
 
-use super::{
-    Inbox, Outgoing, Queue, Session, Transport,
-    session_task::{Ending, SessionTask},
-    socket::{self, CONNECT_TIMEOUT},
-    transport::expires_at,
+use super::{Inbox, Outgoing, Queue, Session, Transport, transport::expires_at};
+use crate::{
+    BoxError, Error, Result,
+    backend::broker::{
+        session_task::{Ending, SessionTask},
+        socket::{self, CONNECT_TIMEOUT},
+    },
+    mistakes::Mistakes,
+    sync::Unpoisoned,
 };
-use crate::{BoxError, Error, Result, mistakes::Mistakes, sync::Unpoisoned};
 use wasabi_rules::schemes;
 
 /// Redis streams as the transport of a queue. It needs Redis 6.2 or newer, or Valkey.
@@ -82,8 +85,8 @@ pub struct Redis {
     /// Whether the connection is encrypted. The client gets the URL as an unencrypted one.
     is_encrypted: bool,
     #[cfg(feature = "tls")]
-    tls: super::tls::TlsSettings,
-    max_len: usize,
+    tls: crate::backend::broker::tls::TlsSettings,
+    pub(crate) max_len: Option<usize>,
     /// The last reply that has been read; the next session continues after it.
     last: Arc<Mutex<String>>,
     mistakes: Mistakes,
@@ -92,6 +95,8 @@ pub struct Redis {
 #[cfg(not(feature = "tls"))]
 const NEEDS_TLS: &str = "`rediss` needs the cargo feature `tls` of wasabi";
 
+/// By default, about how many requests the stream of a topic keeps.
+const MAX_LEN: usize = 100_000;
 const START: &str = "0-0";
 const BLOCK: Duration = Duration::from_secs(5);
 /// How long Redis keeps replies for a gateway that does not read them.
@@ -123,8 +128,8 @@ impl Redis {
             client,
             is_encrypted: rest.is_some(),
             #[cfg(feature = "tls")]
-            tls: super::tls::TlsSettings::default(),
-            max_len: 100_000,
+            tls: crate::backend::broker::tls::TlsSettings::default(),
+            max_len: None,
             last: Arc::new(Mutex::new(START.to_owned())),
             mistakes: Mistakes::default(),
         }
@@ -133,7 +138,7 @@ impl Redis {
     /// Sets the approximate maximum number of requests in a topic's stream; the default is 100 000.
     #[must_use]
     pub fn max_len(mut self, entries: usize) -> Self {
-        self.max_len = self.mistakes.above_zero("Redis::max_len", entries);
+        self.max_len = Some(self.mistakes.above_zero("Redis::max_len", entries));
         self
     }
 
@@ -147,16 +152,31 @@ impl Redis {
     }
 
     async fn open(&self) -> Result<MultiplexedConnection, BoxError> {
-        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
         let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
             // A read without replies returns after `BLOCK`; a connection that takes twice as long is dead.
             .set_response_timeout(Some(BLOCK * 2))
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
+        self.connect_with(config, None).await
+    }
+
+    /// Opens a connection, by the protocol that the URL names unless another is given.
+    pub(crate) async fn connect_with(
+        &self,
+        config: AsyncConnectionConfig,
+        protocol: Option<ProtocolVersion>,
+    ) -> Result<MultiplexedConnection, BoxError> {
+        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
+        let config = config.set_connection_timeout(Some(CONNECT_TIMEOUT));
         let info = client.get_connection_info();
+        let settings = info.redis_settings().clone();
+        let settings = match protocol {
+            Some(protocol) => settings.set_protocol(protocol),
+            None => settings,
+        };
         let ConnectionAddr::Tcp(host, port) = info.addr() else {
             // A Unix socket.
+            let client = Client::open(info.clone().set_redis_settings(settings))?;
             let opening = client.get_multiplexed_async_connection_with_config(&config);
             return Ok(opening.await?);
         };
@@ -168,10 +188,24 @@ impl Redis {
             false => None,
         };
         let stream = socket::connect(host, *port, tls).await?;
-        let opening = MultiplexedConnection::new_with_config(info.redis_settings(), stream, config);
+        let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
         let (connection, driver) = timeout(CONNECT_TIMEOUT, opening).await??;
         tokio::spawn(driver);
         Ok(connection)
+    }
+
+    /// Checks the URL and TLS.
+    pub(crate) fn check_connection(&self) -> Result<(), String> {
+        if let Err(mistake) = &self.client {
+            return Err(mistake.clone());
+        }
+        #[cfg(not(feature = "tls"))]
+        if self.is_encrypted {
+            return Err(NEEDS_TLS.to_owned());
+        }
+        #[cfg(feature = "tls")]
+        self.tls.check(self.is_encrypted, "rediss")?;
+        Ok(())
     }
 }
 
@@ -203,7 +237,7 @@ impl Transport for Redis {
         Ok(RedisSession {
             publisher,
             replies,
-            max_len: self.max_len,
+            max_len: self.max_len.unwrap_or(MAX_LEN),
             task: SessionTask::spawn(Ending::new(), read),
         })
     }
@@ -213,17 +247,8 @@ impl Transport for Redis {
     }
 
     fn check(&self) -> Result<(), String> {
-        if let Err(mistake) = &self.client {
-            return Err(mistake.clone());
-        }
-        self.mistakes.check()?;
-        #[cfg(not(feature = "tls"))]
-        if self.is_encrypted {
-            return Err(NEEDS_TLS.to_owned());
-        }
-        #[cfg(feature = "tls")]
-        self.tls.check(self.is_encrypted, "rediss")?;
-        Ok(())
+        self.check_connection()?;
+        self.mistakes.check()
     }
 }
 

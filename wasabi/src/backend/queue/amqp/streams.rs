@@ -14,10 +14,8 @@ use lapin::{AsyncTcpStream, Connection, ConnectionProperties, uri::AMQPUri};
 use tokio::{runtime::Handle, time::Sleep};
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt};
 
-use super::{
-    super::socket::{self, Socket, Tls},
-    legible::Legible,
-};
+use super::legible::Legible;
+use crate::backend::broker::socket::{self, Socket, Tls};
 
 pub(super) async fn connect(
     uri: AMQPUri,

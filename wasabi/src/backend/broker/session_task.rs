@@ -8,22 +8,22 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::{BoxError, panics::caught_future};
 
 /// A session's task, and the reason why the session ended. Dropping it ends the task.
-pub(super) struct SessionTask {
+pub(crate) struct SessionTask {
     ended: Ending,
     _task: AbortOnDropHandle<()>,
 }
 
 /// Ends a session from outside its task.
 #[derive(Clone)]
-pub(super) struct Ending(watch::Sender<Option<Arc<str>>>);
+pub(crate) struct Ending(watch::Sender<Option<Arc<str>>>);
 
 impl Ending {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(watch::Sender::new(None))
     }
 
     /// Ends the session; the first reason stays.
-    pub(super) fn end(&self, error: &dyn std::fmt::Display) {
+    pub(crate) fn end(&self, error: &dyn std::fmt::Display) {
         self.0.send_if_modified(|ended| {
             let first = ended.is_none();
             ended.get_or_insert_with(|| error.to_string().into());
@@ -34,7 +34,7 @@ impl Ending {
 
 impl SessionTask {
     /// Runs the task. The session ends when the task ends or [`Ending::end`] is called.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         ended: Ending,
         task: impl Future<Output = BoxError> + Send + 'static,
     ) -> Self {
@@ -52,12 +52,12 @@ impl SessionTask {
 
     /// Ends the session from outside its task.
     #[cfg(feature = "redis")]
-    pub(super) fn end(&self, error: &dyn std::fmt::Display) {
+    pub(crate) fn end(&self, error: &dyn std::fmt::Display) {
         self.ended.end(error);
     }
 
     /// Waits for the end of the session.
-    pub(super) async fn ended(&self) -> BoxError {
+    pub(crate) async fn ended(&self) -> BoxError {
         let mut ended = self.ended.0.subscribe();
         match ended.wait_for(Option::is_some).await.as_deref() {
             Ok(Some(reason)) => reason.to_string().into(),

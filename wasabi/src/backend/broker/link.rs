@@ -1,4 +1,4 @@
-//! Keeps the session of a queue open: opens a new one whenever it has ended.
+//! Keeps a session with a broker open: opens a new one whenever it has ended.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-use super::{Inbox, Session, Transport};
 use crate::{
     BoxError, Error,
     backoff::{Backoff, Pauses},
@@ -17,7 +16,7 @@ use crate::{
 };
 
 /// Keeps a session open until it is dropped.
-pub(super) struct SessionLink<S> {
+pub(crate) struct SessionLink<S> {
     state: watch::Receiver<SessionState<S>>,
     _keeper: AbortOnDropHandle<()>,
 }
@@ -29,19 +28,34 @@ enum SessionState<S> {
 }
 
 /// A session that was open when it was handed out.
-pub(super) struct Up<S> {
-    pub(super) session: S,
+pub(crate) struct Up<S> {
+    pub(crate) session: S,
     lost: CancellationToken,
+    given_up: CancellationToken,
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-impl<S: Session> SessionLink<S> {
-    pub(super) fn open<T: Transport<Session = S>>(transport: Arc<T>, inbox: Inbox) -> Self {
+/// Opens the sessions of a link, for a queue or a cluster.
+pub(crate) trait Opens: Send + Sync + 'static {
+    type Session: Send + Sync + 'static;
+
+    /// Opens a session. An attempt that takes longer than 10 s is dropped and repeated.
+    fn open(&self) -> impl Future<Output = Result<Self::Session, BoxError>> + Send;
+
+    /// Waits for the end of a session and returns the reason.
+    fn ended(session: &Self::Session) -> impl Future<Output = BoxError> + Send;
+
+    /// A number that grows when a session is of use. Such a session is replaced without a growing pause.
+    fn served(&self) -> u64;
+}
+
+impl<S: Send + Sync + 'static> SessionLink<S> {
+    pub(crate) fn open(opens: impl Opens<Session = S>) -> Self {
         let (sender, state) = watch::channel(SessionState::Down("not connected yet".into()));
-        let keeper = tokio::spawn(keep(transport, inbox, sender));
+        let keeper = tokio::spawn(keep(opens, sender));
         Self {
             state,
             _keeper: AbortOnDropHandle::new(keeper),
@@ -49,7 +63,7 @@ impl<S: Session> SessionLink<S> {
     }
 
     /// Waits for an open session.
-    pub(super) async fn up(&self) -> Result<Arc<Up<S>>, Error> {
+    pub(crate) async fn up(&self) -> Result<Arc<Up<S>>, Error> {
         if let SessionState::Up(up) = &*self.state.borrow() {
             return Ok(Arc::clone(up));
         }
@@ -65,12 +79,12 @@ impl<S: Session> SessionLink<S> {
     }
 
     #[cfg(feature = "metrics")]
-    pub(super) fn is_up(&self) -> bool {
+    pub(crate) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), SessionState::Up(_))
     }
 
     /// The reason why there is no session.
-    pub(super) fn down(&self) -> BoxError {
+    pub(crate) fn down(&self) -> BoxError {
         match &*self.state.borrow() {
             SessionState::Up(_) => "the connection to the broker was replaced".into(),
             SessionState::Down(reason) => reason.to_string().into(),
@@ -80,19 +94,20 @@ impl<S: Session> SessionLink<S> {
 
 impl<S> Up<S> {
     /// Waits for the end of the session.
-    pub(super) async fn lost(&self) {
+    pub(crate) async fn lost(&self) {
         self.lost.cancelled().await;
+    }
+
+    /// Has the session replaced: it is open, and of no use.
+    pub(crate) fn give_up(&self) {
+        self.given_up.cancel();
     }
 }
 
-async fn keep<T: Transport>(
-    transport: Arc<T>,
-    inbox: Inbox,
-    state: watch::Sender<SessionState<T::Session>>,
-) {
+async fn keep<O: Opens>(opens: O, state: watch::Sender<SessionState<O::Session>>) {
     let mut pauses = backoff();
     loop {
-        let connecting = timeout(CONNECT_TIMEOUT, transport.connect(inbox.clone()));
+        let connecting = timeout(CONNECT_TIMEOUT, opens.open());
         let error = match caught_future(connecting)
             .await
             // Caught so that the keeper goes on: the next attempt may succeed.
@@ -102,17 +117,22 @@ async fn keep<T: Transport>(
                 let up = Arc::new(Up {
                     session,
                     lost: CancellationToken::new(),
+                    given_up: CancellationToken::new(),
                 });
                 tracing::debug!("connected to the broker");
                 state.send_replace(SessionState::Up(Arc::clone(&up)));
-                let (opened, matched) = (Instant::now(), inbox.matched());
-                let error = caught_future(up.session.closed()).await;
-                let error = error.unwrap_or_else(|_| PANICKED.into());
+                let (opened, served) = (Instant::now(), opens.served());
+                let error = tokio::select! {
+                    error = caught_future(O::ended(&up.session)) => {
+                        error.unwrap_or_else(|_| PANICKED.into())
+                    }
+                    () = up.given_up.cancelled() => "the broker does not answer".into(),
+                };
                 state.send_replace(SessionState::Down(error.to_string().into()));
                 up.lost.cancel();
-                // A session that lasted or delivered replies shows that the broker is neither starting up nor refusing
+                // A session that lasted or was of use shows that the broker is neither starting up nor refusing
                 // the gateway.
-                if opened.elapsed() > MAX_PAUSE || inbox.matched() > matched {
+                if opened.elapsed() > MAX_PAUSE || opens.served() > served {
                     pauses = backoff();
                 }
                 // Usually this is the last reference, and the destructor is user code.
@@ -139,9 +159,9 @@ const PANICKED: &str = "the transport panicked";
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    use super::{super::Outgoing, *};
+    use super::*;
 
     #[test]
     fn pauses_grow_up_to_the_longest_and_no_further() {
@@ -152,90 +172,78 @@ mod tests {
     }
 
     /// A broker that accepts connections and ends them after a while.
-    struct Flapping(Duration, Arc<AtomicUsize>);
+    #[derive(Clone, Default)]
+    struct Flapping {
+        lasts: Duration,
+        is_of_use: bool,
+        connects: Arc<AtomicU64>,
+    }
 
-    struct Session(Duration);
+    impl Opens for Flapping {
+        type Session = Duration;
 
-    impl Transport for Flapping {
-        type Session = Session;
+        async fn open(&self) -> Result<Duration, BoxError> {
+            self.connects.fetch_add(1, Ordering::SeqCst);
+            Ok(self.lasts)
+        }
 
-        async fn connect(&self, _inbox: Inbox) -> Result<Session, BoxError> {
-            self.1.fetch_add(1, Ordering::SeqCst);
-            Ok(Session(self.0))
+        async fn ended(lasts: &Duration) -> BoxError {
+            sleep(*lasts).await;
+            "ended".into()
+        }
+
+        fn served(&self) -> u64 {
+            match self.is_of_use {
+                true => self.connects.fetch_add(1 << 32, Ordering::SeqCst),
+                false => 0,
+            }
         }
     }
 
-    impl super::super::Session for Session {
-        async fn publish(&self, _message: Outgoing<'_>) -> crate::Result<()> {
-            Ok(())
-        }
-
-        async fn closed(&self) -> BoxError {
-            sleep(self.0).await;
-            "ended".into()
-        }
+    /// How often it connects in this time.
+    async fn connects(flapping: Flapping, time: Duration) -> u64 {
+        let _link = SessionLink::open(flapping.clone());
+        sleep(time).await;
+        flapping.connects.load(Ordering::SeqCst) & u64::from(u32::MAX)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_broker_that_ends_each_session_at_once_is_not_hammered() {
-        let connects = Arc::default();
-        let flapping = Flapping(Duration::ZERO, Arc::clone(&connects));
-        let _link = SessionLink::open(Arc::new(flapping), Inbox::new());
-        sleep(Duration::from_secs(120)).await;
-        let connects = connects.load(Ordering::SeqCst);
+        let connects = connects(Flapping::default(), Duration::from_secs(120)).await;
         assert!((24..80).contains(&connects), "{connects}");
     }
 
-    /// A broker whose sessions end with the first reply.
-    struct Fragile(Arc<AtomicUsize>);
-
-    struct Answering(Inbox, CancellationToken);
-
-    impl Transport for Fragile {
-        type Session = Answering;
-
-        async fn connect(&self, inbox: Inbox) -> Result<Answering, BoxError> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            Ok(Answering(inbox, CancellationToken::new()))
-        }
-    }
-
-    impl super::super::Session for Answering {
-        async fn publish(&self, message: Outgoing<'_>) -> crate::Result<()> {
-            self.0.reply(message.id, "done");
-            self.1.cancel();
-            Ok(())
-        }
-
-        async fn closed(&self) -> BoxError {
-            self.1.cancelled().await;
-            "a reply that the client library could not read".into()
-        }
-    }
-
     #[tokio::test(start_paused = true)]
-    async fn a_session_that_delivered_replies_is_replaced_at_once() {
-        let connects = Arc::default();
-        let queue = super::super::Queue::new(Fragile(Arc::clone(&connects)), "orders");
-        let client = crate::testing::request("order", "tea");
-        for _ in 0..50 {
-            let began = Instant::now();
-            crate::Backend::call(&queue, client.clone(), &())
-                .await
-                .expect("a reply");
-            assert!(began.elapsed() <= 2 * MIN_PAUSE);
-            sleep(MIN_PAUSE / 10).await;
-        }
-        assert_eq!(connects.load(Ordering::SeqCst), 50);
+    async fn a_session_that_was_of_use_is_replaced_at_once() {
+        let flapping = Flapping {
+            is_of_use: true,
+            ..Flapping::default()
+        };
+        let connects = connects(flapping, 100 * MIN_PAUSE).await;
+        assert!(connects >= 99, "{connects}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_session_that_lasted_is_replaced_at_once() {
-        let connects = Arc::default();
-        let flapping = Flapping(2 * MAX_PAUSE, Arc::clone(&connects));
-        let _link = SessionLink::open(Arc::new(flapping), Inbox::new());
-        sleep(100 * MAX_PAUSE).await;
-        let connects = connects.load(Ordering::SeqCst);
+        let flapping = Flapping {
+            lasts: 2 * MAX_PAUSE,
+            ..Flapping::default()
+        };
+        let connects = connects(flapping, 100 * MAX_PAUSE).await;
         assert!(connects >= 49, "{connects}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_is_given_up_is_replaced() {
+        let flapping = Flapping {
+            lasts: Duration::from_secs(3600),
+            ..Flapping::default()
+        };
+        let link = SessionLink::open(flapping.clone());
+        let up = link.up().await.expect("a session");
+        up.give_up();
+        up.lost().await;
+        link.up().await.expect("another session");
+        assert_eq!(flapping.connects.load(Ordering::SeqCst), 2);
     }
 }

@@ -8,26 +8,26 @@ use tokio::{
 };
 
 #[cfg(feature = "tls")]
-pub(super) use super::tls::TlsSettings as Tls;
+pub(crate) use super::tls::TlsSettings as Tls;
 use crate::tcp;
 
 /// Without the feature it has no values.
 #[cfg(not(feature = "tls"))]
 #[derive(Clone)]
-pub(super) enum Tls {}
+pub(crate) enum Tls {}
 
 /// With TLS or without.
-pub(super) type Socket = Box<dyn Stream>;
+pub(crate) type Socket = Box<dyn Stream>;
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
 
 /// Applies to the socket, and then to the client library's handshake over it.
-pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to a host, with TLS if there are settings for it. The certificate must then be valid for this name.
-pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Socket> {
+pub(crate) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> io::Result<Socket> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let connecting = async {
         let stream = tcp::connect(host, port).await?;
