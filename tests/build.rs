@@ -14,9 +14,9 @@ fn main() {
             format!("{check}(|| {expression})")
         });
         let feature = match (call.owner, call.name) {
-            ("Redis", _) | ("Queue", "redis") => "#[cfg(feature = \"redis\")]",
+            ("Redis", _) | ("Queue" | "Cluster", "redis") => "#[cfg(feature = \"redis\")]",
             ("Amqp", _) | ("Queue", "amqp") => "#[cfg(feature = \"amqp\")]",
-            ("Nats", _) | ("Queue", "nats") => "#[cfg(feature = \"nats\")]",
+            ("Nats", _) | ("Queue" | "Cluster", "nats") => "#[cfg(feature = \"nats\")]",
             _ => "",
         };
         format!(
@@ -51,6 +51,7 @@ fn check(owner: &str) -> &'static str {
         "Timeout" | "Retry" | "RateLimit" | "CircuitBreaker" | "Cache" => "middleware",
         "LimitClients" | "BasicAuth" | "ClientIp" | "Jwks" => "http",
         "HttpRequest" => "request",
+        "Cluster" => "cluster",
         "Compression" => "compression",
         "CloseCode" => "close_code",
         "JsonKey" => "parser",
@@ -114,6 +115,7 @@ fn receiver(owner: &str) -> &'static str {
         "HealthCheck" => "HealthCheck::path(\"/\")",
         "RateLimit" => "RateLimit::per_second(1)",
         "CircuitBreaker" => "CircuitBreaker::new(1, Duration::from_secs(1))",
+        "Cluster" => "Cluster::memory()",
         "Cache" => "Cache::new(Duration::from_secs(1))",
         "LimitClients" => "LimitClients::new().connections(1)",
         "BasicAuth" => "BasicAuth::users([(\"a\", \"b\")])",

@@ -12,7 +12,7 @@ use wasabi::queue::Nats;
 #[cfg(feature = "redis")]
 use wasabi::queue::Redis;
 use wasabi::{
-    Backoff, Balance, CloseCode, GatewayError, GraphqlWs, HealthCheck, HttpRequest,
+    Backoff, Balance, CloseCode, Cluster, GatewayError, GraphqlWs, HealthCheck, HttpRequest,
     InvalidCloseCode, Method, Parser, Protocol,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
@@ -95,6 +95,11 @@ fn protocol<P: Protocol>(make: impl FnOnce() -> P) -> Vec<String> {
 fn errors(make: impl FnOnce() -> ErrorFormat) -> Vec<String> {
     let errors = make();
     mistakes(&gateway!(channel("/", errors = errors, echo)))
+}
+
+fn cluster(make: impl FnOnce() -> Cluster) -> Vec<String> {
+    let cluster = make();
+    mistakes(&gateway!(cluster = cluster, channel("/", echo)))
 }
 
 fn compression(make: impl FnOnce() -> Compression) -> Vec<String> {

@@ -42,6 +42,8 @@ const FLOORS: &[&str] = &[
     // Who answers, and what is around it.
     "backend",
     "middleware",
+    // The other processes.
+    "cluster",
     // A reader of messages that also writes replies around the chain.
     "protocol",
     // What is declared of a channel.

@@ -58,6 +58,7 @@ async fn scrape_after_traffic() -> String {
     .await;
     let policy = Backoff::constant(Duration::from_millis(10));
     let gateway = gateway!(
+        cluster = wasabi::Cluster::memory(),
         middleware = [Measure::metrics()],
         channel(
             "/",

@@ -30,6 +30,8 @@ mod guide {
     pub struct Page10;
     #[doc = include_str!("../../docs/guide/11-json-rpc.md")]
     pub struct Page11;
+    #[doc = include_str!("../../docs/guide/12-many-machines.md")]
+    pub struct Page12;
 }
 
 pub mod authority;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     bounds::{above_zero, at_least, between, retry_budget},
     close_code::close_code,
+    cluster::cluster_name,
     header::{
         forwarded_header, header, method as http_method, queue_header, realm, upstream_header,
     },
@@ -59,6 +60,8 @@ pub enum Rule {
     QueueHeader,
     /// A [`realm`](crate::realm()).
     Realm,
+    /// A [`cluster_name`](crate::cluster_name()).
+    ClusterName,
     /// A list of [networks](crate::network()).
     Networks,
     /// A [`close_code`](crate::close_code()).
@@ -100,6 +103,7 @@ impl Call {
             (Rule::ForwardedHeaders, Value::Text(text)) => forwarded_header(text).map(drop),
             (Rule::QueueHeader, Value::Text(text)) => queue_header(text).map(drop),
             (Rule::Realm, Value::Text(text)) => realm(text).map(drop),
+            (Rule::ClusterName, Value::Text(text)) => cluster_name(text).map(drop),
             (Rule::Networks, Value::Text(text)) => network(text).map(drop),
             (Rule::CloseCode, Value::Number(number)) => close_code(number).map(drop),
             (Rule::Pointer, Value::Text(text)) => pointer(text).map(drop),
@@ -142,6 +146,7 @@ impl Rule {
             Self::ForwardedHeaders => ["x-tenant", "forwarded"].map(Value::Text),
             Self::QueueHeader => ["x-tenant", "reply_to"].map(Value::Text),
             Self::Realm => ["staff", "caf\u{e9}"].map(Value::Text),
+            Self::ClusterName => ["chat", ""].map(Value::Text),
             Self::Networks => ["10.0.0.0/8", "10.0.0.0/33"].map(Value::Text),
             Self::CloseCode => [4000, 1006].map(Value::Number),
             Self::Pointer => ["/action", "action"].map(Value::Text),
@@ -250,6 +255,9 @@ pub const CALLS: &[Call] = &[
     function("Amqp", "new", 0, AMQP),
     function("Queue", "nats", 0, NATS),
     function("Nats", "new", 0, NATS),
+    function("Cluster", "nats", 0, NATS),
+    function("Cluster", "redis", 0, REDIS),
+    method("Cluster", "name", Rule::ClusterName),
     method("Balance", "failures", Rule::Count),
     method("Balance", "pause", Rule::Time),
     method("HealthCheck", "every", Rule::Time),

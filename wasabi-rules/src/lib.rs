@@ -10,6 +10,7 @@ mod balance;
 mod bounds;
 mod calls;
 mod close_code;
+mod cluster;
 mod defaults;
 mod header;
 mod host;
@@ -30,6 +31,7 @@ pub use self::{
     bounds::{Zero, above_zero, at_least, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
     close_code::{SENDABLE, close_code, is_sendable, not_sendable},
+    cluster::cluster_name,
     defaults::{MAX_PAUSE, RETRIES, THROTTLE_WAIT, UPSTREAM_TIMEOUT},
     header::{
         forwarded_header, header, header_name, is_queue_header_value, method, queue_header, realm,

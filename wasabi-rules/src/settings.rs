@@ -35,6 +35,8 @@ pub enum Level {
 pub enum Kind {
     /// The state of the gateway.
     State,
+    /// The cluster of the gateway, which is no default of its channels.
+    Cluster,
     /// A list of HTTP middleware; the gateway's is around the channel's.
     Http,
     /// A list of request middleware; the gateway's is around the channel's.
@@ -70,6 +72,7 @@ const fn setting(name: &'static str, level: Level, kind: Kind) -> Setting {
 /// Every setting.
 pub const SETTINGS: &[Setting] = &[
     setting("state", Level::Gateway, Kind::State),
+    setting("cluster", Level::Gateway, Kind::Cluster),
     setting("config", Level::Both, Kind::Other),
     setting("http", Level::Both, Kind::Http),
     setting("middleware", Level::Both, Kind::Middleware),

@@ -59,7 +59,7 @@ pub use self::{
     identity::Identity,
     intercept::Intercept,
     outbox::{SendError, TrySendError},
-    registry::{Broadcast, Group, Registry},
+    registry::{Broadcast, Group, Published, Registry},
     renewal::Renewal,
     stash::Stash,
 };

@@ -60,7 +60,7 @@
 //! 5. **Request [middleware](mod@middleware)** runs around each message: [`middleware::request`] lists what the library
 //!    ships. **HTTP middleware** runs around the handshake: any tower layer.
 //! 6. A **[`Connection`]** is a handle to one live socket, usable from anywhere; a **[`Registry`]** lists a channel's
-//!    connections and their [groups](Group), for broadcasts.
+//!    connections and their [groups](Group), for broadcasts. With a [`Cluster`] groups reach over several processes.
 //! 7. An **[`Error`]** has a stable code; [`ErrorFormat`] decides how the client sees it.
 //! 8. A **[`Server`]** listens and drains.
 //!
@@ -111,8 +111,8 @@
 //! | `rate-limit` | [`RateLimit`](middleware::request::RateLimit), [`LimitClients`](middleware::http::LimitClients) | yes |
 //! | `cache` | `Cache`, a cache of replies | |
 //! | `queue` | [`Queue`], with an in-process broker | yes |
-//! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka | |
-//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] and for the brokers of [`Queue`] | |
+//! | `redis`, `amqp`, `nats`, `kafka` | `Queue` over Redis, RabbitMQ, NATS, Kafka; [`Cluster`] over Redis, NATS | |
+//! | `tls` | `https` for [`Http`], `wss` for [`WebSocket`], TLS for [`Server`] and for the brokers of [`Queue`] and [`Cluster`] | |
 //! | `deflate` | `Compression`, permessage-deflate for [`Channel`] | |
 //! | `decompress` | gzip, deflate, br and zstd answers from HTTP services for [`Http`] | |
 //! | `http2` | `Server::http2_streams`: HTTP/2, and WebSockets on its streams | |
@@ -132,6 +132,7 @@ pub mod __private;
 mod backend;
 mod backoff;
 mod channel;
+pub mod cluster;
 mod connection;
 mod describe;
 mod digest;
@@ -208,9 +209,10 @@ pub use crate::{
         Channel, ChannelConfig,
         hooks::{IntoAdmission, IntoOnConnect, IntoOnDisconnect, OnConnect, OnDisconnect},
     },
+    cluster::Cluster,
     connection::{
-        Broadcast, Connection, ConnectionId, Group, Intercept, Registry, Renewal, SendError,
-        TrySendError,
+        Broadcast, Connection, ConnectionId, Group, Intercept, Published, Registry, Renewal,
+        SendError, TrySendError,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},

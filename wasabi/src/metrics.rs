@@ -32,7 +32,7 @@ pub(crate) use self::rejected::Rejected;
 #[cfg(feature = "metrics")]
 pub(crate) use self::{
     channel::Counted,
-    observation::{Breaker, breaker_opened},
+    observation::{Breaker, ClusterSeen, breaker_opened},
     observed::{Observe, Observer},
     server::{cut, server},
     traffic::{Tally, Traffic},

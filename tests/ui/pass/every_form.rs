@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use wasabi::{Close, middleware::http, prelude::*};
+use wasabi::{Close, Cluster, middleware::http, prelude::*};
 
 #[derive(Clone)]
 struct Db;
@@ -100,6 +100,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
     let timeout = Duration::from_secs(3);
     gateway!(
         state = App { db: Db },
+        cluster = Cluster::memory().name("everything"),
         http = [token("a=b".to_owned())],
         middleware = [audit],
         origins = ["https://*.example.com", "http://localhost:3000"],

@@ -28,6 +28,8 @@ pub(crate) enum Value {
 /// What a single value is for.
 #[derive(Clone, Copy)]
 pub(crate) enum Role {
+    /// Belongs to the gateway itself, and is no default of its channels.
+    Own,
     /// Applies to channels, and to the gateway's other sections.
     Hosts,
     Origins,

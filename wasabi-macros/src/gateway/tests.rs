@@ -137,6 +137,11 @@ snapshots! {
             "a" => third,
         }),
     }
+    a_cluster {
+        #[cfg(unix)]
+        cluster = Cluster::memory().name("chat"),
+        channel("/", echo),
+    }
     a_warning {
         channel("/", middleware = [Timeout::new(100ms), Retry::new(Backoff::exponential(100ms).retries(3))], echo),
     }

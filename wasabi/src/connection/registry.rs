@@ -1,16 +1,22 @@
 //! All live connections of a channel.
 
 mod broadcast;
+pub(crate) mod elsewhere;
 mod group;
+mod publish;
 
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
 };
 
-pub use self::{broadcast::Broadcast, group::Group};
-use self::{broadcast::broadcast, group::Groups};
+pub use self::{broadcast::Broadcast, group::Group, publish::Published};
+use self::{
+    broadcast::broadcast,
+    elsewhere::{Elsewhere, Place},
+    group::Groups,
+};
 use super::{Connection, ConnectionId, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
 
@@ -37,6 +43,9 @@ struct RegistryState {
     groups: Groups,
     admitted: AtomicUsize,
     max_group_bytes: AtomicUsize,
+    /// In a cluster.
+    name: Option<Arc<str>>,
+    elsewhere: OnceLock<Arc<dyn Elsewhere>>,
 }
 
 /// A live connection. Tables of them have free room for up to as many again, so an entry is small.
@@ -71,6 +80,8 @@ impl Default for RegistryState {
             groups: Groups::default(),
             admitted: AtomicUsize::new(0),
             max_group_bytes: AtomicUsize::new(64 * 1024),
+            name: None,
+            elsewhere: OnceLock::new(),
         }
     }
 }
@@ -79,6 +90,18 @@ impl Registry {
     /// An empty registry.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty registry with a name of its own in a [`Cluster`](crate::Cluster).
+    ///
+    /// The registries of several processes are one if they have the same name. Without a name of its own a registry has
+    /// the path of the channel that uses it, as the declaration has it: name a registry that several channels use, or
+    /// that channels with different paths share.
+    pub fn named(name: impl Into<Arc<str>>) -> Self {
+        Self(Arc::new(RegistryState {
+            name: Some(name.into()),
+            ..RegistryState::default()
+        }))
     }
 
     /// Limits the bytes that the groups of one connection may count for (default: 64 KiB). Each group counts for its
@@ -150,9 +173,12 @@ impl Registry {
             tracing::debug!(connection = %id, "group not joined: the names of the connection's groups would be too long");
             return false;
         }
-        let group = self.0.groups.join(group, &listed.connection);
-        joined.groups.insert(group);
+        let (group, is_first) = self.0.groups.join(group, &listed.connection);
+        joined.groups.insert(Arc::clone(&group));
         joined.bytes = bytes;
+        if is_first && let Some(elsewhere) = self.elsewhere() {
+            elsewhere.occupied(&Place::Group(group));
+        }
         true
     }
 
@@ -164,11 +190,11 @@ impl Registry {
         let Some(joined) = joined else {
             return false;
         };
-        if !joined.groups.remove(group) {
+        let Some(group) = joined.groups.take(group) else {
             return false;
-        }
-        joined.bytes -= bytes_of(group);
-        self.0.groups.leave(group, id);
+        };
+        joined.bytes -= bytes_of(&group);
+        self.0.leave(group, id);
         true
     }
 
@@ -211,10 +237,23 @@ impl Registry {
             joined: None,
         };
         self.0.live.shard(&id).insert(id, listed);
+        if let Some(elsewhere) = self.elsewhere() {
+            elsewhere.start();
+        }
         RegistryEntry {
             registry: self.clone(),
             id,
             _permit: permit,
+        }
+    }
+}
+
+impl RegistryState {
+    fn leave(&self, group: Arc<str>, id: ConnectionId) {
+        if self.groups.leave(&group, id)
+            && let Some(elsewhere) = self.elsewhere.get()
+        {
+            elsewhere.vacated(&Place::Group(group));
         }
     }
 }
@@ -254,7 +293,7 @@ impl RegistryEntry {
         let joined = left.and_then(|listed| listed.joined);
         let groups = joined.map_or_else(HashSet::new, |joined| joined.groups);
         for group in &groups {
-            self.registry.0.groups.leave(group, self.id);
+            self.registry.0.leave(Arc::clone(group), self.id);
         }
         groups.into_iter().collect()
     }

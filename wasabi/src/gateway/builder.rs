@@ -1,6 +1,6 @@
 //! What `gateway!` expands to: a gateway, declaration by declaration.
 
-use std::{borrow::Borrow, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
 use axum::{middleware::from_fn_with_state, routing::MethodRouter};
 
@@ -15,6 +15,7 @@ use crate::{
         Channel, ChannelConfig,
         hooks::{OnConnect, OnDisconnect},
     },
+    cluster::{Attach, Cluster},
     describe::{Description, EndpointInfo, RouteInfo, TargetInfo},
     endpoint,
     hosts::{self, Hosts},
@@ -22,11 +23,11 @@ use crate::{
 };
 
 /// Collects what `gateway!` declares.
-#[derive(Debug)]
 pub struct GatewayBuilder<S> {
     state: Arc<S>,
     gateway: Gateway,
     hosts: Option<Hosts>,
+    cluster: Option<Arc<dyn Attach>>,
     /// Endpoints with the same path and different methods share one route.
     endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
 }
@@ -46,6 +47,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 mistakes: Vec::new(),
             },
             hosts: None,
+            cluster: None,
             endpoints: Vec::new(),
         }
     }
@@ -63,6 +65,14 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         if let Some(names) = &config.borrow().hosts {
             self.hosts(names);
         }
+    }
+
+    /// `cluster`: the other gateways that the registries of its channels are shared with.
+    pub fn cluster(&mut self, cluster: Cluster) {
+        if let Err(mistake) = cluster.check() {
+            self.gateway.mistakes.push(GatewayError::Setting(mistake));
+        }
+        self.cluster = Some(cluster.node());
     }
 
     /// Adds a channel.
@@ -88,7 +98,11 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         tables.extend(tabled.map(|route| (path.clone(), route)));
         #[cfg(feature = "schema")]
         self.gateway.operations.extend(channel.operations());
-        let mistakes = channel.check();
+        let mut mistakes = channel.check();
+        if let Some(cluster) = &self.cluster {
+            let attached = Arc::clone(cluster).attach(&channel.declared.registry, &path);
+            mistakes.extend(attached.err());
+        }
         let mistakes = mistakes
             .iter()
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
@@ -168,5 +182,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             }
         }
         self.gateway
+    }
+}
+
+impl<S> fmt::Debug for GatewayBuilder<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GatewayBuilder")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
     }
 }

@@ -26,6 +26,10 @@ pub(super) const REDIALS: &str = "wasabi_upstream_redials_total";
 pub(super) const QUEUE_PENDING: &str = "wasabi_queue_pending_requests";
 pub(super) const QUEUE_CONNECTED: &str = "wasabi_queue_connected";
 pub(super) const QUEUE_DROPPED: &str = "wasabi_queue_dropped_replies_total";
+pub(super) const CLUSTER_CONNECTED: &str = "wasabi_cluster_connected";
+pub(super) const CLUSTER_SUBSCRIPTIONS: &str = "wasabi_cluster_subscriptions";
+pub(super) const CLUSTER_RECEIVED: &str = "wasabi_cluster_received_messages_total";
+pub(super) const CLUSTER_DROPPED: &str = "wasabi_cluster_dropped_messages_total";
 pub(super) const BREAKER: &str = "wasabi_circuit_breaker_state";
 pub(super) const BREAKER_OPENED: &str = "wasabi_circuit_breaker_opened_total";
 
@@ -96,6 +100,19 @@ pub(super) fn describe() {
     describe_counter!(
         QUEUE_DROPPED,
         "replies of a queue that were dropped, by reason"
+    );
+    describe_gauge!(
+        CLUSTER_CONNECTED,
+        "1 while the engine of the cluster is connected"
+    );
+    describe_gauge!(
+        CLUSTER_SUBSCRIPTIONS,
+        "groups and users that messages of other gateways are received for"
+    );
+    describe_counter!(CLUSTER_RECEIVED, "messages of other gateways");
+    describe_counter!(
+        CLUSTER_DROPPED,
+        "messages of other gateways that were dropped"
     );
     describe_gauge!(
         BREAKER,

@@ -1,6 +1,6 @@
 //! The state that the parts of a gateway report when the metrics are requested.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::names;
 
@@ -9,6 +9,16 @@ use super::names;
 pub struct Observation {
     queues: HashMap<u64, Queue>,
     breakers: HashMap<&'static str, Breaker>,
+    clusters: HashMap<usize, (Arc<str>, ClusterSeen)>,
+}
+
+/// The state of a gateway in its cluster.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClusterSeen {
+    pub(crate) connected: bool,
+    pub(crate) subscriptions: usize,
+    pub(crate) received: u64,
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug)]
@@ -49,6 +59,11 @@ impl Observation {
         });
     }
 
+    /// Records a gateway, identified by its number, in the cluster of this name.
+    pub(crate) fn cluster(&mut self, node: usize, name: &Arc<str>, seen: ClusterSeen) {
+        self.clusters.insert(node, (Arc::clone(name), seen));
+    }
+
     /// Records the circuit breaker of a route. If there are several, the worst state counts.
     pub(crate) fn breaker(&mut self, route: &'static str, state: Breaker) {
         let worst = self.breakers.entry(route).or_insert(state);
@@ -81,9 +96,34 @@ impl Observation {
                 metrics::counter!(names::QUEUE_DROPPED, &labels).absolute(dropped);
             }
         }
+        publish_clusters(self.clusters.into_values());
         for (route, state) in self.breakers {
             metrics::gauge!(names::BREAKER, "route" => route).set(f64::from(state as u8));
         }
+    }
+}
+
+fn publish_clusters(nodes: impl Iterator<Item = (Arc<str>, ClusterSeen)>) {
+    let mut clusters: HashMap<Arc<str>, ClusterSeen> = HashMap::new();
+    for (name, seen) in nodes {
+        let same = clusters.entry(name).or_insert(ClusterSeen {
+            connected: true,
+            subscriptions: 0,
+            received: 0,
+            dropped: 0,
+        });
+        same.connected &= seen.connected;
+        same.subscriptions += seen.subscriptions;
+        same.received += seen.received;
+        same.dropped += seen.dropped;
+    }
+    for (name, seen) in clusters {
+        let label = [("cluster", name.to_string())];
+        let connected = if seen.connected { 1.0 } else { 0.0 };
+        metrics::gauge!(names::CLUSTER_CONNECTED, &label).set(connected);
+        metrics::gauge!(names::CLUSTER_SUBSCRIPTIONS, &label).set(seen.subscriptions as f64);
+        metrics::counter!(names::CLUSTER_RECEIVED, &label).absolute(seen.received);
+        metrics::counter!(names::CLUSTER_DROPPED, &label).absolute(seen.dropped);
     }
 }
 

@@ -105,6 +105,10 @@ impl Admin {
     /// | `wasabi_queue_pending_requests` | gauge | `messaging_destination_name`: the topic, or `*` |
     /// | `wasabi_queue_connected` | gauge, 0 or 1 | `messaging_destination_name` |
     /// | `wasabi_queue_dropped_replies_total` | counter | `messaging_destination_name`, `error_type` |
+    /// | `wasabi_cluster_connected` | gauge, 0 or 1 | `cluster`: its name |
+    /// | `wasabi_cluster_subscriptions` | gauge | `cluster` |
+    /// | `wasabi_cluster_received_messages_total` | counter | `cluster` |
+    /// | `wasabi_cluster_dropped_messages_total` | counter | `cluster` |
     /// | `wasabi_circuit_breaker_state` | gauge; 0 closed, 1 half open, 2 open | `route` |
     /// | `wasabi_circuit_breaker_opened_total` | counter | `route` |
     ///

@@ -33,5 +33,8 @@ where
         });
         self.counted.queued(messages, bytes);
         self.dispatcher.lifecycle(&mut |part| part.observe(seen));
+        if let Some(elsewhere) = self.channel.registry.elsewhere() {
+            elsewhere.observe(seen);
+        }
     }
 }

@@ -55,6 +55,13 @@ impl<'a> Defaults<'a> {
                     self.middleware.push(name);
                 }
             }
+            Value::One(fragment, Role::Own) => {
+                let (cfg, gateway) = (&setting.cfg, &cx.gateway);
+                let (at, value) = (fragment.span(), cx.emit(fragment));
+                let method = Ident::new(setting.known.name, at);
+                let call = quote_spanned!(at=> #gateway.#method(#value));
+                self.statements.extend(quote!(#(#cfg)* #call;));
+            }
             Value::One(fragment, role) => {
                 let (cfg, name) = (&setting.cfg, local(&format!("shared_{}", setting.name)));
                 let value = match role {
@@ -145,7 +152,7 @@ fn value(known: Known, value: &Fragment, role: Role, cx: &Context) -> TokenStrea
         Role::Named(Named::Silent) => quote!(Silent),
         Role::Named(Named::Text) => quote!(Text),
         Role::Named(Named::Json) => quote!(json()),
-        Role::Hosts | Role::Origins | Role::Errors | Role::Other => return emitted,
+        Role::Own | Role::Hosts | Role::Origins | Role::Errors | Role::Other => return emitted,
     };
     quote_spanned!(value.span()=> #p::ErrorFormat::#format)
 }

@@ -120,6 +120,7 @@ fn one(known: Known, value: Fragment, diagnostics: &mut Diagnostics) -> Value {
     check_setting(known, value.tokens(), diagnostics);
     match known.kind {
         Kind::State => Value::State(value),
+        Kind::Cluster => Value::One(value, Role::Own),
         Kind::Hosts => Value::One(bracketed(known, value, diagnostics), Role::Hosts),
         Kind::Origins => Value::One(bracketed(known, value, diagnostics), Role::Origins),
         Kind::Subprotocols => Value::One(bracketed(known, value, diagnostics), Role::Other),

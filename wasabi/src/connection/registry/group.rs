@@ -31,8 +31,8 @@ use crate::{Connection, ConnectionId, IntoMessage, connection::id::ById, sharded
 /// ```
 #[derive(Clone)]
 pub struct Group {
-    registry: Registry,
-    name: Arc<str>,
+    pub(super) registry: Registry,
+    pub(super) name: Arc<str>,
 }
 
 impl Group {
@@ -106,7 +106,7 @@ pub(super) struct Groups {
 }
 
 impl Groups {
-    fn with<T: Default>(&self, name: &str, look: impl FnOnce(&Members) -> T) -> T {
+    pub(super) fn with<T: Default>(&self, name: &str, look: impl FnOnce(&Members) -> T) -> T {
         self.members
             .shard(name)
             .get(name)
@@ -114,26 +114,31 @@ impl Groups {
             .unwrap_or_default()
     }
 
-    /// Adds the connection. Returns the group's own copy of the name.
-    pub(super) fn join(&self, name: &str, connection: &Connection) -> Arc<str> {
+    /// Adds the connection. Returns the group's own copy of the name, and whether this is the first member.
+    pub(super) fn join(&self, name: &str, connection: &Connection) -> (Arc<str>, bool) {
         let mut shard = self.members.shard(name);
         let name = match shard.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
             None => Arc::from(name),
         };
         let members = shard.entry(Arc::clone(&name)).or_default();
+        let is_first = members.is_empty();
         members.insert(connection.id(), connection.clone());
-        name
+        (name, is_first)
     }
 
-    pub(super) fn leave(&self, name: &str, id: ConnectionId) {
+    /// Removes the connection. Returns whether it was the last member.
+    pub(super) fn leave(&self, name: &str, id: ConnectionId) -> bool {
         let mut shard = self.members.shard(name);
-        if let Some(members) = shard.get_mut(name) {
-            members.remove(&id);
-            if members.is_empty() {
-                shard.remove(name);
-            }
+        let Some(members) = shard.get_mut(name) else {
+            return false;
+        };
+        members.remove(&id);
+        let is_empty = members.is_empty();
+        if is_empty {
+            shard.remove(name);
         }
+        is_empty
     }
 
     pub(super) fn names(&self) -> Vec<Arc<str>> {

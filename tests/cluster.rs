@@ -1,0 +1,94 @@
+//! Gateways of several processes as one, over each engine. The gateways of a test are in one process, and each has its own
+//! connections to the engine.
+
+#![cfg_attr(
+    not(any(feature = "nats", feature = "redis")),
+    allow(dead_code, unused_imports)
+)]
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+use wasabi::{Cluster, prelude::*};
+use wasabi_tests::{Client, TestServer, broker::Broker, serve, soon};
+
+/// Longer than anything takes on a machine that is busy with other things.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// Runs the body if the tests are built with the feature.
+macro_rules! built_with {
+    ($feature:literal, $body:block) => {{
+        #[cfg(feature = $feature)]
+        $body
+        #[cfg(not(feature = $feature))]
+        panic!("built without the feature {}: run tests/run", $feature);
+    }};
+}
+
+mod cluster {
+    mod conformance;
+    mod engines;
+    mod many_groups;
+}
+
+/// One of the gateways of a cluster.
+struct Node {
+    registry: Registry,
+    server: TestServer,
+}
+
+/// Joins the group that the text names, and answers when it is attached.
+async fn join(
+    State(registry): State<Registry>,
+    text: Text,
+    connection: Connection,
+) -> Result<&'static str> {
+    registry.join(&*text, &connection);
+    registry.group(&*text).attached().await?;
+    Ok("joined")
+}
+
+impl Node {
+    async fn of(cluster: &Cluster) -> Self {
+        Self::with(cluster, Registry::new().max_group_bytes(16 * 1024 * 1024)).await
+    }
+
+    async fn with(cluster: &Cluster, registry: Registry) -> Self {
+        let gateway = gateway!(
+            state = registry.clone(),
+            cluster = cluster.clone(),
+            channel(
+                "/",
+                registry = registry.clone(),
+                max_waiting_messages = 10_000,
+                max_waiting_bytes = 16MiB,
+                join,
+            ),
+        );
+        let server = serve(gateway).await;
+        Self { registry, server }
+    }
+
+    async fn three(cluster: &Cluster) -> [Self; 3] {
+        [
+            Self::of(cluster).await,
+            Self::of(cluster).await,
+            Self::of(cluster).await,
+        ]
+    }
+
+    /// A client in this group.
+    async fn member(&self, group: &str) -> Client {
+        let mut client = self.server.connect("/").await;
+        assert_eq!(client.ask(group).await, "joined");
+        client
+    }
+
+    /// Publishes to a group, and returns how many members here have the message.
+    async fn says(&self, group: &str, text: impl Into<String>) -> usize {
+        let published = self.registry.group(group).publish(text.into()).await;
+        published.elsewhere.expect("an engine");
+        assert!(published.here.skipped.is_empty());
+        published.here.sent
+    }
+}

@@ -1,0 +1,121 @@
+//! What travels between the nodes of a cluster: a parcel, and who has sent it.
+//!
+//! | bytes | |
+//! |---|---|
+//! | 1 | the version of this form, 1 |
+//! | 16 | the sender |
+//! | 1 | what follows: 0 a text, 1 a binary message |
+//! | all others | its bytes |
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{Message, Text, connection::registry::elsewhere::Parcel};
+
+const VERSION: u8 = 1;
+const TEXT: u8 = 0;
+const BINARY: u8 = 1;
+const HEAD: usize = 18;
+
+/// Distinguishes the gateways of a cluster. A gateway that starts again is another one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct NodeId([u8; 16]);
+
+impl NodeId {
+    pub(super) fn random() -> Self {
+        // Two hashes with random keys: unlike the system's randomness, they cannot fail here.
+        let half = || RandomState::new().build_hasher().finish();
+        Self(((u128::from(half()) << 64) | u128::from(half())).to_le_bytes())
+    }
+}
+
+/// What was received.
+pub(super) enum Received {
+    /// From the node itself.
+    Echo,
+    Parcel(Sealed),
+    /// From something that is not a node, or from a newer version of the library.
+    Malformed,
+}
+
+/// A parcel that nobody has looked into.
+pub(super) struct Sealed(Bytes);
+
+pub(super) fn seal(from: NodeId, parcel: &Parcel) -> Bytes {
+    let Parcel::Message(message) = parcel;
+    let mut bytes = BytesMut::with_capacity(HEAD + message.len());
+    bytes.put_u8(VERSION);
+    bytes.put_slice(&from.0);
+    bytes.put_u8(if message.is_text() { TEXT } else { BINARY });
+    bytes.put_slice(message.as_bytes());
+    bytes.freeze()
+}
+
+pub(super) fn receive(bytes: Bytes, node: NodeId) -> Received {
+    match bytes.get(..HEAD) {
+        Some([VERSION, from @ .., _]) if *from == node.0 => Received::Echo,
+        Some([VERSION, ..]) => Received::Parcel(Sealed(bytes)),
+        _ => Received::Malformed,
+    }
+}
+
+impl Sealed {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The parcel; `None` if it is malformed.
+    pub(super) fn open(mut self) -> Option<Parcel> {
+        let kind = *self.0.get(HEAD - 1)?;
+        let rest = self.0.split_off(HEAD);
+        match kind {
+            TEXT => Some(Parcel::Message(Text::try_from(rest).ok()?.into())),
+            BINARY => Some(Parcel::Message(Message::binary(rest))),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(bytes: Bytes, node: NodeId) -> Option<Parcel> {
+        match receive(bytes, node) {
+            Received::Parcel(sealed) => sealed.open(),
+            Received::Echo | Received::Malformed => None,
+        }
+    }
+
+    #[test]
+    fn parcels_arrive_as_they_were_at_every_node_but_the_sender() {
+        let (one, other) = (NodeId::random(), NodeId::random());
+        for message in [
+            Message::text("é"),
+            Message::text(""),
+            Message::binary(vec![0, 255]),
+            Message::binary(""),
+        ] {
+            let parcel = Parcel::Message(message);
+            let bytes = seal(one, &parcel);
+            assert!(matches!(receive(bytes.clone(), one), Received::Echo));
+            assert_eq!(opened(bytes, other), Some(parcel));
+        }
+    }
+
+    #[test]
+    fn what_is_not_from_a_node_is_refused() {
+        let node = NodeId::random();
+        let good = seal(NodeId::random(), &Parcel::Message(Message::text("é")));
+        for cut in 0..HEAD {
+            assert_eq!(opened(good.slice(..cut), node), None);
+        }
+        assert_eq!(opened(good.slice(..good.len() - 1), node), None, "no UTF-8");
+        for (at, byte) in [(0, 2), (HEAD - 1, 9)] {
+            let mut bytes = good.to_vec();
+            bytes[at] = byte;
+            assert_eq!(opened(bytes.into(), node), None);
+        }
+    }
+}

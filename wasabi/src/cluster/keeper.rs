@@ -1,0 +1,108 @@
+//! Keeps the engine's subscriptions equal to the table, in every session.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{engine::EngineSession, table::Table};
+use crate::{
+    backend::broker::link::{SessionLink, Up},
+    log::{limited, said},
+    time::FOREVER,
+};
+
+/// How many subjects the engine is told at once.
+const BATCH: usize = 256;
+/// How long the engine may take to answer.
+const ANSWER: Duration = Duration::from_secs(5);
+/// How often it is asked whether it is there.
+const BEAT: Duration = Duration::from_secs(2);
+/// How long a refused subscription waits until the engine is asked again.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub(super) async fn keep<S: EngineSession>(table: Arc<Table>, link: Arc<SessionLink<S>>) {
+    loop {
+        let up = tokio::select! {
+            up = link.up() => up,
+            // Without a session, groups come and go as well.
+            never = sweep(&table) => match never {},
+        };
+        let Ok(up) = up else { return };
+        table.forget();
+        tokio::select! {
+            () = up.lost() => {}
+            () = attend(&table, &up) => {
+                up.give_up();
+                up.lost().await;
+            }
+        }
+        table.forget();
+    }
+}
+
+async fn sweep(table: &Table) -> std::convert::Infallible {
+    loop {
+        if table.take_left(BATCH).is_empty() {
+            rest(table, Instant::now() + FOREVER).await;
+        }
+    }
+}
+
+/// Waits for work, but not beyond this time.
+async fn rest(table: &Table, until: Instant) {
+    let next = table.next_left().unwrap_or(until).min(until);
+    tokio::select! {
+        () = table.work.notified() => {}
+        () = sleep_until(next) => {}
+    }
+}
+
+/// Returns when the engine does not answer.
+async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
+    let session = &up.session;
+    let mut heard = Instant::now();
+    let mut retry = None;
+    loop {
+        let left = table.take_left(BATCH);
+        if !left.is_empty() {
+            match timeout(ANSWER, session.unsubscribe(&left)).await {
+                Ok(Ok(())) => heard = Instant::now(),
+                Ok(Err(error)) => {
+                    tracing::debug!(error = %said(&error), "cannot unsubscribe from groups");
+                }
+                Err(_) => return,
+            }
+        }
+        if retry.is_some_and(|retry| retry <= Instant::now()) {
+            retry = None;
+        }
+        let fresh = match retry {
+            None => table.take_fresh(BATCH),
+            Some(_) => Vec::new(),
+        };
+        if !fresh.is_empty() {
+            match timeout(ANSWER, session.subscribe(&fresh)).await {
+                Ok(Ok(())) => {
+                    heard = Instant::now();
+                    table.subscribed(&fresh);
+                }
+                Ok(Err(error)) => {
+                    heard = Instant::now();
+                    limited!(WARN, error = %said(&error), "cannot subscribe to groups");
+                    table.refused(fresh);
+                    retry = Some(Instant::now() + RETRY);
+                }
+                Err(_) => return,
+            }
+        } else if left.is_empty() {
+            if heard.elapsed() >= BEAT {
+                match timeout(ANSWER, session.answers()).await {
+                    Ok(Ok(())) => heard = Instant::now(),
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
+            let beat = heard + BEAT;
+            rest(table, retry.map_or(beat, |retry| retry.min(beat))).await;
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! NATS as the engine of a cluster, with its core publish and subscribe.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use async_nats::{Client, Event, PublishError, Subject, Subscriber, client::PublishErrorKind};
+use bytes::Bytes;
+use futures_util::{StreamExt, future::pending};
+use tokio::sync::Mutex as AsyncMutex;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{
+    Cluster,
+    engine::{Engine, EngineSession},
+    inlet::Inlet,
+};
+use crate::{
+    BoxError, Error, Result,
+    backend::{
+        broker::session_task::{Ending, SessionTask},
+        queue::Nats,
+    },
+    log::{limited, said},
+    sync::{Mutex, Unpoisoned},
+};
+
+/// The messages that wait to be written to the connection.
+const WRITE_QUEUE: usize = 256;
+/// The messages of one group that have been read and not handed in.
+const READ_QUEUE: usize = 1024;
+
+impl Cluster {
+    /// A cluster over NATS, at one or more `nats://` URLs separated by commas; `tls://` is encrypted. For other ways to
+    /// log in, and certificates, pass a [`Nats`] to [`Cluster::new`].
+    ///
+    /// It uses subjects with the prefix `wasabi.`, which the account of the gateways must be allowed to publish and
+    /// subscribe to, and an inbox. Each group with members costs about 7 KiB of memory in the client library. Where the
+    /// servers are several, a new subscription is known to all of them after some milliseconds.
+    pub fn nats(urls: impl AsRef<str>) -> Self {
+        Self::new(Nats::new(urls))
+    }
+}
+
+impl Engine for Nats {
+    type Session = NatsNode;
+
+    async fn connect(&self, inlet: Inlet) -> Result<NatsNode, BoxError> {
+        let ending = Ending::new();
+        let (at_end, of_lost) = (ending.clone(), inlet.clone());
+        let options = self
+            .options()?
+            .client_capacity(WRITE_QUEUE)
+            .subscription_capacity(READ_QUEUE)
+            .event_callback(move |event| {
+                match event {
+                    Event::Disconnected | Event::Closed => at_end.end(&event),
+                    // It may stand for more than one.
+                    Event::SlowConsumer(_) => of_lost.lost(1),
+                    Event::ServerError(error) => {
+                        limited!(WARN, error = %said(&error), "NATS reports an error of a cluster");
+                    }
+                    _ => {}
+                }
+                std::future::ready(())
+            });
+        let client = options.connect(self.servers()?).await?;
+        let inbox = Subject::from(client.new_inbox());
+        let echoes = client.subscribe(inbox.clone()).await?;
+        let session = NatsNode {
+            client,
+            inlet,
+            subscribed: Mutex::default(),
+            echoes: AsyncMutex::new((0, echoes)),
+            inbox,
+            task: SessionTask::spawn(ending, pending()),
+        };
+        session.answers().await?;
+        Ok(session)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        self.check_settings()
+    }
+}
+
+/// A gateway's connection to [`Nats`].
+pub struct NatsNode {
+    client: Client,
+    inlet: Inlet,
+    /// The tasks that read; ending one ends its subscription.
+    subscribed: Mutex<HashMap<Arc<str>, AbortOnDropHandle<()>>>,
+    /// What the session sends to itself, numbered.
+    echoes: AsyncMutex<(u64, Subscriber)>,
+    inbox: Subject,
+    task: SessionTask,
+}
+
+impl EngineSession for NatsNode {
+    async fn tell(&self, subject: &str, message: Bytes) -> Result<()> {
+        let subject = Subject::from(subject);
+        let published = self.client.publish(subject, message);
+        published.await.map_err(not_published)?;
+        // Flushed, because a loss between here and the socket would go unnoticed.
+        let flushed = self.client.flush().await;
+        flushed.map_err(|error| Error::UpstreamLost(error.into()))
+    }
+
+    async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        for subject in subjects {
+            let mut messages = self.client.subscribe(Subject::from(&**subject)).await?;
+            let (inlet, own) = (self.inlet.clone(), Arc::clone(subject));
+            let task = tokio::spawn(async move {
+                while let Some(message) = messages.next().await {
+                    inlet.receive(&own, message.payload);
+                }
+            });
+            let task = AbortOnDropHandle::new(task);
+            let mut subscribed = self.subscribed.lock().unpoisoned();
+            subscribed.insert(Arc::clone(subject), task);
+        }
+        // NATS confirms no subscription, but takes commands in their order.
+        self.answers().await
+    }
+
+    async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        let mut subscribed = self.subscribed.lock().unpoisoned();
+        for subject in subjects {
+            subscribed.remove(subject);
+        }
+        Ok(())
+    }
+
+    async fn answers(&self) -> Result<(), BoxError> {
+        let mut echoes = self.echoes.lock().await;
+        echoes.0 += 1;
+        let number = echoes.0.to_string();
+        let inbox = self.inbox.clone();
+        self.client.publish(inbox, number.clone().into()).await?;
+        while let Some(echo) = echoes.1.next().await {
+            if echo.payload == number {
+                return Ok(());
+            }
+        }
+        Err("the subscription has ended".into())
+    }
+
+    async fn closed(&self) -> BoxError {
+        self.task.ended().await
+    }
+}
+
+fn not_published(error: PublishError) -> Error {
+    match error.kind() {
+        PublishErrorKind::MaxPayloadExceeded => Error::bad_request("the message is too large"),
+        _ => Error::UpstreamUnreachable(error.into()),
+    }
+}
+
+impl fmt::Debug for NatsNode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NatsNode").finish_non_exhaustive()
+    }
+}

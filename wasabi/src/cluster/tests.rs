@@ -1,0 +1,365 @@
+use std::{
+    future::pending,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{
+    envelope::{NodeId, seal},
+    inlet::Inlet,
+    table::{GRACE, Table, Target},
+    *,
+};
+use crate::{
+    BoxError, Connection, Message, Registry, Result,
+    connection::registry::{
+        RegistryEntry,
+        elsewhere::{Parcel, Place},
+    },
+    sync::{Mutex, Unpoisoned},
+    testing::connection,
+};
+
+/// An engine that does what the test says, and remembers what it was asked for.
+#[derive(Clone)]
+struct Faulty(Arc<FaultyState>);
+
+struct FaultyState {
+    /// Sessions cannot be opened, and open ones end.
+    is_down: watch::Sender<bool>,
+    /// Subscriptions are refused.
+    refuses: AtomicBool,
+    /// It takes messages and commands, and never answers.
+    is_silent: AtomicBool,
+    sessions: AtomicUsize,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Faulty {
+    fn new() -> Self {
+        Self(Arc::new(FaultyState {
+            is_down: watch::Sender::new(false),
+            refuses: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
+            sessions: AtomicUsize::new(0),
+            asked: Mutex::default(),
+        }))
+    }
+
+    fn sessions(&self) -> usize {
+        self.0.sessions.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked for since the last call.
+    fn asked(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut *self.0.asked.lock().unpoisoned());
+        asked.sort();
+        asked
+    }
+
+    async fn asked_for(&self, what: char, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        if self.0.is_silent.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        if what == '+' && self.0.refuses.load(Ordering::SeqCst) {
+            return Err("refused".into());
+        }
+        let named = subjects.iter().map(|subject| {
+            let group = subject.rsplit('.').next().unwrap_or_default();
+            format!("{what}{group}")
+        });
+        self.0.asked.lock().unpoisoned().extend(named);
+        Ok(())
+    }
+}
+
+impl Engine for Faulty {
+    type Session = Faulty;
+
+    async fn connect(&self, _inlet: Inlet) -> Result<Faulty, BoxError> {
+        if *self.0.is_down.borrow() {
+            return Err("down".into());
+        }
+        self.0.sessions.fetch_add(1, Ordering::SeqCst);
+        Ok(self.clone())
+    }
+}
+
+impl EngineSession for Faulty {
+    async fn tell(&self, _subject: &str, _message: Bytes) -> Result<()> {
+        Ok(self.asked_for('!', &[]).await?)
+    }
+
+    async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        self.asked_for('+', subjects).await
+    }
+
+    async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        self.asked_for('-', subjects).await
+    }
+
+    async fn answers(&self) -> Result<(), BoxError> {
+        self.asked_for('?', &[]).await
+    }
+
+    async fn closed(&self) -> BoxError {
+        let mut is_down = self.0.is_down.subscribe();
+        let _ = is_down.wait_for(|is_down| *is_down).await;
+        "down".into()
+    }
+}
+
+/// A gateway with one connection.
+struct Member {
+    registry: Registry,
+    connection: Connection,
+    _entry: RegistryEntry,
+}
+
+impl Member {
+    fn of(engine: impl Engine) -> Self {
+        let registry = Registry::new();
+        let node = Cluster::new(engine).node();
+        node.attach(&registry, "/").expect("no mistake");
+        let connection = connection(1, "/");
+        let permit = registry.admit(None).expect("a place");
+        Self {
+            _entry: registry.enter(connection.clone(), permit),
+            registry,
+            connection,
+        }
+    }
+
+    fn joins(&self, group: &str) {
+        assert!(self.registry.join(group, &self.connection));
+    }
+
+    fn leaves(&self, group: &str) {
+        assert!(self.registry.leave(group, &self.connection));
+    }
+
+    async fn attached(&self, group: &str) -> Result<()> {
+        self.registry.group(group).attached().await
+    }
+}
+
+fn moment() -> tokio::time::Sleep {
+    sleep(Duration::from_millis(100))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subscription_outlives_the_last_member_by_a_moment() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    member.attached("room").await.expect("attached");
+    assert_eq!(engine.asked(), ["+room"]);
+    for _ in 0..10 {
+        member.leaves("room");
+        sleep(GRACE / 2).await;
+        member.joins("room");
+        member.attached("room").await.expect("attached");
+        sleep(GRACE / 4).await;
+    }
+    assert!(engine.asked().is_empty());
+    member.leaves("room");
+    sleep(GRACE - Duration::from_millis(10)).await;
+    assert!(engine.asked().is_empty());
+    moment().await;
+    assert_eq!(engine.asked(), ["-room"]);
+    let attached = member.attached("room").await;
+    assert_eq!(attached.expect_err("nobody").code(), "bad_request");
+    member.joins("room");
+    moment().await;
+    assert_eq!(engine.asked(), ["+room"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_session_subscribes_to_what_has_members() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    for room in ["a", "b", "c"] {
+        member.joins(room);
+    }
+    member.attached("c").await.expect("attached");
+    assert_eq!(engine.asked(), ["+a", "+b", "+c"]);
+    engine.0.is_down.send_replace(true);
+    moment().await;
+    member.leaves("b");
+    member.joins("d");
+    let began = Instant::now();
+    let attached = member.attached("a").await.expect_err("no session");
+    assert_eq!(attached.code(), "upstream_unreachable");
+    assert!(began.elapsed() <= Duration::from_secs(5));
+    engine.0.is_down.send_replace(false);
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(engine.asked(), ["+a", "+c", "+d"]);
+    member.attached("d").await.expect("attached");
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_come_and_go_without_an_engine_leave_nothing() {
+    let engine = Faulty::new();
+    engine.0.is_down.send_replace(true);
+    let registry = Registry::new();
+    let node = Arc::new(node::Node::new(Arc::new(engine), 0, "a".into()));
+    let table = Arc::clone(node.table());
+    Arc::clone(&node)
+        .attach(&registry, "/")
+        .expect("no mistake");
+    let connection = connection(1, "/");
+    let permit = registry.admit(None).expect("a place");
+    let entry = registry.enter(connection.clone(), permit);
+    for number in 0..1000 {
+        assert!(registry.join(number.to_string(), &connection));
+        if number < 500 {
+            assert!(registry.leave(number.to_string(), &connection));
+        }
+    }
+    sleep(2 * GRACE).await;
+    assert!(table.len() <= 500, "{}", table.len());
+    drop(entry);
+    sleep(2 * GRACE).await;
+    assert_eq!(table.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_subscription_is_asked_for_again() {
+    let engine = Faulty::new();
+    engine.0.refuses.store(true, Ordering::SeqCst);
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    let attached = member.attached("room").await;
+    assert_eq!(
+        attached.expect_err("refused").code(),
+        "upstream_unreachable"
+    );
+    engine.0.refuses.store(false, Ordering::SeqCst);
+    let began = Instant::now();
+    member.attached("room").await.expect("attached");
+    assert!(began.elapsed() <= Duration::from_secs(1));
+    assert_eq!(
+        (engine.asked(), engine.sessions()),
+        (vec!["+room".to_owned()], 1)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_open_and_silent_is_replaced() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    member.attached("room").await.expect("attached");
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(engine.sessions(), 1);
+    engine.0.is_silent.store(true, Ordering::SeqCst);
+    sleep(Duration::from_secs(8)).await;
+    assert_eq!(engine.sessions(), 2);
+    engine.0.is_silent.store(false, Ordering::SeqCst);
+    sleep(Duration::from_secs(5)).await;
+    member.attached("room").await.expect("attached");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_publisher_waits_for_a_bounded_time() {
+    let engine = Faulty::new();
+    engine.0.is_down.send_replace(true);
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    let group = member.registry.group("room");
+    for code in ["upstream_unreachable", "upstream_lost"] {
+        let began = Instant::now();
+        let published = group.publish("hello").await;
+        assert_eq!(published.elsewhere.expect_err("an error").code(), code);
+        assert_eq!((published.here.sent, began.elapsed().as_secs()), (1, 2));
+        // Now it is there, and takes no message.
+        engine.0.is_down.send_replace(false);
+        engine.0.is_silent.store(true, Ordering::SeqCst);
+        while engine.sessions() == 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    }
+}
+
+/// An inlet whose messages nobody takes, and a subject that has a member.
+fn unread() -> (Inlet, impl Fn(usize)) {
+    let (table, node) = (Arc::new(Table::default()), NodeId::random());
+    let place = Place::Group("room".into());
+    table.occupied("subject".to_owned(), || Target {
+        registry: Registry::new().downgrade(),
+        place,
+    });
+    let inlet = Inlet::new(node, table);
+    let into = inlet.clone();
+    let receive = move |bytes: usize| {
+        let parcel = Parcel::Message(Message::binary(vec![0; bytes]));
+        into.receive("subject", seal(NodeId::random(), &parcel));
+    };
+    (inlet, receive)
+}
+
+#[test]
+fn a_slow_node_drops_messages_and_counts_them() {
+    let (inlet, receive) = unread();
+    for _ in 0..20_000 {
+        receive(1);
+    }
+    assert_eq!(inlet.dropped(), 20_000 - 16_384);
+    let (inlet, receive) = unread();
+    for _ in 0..1000 {
+        receive(1024 * 1024);
+    }
+    assert_eq!(inlet.dropped(), 1000 - 15);
+    // A single message may be larger.
+    let (inlet, receive) = unread();
+    receive(20 * 1024 * 1024);
+    receive(1);
+    assert_eq!(inlet.dropped(), 1);
+}
+
+#[tokio::test]
+async fn messages_for_nobody_and_of_others_cost_nothing() {
+    let (inlet, _) = unread();
+    let parcel = Parcel::Message(Message::text("hello"));
+    inlet.receive("another", seal(NodeId::random(), &parcel));
+    assert_eq!((inlet.received(), inlet.dropped()), (0, 0));
+    inlet.receive("subject", Bytes::from_static(b"hello"));
+    assert_eq!((inlet.received(), inlet.dropped()), (0, 1));
+}
+
+#[test]
+fn a_registry_belongs_to_one_cluster_and_names_are_not_shared() {
+    let (one, other) = (Cluster::memory(), Cluster::memory());
+    let (registry, node) = (Registry::new(), one.node());
+    assert_eq!(Arc::clone(&node).attach(&registry, "/a"), Ok(()));
+    assert_eq!(Arc::clone(&node).attach(&registry, "/a"), Ok(()));
+    // Another gateway of the same cluster, with the same registry.
+    assert_eq!(one.node().attach(&registry, "/a"), Ok(()));
+    assert_eq!(
+        other.node().attach(&registry, "/a"),
+        Err("the registry belongs to another `cluster` already".to_owned())
+    );
+    let same = Arc::clone(&node).attach(&Registry::new(), "/a");
+    assert_eq!(
+        same,
+        Err("two registries have the name `/a` in the cluster".to_owned())
+    );
+    let named = Registry::named("/b");
+    assert_eq!(Arc::clone(&node).attach(&named, "/a"), Ok(()));
+    let long = Registry::named("a".repeat(513));
+    assert!(node.attach(&long, "/c").is_err());
+}
+
+#[test]
+fn senseless_names_are_mistakes() {
+    assert_eq!(Cluster::memory().name("chat").check(), Ok(()));
+    for name in ["".to_owned(), "a".repeat(65)] {
+        assert!(Cluster::memory().name(name).check().is_err());
+    }
+}

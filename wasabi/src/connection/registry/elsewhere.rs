@@ -1,0 +1,99 @@
+//! What a registry needs of the other processes of its cluster.
+
+use std::sync::{Arc, Weak};
+
+use futures_util::future::BoxFuture;
+
+use super::{Registry, RegistryState};
+use crate::{Error, Message};
+
+/// The other processes with connections of the same registry.
+///
+/// The registry tells it which groups have members here, and it hands in what others publish to them.
+pub(crate) trait Elsewhere: Send + Sync {
+    /// Connects to the others, unless it has begun to. It must be called within a runtime.
+    fn start(&self);
+
+    /// The first member has come. It may be told twice.
+    fn occupied(&self, place: &Place);
+
+    /// The last member may have left.
+    fn vacated(&self, place: &Place);
+
+    /// Passes something to the members elsewhere. Returns when it is on its way, after a bounded time.
+    fn tell(&self, place: Place, parcel: Parcel) -> BoxFuture<'static, Result<(), Error>>;
+
+    /// Waits, for a bounded time, until whatever is published elsewhere from now on arrives here.
+    fn attached(&self, place: Place) -> BoxFuture<'static, Result<(), Error>>;
+
+    /// Distinguishes clusters within the process.
+    fn cluster(&self) -> usize;
+
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut crate::metrics::Observation);
+}
+
+/// A group of a registry, or the connections of a user.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Group(Arc<str>),
+}
+
+/// What is passed to the members of a place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Parcel {
+    Message(Message),
+}
+
+/// A registry, as long as it is used.
+#[derive(Clone)]
+pub(crate) struct WeakRegistry(Weak<RegistryState>);
+
+impl WeakRegistry {
+    pub(crate) fn upgrade(&self) -> Option<Registry> {
+        self.0.upgrade().map(Registry)
+    }
+}
+
+impl Registry {
+    pub(crate) fn downgrade(&self) -> WeakRegistry {
+        WeakRegistry(Arc::downgrade(&self.0))
+    }
+
+    /// The name in the cluster that the registry was made with.
+    pub(crate) fn name(&self) -> Option<&Arc<str>> {
+        self.0.name.as_ref()
+    }
+
+    /// Distinguishes registries within the process; clones are one.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    pub(crate) fn elsewhere(&self) -> Option<&Arc<dyn Elsewhere>> {
+        self.0.elsewhere.get()
+    }
+
+    /// Connects the registry with those of other processes. Fails if it belongs to another cluster.
+    pub(crate) fn belongs_to(&self, elsewhere: Arc<dyn Elsewhere>) -> Result<(), &'static str> {
+        let cluster = elsewhere.cluster();
+        match self.0.elsewhere.set(elsewhere) {
+            Ok(()) => Ok(()),
+            Err(_) if self.elsewhere().is_some_and(|own| own.cluster() == cluster) => Ok(()),
+            Err(_) => Err("the registry belongs to another `cluster` already"),
+        }
+    }
+
+    /// Whether a place has members here.
+    pub(crate) fn has_members(&self, place: &Place) -> bool {
+        let Place::Group(name) = place;
+        self.0.groups.with(name, |members| !members.is_empty())
+    }
+
+    /// Takes in what was published elsewhere. Returns how many members it is for.
+    pub(crate) fn deliver(&self, place: &Place, parcel: Parcel) -> usize {
+        let (Place::Group(name), Parcel::Message(message)) = (place, parcel);
+        let outcome = self.group(Arc::clone(name)).broadcast(message);
+        outcome.sent + outcome.skipped.len()
+    }
+}

@@ -1,0 +1,120 @@
+//! One message to the members of a group in every process.
+
+use super::{
+    Broadcast, Group,
+    elsewhere::{Parcel, Place},
+};
+use crate::{Connection, Error, IntoMessage, Message, MessageError};
+
+/// What is known of a published message.
+#[derive(Debug)]
+#[must_use = "`elsewhere` says whether the other processes were told"]
+#[non_exhaustive]
+pub struct Published {
+    /// The members in this process.
+    pub here: Broadcast,
+    /// Whether the message is on its way to the members in other processes. An error does not concern the members here:
+    /// they have the message.
+    pub elsewhere: Result<(), Error>,
+}
+
+impl Group {
+    /// Publishes a message to the members in every process of the gateway's [`Cluster`](crate::Cluster). Without a
+    /// `cluster` it is [`broadcast`](Self::broadcast).
+    ///
+    /// The members in this process have the message in their queues when the returned future has been polled once. The
+    /// future then waits until the cluster's engine has the message. Members elsewhere get a message at most once. They
+    /// get the messages of one publisher, who awaits each call, in their order.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// async fn say(State(registry): State<Registry>, text: Text) -> Result<()> {
+    ///     let published = registry.group("lobby").publish(text).await;
+    ///     tracing::debug!(here = published.here.sent, skipped = published.here.skipped.len());
+    ///     published.elsewhere
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`elsewhere`](Published::elsewhere) is an error
+    /// * `upstream_unreachable`: for 2 s there was no connection to the engine, or the engine refused the message. No
+    ///   member elsewhere gets it.
+    /// * `upstream_lost`: the engine did not take the message within 2 s, or the connection broke. Members elsewhere may
+    ///   get it.
+    /// * `bad_request`: the engine does not allow so large a message, or the group's name is longer than 512 bytes.
+    /// * `internal`: the value cannot be written as a message, so nobody gets it.
+    pub async fn publish(&self, message: impl IntoMessage) -> Published {
+        match message.into_message() {
+            Ok(message) => {
+                let here = self.broadcast(message.clone());
+                self.published(here, message).await
+            }
+            Err(error) => unwritable(error),
+        }
+    }
+
+    /// [Publishes](Self::publish) to every member except this one, usually the sender.
+    pub async fn publish_except(&self, but: &Connection, message: impl IntoMessage) -> Published {
+        match message.into_message() {
+            Ok(message) => {
+                let here = self.broadcast_except(but, message.clone());
+                self.published(here, message).await
+            }
+            Err(error) => unwritable(error),
+        }
+    }
+
+    /// Waits until this process gets what others publish to the group from now on.
+    ///
+    /// A process gets the messages of a group while it has a member, and a few seconds longer. The first member that
+    /// [joins](crate::Registry::join) makes the gateway subscribe at the cluster's engine, which takes a moment. Await this
+    /// after the join where nothing that is published afterwards may be missed: a client that reads the history of a
+    /// room after it has joined, for example. Without a `cluster` it returns at once.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// async fn join(State(registry): State<Registry>, room: Text, connection: Connection) -> Result<()> {
+    ///     registry.join(&*room, &connection);
+    ///     registry.group(&*room).attached().await
+    /// }
+    /// ```
+    ///
+    /// If the servers of a NATS cluster are several, the others learn of the subscription a few milliseconds later.
+    ///
+    /// # Errors
+    ///
+    /// * `upstream_unreachable`: the engine has not confirmed the subscription within 5 s. The gateway goes on trying
+    ///   while the group has members.
+    /// * `bad_request`: the group has no member in this process, or its name is longer than 512 bytes.
+    pub async fn attached(&self) -> Result<(), Error> {
+        match self.registry.elsewhere() {
+            Some(elsewhere) => elsewhere.attached(self.place()).await,
+            None => Ok(()),
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place::Group(self.name.clone())
+    }
+
+    async fn published(&self, here: Broadcast, message: Message) -> Published {
+        let elsewhere = match self.registry.elsewhere() {
+            Some(elsewhere) => elsewhere.tell(self.place(), Parcel::Message(message)).await,
+            None => Ok(()),
+        };
+        Published { here, elsewhere }
+    }
+}
+
+fn unwritable(error: MessageError) -> Published {
+    Published {
+        elsewhere: Err(Error::internal(error.clone())),
+        here: Broadcast {
+            error: Some(error),
+            ..Broadcast::default()
+        },
+    }
+}
