@@ -57,7 +57,13 @@ async fn outer(req: Request, next: impl Next) -> Result<Reply> {
 }
 
 #[middleware]
-async fn inner(req: Request, next: impl Next) -> Result<Reply> {
+async fn inner(
+    connection: Connection,
+    State(()): State<()>,
+    req: Request,
+    next: impl Next,
+) -> Result<Reply> {
+    drop(black_box(connection));
     next.run(req).await
 }
 

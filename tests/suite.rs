@@ -24,6 +24,7 @@ mod suite {
     mod intercept;
     mod keep_alive;
     mod listeners;
+    mod middleware_functions;
     mod outgoing;
     mod paths;
     mod proxied;

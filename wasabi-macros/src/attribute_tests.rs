@@ -95,6 +95,19 @@ fn arguments_before_the_request_become_fields() {
 }
 
 #[test]
+fn extractors_before_the_request_are_taken_from_it() {
+    let function = quote! {
+        async fn require(role: Role, State(db): State<Db>, #[extract] user: User, req: Request, next: impl Next) -> Result {
+            next.run(req).await
+        }
+    };
+    insta::assert_snapshot!(
+        "middleware_with_extractors",
+        pretty(middleware::expand(quote!(), function))
+    );
+}
+
+#[test]
 fn an_http_middleware_becomes_a_layer() {
     let function = quote! {
         async fn token(expected: &String, request: Request, next: Next) -> impl IntoResponse {
@@ -131,6 +144,8 @@ fn no_input_makes_the_attributes_panic() {
         "async fn f(&self, a: A, b: B) {}",
         "async fn f(a: &str, b: B, c: impl C) {}",
         "async fn f(a: &mut A, b: B, c: impl C) {}",
+        "async fn f(#[extract] a: &mut A, Option(State(b)): Option<State<B>>, c: C, d: impl D) {}",
+        "async fn f(#[extract] self, #[extract] a: A, #[extract] b: impl B) {}",
         "async fn f(_: _, (a, b): (A, B), [c]: [C; 1]) -> impl D {}",
         "async fn f<const N: usize>(a: [u8; N], b: B, c: impl C) {}",
         "async fn f<'a>(a: &'a A, b: B, c: impl C) -> &'a A {}",

@@ -9,7 +9,13 @@ use syn::{
     parse::ParseStream, parse_quote_spanned, spanned::Spanned,
 };
 
-use crate::{attribute, diagnostics::Diagnostics, fragment::mentions, krate};
+use crate::{
+    attribute,
+    diagnostics::Diagnostics,
+    extractor::{OWNED, borrows},
+    fragment::mentions,
+    krate,
+};
 
 const MOST_ARGUMENTS: usize = 10;
 
@@ -79,8 +85,7 @@ fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Opt
         }
     }
     for ty in types.iter().filter(|ty| borrows(ty)) {
-        let message = "a request is read into values that own their data: use `String` and other owned types for the fields, or `Cow<'static, str>`";
-        diagnostics.error(ty, message);
+        diagnostics.error(ty, OWNED);
     }
     if signature.asyncness.is_none() {
         diagnostics.error(
@@ -146,18 +151,6 @@ fn is_generic(signature: &Signature) -> bool {
     let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
     let has_impl = |argument: &FnArg| matches!(argument, FnArg::Typed(argument) if has_word(&argument.ty, "impl"));
     !signature.generics.params.iter().all(is_lifetime) || signature.inputs.iter().any(has_impl)
-}
-
-/// Whether `Json<T>` and its like have a `T` that borrows.
-fn borrows(ty: &Type) -> bool {
-    let Type::Path(path) = ty else {
-        return false;
-    };
-    let readers = ["Json", "Query", "Path", "Params"];
-    let last = path.path.segments.last();
-    let is_reader = last.is_some_and(|last| readers.iter().any(|name| last.ident == name));
-    let text = ty.to_token_stream().to_string().replace("'static", "");
-    is_reader && text.contains(['\'', '&'])
 }
 
 fn has_word(ty: &Type, word: &str) -> bool {

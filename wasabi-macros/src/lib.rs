@@ -9,6 +9,7 @@ mod attribute;
 mod attribute_tests;
 mod backend;
 mod diagnostics;
+mod extractor;
 mod fragment;
 mod gateway;
 mod krate;

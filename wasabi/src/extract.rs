@@ -124,7 +124,7 @@ use crate::{
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken from a request",
     label = "not an extractor",
-    note = "backend functions take `Json<T>`, `Text`, `Bytes`, `State<T>`, `Connection`, `Key`, `Path<T>`, `Query<T>`, ..: see `FromRequest`"
+    note = "functions take `Json<T>`, `Text`, `Bytes`, `State<T>`, `Connection`, `Key`, `Path<T>`, `Query<T>`, ..: see `FromRequest`"
 )]
 pub trait FromRequest<S>: Sized {
     /// Takes the value from a request.

@@ -227,7 +227,7 @@ pub use crate::{
         Binary, Close, CloseCode, IntoMessage, InvalidCloseCode, Message, MessageError, Text,
         Writable,
     },
-    middleware::{Middleware, Next},
+    middleware::{Middleware, MiddlewareFor, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
     protocol::{Call, GraphqlWs, Incoming, Init, JsonRpc, Protocol, Unsubscribe},
     reply::{IntoReply, Replies, Reply, Result},
@@ -276,8 +276,9 @@ pub mod required {
         probe::{
             Endpoint, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect,
             IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState,
-            Probe, RequestMiddleware, RouteSet, Unknown, endpoint, http, middleware, on_connect,
-            on_disconnect, parser, protocol, routes, state,
+            OnlyFor, Probe, RequestMiddleware, RouteSet, SameState, Takes, TakesExtractors,
+            Unknown, Unmet, endpoint, http, middleware, on_connect, on_disconnect, parser,
+            protocol, routes, state,
         },
     };
 }

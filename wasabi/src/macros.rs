@@ -321,6 +321,54 @@ pub use chosen::backend;
 /// The last two arguments are the request and the rest of the chain. Those before get their values in `gateway!`: each
 /// request gets a clone, or a reference where the function takes `&T`. Without them the name itself is the middleware.
 ///
+/// # Extractors
+///
+/// Arguments before the request may also be extractors, as those of backend functions are, in any order with the
+/// others. They are taken from each request and from the gateway's state before the function runs. If one fails, its
+/// error answers the request; an invalid message keeps the error of the parser.
+///
+/// ```
+/// use std::{collections::HashSet, sync::Arc};
+/// use wasabi::{Error, prelude::*};
+///
+/// type Admins = Arc<HashSet<String>>;
+///
+/// /// Lets only administrators pass.
+/// #[middleware]
+/// async fn admins(State(admins): State<Admins>, user: Identity<String>, req: Request, next: impl Next) -> Result<Reply> {
+///     if !admins.contains(&*user) {
+///         return Err(Error::new("forbidden", "only administrators may do this"));
+///     }
+///     next.run(req).await
+/// }
+///
+/// let gateway = gateway!(
+///     state = Admins::default(),
+///     channel("/", middleware = [admins], async |text: Text| text),
+/// );
+/// # drop(gateway);
+/// ```
+///
+/// The attribute knows these extractors by their names: `State`, `Identity`, `Path`, `Query`, `Connection`, `Key`,
+/// `RequestId`, `Json`, `Params`, `Parsed`, `Extension`, `ClientIp`, `Stash`, `InFlight`, `PeerCertificates`, and
+/// `Option<T>` of them. Mark other types that are taken from the request with `#[extract]`:
+///
+/// ```
+/// use wasabi::{HeaderMap, prelude::*};
+///
+/// #[middleware]
+/// async fn traced(#[extract] headers: HeaderMap, req: Request, next: impl Next) -> Result<Reply> {
+///     tracing::info!(client = ?headers.get("x-client"), key = req.key());
+///     next.run(req).await
+/// }
+/// ```
+///
+/// `Json<T>` and `Params<T>` read the message and leave it for the target, which reads it again. An argument of such a
+/// type that is to get its value in `gateway!` is taken by reference: `key: &Key`.
+///
+/// Extractors that are implemented for one type of state only need to know it: `#[middleware(state = App)]`. A function
+/// with extractors becomes a [`MiddlewareFor`](crate::MiddlewareFor) and not a [`Middleware`](crate::Middleware).
+///
 /// # HTTP middleware
 ///
 /// `#[middleware(http)]` makes a `tower::Layer` around the handshake in the same way:
@@ -338,6 +386,8 @@ pub use chosen::backend;
 ///
 /// let gateway = gateway!(channel("/", http = [token("secret")], async |text: Text| text));
 /// ```
+///
+/// It takes no extractors.
 ///
 /// Outside of `gateway!`, for example in a router of axum, call the name also without arguments: `.layer(session())`.
 ///

@@ -4,11 +4,16 @@
 mod full_at;
 pub mod http;
 pub mod request;
+mod with_state;
 
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    marker::PhantomData,
+};
 
 use futures_util::future::Either;
 
+pub use self::with_state::MiddlewareFor;
 use crate::{
     Backend, Connection, Lifecycle, Reply, Request, Result,
     backend::{HandshakeError, Preparing, Probe, Way},
@@ -18,7 +23,8 @@ use crate::{
 
 /// Code around the rest of a request's chain.
 ///
-/// A struct with one `async fn`; usually written as a function with [`#[middleware]`](macro@crate::middleware).
+/// A struct with one `async fn`; usually written as a function with [`#[middleware]`](macro@crate::middleware). One that
+/// needs the gateway's state is a [`MiddlewareFor`].
 ///
 /// ```
 /// use wasabi::prelude::*;
@@ -79,8 +85,7 @@ pub trait Middleware: Send + Sync {
     #[doc(hidden)]
     #[cfg(feature = "schema")]
     fn middleware_name(&self) -> String {
-        let name = crate::connection::path_types::short(std::any::type_name::<Self>());
-        name.split('<').next().unwrap_or_default().to_owned()
+        name_of::<Self>()
     }
 
     /// Reports its current state, for metrics.
@@ -125,6 +130,13 @@ impl<M: Middleware> Middleware for std::sync::Arc<M> {
     fn middleware_name(&self) -> String {
         (**self).middleware_name()
     }
+}
+
+/// The name of a middleware's type, for people.
+#[cfg(feature = "schema")]
+fn name_of<M: ?Sized>() -> String {
+    let name = crate::connection::path_types::short(std::any::type_name::<M>());
+    name.split('<').next().unwrap_or_default().to_owned()
 }
 
 /// What `#[middleware]` makes of a function without arguments before the request: a function that returns the middleware.
@@ -248,10 +260,11 @@ impl<M, B> Stack<M, B> {
     }
 }
 
-impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
+impl<S: Sync, M: MiddlewareFor<S>, B: Backend<S>> Backend<S> for Stack<M, B> {
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
         let backend = &self.inner;
-        self.middleware.handle(req, Rest { backend, state })
+        self.middleware
+            .handle_with(req, state, Rest { backend, state })
     }
 
     fn owes_reply(&self, req: &Request) -> bool {
@@ -268,9 +281,15 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         let middleware = &self.middleware;
-        visit(&Itself(middleware));
-        self.inner
-            .lifecycle(&mut |part| visit(&Around { middleware, part }));
+        visit(&Itself(middleware, PhantomData));
+        self.inner.lifecycle(&mut |part| {
+            let state = PhantomData;
+            visit(&Around {
+                middleware,
+                part,
+                state,
+            });
+        });
     }
 
     #[cfg(feature = "schema")]
@@ -281,9 +300,9 @@ impl<S: Sync, M: Middleware, B: Backend<S>> Backend<S> for Stack<M, B> {
 }
 
 /// A middleware, as a part with settings.
-struct Itself<'a, M>(&'a M);
+struct Itself<'a, M, S>(&'a M, PhantomData<fn(S)>);
 
-impl<M: Middleware> Lifecycle for Itself<'_, M> {
+impl<S, M: MiddlewareFor<S>> Lifecycle for Itself<'_, M, S> {
     fn check(&self) -> Result<(), String> {
         self.0.check()
     }
@@ -292,15 +311,20 @@ impl<M: Middleware> Lifecycle for Itself<'_, M> {
     fn observe(&self, seen: &mut crate::metrics::Observation) {
         self.0.observe(seen);
     }
+
+    fn path_types(&self) -> Vec<PathType> {
+        self.0.path_types()
+    }
 }
 
 /// A part of a backend, inside a middleware.
-struct Around<'a, M> {
+struct Around<'a, M, S> {
     middleware: &'a M,
     part: &'a dyn Lifecycle,
+    state: PhantomData<fn(S)>,
 }
 
-impl<M: Middleware> Lifecycle for Around<'_, M> {
+impl<S, M: MiddlewareFor<S>> Lifecycle for Around<'_, M, S> {
     fn handshake(&self, parts: &::http::request::Parts) -> Result<(), HandshakeError> {
         self.part.handshake(parts)
     }

@@ -21,7 +21,7 @@ pub use core::{
     time::Duration,
 };
 
-pub use std::boxed::Box;
+pub use std::{boxed::Box, vec::Vec};
 
 pub use axum::{
     extract::{Request as HttpRequest, State as AxumState},
@@ -35,15 +35,16 @@ pub use tower;
 #[cfg(not(feature = "schema"))]
 pub use self::probe::backend;
 pub use self::probe::{
-    endpoint, http, middleware, on_connect, on_disconnect, parser, protocol, routes, state,
+    OnlyFor, TakesExtractors, endpoint, http, middleware, on_connect, on_disconnect, parser,
+    protocol, routes, state,
 };
 #[cfg(feature = "schema")]
 pub use self::told::{ask, backend};
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
 pub use crate::{
-    Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, Next, Reply,
-    Request,
+    Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, MiddlewareFor,
+    Next, Reply, Request,
     backend::{Balancer, Group, HealthCheck, Picked, Probe, Template, Way},
     channel::Channel,
     connection::path_types::PathType,
@@ -140,7 +141,7 @@ impl<T> Deref for Shared<T> {
     }
 }
 
-impl<M: Middleware> Middleware for Shared<M> {
+impl<S: Sync, M: MiddlewareFor<S>> MiddlewareFor<S> for Shared<M> {
     #[cfg(feature = "schema")]
     fn codes(&self) -> crate::schema::Codes {
         self.0.codes()
@@ -159,8 +160,17 @@ impl<M: Middleware> Middleware for Shared<M> {
         self.0.check_around(part)
     }
 
-    fn handle(&self, req: Request, next: impl Next) -> impl Future<Output = crate::Result> + Send {
-        self.0.handle(req, next)
+    fn path_types(&self) -> Vec<PathType> {
+        self.0.path_types()
+    }
+
+    fn handle_with(
+        &self,
+        req: Request,
+        state: &S,
+        next: impl Next,
+    ) -> impl Future<Output = crate::Result> + Send {
+        self.0.handle_with(req, state, next)
     }
 }
 
@@ -226,6 +236,17 @@ impl<S: Sync, D: OnDisconnect<S>> OnDisconnect<S> for Shared<D> {
 
 /// Checks that a type is an extractor.
 pub const fn check_extractor<S, T: FromRequest<S>>() {}
+
+/// The error of a request that a middleware's argument cannot be taken from.
+#[cold]
+pub fn unmet(mut req: Request, error: Error) -> Error {
+    req.take_invalid().unwrap_or(error)
+}
+
+/// The types that a middleware function reads from the path of its channel.
+pub fn path_types<F, const N: usize>(types: [Option<PathType>; N]) -> Vec<PathType> {
+    PathType::all_of_function::<F>(&types)
+}
 
 /// Checks that a type is a reply.
 pub const fn check_reply<R: IntoReply>() {}

@@ -12,7 +12,7 @@ pub use self::{
 use crate::{
     Backend, Lifecycle, Reply, Request, Result,
     describe::TargetInfo,
-    middleware::{Middleware, Stack},
+    middleware::{MiddlewareFor, Stack},
     request::Route,
     scope::Absent,
 };
@@ -130,7 +130,7 @@ impl<B, D: Declares> Described for Set<B, D> {
     const INFO: TargetInfo = D::INFO;
 }
 
-impl<S: Sync, M: Middleware + 'static, R: Routes<S>> Routes<S> for Stack<M, R> {}
+impl<S: Sync, M: MiddlewareFor<S> + 'static, R: Routes<S>> Routes<S> for Stack<M, R> {}
 
 impl<M, R: Keyed> Keyed for Stack<M, R> {
     const KEYS: &'static Keys = R::KEYS;

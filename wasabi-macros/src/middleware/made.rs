@@ -1,15 +1,15 @@
 //! The struct that a function becomes.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
-use syn::{Attribute, FnArg, ItemFn, spanned::Spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::{Attribute, FnArg, ItemFn, Type, spanned::Spanned};
 
-use super::signature::Field;
+use super::signature::{Argument, Around, Field};
 
 /// The function's attributes, by where they go in the expansion.
 pub(super) struct Attrs {
     docs: Vec<Attribute>,
-    cfg: Vec<Attribute>,
+    pub(super) cfg: Vec<Attribute>,
     rest: Vec<Attribute>,
 }
 
@@ -34,19 +34,31 @@ impl Attrs {
     }
 }
 
+/// The parts of a middleware around each message.
+pub(super) struct Parts {
+    pub(super) definition: TokenStream,
+    /// The function itself.
+    pub(super) inner: TokenStream,
+    /// Its call.
+    pub(super) call: TokenStream,
+    /// The type of the future.
+    pub(super) returned: TokenStream,
+}
+
 /// A function that becomes a middleware.
 pub(super) struct Made {
     /// The path to the private items of the runtime crate.
     pub(super) p: TokenStream,
     pub(super) attrs: Attrs,
     pub(super) function: ItemFn,
-    pub(super) fields: Vec<Field>,
-    /// Whether a function without arguments returns a reference, which implements what the middleware does.
-    pub(super) shared: bool,
+    pub(super) arguments: Vec<Argument>,
+    /// The state of the gateways that it is for, if it is for one.
+    pub(super) state: Option<Type>,
+    pub(super) around: Around,
 }
 
-/// The field of an argument, and the argument of the function that makes the struct.
-fn field_name(i: usize) -> Ident {
+/// The field of an argument, or the variable of what is taken from the request.
+fn argument_name(i: usize) -> Ident {
     format_ident!("argument_{i}", span = Span::mixed_site())
 }
 
@@ -57,9 +69,11 @@ impl Made {
     fn definition(&self, derive: &TokenStream) -> TokenStream {
         let Attrs { docs, cfg, .. } = &self.attrs;
         let (vis, name) = (&self.function.vis, &self.function.sig.ident);
-        let types: Vec<_> = self.fields.iter().map(|field| &field.ty).collect();
-        let fields: Vec<_> = (0..types.len()).map(field_name).collect();
-        let (made, value) = match self.shared && types.is_empty() {
+        let (fields, types): (Vec<_>, Vec<_>) =
+            self.fields().map(|(name, field)| (name, &field.ty)).unzip();
+        // A reference implements what the middleware does, unless that depends on the state.
+        let is_shared = self.around == Around::Message && !self.uses_state();
+        let (made, value) = match is_shared && types.is_empty() {
             true => (quote!(&'static #name), quote!(&#name {})),
             false => (quote!(#name), quote!(#name { #(#fields),* })),
         };
@@ -77,11 +91,34 @@ impl Made {
         }
     }
 
+    /// The arguments that are fields, with their names.
+    fn fields(&self) -> impl Iterator<Item = (Ident, &Field)> {
+        let arguments = self.arguments.iter().enumerate();
+        arguments.filter_map(|(i, argument)| match argument {
+            Argument::Field(field) => Some((argument_name(i), field)),
+            Argument::Extracted(_) => None,
+        })
+    }
+
+    /// The arguments that are taken from the request, with the names of their variables.
+    pub(super) fn extracted(&self) -> impl Iterator<Item = (Ident, &Type)> {
+        let arguments = self.arguments.iter().enumerate();
+        arguments.filter_map(|(i, argument)| match argument {
+            Argument::Extracted(ty) => Some((argument_name(i), ty)),
+            Argument::Field(_) => None,
+        })
+    }
+
+    /// Whether it is a `MiddlewareFor` and not a `Middleware`.
+    pub(super) fn uses_state(&self) -> bool {
+        self.state.is_some() || self.extracted().next().is_some()
+    }
+
     /// The function as written, which goes into the method that calls it.
     fn inner(&self) -> TokenStream {
         let (attrs, signature, block) =
             (&self.attrs.rest, &self.function.sig, &self.function.block);
-        let allow = (!self.takes(self.fields.len())).then(|| quote!(#[allow(dead_code)]));
+        let allow = (!self.takes(self.arguments.len())).then(|| quote!(#[allow(dead_code)]));
         quote!(#(#attrs)* #allow #signature #block)
     }
 
@@ -91,7 +128,7 @@ impl Made {
     }
 
     /// `req` and `next`, with the spans of the user's arguments.
-    fn last_arguments(&self) -> [Ident; 2] {
+    pub(super) fn last_arguments(&self) -> [Ident; 2] {
         let mut types = self.function.sig.inputs.iter().rev();
         let mut name = |name| {
             let place = types
@@ -107,11 +144,19 @@ impl Made {
     }
 
     /// The values of the function's first arguments, with the spans of their types.
-    fn arguments(&self, this: &Ident) -> Vec<TokenStream> {
+    fn values(&self, this: &Ident) -> Vec<TokenStream> {
         let p = &self.p;
-        let argument = |(i, field): (usize, &Field)| {
+        let value = |(i, argument): (usize, &Argument)| {
+            let mut name = argument_name(i);
+            let field = match argument {
+                Argument::Field(field) => field,
+                Argument::Extracted(ty) => {
+                    name.set_span(name.span().located_at(ty.span()));
+                    return name.into_token_stream();
+                }
+            };
             let place = field.ty.span();
-            let (mut this, mut name) = (this.clone(), field_name(i));
+            let mut this = this.clone();
             this.set_span(this.span().located_at(place));
             name.set_span(name.span().located_at(place));
             let field_of_this = quote_spanned!(place=> &#this.#name);
@@ -120,25 +165,37 @@ impl Made {
                 false => quote_spanned!(place=> #p::Clone::clone(#field_of_this)),
             }
         };
-        self.fields.iter().enumerate().map(argument).collect()
+        self.arguments.iter().enumerate().map(value).collect()
     }
 
-    /// A middleware around each message.
+    /// The parts of a middleware around each message.
+    pub(super) fn parts(&self) -> Parts {
+        let (p, name) = (&self.p, &self.function.sig.ident);
+        let values = self.values(&Ident::new("self", Span::call_site()));
+        let [req, next] = self.last_arguments();
+        Parts {
+            definition: self.definition(&quote!()),
+            inner: self.inner(),
+            call: match self.takes(values.len()) {
+                true => quote_spanned!(name.span()=> #name(#(#values,)* #req, #next)),
+                false => quote!(#p::Next::run(#next, #req)),
+            },
+            returned: quote_spanned! {name.span()=>
+                impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
+            },
+        }
+    }
+
+    /// A middleware around each message, without extractors.
     pub(super) fn request(&self) -> TokenStream {
         let (p, name, cfg) = (&self.p, &self.function.sig.ident, &self.attrs.cfg);
-        let (definition, inner, arguments) = (
-            self.definition(&quote!()),
-            self.inner(),
-            self.arguments(&Ident::new("self", Span::call_site())),
-        );
-        let returned = quote_spanned! {name.span()=>
-            impl #p::Future<Output = #p::Result<#p::Reply, #p::Error>> + #p::Send
-        };
         let [req, next] = self.last_arguments();
-        let call = match self.takes(arguments.len()) {
-            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next)),
-            false => quote!(#p::Next::run(#next, #req)),
-        };
+        let Parts {
+            definition,
+            inner,
+            call,
+            returned,
+        } = self.parts();
         quote! {
             #definition
             #(#cfg)*
@@ -159,9 +216,9 @@ impl Made {
             self.last_arguments(),
         );
         let definition = self.definition(&quote!(#[derive(#p::Clone)]));
-        let (inner, arguments) = (self.inner(), self.arguments(&this));
-        let call = match self.takes(arguments.len()) {
-            true => quote_spanned!(name.span()=> #name(#(#arguments,)* #req, #next).await),
+        let (inner, values) = (self.inner(), self.values(&this));
+        let call = match self.takes(values.len()) {
+            true => quote_spanned!(name.span()=> #name(#(#values,)* #req, #next).await),
             false => quote!(#next.run(#req).await),
         };
         let service = quote!(fn(#p::AxumState<Self>, #p::HttpRequest, #p::HttpNext) -> #p::BoxFuture<'static, #p::Response>);

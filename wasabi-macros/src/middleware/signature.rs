@@ -6,7 +6,11 @@ use syn::{
     FnArg, GenericParam, ItemFn, ReturnType, Signature, Type, parse_quote_spanned, spanned::Spanned,
 };
 
-use crate::{diagnostics::Diagnostics, fragment::mentions};
+use crate::{
+    diagnostics::Diagnostics,
+    extractor::{OWNED, is_known},
+    fragment::mentions,
+};
 
 /// What the middleware is around.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -44,7 +48,15 @@ impl Around {
     }
 }
 
-/// An argument before the request: a field of the struct.
+/// An argument before the request.
+pub(super) enum Argument {
+    /// Gets its value in `gateway!`.
+    Field(Field),
+    /// Taken from each request.
+    Extracted(Type),
+}
+
+/// An argument that becomes a field of the struct.
 pub(super) struct Field {
     pub(super) ty: Type,
     /// Taken as `&T`, not cloned for each message.
@@ -99,12 +111,15 @@ fn last_word(ty: &Type) -> Option<&Ident> {
     }
 }
 
-/// The fields that the arguments before the request become; `None` if the function cannot become a middleware.
-pub(super) fn fields(
-    signature: &Signature,
+/// The arguments before the request; `None` if the function cannot become a middleware. Takes `#[extract]` away from
+/// them.
+pub(super) fn arguments(
+    signature: &mut Signature,
     around: Around,
     diagnostics: &mut Diagnostics,
-) -> Option<Vec<Field>> {
+) -> Option<Vec<Argument>> {
+    let marked = marked(signature, around, diagnostics);
+    let signature = &*signature;
     if signature.asyncness.is_none() {
         diagnostics.error(
             signature.fn_token,
@@ -140,19 +155,53 @@ pub(super) fn fields(
         diagnostics.error(misplaced, around.last_arguments());
         return None;
     }
-    let mut fields = Vec::new();
-    for ty in arguments {
+    let mut found = Vec::new();
+    for (ty, is_marked) in arguments.iter().zip(marked) {
         if generic.has(ty) {
             let message = "an argument before the request becomes a field of a struct, so it cannot be generic: write its type";
             diagnostics.error(ty, message);
             return None;
         }
-        match extractor(ty) {
-            Some(message) => diagnostics.error(ty, message),
-            None => fields.push(field(ty, diagnostics)?),
+        let is_extracted = is_marked || is_known(ty);
+        match around {
+            Around::Handshake if is_extracted => diagnostics.error(ty, NOT_OF_A_HANDSHAKE),
+            Around::Message if is_extracted && has_lifetime(ty) => diagnostics.error(ty, OWNED),
+            Around::Message if is_extracted => found.push(Argument::Extracted((*ty).clone())),
+            _ => found.push(Argument::Field(field(ty, diagnostics)?)),
         }
     }
-    Some(fields)
+    Some(found)
+}
+
+const NOT_OF_A_HANDSHAKE: &str = "HTTP middleware takes no extractors: an argument before the request gets its value in `gateway!`";
+
+/// Which arguments are marked with `#[extract]`.
+fn marked(signature: &mut Signature, around: Around, diagnostics: &mut Diagnostics) -> Vec<bool> {
+    let count = signature.inputs.len();
+    let mut marked = Vec::new();
+    for (i, argument) in signature.inputs.iter_mut().enumerate() {
+        let attrs = match argument {
+            FnArg::Receiver(receiver) => &mut receiver.attrs,
+            FnArg::Typed(argument) => &mut argument.attrs,
+        };
+        let found = attrs.iter().find(|attr| attr.path().is_ident("extract"));
+        if let Some(found) = found
+            && i + 2 >= count
+        {
+            diagnostics.error(found, around.last_arguments());
+        }
+        marked.push(found.is_some());
+        attrs.retain(|attr| !attr.path().is_ident("extract"));
+    }
+    marked
+}
+
+/// Whether a type has a lifetime of its own.
+fn has_lifetime(ty: &Type) -> bool {
+    let text = ty.to_token_stream().to_string();
+    text.replace("& 'static", "")
+        .replace("'static", "")
+        .contains(['\'', '&'])
 }
 
 /// The words that make a type of the signature generic.
@@ -173,17 +222,6 @@ impl Generic {
         let tokens = ty.to_token_stream();
         self.0.iter().any(|name| mentions(&tokens, name))
     }
-}
-
-/// The mistake, if the argument is an extractor.
-fn extractor(ty: &Type) -> Option<String> {
-    const EXTRACTORS: [&str; 6] = ["State", "Json", "Path", "Query", "Extension", "Parsed"];
-    let word = last_word(ty)?;
-    EXTRACTORS.iter().any(|extractor| word == extractor).then(|| {
-        format!(
-            "`{word}` is an extractor, which only backend functions can take; an argument before the request gets its value in `gateway!`"
-        )
-    })
 }
 
 fn field(ty: &Type, diagnostics: &mut Diagnostics) -> Option<Field> {

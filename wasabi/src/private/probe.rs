@@ -17,7 +17,8 @@ use super::{Absent, Scope};
 #[cfg(not(feature = "schema"))]
 use crate::IntoBackend;
 use crate::{
-    Backend, JsonRpc, Middleware, Parser, Protocol, Raw, Routes,
+    Backend, Error, FromRequest, JsonRpc, Middleware, MiddlewareFor, Next, Parser, Protocol, Raw,
+    Reply, Request, Result, Routes,
     channel::hooks::{IntoOnConnect, IntoOnDisconnect, NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -31,8 +32,12 @@ pub struct Probe<K, S, T>(Unknown<K, S, T>);
 #[derive(Debug)]
 pub struct Unknown<K, S, T> {
     value: T,
-    mistake: Mistake<K, S, T>,
+    unmet: Unmet<K, S, T>,
 }
+
+/// A value that does not meet the bound, but says that it should: the bound itself tells what is missing.
+#[derive(Debug)]
+pub struct Unmet<K, S, T>(Mistake<K, S, T>);
 
 /// A value that does not meet its bound.
 #[derive(Debug)]
@@ -42,8 +47,8 @@ type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
-        let mistake = Mistake::new();
-        Self(Unknown { value, mistake })
+        let unmet = Unmet(Mistake::new());
+        Self(Unknown { value, unmet })
     }
 }
 
@@ -62,10 +67,18 @@ impl<K, S, T> Deref for Probe<K, S, T> {
 }
 
 impl<K, S, T> Deref for Unknown<K, S, T> {
+    type Target = Unmet<K, S, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.unmet
+    }
+}
+
+impl<K, S, T> Deref for Unmet<K, S, T> {
     type Target = Mistake<K, S, T>;
 
     fn deref(&self) -> &Self::Target {
-        &self.mistake
+        &self.0
     }
 }
 
@@ -224,13 +237,79 @@ pub fn middleware<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsMiddleware, 
     Probe::new(scope, middleware)
 }
 
-impl<S, T: Middleware> Probe<IsMiddleware, S, T> {
+impl<S, T: MiddlewareFor<S>> Probe<IsMiddleware, S, T> {
     /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
     pub fn checked(self) -> T
     where
         T: 'static, // owns all it uses: clone values before, and write `move |..|`
     {
         self.0.value
+    }
+}
+
+/// What `#[middleware]` makes of a function that takes extractors, and the function that makes it.
+pub trait TakesExtractors {
+    /// What the state has to provide and `#[middleware]` has not checked: extractors, as nested pairs, or the state
+    /// itself.
+    type Taken;
+}
+
+impl<F: Fn() -> M, M: TakesExtractors> TakesExtractors for F {
+    type Taken = M::Taken;
+}
+
+/// What a middleware takes from a request and the state.
+pub trait Takes<S> {}
+
+impl<S, A: FromRequest<S> + Send, T: Takes<S>> Takes<S> for (A, T) {}
+
+#[diagnostic::do_not_recommend]
+impl<S> Takes<S> for () {}
+
+/// A middleware for one state.
+#[derive(Debug)]
+pub struct OnlyFor<S>(PhantomData<S>);
+
+impl<S, T: SameState<S>> Takes<S> for OnlyFor<T> {}
+
+/// The state that a middleware is for is that of the gateway.
+#[diagnostic::on_unimplemented(
+    message = "this middleware is for gateways whose state is `{Self}`, and this gateway's state is `{S}`",
+    label = "not for the state `{S}`",
+    note = "the function says `#[middleware(state = {Self})]`"
+)]
+pub trait SameState<S> {}
+
+#[diagnostic::do_not_recommend]
+impl<S> SameState<S> for S {}
+
+/// Such a function without other arguments.
+impl<S, T: Fn() -> M, M: TakesExtractors + MiddlewareFor<S>> Unknown<IsMiddleware, S, T> {
+    /// The value that the function makes.
+    pub fn checked(&self) -> M {
+        (self.value)()
+    }
+}
+
+impl<S, T: TakesExtractors> Unmet<IsMiddleware, S, T> {
+    /// Requires what the state has to provide. Anything else that is missing has been reported at the function.
+    pub fn checked(&self) -> Untaken
+    where
+        T::Taken: Takes<S>,
+    {
+        Untaken
+    }
+}
+
+/// Replaces a middleware whose arguments cannot be taken. Answers nothing, in case the compiler did not report it.
+#[derive(Debug)]
+pub struct Untaken;
+
+impl Middleware for Untaken {
+    async fn handle(&self, _req: Request, _next: impl Next) -> Result<Reply> {
+        Err(Error::internal(
+            "an argument of a middleware cannot be taken",
+        ))
     }
 }
 
@@ -415,7 +494,7 @@ pub trait RouteSet<S> {}
     message = "`{Self}` is not a request middleware",
     label = "is not allowed in `middleware = [..]`",
     note = "annotate an `async fn(req: Request, next: impl Next) -> Result<Reply>` with `#[middleware]`, or implement `Middleware`",
-    note = "write its arguments, if it has any: `limit(100)`",
+    note = "write its arguments, if it has any: `limit(100)`; what it takes from the request is marked: `#[extract] user: User`",
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
 pub trait RequestMiddleware {}

@@ -1,6 +1,9 @@
 use wasabi::prelude::*;
 
-#[middleware]
+#[derive(Clone)]
+struct App;
+
+#[middleware(state = App)]
 async fn limit(State(most): State<usize>, req: Request, next: impl Next) -> Result<Reply> {
     assert!(req.payload().len() < most);
     next.run(req).await
@@ -8,7 +11,7 @@ async fn limit(State(most): State<usize>, req: Request, next: impl Next) -> Resu
 
 fn main() {
     let _ = gateway!(
-        state = 100usize,
+        state = App,
         channel("/", middleware = [limit], async |text: Text| text),
     );
 }
