@@ -5,8 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wasabi::prelude::*;
-use wasabi_tests::{SOON, TestServer, serve, until};
+use tokio::sync::{Notify, mpsc};
+use wasabi::{Group, prelude::*};
+use wasabi_tests::{SOON, TestServer, log::Log, serve, until};
 
 /// `+room` joins, `-room` leaves, `room:text` goes to the others, anything else goes to all.
 async fn chat(
@@ -216,4 +217,80 @@ async fn a_connection_joins_its_last_group_as_fast_as_its_first() {
         "{:?}",
         start.elapsed()
     );
+}
+
+/// A chat whose empty groups are told to `hook`.
+async fn chat_with(hook: impl Fn(Group) + Send + Sync + 'static) -> (Registry, TestServer) {
+    let registry = Registry::new().on_empty_group(hook);
+    let server = serve(gateway!(
+        state = registry.clone(),
+        channel("/", registry = registry.clone(), chat)
+    ))
+    .await;
+    (registry, server)
+}
+
+#[tokio::test]
+async fn a_group_is_told_when_its_last_member_leaves_or_ends() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (registry, server) = chat_with(move |group| {
+        let _ = tell.send(group.name().to_owned());
+    })
+    .await;
+    let (mut one, mut two) = (server.connect("/").await, server.connect("/").await);
+    for room in ["+blue", "+red"] {
+        assert_eq!(one.ask(room).await, "true");
+    }
+    assert_eq!(two.ask("+blue").await, "true");
+    assert_eq!(registry.group("blue").if_empty(|| "empty"), None);
+    assert_eq!(one.ask("-red").await, "true");
+    assert_eq!(one.ask("-blue").await, "true");
+    assert_eq!(told.recv().await.as_deref(), Some("red"));
+    assert!(told.is_empty(), "blue has a member");
+    drop(two);
+    assert_eq!(told.recv().await.as_deref(), Some("blue"));
+    assert_eq!(registry.group("blue").if_empty(|| "empty"), Some("empty"));
+    assert_eq!(one.ask("+blue").await, "true");
+    assert_eq!(one.ask("-blue").await, "true");
+    assert_eq!(told.recv().await.as_deref(), Some("blue"));
+}
+
+#[tokio::test]
+async fn a_task_releases_later_what_a_group_shared_unless_it_has_members_again() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let again = Arc::new(Notify::new());
+    let later = Arc::clone(&again);
+    let (_registry, server) = chat_with(move |group| {
+        let (tell, later) = (tell.clone(), Arc::clone(&later));
+        tokio::spawn(async move {
+            later.notified().await;
+            let _ = tell.send(group.if_empty(|| ()).is_some());
+        });
+    })
+    .await;
+    let mut client = server.connect("/").await;
+    for (rejoins, is_released) in [(true, false), (false, true)] {
+        client.ask("+blue").await;
+        assert_eq!(client.ask("-blue").await, "true");
+        if rejoins {
+            assert_eq!(client.ask("+blue").await, "true");
+        }
+        again.notify_one();
+        assert_eq!(told.recv().await, Some(is_released));
+    }
+}
+
+#[tokio::test]
+async fn the_hook_of_an_empty_group_that_uses_a_registry_fails_and_blocks_nobody() {
+    let log = Log::of(tracing::Level::ERROR);
+    let (_registry, server) = chat_with(|group| {
+        let _ = group.connections();
+    })
+    .await;
+    let mut client = server.connect("/").await;
+    for _ in 0..2 {
+        assert_eq!(client.ask("+blue").await, "true");
+        assert_eq!(client.ask("-blue").await, "true");
+    }
+    assert!(log.text().contains("`on_empty_group` panicked"));
 }

@@ -316,3 +316,26 @@ fn a_connection_that_ends_while_it_joins_a_group_is_no_member() {
         assert!(registry.is_empty() && registry.groups().is_empty());
     });
 }
+
+#[test]
+fn what_a_group_shares_is_not_released_under_a_connection_that_joins_meanwhile() {
+    loom::model(|| {
+        let is_shared = Arc::new(AtomicBool::new(false));
+        let released = Arc::clone(&is_shared);
+        let registry =
+            Registry::new().on_empty_group(move |_group| released.store(false, Ordering::SeqCst));
+        let [(old, old_entry), (new, _new_entry)] = [1, 2].map(|id| {
+            let connection = testing::connection(id, "/");
+            let permit = registry.admit(None).expect("no limit");
+            (connection.clone(), registry.enter(connection, permit))
+        });
+        registry.join("room", &old);
+        is_shared.store(true, Ordering::SeqCst);
+        let ends = thread::spawn(move || drop(old_entry));
+        registry.join("room", &new);
+        is_shared.store(true, Ordering::SeqCst);
+        ends.join().expect("no panic");
+        assert!(registry.group("room").contains(&new));
+        assert!(is_shared.load(Ordering::SeqCst), "released under a member");
+    });
+}

@@ -2,6 +2,7 @@
 
 mod broadcast;
 pub(crate) mod elsewhere;
+mod emptied;
 mod group;
 mod publish;
 
@@ -15,6 +16,7 @@ pub use self::{broadcast::Broadcast, group::Group, publish::Published};
 use self::{
     broadcast::broadcast,
     elsewhere::{Elsewhere, Place},
+    emptied::may_lock,
     group::Groups,
 };
 use super::{Connection, ConnectionId, id::ById};
@@ -113,9 +115,53 @@ impl Registry {
         self
     }
 
+    /// Sets the function that is told of each group whose last member has left it, or has ended. It gets the group, and
+    /// replaces the function set before.
+    ///
+    /// The function releases what the members shared, such as the subscription to an upstream. Nobody can join the group
+    /// until it returns: a connection that joins at the same time is either a member before, and the group is not empty,
+    /// or joins afterwards. So make what members share right after the join, and it is there as long as the group has
+    /// members:
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// # #[derive(Clone)] struct Feeds;
+    /// # impl Feeds { fn start(&self, _: &str) {} fn stop(&self, _: &str) {} }
+    /// # let feeds = Feeds;
+    /// let on_empty = feeds.clone();
+    /// let registry = Registry::new().on_empty_group(move |group| on_empty.stop(group.name()));
+    ///
+    /// let subscribe = async |registry: &Registry, connection: &Connection, topic: &str| {
+    ///     if registry.join(topic, connection) {
+    ///         feeds.start(topic); // unless it has started
+    ///     }
+    /// };
+    /// # drop((registry, subscribe));
+    /// ```
+    ///
+    /// A request does not end between the join and `start` if there is no `.await`. Code in another task also calls
+    /// [`Group::if_empty`] after `start`, in case the connection has ended meanwhile. The chapter on groups of the guide
+    /// has a whole program.
+    ///
+    /// The function runs in the task of the connection that leaves, while a part of the registry is locked, so it must be
+    /// quick. It cannot wait: it spawns a task for what takes time. It panics if it uses a registry. A task can:
+    /// [`Group::if_empty`] releases something later, unless the group has members again. A panic is logged.
+    #[must_use]
+    pub fn on_empty_group(self, hook: impl Fn(Group) + Send + Sync + 'static) -> Self {
+        self.0.groups.on_empty.set(hook);
+        self
+    }
+
+    /// The live connections. Waits for their locks.
+    fn live(&self) -> &Live {
+        may_lock();
+        &self.0.live
+    }
+
     /// The number of live connections.
     pub fn len(&self) -> usize {
-        self.0.live.len()
+        self.live().len()
     }
 
     /// Whether there are no live connections.
@@ -125,14 +171,14 @@ impl Registry {
 
     /// The connection with this id, if it is live.
     pub fn lookup(&self, id: ConnectionId) -> Option<Connection> {
-        let shard = self.0.live.shard(&id);
+        let shard = self.live().shard(&id);
         shard.get(&id).map(|listed| listed.connection.clone())
     }
 
     /// The live connections, in no particular order. Each was live at some moment during the call.
     pub fn connections(&self) -> Vec<Connection> {
         let mut all = Vec::with_capacity(self.0.admitted.load(Ordering::Relaxed));
-        for shard in self.0.live.shards() {
+        for shard in self.live().shards() {
             all.extend(shard.values().map(|listed| listed.connection.clone()));
         }
         all
@@ -141,7 +187,7 @@ impl Registry {
     /// Passes each live connection to `look`, which must be quick: connections that come or go wait meanwhile.
     #[cfg(feature = "metrics")]
     pub(crate) fn each(&self, mut look: impl FnMut(&Connection)) {
-        for shard in self.0.live.shards() {
+        for shard in self.live().shards() {
             shard.values().for_each(|listed| look(&listed.connection));
         }
     }
@@ -160,7 +206,7 @@ impl Registry {
     pub fn join(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
         // Locked throughout, so that a connection that ends meanwhile leaves this group too.
-        let mut shard = self.0.live.shard(&id);
+        let mut shard = self.live().shard(&id);
         let Some(listed) = shard.get_mut(&id) else {
             return false;
         };
@@ -185,7 +231,7 @@ impl Registry {
     /// Removes a connection from the group with this name. Returns `false` if it is not a member.
     pub fn leave(&self, group: impl AsRef<str>, connection: &Connection) -> bool {
         let (group, id) = (group.as_ref(), connection.id());
-        let mut shard = self.0.live.shard(&id);
+        let mut shard = self.live().shard(&id);
         let joined = shard.get_mut(&id).and_then(|listed| listed.joined.as_mut());
         let Some(joined) = joined else {
             return false;
@@ -194,8 +240,16 @@ impl Registry {
             return false;
         };
         joined.bytes -= bytes_of(&group);
-        self.0.leave(group, id);
+        self.leave_group(group, id);
         true
+    }
+
+    fn leave_group(&self, group: Arc<str>, id: ConnectionId) {
+        if self.0.groups.leave(&group, id, self)
+            && let Some(elsewhere) = self.elsewhere()
+        {
+            elsewhere.vacated(&Place::Group(group));
+        }
     }
 
     /// The group with this name, whether or not it has members.
@@ -205,7 +259,7 @@ impl Registry {
 
     /// The names of the groups that a connection has joined, in no particular order.
     pub fn groups_of(&self, connection: &Connection) -> Vec<Arc<str>> {
-        let shard = self.0.live.shard(&connection.id());
+        let shard = self.live().shard(&connection.id());
         let joined = shard
             .get(&connection.id())
             .and_then(|listed| listed.joined.as_ref());
@@ -236,7 +290,7 @@ impl Registry {
             connection,
             joined: None,
         };
-        self.0.live.shard(&id).insert(id, listed);
+        self.live().shard(&id).insert(id, listed);
         if let Some(elsewhere) = self.elsewhere() {
             elsewhere.start();
         }
@@ -244,16 +298,6 @@ impl Registry {
             registry: self.clone(),
             id,
             _permit: permit,
-        }
-    }
-}
-
-impl RegistryState {
-    fn leave(&self, group: Arc<str>, id: ConnectionId) {
-        if self.groups.leave(&group, id)
-            && let Some(elsewhere) = self.elsewhere.get()
-        {
-            elsewhere.vacated(&Place::Group(group));
         }
     }
 }
@@ -289,11 +333,11 @@ impl RegistryEntry {
     }
 
     fn take_out(&self) -> Vec<Arc<str>> {
-        let left = self.registry.0.live.shard(&self.id).remove(&self.id);
+        let left = self.registry.live().shard(&self.id).remove(&self.id);
         let joined = left.and_then(|listed| listed.joined);
         let groups = joined.map_or_else(HashSet::new, |joined| joined.groups);
         for group in &groups {
-            self.registry.0.leave(Arc::clone(group), self.id);
+            self.registry.leave_group(Arc::clone(group), self.id);
         }
         groups.into_iter().collect()
     }

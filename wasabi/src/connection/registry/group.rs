@@ -2,7 +2,10 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use super::{Broadcast, Registry, broadcast};
+use super::{
+    Broadcast, Registry, broadcast,
+    emptied::{OnEmpty, exclusively, may_lock},
+};
 use crate::{Connection, ConnectionId, IntoMessage, connection::id::ById, sharded::Sharded};
 
 /// The live connections that have [joined](Registry::join) the group with this name. [`Registry::group`] returns it.
@@ -55,6 +58,27 @@ impl Group {
         self.len() == 0
     }
 
+    /// Runs a function if the group has no members, and keeps connections from joining it meanwhile. `None` if it has
+    /// members.
+    ///
+    /// With it a task can release what the members shared, some time after
+    /// [`Registry::on_empty_group`] has told that the group is empty. The function must be quick, like that one, and
+    /// panics if it uses a registry.
+    ///
+    /// ```
+    /// use wasabi::prelude::*;
+    ///
+    /// let registry = Registry::new();
+    /// let released = registry.group("prices").if_empty(|| "released");
+    /// assert_eq!(released, Some("released"));
+    /// ```
+    pub fn if_empty<T>(&self, then: impl FnOnce() -> T) -> Option<T> {
+        let members = &self.registry.0.groups.members;
+        may_lock();
+        let shard = members.shard(&*self.name);
+        (!shard.contains_key(&self.name)).then(|| exclusively(then))
+    }
+
     /// Whether a connection is a member.
     pub fn contains(&self, connection: &Connection) -> bool {
         let id = connection.id();
@@ -103,10 +127,12 @@ type Members = HashMap<ConnectionId, Connection, ById>;
 #[derive(Default)]
 pub(super) struct Groups {
     members: Sharded<Arc<str>, Members>,
+    pub(super) on_empty: OnEmpty<Group>,
 }
 
 impl Groups {
     pub(super) fn with<T: Default>(&self, name: &str, look: impl FnOnce(&Members) -> T) -> T {
+        may_lock();
         self.members
             .shard(name)
             .get(name)
@@ -127,8 +153,9 @@ impl Groups {
         (name, is_first)
     }
 
-    /// Removes the connection. Returns whether it was the last member.
-    pub(super) fn leave(&self, name: &str, id: ConnectionId) -> bool {
+    /// Removes the connection. Returns whether it was the last member; the hook of such a group runs before anybody can
+    /// join it again.
+    pub(super) fn leave(&self, name: &Arc<str>, id: ConnectionId, registry: &Registry) -> bool {
         let mut shard = self.members.shard(name);
         let Some(members) = shard.get_mut(name) else {
             return false;
@@ -137,11 +164,14 @@ impl Groups {
         let is_empty = members.is_empty();
         if is_empty {
             shard.remove(name);
+            self.on_empty
+                .tell(|| Group::new(registry.clone(), Arc::clone(name)));
         }
         is_empty
     }
 
     pub(super) fn names(&self) -> Vec<Arc<str>> {
+        may_lock();
         let mut names = Vec::new();
         for shard in self.members.shards() {
             names.extend(shard.keys().cloned());
