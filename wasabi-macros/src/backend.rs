@@ -30,15 +30,17 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream, has_schema: bool) 
             return quote!(#diagnostics #item);
         }
     };
-    let types = arguments(&function.sig, &mut diagnostics);
-    let types = types.filter(|_| !is_generic(&function.sig));
+    let p = krate::private(options.krate.as_ref());
+    let Some(types) = arguments(&function.sig, &mut diagnostics) else {
+        let stand_in = stand_in(&function, &item, &p);
+        return quote!(#diagnostics #stand_in);
+    };
+    let types = Some(types).filter(|_| !is_generic(&function.sig));
     let checks = types
         .as_ref()
         .map(|types| checks(&function, types, &options));
     let told = match (types, has_schema) {
-        (Some(types), true) => {
-            told::told(&function, &types, &krate::private(options.krate.as_ref()))
-        }
+        (Some(types), true) => told::told(&function, &types, &p),
         _ => None,
     };
     let item = told.unwrap_or(item);
@@ -47,6 +49,31 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream, has_schema: bool) 
         #item
         #checks
     }
+}
+
+/// Replaces a function whose mistakes have been reported, so that its route does not report them again. The function
+/// itself stays where nothing uses it: editors complete in it, and the compiler checks it.
+fn stand_in(function: &ItemFn, item: &TokenStream, p: &TokenStream) -> TokenStream {
+    if function.sig.receiver().is_some() {
+        return item.clone(); // A method, which no route can name.
+    }
+    let (vis, name) = (&function.vis, &function.sig.ident);
+    let cfg = cfg(function);
+    quote! {
+        #(#cfg)*
+        #[allow(unused)]
+        const _: () = { #item };
+        #(#cfg)*
+        #[allow(unused)]
+        #vis async fn #name() -> #p::Result<#p::Reply, #p::Error> {
+            #p::Result::Ok(#p::Reply::none())
+        }
+    }
+}
+
+fn cfg(function: &ItemFn) -> Vec<&Attribute> {
+    let attrs = function.attrs.iter();
+    attrs.filter(|attr| attr.path().is_ident("cfg")).collect()
 }
 
 /// `#[backend(state = AppState, crate = path)]`.
@@ -128,10 +155,7 @@ fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream 
         }
         ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #p::check_reply::<#ty>();),
     };
-    let cfg = function
-        .attrs
-        .iter()
-        .filter(|attr| attr.path().is_ident("cfg"));
+    let cfg = cfg(function);
     let allow: Attribute = parse_quote_spanned!(Span::mixed_site()=> #[allow(dead_code, unreachable_code, deprecated)]);
     quote! {
         #(#cfg)*

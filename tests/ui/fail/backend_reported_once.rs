@@ -6,8 +6,6 @@ struct Order<'a> {
     item: &'a str,
 }
 
-struct Receipt;
-
 #[backend]
 async fn borrows(Json(order): Json<Order<'_>>) -> String {
     order.item.to_owned()
@@ -18,15 +16,11 @@ fn sync(text: Text) -> Text {
     text
 }
 
-#[backend]
-async fn no_extractor(number: u32) -> String {
-    number.to_string()
-}
+type N = Key;
 
 #[backend]
-async fn no_reply() -> Receipt {
-    Receipt
-}
+#[expect(clippy::too_many_arguments)]
+async fn many(_: N, _: N, _: N, _: N, _: N, _: N, _: N, _: N, _: N, _: N, _: N) {}
 
 fn main() {
     let _ = gateway!(channel(
@@ -35,8 +29,7 @@ fn main() {
         match key {
             "borrows" => borrows,
             "sync" => sync,
-            "no_extractor" => no_extractor,
-            "no_reply" => no_reply,
+            "many" => many,
             _ => NoRoute,
         },
     ));
