@@ -52,7 +52,7 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Dispatcher<S, B, P> {
         req.set_owes_reply(owes_reply);
     }
 
-    #[cold]
+    #[inline(never)]
     fn find_all(&self, batch: &mut Request) {
         let mut owes_reply = false;
         if let Some(calls) = batch.value::<Batch>() {

@@ -132,6 +132,8 @@ pub enum Incoming<'m> {
     /// `concurrency`; [`Protocol::batch`] joins their replies. The protocol bounds their number. A client that goes takes
     /// all of them along, unless [none owes a reply](crate::Backend::owes_reply).
     Batch(Vec<Message>),
+    /// The same, of elements that are read already. Each is a message of its own with what was found in it.
+    Elements(Vec<(Message, Result<Incoming<'m>>)>),
     /// Something that the protocol answers itself, such as a ping. It is not a request: no middleware sees it.
     Answer(Message),
     /// The connection is closed at once, because the client violates the protocol or has asked for it. Requests in

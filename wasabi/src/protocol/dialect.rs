@@ -132,7 +132,8 @@ impl<P: Protocol> Dialect for Enveloped<P> {
     #[inline(always)]
     fn read(&self, message: Message, connection: &Connection) -> Inbound {
         let incoming = match self.0.read(&message, connection) {
-            Ok(Incoming::Batch(calls)) => return self.read_batch(calls, connection),
+            Ok(Incoming::Batch(messages)) => return self.read_batch(messages, connection),
+            Ok(Incoming::Elements(elements)) => return joined(elements, connection),
             incoming => incoming,
         };
         match parts(incoming, &message, connection) {
@@ -183,47 +184,106 @@ impl<P: Protocol> Dialect for Enveloped<P> {
 }
 
 impl<P: Protocol> Enveloped<P> {
-    #[cold]
+    #[inline(never)]
     fn read_batch(&self, messages: Vec<Message>, connection: &Connection) -> Inbound {
-        let mut parts = Vec::with_capacity(messages.len());
-        let (mut invalid, mut cancelled) = (0, Vec::new());
+        let mut elements = Elements::with_capacity(messages.len());
         for message in messages {
-            let incoming = match self.0.read(&message, connection) {
-                Ok(Incoming::Batch(_)) => Err(Error::bad_request("a batch inside a batch")),
-                incoming => incoming,
-            };
-            let inbound = match self::parts(incoming, &message, connection) {
-                Ok((parts, invalid)) => request(message, parts, invalid, connection),
-                Err(inbound) => inbound,
-            };
-            let inbound = match inbound {
-                Inbound::Cancel(cancel) => {
-                    cancelled.extend(cancel.requests);
-                    cancel.then
-                }
-                inbound => inbound,
-            };
-            match inbound {
-                Inbound::Request(request) | Inbound::Unique(request, _) => {
-                    parts.push(Part::Request(request));
-                }
-                Inbound::Invalid(request) => {
-                    invalid += 1;
-                    parts.push(Part::Request(request));
-                }
-                Inbound::Answer(answer) => parts.push(Part::Answer(*answer)),
-                Inbound::Close(close) => return Inbound::Close(close),
-                Inbound::Batch(..) | Inbound::Cancel(_) | Inbound::Dropped => {}
+            let incoming = self.0.read(&message, connection);
+            let parts = element(incoming, &message, connection);
+            if let Err(close) = elements.add(parts, message, connection) {
+                return close;
             }
         }
-        let batch = match parts.is_empty() {
-            true => Inbound::Dropped,
-            false => Inbound::Batch(batch::request(parts, connection), invalid),
+        elements.join(connection)
+    }
+}
+
+/// Makes requests of the elements of a batch.
+#[inline(never)]
+fn joined(elements: Vec<(Message, Result<Incoming<'_>>)>, connection: &Connection) -> Inbound {
+    let mut joined = Elements::with_capacity(elements.len());
+    for (message, incoming) in elements {
+        let parts = element(incoming, &message, connection);
+        if let Err(close) = joined.add(parts, message, connection) {
+            return close;
+        }
+    }
+    joined.join(connection)
+}
+
+/// What an element of a batch is made of.
+#[inline(always)]
+fn element(
+    incoming: Result<Incoming<'_>>,
+    message: &Message,
+    connection: &Connection,
+) -> Result<(RequestParts, Option<Error>), Inbound> {
+    let incoming = match incoming {
+        Ok(Incoming::Batch(_) | Incoming::Elements(_)) => {
+            Err(Error::bad_request("a batch inside a batch"))
+        }
+        incoming => incoming,
+    };
+    parts(incoming, message, connection)
+}
+
+/// The elements of a batch so far.
+struct Elements {
+    parts: Vec<Part>,
+    /// How many of them are invalid.
+    invalid: u32,
+    cancelled: Vec<Cancelled>,
+}
+
+impl Elements {
+    fn with_capacity(count: usize) -> Self {
+        Self {
+            parts: Vec::with_capacity(count),
+            invalid: 0,
+            cancelled: Vec::new(),
+        }
+    }
+
+    /// Adds an element. Fails if it ends the connection.
+    #[inline(always)]
+    fn add(
+        &mut self,
+        parts: Result<(RequestParts, Option<Error>), Inbound>,
+        message: Message,
+        connection: &Connection,
+    ) -> Result<(), Inbound> {
+        let inbound = match parts {
+            Ok((parts, invalid)) => request(message, parts, invalid, connection),
+            Err(Inbound::Cancel(cancel)) => {
+                self.cancelled.extend(cancel.requests);
+                cancel.then
+            }
+            Err(inbound) => inbound,
         };
-        match cancelled.is_empty() {
+        match inbound {
+            Inbound::Request(request) | Inbound::Unique(request, _) => {
+                self.parts.push(Part::Request(request));
+            }
+            Inbound::Invalid(request) => {
+                self.invalid += 1;
+                self.parts.push(Part::Request(request));
+            }
+            Inbound::Answer(answer) => self.parts.push(Part::Answer(*answer)),
+            Inbound::Close(_) => return Err(inbound),
+            Inbound::Batch(..) | Inbound::Cancel(_) | Inbound::Dropped => {}
+        }
+        Ok(())
+    }
+
+    fn join(self, connection: &Connection) -> Inbound {
+        let batch = match self.parts.is_empty() {
+            true => Inbound::Dropped,
+            false => Inbound::Batch(batch::request(self.parts, connection), self.invalid),
+        };
+        match self.cancelled.is_empty() {
             true => batch,
             false => Inbound::Cancel(Box::new(Cancel {
-                requests: cancelled,
+                requests: self.cancelled,
                 then: batch,
             })),
         }
@@ -242,7 +302,9 @@ fn parts(
         Ok(Incoming::Answer(answer)) => return Err(Inbound::Answer(Box::new(answer))),
         Ok(Incoming::Close(close)) => return Err(Inbound::Close(Box::new(close))),
         Ok(Incoming::Cancel(id)) => Envelope::cancel(id),
-        Ok(Incoming::Nothing | Incoming::Batch(_)) => return Err(Inbound::Dropped),
+        Ok(Incoming::Nothing | Incoming::Batch(_) | Incoming::Elements(_)) => {
+            return Err(Inbound::Dropped);
+        }
         Err(error) => Envelope::invalid(error),
     };
     if envelope.cancels() {

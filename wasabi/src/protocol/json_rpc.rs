@@ -5,12 +5,9 @@ mod subscription;
 mod write;
 
 pub use self::subscription::Unsubscribe;
-use self::{
-    read::{Read, read},
-    subscription::subscribed,
-};
+use self::{read::read, subscription::subscribed};
 use super::{Call, Incoming, Protocol};
-use crate::{Connection, Envelope, Error, Message, Reply, RequestId, Result, reply::Body};
+use crate::{Connection, Error, Message, Reply, RequestId, Result, reply::Body};
 
 /// JSON-RPC 2.0: the routing key is the `method`, and functions return results without an envelope.
 ///
@@ -156,11 +153,7 @@ impl Default for JsonRpc {
 impl Protocol for JsonRpc {
     #[inline]
     fn read<'m>(&self, message: &'m Message, _connection: &Connection) -> Result<Incoming<'m>> {
-        match read(message, self.max_batch)? {
-            Read::Call(call) => Ok(Incoming::Request(call.envelope())),
-            Read::Batch(calls) => Ok(Incoming::Batch(calls)),
-            Read::Cancel(id) => Ok(Incoming::Cancel(id)),
-        }
+        read(message, self.max_batch)
     }
 
     #[inline]
@@ -191,25 +184,5 @@ impl Protocol for JsonRpc {
 
     fn error(&self, error: &Error, id: Option<&RequestId>) -> Reply {
         write::error(error, id, self.notification)
-    }
-}
-
-impl<'m> read::Called<'m> {
-    #[inline(always)]
-    fn envelope(self) -> Envelope<'m> {
-        let is_valid = self.invalid.is_none();
-        let mut envelope = match self.invalid {
-            None => Envelope::new(self.method),
-            Some(error) => Envelope::invalid(error),
-        };
-        envelope = envelope.content_type("application/json");
-        if let Some(params) = self.params {
-            envelope = envelope.params(params);
-        }
-        match (self.id, is_valid) {
-            (Some(id), _) => envelope.id(id),
-            (None, true) => envelope.without_reply(),
-            (None, false) => envelope,
-        }
     }
 }

@@ -6,32 +6,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    Error, Message, RequestId, Result,
+    Envelope, Error, Incoming, Message, RequestId, Result,
     parser::{Invalid, Scanner, not_json, string},
 };
 
-/// What a message is.
-pub(super) enum Read<'m> {
-    Call(Called<'m>),
-    /// The calls of a batch, each as a message.
-    Batch(Vec<Message>),
-    /// `$/cancelRequest`, a notification.
-    Cancel(RequestId),
-}
-
 /// A call, valid or not.
 #[derive(Default)]
-pub(super) struct Called<'m> {
-    pub(super) method: Cow<'m, str>,
-    pub(super) params: Option<&'m str>,
+struct Called<'m> {
+    method: Cow<'m, str>,
+    params: Option<&'m str>,
     /// `None` if there is none, or if it cannot be an id.
-    pub(super) id: Option<RequestId>,
-    pub(super) invalid: Option<Error>,
+    id: Option<RequestId>,
+    invalid: Option<Error>,
 }
 
 /// Reads a message.
 #[inline]
-pub(super) fn read(message: &Message, max_batch: usize) -> Result<Read<'_>> {
+pub(super) fn read(message: &Message, max_batch: usize) -> Result<Incoming<'_>> {
     let text = match message {
         Message::Text(text) => text.as_str(),
         Message::Binary(data) => std::str::from_utf8(data)
@@ -40,8 +31,8 @@ pub(super) fn read(message: &Message, max_batch: usize) -> Result<Read<'_>> {
     let start = Scanner::new(text).skip_space();
     match start.after(b'{') {
         Some(inside) => match members(text, inside) {
-            Ok(members) => Ok(members.read()),
-            Err(Invalid) => Err(not_json(text)),
+            Ok((members, end)) if let Ok(()) = end.end() => Ok(members.read()),
+            _ => Err(not_json(text)),
         },
         None if let Some(inside) = start.after(b'[') => batch(message, text, inside, max_batch),
         None => Err(match start.value().and_then(Scanner::end) {
@@ -52,16 +43,23 @@ pub(super) fn read(message: &Message, max_batch: usize) -> Result<Read<'_>> {
 }
 
 #[inline(never)]
-fn batch<'m>(message: &Message, text: &str, inside: Scanner<'_>, max: usize) -> Result<Read<'m>> {
-    let mut calls = Vec::new();
+fn batch<'m>(
+    message: &Message,
+    text: &'m str,
+    inside: Scanner<'m>,
+    max: usize,
+) -> Result<Incoming<'m>> {
+    let mut elements = Vec::new();
     let mut count = 0;
     let scanned = inside.elements(|scanner, _| {
         let start = scanner.skip_space();
-        let end = start.value()?;
         count += 1;
-        if count <= max {
-            calls.push(text.len() - start.left()..text.len() - end.left());
+        if count > max {
+            return start.value();
         }
+        let (read, end) = element(text, start)?;
+        let range = text.len() - start.left()..text.len() - end.left();
+        elements.extend(message.slice(range).map(|part| (part, read)));
         Ok(end)
     });
     match scanned.and_then(Scanner::end) {
@@ -70,13 +68,25 @@ fn batch<'m>(message: &Message, text: &str, inside: Scanner<'_>, max: usize) -> 
         Ok(()) if count > max => Err(Error::bad_request(format!(
             "a batch of {count} calls; at most {max} are allowed"
         ))),
-        Ok(()) => Ok(Read::Batch(
-            calls
-                .into_iter()
-                .filter_map(|range| message.slice(range))
-                .collect(),
-        )),
+        Ok(()) => Ok(Incoming::Elements(elements)),
     }
+}
+
+/// Reads an element of a batch.
+#[inline(always)]
+fn element<'m>(
+    text: &'m str,
+    start: Scanner<'m>,
+) -> Result<(Result<Incoming<'m>>, Scanner<'m>), Invalid> {
+    if let Some(inside) = start.after(b'{') {
+        let (members, end) = members(text, inside)?;
+        return Ok((Ok(members.read()), end));
+    }
+    let wrong = match start.after(b'[') {
+        Some(_) => "a batch inside a batch",
+        None => "expected a JSON object",
+    };
+    Ok((Err(Error::bad_request(wrong)), start.value()?))
 }
 
 /// The members of an envelope, as written.
@@ -89,8 +99,9 @@ struct Members<'m> {
     is_repeated: bool,
 }
 
+/// Reads the members of an object after its `{`.
 #[inline]
-fn members<'m>(text: &'m str, inside: Scanner<'m>) -> Result<Members<'m>, Invalid> {
+fn members<'m>(text: &'m str, inside: Scanner<'m>) -> Result<(Members<'m>, Scanner<'m>), Invalid> {
     let mut members = Members::default();
     let end = inside.members(|scanner, name| {
         let start = scanner.skip_space();
@@ -106,21 +117,20 @@ fn members<'m>(text: &'m str, inside: Scanner<'m>) -> Result<Members<'m>, Invali
         members.is_repeated |= member.replace(value).is_some();
         Ok(end)
     })?;
-    end.end()?;
-    Ok(members)
+    Ok((members, end))
 }
 
 impl<'m> Members<'m> {
     #[inline]
-    fn read(self) -> Read<'m> {
+    fn read(self) -> Incoming<'m> {
         let call = self.call();
         if call.method == CANCEL
             && call.id.is_none()
             && let Some(id) = call.params.and_then(cancelled)
         {
-            return Read::Cancel(id);
+            return Incoming::Cancel(id);
         }
-        Read::Call(call)
+        Incoming::Request(call.envelope())
     }
 
     #[inline]
@@ -157,6 +167,26 @@ impl<'m> Members<'m> {
             params,
             id,
             invalid: None,
+        }
+    }
+}
+
+impl<'m> Called<'m> {
+    #[inline(always)]
+    fn envelope(self) -> Envelope<'m> {
+        let is_valid = self.invalid.is_none();
+        let mut envelope = match self.invalid {
+            None => Envelope::new(self.method),
+            Some(error) => Envelope::invalid(error),
+        };
+        envelope = envelope.content_type("application/json");
+        if let Some(params) = self.params {
+            envelope = envelope.params(params);
+        }
+        match (self.id, is_valid) {
+            (Some(id), _) => envelope.id(id),
+            (None, true) => envelope.without_reply(),
+            (None, false) => envelope,
         }
     }
 }
