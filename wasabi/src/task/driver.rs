@@ -77,6 +77,8 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     life: Life,
     /// The last turn ended before the work did.
     goes_on: bool,
+    /// In this turn, there was nothing left to read. The task is woken when there is.
+    is_dry: bool,
 }
 
 impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
@@ -107,6 +109,7 @@ where
             batch: VecDeque::new(),
             life: Life::new(now, settings.open_timeout, settings.close_timeout),
             goes_on: false,
+            is_dry: false,
         }
     }
 
@@ -173,6 +176,7 @@ where
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let _keeps = request::KeepsHandle::begin();
         work::begin();
+        self.is_dry = false;
         let received = self.wire.socket.received();
         loop {
             if self.wire.is_blocked() {

@@ -69,11 +69,14 @@ where
         &mut self,
         receive: impl FnOnce(&mut Self, Message) -> Result<(), Failure>,
     ) -> Result<bool, Failure> {
-        if self.is_full() {
+        if self.is_dry || self.is_full() {
             return Ok(false);
         }
         match self.wire.socket.poll_read() {
-            Poll::Pending => return Ok(false),
+            Poll::Pending => {
+                self.is_dry = true;
+                return Ok(false);
+            }
             Poll::Ready(incoming) => match incoming? {
                 Incoming::Message(message) => receive(self, message)?,
                 Incoming::Ping | Incoming::Pong => self.wire.misuse.control_frame()?,
