@@ -90,11 +90,14 @@ impl<F: Future, T: Tag> InFlight<F, T> {
                 }
             }
         });
-        if ended.is_err() && polled.is_pending() {
-            self.finish(index);
-            return false;
+        match ended {
+            Ok(()) => true,
+            Err(_) if polled.is_ready() => true,
+            Err(_) => {
+                self.finish(index);
+                false
+            }
         }
-        true
     }
 
     pub(crate) fn waker(&self, index: usize) -> &Waker {

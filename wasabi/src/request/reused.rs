@@ -117,11 +117,20 @@ impl Drop for Reused {
         };
         // User values are dropped before the thread's memory is borrowed, and the connection after that.
         fields.message = None;
-        fields.key = KeyRepr::default();
         fields.id = None;
-        fields.value = None;
-        fields.params = None;
-        fields.invalid = None;
+        // A store that is not needed costs more than the look. The next request has a key of its own.
+        if let KeyRepr::Shared(_) = fields.key {
+            fields.key = KeyRepr::default();
+        }
+        if fields.value.is_some() {
+            fields.value = None;
+        }
+        if fields.params.is_some() {
+            fields.params = None;
+        }
+        if fields.invalid.is_some() {
+            fields.invalid = None;
+        }
         fields.route = Route::default();
         fields.led = 0;
         let connection = fields.connection.take();
