@@ -315,6 +315,15 @@ async fn matching_answers_of_a_websocket_server_by_id_allocates_nothing() {
 }
 
 #[tokio::test]
+async fn a_large_message_is_read_and_written_without_an_allocation() {
+    let text = "some more of it ".repeat(1000);
+    let message = format!(r#"{{"action":"a1","id":7,"text":"{text}"}}"#);
+    let asks = r#"{"action":"count"}"#;
+    let count = allocations_by_exchanges("", asks, (&message, &message), 1, 100).await;
+    assert_eq!(count, 0);
+}
+
+#[tokio::test]
 async fn a_call_of_json_rpc_allocates_nothing_but_its_parameters() {
     let call = r#"{"jsonrpc":"2.0","id":7,"method":"add","params":[3,4]}"#;
     let response = r#"{"jsonrpc":"2.0","id":7,"result":7}"#;

@@ -10,8 +10,9 @@ use bytes::{Bytes, BytesMut};
 /// Payloads are copied into pieces of this size. A piece is reused once none of its payloads is in use.
 const PIECE: usize = 32 * 1024;
 
-/// A larger payload has its own memory, so that it neither pins a whole piece for a long time nor fills one alone.
-pub(crate) const SMALL: usize = 8 * 1024;
+/// A larger payload has its own memory, so that it neither pins a whole piece for a long time nor fills one alone. Inputs of
+/// fuzz targets are small.
+pub(crate) const SMALL: usize = if cfg!(fuzzing) { 64 } else { 8 * 1024 };
 
 thread_local! {
     static PAYLOADS: RefCell<BytesMut> = RefCell::new(BytesMut::new());

@@ -3,6 +3,7 @@
 mod buffers;
 mod frame;
 mod reader;
+mod sending;
 mod writer;
 
 #[cfg(feature = "deflate")]
@@ -18,7 +19,8 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::io::poll_read_buf;
 
 use self::{
     buffers::Input,
@@ -95,9 +97,6 @@ pub(crate) enum Failure {
     Broken(io::Error),
 }
 
-/// Bytes gathered before a write, so that replies from one wake-up go out together.
-const WRITE_BUFFER: usize = 16 * 1024;
-
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// The server's side, towards a client with which `agreed` was negotiated.
     pub(crate) fn server(
@@ -128,7 +127,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             reader: Reader::new(role, limits.max_message_size, agreed.map(Inflater::new)),
             writer: Writer::new(role, agreed.map(Deflater::new)),
             received: read_already.len() as u64,
-            input: (!read_already.is_empty()).then(|| Input::of(read_already)),
+            input: (!read_already.is_empty()).then(|| Input::of(&read_already)),
             pong: None,
             waker: Waker::noop().clone(),
             dirty: false,
@@ -161,7 +160,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     #[cfg(fuzzing)]
     pub(crate) fn unsent(&self) -> usize {
-        self.writer.rest().len()
+        self.writer.output().map_or(0, |output| output.len())
     }
 
     /// Bytes that have been received so far.
@@ -185,12 +184,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 self.input = None;
                 continue;
             }
-            let (event, used) = self.reader.read(input.rest()).map_err(Failure::Rule)?;
-            input.used(used);
-            if input.is_empty() {
+            let unparsed = input.rest().len();
+            let event = self.reader.read(input).map_err(Failure::Rule)?;
+            let left = input.rest().len();
+            if left == 0 {
                 self.input = None;
             }
-            work::spend(used + 2 * work::EACH);
+            work::spend(unparsed - left + 2 * work::EACH);
             return Poll::Ready(match event {
                 Some(event) => self.incoming(event),
                 None => Ok(Incoming::Part),
@@ -232,17 +232,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// Reads from the stream.
     fn fill(&mut self) -> Poll<Result<(), Failure>> {
         let mut input = Input::take();
-        let mut room = ReadBuf::new(input.room());
         let mut cx = Context::from_waker(&self.waker);
-        let result = ready!(Pin::new(&mut self.io).poll_read(&mut cx, &mut room));
-        let count = room.filled().len();
-        result.map_err(|error| self.broken(error))?;
+        let io = Pin::new(&mut self.io);
+        let result = ready!(poll_read_buf(io, &mut cx, input.room()));
+        let count = result.map_err(|error| self.broken(error))?;
         if count == 0 {
             return Poll::Ready(Err(self.broken(io::ErrorKind::UnexpectedEof.into())));
         }
         self.received += count as u64;
         pieces::rewind();
-        input.filled(count);
         self.input = Some(input);
         Poll::Ready(Ok(()))
     }
@@ -260,6 +258,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         if self.state != SocketState::Open {
             return Err(Failure::Closed);
         }
+        if self.takes_uncopied(message.len()) {
+            return self.write_uncopied(message.clone());
+        }
         let written = match message {
             Message::Text(text) => self.writer.write_message(Opcode::Text, text.as_bytes()),
             Message::Binary(data) => self.writer.write_message(Opcode::Binary, data),
@@ -272,10 +273,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         if self.state != SocketState::Open {
             return Err(Failure::Closed);
         }
-        let opcode = match message {
-            Message::Text(_) => Opcode::Text,
-            Message::Binary(_) => Opcode::Binary,
-        };
+        if self.takes_uncopied(message.len()) {
+            return self.write_uncopied(message);
+        }
+        let opcode = opcode(&message);
         let written = self.writer.write_shared(opcode, &message.into_bytes());
         self.gathered(written)
     }
@@ -290,17 +291,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
         let written = self.writer.write(opcode, payload);
         self.gathered(written)
-    }
-
-    /// Marks the output as changed, and sends it if there is enough.
-    #[inline]
-    fn gathered(&mut self, written: io::Result<()>) -> Result<(), Failure> {
-        self.dirty = true;
-        written.map_err(Failure::Broken)?;
-        if self.writer.rest().len() >= WRITE_BUFFER && !self.blocked {
-            let _ = self.poll_send()?;
-        }
-        Ok(())
     }
 
     /// Starts the closing handshake.
@@ -325,60 +315,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.write_frame(Opcode::Close, &payload[..len])
     }
 
-    /// Sends the output.
-    pub(crate) fn poll_flush(&mut self) -> Poll<Result<(), Failure>> {
-        if !self.dirty {
-            return Poll::Ready(Ok(()));
-        }
-        self.blocked = false;
-        ready!(self.poll_send())?;
-        if let Some(pong) = self.pong.take()
-            && self.state == SocketState::Open
-        {
-            self.writer
-                .write(Opcode::Pong, &pong)
-                .map_err(Failure::Broken)?;
-            ready!(self.poll_send())?;
-        }
-        let mut cx = Context::from_waker(&self.waker);
-        match Pin::new(&mut self.io).poll_flush(&mut cx) {
-            Poll::Ready(Ok(())) => {
-                self.dirty = false;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(self.broken(error))),
-            Poll::Pending => {
-                self.blocked = true;
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Writes the output to the stream.
-    fn poll_send(&mut self) -> Poll<Result<(), Failure>> {
-        let mut cx = Context::from_waker(&self.waker);
-        loop {
-            let rest = self.writer.rest();
-            if rest.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            match Pin::new(&mut self.io).poll_write(&mut cx, rest) {
-                Poll::Ready(Ok(0)) => {
-                    return Poll::Ready(Err(self.broken(io::ErrorKind::WriteZero.into())));
-                }
-                Poll::Ready(Ok(count)) => {
-                    self.written += count as u64;
-                    self.writer.sent(count);
-                }
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
-                Poll::Pending => {
-                    self.blocked = true;
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-
     /// Whether the peer will send nothing beyond what has already arrived.
     pub(crate) fn has_hung_up(&mut self) -> bool
     where
@@ -390,5 +326,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
 
     pub(crate) fn into_io(self) -> T {
         self.io
+    }
+}
+
+fn opcode(message: &Message) -> Opcode {
+    match message {
+        Message::Text(_) => Opcode::Text,
+        Message::Binary(_) => Opcode::Binary,
     }
 }

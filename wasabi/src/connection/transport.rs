@@ -156,7 +156,11 @@ impl AsyncWrite for Transport {
     }
 
     fn is_write_vectored(&self) -> bool {
-        each!(self, io => io.is_write_vectored())
+        match self {
+            // Its writes are limited.
+            Self::Upgraded(_) => false,
+            transport => each!(transport, io => io.is_write_vectored()),
+        }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

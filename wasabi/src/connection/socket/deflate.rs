@@ -9,7 +9,7 @@ use bytes::Bytes;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
 use super::{
-    buffers::{give_output, take_output, unmasked},
+    buffers::{Output, unmasked},
     frame::too_big,
 };
 use crate::{Close, CloseCode};
@@ -164,10 +164,10 @@ impl Inflater {
 
     /// The content of a compressed payload. Fails if it is larger than `limit` bytes.
     pub(super) fn inflate(&mut self, payload: &[u8], limit: usize) -> Result<Bytes, Close> {
-        let mut out = take_output();
-        let result = self.inflate_to(payload, limit, &mut out);
-        let inflated = result.map(|()| unmasked(&out, [0; 4]));
-        give_output(out);
+        let mut out = Output::take();
+        let result = self.inflate_to(payload, limit, &mut out.bytes);
+        let inflated = result.map(|()| unmasked(&out.bytes, [0; 4]));
+        out.give();
         inflated
     }
 

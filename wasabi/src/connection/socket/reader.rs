@@ -6,7 +6,7 @@ mod tests;
 use bytes::{Bytes, BytesMut};
 
 use super::{
-    buffers::unmasked,
+    buffers::Input,
     deflate::Inflater,
     frame::{Head, MAX_HEAD, Opcode, RESERVED, Role, apply_mask, broken, too_big},
 };
@@ -77,29 +77,26 @@ impl Reader {
         }
     }
 
-    /// Reads the next event, and returns how many bytes it took. Without an event, it took all of them.
+    /// Reads the next event. Without one, it took all of the input.
     #[inline(always)]
-    pub(super) fn read(&mut self, input: &[u8]) -> Result<(Option<Event>, usize), Close> {
-        let mut used = 0;
+    pub(super) fn read(&mut self, input: &mut Input) -> Result<Option<Event>, Close> {
         loop {
             let frame = match self.frame.take() {
                 Some(frame) => frame,
-                None => match self.read_head(&input[used..])? {
-                    (Some(frame), count) => {
-                        used += count;
-                        frame
+                None => {
+                    let (frame, size) = self.read_head(input.rest())?;
+                    input.used(size);
+                    match frame {
+                        Some(frame) => frame,
+                        None => return Ok(None),
                     }
-                    (None, count) => return Ok((None, used + count)),
-                },
+                }
             };
-            let rest = &input[used..];
-            let count = rest.len().min(frame.missing);
-            let piece = &rest[..count];
-            used += count;
+            let count = input.rest().len().min(frame.missing);
             let event = if frame.opcode.is_control() {
-                self.read_control(frame, piece)?
+                self.read_control(frame, input, count)?
             } else {
-                self.read_data(frame, piece)?
+                self.read_data(frame, input, count)?
             };
             if count < frame.missing {
                 let mut mask = frame.mask;
@@ -109,10 +106,10 @@ impl Reader {
                     missing: frame.missing - count,
                     ..frame
                 });
-                return Ok((None, used));
+                return Ok(None);
             }
             if event.is_some() {
-                return Ok((event, used));
+                return Ok(event);
             }
         }
     }
@@ -187,12 +184,18 @@ impl Reader {
 
     /// Takes a piece of a control frame; the last one completes it.
     #[inline(never)]
-    fn read_control(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
-        let is_last = piece.len() == frame.missing;
+    fn read_control(
+        &mut self,
+        frame: Frame,
+        input: &mut Input,
+        count: usize,
+    ) -> Result<Option<Event>, Close> {
+        let is_last = count == frame.missing;
         let payload = if is_last && self.control.is_empty() {
-            unmasked(piece, frame.mask)
+            input.payload(count, frame.mask)
         } else {
-            append(&mut self.control, piece, frame.mask);
+            append(&mut self.control, &input.rest()[..count], frame.mask);
+            input.used(count);
             if !is_last {
                 return Ok(None);
             }
@@ -207,17 +210,24 @@ impl Reader {
 
     /// Takes a piece of a message; the last one completes it.
     #[inline(always)]
-    fn read_data(&mut self, frame: Frame, piece: &[u8]) -> Result<Option<Event>, Close> {
-        let is_last = frame.is_final && piece.len() == frame.missing;
+    fn read_data(
+        &mut self,
+        frame: Frame,
+        input: &mut Input,
+        count: usize,
+    ) -> Result<Option<Event>, Close> {
+        let is_last = frame.is_final && count == frame.missing;
         if is_last && self.message.is_none() {
-            let payload = unmasked(piece, frame.mask);
+            let payload = input.payload(count, frame.mask);
             return match frame.opcode.is_compressed() {
                 false => message(frame.opcode == Opcode::Text, payload),
                 true => self.inflate(frame.opcode, &payload),
             }
             .map(Some);
         }
-        self.gather(frame, piece, is_last)
+        let event = self.gather(frame, &input.rest()[..count], is_last)?;
+        input.used(count);
+        Ok(event)
     }
 
     #[inline(never)]

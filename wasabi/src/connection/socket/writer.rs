@@ -1,22 +1,21 @@
 //! From messages to bytes: the sending half of RFC 6455, without a socket.
 
-use std::{cell::RefCell, io, mem};
+use std::{cell::RefCell, io};
 
 use bytes::Bytes;
 
 use super::{
-    buffers::{give_output, take_output},
+    buffers::Output,
     deflate::Deflater,
     frame::{Head, Opcode, Role, apply_mask},
 };
+use crate::pieces::SMALL;
 
 /// Gathers frames until they can be sent.
 pub(super) struct Writer {
     role: Role,
-    /// One of the thread's spare buffers while it holds data.
-    buffer: Vec<u8>,
-    /// How much of the buffer has been sent.
-    sent: usize,
+    /// `Some` while there is anything to send.
+    output: Option<Box<Output>>,
     deflater: Option<Deflater>,
 }
 
@@ -24,8 +23,7 @@ impl Writer {
     pub(super) fn new(role: Role, deflater: Option<Deflater>) -> Self {
         Self {
             role,
-            buffer: Vec::new(),
-            sent: 0,
+            output: None,
             deflater,
         }
     }
@@ -58,16 +56,16 @@ impl Writer {
         payload: &[u8],
         deflate: impl FnOnce(&mut Deflater, &mut Vec<u8>) -> bool,
     ) -> io::Result<()> {
-        let mut out = take_output();
+        let mut out = Output::take();
         let is_deflated = match &mut self.deflater {
-            Some(deflater) => deflate(deflater, &mut out),
+            Some(deflater) => deflate(deflater, &mut out.bytes),
             None => false,
         };
         let result = match is_deflated {
-            true => self.write(opcode.compressed(), &out),
+            true => self.write(opcode.compressed(), &out.bytes),
             false => self.write(opcode, payload),
         };
-        give_output(out);
+        out.give();
         result
     }
 
@@ -77,30 +75,58 @@ impl Writer {
             Role::Server => None,
             Role::Client => Some(random_mask()?),
         };
-        if self.buffer.capacity() == 0 {
-            self.buffer = take_output();
-        } else if self.sent > self.buffer.len() / 2 {
-            self.buffer.drain(..mem::take(&mut self.sent));
-        }
-        Head::write(&mut self.buffer, opcode, payload.len(), mask);
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(payload);
+        let output = self.output.get_or_insert_with(Output::take);
+        output.make_room();
+        let bytes = &mut output.bytes;
+        Head::write(bytes, opcode, payload.len(), mask);
+        let start = bytes.len();
+        bytes.extend_from_slice(payload);
         if let Some(mask) = mask {
-            apply_mask(&mut self.buffer[start..], mask);
+            apply_mask(&mut bytes[start..], mask);
         }
         Ok(())
     }
 
-    /// The bytes left to send. The caller reports sent bytes with [`sent`](Self::sent).
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.buffer[self.sent..]
+    /// Whether a payload of this size may be sent from where it is.
+    #[inline]
+    pub(super) fn takes_uncopied(&self, len: usize) -> bool {
+        len > SMALL && self.role == Role::Server && self.deflater.is_none()
     }
 
+    /// Adds a message that [may](Self::takes_uncopied) be sent from where it is.
+    pub(super) fn write_uncopied(&mut self, opcode: Opcode, payload: Bytes) {
+        let output = self.output.get_or_insert_with(Output::take);
+        output.make_room();
+        Head::write(&mut output.bytes, opcode, payload.len(), None);
+        output.add_large(payload);
+    }
+
+    /// What is left to send. The caller reports sent bytes with [`sent`](Self::sent).
+    #[inline]
+    pub(super) fn output(&self) -> Option<&Output> {
+        self.output.as_deref()
+    }
+
+    #[inline]
     pub(super) fn sent(&mut self, count: usize) {
-        self.sent += count;
-        if self.sent == self.buffer.len() {
-            self.sent = 0;
-            give_output(mem::take(&mut self.buffer));
+        let Some(output) = &mut self.output else {
+            return;
+        };
+        output.sent(count);
+        if output.len() == 0
+            && let Some(output) = self.output.take()
+        {
+            output.give();
+        }
+    }
+
+    /// The peer takes no data for now: what waits may pin no more than its own bytes.
+    #[inline]
+    pub(super) fn blocked(&mut self) {
+        if let Some(output) = &mut self.output
+            && !output.is_plain()
+        {
+            output.copy_large();
         }
     }
 }

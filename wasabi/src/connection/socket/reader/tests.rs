@@ -19,20 +19,14 @@ fn reader() -> Reader {
     Reader::new(Role::Server, 1024, None)
 }
 
-fn events(reader: &mut Reader, input: &[u8]) -> Result<Vec<Event>, Close> {
+fn events(reader: &mut Reader, bytes: &[u8]) -> Result<Vec<Event>, Close> {
     let mut events = Vec::new();
-    let mut start = 0;
-    loop {
-        let (event, used) = reader.read(&input[start..])?;
-        start += used;
-        match event {
-            Some(event) => events.push(event),
-            None => {
-                assert_eq!(start, input.len());
-                return Ok(events);
-            }
-        }
+    let mut input = Input::of(bytes);
+    while let Some(event) = reader.read(&mut input)? {
+        events.push(event);
     }
+    assert!(input.rest().is_empty());
+    Ok(events)
 }
 
 fn code(bytes: &[u8]) -> u16 {
