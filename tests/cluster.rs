@@ -25,10 +25,52 @@ macro_rules! built_with {
     }};
 }
 
+async fn over_memory(conforms: impl AsyncFnOnce(Cluster)) {
+    conforms(Cluster::memory()).await;
+}
+
+async fn over_nats(conforms: impl AsyncFnOnce(Cluster)) {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        conforms(Cluster::nats(broker.url())).await;
+    });
+}
+
+async fn over_redis(conforms: impl AsyncFnOnce(Cluster)) {
+    built_with!("redis", {
+        let broker = Broker::redis();
+        conforms(Cluster::redis(broker.url())).await;
+    });
+}
+
+/// Each of these over each engine.
+#[rustfmt::skip]
+macro_rules! over_each_engine {
+    ($($name:ident)*) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { crate::over_memory(super::$name).await; })*
+        }
+
+        mod nats {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs NATS: run tests/run"]
+            async fn $name() { crate::over_nats(super::$name).await; })*
+        }
+
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs Redis: run tests/run"]
+            async fn $name() { crate::over_redis(super::$name).await; })*
+        }
+    };
+}
+
 mod cluster {
     mod conformance;
     mod engines;
     mod many_groups;
+    mod users;
 }
 
 /// One of the gateways of a cluster.

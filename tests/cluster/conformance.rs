@@ -4,47 +4,6 @@ use wasabi::Message;
 
 use super::super::*;
 
-async fn over_memory(conforms: impl AsyncFnOnce(Cluster)) {
-    conforms(Cluster::memory()).await;
-}
-
-async fn over_nats(conforms: impl AsyncFnOnce(Cluster)) {
-    built_with!("nats", {
-        let broker = Broker::nats();
-        conforms(Cluster::nats(broker.url())).await;
-    });
-}
-
-async fn over_redis(conforms: impl AsyncFnOnce(Cluster)) {
-    built_with!("redis", {
-        let broker = Broker::redis();
-        conforms(Cluster::redis(broker.url())).await;
-    });
-}
-
-/// Each of these over each engine.
-#[rustfmt::skip]
-macro_rules! over_each_engine {
-    ($($name:ident)*) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::over_memory(super::$name).await; })*
-        }
-
-        mod nats {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs NATS: run tests/run"]
-            async fn $name() { super::over_nats(super::$name).await; })*
-        }
-
-        mod redis {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs Redis: run tests/run"]
-            async fn $name() { super::over_redis(super::$name).await; })*
-        }
-    };
-}
-
 over_each_engine! {
     a_message_reaches_the_members_in_every_process_once
     text_and_binary_messages_stay_what_they_are

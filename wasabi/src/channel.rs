@@ -5,6 +5,7 @@ mod compression;
 pub(crate) mod hooks;
 mod origin;
 mod settings;
+mod user;
 
 #[cfg(not(feature = "deflate"))]
 use std::convert::Infallible as Compression;
@@ -19,9 +20,10 @@ pub(crate) use self::settings::Settings;
 use self::{
     hooks::{NoHook, OnConnect, OnDisconnect},
     origin::Origins,
+    user::UserOf,
 };
 use crate::{
-    Backend, ErrorFormat, Parser, Protocol, Raw, Registry,
+    Backend, Connection, ErrorFormat, Parser, Protocol, Raw, Registry,
     connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
@@ -84,6 +86,7 @@ pub(crate) struct Declared {
     mistakes: Vec<String>,
     pub(crate) errors: Option<ErrorFormat>,
     pub(crate) registry: Registry,
+    pub(crate) user: Option<UserOf>,
     pub(crate) hosts: Option<Hosts>,
     pub(crate) origins: Origins,
     pub(crate) subprotocols: Vec<String>,
@@ -103,6 +106,7 @@ impl<S> Channel<S, Absent> {
                 mistakes: Vec::new(),
                 errors: None,
                 registry: Registry::new(),
+                user: None,
                 hosts: None,
                 origins: Origins::default(),
                 subprotocols: Vec::new(),
@@ -197,6 +201,23 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.declared.registry = registry;
+        self
+    }
+
+    /// `user`: whose connection it is, as a name; nobody's by default. The gateway asks once, before `on_connect`.
+    /// [`Registry::user`] then reaches all connections of the user, in every process of a
+    /// [`Cluster`](crate::Cluster); its page has an example.
+    ///
+    /// A name must identify a user for good: take the name of a verified identity, such as
+    /// [`Connection::user`](crate::Connection::user), and never one that the client chooses. If the function panics, the
+    /// connection is closed with 1011.
+    #[must_use]
+    pub fn user<N: Into<Arc<str>>>(
+        mut self,
+        user: impl Fn(&Connection) -> Option<N> + Send + Sync + 'static,
+    ) -> Self {
+        let user = move |connection: &Connection| user(connection).map(Into::into);
+        self.declared.user = Some(UserOf::new(user));
         self
     }
 

@@ -59,7 +59,7 @@ pub use self::{
     identity::Identity,
     intercept::Intercept,
     outbox::{SendError, TrySendError},
-    registry::{Broadcast, Group, Published, Registry},
+    registry::{Broadcast, Group, Published, Registry, User, UserClosed},
     renewal::Renewal,
     stash::Stash,
 };

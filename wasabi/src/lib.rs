@@ -212,7 +212,7 @@ pub use crate::{
     cluster::Cluster,
     connection::{
         Broadcast, Connection, ConnectionId, Group, Intercept, Published, Registry, Renewal,
-        SendError, TrySendError,
+        SendError, TrySendError, User, UserClosed,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},

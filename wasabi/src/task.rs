@@ -166,6 +166,16 @@ where
 
     /// Lets the hook decide, and tells the parts of the chain about the connection if it is admitted.
     async fn open(&self, connection: &Connection) -> Result<(), Close> {
+        if let Some(user) = &self.channel.user {
+            match caught(|| user.of(connection)) {
+                Ok(Some(name)) => self.channel.registry.of_user(connection, name),
+                Ok(None) => {}
+                Err(_) => {
+                    limited!(ERROR, "the channel's setting `user` panicked");
+                    return Err(CloseCode::INTERNAL.into());
+                }
+            }
+        }
         let (hook, state) = (&self.on_connect, &self.dispatcher.state);
         let admitted = hook.connected(connection.clone(), state).await;
         if admitted.is_ok() {

@@ -134,6 +134,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
         channel(
             "/orders/{tenant}",
             registry = registry,
+            user = |connection| connection.user(),
             http = [tower::layer::util::Identity::new(), token("c=d".to_owned())],
             middleware = [require("admin", HashSet::from(["a".to_owned()]), 1), audit],
             parser = Raw,

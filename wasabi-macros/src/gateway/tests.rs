@@ -126,6 +126,7 @@ snapshots! {
     }
     another_name_for_the_crate {
         crate = toolbox::sockets,
+        #[cfg(unix)] cluster = Cluster::memory(),
         ping = 1min,
         channel("/", echo),
     }
@@ -136,11 +137,6 @@ snapshots! {
             "b" => ,
             "a" => third,
         }),
-    }
-    a_cluster {
-        #[cfg(unix)]
-        cluster = Cluster::memory().name("chat"),
-        channel("/", echo),
     }
     a_warning {
         channel("/", middleware = [Timeout::new(100ms), Retry::new(Backoff::exponential(100ms).retries(3))], echo),

@@ -4,18 +4,19 @@
 //! |---|---|
 //! | 1 | the version of this form, 1 |
 //! | 16 | the sender |
-//! | 1 | what follows: 0 a text, 1 a binary message |
-//! | all others | its bytes |
+//! | 1 | what follows: 0 a text, 1 a binary message, 2 a close |
+//! | all others | the bytes of the message; or the close code, in network order, and the reason |
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{Message, Text, connection::registry::elsewhere::Parcel};
+use crate::{Close, CloseCode, Message, Text, connection::registry::elsewhere::Parcel};
 
 const VERSION: u8 = 1;
 const TEXT: u8 = 0;
 const BINARY: u8 = 1;
+const CLOSE: u8 = 2;
 const HEAD: usize = 18;
 
 /// Distinguishes the gateways of a cluster. A gateway that starts again is another one.
@@ -43,12 +44,27 @@ pub(super) enum Received {
 pub(super) struct Sealed(Bytes);
 
 pub(super) fn seal(from: NodeId, parcel: &Parcel) -> Bytes {
-    let Parcel::Message(message) = parcel;
-    let mut bytes = BytesMut::with_capacity(HEAD + message.len());
-    bytes.put_u8(VERSION);
-    bytes.put_slice(&from.0);
-    bytes.put_u8(if message.is_text() { TEXT } else { BINARY });
-    bytes.put_slice(message.as_bytes());
+    let head = |kind, rest: usize| {
+        let mut bytes = BytesMut::with_capacity(HEAD + rest);
+        bytes.put_u8(VERSION);
+        bytes.put_slice(&from.0);
+        bytes.put_u8(kind);
+        bytes
+    };
+    let bytes = match parcel {
+        Parcel::Message(message) => {
+            let kind = if message.is_text() { TEXT } else { BINARY };
+            let mut bytes = head(kind, message.len());
+            bytes.put_slice(message.as_bytes());
+            bytes
+        }
+        Parcel::Close(close) => {
+            let mut bytes = head(CLOSE, 2 + close.reason.len());
+            bytes.put_u16(close.code.as_u16());
+            bytes.put_slice(close.reason.as_bytes());
+            bytes
+        }
+    };
     bytes.freeze()
 }
 
@@ -68,10 +84,18 @@ impl Sealed {
     /// The parcel; `None` if it is malformed.
     pub(super) fn open(mut self) -> Option<Parcel> {
         let kind = *self.0.get(HEAD - 1)?;
-        let rest = self.0.split_off(HEAD);
+        let mut rest = self.0.split_off(HEAD);
         match kind {
             TEXT => Some(Parcel::Message(Text::try_from(rest).ok()?.into())),
             BINARY => Some(Parcel::Message(Message::binary(rest))),
+            CLOSE => {
+                let code = match rest.try_get_u16().ok()? {
+                    1005 => CloseCode::NO_STATUS,
+                    1006 => CloseCode::ABNORMAL,
+                    code => CloseCode::try_from(code).ok()?,
+                };
+                Some(Parcel::Close(Close::new(code, Text::try_from(rest).ok()?)))
+            }
             _ => None,
         }
     }
@@ -91,13 +115,15 @@ mod tests {
     #[test]
     fn parcels_arrive_as_they_were_at_every_node_but_the_sender() {
         let (one, other) = (NodeId::random(), NodeId::random());
-        for message in [
-            Message::text("é"),
-            Message::text(""),
-            Message::binary(vec![0, 255]),
-            Message::binary(""),
+        for parcel in [
+            Parcel::Message(Message::text("é")),
+            Parcel::Message(Message::text("")),
+            Parcel::Message(Message::binary(vec![0, 255])),
+            Parcel::Message(Message::binary("")),
+            Parcel::Close(Close::new(CloseCode::POLICY, "é")),
+            Parcel::Close(CloseCode::NO_STATUS.into()),
+            Parcel::Close(CloseCode::ABNORMAL.into()),
         ] {
-            let parcel = Parcel::Message(message);
             let bytes = seal(one, &parcel);
             assert!(matches!(receive(bytes.clone(), one), Received::Echo));
             assert_eq!(opened(bytes, other), Some(parcel));
@@ -112,7 +138,8 @@ mod tests {
             assert_eq!(opened(good.slice(..cut), node), None);
         }
         assert_eq!(opened(good.slice(..good.len() - 1), node), None, "no UTF-8");
-        for (at, byte) in [(0, 2), (HEAD - 1, 9)] {
+        // As a close, it would have a code that nobody may send.
+        for (at, byte) in [(0, 2), (HEAD - 1, 9), (HEAD - 1, CLOSE)] {
             let mut bytes = good.to_vec();
             bytes[at] = byte;
             assert_eq!(opened(bytes.into(), node), None);

@@ -21,8 +21,11 @@ pub(super) fn token(name: &str) -> Option<String> {
 
 /// The subject of a place in the registry with this prefix.
 pub(super) fn subject(prefix: &str, place: &Place) -> Option<String> {
-    let Place::Group(name) = place;
-    Some(format!("{prefix}.g.{}", token(name)?))
+    let (kind, name) = match place {
+        Place::Group(name) => ('g', name),
+        Place::User(name) => ('u', name),
+    };
+    Some(format!("{prefix}.{kind}.{}", token(name)?))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ pub(crate) mod elsewhere;
 mod emptied;
 mod group;
 mod publish;
+mod user;
 
 use std::{
     collections::HashSet,
@@ -12,7 +13,12 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
 };
 
-pub use self::{broadcast::Broadcast, group::Group, publish::Published};
+pub use self::{
+    broadcast::Broadcast,
+    group::Group,
+    publish::Published,
+    user::{User, UserClosed},
+};
 use self::{
     broadcast::broadcast,
     elsewhere::{Elsewhere, Place},
@@ -43,6 +49,7 @@ pub struct Registry(Arc<RegistryState>);
 struct RegistryState {
     live: Live,
     groups: Groups,
+    users: Groups,
     admitted: AtomicUsize,
     max_group_bytes: AtomicUsize,
     /// In a cluster.
@@ -63,6 +70,8 @@ struct Joined {
     groups: HashSet<Arc<str>>,
     /// Bytes that they count for.
     bytes: usize,
+    /// Whose connection it is.
+    user: Option<Arc<str>>,
 }
 
 /// Bytes that a group counts for in addition to its name.
@@ -80,6 +89,7 @@ impl Default for RegistryState {
         Self {
             live: Live::default(),
             groups: Groups::default(),
+            users: Groups::default(),
             admitted: AtomicUsize::new(0),
             max_group_bytes: AtomicUsize::new(64 * 1024),
             name: None,
@@ -240,21 +250,45 @@ impl Registry {
             return false;
         };
         joined.bytes -= bytes_of(&group);
-        self.leave_group(group, id);
+        self.leave_place(&Place::Group(group), id);
         true
     }
 
-    fn leave_group(&self, group: Arc<str>, id: ConnectionId) {
-        if self.0.groups.leave(&group, id, self)
-            && let Some(elsewhere) = self.elsewhere()
-        {
-            elsewhere.vacated(&Place::Group(group));
+    fn leave_place(&self, place: &Place, id: ConnectionId) {
+        let is_empty = match place {
+            Place::Group(name) => self.0.groups.leave(name, id, self),
+            Place::User(name) => self.0.users.leave(name, id, self),
+        };
+        if is_empty && let Some(elsewhere) = self.elsewhere() {
+            elsewhere.vacated(place);
         }
     }
 
     /// The group with this name, whether or not it has members.
     pub fn group(&self, name: impl Into<Arc<str>>) -> Group {
         Group::new(self.clone(), name.into())
+    }
+
+    /// The connections of the user with this name, whether or not there are any. The channel's setting
+    /// [`user`](crate::Channel::user) says which user a connection is of.
+    pub fn user(&self, name: impl Into<Arc<str>>) -> User {
+        User::new(self.clone(), name.into())
+    }
+
+    /// Says whose connection it is; it must not have been said before.
+    pub(crate) fn of_user(&self, connection: &Connection, name: Arc<str>) {
+        let id = connection.id();
+        // Locked throughout, so that a connection that ends meanwhile leaves its user too.
+        let mut shard = self.live().shard(&id);
+        let Some(listed) = shard.get_mut(&id) else {
+            return;
+        };
+        let joined = listed.joined.get_or_insert_default();
+        let (name, is_first) = self.0.users.join(&name, &listed.connection);
+        joined.user = Some(Arc::clone(&name));
+        if is_first && let Some(elsewhere) = self.elsewhere() {
+            elsewhere.occupied(&Place::User(name));
+        }
     }
 
     /// The names of the groups that a connection has joined, in no particular order.
@@ -334,12 +368,17 @@ impl RegistryEntry {
 
     fn take_out(&self) -> Vec<Arc<str>> {
         let left = self.registry.live().shard(&self.id).remove(&self.id);
-        let joined = left.and_then(|listed| listed.joined);
-        let groups = joined.map_or_else(HashSet::new, |joined| joined.groups);
-        for group in &groups {
-            self.registry.leave_group(Arc::clone(group), self.id);
+        let Some(joined) = left.and_then(|listed| listed.joined) else {
+            return Vec::new();
+        };
+        for group in &joined.groups {
+            let place = Place::Group(Arc::clone(group));
+            self.registry.leave_place(&place, self.id);
         }
-        groups.into_iter().collect()
+        if let Some(name) = joined.user {
+            self.registry.leave_place(&Place::User(name), self.id);
+        }
+        joined.groups.into_iter().collect()
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
 
-use super::{Registry, RegistryState};
-use crate::{Error, Message};
+use super::{Registry, RegistryState, broadcast::broadcast, group::Groups};
+use crate::{Close, Connection, Error, Message};
 
 /// The other processes with connections of the same registry.
 ///
@@ -37,12 +37,14 @@ pub(crate) trait Elsewhere: Send + Sync {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Place {
     Group(Arc<str>),
+    User(Arc<str>),
 }
 
 /// What is passed to the members of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Parcel {
     Message(Message),
+    Close(Close),
 }
 
 /// A registry, as long as it is used.
@@ -86,14 +88,51 @@ impl Registry {
 
     /// Whether a place has members here.
     pub(crate) fn has_members(&self, place: &Place) -> bool {
-        let Place::Group(name) = place;
-        self.0.groups.with(name, |members| !members.is_empty())
+        let (groups, name) = self.at(place);
+        groups.with(name, |members| !members.is_empty())
     }
 
     /// Takes in what was published elsewhere. Returns how many members it is for.
     pub(crate) fn deliver(&self, place: &Place, parcel: Parcel) -> usize {
-        let (Place::Group(name), Parcel::Message(message)) = (place, parcel);
-        let outcome = self.group(Arc::clone(name)).broadcast(message);
-        outcome.sent + outcome.skipped.len()
+        let members = self.members(place);
+        let count = members.len();
+        match parcel {
+            Parcel::Message(message) => drop(broadcast(message, || members)),
+            Parcel::Close(close) => {
+                for member in members {
+                    member.close(close.clone());
+                }
+            }
+        }
+        count
+    }
+
+    /// The members of a place here.
+    pub(super) fn members(&self, place: &Place) -> Vec<Connection> {
+        let (groups, name) = self.at(place);
+        groups.with(name, |members| members.values().cloned().collect())
+    }
+
+    pub(super) fn at<'a>(&'a self, place: &'a Place) -> (&'a Groups, &'a str) {
+        match place {
+            Place::Group(name) => (&self.0.groups, name),
+            Place::User(name) => (&self.0.users, name),
+        }
+    }
+
+    /// Passes something to the members elsewhere, if there is an elsewhere.
+    pub(super) async fn tell(&self, place: Place, parcel: Parcel) -> Result<(), Error> {
+        match self.elsewhere() {
+            Some(elsewhere) => elsewhere.tell(place, parcel).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until what is published elsewhere arrives here.
+    pub(super) async fn attached(&self, place: Place) -> Result<(), Error> {
+        match self.elsewhere() {
+            Some(elsewhere) => elsewhere.attached(place).await,
+            None => Ok(()),
+        }
     }
 }

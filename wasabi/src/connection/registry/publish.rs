@@ -90,10 +90,7 @@ impl Group {
     ///   while the group has members.
     /// * `bad_request`: the group has no member in this process, or its name is longer than 512 bytes.
     pub async fn attached(&self) -> Result<(), Error> {
-        match self.registry.elsewhere() {
-            Some(elsewhere) => elsewhere.attached(self.place()).await,
-            None => Ok(()),
-        }
+        self.registry.attached(self.place()).await
     }
 
     fn place(&self) -> Place {
@@ -101,15 +98,13 @@ impl Group {
     }
 
     async fn published(&self, here: Broadcast, message: Message) -> Published {
-        let elsewhere = match self.registry.elsewhere() {
-            Some(elsewhere) => elsewhere.tell(self.place(), Parcel::Message(message)).await,
-            None => Ok(()),
-        };
+        let parcel = Parcel::Message(message);
+        let elsewhere = self.registry.tell(self.place(), parcel).await;
         Published { here, elsewhere }
     }
 }
 
-fn unwritable(error: MessageError) -> Published {
+pub(super) fn unwritable(error: MessageError) -> Published {
     Published {
         elsewhere: Err(Error::internal(error.clone())),
         here: Broadcast {

@@ -1,0 +1,146 @@
+//! All connections of a user.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Published, Registry,
+    broadcast::broadcast,
+    elsewhere::{Parcel, Place},
+    publish::unwritable,
+};
+use crate::{Close, Connection, Error, IntoMessage};
+
+/// The live connections of a user, in every process of the gateway's [`Cluster`](crate::Cluster).
+/// [`Registry::user`] returns it.
+///
+/// The setting [`user`](crate::Channel::user) of a channel says which user a connection is of. Users are no groups: they
+/// have names of their own, and appear neither in [`Registry::groups`] nor in [`LeftGroups`](crate::LeftGroups).
+///
+/// ```
+/// use wasabi::{CloseCode, prelude::*};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Note {
+///     to: String,
+///     text: String,
+/// }
+///
+/// async fn note(State(registry): State<Registry>, Json(note): Json<Note>) -> Result<()> {
+///     registry.user(note.to).publish(note.text).await.elsewhere
+/// }
+///
+/// async fn log_out(State(registry): State<Registry>, connection: Connection) -> Result<()> {
+///     match connection.user() {
+///         Some(name) => registry.user(name).close(CloseCode::NORMAL).await.elsewhere,
+///         None => Ok(()),
+///     }
+/// }
+///
+/// # fn gateway() -> Gateway {
+/// let registry = Registry::new();
+/// gateway!(
+///     state = registry.clone(),
+///     cluster = wasabi::Cluster::memory(),
+///     channel(
+///         "/",
+///         registry = registry,
+///         user = |connection: &Connection| connection.user(),
+///         parser = JsonKey::at("/do"),
+///         match key {
+///             "note" => note,
+///             "log_out" => log_out,
+///             _ => NoRoute,
+///         },
+///     ),
+/// )
+/// # }
+/// # assert!(gateway().check().is_ok());
+/// ```
+#[derive(Clone)]
+pub struct User {
+    registry: Registry,
+    name: Arc<str>,
+}
+
+/// What is known of a user's connections that were closed.
+#[derive(Debug)]
+#[must_use = "`elsewhere` says whether the other processes were told"]
+#[non_exhaustive]
+pub struct UserClosed {
+    /// The number of connections in this process that were told to close.
+    pub here: usize,
+    /// Whether the other processes were told; the errors are those of [`Group::publish`](crate::Group::publish).
+    pub elsewhere: Result<(), Error>,
+}
+
+impl User {
+    pub(super) fn new(registry: Registry, name: Arc<str>) -> Self {
+        Self { registry, name }
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of connections in this process.
+    pub fn len(&self) -> usize {
+        self.connections().len()
+    }
+
+    /// Whether the user has no connection in this process.
+    pub fn is_empty(&self) -> bool {
+        !self.registry.has_members(&self.place())
+    }
+
+    /// The connections in this process, in no particular order.
+    pub fn connections(&self) -> Vec<Connection> {
+        self.registry.members(&self.place())
+    }
+
+    /// Publishes a message to all connections of the user, with the promises and errors of
+    /// [`Group::publish`](crate::Group::publish).
+    pub async fn publish(&self, message: impl IntoMessage) -> Published {
+        let message = match message.into_message() {
+            Ok(message) => message,
+            Err(error) => return unwritable(error),
+        };
+        let here = broadcast(message.clone(), || self.connections());
+        let parcel = Parcel::Message(message);
+        let elsewhere = self.registry.tell(self.place(), parcel).await;
+        Published { here, elsewhere }
+    }
+
+    /// Closes all connections of the user, as [`Connection::close`] does: those in this process at once, then those in
+    /// the others. It does not keep the user from connecting again.
+    pub async fn close(&self, close: impl Into<Close>) -> UserClosed {
+        let close = close.into();
+        let connections = self.connections();
+        for connection in &connections {
+            connection.close(close.clone());
+        }
+        let parcel = Parcel::Close(close);
+        UserClosed {
+            here: connections.len(),
+            elsewhere: self.registry.tell(self.place(), parcel).await,
+        }
+    }
+
+    /// Waits until this process gets what others publish to the user from now on, as
+    /// [`Group::attached`](crate::Group::attached) does.
+    pub async fn attached(&self) -> Result<(), Error> {
+        self.registry.attached(self.place()).await
+    }
+
+    fn place(&self) -> Place {
+        Place::User(Arc::clone(&self.name))
+    }
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
