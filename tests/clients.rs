@@ -58,6 +58,18 @@ fn npm_ws_can_use_the_quickstart() {
     assert_ok(node);
 }
 
+/// A test in `schema` holds it to what the gateway says.
+#[test]
+#[ignore = "needs npm's @asyncapi/parser: run tests/run"]
+fn npm_asyncapi_parser_accepts_the_document_beside_the_example() {
+    let document = clients().join("../../examples/asyncapi.yaml");
+    let mut node = Command::new("node");
+    node.arg(clients().join("asyncapi.mjs"))
+        .arg(document)
+        .arg(clients().join("asyncapi.json"));
+    assert_ok(node);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs npm's graphql-ws: run tests/run"]
 async fn npm_graphql_ws_can_use_a_channel_of_its_protocol() {

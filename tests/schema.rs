@@ -1,6 +1,11 @@
 //! What a gateway says of itself: what its routes take and answer, and with which errors.
 
+// The program prints the document that stands beside it.
+#[path = "../examples/asyncapi.rs"]
+mod example;
+
 mod schema {
+    mod asyncapi;
     mod codes;
     mod keys;
     mod types;

@@ -32,6 +32,8 @@ mod guide {
     pub struct Page11;
     #[doc = include_str!("../../docs/guide/12-many-machines.md")]
     pub struct Page12;
+    #[doc = include_str!("../../docs/guide/13-asyncapi.md")]
+    pub struct Page13;
 }
 
 pub mod authority;

@@ -92,6 +92,9 @@ pub(crate) struct Declared {
     pub(crate) subprotocols: Vec<String>,
     pub(crate) compression: Option<Compression>,
     pub(crate) settings: Settings,
+    /// How clients log in.
+    #[cfg(feature = "schema")]
+    pub(crate) security: Vec<crate::schema::Security>,
 }
 
 type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
@@ -112,6 +115,8 @@ impl<S> Channel<S, Absent> {
                 subprotocols: Vec::new(),
                 compression: None,
                 settings: Settings::default(),
+                #[cfg(feature = "schema")]
+                security: Vec::new(),
             },
             layers: Vec::new(),
             backend: Absent,
@@ -225,6 +230,8 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
         self.declared.mistakes.extend(middleware.check());
+        #[cfg(feature = "schema")]
+        self.declared.security.extend(middleware.security());
         self.layers
             .push(Box::new(|router| middleware.apply(router)));
         self
@@ -355,13 +362,10 @@ where
     /// What its routes take and answer.
     #[cfg(feature = "schema")]
     pub(crate) fn operations(&self) -> Vec<crate::schema::Operation> {
-        use crate::schema::{Codes, Describer};
-        let Declared { path, info, .. } = &self.declared;
-        // Every request may come too late, and every function may panic.
-        let codes = Codes::of(&["closing", "internal", "interrupted"]);
-        let mut describer = Describer::new(info.docs, info.target.name(), codes);
+        let mut describer = self.declared.describer();
         self.backend.describe(&mut describer);
-        describer.finish(path, |key| self.backend.route(key).map(|route| route.path))
+        let route = |key: &str| self.backend.route(key).map(|route| route.path);
+        describer.finish(&self.declared.path, &route)
     }
 
     /// The types that its functions read from the path.
@@ -376,6 +380,14 @@ where
 }
 
 impl Declared {
+    #[cfg(feature = "schema")]
+    fn describer(&self) -> crate::schema::Describer {
+        use crate::schema::{Codes, Describer};
+        // Every request may come too late, and every function may panic.
+        let codes = Codes::of(&["closing", "internal", "interrupted"]);
+        Describer::new(self.info.docs, self.info.target.name(), codes)
+    }
+
     /// Records the mistake, if there is one.
     fn keep<T>(&mut self, checked: Result<T, String>) {
         self.mistakes.extend(checked.err());

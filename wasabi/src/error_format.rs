@@ -148,6 +148,12 @@ pub(crate) fn data(error: &Error) -> Value {
 }
 
 impl JsonErrors {
+    /// The place of the id, if it is set.
+    #[cfg(feature = "schema")]
+    pub(crate) fn id_at(&self) -> Option<&str> {
+        self.id_at.as_deref()
+    }
+
     fn write(&self, error: &Error, id: Option<&RequestId>) -> String {
         let mut inner = data(error);
         inner["message"] = error.client_message().into();

@@ -1,5 +1,7 @@
 //! A declared gateway: channels, plain HTTP endpoints and mounted services under their paths.
 
+#[cfg(feature = "schema")]
+mod asyncapi;
 mod builder;
 mod mount;
 pub(crate) mod path;
@@ -9,6 +11,8 @@ use axum::{Router, middleware::from_fn};
 
 use wasabi_rules::{declared_path, mount_path};
 
+#[cfg(feature = "schema")]
+pub use self::asyncapi::AsyncApi;
 use self::route::{Answering, DeclaredRoute};
 pub use self::{
     builder::GatewayBuilder,
@@ -40,6 +44,11 @@ pub struct Gateway {
     description: Description,
     #[cfg(feature = "schema")]
     operations: Vec<crate::schema::Operation>,
+    #[cfg(feature = "schema")]
+    facts: Vec<asyncapi::ChannelFacts>,
+    /// The name and the version of the package that declares it.
+    #[cfg(feature = "schema")]
+    package: (&'static str, &'static str),
     mistakes: Vec<GatewayError>,
 }
 

@@ -121,7 +121,7 @@
 //! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
-//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations` | |
+//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, and as an AsyncAPI document: `Gateway::asyncapi` | |
 //! | `testing` | `testing`: unit tests of functions and middleware, and whole gateways without sockets | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -199,6 +199,8 @@ pub use schemars;
 pub use crate::backend::queue::{self, Queue};
 #[cfg(feature = "deflate")]
 pub use crate::channel::Compression;
+#[cfg(feature = "schema")]
+pub use crate::gateway::AsyncApi;
 pub use crate::{
     backend::{
         Backend, Balance, BoxBackend, Framing, HandshakeError, HealthCheck, Http, HttpRequest,

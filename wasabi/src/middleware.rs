@@ -295,7 +295,7 @@ impl<S: Sync, M: MiddlewareFor<S>, B: Backend<S>> Backend<S> for Stack<M, B> {
     #[cfg(feature = "schema")]
     fn describe(&self, to: &mut crate::schema::Describer) {
         let (name, codes) = (self.middleware.middleware_name(), self.middleware.codes());
-        to.middleware(name, &codes, |to| self.inner.describe(to));
+        to.middleware(name, &codes, &|to| self.inner.describe(to));
     }
 }
 

@@ -51,6 +51,13 @@ pub trait Parser: Send + Sync + 'static {
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
+
+    /// Where it finds what it reads.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        crate::schema::Places::unknown()
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -337,5 +344,15 @@ impl Parser for Raw {
             Message::Text(_) => "text",
             Message::Binary(_) => "binary",
         })))
+    }
+
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        use crate::schema::{Codes, Language, Places};
+        Places {
+            language: Language::Raw,
+            codes: Codes::default(),
+            ..Places::unknown()
+        }
     }
 }

@@ -8,6 +8,8 @@ pub mod told;
 
 use std::{ops::Deref, sync::Arc};
 
+#[cfg(feature = "schema")]
+pub use core::env;
 pub use core::{
     clone::Clone,
     file,
@@ -175,6 +177,11 @@ impl<S: Sync, M: MiddlewareFor<S>> MiddlewareFor<S> for Shared<M> {
 }
 
 impl<P: Parser> Parser for Shared<P> {
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        self.0.places()
+    }
+
     fn parse<'m>(&self, message: &'m Message) -> crate::Result<Option<Envelope<'m>>> {
         self.0.parse(message)
     }
@@ -189,6 +196,11 @@ impl<P: Parser> Parser for Shared<P> {
 }
 
 impl<P: Protocol> Protocol for Shared<P> {
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        self.0.places()
+    }
+
     fn read<'m>(
         &self,
         message: &'m Message,

@@ -114,6 +114,13 @@ pub trait Protocol: Send + Sync + 'static {
         &[]
     }
 
+    /// Where it finds what it reads.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        crate::schema::Places::unknown()
+    }
+
     /// Reports invalid settings; called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Result<(), String> {

@@ -55,6 +55,7 @@
 
 mod codes;
 mod describer;
+mod places;
 mod traced;
 
 use std::any::type_name;
@@ -63,9 +64,11 @@ use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use self::places::{secured, tell};
 pub use self::{
     codes::{Codes, ErrorCodes},
     describer::{Arm, Describer, Operation},
+    places::{Language, Places, Security},
 };
 
 /// A function that makes the schema of a type.

@@ -50,6 +50,7 @@ pub(crate) fn gateway(
     });
     let defaults = Defaults::of(&declared.settings, cx);
     let statements = &defaults.statements;
+    let package = described::package(cx);
     let sections = declared.sections.iter();
     let sections = sections.map(|each| section(each, &declared.settings, &defaults, cx));
     quote! {{
@@ -58,6 +59,7 @@ pub(crate) fn gateway(
         #(#states)*
         let #scope = #p::Scope::of(&#name);
         let mut #gateway = #p::GatewayBuilder::new(#name);
+        #package
         #statements
         #(#sections)*
         #gateway.finish()

@@ -190,8 +190,7 @@ fn with_schema_a_router_describes_its_arms() {
             /// Places an order.
             "order.place" => with([Timeout::new(2s)], place_order),
             "quote" | LISTED => balance([(2, Http::post("http://a/")), (1, local)]),
-            #[cfg(unix)]
-            key if key.starts_with("legacy.") => legacy,
+            #[cfg(unix)] key if key.starts_with("legacy.") => legacy,
         }
     };
     insta::assert_snapshot!(unparsed(super::expand_set(set, true)));
@@ -201,8 +200,7 @@ fn with_schema_a_router_describes_its_arms() {
 fn with_schema_a_channel_describes_its_sets() {
     let declaration = quote! {
         channel("/", routes = [orders::routes()], match key.parse::<Action>() {
-            Ok(Action::Buy) => buy,
-            Err(_) => NoRoute,
+            Ok(Action::Buy) => buy, Err(_) => NoRoute,
         }),
     };
     insta::assert_snapshot!(unparsed(super::expand(declaration, true)));

@@ -140,9 +140,9 @@ impl<S: Sync, B: Backend<S>> Backend<S> for Balance<B> {
 
     #[cfg(feature = "schema")]
     fn describe(&self, to: &mut crate::schema::Describer) {
-        to.group(|to| {
+        to.group(&|to| {
             for node in &self.nodes {
-                to.node("", |to| node.describe(to));
+                to.node("", &|to| node.describe(to));
             }
         });
     }

@@ -78,7 +78,7 @@ impl<S: Sync, B: Backend<S>, K: Knows> Backend<S> for Told<B, K> {
     }
 
     fn describe(&self, to: &mut Describer) {
-        to.knowing(K::inputs(), K::output(), K::DOCS, K::failing(), |to| {
+        to.knowing(K::inputs(), K::output(), K::DOCS, K::failing(), &|to| {
             self.0.describe(to);
         });
     }

@@ -44,6 +44,10 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 description: Description::default(),
                 #[cfg(feature = "schema")]
                 operations: Vec::new(),
+                #[cfg(feature = "schema")]
+                facts: Vec::new(),
+                #[cfg(feature = "schema")]
+                package: ("gateway", "0.0.0"),
                 mistakes: Vec::new(),
             },
             hosts: None,
@@ -75,6 +79,12 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         self.cluster = Some(cluster.node());
     }
 
+    /// The name and the version of the package with the declaration.
+    #[cfg(feature = "schema")]
+    pub fn package(&mut self, name: &'static str, version: &'static str) {
+        self.gateway.package = (name, version);
+    }
+
     /// Adds a channel.
     pub fn channel<B, P, C, D>(&mut self, channel: Channel<S, B, P, C, D>)
     where
@@ -97,7 +107,14 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         let tables = &mut self.gateway.description.tables;
         tables.extend(tabled.map(|route| (path.clone(), route)));
         #[cfg(feature = "schema")]
-        self.gateway.operations.extend(channel.operations());
+        {
+            let declared = &channel.declared;
+            let errors = channel.dialect.errors(declared.errors.clone());
+            let (operations, places) = (channel.operations(), channel.dialect.places());
+            let facts = super::asyncapi::ChannelFacts::of(declared, operations, places, errors);
+            self.gateway.operations.extend_from_slice(&facts.operations);
+            self.gateway.facts.push(facts);
+        }
         let mut mistakes = channel.check();
         if let Some(cluster) = &self.cluster {
             let attached = Arc::clone(cluster).attach(&channel.declared.registry, &path);

@@ -59,8 +59,16 @@ impl Mount<ViaGateway> for Gateway {
             description,
             #[cfg(feature = "schema")]
             operations,
+            #[cfg(feature = "schema")]
+            facts,
+            #[cfg(feature = "schema")]
+                package: _,
             mistakes,
         } = self;
+        #[cfg(feature = "schema")]
+        gateway
+            .facts
+            .extend(facts.into_iter().map(|facts| facts.at(join)));
         #[cfg(feature = "schema")]
         gateway
             .operations

@@ -54,6 +54,11 @@ pub trait HttpMiddleware: Clone + Send + 'static {
     /// Returns the mistakes in its settings. Called once, when the gateway is built.
     #[doc(hidden)]
     fn check(&self) -> Vec<String>;
+
+    /// Says how clients log in.
+    #[doc(hidden)]
+    #[cfg(feature = "schema")]
+    fn security(&self) -> Vec<crate::schema::Security>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -77,5 +82,10 @@ where
         mistakes::told(|| {
             let _around: MethodRouter = endpoint.layer(self.clone());
         })
+    }
+
+    #[cfg(feature = "schema")]
+    fn security(&self) -> Vec<crate::schema::Security> {
+        crate::schema::secured(|| drop(self.check()))
     }
 }

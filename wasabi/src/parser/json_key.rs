@@ -226,6 +226,18 @@ impl Parser for JsonKey {
             None => ErrorFormat::json(),
         }
     }
+
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        use crate::schema::{Codes, Language, Places};
+        let text = |pointer: &Option<Pointer>| Some(pointer.as_ref()?.as_str().to_owned());
+        Places {
+            language: Language::Json,
+            key: text(&self.key),
+            id: text(&self.id),
+            codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
+        }
+    }
 }
 
 /// Reads ids from any JSON message.

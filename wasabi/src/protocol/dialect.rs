@@ -87,6 +87,10 @@ pub trait Dialect: Send + Sync + 'static {
     /// How errors are written, if the channel says `own`.
     fn errors(&self, own: Option<ErrorFormat>) -> ErrorFormat;
 
+    /// Where key and id are.
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places;
+
     /// Reports invalid settings, also beside this format of the channel's errors.
     fn check(&self, errors: Option<&ErrorFormat>) -> Result<(), String>;
 }
@@ -117,6 +121,11 @@ impl<P: Parser> Dialect for Plain<P> {
             Some(own) => own.or_from_parser(self.0.errors()),
             None => self.0.errors(),
         }
+    }
+
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        self.0.places()
     }
 
     fn check(&self, _errors: Option<&ErrorFormat>) -> Result<(), String> {
@@ -170,6 +179,11 @@ impl<P: Protocol> Dialect for Enveloped<P> {
     fn errors(&self, _own: Option<ErrorFormat>) -> ErrorFormat {
         let protocol = Arc::clone(&self.0);
         ErrorFormat::with(move |error, id| protocol.error(error, id))
+    }
+
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        self.0.places()
     }
 
     fn check(&self, errors: Option<&ErrorFormat>) -> Result<(), String> {

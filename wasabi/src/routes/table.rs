@@ -191,7 +191,7 @@ impl<S: Sync> Backend<S> for RouteTable<S> {
                 target: interned(&backend.name()),
                 ..Default::default()
             };
-            to.arm(number, bits, &arm, |to| backend.describe(to));
+            to.arm(number, bits, &arm, &|to| backend.describe(to));
         }
         let number = self.routes.len() as u64 + 1;
         let arm = crate::schema::Arm {
@@ -203,8 +203,8 @@ impl<S: Sync> Backend<S> for RouteTable<S> {
             ..Default::default()
         };
         match &self.otherwise {
-            Some(backend) => to.arm(number, bits, &arm, |to| backend.describe(to)),
-            None => to.arm(number, bits, &arm, |to| {
+            Some(backend) => to.arm(number, bits, &arm, &|to| backend.describe(to)),
+            None => to.arm(number, bits, &arm, &|to| {
                 Backend::<S>::describe(&crate::NoRoute, to)
             }),
         }

@@ -136,7 +136,7 @@ impl Describer {
         }
     }
 
-    fn within(&mut self, change: impl FnOnce(&mut Around), inner: impl FnOnce(&mut Self)) {
+    fn within(&mut self, change: impl FnOnce(&mut Around), inner: &dyn Fn(&mut Self)) {
         let outer = self.around.clone();
         change(&mut self.around);
         inner(self);
@@ -144,7 +144,7 @@ impl Describer {
     }
 
     /// An arm of a router, by its number from 1 and the number of bits that the router takes of a path.
-    pub fn arm(&mut self, number: u64, bits: u32, arm: &Arm<'_>, inner: impl FnOnce(&mut Self)) {
+    pub fn arm(&mut self, number: u64, bits: u32, arm: &Arm<'_>, inner: &dyn Fn(&mut Self)) {
         self.keys.extend(arm.keys);
         let change = |around: &mut Around| {
             around.through(number, bits);
@@ -162,7 +162,7 @@ impl Describer {
     }
 
     /// A set of routes among others.
-    pub fn set(&mut self, number: u64, bits: u32, inner: impl FnOnce(&mut Self)) {
+    pub fn set(&mut self, number: u64, bits: u32, inner: &dyn Fn(&mut Self)) {
         self.within(|around| around.through(number, bits), inner);
     }
 
@@ -172,7 +172,7 @@ impl Describer {
         number: u64,
         bits: u32,
         target: &'static str,
-        inner: impl FnOnce(&mut Self),
+        inner: &dyn Fn(&mut Self),
     ) {
         let change = |around: &mut Around| {
             around.through(number, bits);
@@ -186,7 +186,7 @@ impl Describer {
     }
 
     /// Inside a middleware.
-    pub fn middleware(&mut self, name: String, codes: &Codes, inner: impl FnOnce(&mut Self)) {
+    pub fn middleware(&mut self, name: String, codes: &Codes, inner: &dyn Fn(&mut Self)) {
         let change = |around: &mut Around| {
             around.codes = std::mem::take(&mut around.codes).and(codes);
             around.middleware.push(name);
@@ -195,7 +195,7 @@ impl Describer {
     }
 
     /// Inside of what keeps nothing of an error to itself.
-    pub fn node(&mut self, target: &'static str, inner: impl FnOnce(&mut Self)) {
+    pub fn node(&mut self, target: &'static str, inner: &dyn Fn(&mut Self)) {
         let change = |around: &mut Around| {
             around.is_hidden = true;
             around.target = target;
@@ -204,7 +204,7 @@ impl Describer {
     }
 
     /// A group whose nodes share the requests.
-    pub fn group(&mut self, nodes: impl FnOnce(&mut Self)) {
+    pub fn group(&mut self, nodes: &dyn Fn(&mut Self)) {
         let first = self.found.len();
         nodes(self);
         for (around, answers) in self.found.split_off(first) {
@@ -229,7 +229,7 @@ impl Describer {
         output: Option<SchemaFn>,
         comment: &'static str,
         failing: Option<Codes>,
-        inner: impl FnOnce(&mut Self),
+        inner: &dyn Fn(&mut Self),
     ) {
         let change = |around: &mut Around| {
             around.inputs = inputs;
@@ -261,7 +261,7 @@ impl Describer {
     }
 
     /// The routes. `route` is the path of the router for a key.
-    pub(crate) fn finish(self, path: &str, route: impl Fn(&str) -> Option<u64>) -> Vec<Operation> {
+    pub(crate) fn finish(self, path: &str, route: &dyn Fn(&str) -> Option<u64>) -> Vec<Operation> {
         let Self { keys, found, .. } = self;
         // Guards are the user's code.
         let route = |key: &str| caught(|| route(key)).ok().flatten();

@@ -13,7 +13,8 @@ use crate::{
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` if metrics are enabled, and
 /// whatever else is added. The public addresses serve none of it.
 ///
-/// With [`profiles`](Self::profiles), of the feature `profiling`, it also serves CPU profiles.
+/// With [`profiles`](Self::profiles), of the feature `profiling`, it also serves CPU profiles; with `asyncapi`, of the
+/// feature `schema`, an AsyncAPI document.
 ///
 /// It has no authentication and no TLS: listen on a loopback address, a Unix socket or a private network. Web pages
 /// open in a browser on that network cannot send requests to it: see [`hosts`](Self::hosts).
@@ -34,6 +35,9 @@ pub struct Admin {
     hosts: Hosts,
     mistakes: Vec<String>,
     metrics: Option<Arc<dyn Fn() -> String + Send + Sync>>,
+    /// The AsyncAPI document as YAML and as JSON.
+    #[cfg(feature = "schema")]
+    document: Option<(bytes::Bytes, bytes::Bytes)>,
     /// The added routers, with the paths they are below.
     nested: Vec<(String, Router)>,
     /// The paths that are already taken.
@@ -58,6 +62,8 @@ impl Admin {
             hosts,
             mistakes: Vec::new(),
             metrics: None,
+            #[cfg(feature = "schema")]
+            document: None,
             nested: Vec::new(),
             taken: vec![LIVEZ, READYZ, METRICS],
         }
@@ -145,6 +151,28 @@ impl Admin {
         self
     }
 
+    /// Serves an AsyncAPI document at `/asyncapi.yaml` and `/asyncapi.json`. It does not change while the server runs. A
+    /// second document replaces the first.
+    ///
+    /// ```no_run
+    /// use wasabi::{Admin, prelude::*};
+    ///
+    /// # async fn run(gateway: Gateway) -> Result<(), wasabi::ServeError> {
+    /// let admin = Admin::bind("127.0.0.1:9090").asyncapi(&gateway.asyncapi());
+    /// Server::bind("0.0.0.0:8080").admin(admin).serve(gateway).await
+    /// # }
+    /// ```
+    #[cfg(feature = "schema")]
+    pub fn asyncapi(mut self, document: &crate::AsyncApi) -> Self {
+        self.document = Some((document.to_yaml().into(), document.to_json().into()));
+        for path in [ASYNCAPI_YAML, ASYNCAPI_JSON] {
+            if !self.taken.contains(&path) {
+                self.taken.push(path);
+            }
+        }
+        self
+    }
+
     /// Adds an axum router below `path`, such as `/debug`. A `path` that is taken, invalid or `/` is a mistake, and the
     /// server does not start.
     pub fn nest(mut self, path: &str, router: Router) -> Self {
@@ -191,6 +219,15 @@ impl Admin {
             };
             router = router.route(METRICS, get(show));
         }
+        #[cfg(feature = "schema")]
+        if let Some((yaml, json)) = self.document {
+            let show = |media_type: &'static str, text: bytes::Bytes| {
+                get(async move || ([(header::CONTENT_TYPE, media_type)], text))
+            };
+            router = router
+                .route(ASYNCAPI_YAML, show("application/yaml", yaml))
+                .route(ASYNCAPI_JSON, show("application/json", json));
+        }
         for (path, nested) in self.nested {
             router = router.nest_service(&path, nested);
         }
@@ -204,6 +241,11 @@ impl Admin {
 const LIVEZ: &str = "/livez";
 const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
+
+#[cfg(feature = "schema")]
+const ASYNCAPI_YAML: &str = "/asyncapi.yaml";
+#[cfg(feature = "schema")]
+const ASYNCAPI_JSON: &str = "/asyncapi.json";
 
 const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 

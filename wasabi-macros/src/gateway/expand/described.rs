@@ -10,6 +10,15 @@ use crate::{
     gateway::ast::{self, Arm, KeyPattern, Listed, Match, Node, Target, is_capital},
 };
 
+/// The package that declares the gateway.
+pub(super) fn package(cx: &Context) -> Option<TokenStream> {
+    let Context { p, gateway, .. } = cx;
+    let package = quote! {
+        #gateway.package(#p::env!("CARGO_PKG_NAME"), #p::env!("CARGO_PKG_VERSION"));
+    };
+    cx.has_schema.then_some(package)
+}
+
 pub(super) fn routes(
     routes: &Match,
     names: &[String],
@@ -40,7 +49,7 @@ pub(super) fn routes(
                     prefix: #prefix,
                     target: #label,
                 },
-                |__to| #p::Backend::<S>::describe(&self.#field, __to),
+                &|__to| #p::Backend::<S>::describe(&self.#field, __to),
             );
         }
     });
@@ -52,9 +61,9 @@ pub(super) fn balance(nodes: &[Node], cx: &Context) -> Option<TokenStream> {
     let (_, fields) = numbered('n', nodes.len());
     let nodes = nodes.iter().zip(fields).map(|(node, field)| {
         let label = label(&node.target);
-        quote!(__to.node(#label, |__to| #p::Backend::<S>::describe(&self.#field, __to));)
+        quote!(__to.node(#label, &|__to| #p::Backend::<S>::describe(&self.#field, __to));)
     });
-    Some(describe(quote!(__to.group(|__to| { #(#nodes)* });), cx))
+    Some(describe(quote!(__to.group(&|__to| { #(#nodes)* });), cx))
 }
 
 /// Sets, and what answers the keys that none of them has.
@@ -72,12 +81,12 @@ pub(super) fn sets(
         let (cfg, number) = (&set.cfg, number(i + 1));
         quote! {
             #(#cfg)*
-            __to.set(#number, #bits, |__to| #p::Backend::<S>::describe(&self.#field, __to));
+            __to.set(#number, #bits, &|__to| #p::Backend::<S>::describe(&self.#field, __to));
         }
     });
     let body = quote! {
         #(#sets)*
-        __to.rest(#last, #bits, #rest, |__to| #p::Backend::<S>::describe(&self.rest, __to));
+        __to.rest(#last, #bits, #rest, &|__to| #p::Backend::<S>::describe(&self.rest, __to));
     };
     Some(describe(body, cx))
 }

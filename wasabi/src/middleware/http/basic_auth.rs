@@ -221,6 +221,8 @@ impl<S, V: Verify> Layer<S> for BasicAuth<V> {
         let mut mistakes = self.mistakes.clone();
         mistakes.extend(&self.verify.mistakes());
         mistakes::tell(&mistakes);
+        #[cfg(feature = "schema")]
+        crate::schema::tell(|| vec![crate::schema::Security::Basic]);
         AuthService::new(inner, self.clone())
     }
 }

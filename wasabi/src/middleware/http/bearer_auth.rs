@@ -285,6 +285,26 @@ impl<S, V: Clone> Layer<S> for BearerAuth<V> {
 
     fn layer(&self, inner: S) -> Self::Service {
         mistakes::tell(&self.0.mistakes);
+        #[cfg(feature = "schema")]
+        crate::schema::tell(|| {
+            use crate::schema::Security;
+            let rules = &self.0;
+            let parameter = rules
+                .parameter
+                .iter()
+                .map(|name| Security::Query(name.to_string()));
+            let cookie = rules
+                .cookie
+                .iter()
+                .map(|name| Security::Cookie(name.to_string()));
+            let subprotocol = rules.subprotocol.then_some(Security::Subprotocol);
+            [Security::Bearer]
+                .into_iter()
+                .chain(parameter)
+                .chain(cookie)
+                .chain(subprotocol)
+                .collect()
+        });
         AuthService::new(inner, self.clone())
     }
 }

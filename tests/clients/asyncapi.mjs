@@ -1,0 +1,35 @@
+// An AsyncAPI document, read by the official parser, which must find nothing; and what the parser does not look at: every
+// sample is valid against the message that it is of, and against no other of its channel.
+//
+//     node asyncapi.mjs document.yaml samples.json
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const require = createRequire(process.env.WASABI_TEST_TOOLS + "/node/");
+const { Parser } = require("@asyncapi/parser");
+const Ajv = require("ajv");
+
+const [file, samples] = process.argv.slice(2);
+const { document, diagnostics } = await new Parser().parse(readFileSync(file, "utf8"));
+// Hints and information are about newer versions of the specification.
+const found = diagnostics.filter((each) => each.severity < 2);
+for (const { path, message } of found) console.error(path.join("/"), message);
+if (!document || found.length > 0) process.exit(1);
+
+let wrong = 0;
+const wanted = JSON.parse(readFileSync(samples, "utf8"));
+const ajv = new (Ajv.default ?? Ajv)({ strict: false, validateFormats: false });
+for (const channel of document.channels().all()) {
+  const messages = channel.messages().all().filter((each) => each.payload());
+  const validate = messages.map((each) => [each.id(), ajv.compile(each.payload().json())]);
+  for (const [name, list] of Object.entries(wanted[channel.id()] ?? {})) {
+    for (const sample of list) {
+      const valid = validate.filter(([, check]) => check(sample)).map(([id]) => id);
+      if (valid.join() !== name) {
+        console.error(channel.id(), JSON.stringify(sample), "is", valid.join(" and ") || "nothing", "and not", name);
+        wrong += 1;
+      }
+    }
+  }
+}
+process.exit(wrong && 1);

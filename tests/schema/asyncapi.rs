@@ -1,0 +1,226 @@
+//! The AsyncAPI document of a gateway. npm's `@asyncapi/parser` reads it in `clients.rs`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use wasabi::{Admin, Error, ErrorFormat, prelude::*, schema::Operation};
+
+use wasabi_tests::{serve_with, soon};
+
+use crate::example;
+
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Page {
+    #[serde(default)]
+    next: Option<Box<Page>>,
+    #[serde(default)]
+    number: u32,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct Book {
+    pages: Vec<Page>,
+}
+
+#[test]
+fn the_document_beside_the_example_is_what_its_gateway_says() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/asyncapi.yaml");
+    let document = example::document().to_yaml();
+    if std::env::var_os("UPDATE_ASYNCAPI").is_some() {
+        std::fs::write(path, &document).expect("the file is written");
+    }
+    let file = std::fs::read_to_string(path).expect("the file");
+    assert_eq!(file, document, "run the test with UPDATE_ASYNCAPI=1");
+}
+
+#[test]
+fn a_document_is_the_same_to_the_byte() {
+    let (first, second) = (example::document(), example::document());
+    assert_eq!(first.to_yaml(), second.to_yaml());
+    assert_eq!(first.to_json(), second.to_json());
+    let read: Value = serde_json::from_str(&first.to_json()).expect("JSON");
+    assert_eq!(read, first.to_value());
+}
+
+/// Adds every reference.
+fn references(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(map) => {
+            found.extend(map.get("$ref").and_then(Value::as_str).map(str::to_owned));
+            map.values().for_each(|value| references(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+        _ => {}
+    }
+}
+
+fn check_references(document: &Value) {
+    let mut found = Vec::new();
+    references(document, &mut found);
+    assert!(!found.is_empty());
+    for reference in found {
+        let pointer = reference.strip_prefix('#').expect("a local reference");
+        assert!(document.pointer(pointer).is_some(), "{reference}");
+    }
+}
+
+#[test]
+fn every_literal_key_of_the_document_is_routed_to_its_own_arm() {
+    let gateway = example::gateway();
+    let document = example::document().to_value();
+    check_references(&document);
+    let messages = &document["channels"]["v1_tenant"]["messages"];
+    let mut keys = 0;
+    for operation in gateway
+        .operations()
+        .iter()
+        .filter(|each| each.prefix().is_none())
+    {
+        for key in operation.keys() {
+            let key_in = &messages[key]["payload"];
+            let envelope = key_in["allOf"][1]
+                .as_object()
+                .map_or(key_in, |_| &key_in["allOf"][1]);
+            assert_eq!(envelope["properties"]["action"]["const"], json!(key));
+            keys += 1;
+        }
+    }
+    assert_eq!(keys, 5);
+}
+
+#[test]
+fn a_type_used_both_ways_has_two_schemas_and_so_has_what_contains_it() {
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "read" => async |_: Json<Page>| (),
+            "write" => async || Json(Book { pages: Vec::new() }),
+            "copy" => async |page: Json<Page>| page,
+            _ => NoRoute,
+        },
+    ));
+    let document = gateway.asyncapi().to_value();
+    check_references(&document);
+    let schemas = &document["components"]["schemas"];
+    let names: Vec<_> = schemas.as_object().expect("schemas").keys().collect();
+    assert_eq!(names, ["Book", "Page", "Page.reply"]);
+    assert_eq!(schemas["Page"]["required"], Value::Null);
+    assert_eq!(schemas["Page.reply"]["required"], json!(["next", "number"]));
+    let items = &schemas["Book"]["properties"]["pages"]["items"]["$ref"];
+    assert_eq!(items, "#/components/schemas/Page.reply");
+}
+
+#[test]
+fn unit_waits_for_no_reply_and_silent_errors_promise_none() {
+    let of = |errors: ErrorFormat| {
+        gateway!(channel(
+            "/",
+            parser = JsonKey::at("/key"),
+            errors = errors,
+            match key {
+                "nothing" => async || (),
+                "text" => async || "text",
+                _ => NoRoute,
+            },
+        ))
+        .asyncapi()
+        .to_value()
+    };
+    let document = of(ErrorFormat::Silent);
+    assert_eq!(document["operations"]["root.nothing"]["reply"], Value::Null);
+    let reply = &document["operations"]["root.text"]["reply"]["messages"];
+    assert_eq!(
+        *reply,
+        json!([{ "$ref": "#/channels/root/messages/text_2" }])
+    );
+    assert_eq!(
+        document["channels"]["root"]["messages"]["error"],
+        Value::Null
+    );
+
+    let document = of(ErrorFormat::json());
+    assert_eq!(document["operations"]["root.nothing"]["reply"], Value::Null);
+    let replies = &document["operations"]["root.text"]["reply"]["messages"];
+    assert_eq!(replies.as_array().map(Vec::len), Some(2));
+}
+
+#[test]
+fn open_codes_and_undescribed_types_say_what_is_missing() {
+    #[derive(Deserialize)]
+    struct Bare {
+        #[allow(dead_code)]
+        item: String,
+    }
+    #[backend]
+    async fn place(_: Json<Bare>) -> Result<Json<u64>> {
+        Err(Error::NoRoute)
+    }
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "place" => place,
+            _ => Http::post("http://user:secret@internal:8080/?key=secret"),
+        }
+    ));
+    let document = gateway.asyncapi();
+    let text = document.to_yaml();
+    assert!(
+        !text.contains("internal:8080") && !text.contains("secret"),
+        "{text}"
+    );
+    let document = document.to_value();
+    let place = &document["operations"]["root.place"]["x-wasabi"];
+    assert_eq!(place["errors"]["open"], true);
+    assert_eq!(place["notes"], json!(["derive `JsonSchema` for `Bare`"]));
+    let payload = &document["channels"]["root"]["messages"]["place"]["payload"];
+    assert_eq!(payload["allOf"][0]["properties"], json!({ "item": {} }));
+    let other = &document["channels"]["root"]["messages"]["other"]["payload"];
+    assert_eq!(
+        other["properties"]["key"]["not"]["anyOf"],
+        json!([{ "enum": ["place"] }])
+    );
+}
+
+#[test]
+fn mounted_channels_and_packages_have_their_names() {
+    let inner = gateway!(channel("/{room}/{*rest}", async || "a"));
+    let gateway = gateway!(mount("/chat", inner), channel("/", async || "b"));
+    let document = gateway.asyncapi().to_value();
+    assert_eq!(document["info"]["title"], "wasabi-tests");
+    let channel = &document["channels"]["chat_room_rest"];
+    assert_eq!(channel["address"], "/chat/{room}/{rest}");
+    let parameters = channel["parameters"].as_object().expect("parameters");
+    assert_eq!(parameters.keys().collect::<Vec<_>>(), ["rest", "room"]);
+    let routes = gateway.operations().iter().map(Operation::path);
+    assert_eq!(routes.collect::<Vec<_>>(), ["/chat/{room}/{*rest}", "/"]);
+}
+
+#[tokio::test]
+async fn the_admin_listener_serves_the_document_and_the_public_one_does_not() {
+    let gateway = gateway!(channel("/echo", async |text: Text| text));
+    let document = gateway.asyncapi();
+    let admin = Admin::bind("127.0.0.1:0").asyncapi(&document);
+    let server = serve_with(gateway, |server| server.admin(admin)).await;
+    let addr = server.handle.admin_addr().await.expect("an address");
+    for (path, text) in [
+        ("/asyncapi.yaml", document.to_yaml()),
+        ("/asyncapi.json", document.to_json()),
+    ] {
+        let mut stream = soon(TcpStream::connect(addr)).await.expect("a connection");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        soon(stream.read_to_string(&mut answer))
+            .await
+            .expect("an answer");
+        assert!(answer.ends_with(&text), "{answer}");
+        assert_eq!(server.get(path).await, 404);
+    }
+}

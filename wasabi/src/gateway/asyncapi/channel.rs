@@ -1,0 +1,231 @@
+//! A channel with its messages and operations.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    Parts, close_codes,
+    facts::{ChannelFacts, codes, name, target},
+    message::{Messages, Written},
+    names::Names,
+    schemas::Schemas,
+};
+use crate::{
+    ErrorFormat,
+    schema::{Codes, Count, Operation, Security, Source},
+};
+
+pub(super) fn write(
+    id: &str,
+    facts: &ChannelFacts,
+    schemas: &mut Schemas,
+    parts: &mut Parts,
+) -> Value {
+    let security: Vec<_> = facts
+        .security
+        .iter()
+        .map(|each| secured(each, parts))
+        .collect();
+    let mut messages = Messages::new(id, facts, parts);
+    let mut operations = Names::default();
+    let mut otherwise = Vec::new();
+    for operation in &facts.operations {
+        if is_refusal(operation) {
+            otherwise.push(json!({ "route": operation.route(), "errors": ["no_route"] }));
+            continue;
+        }
+        let written = messages.write(operation, facts, schemas);
+        let name = format!("{id}.{}", operations.unused(&name(operation)));
+        let described = describe_operation(id, operation, &written, &security);
+        parts.operations.insert(name, described);
+    }
+    let mut channel = json!({ "address": facts.path.replace("{*", "{") });
+    summary(&mut channel, facts.docs);
+    let parameters = parameters(facts);
+    if !parameters.is_empty() {
+        channel["parameters"] = parameters.into();
+    }
+    channel["bindings"] = json!({ "ws": binding(facts, schemas) });
+    channel["messages"] = messages.finish(facts).into();
+    let mut more = json!({
+        "limits": facts.limits.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
+        "closeCodes": close_codes::of(facts),
+    });
+    let lists: [(&str, Value); 5] = [
+        ("key", json!(facts.places.key)),
+        ("id", json!(facts.places.id)),
+        ("http", json!(facts.http)),
+        ("subprotocols", json!(facts.subprotocols)),
+        ("otherwise", json!(otherwise)),
+    ];
+    let is_empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    for (name, value) in lists.into_iter().filter(|(_, value)| !is_empty(value)) {
+        more[name] = value;
+    }
+    if !matches!(facts.errors, ErrorFormat::Silent) {
+        more["unreadable"] = codes(&facts.places.codes);
+    }
+    channel["x-wasabi"] = more;
+    channel
+}
+
+/// Whether requests end here because nothing answers them.
+fn is_refusal(operation: &Operation) -> bool {
+    operation.keys().is_empty()
+        && operation.prefix().is_none()
+        && operation
+            .answers()
+            .iter()
+            .all(|answers| answers.codes == Codes::of(&["no_route"]))
+}
+
+fn describe_operation(
+    id: &str,
+    operation: &Operation,
+    written: &Written,
+    security: &[Value],
+) -> Value {
+    let message = |name: &String| json!({ "$ref": format!("#/channels/{id}/messages/{name}") });
+    let counts: BTreeSet<_> = operation
+        .answers()
+        .iter()
+        .map(|answers| count(answers.output.count))
+        .collect();
+    let targets: Vec<_> = operation.answers().iter().map(target).collect();
+    let mut more = json!({
+        "route": operation.route(),
+        "target": targets,
+        "replies": counts,
+        "errors": codes(&operation.codes()),
+    });
+    if !operation.middleware().is_empty() {
+        more["middleware"] = json!(operation.middleware());
+    }
+    if !written.notes.is_empty() {
+        more["notes"] = json!(written.notes);
+    }
+    let mut described = json!({
+        "action": "receive",
+        "channel": { "$ref": format!("#/channels/{id}") },
+        "messages": written.requests.iter().map(message).collect::<Vec<_>>(),
+        "x-wasabi": more,
+    });
+    summary(&mut described, operation.docs());
+    if !written.replies.is_empty() {
+        described["reply"] = json!({
+            "channel": { "$ref": format!("#/channels/{id}") },
+            "messages": written.replies.iter().map(message).collect::<Vec<_>>(),
+        });
+    }
+    if !security.is_empty() {
+        described["security"] = json!(security);
+    }
+    described
+}
+
+/// The first line of a comment, and all of it if it has more.
+pub(super) fn summary(value: &mut Value, docs: &str) {
+    let docs = docs.trim();
+    let Some(first) = docs.lines().next() else {
+        return;
+    };
+    value["summary"] = json!(first.trim());
+    if docs.lines().nth(1).is_some() {
+        value["description"] = json!(docs);
+    }
+}
+
+fn count(count: Count) -> &'static str {
+    match count {
+        Count::None => "none",
+        Count::One => "one",
+        Count::AtMostOne => "at most one",
+        Count::Many => "any number",
+        Count::Stream => "stream",
+        Count::Unknown => "unknown",
+    }
+}
+
+/// The parameters of the path, with what functions read them as.
+fn parameters(facts: &ChannelFacts) -> Map<String, Value> {
+    let pieces = facts
+        .path
+        .split('{')
+        .skip(1)
+        .filter_map(|rest| rest.split('}').next());
+    let names = pieces.map(|name| name.trim_start_matches('*'));
+    names
+        .map(|name| {
+            let description = format!("`{{{name}}}` of the path.");
+            (name.to_owned(), json!({ "description": description }))
+        })
+        .collect()
+}
+
+/// The handshake.
+fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
+    let mut queries = Vec::new();
+    let inputs = facts
+        .operations
+        .iter()
+        .flat_map(Operation::answers)
+        .flat_map(|answers| &answers.inputs);
+    for input in inputs.filter(|input| input.source == Source::Query && !input.is_optional) {
+        let query = match input.schema_fn() {
+            Some(schema) => schemas.input(schema),
+            None => input.traced().unwrap_or_default(),
+        };
+        if query.is_object() && !queries.contains(&query) {
+            queries.push(query);
+        }
+    }
+    let tokens = facts.security.iter().filter_map(|security| match security {
+        Security::Query(name) => Some((name.clone(), json!({ "type": "string" }))),
+        _ => None,
+    });
+    let tokens: Map<String, Value> = tokens.collect();
+    let mut binding = json!({ "method": "GET", "bindingVersion": "0.1.0" });
+    if queries.is_empty() && tokens.is_empty() {
+        return binding;
+    }
+    let mut query = json!({ "type": "object", "properties": tokens });
+    if !queries.is_empty() {
+        query["allOf"] = queries.into();
+    }
+    binding["query"] = query;
+    binding
+}
+
+/// A reference to the scheme of a login.
+fn secured(security: &Security, parts: &mut Parts) -> Value {
+    let (name, scheme) = match security {
+        Security::Bearer => (
+            "bearer".to_owned(),
+            json!({ "type": "http", "scheme": "bearer" }),
+        ),
+        Security::Basic => (
+            "basic".to_owned(),
+            json!({ "type": "http", "scheme": "basic" }),
+        ),
+        Security::Query(parameter) => key_in("query", parameter),
+        Security::Cookie(cookie) => key_in("cookie", cookie),
+        Security::Subprotocol => {
+            let (name, mut scheme) = key_in("header", "Sec-WebSocket-Protocol");
+            scheme["description"] =
+                json!("The subprotocol `bearer.<token>`, beside the one that the client speaks.");
+            (name, scheme)
+        }
+    };
+    let reference = json!({ "$ref": format!("#/components/securitySchemes/{name}") });
+    parts.security_schemes.insert(name, scheme);
+    reference
+}
+
+fn key_in(place: &str, name: &str) -> (String, Value) {
+    let id = Names::default().unused(&format!("{place}_{name}"));
+    (
+        id,
+        json!({ "type": "httpApiKey", "in": place, "name": name }),
+    )
+}

@@ -1,0 +1,87 @@
+//! What is known of a channel for its document.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{
+    ErrorFormat,
+    channel::Declared,
+    schema::{Answers, Codes, Operation, Places, Security},
+};
+
+/// What is known of a channel.
+#[derive(Debug, Clone)]
+pub(crate) struct ChannelFacts {
+    pub(crate) path: String,
+    pub(crate) docs: &'static str,
+    pub(crate) http: &'static [&'static str],
+    pub(crate) operations: Vec<Operation>,
+    pub(crate) places: Places,
+    pub(crate) errors: ErrorFormat,
+    /// Names and values of settings that concern clients.
+    pub(crate) limits: Vec<(&'static str, u64)>,
+    pub(crate) subprotocols: Vec<String>,
+    pub(crate) security: Vec<Security>,
+}
+
+impl ChannelFacts {
+    pub(crate) fn of(
+        declared: &Declared,
+        operations: Vec<Operation>,
+        places: Places,
+        errors: ErrorFormat,
+    ) -> Self {
+        let settings = &declared.settings;
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let number = |count: usize| count as u64;
+        let limits = [
+            ("max_message_size", Some(number(settings.max_message_size))),
+            ("concurrency", Some(number(settings.concurrency))),
+            ("max_connections", settings.max_connections.map(number)),
+            ("idle_timeout_ms", settings.idle_timeout.map(ms)),
+            ("ping_ms", settings.ping.map(ms)),
+        ];
+        let limits = limits
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        Self {
+            path: declared.path.clone(),
+            docs: declared.info.docs,
+            http: declared.info.http,
+            operations,
+            places,
+            errors,
+            limits: limits.collect(),
+            subprotocols: declared.subprotocols.clone(),
+            security: declared.security.clone(),
+        }
+    }
+
+    /// Under another path.
+    pub(crate) fn at(self, path: impl Fn(&str) -> String) -> Self {
+        Self {
+            path: path(&self.path),
+            ..self
+        }
+    }
+}
+
+/// What an operation is called.
+pub(super) fn name(operation: &Operation) -> String {
+    match (operation.prefix(), operation.keys(), operation.route()) {
+        (Some(prefix), ..) => format!("{prefix}any"),
+        (None, [first, ..], _) => first.clone(),
+        (None, [], "") => "message".to_owned(),
+        (None, [], route) => route.to_owned(),
+    }
+}
+
+/// What a backend is, without the addresses of upstreams, which concern nobody outside.
+pub(super) fn target(answers: &Answers) -> &str {
+    answers.target.split('(').next().unwrap_or_default()
+}
+
+pub(super) fn codes(codes: &Codes) -> Value {
+    json!({ "known": codes.known().collect::<Vec<_>>(), "open": codes.is_open() })
+}

@@ -1,0 +1,130 @@
+//! The schemas of types, for both directions.
+
+use std::collections::BTreeSet;
+
+use schemars::{SchemaGenerator, generate::SchemaSettings};
+use serde_json::{Map, Value};
+
+use crate::schema::SchemaFn;
+
+const READ: &str = "#/components/schemas/";
+/// Where references of what is written lead, until it is known which types are read as they are written.
+const WRITTEN: &str = "#/components/x-written/";
+/// After the name of a type that is written differently.
+const SUFFIX: &str = ".reply";
+
+/// Makes the schemas of a document.
+pub(super) struct Schemas {
+    /// As clients write.
+    inputs: SchemaGenerator,
+    /// As the gateway writes.
+    outputs: SchemaGenerator,
+}
+
+impl Schemas {
+    pub(super) fn new() -> Self {
+        let generator = |settings: SchemaSettings, path: &str| {
+            let path = path
+                .trim_start_matches('#')
+                .trim_end_matches('/')
+                .to_owned();
+            let settings = settings.with(|settings| settings.definitions_path = path.into());
+            settings.into_generator()
+        };
+        Self {
+            inputs: generator(SchemaSettings::draft07(), READ),
+            outputs: generator(SchemaSettings::draft07().for_serialize(), WRITTEN),
+        }
+    }
+
+    pub(super) fn input(&mut self, schema: SchemaFn) -> Value {
+        schema(&mut self.inputs).to_value()
+    }
+
+    pub(super) fn output(&mut self, schema: SchemaFn) -> Value {
+        schema(&mut self.outputs).to_value()
+    }
+
+    /// The definitions. A type that is written differently from how it is read has two; the references in the document
+    /// then lead to the one or the other.
+    pub(super) fn finish(mut self, document: &mut Value) -> Map<String, Value> {
+        let mut schemas = self.inputs.take_definitions(true);
+        let written = self.outputs.take_definitions(true);
+        let other = different(&schemas, &written);
+        let lead = |reference: &str| {
+            let name = reference.strip_prefix(WRITTEN)?;
+            let suffix = if other.contains(name) { SUFFIX } else { "" };
+            Some(format!("{READ}{name}{suffix}"))
+        };
+        references(document, &lead);
+        for (mut name, mut schema) in written {
+            references(&mut schema, &lead);
+            if other.contains(&name) {
+                name += SUFFIX;
+            }
+            schemas.entry(name).or_insert(schema);
+        }
+        // Sorted, whatever map serde_json has.
+        let sorted: std::collections::BTreeMap<_, _> = schemas.into_iter().collect();
+        sorted.into_iter().collect()
+    }
+}
+
+/// The names of types that are written differently, or refer to such a type.
+fn different(read: &Map<String, Value>, written: &Map<String, Value>) -> BTreeSet<String> {
+    let as_read = |schema: &Value| {
+        let mut schema = schema.clone();
+        references(&mut schema, &|reference| {
+            let name = reference.strip_prefix(WRITTEN)?;
+            Some(format!("{READ}{name}"))
+        });
+        schema
+    };
+    let both = written.iter().filter(|(name, _)| read.contains_key(*name));
+    let mut other: BTreeSet<String> = both
+        .clone()
+        .filter(|(name, schema)| read.get(*name) != Some(&as_read(schema)))
+        .map(|(name, _)| name.clone())
+        .collect();
+    loop {
+        let refers = |schema: &Value| {
+            let mut schema = schema.clone();
+            let found = std::cell::Cell::new(false);
+            references(&mut schema, &|reference| {
+                let name = reference.strip_prefix(WRITTEN)?;
+                found.set(found.get() || other.contains(name));
+                None
+            });
+            found.get()
+        };
+        let more: Vec<_> = both
+            .clone()
+            .filter(|(name, schema)| !other.contains(*name) && refers(schema))
+            .map(|(name, _)| name.clone())
+            .collect();
+        if more.is_empty() {
+            return other;
+        }
+        other.extend(more);
+    }
+}
+
+/// Changes the references in a value.
+fn references(value: &mut Value, lead: &impl Fn(&str) -> Option<String>) {
+    match value {
+        Value::Object(map) => {
+            for (key, value) in map {
+                match value {
+                    Value::String(reference) if key == "$ref" => {
+                        if let Some(changed) = lead(reference) {
+                            *reference = changed;
+                        }
+                    }
+                    value => references(value, lead),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(|value| references(value, lead)),
+        _ => {}
+    }
+}

@@ -1,0 +1,79 @@
+//! What a channel says of its messages and its handshake.
+
+use std::cell::RefCell;
+
+use super::Codes;
+
+/// Where a parser finds key and id, and the errors of messages that it cannot read.
+#[derive(Debug, Clone)]
+#[doc(hidden)]
+pub struct Places {
+    /// What the messages are.
+    pub language: Language,
+    /// The JSON pointer of the key.
+    pub key: Option<String>,
+    /// The JSON pointer of the id.
+    pub id: Option<String>,
+    /// The errors of unreadable messages.
+    pub codes: Codes,
+}
+
+/// What the messages of a channel are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Language {
+    /// Anything; the key is the kind of the message.
+    Raw,
+    /// JSON, with the key inside.
+    Json,
+    /// What the application's parser or protocol reads.
+    Own,
+}
+
+impl Places {
+    /// What does not say.
+    pub fn unknown() -> Self {
+        Self {
+            language: Language::Own,
+            key: None,
+            id: None,
+            codes: Codes::unknown(),
+        }
+    }
+}
+
+/// How a client logs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[doc(hidden)]
+pub enum Security {
+    /// By a token in `Authorization`.
+    Bearer,
+    /// By a password in `Authorization`.
+    Basic,
+    /// By this parameter of the query.
+    Query(String),
+    /// By this cookie.
+    Cookie(String),
+    /// By a subprotocol.
+    Subprotocol,
+}
+
+thread_local! {
+    static TOLD: RefCell<Option<Vec<Security>>> = const { RefCell::new(None) };
+}
+
+/// Says how clients log in at a `tower::Layer`, which has no method to ask: the layer calls this when it is applied.
+pub(crate) fn tell(security: impl FnOnce() -> Vec<Security>) {
+    TOLD.with_borrow_mut(|told| {
+        if let Some(told) = told {
+            told.extend(security());
+        }
+    });
+}
+
+/// Collects what layers [say](tell()) while `work` applies them.
+pub(crate) fn secured(work: impl FnOnce()) -> Vec<Security> {
+    let outer = TOLD.replace(Some(Vec::new()));
+    work();
+    TOLD.replace(outer).unwrap_or_default()
+}
