@@ -2,12 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    task::{unconstrained, yield_now},
+};
 use tokio_tungstenite::tungstenite::Message as WsMessage;
-use wasabi::{Error, prelude::*};
-use wasabi_tests::serve;
+use wasabi::{Error, IntoReply, prelude::*, testing::TestGateway};
+use wasabi_tests::{Gate, serve};
 
 #[tokio::test]
 async fn every_kind_of_reply() {
@@ -195,4 +198,49 @@ async fn the_messages_of_a_reply_stay_together_after_a_client_has_not_read() {
         pushed == 0 || pushed == PARTS,
         "after {pushed} of {PARTS} messages"
     );
+}
+
+#[tokio::test]
+async fn a_reply_that_is_ready_when_a_client_reads_again_waits_for_the_end_of_a_long_one() {
+    const PARTS: usize = 200_000;
+    const OTHERS: usize = 20;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let gateway = TestGateway::new(gateway!(channel(
+        "/",
+        max_waiting_bytes = 1,
+        move |text: Text| {
+            let held = held.clone();
+            async move {
+                match &*text {
+                    "many" => vec!["part"; PARTS].into_reply(),
+                    _ => {
+                        held.pass().await;
+                        "other".into_reply()
+                    }
+                }
+            }
+        },
+    )));
+    let gateway = gateway.expect("a gateway");
+    let mut client = gateway.connect("/").await.expect("a connection");
+    for _ in 0..OTHERS {
+        client.send("other").await.expect("sent");
+    }
+    client.send("many").await.expect("sent");
+    let mut texts = Vec::new();
+    while texts.len() < PARTS + OTHERS {
+        // The gateway fills what the client has emptied, and stops.
+        for _ in 0..100 {
+            yield_now().await;
+        }
+        // The client takes everything, and a request ends, before the gateway notices either.
+        while let Some(Some(message)) = unconstrained(client.stream().next()).now_or_never() {
+            texts.push(message.expect("a message").into_text().expect("a text"));
+        }
+        gate.open.add_permits(1);
+    }
+    let mut kinds = texts.chunk_by(|one, next| one == next);
+    let parts = kinds.find(|kind| kind[0] == "part");
+    assert_eq!(parts.map(<[_]>::len), Some(PARTS));
 }

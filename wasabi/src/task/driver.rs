@@ -193,23 +193,25 @@ where
                     Poll::Pending => Ok(Turn::Wait),
                 };
             }
-            if self.requests.unfinished.is_some() && !self.finish_many()? {
-                self.read_meanwhile()?;
-                let _ = self.flush()?;
-                return Ok(Turn::Yield);
+            if self.requests.unfinished.is_some() {
+                if !self.wire_has_room() {
+                    self.requests.hold_unfinished();
+                } else if !self.finish_many()? {
+                    self.read_meanwhile()?;
+                    let _ = self.flush()?;
+                    return Ok(Turn::Yield);
+                }
             }
             let mut progress = self.poll_woken()?;
-            if self.requests.unfinished.is_some() {
-                // Nothing may be written between its messages, and the turn is over.
-            } else if !self.wire.is_blocked() {
-                match self.exchange(cx)? {
-                    Some(done) => progress |= done,
-                    None => return Ok(Turn::End),
-                }
-            } else {
+            if self.wire.is_blocked() {
                 match self.do_urgent()? {
                     Requested::Stop => return Ok(Turn::End),
                     done => progress |= done == Requested::Cancel,
+                }
+            } else if self.requests.unfinished.is_none() {
+                match self.exchange(cx)? {
+                    Some(done) => progress |= done,
+                    None => return Ok(Turn::End),
                 }
             }
             if progress && !work::is_over() {

@@ -118,8 +118,14 @@ where
         Ok(count > self.requests.held())
     }
 
-    /// Whether a reply may be written: the client takes data, or the send buffer has room.
+    /// Whether a reply may be written: the client takes data, or the send buffer has room and no reply waits for the
+    /// client with a part of it written.
     pub(super) fn has_room(&self) -> bool {
+        !self.wire.is_blocked() || self.requests.unfinished.is_none() && self.wire_has_room()
+    }
+
+    /// Whether the client takes data, or the send buffer has room.
+    pub(super) fn wire_has_room(&self) -> bool {
         !self.wire.is_blocked() || self.wire.flow.unsent() < self.settings.max_waiting_bytes
     }
 
@@ -141,6 +147,7 @@ where
     #[cold]
     pub(super) fn finish_many(&mut self) -> Result<bool, Failure> {
         if let Some(index) = self.requests.unfinished.take() {
+            self.requests.unhold(index);
             self.step(index)?;
         }
         Ok(self.requests.unfinished.is_none())

@@ -115,9 +115,34 @@ impl<F: Future> Requests<F> {
         Some((index, body))
     }
 
+    /// Holds the rest of the reply that is unfinished. It goes on before all others.
+    #[cold]
+    pub(super) fn hold_unfinished(&mut self) {
+        let slot = self
+            .unfinished
+            .map(|index| (index, self.in_flight.tag_mut(index)));
+        if let Some((index, Some(slot))) = slot
+            && !slot.is_held
+            && let Some(rest) = slot.reply.take()
+        {
+            self.hold(index, rest);
+        }
+    }
+
+    /// The reply in this slot is held no more.
+    pub(super) fn unhold(&mut self, index: usize) {
+        if let Some(slot) = self.in_flight.tag_mut(index)
+            && mem::take(&mut slot.is_held)
+        {
+            self.held_bytes -= slot.reply.as_ref().map_or(0, Body::bytes);
+            self.held.retain(|held| *held != index);
+        }
+    }
+
     /// Drops the future of a request, and what is left of its reply. The slot stays taken.
     pub(super) fn abandon(&mut self, index: usize) {
         self.in_flight.finish(index);
+        self.unhold(index);
         if self.unfinished == Some(index) {
             self.unfinished = None;
         }
@@ -125,12 +150,7 @@ impl<F: Future> Requests<F> {
             return;
         };
         slot.silent = None;
-        let reply = slot.reply.take();
-        if mem::take(&mut slot.is_held) {
-            self.held_bytes -= reply.as_ref().map_or(0, Body::bytes);
-            self.held.retain(|held| *held != index);
-        }
-        if let Some(reply) = reply {
+        if let Some(reply) = slot.reply.take() {
             discard(reply);
         }
     }
