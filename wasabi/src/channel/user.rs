@@ -4,8 +4,10 @@ use std::{fmt, sync::Arc};
 
 use crate::Connection;
 
+type NameOf = dyn Fn(&Connection) -> Option<Arc<str>> + Send + Sync;
+
 /// Whose connection it is.
-pub(crate) struct UserOf(Box<dyn Fn(&Connection) -> Option<Arc<str>> + Send + Sync>);
+pub(crate) struct UserOf(Box<NameOf>);
 
 impl UserOf {
     pub(super) fn new(
