@@ -45,7 +45,7 @@
 //!
 //! # Types without a schema
 //!
-//! A type that does not implement [`JsonSchema`] compiles all the same. It is described by its name, and an argument also by
+//! A type that does not implement [`JsonSchema`](schemars::JsonSchema) compiles all the same. It is described by its name, and an argument also by
 //! what its `Deserialize` asks for: the names of its fields, say. In a function that is generic over the type of an argument
 //! or of its reply, the compiler does not know whether the type has a schema, and these are described in the same way.
 //!
