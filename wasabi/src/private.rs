@@ -9,7 +9,7 @@ pub mod told;
 use std::{ops::Deref, sync::Arc};
 
 #[cfg(feature = "schema")]
-pub use core::env;
+pub use core::option_env;
 pub use core::{
     clone::Clone,
     file,

@@ -62,13 +62,13 @@ impl Gateway {
 }
 
 impl AsyncApi {
-    /// The title; the name of the package that declares the gateway by default.
+    /// The title; by default the name of the package that declares the gateway, as Cargo says it, or `gateway`.
     pub fn title(mut self, title: impl Into<String>) -> Self {
         self.title = title.into();
         self
     }
 
-    /// The version of the interface; that of the package by default.
+    /// The version of the interface; by default that of the package, or `0.0.0`.
     pub fn version(mut self, version: impl Into<String>) -> Self {
         self.version = version.into();
         self

@@ -79,10 +79,11 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         self.cluster = Some(cluster.node());
     }
 
-    /// The name and the version of the package with the declaration.
+    /// The name and the version of the package with the declaration, if Cargo builds it.
     #[cfg(feature = "schema")]
-    pub fn package(&mut self, name: &'static str, version: &'static str) {
-        self.gateway.package = (name, version);
+    pub fn package(&mut self, name: Option<&'static str>, version: Option<&'static str>) {
+        let (own, first) = ("gateway", "0.0.0");
+        self.gateway.package = (name.unwrap_or(own), version.unwrap_or(first));
     }
 
     /// Adds a channel.

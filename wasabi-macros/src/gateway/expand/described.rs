@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn package(cx: &Context) -> Option<TokenStream> {
     let Context { p, gateway, .. } = cx;
     let package = quote! {
-        #gateway.package(#p::env!("CARGO_PKG_NAME"), #p::env!("CARGO_PKG_VERSION"));
+        #gateway.package(#p::option_env!("CARGO_PKG_NAME"), #p::option_env!("CARGO_PKG_VERSION"));
     };
     cx.has_schema.then_some(package)
 }

@@ -15,10 +15,7 @@ pub(super) fn of(facts: &ChannelFacts) -> Map<String, Value> {
         None => "A message over the size limit.".to_owned(),
     };
     let mut codes = vec![
-        (
-            1001,
-            "The server is shutting down, or the connection was idle for too long.",
-        ),
+        (1001, "The connection was idle for too long."),
         (1002, "The client broke the WebSocket protocol."),
         (1007, "Text that is not UTF-8."),
         (
@@ -31,7 +28,12 @@ pub(super) fn of(facts: &ChannelFacts) -> Map<String, Value> {
         (1014, "An upstream cannot be reached or answers invalidly."),
     ];
     if !facts.security.is_empty() {
+        codes.push((
+            1013,
+            "Credentials cannot be checked now: connect again later.",
+        ));
         codes.push((4401, "The credentials have expired or were refused."));
+        codes.push((4403, "The credentials do not allow this."));
     }
     let codes = codes.into_iter();
     codes
