@@ -24,7 +24,17 @@ const seen = await new Promise((resolve) => {
   });
 });
 assert.deepEqual(seen, [17, 18, 19]);
+// `off` does not wait for the answer, and `destroy` fails what is under way.
+const unsubscribed = new Promise((resolve) => {
+  const send = provider.send.bind(provider);
+  provider.send = (method, params) => {
+    const answer = send(method, params);
+    if (method === "eth_unsubscribe") resolve(answer);
+    return answer;
+  };
+});
 await provider.off("block");
+assert.equal(await unsubscribed, true);
 assert.equal(await provider.getBlockNumber(), 16);
 await provider.destroy();
 

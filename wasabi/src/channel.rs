@@ -23,7 +23,7 @@ use self::{
     user::UserOf,
 };
 use crate::{
-    Backend, Connection, ErrorFormat, Parser, Protocol, Raw, Registry,
+    Backend, ErrorFormat, Parser, Protocol, Raw, Registry,
     connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
@@ -128,7 +128,7 @@ impl<S> Channel<S, Absent> {
     }
 }
 
-// The settings that are numbers and times are in `channel/settings.rs`.
+// The settings that are numbers and times are in `channel/settings.rs`, and `user` is in `channel/user.rs`.
 impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// `hosts`: the names that the channel answers to: `api.example.com`, `api.example.com:8443`, `*.example.com` for
     /// all names below it, or `*`; all by default. A name without a port matches every port. Requests for another host
@@ -206,23 +206,6 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     #[must_use]
     pub fn registry(mut self, registry: Registry) -> Self {
         self.declared.registry = registry;
-        self
-    }
-
-    /// `user`: whose connection it is, as a name; nobody's by default. The gateway asks once, before `on_connect`.
-    /// [`Registry::user`] then reaches all connections of the user, in every process of a
-    /// [`Cluster`](crate::Cluster); its page has an example.
-    ///
-    /// A name must identify a user for good: take the name of a verified identity, such as
-    /// [`Connection::user`](crate::Connection::user), and never one that the client chooses. If the function panics, the
-    /// connection is closed with 1011.
-    #[must_use]
-    pub fn user<N: Into<Arc<str>>>(
-        mut self,
-        user: impl Fn(&Connection) -> Option<N> + Send + Sync + 'static,
-    ) -> Self {
-        let user = move |connection: &Connection| user(connection).map(Into::into);
-        self.declared.user = Some(UserOf::new(user));
         self
     }
 

@@ -118,10 +118,8 @@ impl<F: Future> Requests<F> {
     /// Holds the rest of the reply that is unfinished. It goes on before all others.
     #[cold]
     pub(super) fn hold_unfinished(&mut self) {
-        let slot = self
-            .unfinished
-            .map(|index| (index, self.in_flight.tag_mut(index)));
-        if let Some((index, Some(slot))) = slot
+        if let Some(index) = self.unfinished
+            && let Some(slot) = self.in_flight.tag_mut(index)
             && !slot.is_held
             && let Some(rest) = slot.reply.take()
         {
