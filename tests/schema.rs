@@ -7,6 +7,7 @@ mod example;
 mod schema {
     mod asyncapi;
     mod codes;
+    mod guarded;
     mod keys;
     mod types;
 }

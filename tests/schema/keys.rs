@@ -51,7 +51,7 @@ fn a_guard_before_a_literal_wins_in_the_document_as_well() {
         panic!("four routes")
     };
     assert_eq!(guarded.prefix(), Some("order."));
-    assert_eq!(guarded.keys(), ["order.", "order.place"]);
+    assert_eq!(guarded.keys(), ["order.place"]);
     assert_eq!(never.keys(), [""; 0]);
 }
 
@@ -135,5 +135,47 @@ fn routes_inside_routes_have_the_keys_that_reach_them() {
             ("b", vec!["b"]),
             ("_", vec![])
         ]
+    );
+}
+
+#[test]
+fn a_guard_names_no_keys_and_a_literal_beside_it_does() {
+    let gateway = gateway!(channel(
+        "/",
+        match key {
+            "admin" | LISTED if std::env::var_os("PATH").is_some() => async || "admin",
+            key if key.ends_with(".get") => async || "get",
+            "a.get" => async || "never",
+            _ => NoRoute,
+        },
+    ));
+    let keys: Vec<_> = keys(&gateway).into_iter().map(|(_, keys)| keys).collect();
+    assert_eq!(
+        keys,
+        [vec!["admin", "order.list"], vec!["a.get"], vec![], vec![]]
+    );
+}
+
+#[test]
+fn routes_inside_a_balanced_group_name_no_keys_of_the_arm_around_it() {
+    let gateway = gateway!(channel(
+        "/",
+        match key {
+            "a" | "b" => balance([
+                (1, async || "one"),
+                (
+                    1,
+                    match key {
+                        "a" => async || "a",
+                        _ => async || "b",
+                    }
+                ),
+            ]),
+            _ => NoRoute,
+        },
+    ));
+    assert_eq!(
+        keys(&gateway),
+        [("a | b", vec!["a", "b"]), ("a", vec![]), ("_", vec![])]
     );
 }

@@ -26,7 +26,8 @@ impl Operation {
     }
 
     /// The keys that lead here, sorted: those that the declaration names, as the router itself routes them. A key that an
-    /// earlier arm takes is one of that arm. Empty for a catch-all, and where only a guard knows.
+    /// earlier arm takes is one of that arm. Empty for a catch-all, where only a guard knows, and in routes inside a
+    /// balanced group.
     pub fn keys(&self) -> &[String] {
         &self.keys
     }
@@ -67,6 +68,21 @@ impl Operation {
         })
     }
 
+    /// Whether other keys may lead here than the declaration names.
+    pub(crate) fn is_open(&self) -> bool {
+        let Around { hints, .. } = &self.around;
+        let is_unknown = match hints.is_empty() {
+            true => self.around.is_open,
+            false => self.keys.is_empty(),
+        };
+        self.around.is_lost || is_unknown
+    }
+
+    /// Whether earlier arms take all keys of the route.
+    pub(crate) fn is_unreachable(&self) -> bool {
+        self.around.is_named && self.keys.is_empty() && !self.is_open()
+    }
+
     pub(crate) fn at(self, path: String) -> Self {
         Self { path, ..self }
     }
@@ -82,8 +98,10 @@ pub struct Arm<'a> {
     pub docs: &'static str,
     /// The keys in its pattern, if it has no guard.
     pub keys: &'a [&'static str],
-    /// Words of its pattern and its guard that may be keys.
+    /// Words of its pattern that may be keys, if a guard or the application's own type decides.
     pub hints: &'a [&'static str],
+    /// Whether only its guard, or the application's own type, knows its keys.
+    pub is_open: bool,
     /// The argument of its guard `key.starts_with("..")`.
     pub prefix: Option<&'static str>,
     /// The target as written; empty if it has routes.
@@ -98,6 +116,11 @@ struct Around {
     bits: u32,
     /// Whether an inner router is not a part of that path.
     is_hidden: bool,
+    /// Whether there was such a router: its keys are unknown.
+    is_lost: bool,
+    /// Whether an arm names its keys, and whether nothing does.
+    is_named: bool,
+    is_open: bool,
     route: &'static str,
     docs: &'static str,
     prefix: Option<&'static str>,
@@ -154,8 +177,7 @@ impl Describer {
             if !arm.docs.is_empty() || is_outermost {
                 around.docs = arm.docs;
             }
-            around.prefix = arm.prefix.or(around.prefix);
-            around.hints = arm.hints.to_vec();
+            around.keys(arm);
             around.target = arm.target;
         };
         self.within(change, inner);
@@ -267,9 +289,9 @@ impl Describer {
         let route = |key: &str| caught(|| route(key)).ok().flatten();
         let routed: Vec<_> = keys.iter().map(|key| (*key, route(key))).collect();
         let operations = found.into_iter().map(|(around, answers)| {
-            let leads_here = |route: Option<u64>| {
-                around.bits > 0 && route.is_some_and(|route| around.takes(route))
-            };
+            let is_routed = around.bits > 0 && !around.is_lost;
+            let leads_here =
+                |route: Option<u64>| is_routed && route.is_some_and(|route| around.takes(route));
             let named = routed.iter().filter(|(_, route)| leads_here(*route));
             let mut own: BTreeSet<String> = named.map(|(key, _)| (*key).to_owned()).collect();
             let hints = around.hints.iter().flat_map(|hint| spellings(hint));
@@ -287,12 +309,22 @@ impl Describer {
 
 impl Around {
     fn through(&mut self, number: u64, bits: u32) {
-        if !self.is_hidden && self.bits + bits <= u64::BITS {
+        let is_part = !self.is_hidden && !self.is_lost;
+        if is_part && self.bits + bits <= u64::BITS {
             self.arms |= number << self.bits;
             self.bits += bits;
         } else {
-            self.is_hidden = true;
+            self.is_lost = true;
         }
+    }
+
+    /// Inside an arm. An inner arm takes some of the keys of the arm around it.
+    fn keys(&mut self, arm: &Arm<'_>) {
+        let has_none = arm.keys.is_empty() && arm.hints.is_empty();
+        self.is_named |= !(arm.is_open || has_none);
+        self.is_open = !self.is_named && (self.is_open || arm.is_open);
+        self.prefix = arm.prefix.or(self.prefix).filter(|_| !self.is_named);
+        self.hints = arm.hints.to_vec();
     }
 
     /// Whether a request with this path comes by here.

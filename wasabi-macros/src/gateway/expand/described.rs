@@ -31,9 +31,9 @@ pub(super) fn routes(
     let arms = arms.map(|(i, ((arm, name), field))| {
         let (cfg, docs, number) = (&arm.attrs.cfg, &arm.attrs.docs, number(i + 1));
         let (keys, hints) = (keys(arm, routes), hints(arm, routes));
-        let prefix = match prefix(arm, routes) {
-            Some(prefix) => quote!(#p::Some(#prefix)),
-            None => quote!(#p::None),
+        let (prefix, is_open) = match prefix(arm, routes) {
+            Some(prefix) => (quote!(#p::Some(#prefix)), false),
+            None => (quote!(#p::None), is_open(arm, routes)),
         };
         let label = label(&arm.target);
         quote! {
@@ -46,6 +46,7 @@ pub(super) fn routes(
                     docs: #docs,
                     keys: &[#(#keys),*],
                     hints: &[#(#hints),*],
+                    is_open: #is_open,
                     prefix: #prefix,
                     target: #label,
                 },
@@ -111,9 +112,31 @@ pub(super) fn label(target: &Target) -> String {
 
 /// The keys of an arm that takes them without a condition.
 fn keys(arm: &Arm, routes: &Match) -> Vec<TokenStream> {
-    if !routes.is_on_key() || arm.guard.is_some() {
-        return Vec::new();
+    match &arm.guard {
+        None if routes.is_on_key() => named(arm),
+        _ => Vec::new(),
     }
+}
+
+/// What may be a key, if a condition or the user's own type decides: a key in the pattern, the name of a variant.
+fn hints(arm: &Arm, routes: &Match) -> Vec<TokenStream> {
+    if routes.is_on_key() {
+        return arm.guard.as_ref().map_or_else(Vec::new, |_| named(arm));
+    }
+    let mut hints = Vec::new();
+    if !arm.is_catch_all() {
+        words(arm.pattern.to_token_stream(), &mut hints);
+    }
+    hints.iter().map(ToTokens::to_token_stream).collect()
+}
+
+/// Whether the arm takes some of the remaining keys, and only its guard or the user's own type knows which.
+fn is_open(arm: &Arm, routes: &Match) -> bool {
+    !arm.is_catch_all() && (!routes.is_on_key() || named(arm).is_empty())
+}
+
+/// The keys in the pattern.
+fn named(arm: &Arm) -> Vec<TokenStream> {
     let keys = ast::keys(&arm.pattern).into_iter();
     keys.map(|key| match key {
         KeyPattern::Literal(key) => key.to_token_stream(),
@@ -122,30 +145,11 @@ fn keys(arm: &Arm, routes: &Match) -> Vec<TokenStream> {
     .collect()
 }
 
-/// Words that may be keys: strings, and the names of variants.
-fn hints(arm: &Arm, routes: &Match) -> Vec<String> {
-    let mut hints = Vec::new();
-    if arm.is_catch_all() {
-        return hints;
-    }
-    if let Some(guard) = &arm.guard {
-        words(guard.tokens().clone(), false, &mut hints);
-    }
-    if arm.guard.is_some() || !routes.is_on_key() {
-        words(
-            arm.pattern.to_token_stream(),
-            !routes.is_on_key(),
-            &mut hints,
-        );
-    }
-    hints
-}
-
-fn words(tokens: TokenStream, with_names: bool, found: &mut Vec<String>) {
+fn words(tokens: TokenStream, found: &mut Vec<String>) {
     for tree in tokens {
         match tree {
-            TokenTree::Group(group) => words(group.stream(), with_names, found),
-            TokenTree::Ident(name) if with_names && is_capital(&name) => {
+            TokenTree::Group(group) => words(group.stream(), found),
+            TokenTree::Ident(name) if is_capital(&name) => {
                 let name = name.to_string();
                 // No key is called after these.
                 if !matches!(&*name, "Ok" | "Err" | "Some" | "None") {

@@ -30,7 +30,11 @@ pub(super) fn write(
     let mut messages = Messages::new(id, facts, parts);
     let mut operations = Names::default();
     let mut otherwise = Vec::new();
-    for operation in &facts.operations {
+    let reached = facts
+        .operations
+        .iter()
+        .filter(|each| !each.is_unreachable());
+    for operation in reached {
         if is_refusal(operation) {
             otherwise.push(json!({ "route": operation.route(), "errors": ["no_route"] }));
             continue;

@@ -71,9 +71,9 @@ impl ChannelFacts {
 pub(super) fn name(operation: &Operation) -> String {
     match (operation.prefix(), operation.keys(), operation.route()) {
         (Some(prefix), ..) => format!("{prefix}any"),
-        (None, [first, ..], _) => first.clone(),
-        (None, [], "") => "message".to_owned(),
-        (None, [], route) => route.to_owned(),
+        (None, [first, ..], _) if !operation.is_open() => first.clone(),
+        (None, _, "") => "message".to_owned(),
+        (None, _, route) => route.to_owned(),
     }
 }
 

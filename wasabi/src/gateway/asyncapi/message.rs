@@ -78,8 +78,8 @@ impl Messages {
         let mut written = Written::default();
         self.codes = std::mem::take(&mut self.codes).and(&operation.codes());
         let keys: Vec<_> = match operation.keys() {
-            // The beginning is no key that somebody would send.
-            _ if operation.prefix().is_some() => vec![None],
+            // There are more than those that are named.
+            _ if operation.prefix().is_some() || operation.is_open() => vec![None],
             [] => vec![None],
             keys => keys.iter().map(|key| Some(key.as_str())).collect(),
         };
@@ -299,8 +299,11 @@ fn envelope(
         .unwrap_or_else(|| json!({}))
 }
 
-/// The keys that no route names.
+/// The keys that no route names. A guard may take any of them.
 fn other_keys(facts: &ChannelFacts) -> Value {
+    if facts.operations.iter().any(Operation::is_open) {
+        return json!({ "type": "string" });
+    }
     let named: Vec<_> = facts.operations.iter().flat_map(Operation::keys).collect();
     let prefixes = facts.operations.iter().filter_map(Operation::prefix);
     let patterns = prefixes.map(|prefix| json!({ "pattern": format!("^{}", escaped(prefix)) }));
