@@ -113,7 +113,10 @@ async fn a_silent_session_is_replaced(cluster: impl Fn(String) -> Cluster, broke
     let here = Node::of(&cluster(broker.url_through(&line))).await;
     let there = Node::of(&cluster(broker.url())).await;
     let mut member = here.member("room").await;
+    let mut late = here.server.connect("/").await;
     line.half_open();
+    // A subscription that is pending is no sign of life.
+    late.send("another room").await;
     let given_up = async {
         loop {
             let published = here.registry.group("room").publish("local").await;

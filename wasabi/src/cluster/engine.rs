@@ -85,12 +85,14 @@ pub trait EngineSession: Send + Sync + 'static {
     fn tell(&self, subject: &str, message: Bytes) -> impl Future<Output = Result<()>> + Send;
 
     /// Subscribes to subjects, each of them once. Returns when the server has confirmed all of them: what is published
-    /// from then on is received. A session that takes longer than 5 s is replaced, and after an error the cluster asks
-    /// again.
+    /// from then on is received. A session that takes longer than 5 s is replaced. After an error the cluster asks for
+    /// each of them alone, so that a refused subject holds up no other, and then every second for one that was refused
+    /// alone.
     fn subscribe(&self, subjects: &[Arc<str>])
     -> impl Future<Output = Result<(), BoxError>> + Send;
 
-    /// Ends subscriptions. A session that takes longer than 5 s is replaced.
+    /// Ends subscriptions, also of subjects that [`subscribe`](Self::subscribe) has failed for. A session that takes
+    /// longer than 5 s is replaced.
     fn unsubscribe(
         &self,
         subjects: &[Arc<str>],

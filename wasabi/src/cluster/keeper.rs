@@ -17,7 +17,7 @@ const BATCH: usize = 256;
 const ANSWER: Duration = Duration::from_secs(5);
 /// How often it is asked whether it is there.
 const BEAT: Duration = Duration::from_secs(2);
-/// How long a refused subscription waits until the engine is asked again.
+/// How long the engine is not asked again for a subscription that it has refused.
 const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) async fn keep<S: EngineSession>(table: Arc<Table>, link: Arc<SessionLink<S>>) {
@@ -60,9 +60,16 @@ async fn rest(table: &Table, until: Instant) {
 /// Returns when the engine does not answer.
 async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
     let session = &up.session;
+    // An error is no sign of life: it may be the client library that gives up.
     let mut heard = Instant::now();
     let mut retry = None;
     loop {
+        if heard.elapsed() >= BEAT {
+            match timeout(ANSWER, session.answers()).await {
+                Ok(Ok(())) => heard = Instant::now(),
+                Ok(Err(_)) | Err(_) => return,
+            }
+        }
         let left = table.take_left(BATCH);
         if !left.is_empty() {
             match timeout(ANSWER, session.unsubscribe(&left)).await {
@@ -73,36 +80,25 @@ async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
                 Err(_) => return,
             }
         }
-        if retry.is_some_and(|retry| retry <= Instant::now()) {
-            retry = None;
-        }
-        let fresh = match retry {
-            None => table.take_fresh(BATCH),
-            Some(_) => Vec::new(),
-        };
-        if !fresh.is_empty() {
-            match timeout(ANSWER, session.subscribe(&fresh)).await {
+        let may_retry = retry.is_none_or(|retry| retry <= Instant::now());
+        let asked = table.take_waiting(BATCH, may_retry);
+        if !asked.is_empty() {
+            match timeout(ANSWER, session.subscribe(&asked)).await {
                 Ok(Ok(())) => {
                     heard = Instant::now();
-                    table.subscribed(&fresh);
+                    table.subscribed(&asked);
                 }
                 Ok(Err(error)) => {
-                    heard = Instant::now();
                     limited!(WARN, error = %said(&error), "cannot subscribe to groups");
-                    table.refused(fresh);
+                    table.refused(&asked);
                     retry = Some(Instant::now() + RETRY);
                 }
                 Err(_) => return,
             }
         } else if left.is_empty() {
-            if heard.elapsed() >= BEAT {
-                match timeout(ANSWER, session.answers()).await {
-                    Ok(Ok(())) => heard = Instant::now(),
-                    Ok(Err(_)) | Err(_) => return,
-                }
-            }
             let beat = heard + BEAT;
-            rest(table, retry.map_or(beat, |retry| retry.min(beat))).await;
+            let next = retry.filter(|retry| *retry > Instant::now());
+            rest(table, next.map_or(beat, |retry| retry.min(beat))).await;
         }
     }
 }

@@ -264,7 +264,7 @@ impl<E: Engine> Elsewhere for Membership<E> {
                     settled.as_mut().enable();
                     match table.state(&subject) {
                         Some(State::Subscribed) => return Ok(()),
-                        Some(State::Fresh | State::Asked) => settled.await,
+                        Some(State::Waiting(_) | State::Asked) => settled.await,
                         None => {
                             return Err(Error::bad_request("the group has no member here"));
                         }

@@ -21,8 +21,8 @@ use crate::{
     },
 };
 
-/// How long Redis may take for a command.
-const ANSWER: Duration = Duration::from_secs(5);
+/// How long Redis may take for a command. Longer than the cluster waits, so that it is the cluster that gives up.
+const ANSWER: Duration = Duration::from_secs(10);
 /// The commands that wait to be written to a connection.
 const WRITE_QUEUE: usize = 64;
 /// The commands that Redis has not confirmed yet; further ones wait.

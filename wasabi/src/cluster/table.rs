@@ -1,7 +1,7 @@
 //! The groups of this node that others may publish to: which the engine knows, and which have been left.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -31,26 +31,114 @@ pub(super) struct Table {
 #[derive(Default)]
 struct Rows {
     by_subject: HashMap<Arc<str>, Row>,
-    /// What the engine is to be asked for. May name a subject twice, or one that has gone.
-    fresh: Vec<Arc<str>>,
-    /// When to look whether somebody has come back; each subject at most once.
-    left: VecDeque<(Instant, Arc<str>)>,
+    /// What the engine is to be asked for.
+    waiting: BTreeMap<Ticket, Arc<str>>,
+    tickets: u64,
+    /// What was asked for last stood alone.
+    was_alone: bool,
+    /// When to look whether somebody has come back.
+    left: BTreeSet<(Instant, Arc<str>)>,
 }
 
 struct Row {
     target: Arc<Target>,
     state: State,
-    /// When the last member left.
+    /// When it is removed, unless somebody comes back.
     left: Option<Instant>,
-    is_in_left: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    Fresh,
+    Waiting(Ticket),
     /// The engine has been asked.
     Asked,
     Subscribed,
+}
+
+/// The place of a subject among those that the engine is to be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket {
+    turn: Turn,
+    number: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Asked for with others.
+    Fresh,
+    /// Refused together with others, and asked for alone: perhaps another one was meant.
+    Doubtful,
+    /// Refused alone.
+    Refused,
+}
+
+impl Rows {
+    fn wait(&mut self, subject: &Arc<str>, turn: Turn) -> State {
+        self.tickets += 1;
+        let ticket = Ticket {
+            turn,
+            number: self.tickets,
+        };
+        self.waiting.insert(ticket, Arc::clone(subject));
+        State::Waiting(ticket)
+    }
+
+    fn wait_for(&mut self, subjects: &[Arc<str>], turn: Turn) {
+        for subject in subjects {
+            if self.by_subject.contains_key(subject) {
+                let state = self.wait(subject, turn);
+                self.set(subject, state);
+            }
+        }
+    }
+
+    fn set(&mut self, subject: &Arc<str>, state: State) {
+        if let Some(row) = self.by_subject.get_mut(subject) {
+            row.state = state;
+        }
+    }
+
+    /// Sets when a row is removed.
+    fn leave_at(&mut self, subject: &Arc<str>, due: Option<Instant>) {
+        let Some(row) = self.by_subject.get_mut(subject) else {
+            return;
+        };
+        if let Some(before) = std::mem::replace(&mut row.left, due) {
+            self.left.remove(&(before, Arc::clone(subject)));
+        }
+        self.left.extend(due.map(|due| (due, Arc::clone(subject))));
+    }
+
+    fn take_fresh(&mut self, most: usize) -> Vec<Arc<str>> {
+        let mut taken = Vec::new();
+        while taken.len() < most
+            && let Some(first) = self.waiting.first_entry()
+            && first.key().turn == Turn::Fresh
+        {
+            taken.push(first.remove());
+        }
+        taken
+    }
+
+    fn take_alone(&mut self, may_retry: bool) -> Option<Arc<str>> {
+        let from = Ticket {
+            turn: Turn::Doubtful,
+            number: 0,
+        };
+        let (&ticket, _) = self.waiting.range(from..).next()?;
+        if ticket.turn == Turn::Refused && !may_retry {
+            return None;
+        }
+        self.waiting.remove(&ticket)
+    }
+
+    fn remove(&mut self, subject: &Arc<str>) -> Option<State> {
+        let row = self.by_subject.remove(subject)?;
+        if let State::Waiting(ticket) = row.state {
+            self.waiting.remove(&ticket);
+        }
+        Some(row.state)
+    }
 }
 
 /// Whom a subject is for.
@@ -85,6 +173,12 @@ impl Table {
         self.rows().by_subject.len()
     }
 
+    /// The number of subjects that the engine is to be asked for.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.rows().waiting.len()
+    }
+
     pub(super) fn target(&self, subject: &str) -> Option<Arc<Target>> {
         let rows = self.rows();
         let row = rows.by_subject.get(subject)?;
@@ -98,45 +192,40 @@ impl Table {
 
     /// A member has come.
     pub(super) fn occupied(&self, subject: String, target: impl FnOnce() -> Target) {
-        let mut rows = self.rows();
-        if let Some(row) = rows.by_subject.get_mut(&*subject) {
-            row.left = None;
-            return;
+        let mut guard = self.rows();
+        let rows = &mut *guard;
+        if let Some((subject, _)) = rows.by_subject.get_key_value(&*subject) {
+            let subject = Arc::clone(subject);
+            return rows.leave_at(&subject, None);
         }
         let subject = Arc::from(subject);
         let row = Row {
             target: Arc::new(target()),
-            state: State::Fresh,
+            state: rows.wait(&subject, Turn::Fresh),
             left: None,
-            is_in_left: false,
         };
-        rows.by_subject.insert(Arc::clone(&subject), row);
-        rows.fresh.push(subject);
-        drop(rows);
+        rows.by_subject.insert(subject, row);
+        drop(guard);
         self.work.notify_one();
     }
 
     /// The last member may have left.
     pub(super) fn vacated(&self, subject: &str) {
-        let now = Instant::now();
         let mut guard = self.rows();
         let rows = &mut *guard;
         let Some((subject, _)) = rows.by_subject.get_key_value(subject) else {
             return;
         };
         let subject = Arc::clone(subject);
-        let Some(row) = rows.by_subject.get_mut(&subject) else {
-            return;
-        };
-        row.left = Some(now);
-        if !std::mem::replace(&mut row.is_in_left, true) {
-            rows.left.push_back((now + GRACE, subject));
-            drop(guard);
+        let is_first = rows.left.is_empty();
+        rows.leave_at(&subject, Some(Instant::now() + GRACE));
+        drop(guard);
+        if is_first {
             self.work.notify_one();
         }
     }
 
-    /// Removes what has had no member for a while, and returns what the engine knows of it. At most `most` rows are
+    /// Removes what has had no member for a while, and returns what the engine may know of it. At most `most` rows are
     /// looked at.
     pub(super) fn take_left(&self, most: usize) -> Vec<Arc<str>> {
         let now = Instant::now();
@@ -144,29 +233,21 @@ impl Table {
         let rows = &mut *guard;
         let mut known = Vec::new();
         for _ in 0..most {
-            match rows.left.front() {
-                Some((due, _)) if *due <= now => {}
+            let subject = match rows.left.first() {
+                Some((due, subject)) if *due <= now => Arc::clone(subject),
                 _ => break,
-            }
-            let Some((_, subject)) = rows.left.pop_front() else {
-                break;
             };
-            let Some(row) = rows.by_subject.get_mut(&subject) else {
-                continue;
-            };
-            row.is_in_left = false;
-            match row.left.map(|left| left + GRACE) {
+            rows.leave_at(&subject, None);
+            let row = rows.by_subject.get(&subject);
+            if row.is_some_and(|row| row.target.has_members()) {
                 // Somebody joins at this moment, or has.
-                _ if row.target.has_members() => row.left = None,
-                Some(later) if later > now => {
-                    row.is_in_left = true;
-                    rows.left.push_back((later, subject));
-                }
-                _ => {
-                    let is_known = row.state == State::Subscribed;
-                    rows.by_subject.remove(&subject);
-                    known.extend(is_known.then_some(subject));
-                }
+                continue;
+            }
+            match rows.remove(&subject) {
+                None => {}
+                Some(State::Waiting(ticket)) if ticket.turn == Turn::Fresh => {}
+                // An engine may have taken a part of what it refused.
+                Some(_) => known.push(subject),
             }
         }
         if rows.by_subject.is_empty() {
@@ -178,23 +259,27 @@ impl Table {
 
     /// When the next row is to be looked at.
     pub(super) fn next_left(&self) -> Option<Instant> {
-        self.rows().left.front().map(|(due, _)| *due)
+        self.rows().left.first().map(|(due, _)| *due)
     }
 
-    /// What the engine is to be asked for next; it counts as asked for.
-    pub(super) fn take_fresh(&self, most: usize) -> Vec<Arc<str>> {
+    /// What the engine is to be asked for next; it counts as asked for. What it has refused stands alone, in turns with
+    /// everything else.
+    pub(super) fn take_waiting(&self, most: usize, may_retry: bool) -> Vec<Arc<str>> {
         let mut guard = self.rows();
         let rows = &mut *guard;
+        rows.was_alone = !rows.was_alone;
         let mut taken = Vec::new();
-        while taken.len() < most
-            && let Some(subject) = rows.fresh.pop()
-        {
-            if let Some(row) = rows.by_subject.get_mut(&subject)
-                && row.state == State::Fresh
-            {
-                row.state = State::Asked;
-                taken.push(subject);
-            }
+        if !rows.was_alone {
+            taken = rows.take_fresh(most);
+        }
+        if taken.is_empty() {
+            taken.extend(rows.take_alone(may_retry));
+        }
+        if taken.is_empty() {
+            taken = rows.take_fresh(most);
+        }
+        for subject in &taken {
+            rows.set(subject, State::Asked);
         }
         taken
     }
@@ -203,34 +288,26 @@ impl Table {
     pub(super) fn subscribed(&self, subjects: &[Arc<str>]) {
         let mut rows = self.rows();
         for subject in subjects {
-            if let Some(row) = rows.by_subject.get_mut(subject) {
-                row.state = State::Subscribed;
-            }
+            rows.set(subject, State::Subscribed);
         }
         drop(rows);
         self.settled.notify_waiters();
     }
 
-    /// The engine has refused these; they are to be asked for again.
-    pub(super) fn refused(&self, subjects: Vec<Arc<str>>) {
-        let mut guard = self.rows();
-        let rows = &mut *guard;
-        for subject in subjects {
-            if let Some(row) = rows.by_subject.get_mut(&subject) {
-                row.state = State::Fresh;
-                rows.fresh.push(subject);
-            }
-        }
+    /// The engine has refused these, or one of them; they are to be asked for again.
+    pub(super) fn refused(&self, subjects: &[Arc<str>]) {
+        let turn = match subjects {
+            [_] => Turn::Refused,
+            _ => Turn::Doubtful,
+        };
+        self.rows().wait_for(subjects, turn);
     }
 
     /// The engine knows nothing any more: everything is to be asked for.
     pub(super) fn forget(&self) {
-        let mut guard = self.rows();
-        let rows = &mut *guard;
-        rows.fresh.clear();
-        for (subject, row) in &mut rows.by_subject {
-            row.state = State::Fresh;
-            rows.fresh.push(Arc::clone(subject));
-        }
+        let mut rows = self.rows();
+        rows.waiting.clear();
+        let subjects: Vec<_> = rows.by_subject.keys().cloned().collect();
+        rows.wait_for(&subjects, Turn::Fresh);
     }
 }

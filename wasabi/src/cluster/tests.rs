@@ -1,15 +1,12 @@
-use std::{
-    future::pending,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::Duration,
-};
+mod faulty;
+mod refusals;
+
+use std::{sync::atomic::Ordering, time::Duration};
 
 use bytes::Bytes;
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::time::{Instant, sleep};
 
+use self::faulty::{Faulty, Member, moment};
 use super::{
     envelope::{NodeId, seal},
     inlet::Inlet,
@@ -17,141 +14,10 @@ use super::{
     *,
 };
 use crate::{
-    BoxError, Connection, Message, Registry, Result,
-    connection::registry::{
-        RegistryEntry,
-        elsewhere::{Parcel, Place},
-    },
-    sync::{Mutex, Unpoisoned},
+    Message, Registry,
+    connection::registry::elsewhere::{Parcel, Place},
     testing::connection,
 };
-
-/// An engine that does what the test says, and remembers what it was asked for.
-#[derive(Clone)]
-struct Faulty(Arc<FaultyState>);
-
-struct FaultyState {
-    /// Sessions cannot be opened, and open ones end.
-    is_down: watch::Sender<bool>,
-    /// Subscriptions are refused.
-    refuses: AtomicBool,
-    /// It takes messages and commands, and never answers.
-    is_silent: AtomicBool,
-    sessions: AtomicUsize,
-    asked: Mutex<Vec<String>>,
-}
-
-impl Faulty {
-    fn new() -> Self {
-        Self(Arc::new(FaultyState {
-            is_down: watch::Sender::new(false),
-            refuses: AtomicBool::new(false),
-            is_silent: AtomicBool::new(false),
-            sessions: AtomicUsize::new(0),
-            asked: Mutex::default(),
-        }))
-    }
-
-    fn sessions(&self) -> usize {
-        self.0.sessions.load(Ordering::SeqCst)
-    }
-
-    /// What it was asked for since the last call.
-    fn asked(&self) -> Vec<String> {
-        let mut asked = std::mem::take(&mut *self.0.asked.lock().unpoisoned());
-        asked.sort();
-        asked
-    }
-
-    async fn asked_for(&self, what: char, subjects: &[Arc<str>]) -> Result<(), BoxError> {
-        if self.0.is_silent.load(Ordering::SeqCst) {
-            pending::<()>().await;
-        }
-        if what == '+' && self.0.refuses.load(Ordering::SeqCst) {
-            return Err("refused".into());
-        }
-        let named = subjects.iter().map(|subject| {
-            let group = subject.rsplit('.').next().unwrap_or_default();
-            format!("{what}{group}")
-        });
-        self.0.asked.lock().unpoisoned().extend(named);
-        Ok(())
-    }
-}
-
-impl Engine for Faulty {
-    type Session = Faulty;
-
-    async fn connect(&self, _inlet: Inlet) -> Result<Faulty, BoxError> {
-        if *self.0.is_down.borrow() {
-            return Err("down".into());
-        }
-        self.0.sessions.fetch_add(1, Ordering::SeqCst);
-        Ok(self.clone())
-    }
-}
-
-impl EngineSession for Faulty {
-    async fn tell(&self, _subject: &str, _message: Bytes) -> Result<()> {
-        Ok(self.asked_for('!', &[]).await?)
-    }
-
-    async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
-        self.asked_for('+', subjects).await
-    }
-
-    async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
-        self.asked_for('-', subjects).await
-    }
-
-    async fn answers(&self) -> Result<(), BoxError> {
-        self.asked_for('?', &[]).await
-    }
-
-    async fn closed(&self) -> BoxError {
-        let mut is_down = self.0.is_down.subscribe();
-        let _ = is_down.wait_for(|is_down| *is_down).await;
-        "down".into()
-    }
-}
-
-/// A gateway with one connection.
-struct Member {
-    registry: Registry,
-    connection: Connection,
-    _entry: RegistryEntry,
-}
-
-impl Member {
-    fn of(engine: impl Engine) -> Self {
-        let registry = Registry::new();
-        let node = Cluster::new(engine).node();
-        node.attach(&registry, "/").expect("no mistake");
-        let connection = connection(1, "/");
-        let permit = registry.admit(None).expect("a place");
-        Self {
-            _entry: registry.enter(connection.clone(), permit),
-            registry,
-            connection,
-        }
-    }
-
-    fn joins(&self, group: &str) {
-        assert!(self.registry.join(group, &self.connection));
-    }
-
-    fn leaves(&self, group: &str) {
-        assert!(self.registry.leave(group, &self.connection));
-    }
-
-    async fn attached(&self, group: &str) -> Result<()> {
-        self.registry.group(group).attached().await
-    }
-}
-
-fn moment() -> tokio::time::Sleep {
-    sleep(Duration::from_millis(100))
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_subscription_outlives_the_last_member_by_a_moment() {
@@ -178,6 +44,25 @@ async fn a_subscription_outlives_the_last_member_by_a_moment() {
     member.joins("room");
     moment().await;
     assert_eq!(engine.asked(), ["+room"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_was_left_again_is_not_kept_for_those_left_later() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    for room in ["a", "b"] {
+        member.joins(room);
+    }
+    member.attached("b").await.expect("attached");
+    engine.asked();
+    member.leaves("a");
+    moment().await;
+    member.joins("a");
+    member.leaves("a");
+    sleep(GRACE - Duration::from_millis(200)).await;
+    member.leaves("b");
+    sleep(Duration::from_millis(300)).await;
+    assert_eq!(engine.asked(), ["-a"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -223,31 +108,16 @@ async fn groups_that_come_and_go_without_an_engine_leave_nothing() {
         }
     }
     sleep(2 * GRACE).await;
-    assert!(table.len() <= 500, "{}", table.len());
+    assert_eq!((table.len(), table.waiting()), (500, 500));
+    // Nothing stays of the others while one has a member.
+    for number in 501..1000 {
+        assert!(registry.leave(number.to_string(), &connection));
+    }
+    sleep(2 * GRACE).await;
+    assert_eq!((table.len(), table.waiting()), (1, 1));
     drop(entry);
     sleep(2 * GRACE).await;
-    assert_eq!(table.len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_subscription_is_asked_for_again() {
-    let engine = Faulty::new();
-    engine.0.refuses.store(true, Ordering::SeqCst);
-    let member = Member::of(engine.clone());
-    member.joins("room");
-    let attached = member.attached("room").await;
-    assert_eq!(
-        attached.expect_err("refused").code(),
-        "upstream_unreachable"
-    );
-    engine.0.refuses.store(false, Ordering::SeqCst);
-    let began = Instant::now();
-    member.attached("room").await.expect("attached");
-    assert!(began.elapsed() <= Duration::from_secs(1));
-    assert_eq!(
-        (engine.asked(), engine.sessions()),
-        (vec!["+room".to_owned()], 1)
-    );
+    assert_eq!((table.len(), table.waiting()), (0, 0));
 }
 
 #[tokio::test(start_paused = true)]

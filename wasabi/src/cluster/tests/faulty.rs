@@ -1,0 +1,162 @@
+//! An engine with faults, and a gateway that uses it.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use tokio::{sync::watch, time::sleep};
+
+use crate::{
+    BoxError, Cluster, Connection, Registry, Result,
+    cluster::{Engine, EngineSession, Inlet},
+    connection::registry::RegistryEntry,
+    sync::{Mutex, Unpoisoned},
+    testing::connection,
+};
+
+/// An engine that does what the test says, and remembers what it was asked for.
+#[derive(Clone)]
+pub(super) struct Faulty(pub(super) Arc<FaultyState>);
+
+pub(super) struct FaultyState {
+    /// Sessions cannot be opened, and open ones end.
+    pub(super) is_down: watch::Sender<bool>,
+    /// Subscriptions are refused.
+    pub(super) refuses: AtomicBool,
+    /// Subscriptions with one of these groups are refused.
+    pub(super) forbids: Mutex<Vec<&'static str>>,
+    /// Its client library gives up itself, shortly before the cluster does.
+    pub(super) is_hesitant: AtomicBool,
+    /// It takes messages and commands, and never answers.
+    pub(super) is_silent: AtomicBool,
+    sessions: AtomicUsize,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Faulty {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(FaultyState {
+            is_down: watch::Sender::new(false),
+            refuses: AtomicBool::new(false),
+            forbids: Mutex::default(),
+            is_hesitant: AtomicBool::new(false),
+            is_silent: AtomicBool::new(false),
+            sessions: AtomicUsize::new(0),
+            asked: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn sessions(&self) -> usize {
+        self.0.sessions.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked for since the last call.
+    pub(super) fn asked(&self) -> Vec<String> {
+        let mut asked = std::mem::take(&mut *self.0.asked.lock().unpoisoned());
+        asked.sort();
+        asked
+    }
+
+    async fn asked_for(&self, what: char, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        if self.0.is_silent.load(Ordering::SeqCst) {
+            pending::<()>().await;
+        }
+        if self.0.is_hesitant.load(Ordering::SeqCst) {
+            sleep(Duration::from_millis(4900)).await;
+            return Err("timed out".into());
+        }
+        if what == '+' && self.0.refuses.load(Ordering::SeqCst) {
+            return Err("refused".into());
+        }
+        let groups = subjects
+            .iter()
+            .map(|subject| subject.rsplit('.').next().unwrap_or_default());
+        let forbids = self.0.forbids.lock().unpoisoned().clone();
+        if what == '+' && groups.clone().any(|group| forbids.contains(&group)) {
+            return Err("forbidden".into());
+        }
+        let named = groups.map(|group| format!("{what}{group}"));
+        self.0.asked.lock().unpoisoned().extend(named);
+        Ok(())
+    }
+}
+
+impl Engine for Faulty {
+    type Session = Faulty;
+
+    async fn connect(&self, _inlet: Inlet) -> Result<Faulty, BoxError> {
+        if *self.0.is_down.borrow() {
+            return Err("down".into());
+        }
+        self.0.sessions.fetch_add(1, Ordering::SeqCst);
+        Ok(self.clone())
+    }
+}
+
+impl EngineSession for Faulty {
+    async fn tell(&self, _subject: &str, _message: Bytes) -> Result<()> {
+        Ok(self.asked_for('!', &[]).await?)
+    }
+
+    async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        self.asked_for('+', subjects).await
+    }
+
+    async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        self.asked_for('-', subjects).await
+    }
+
+    async fn answers(&self) -> Result<(), BoxError> {
+        self.asked_for('?', &[]).await
+    }
+
+    async fn closed(&self) -> BoxError {
+        let mut is_down = self.0.is_down.subscribe();
+        let _ = is_down.wait_for(|is_down| *is_down).await;
+        "down".into()
+    }
+}
+
+/// A gateway with one connection.
+pub(super) struct Member {
+    pub(super) registry: Registry,
+    connection: Connection,
+    _entry: RegistryEntry,
+}
+
+impl Member {
+    pub(super) fn of(engine: impl Engine) -> Self {
+        let registry = Registry::new();
+        let node = Cluster::new(engine).node();
+        node.attach(&registry, "/").expect("no mistake");
+        let connection = connection(1, "/");
+        let permit = registry.admit(None).expect("a place");
+        Self {
+            _entry: registry.enter(connection.clone(), permit),
+            registry,
+            connection,
+        }
+    }
+
+    pub(super) fn joins(&self, group: &str) {
+        assert!(self.registry.join(group, &self.connection));
+    }
+
+    pub(super) fn leaves(&self, group: &str) {
+        assert!(self.registry.leave(group, &self.connection));
+    }
+
+    pub(super) async fn attached(&self, group: &str) -> Result<()> {
+        self.registry.group(group).attached().await
+    }
+}
+
+pub(super) fn moment() -> tokio::time::Sleep {
+    sleep(Duration::from_millis(100))
+}
