@@ -11,7 +11,7 @@ use futures_util::{
 };
 use tokio::{
     runtime::Handle,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout, timeout_at},
 };
 use tokio_util::task::AbortOnDropHandle;
 
@@ -198,9 +198,12 @@ impl<E: Engine> Membership<E> {
                 Ok(up) => up?,
                 Err(_) => return Err(Error::UpstreamUnreachable(link.down())),
             };
-            match timeout_at(deadline, up.session.tell(&subject, message)).await {
-                Ok(told) => told,
-                Err(_) => Err(Error::UpstreamLost(
+            tokio::select! {
+                biased;
+                told = up.session.tell(&subject, message) => told,
+                // A publisher that waits keeps the session and its subscriptions, next to those of the next one.
+                () = up.lost() => Err(Error::UpstreamLost(link.down())),
+                () = sleep_until(deadline) => Err(Error::UpstreamLost(
                     "the engine of the cluster has not taken the message in time".into(),
                 )),
             }

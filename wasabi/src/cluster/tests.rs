@@ -157,6 +157,25 @@ async fn a_publisher_waits_for_a_bounded_time() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_publisher_keeps_no_session_that_has_ended() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    member.attached("room").await.expect("attached");
+    engine.0.is_silent.store(true, Ordering::SeqCst);
+    let began = Instant::now();
+    let group = member.registry.group("room");
+    let lost = async {
+        moment().await;
+        engine.0.is_down.send_replace(true);
+    };
+    let (published, ()) = tokio::join!(group.publish("hello"), lost);
+    let error = published.elsewhere.expect_err("nobody knows");
+    assert_eq!(error.code(), "upstream_lost");
+    assert!(began.elapsed() <= Duration::from_millis(200));
+}
+
 /// An inlet whose messages nobody takes, and a subject that has a member.
 fn unread() -> (Inlet, impl Fn(usize)) {
     let (table, node) = (Arc::new(Table::default()), NodeId::random());
