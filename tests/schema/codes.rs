@@ -95,6 +95,39 @@ fn codes_are_closed_where_middleware_and_error_types_are_known() {
     );
 }
 
+/// A reply that does not say with what it fails.
+struct Mine;
+
+impl IntoReply for Mine {
+    fn into_reply(self) -> Result<Reply> {
+        Err(Error::new("mine", "it fails"))
+    }
+}
+
+#[backend]
+async fn mine() -> Result<Mine, OrderError> {
+    Ok(Mine)
+}
+
+#[backend]
+async fn maybe() -> Result<Option<Json<u64>>, OrderError> {
+    Ok(None)
+}
+
+#[test]
+fn a_known_error_type_closes_no_codes_of_the_reply_beside_it() {
+    let gateway = gateway!(channel(
+        "/",
+        match key {
+            "mine" => mine,
+            "maybe" => maybe,
+            _ => NoRoute,
+        }
+    ));
+    assert_eq!(known(&gateway, "mine"), (with(&["sold_out"]), true));
+    assert_eq!(known(&gateway, "maybe"), (with(&["sold_out"]), false));
+}
+
 #[test]
 fn shared_and_arced_middleware_loses_no_codes() {
     let limit = Arc::new(RateLimit::per_second(10));

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 #[cfg(feature = "schema")]
-use crate::schema::{Answers, Codes, Describer};
+use crate::schema::{Answers, Describer};
 use crate::{
     Backend, FromRequest, IntoReply, Lifecycle, Reply, Request, Result,
     connection::path_types::PathType,
@@ -170,8 +170,7 @@ macro_rules! handler_fn {
                     $(<$arg as FromRequest<S>>::input(),)*
                     $(<$last as FromRequest<S>>::input(),)?
                 ];
-                let (output, codes) = Fut::Reply::output();
-                let codes = to.failing().map_or(codes, Codes::clone);
+                let (output, codes) = Fut::Reply::output(to.failing());
                 to.answers(Answers::function::<F>(inputs, output, codes));
             }
         }

@@ -31,10 +31,10 @@ pub trait IntoReply {
     /// Turns the value into a reply.
     fn into_reply(self) -> Result<Reply>;
 
-    /// What it is, and the errors that it may become.
+    /// What it is, and the errors that it may become: those of the error type, if it is a `Result` whose error says them.
     #[doc(hidden)]
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes)
+    fn output(_failing: Option<&Codes>) -> (Output, Codes)
     where
         Self: Sized,
     {
@@ -48,7 +48,7 @@ impl IntoReply for Reply {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
         (Output::unknown::<Self>(), Codes::default())
     }
 }
@@ -61,7 +61,7 @@ impl IntoReply for () {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
         (Output::none(), Codes::default())
     }
 }
@@ -74,7 +74,7 @@ macro_rules! message_is_reply {
             }
 
             #[cfg(feature = "schema")]
-            fn output() -> (Output, Codes) {
+            fn output(_failing: Option<&Codes>) -> (Output, Codes) {
                 (Output::new::<Self>(Form::$form), Codes::default())
             }
         }
@@ -94,7 +94,7 @@ impl<T: Writable> IntoReply for Json<T> {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
         (Output::new::<T>(Form::Json), Codes::of(&["internal"]))
     }
 }
@@ -107,8 +107,8 @@ impl<R: IntoReply> IntoReply for Option<R> {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
-        let (output, codes) = R::output();
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
+        let (output, codes) = R::output(None);
         (output.times(Count::AtMostOne), codes)
     }
 }
@@ -121,9 +121,13 @@ impl<R: IntoReply, E: IntoError> IntoReply for std::result::Result<R, E> {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
-        let (output, codes) = R::output();
-        (output, codes.or_others())
+    fn output(failing: Option<&Codes>) -> (Output, Codes) {
+        let (output, codes) = R::output(None);
+        let codes = match failing {
+            Some(failing) => codes.and(failing),
+            None => codes.or_others(),
+        };
+        (output, codes)
     }
 }
 
@@ -146,8 +150,8 @@ impl<R: IntoReply> IntoReply for Vec<R> {
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
-        let (output, codes) = R::output();
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
+        let (output, codes) = R::output(None);
         (output.times(Count::Many), codes)
     }
 }
@@ -186,8 +190,8 @@ where
     }
 
     #[cfg(feature = "schema")]
-    fn output() -> (Output, Codes) {
-        let (output, codes) = T::Item::output();
+    fn output(_failing: Option<&Codes>) -> (Output, Codes) {
+        let (output, codes) = T::Item::output(None);
         (output.times(Count::Stream), codes)
     }
 }
