@@ -9,5 +9,6 @@ mod schema {
     mod codes;
     mod guarded;
     mod keys;
+    mod messages;
     mod types;
 }

@@ -1,5 +1,6 @@
 // An AsyncAPI document, read by the official parser, which must find nothing; and what the parser does not look at: every
-// sample is valid against the message that it is of, and against no other of its channel.
+// sample is valid against the message that it is of, and against no other of its channel. Messages that are not described
+// may be anything.
 //
 //     node asyncapi.mjs document.yaml samples.json
 import { readFileSync } from "node:fs";
@@ -20,12 +21,14 @@ let wrong = 0;
 const wanted = JSON.parse(readFileSync(samples, "utf8"));
 const ajv = new (Ajv.default ?? Ajv)({ strict: false, validateFormats: false });
 for (const channel of document.channels().all()) {
-  const messages = channel.messages().all().filter((each) => each.payload());
+  const words = (message) => Object.keys(message.payload()?.json() ?? {});
+  const described = (each) => words(each).some((word) => !word.startsWith("x-parser"));
+  const messages = channel.messages().all().filter(described);
   const validate = messages.map((each) => [each.id(), ajv.compile(each.payload().json())]);
   for (const [name, list] of Object.entries(wanted[channel.id()] ?? {})) {
     for (const sample of list) {
       const valid = validate.filter(([, check]) => check(sample)).map(([id]) => id);
-      if (valid.join() !== name) {
+      if (valid.join() !== (name === "undescribed" ? "" : name)) {
         console.error(channel.id(), JSON.stringify(sample), "is", valid.join(" and ") || "nothing", "and not", name);
         wrong += 1;
       }

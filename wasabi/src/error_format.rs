@@ -148,10 +148,10 @@ pub(crate) fn data(error: &Error) -> Value {
 }
 
 impl JsonErrors {
-    /// The place of the id, if it is set.
-    #[cfg(feature = "schema")]
-    pub(crate) fn id_at(&self) -> Option<&str> {
-        self.id_at.as_deref()
+    /// The place of the id. The error keeps its own.
+    pub(crate) fn place_of_id(&self) -> &str {
+        let is_free = |at: &&str| at.len() > 1 && *at != "/error" && !at.starts_with("/error/");
+        self.id_at.as_deref().filter(is_free).unwrap_or("/id")
     }
 
     fn write(&self, error: &Error, id: Option<&RequestId>) -> String {
@@ -165,9 +165,7 @@ impl JsonErrors {
             Ok(raw) => raw.get().to_owned(),
             Err(_) => Value::from(id.as_str()).to_string(),
         };
-        let is_free = |at: &&str| at.len() > 1 && *at != "/error" && !at.starts_with("/error/");
-        let pointer = self.id_at.as_deref().filter(is_free).unwrap_or("/id");
-        let tokens = wasabi_rules::pointer(pointer).unwrap_or_default();
+        let tokens = wasabi_rules::pointer(self.place_of_id()).unwrap_or_default();
         let names = tokens.into_iter().map(|token| token.name);
         let nested = names
             .rev()

@@ -215,6 +215,8 @@ pub enum Form {
 pub enum Count {
     /// None: the client does not wait for a reply.
     None,
+    /// None but an error.
+    OnlyErrors,
     /// One.
     One,
     /// One or none.
@@ -262,7 +264,7 @@ impl Output {
     #[must_use]
     pub fn times(self, count: Count) -> Self {
         let count = match self.count {
-            Count::None => Count::None,
+            Count::None | Count::OnlyErrors => self.count,
             own => own.max(count),
         };
         Self { count, ..self }
@@ -332,7 +334,10 @@ impl Answers {
     #[doc(hidden)]
     pub fn fails<B: ?Sized>(codes: &[&'static str]) -> Self {
         Self {
-            output: Output::none(),
+            output: Output {
+                count: Count::OnlyErrors,
+                ..Output::none()
+            },
             is_typed: true,
             ..Self::unknown::<B>(Codes::of(codes))
         }

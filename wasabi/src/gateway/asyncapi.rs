@@ -2,6 +2,7 @@
 
 mod channel;
 mod close_codes;
+mod components;
 mod facts;
 mod message;
 mod names;
@@ -12,7 +13,7 @@ mod text;
 use serde_json::{Map, Value, json};
 
 pub(crate) use self::facts::ChannelFacts;
-use self::{names::Names, schemas::Schemas};
+use self::{components::Components, names::Names, schemas::Schemas};
 use super::Gateway;
 use crate::describe::EndpointInfo;
 
@@ -89,7 +90,11 @@ impl AsyncApi {
     /// The document as a JSON value.
     pub fn to_value(&self) -> Value {
         let mut schemas = Schemas::new();
-        let mut parts = Parts::default();
+        let mut parts = Parts {
+            operations: Map::new(),
+            correlation_ids: Components::new("correlationIds"),
+            security_schemes: Components::new("securitySchemes"),
+        };
         let mut names = Names::default();
         let channels = self.channels.iter().map(|facts| {
             let id = names.unused(&facts.path);
@@ -104,7 +109,6 @@ impl AsyncApi {
                 "version": self.version,
                 "x-generator": concat!("wasabi ", env!("CARGO_PKG_VERSION")),
             },
-            "defaultContentType": "application/json",
             "channels": channels,
             "operations": parts.operations,
             "components": {},
@@ -121,12 +125,8 @@ impl AsyncApi {
             document["x-wasabi"] = json!({ "endpoints": endpoints });
         }
         let components = &mut document["components"];
-        if !parts.correlation_ids.is_empty() {
-            components["correlationIds"] = parts.correlation_ids.into();
-        }
-        if !parts.security_schemes.is_empty() {
-            components["securitySchemes"] = parts.security_schemes.into();
-        }
+        parts.correlation_ids.finish(components);
+        parts.security_schemes.finish(components);
         let definitions = schemas.finish(&mut document);
         document["components"]["schemas"] = definitions.into();
         document
@@ -167,11 +167,10 @@ impl std::fmt::Display for AsyncApi {
 }
 
 /// What channels write into the document outside of themselves.
-#[derive(Default)]
 struct Parts {
     operations: Map<String, Value>,
-    correlation_ids: Map<String, Value>,
-    security_schemes: Map<String, Value>,
+    correlation_ids: Components,
+    security_schemes: Components,
 }
 
 fn endpoint(endpoint: &EndpointInfo) -> Value {

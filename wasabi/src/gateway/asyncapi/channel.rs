@@ -27,7 +27,7 @@ pub(super) fn write(
         .iter()
         .map(|each| secured(each, parts))
         .collect();
-    let mut messages = Messages::new(id, facts, parts);
+    let mut messages = Messages::new(facts, parts);
     let mut operations = Names::default();
     let mut otherwise = Vec::new();
     let reached = facts
@@ -143,6 +143,7 @@ pub(super) fn summary(value: &mut Value, docs: &str) {
 fn count(count: Count) -> &'static str {
     match count {
         Count::None => "none",
+        Count::OnlyErrors => "only errors",
         Count::One => "one",
         Count::AtMostOne => "at most one",
         Count::Many => "any number",
@@ -203,15 +204,15 @@ fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
 
 /// A reference to the scheme of a login.
 fn secured(security: &Security, parts: &mut Parts) -> Value {
+    let http = |scheme: &str| {
+        (
+            scheme.to_owned(),
+            json!({ "type": "http", "scheme": scheme }),
+        )
+    };
     let (name, scheme) = match security {
-        Security::Bearer => (
-            "bearer".to_owned(),
-            json!({ "type": "http", "scheme": "bearer" }),
-        ),
-        Security::Basic => (
-            "basic".to_owned(),
-            json!({ "type": "http", "scheme": "basic" }),
-        ),
+        Security::Bearer => http("bearer"),
+        Security::Basic => http("basic"),
         Security::Query(parameter) => key_in("query", parameter),
         Security::Cookie(cookie) => key_in("cookie", cookie),
         Security::Subprotocol => {
@@ -221,15 +222,12 @@ fn secured(security: &Security, parts: &mut Parts) -> Value {
             (name, scheme)
         }
     };
-    let reference = json!({ "$ref": format!("#/components/securitySchemes/{name}") });
-    parts.security_schemes.insert(name, scheme);
-    reference
+    parts.security_schemes.reference(&name, || scheme)
 }
 
 fn key_in(place: &str, name: &str) -> (String, Value) {
-    let id = Names::default().unused(&format!("{place}_{name}"));
     (
-        id,
+        format!("{place}_{name}"),
         json!({ "type": "httpApiKey", "in": place, "name": name }),
     )
 }

@@ -20,11 +20,10 @@ const BINARY: &str = "application/octet-stream";
 
 /// The messages that are written so far.
 pub(super) struct Messages {
-    channel: String,
     names: Names,
     written: Map<String, Value>,
-    /// Messages that several operations share, by their payload and its type.
-    replies: Vec<(Value, String)>,
+    /// The payloads, types and names of messages that several operations share.
+    replies: Vec<(Value, &'static str, String)>,
     /// A reference to the place of the id.
     correlation: Option<Value>,
     codes: Codes,
@@ -45,21 +44,19 @@ const ERROR: &str = "error";
 const UNDESCRIBED: &str = "undescribed";
 
 impl Messages {
-    pub(super) fn new(channel: &str, facts: &ChannelFacts, parts: &mut Parts) -> Self {
+    pub(super) fn new(facts: &ChannelFacts, parts: &mut Parts) -> Self {
         let correlation = facts.places.id.as_ref().map(|id| {
-            let name = Names::default().unused(id);
-            let id = json!({
-                "location": format!("$message.payload#{id}"),
-                "description": "The client's id of the request, as it was written.",
-            });
-            parts.correlation_ids.insert(name.clone(), id);
-            json!({ "$ref": format!("#/components/correlationIds/{name}") })
+            parts.correlation_ids.reference(id, || {
+                json!({
+                    "location": format!("$message.payload#{id}"),
+                    "description": "The client's id of the request, as it was written.",
+                })
+            })
         });
         let mut names = Names::default();
         names.unused(ERROR);
         names.unused(UNDESCRIBED);
         Self {
-            channel: channel.to_owned(),
             names,
             written: Map::new(),
             replies: Vec::new(),
@@ -97,8 +94,9 @@ impl Messages {
             }
         }
         let has_errors = !matches!(facts.errors, ErrorFormat::Silent);
+        let mut counts = operation.answers().iter().map(|each| each.output.count);
         // A client that waits for nothing does not wait for an error either.
-        if has_errors && !written.replies.is_empty() {
+        if has_errors && counts.any(|count| count != Count::None) {
             written.replies.push(ERROR.to_owned());
         }
         written.notes.dedup();
@@ -169,7 +167,7 @@ impl Messages {
         notes: &mut Vec<String>,
     ) -> Option<String> {
         let output = &answers.output;
-        if output.count == Count::None {
+        if let Count::None | Count::OnlyErrors = output.count {
             return None;
         }
         let (name, payload, content_type) = match (output.form, output.schema_fn()) {
@@ -189,8 +187,9 @@ impl Messages {
                 return Some(UNDESCRIBED.to_owned());
             }
         };
-        let known = self.replies.iter().find(|(other, _)| *other == payload);
-        if let Some((_, name)) = known {
+        let mut known = self.replies.iter();
+        let same = known.find(|(other, of_type, _)| *other == payload && *of_type == content_type);
+        if let Some((_, _, name)) = same {
             return Some(name.clone());
         }
         let name = self.names.unused(&name);
@@ -200,7 +199,7 @@ impl Messages {
         {
             message["correlationId"] = correlation.clone();
         }
-        self.replies.push((payload, name.clone()));
+        self.replies.push((payload, content_type, name.clone()));
         self.written.insert(name.clone(), message);
         Some(name)
     }
@@ -211,15 +210,10 @@ impl Messages {
             self.written.insert(ERROR.to_owned(), error);
         }
         if self.is_open {
-            let others = self.written.keys();
-            let others: Vec<_> = others
-                .filter(|name| self.written.get(*name).is_some_and(|message| message["contentType"] != BINARY))
-                .map(|name| json!({ "$ref": format!("#/channels/{}/messages/{name}/payload", self.channel) }))
-                .collect();
             let message = json!({
                 "name": UNDESCRIBED,
-                "summary": "A message that no type describes. It is none of the others.",
-                "payload": { "not": { "anyOf": others } },
+                "summary": "A message that no type describes.",
+                "payload": {},
             });
             self.written.insert(UNDESCRIBED.to_owned(), message);
         }
@@ -232,7 +226,8 @@ impl Messages {
             false => json!({ "enum": known }),
             true => json!({ "type": "string", "examples": known }),
         };
-        let (payload, content_type) = match &facts.errors {
+        let own_id = facts.places.id.as_deref();
+        let (payload, content_type, id) = match &facts.errors {
             ErrorFormat::Silent => return None,
             ErrorFormat::Json(format) => {
                 let error = json!({
@@ -245,26 +240,33 @@ impl Messages {
                     },
                 });
                 let error = json!({ "type": "object", "required": ["error"], "properties": { "error": error } });
-                let id = format
-                    .id_at()
-                    .or(facts.places.id.as_deref())
-                    .unwrap_or("/id");
-                (merged(error, nested(id, &request_id(), false)), JSON)
+                let id = format.place_of_id();
+                // A parser of the application may take any text for an id.
+                let value = match facts.places.language {
+                    Language::Json => request_id(),
+                    Language::Raw | Language::Own => json!({}),
+                };
+                let payload = merged(error, nested(id, &value, false));
+                (payload, Some(JSON), Some(id))
             }
-            ErrorFormat::Text => (
-                json!({ "type": "string", "pattern": "^(.* )?[a-z_]+: " }),
-                TEXT,
-            ),
-            ErrorFormat::With(_) => (json!({}), TEXT),
+            ErrorFormat::Text => {
+                let payload = json!({ "type": "string", "pattern": ": " });
+                (payload, Some(TEXT), None)
+            }
+            ErrorFormat::With(_) => (json!({}), None, None),
         };
         let mut message = json!({
             "name": ERROR,
             "summary": "Why a request got no reply.",
-            "contentType": content_type,
             "payload": payload,
             "x-wasabi": { "codes": codes(&self.codes) },
         });
-        if let (Some(correlation), JSON) = (&self.correlation, content_type) {
+        if let Some(content_type) = content_type {
+            message["contentType"] = json!(content_type);
+        }
+        if let Some(correlation) = &self.correlation
+            && id == own_id
+        {
             message["correlationId"] = correlation.clone();
         }
         Some(message)

@@ -27,7 +27,6 @@ const FIRST: &[&str] = &[
     "summary",
     "description",
     "servers",
-    "defaultContentType",
     "type",
     "channel",
     "channels",
