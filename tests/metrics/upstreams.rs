@@ -93,6 +93,28 @@ async fn circuit_breakers_are_shown_by_route_behind_other_middleware_too() {
 }
 
 #[tokio::test]
+async fn a_circuit_breaker_that_channels_share_is_shown() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let gateway = gateway!(
+        parser = JsonKey::at("/do"),
+        middleware = [CircuitBreaker::new(1, 1h)],
+        channel(
+            "/",
+            match key {
+                "buy" => async || Err::<(), _>(wasabi::Error::internal("no database")),
+                _ => async || "ok",
+            }
+        ),
+        channel("/other", async || "ok"),
+    );
+    let it = Measured::serve(&recorder, gateway, no_change).await;
+    it.server.connect("/").await.ask(r#"{"do":"buy"}"#).await;
+    it.shows(r#"wasabi_circuit_breaker_state{route="buy"}"#, 2.0)
+        .await;
+}
+
+#[tokio::test]
 async fn queues_are_shown_with_what_is_pending_and_what_was_dropped() {
     let recorder = PrometheusBuilder::new().build_recorder();
     let _local = metrics::set_default_local_recorder(&recorder);

@@ -162,6 +162,11 @@ impl<S: Sync, M: MiddlewareFor<S>> MiddlewareFor<S> for Shared<M> {
         self.0.check_around(part)
     }
 
+    #[cfg(feature = "metrics")]
+    fn observe(&self, seen: &mut Observation) {
+        self.0.observe(seen);
+    }
+
     fn path_types(&self) -> Vec<PathType> {
         self.0.path_types()
     }
