@@ -33,7 +33,7 @@ use crate::describe::EndpointInfo;
 /// );
 /// let document = gateway.asyncapi().title("Echo").version("1.0.0");
 /// let document = document.server("production", "wss://api.example.com");
-/// assert!(document.to_yaml().starts_with("asyncapi: 3.0.0\n"));
+/// assert!(document.to_yaml().starts_with("asyncapi: \"3.0.0\"\n"));
 /// assert_eq!(document.to_value()["channels"]["echo"]["address"], "/echo");
 /// ```
 #[derive(Debug, Clone)]
