@@ -102,7 +102,7 @@ async fn a_circuit_breaker_that_channels_share_is_shown() {
         channel(
             "/",
             match key {
-                "buy" => async || Err::<(), _>(wasabi::Error::internal("no database")),
+                "buy" => async || Err::<(), _>(wasabi::Error::UpstreamUnreachable("down".into())),
                 _ => async || "ok",
             }
         ),
