@@ -101,7 +101,10 @@ impl Hosts {
             if hosts.len() >= MOST {
                 hosts.retain(|_, host| Arc::strong_count(host) > 1);
             }
-            remembered.many = (2 * hosts.len()).clamp(MANY, MOST);
+            let twice = 2 * hosts.len();
+            // With more in use than that, a look at all of them must be as rare.
+            let most = if hosts.len() < MOST { MOST } else { twice };
+            remembered.many = twice.clamp(MANY, most);
         }
         let host = Arc::new(Host::new(origin.clone()));
         remembered.hosts.insert(origin, Arc::clone(&host));
