@@ -1,5 +1,6 @@
 //! Batches: section 6 of the specification, and their bounds.
 
+use futures_util::{FutureExt, future::BoxFuture};
 use serde_json::{Value, json};
 use wasabi::prelude::*;
 use wasabi_tests::{Client, Gate, TestServer, serve, until};
@@ -239,18 +240,11 @@ async fn more_than_100_invalid_calls_a_second_close_the_connection_also_in_batch
 #[tokio::test]
 async fn each_call_of_a_batch_is_told_that_the_connection_is_closed() {
     let gate = Gate::closed();
-    let held = gate.clone();
     let server = serve(gateway!(channel(
         "/",
         protocol = JsonRpc::new(),
         close_timeout = 100ms,
-        move || {
-            let held = held.clone();
-            async move {
-                held.pass().await;
-                Json(1)
-            }
-        },
+        gated(&gate),
     )))
     .await;
     let mut client = server.connect("/").await;
@@ -273,21 +267,27 @@ async fn each_call_of_a_batch_is_told_that_the_connection_is_closed() {
     let _ = ended.await;
 }
 
+/// A function that passes a gate.
+fn gated(gate: &Gate) -> impl Fn() -> BoxFuture<'static, Json<i32>> + Send + Sync + 'static {
+    let gate = gate.clone();
+    move || {
+        let gate = gate.clone();
+        let answer = async move {
+            gate.pass().await;
+            Json(1)
+        };
+        answer.boxed()
+    }
+}
+
 /// A connection whose only place is taken by the request 7.
 async fn busy() -> (TestServer, Client, Gate) {
     let gate = Gate::closed();
-    let held = gate.clone();
     let server = serve(gateway!(channel(
         "/",
         concurrency = 1,
         protocol = JsonRpc::new(),
-        move || {
-            let held = held.clone();
-            async move {
-                held.pass().await;
-                Json(1)
-            }
-        },
+        gated(&gate),
     )))
     .await;
     let mut client = server.connect("/").await;

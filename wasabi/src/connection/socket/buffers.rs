@@ -29,15 +29,19 @@ thread_local! {
 /// Bytes read but not parsed yet.
 pub(super) struct Input {
     bytes: BytesMut,
-    start: usize,
+    /// No buffer has as much as 4 GiB, and every connection has room for this.
+    start: u32,
+    is_shared: bool,
 }
 
 impl Input {
     /// Bytes read before the connection existed.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let mut input = Self::take();
-        input.bytes.extend_from_slice(bytes);
-        input
+        Self {
+            bytes: BytesMut::from(bytes),
+            start: 0,
+            is_shared: false,
+        }
     }
 
     /// An empty buffer.
@@ -54,6 +58,7 @@ impl Input {
         Self {
             bytes: spare.unwrap_or_else(|| BytesMut::with_capacity(READ)),
             start: 0,
+            is_shared: true,
         }
     }
 
@@ -64,11 +69,11 @@ impl Input {
 
     /// The unparsed bytes. The caller reports parsed bytes with [`used`](Self::used).
     pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.start..]
+        &self.bytes[self.start as usize..]
     }
 
     pub(super) fn used(&mut self, count: usize) {
-        self.start += count;
+        self.start += count as u32;
     }
 
     /// Takes the payload that comes next, and unmasks it. A large one is not copied.
@@ -78,13 +83,13 @@ impl Input {
             return self.cut(len, mask);
         }
         let payload = unmasked(&self.rest()[..len], mask);
-        self.start += len;
+        self.start += len as u32;
         payload
     }
 
     #[inline(never)]
     fn cut(&mut self, len: usize, mask: [u8; 4]) -> Bytes {
-        self.bytes.advance(mem::take(&mut self.start));
+        self.bytes.advance(mem::take(&mut self.start) as usize);
         let mut payload = self.bytes.split_to(len);
         apply_mask(&mut payload, mask);
         payload.freeze()
@@ -93,9 +98,11 @@ impl Input {
 
 impl Drop for Input {
     fn drop(&mut self) {
-        let mut bytes = mem::take(&mut self.bytes);
-        bytes.clear();
-        keep(&INPUTS, bytes);
+        if self.is_shared {
+            let mut bytes = mem::take(&mut self.bytes);
+            bytes.clear();
+            keep(&INPUTS, bytes);
+        }
     }
 }
 

@@ -110,10 +110,17 @@ fn a_buffer_is_used_again_once_its_payloads_are_gone() {
     assert_ne!(other.rest().as_ptr(), place);
     assert_eq!(*payload, [7; 2 * SMALL]);
     drop(payload);
-    // What is given back last is taken first.
-    drop(other);
-    let mut input = Input::take();
-    assert!(input.room().capacity() >= READ);
+    assert_eq!(Input::take().rest().as_ptr(), place);
+}
+
+#[test]
+fn what_came_before_the_connection_has_its_own_memory() {
+    let mut early = Input::of(&[7]);
+    assert!(early.room().capacity() < READ);
+    let place = early.rest().as_ptr();
+    drop(early);
+    let mut other = Input::take();
+    assert!(other.room().capacity() >= READ && other.rest().as_ptr() != place);
 }
 
 #[test]
