@@ -11,6 +11,7 @@ use crate::{
     connection::work,
     error_format::{About, log},
     panics::{caught, caught_future, discard},
+    pieces::SMALL,
     reply::Body,
     request::RequestParts,
     sync::{Mutex, Unpoisoned},
@@ -122,7 +123,7 @@ pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
                 }
             }
             match Pin::new(&mut waiting).poll_next(cx) {
-                Poll::Ready(Some(answered)) => answers.add(answered),
+                Poll::Ready(Some(answered)) => answers.add_late(answered),
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,
             }
@@ -159,6 +160,17 @@ impl Answers {
                 self.messages.extend(messages);
             }
             Body::None | Body::Stream(_) => {}
+        }
+    }
+
+    /// Adds the answer to a call that others may have to wait for. What it shares memory with is not counted.
+    fn add_late(&mut self, answered: Option<(usize, Reply)>) {
+        let first = self.messages.len();
+        self.add(answered);
+        for (_, message) in &mut self.messages[first..] {
+            if message.len() <= SMALL {
+                *message = message.copied();
+            }
         }
     }
 
@@ -230,4 +242,19 @@ fn overloaded<P: Protocol>(protocol: &P, req: &Request) -> Reply {
 
 fn written<P: Protocol>(protocol: &P, error: &Error, id: Option<&RequestId>) -> Reply {
     caught(|| protocol.error(error, id)).unwrap_or_else(|_| Reply::none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_answer_pins_no_memory_of_others() {
+        let piece = Bytes::from(vec![0; 100]);
+        let mut answers = Answers::with_capacity(1);
+        let message = Message::binary(piece.slice(..10));
+        answers.add_late(Some((0, Reply::message(message))));
+        assert!(piece.is_unique());
+        assert_eq!(answers.bytes, 10);
+    }
 }

@@ -1,5 +1,6 @@
 //! What the task of a connection polls: it reads, dispatches and writes.
 
+mod ahead;
 mod cancelling;
 mod clock;
 mod closing;
@@ -198,6 +199,7 @@ where
                     self.requests.hold_unfinished();
                 } else if !self.finish_many()? {
                     self.read_meanwhile()?;
+                    self.notice(received);
                     let _ = self.flush()?;
                     return Ok(Turn::Yield);
                 }
@@ -224,10 +226,7 @@ where
                 }
                 progress = true;
             }
-            // A message that is still arriving is a sign of life too: a pong cannot overtake it.
-            if self.wire.socket.received() != received {
-                self.hear();
-            }
+            self.notice(received);
             let _ = self.flush()?;
             return Ok(if progress { Turn::Yield } else { Turn::Wait });
         }

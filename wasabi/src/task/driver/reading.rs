@@ -110,6 +110,10 @@ where
             Inbound::Answer(answer) if self.requests.unfinished.is_none() => {
                 self.wire.write(&answer)
             }
+            Inbound::Answer(answer) => {
+                self.requests.ahead.push_answer(*answer);
+                Ok(())
+            }
             Inbound::Close(close) => Err(Failure::Rule(*close)),
             Inbound::Unique(request, otherwise) => {
                 let Requests {

@@ -118,10 +118,9 @@ where
         Ok(count > self.requests.held())
     }
 
-    /// Whether a reply may be written: the client takes data, or the send buffer has room and no reply waits for the
-    /// client with a part of it written.
+    /// Whether a reply may be written: no other is unfinished, and the client takes data, or the send buffer has room.
     pub(super) fn has_room(&self) -> bool {
-        !self.wire.is_blocked() || self.requests.unfinished.is_none() && self.wire_has_room()
+        self.requests.unfinished.is_none() && self.wire_has_room()
     }
 
     /// Whether the client takes data, or the send buffer has room.

@@ -1,21 +1,18 @@
-//! The requests of a connection: those in flight, replies that the client has not taken, and messages read ahead.
+//! The requests of a connection: those in flight, and replies that the client has not taken.
 
 use std::{collections::VecDeque, mem};
 
 use tokio::time::Instant;
 
+use super::ahead::ReadAhead;
 use crate::{
-    Message, Request, RequestId,
+    RequestId,
     connection::in_flight::{InFlight, Tag},
     panics::discard,
-    protocol::Inbound,
+    pieces::SMALL,
     reply::Body,
     request::Owes,
 };
-
-/// Messages read ahead while every slot is busy, so that pings and closes behind them are noticed. Reading also stops
-/// at the size of the largest allowed message.
-const READ_AHEAD: usize = 16;
 
 /// Everything that a client waits for.
 pub(super) struct Requests<F> {
@@ -94,6 +91,11 @@ impl<F: Future> Requests<F> {
 
     /// Keeps a reply in its slot until the client takes more data.
     pub(super) fn hold(&mut self, index: usize, body: Body) {
+        // A small message shares its memory with others, which nothing would count.
+        let body = match body {
+            Body::One(message) if message.len() <= SMALL => Body::One(message.copied()),
+            body => body,
+        };
         if let Some(slot) = self.in_flight.tag_mut(index) {
             self.held_bytes += body.bytes();
             slot.reply = Some(body);
@@ -157,7 +159,7 @@ impl<F: Future> Requests<F> {
     pub(super) fn give_back(&mut self) {
         self.in_flight.give_back();
         self.held.shrink_to_fit();
-        self.ahead.messages.shrink_to_fit();
+        self.ahead.give_back();
     }
 
     /// Cancels the requests whose replies nobody waits for any more, and returns how many.
@@ -189,91 +191,6 @@ impl<F: Future> Requests<F> {
     }
 }
 
-/// Messages that were read while no slot was free. They are parsed already, because a cancellation needs no slot.
-#[derive(Default)]
-pub(super) struct ReadAhead {
-    messages: VecDeque<Ahead>,
-    bytes: usize,
-}
-
-struct Ahead {
-    inbound: Inbound,
-    bytes: usize,
-}
-
-impl ReadAhead {
-    #[inline]
-    pub(super) fn is_empty(&self) -> bool {
-        self.messages.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.messages.len()
-    }
-
-    /// Whether nothing more may be read, beyond this many bytes.
-    #[inline]
-    pub(super) fn is_full(&self, max_bytes: usize) -> bool {
-        self.messages.len() >= READ_AHEAD || self.bytes >= max_bytes
-    }
-
-    /// Adds a parsed message, which had this many bytes.
-    pub(super) fn push(&mut self, inbound: Inbound, bytes: usize) {
-        self.bytes += bytes;
-        self.messages.push_back(Ahead { inbound, bytes });
-    }
-
-    /// Adds an answer, before everything that waits for a slot.
-    pub(super) fn push_answer(&mut self, answer: Message) {
-        let is_answer = |ahead: &&Ahead| matches!(ahead.inbound, Inbound::Answer(_));
-        let before = self.messages.iter().take_while(is_answer).count();
-        let bytes = answer.len();
-        let inbound = Inbound::Answer(Box::new(answer));
-        self.bytes += bytes;
-        self.messages.insert(before, Ahead { inbound, bytes });
-    }
-
-    /// Takes the first message, with its number of bytes.
-    #[inline]
-    pub(super) fn pop(&mut self) -> Option<(Inbound, usize)> {
-        let Ahead { inbound, bytes } = self.messages.pop_front()?;
-        self.bytes -= bytes;
-        Some((inbound, bytes))
-    }
-
-    /// Whether a request with this id waits.
-    pub(super) fn has(&self, id: &RequestId) -> bool {
-        let requests = self
-            .messages
-            .iter()
-            .filter_map(|ahead| ahead.inbound.request());
-        requests.into_iter().any(|request| request.id() == Some(id))
-    }
-
-    /// Takes out the first request with this id.
-    pub(super) fn take(&mut self, id: &RequestId) -> Option<Request> {
-        let at = self.messages.iter().position(|ahead| {
-            let request = ahead.inbound.request();
-            request.is_some_and(|request| request.id() == Some(id))
-        })?;
-        let Ahead { inbound, bytes } = self.messages.remove(at)?;
-        self.bytes -= bytes;
-        inbound.into_request()
-    }
-
-    pub(super) fn clear(&mut self) {
-        for ahead in self.messages.drain(..) {
-            discard(ahead.inbound);
-        }
-        self.bytes = 0;
-    }
-
-    #[cfg(fuzzing)]
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
@@ -281,8 +198,10 @@ mod tests {
         task::Waker,
     };
 
+    use bytes::Bytes;
+
     use super::*;
-    use crate::{Envelope, testing};
+    use crate::{Message, protocol::Inbound};
 
     type Requesting = Requests<Pending<()>>;
 
@@ -339,6 +258,16 @@ mod tests {
     }
 
     #[test]
+    fn a_small_reply_that_is_held_pins_no_memory_of_others() {
+        let mut requests = Requesting::new(4);
+        let piece = Bytes::from(vec![0; 100]);
+        let index = start(&mut requests, true);
+        requests.hold(index, Body::One(Message::binary(piece.slice(..10))));
+        assert!(piece.is_unique());
+        assert_eq!(requests.held_bytes(), 10);
+    }
+
+    #[test]
     fn only_requests_that_owe_no_reply_stay_when_the_client_leaves() {
         let mut requests = Requesting::new(4);
         let owed = start(&mut requests, true);
@@ -367,33 +296,5 @@ mod tests {
         requests.abandon(first);
         assert_eq!(requests.unfinished, None);
         assert_eq!(requests.next_held().map(|(index, _)| index), Some(second));
-    }
-
-    #[test]
-    fn reading_ahead_ends_at_a_number_of_messages_or_of_bytes() {
-        let mut ahead = ReadAhead::default();
-        ahead.push(Inbound::Dropped, 8);
-        assert!(ahead.is_full(8) && !ahead.is_full(9));
-        for _ in 1..READ_AHEAD {
-            assert!(!ahead.is_full(1000));
-            ahead.push(Inbound::Dropped, 0);
-        }
-        assert!(ahead.is_full(1000));
-        assert!(matches!(ahead.pop(), Some((Inbound::Dropped, 8))));
-        assert!(!ahead.is_full(1));
-    }
-
-    #[test]
-    fn a_message_that_waits_is_taken_out_by_its_id() {
-        let client = testing::TestConnection::new();
-        let mut ahead = ReadAhead::default();
-        for id in ["1", "2", "1"] {
-            let envelope = Envelope::new("key").id(RequestId::new(id));
-            ahead.push(Inbound::Request(client.enveloped(envelope, "x")), 1);
-        }
-        let (one, two) = (RequestId::new("1"), RequestId::new("2"));
-        assert!(ahead.take(&two).is_some() && ahead.take(&two).is_none());
-        assert!(ahead.take(&one).is_some() && ahead.take(&one).is_some());
-        assert!(ahead.is_empty() && !ahead.is_full(1));
     }
 }

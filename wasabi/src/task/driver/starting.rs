@@ -6,7 +6,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Driver, Parse,
-    requests::{InSlot, ReadAhead, Requests},
+    ahead::ReadAhead,
+    requests::{InSlot, Requests},
 };
 use crate::{
     Close, Error, Message, Reply, Request, Result,

@@ -130,6 +130,15 @@ where
         Poll::Pending
     }
 
+    /// Any byte since so many had been received is a sign of life. That of a message that is still arriving too: a pong
+    /// cannot overtake it.
+    #[inline]
+    pub(super) fn notice(&mut self, received: u64) {
+        if self.wire.socket.received() != received {
+            self.hear();
+        }
+    }
+
     pub(super) fn hear(&mut self) {
         if self.settings.ping.is_some() {
             self.wire.clock.hear(Instant::now());

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::{Error, Message, Reply, Result};
 
 /// A reply with its own copy of the payload.
@@ -16,7 +14,9 @@ impl Stored {
         if reply.is_none() || reply.is_stream() {
             return None;
         }
-        Some(Self(reply.as_messages().iter().map(copy).collect()))
+        Some(Self(
+            reply.as_messages().iter().map(Message::copied).collect(),
+        ))
     }
 
     pub(super) fn reply(&self) -> Reply {
@@ -29,13 +29,6 @@ impl Stored {
     pub(super) fn len(&self) -> usize {
         let overhead = size_of::<Message>();
         self.0.iter().map(|message| message.len() + overhead).sum()
-    }
-}
-
-fn copy(message: &Message) -> Message {
-    match message {
-        Message::Text(text) => Message::text(text.to_string()),
-        Message::Binary(data) => Message::binary(Bytes::copy_from_slice(data)),
     }
 }
 
