@@ -32,7 +32,15 @@ async fn chat(
 }
 
 async fn chat_server() -> (Registry, TestServer) {
-    let registry = Registry::new();
+    chat_of(Registry::new()).await
+}
+
+/// A chat whose empty groups are told to `hook`.
+async fn chat_with(hook: impl Fn(Group) + Send + Sync + 'static) -> (Registry, TestServer) {
+    chat_of(Registry::new().on_empty_group(hook)).await
+}
+
+async fn chat_of(registry: Registry) -> (Registry, TestServer) {
     let server = serve(gateway!(
         state = registry.clone(),
         channel("/", registry = registry.clone(), chat)
@@ -217,17 +225,6 @@ async fn a_connection_joins_its_last_group_as_fast_as_its_first() {
         "{:?}",
         start.elapsed()
     );
-}
-
-/// A chat whose empty groups are told to `hook`.
-async fn chat_with(hook: impl Fn(Group) + Send + Sync + 'static) -> (Registry, TestServer) {
-    let registry = Registry::new().on_empty_group(hook);
-    let server = serve(gateway!(
-        state = registry.clone(),
-        channel("/", registry = registry.clone(), chat)
-    ))
-    .await;
-    (registry, server)
 }
 
 #[tokio::test]
