@@ -40,8 +40,8 @@ const ATTACH: Duration = Duration::from_secs(5);
 pub(super) trait AnyEngine: Send + Sync {
     fn check(&self) -> Result<(), String>;
 
-    /// Makes a gateway a member of the cluster with this number and name.
-    fn node(self: Arc<Self>, cluster: usize, name: Arc<str>) -> Arc<dyn Attach>;
+    /// Makes a gateway a member of the cluster with this name.
+    fn node(self: Arc<Self>, name: Arc<str>) -> Arc<dyn Attach>;
 }
 
 impl<E: Engine> AnyEngine for E {
@@ -49,8 +49,8 @@ impl<E: Engine> AnyEngine for E {
         Engine::check(self)
     }
 
-    fn node(self: Arc<Self>, cluster: usize, name: Arc<str>) -> Arc<dyn Attach> {
-        Arc::new(Node::new(self, cluster, name))
+    fn node(self: Arc<Self>, name: Arc<str>) -> Arc<dyn Attach> {
+        Arc::new(Node::new(self, name))
     }
 }
 
@@ -64,7 +64,6 @@ pub(crate) trait Attach: Send + Sync {
 pub(super) struct Node<E: Engine> {
     id: NodeId,
     engine: Arc<E>,
-    cluster: usize,
     name: Arc<str>,
     table: Arc<Table>,
     inlet: Inlet,
@@ -80,12 +79,11 @@ struct Running<S> {
 }
 
 impl<E: Engine> Node<E> {
-    pub(super) fn new(engine: Arc<E>, cluster: usize, name: Arc<str>) -> Self {
+    pub(super) fn new(engine: Arc<E>, name: Arc<str>) -> Self {
         let (id, table) = (NodeId::random(), Arc::new(Table::default()));
         Self {
             id,
             engine,
-            cluster,
             name,
             inlet: Inlet::new(id, Arc::clone(&table)),
             table,
@@ -282,8 +280,8 @@ impl<E: Engine> Elsewhere for Membership<E> {
         .boxed()
     }
 
-    fn cluster(&self) -> usize {
-        self.node.cluster
+    fn cluster(&self) -> (usize, &str) {
+        (Arc::as_ptr(&self.node.engine).addr(), &self.node.name)
     }
 
     #[cfg(feature = "metrics")]

@@ -93,7 +93,7 @@ async fn groups_that_come_and_go_without_an_engine_leave_nothing() {
     let engine = Faulty::new();
     engine.0.is_down.send_replace(true);
     let registry = Registry::new();
-    let node = Arc::new(node::Node::new(Arc::new(engine), 0, "a".into()));
+    let node = Arc::new(node::Node::new(Arc::new(engine), "a".into()));
     let table = Arc::clone(node.table());
     Arc::clone(&node)
         .attach(&registry, "/")
@@ -230,10 +230,12 @@ fn a_registry_belongs_to_one_cluster_and_names_are_not_shared() {
     assert_eq!(Arc::clone(&node).attach(&registry, "/a"), Ok(()));
     // Another gateway of the same cluster, with the same registry.
     assert_eq!(one.node().attach(&registry, "/a"), Ok(()));
-    assert_eq!(
-        other.node().attach(&registry, "/a"),
-        Err("the registry belongs to another `cluster` already".to_owned())
-    );
+    for other in [other, one.clone().name("other")] {
+        assert_eq!(
+            other.node().attach(&registry, "/a"),
+            Err("the registry belongs to another `cluster` already".to_owned())
+        );
+    }
     let same = Arc::clone(&node).attach(&Registry::new(), "/a");
     assert_eq!(
         same,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use futures_util::future::BoxFuture;
 
 use super::{Registry, RegistryState, broadcast::broadcast, group::Groups};
-use crate::{Close, Connection, Error, Message};
+use crate::{Close, Error, Message};
 
 /// The other processes with connections of the same registry.
 ///
@@ -26,8 +26,8 @@ pub(crate) trait Elsewhere: Send + Sync {
     /// Waits, for a bounded time, until whatever is published elsewhere from now on arrives here.
     fn attached(&self, place: Place) -> BoxFuture<'static, Result<(), Error>>;
 
-    /// Distinguishes clusters within the process.
-    fn cluster(&self) -> usize;
+    /// Distinguishes clusters within the process: the engine's address, and the cluster's name.
+    fn cluster(&self) -> (usize, &str);
 
     #[cfg(feature = "metrics")]
     fn observe(&self, seen: &mut crate::metrics::Observation);
@@ -78,11 +78,10 @@ impl Registry {
 
     /// Connects the registry with those of other processes. Fails if it belongs to another cluster.
     pub(crate) fn belongs_to(&self, elsewhere: Arc<dyn Elsewhere>) -> Result<(), &'static str> {
-        let cluster = elsewhere.cluster();
-        match self.0.elsewhere.set(elsewhere) {
-            Ok(()) => Ok(()),
-            Err(_) if self.elsewhere().is_some_and(|own| own.cluster() == cluster) => Ok(()),
-            Err(_) => Err("the registry belongs to another `cluster` already"),
+        let own = self.0.elsewhere.get_or_init(|| Arc::clone(&elsewhere));
+        match own.cluster() == elsewhere.cluster() {
+            true => Ok(()),
+            false => Err("the registry belongs to another `cluster` already"),
         }
     }
 
@@ -94,7 +93,8 @@ impl Registry {
 
     /// Takes in what was published elsewhere. Returns how many members it is for.
     pub(crate) fn deliver(&self, place: &Place, parcel: Parcel) -> usize {
-        let members = self.members(place);
+        let (groups, name) = self.at(place);
+        let members = groups.connections(name);
         let count = members.len();
         match parcel {
             Parcel::Message(message) => drop(broadcast(message, || members)),
@@ -105,12 +105,6 @@ impl Registry {
             }
         }
         count
-    }
-
-    /// The members of a place here.
-    pub(super) fn members(&self, place: &Place) -> Vec<Connection> {
-        let (groups, name) = self.at(place);
-        groups.with(name, |members| members.values().cloned().collect())
     }
 
     pub(super) fn at<'a>(&'a self, place: &'a Place) -> (&'a Groups, &'a str) {

@@ -63,7 +63,7 @@ impl Group {
     ///
     /// With it a task can release what the members shared, some time after
     /// [`Registry::on_empty_group`] has told that the group is empty. The function must be quick, like that one, and
-    /// panics if it uses a registry.
+    /// panics if it uses a registry; what is said there about locks of yours applies to it as well.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -90,10 +90,7 @@ impl Group {
 
     /// The members, in no particular order.
     pub fn connections(&self) -> Vec<Connection> {
-        self.registry
-            .0
-            .groups
-            .with(&self.name, |members| members.values().cloned().collect())
+        self.registry.0.groups.connections(&self.name)
     }
 
     /// Queues a message for every member, as [`Connection::try_send`] does. The payload is shared, and a slow client
@@ -138,6 +135,10 @@ impl Groups {
             .get(name)
             .map(look)
             .unwrap_or_default()
+    }
+
+    pub(super) fn connections(&self, name: &str) -> Vec<Connection> {
+        self.with(name, |members| members.values().cloned().collect())
     }
 
     /// Adds the connection. Returns the group's own copy of the name, and whether this is the first member.

@@ -1,6 +1,6 @@
 //! All connections of a user.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use super::{
     Published, Registry,
@@ -85,17 +85,17 @@ impl User {
 
     /// The number of connections in this process.
     pub fn len(&self) -> usize {
-        self.connections().len()
+        self.registry.0.users.with(&self.name, HashMap::len)
     }
 
     /// Whether the user has no connection in this process.
     pub fn is_empty(&self) -> bool {
-        !self.registry.has_members(&self.place())
+        self.len() == 0
     }
 
     /// The connections in this process, in no particular order.
     pub fn connections(&self) -> Vec<Connection> {
-        self.registry.members(&self.place())
+        self.registry.0.users.connections(&self.name)
     }
 
     /// Publishes a message to all connections of the user, with the promises and errors of
