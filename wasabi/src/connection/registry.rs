@@ -154,9 +154,13 @@ impl Registry {
     /// [`Group::if_empty`] after `start`, in case the connection has ended meanwhile. The chapter on groups of the guide
     /// has a whole program.
     ///
-    /// The function runs in the task of the connection that leaves, while a part of the registry is locked, so it must be
-    /// quick. It cannot wait: it spawns a task for what takes time. It panics if it uses a registry. A task can:
-    /// [`Group::if_empty`] releases something later, unless the group has members again. A panic is logged.
+    /// The function runs in the task that calls [`leave`](Self::leave), or that of a connection that ends, while a part
+    /// of the registry is locked, so it must be quick. It cannot wait: it spawns a task for what takes time. It panics if
+    /// it uses a registry. A task can: [`Group::if_empty`] releases something later, unless the group has members again.
+    /// A panic is logged.
+    ///
+    /// If the function takes a lock of yours, never use the registry while you hold that lock: your code would wait for
+    /// the registry, and the function for the lock, for ever. Drop the guard first.
     #[must_use]
     pub fn on_empty_group(self, hook: impl Fn(Group) + Send + Sync + 'static) -> Self {
         self.0.groups.on_empty.set(hook);
