@@ -152,3 +152,50 @@ async fn a_silent_session_with_redis_is_replaced() {
         a_silent_session_is_replaced(Cluster::redis, Broker::redis()).await;
     });
 }
+
+/// A group whose subscription is refused is not attached, and another one that is joined at the same time is.
+async fn a_refused_group_is_not_attached(cluster: Cluster, refused: &str, another: &str) {
+    let (here, there) = (Node::of(&cluster).await, Node::of(&cluster).await);
+    let mut member = here.member("room").await;
+    let connection = &here.registry.connections()[0];
+    for group in [another, refused] {
+        here.registry.join(group, connection);
+    }
+    let attached = soon(here.registry.group(refused).attached()).await;
+    let error = attached.expect_err("refused");
+    assert_eq!(error.code(), "upstream_unreachable");
+    assert!(error.to_string().contains("not confirmed"), "{error}");
+    for group in ["room", another] {
+        let attached = soon(here.registry.group(group).attached()).await;
+        attached.expect("allowed");
+        there.says(group, group).await;
+        assert_eq!(member.text().await, group);
+    }
+    member.silent().await;
+}
+
+/// NATS refuses after the subscription, and the client library tells only a callback.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn a_group_that_nats_forbids_is_not_attached() {
+    built_with!("nats", {
+        let broker = Broker::nats_with(
+            r#"authorization { users: [{
+                user: gateway, password: secret,
+                permissions: { subscribe: { allow: ">", deny: "wasabi.default.*.*.forbidden" } }
+            }] }"#,
+        );
+        let nats = wasabi::queue::Nats::new(broker.url()).user("gateway", "secret");
+        a_refused_group_is_not_attached(Cluster::new(nats), "forbidden", "allowed").await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn a_group_beyond_the_subscriptions_that_nats_allows_is_not_attached() {
+    built_with!("nats", {
+        // Those of one group and of the inbox.
+        let broker = Broker::nats_with("max_subscriptions: 2");
+        a_refused_group_is_not_attached(Cluster::nats(broker.url()), "two", "room").await;
+    });
+}

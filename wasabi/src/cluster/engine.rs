@@ -80,8 +80,9 @@ pub trait EngineSession: Send + Sync + 'static {
     /// message is on its way. Messages of calls that do not overlap keep their order.
     ///
     /// The publisher gets the returned error: [`UpstreamUnreachable`](crate::Error::UpstreamUnreachable) if nobody has
-    /// received the message, [`UpstreamLost`](crate::Error::UpstreamLost) if that is unknown. The future may be dropped
-    /// at any time.
+    /// received the message, [`UpstreamLost`](crate::Error::UpstreamLost) if that is unknown. A server that refuses
+    /// messages without telling the publisher, as NATS does, refuses them silently here as well. The future may be
+    /// dropped at any time.
     fn tell(&self, subject: &str, message: Bytes) -> impl Future<Output = Result<()>> + Send;
 
     /// Subscribes to subjects, each of them once. Returns when the server has confirmed all of them: what is published

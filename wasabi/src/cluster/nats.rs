@@ -4,8 +4,8 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use async_nats::{Client, Event, PublishError, Subject, Subscriber, client::PublishErrorKind};
 use bytes::Bytes;
-use futures_util::{StreamExt, future::pending};
-use tokio::sync::Mutex as AsyncMutex;
+use futures_util::{FutureExt, StreamExt, future::pending};
+use tokio::{sync::Mutex as AsyncMutex, task::unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
@@ -27,14 +27,21 @@ use crate::{
 const WRITE_QUEUE: usize = 256;
 /// The messages of one group that have been read and not handed in.
 const READ_QUEUE: usize = 1024;
+/// What a gateway publishes to a subject that it subscribes to; messages of gateways are never empty.
+const PROBE: Bytes = Bytes::new();
 
 impl Cluster {
     /// A cluster over NATS, at one or more `nats://` URLs separated by commas; `tls://` is encrypted. For other ways to
     /// log in, and certificates, pass a [`Nats`] to [`Cluster::new`].
     ///
     /// It uses subjects with the prefix `wasabi.`, which the account of the gateways must be allowed to publish and
-    /// subscribe to, and an inbox. Each group with members costs about 7 KiB of memory in the client library. Where the
-    /// servers are several, a new subscription is known to all of them after some milliseconds.
+    /// subscribe to, and an inbox. [`Group::attached`](crate::Group::attached) fails for a group that NATS does not let
+    /// the gateway subscribe or publish to. A single message that NATS refuses appears only in the log: NATS tells the
+    /// publisher nothing. Where the servers are several, a new subscription is known to all of them after some
+    /// milliseconds.
+    ///
+    /// Each group and each [user](crate::Registry::user) with members in this process is a subscription of its own, with
+    /// a task and a channel that take about 6 KiB of memory.
     pub fn nats(urls: impl AsRef<str>) -> Self {
         Self::new(Nats::new(urls))
     }
@@ -105,20 +112,31 @@ impl EngineSession for NatsNode {
     }
 
     async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
+        // NATS confirms no subscription, and reports a refused one to a callback at some time. But it takes commands in
+        // their order: when the answer has come, so has what was published to each subject before.
+        let mut asked = Vec::with_capacity(subjects.len());
         for subject in subjects {
-            let mut messages = self.client.subscribe(Subject::from(&**subject)).await?;
+            let name = Subject::from(&**subject);
+            let messages = self.client.subscribe(name.clone()).await?;
+            self.client.publish(name, PROBE).await?;
+            asked.push((subject, messages));
+        }
+        self.answers().await?;
+        let mut readers = Vec::with_capacity(asked.len());
+        for (subject, mut messages) in asked {
+            if !self.is_probed(subject, &mut messages) {
+                return Err(format!("NATS refuses to pass `{subject}` on to the gateway").into());
+            }
             let (inlet, own) = (self.inlet.clone(), Arc::clone(subject));
             let task = tokio::spawn(async move {
                 while let Some(message) = messages.next().await {
-                    inlet.receive(&own, message.payload);
+                    hand_in(&inlet, &own, message);
                 }
             });
-            let task = AbortOnDropHandle::new(task);
-            let mut subscribed = self.subscribed.lock().unpoisoned();
-            subscribed.insert(Arc::clone(subject), task);
+            readers.push((Arc::clone(subject), AbortOnDropHandle::new(task)));
         }
-        // NATS confirms no subscription, but takes commands in their order.
-        self.answers().await
+        self.subscribed.lock().unpoisoned().extend(readers);
+        Ok(())
     }
 
     async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
@@ -145,6 +163,27 @@ impl EngineSession for NatsNode {
 
     async fn closed(&self) -> BoxError {
         self.task.ended().await
+    }
+}
+
+impl NatsNode {
+    /// Whether a probe has come; hands in what has come before it.
+    fn is_probed(&self, subject: &str, messages: &mut Subscriber) -> bool {
+        // Unconstrained, because a task that has received much is told that there is nothing.
+        while let Some(Some(message)) = unconstrained(messages.next()).now_or_never() {
+            if message.payload == PROBE {
+                return true;
+            }
+            hand_in(&self.inlet, subject, message);
+        }
+        false
+    }
+}
+
+fn hand_in(inlet: &Inlet, subject: &str, message: async_nats::Message) {
+    // Another gateway's probe is for nobody here.
+    if message.payload != PROBE {
+        inlet.receive(subject, message.payload);
     }
 }
 

@@ -274,6 +274,9 @@ impl<E: Engine> Elsewhere for Membership<E> {
             };
             match timeout(ATTACH, settled).await {
                 Ok(outcome) => outcome,
+                Err(_) if link.is_up() => Err(Error::UpstreamUnreachable(
+                    "the engine of the cluster has not confirmed the subscription".into(),
+                )),
                 Err(_) => Err(Error::UpstreamUnreachable(link.down())),
             }
         }

@@ -78,7 +78,6 @@ impl<S: Send + Sync + 'static> SessionLink<S> {
         }
     }
 
-    #[cfg(feature = "metrics")]
     pub(crate) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), SessionState::Up(_))
     }

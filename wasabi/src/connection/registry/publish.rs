@@ -40,7 +40,8 @@ impl Group {
     ///
     /// [`elsewhere`](Published::elsewhere) is an error
     /// * `upstream_unreachable`: for 2 s there was no connection to the engine, or the engine refused the message. No
-    ///   member elsewhere gets it.
+    ///   member elsewhere gets it. NATS does not say that it refuses a message, for want of a permission: the call
+    ///   succeeds, and the log has a warning.
     /// * `upstream_lost`: the engine did not take the message within 2 s, or the connection broke. Members elsewhere may
     ///   get it.
     /// * `bad_request`: the engine does not allow so large a message, or the group's name is longer than 512 bytes.
@@ -86,8 +87,8 @@ impl Group {
     ///
     /// # Errors
     ///
-    /// * `upstream_unreachable`: the engine has not confirmed the subscription within 5 s. The gateway goes on trying
-    ///   while the group has members.
+    /// * `upstream_unreachable`: the engine has not confirmed the subscription within 5 s, or refuses it. The gateway
+    ///   goes on trying while the group has members.
     /// * `bad_request`: the group has no member in this process, or its name is longer than 512 bytes.
     pub async fn attached(&self) -> Result<(), Error> {
         self.registry.attached(self.place()).await
