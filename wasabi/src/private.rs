@@ -222,6 +222,18 @@ impl<P: Protocol> Protocol for Shared<P> {
         self.0.error(error, id)
     }
 
+    fn batch(&self, replies: Vec<Message>) -> Reply {
+        self.0.batch(replies)
+    }
+
+    fn connected(&self, connection: &Connection) {
+        self.0.connected(connection);
+    }
+
+    fn subprotocols(&self) -> &[&'static str] {
+        self.0.subprotocols()
+    }
+
     fn check(&self) -> Result<(), String> {
         self.0.check()
     }
