@@ -1,5 +1,7 @@
 //! The examples, as programs of their own; the quickstart and JSON-RPC also asked by clients that others wrote.
 
+#[path = "clients/asyncapi.rs"]
+mod asyncapi;
 #[path = "clients/conformance.rs"]
 mod conformance;
 #[path = "clients/examples.rs"]
@@ -63,11 +65,7 @@ fn npm_ws_can_use_the_quickstart() {
 #[ignore = "needs npm's @asyncapi/parser: run tests/run"]
 fn npm_asyncapi_parser_accepts_the_document_beside_the_example() {
     let document = clients().join("../../examples/asyncapi.yaml");
-    let mut node = Command::new("node");
-    node.arg(clients().join("asyncapi.mjs"))
-        .arg(document)
-        .arg(clients().join("asyncapi.json"));
-    assert_ok(node);
+    asyncapi::check(&document, &clients().join("asyncapi.json"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

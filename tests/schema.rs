@@ -10,5 +10,6 @@ mod schema {
     mod guarded;
     mod keys;
     mod messages;
+    mod protocols;
     mod types;
 }

@@ -56,7 +56,7 @@ pub trait Parser: Send + Sync + 'static {
     #[doc(hidden)]
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown()
+        crate::schema::Places::unknown(crate::schema::Language::Own)
     }
 }
 
@@ -350,9 +350,8 @@ impl Parser for Raw {
     fn places(&self) -> crate::schema::Places {
         use crate::schema::{Codes, Language, Places};
         Places {
-            language: Language::Raw,
             codes: Codes::default(),
-            ..Places::unknown()
+            ..Places::unknown(Language::Raw)
         }
     }
 }

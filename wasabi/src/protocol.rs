@@ -118,7 +118,7 @@ pub trait Protocol: Send + Sync + 'static {
     #[doc(hidden)]
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown()
+        crate::schema::Places::unknown(crate::schema::Language::Unknown)
     }
 
     /// Reports invalid settings; called once, when the gateway is built.

@@ -192,6 +192,8 @@ pub struct Output {
     pub count: Count,
     /// The name of the type with its path, for people.
     pub type_name: &'static str,
+    /// Whether there may be nothing at all, where several would be an empty list.
+    pub(crate) is_optional: bool,
     schema: Option<SchemaFn>,
 }
 
@@ -237,6 +239,7 @@ impl Output {
             form,
             count: Count::One,
             type_name: type_name::<T>(),
+            is_optional: false,
             schema: None,
         }
     }
@@ -263,11 +266,16 @@ impl Output {
     #[doc(hidden)]
     #[must_use]
     pub fn times(self, count: Count) -> Self {
+        let is_optional = count == Count::AtMostOne;
         let count = match self.count {
             Count::None | Count::OnlyErrors => self.count,
             own => own.max(count),
         };
-        Self { count, ..self }
+        Self {
+            count,
+            is_optional,
+            ..self
+        }
     }
 
     /// The schema of one message, in draft 07, as the gateway writes it. `None` if the type has none.

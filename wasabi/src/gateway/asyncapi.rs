@@ -3,12 +3,17 @@
 mod channel;
 mod close_codes;
 mod components;
+mod envelope;
 mod facts;
+mod graphql_ws;
+mod json_rpc;
+mod keys;
 mod message;
 mod names;
 mod schemas;
 mod shapes;
 mod text;
+mod wire;
 
 use serde_json::{Map, Value, json};
 

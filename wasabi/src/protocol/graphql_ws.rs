@@ -222,6 +222,27 @@ impl<H: OnInit> Protocol for GraphqlWs<H> {
         &["graphql-transport-ws"]
     }
 
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        use crate::schema::{Codes, Language, Places};
+        let places = Places {
+            // An invalid message closes the connection.
+            codes: Codes::default(),
+            ..Places::unknown(match self.relays {
+                true => Language::Unknown,
+                false => Language::GraphqlWs,
+            })
+        };
+        match self.relays {
+            true => places,
+            false => Places {
+                key: Some("/payload/operationName".to_owned()),
+                id: Some("/id".to_owned()),
+                ..places
+            },
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         self.mistakes.check()
     }

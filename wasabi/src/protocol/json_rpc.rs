@@ -178,6 +178,20 @@ impl Protocol for JsonRpc {
         }
     }
 
+    #[cfg(feature = "schema")]
+    fn places(&self) -> crate::schema::Places {
+        use crate::schema::{Codes, Language, Places};
+        Places {
+            language: Language::JsonRpc {
+                notification: self.notification,
+                max_batch: self.max_batch,
+            },
+            key: Some("/method".to_owned()),
+            id: Some("/id".to_owned()),
+            codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         wasabi_rules::above_zero("JsonRpc::max_batch", self.max_batch).map(drop)
     }

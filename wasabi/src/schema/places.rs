@@ -26,15 +26,26 @@ pub enum Language {
     Raw,
     /// JSON, with the key inside.
     Json,
-    /// What the application's parser or protocol reads.
+    /// What the application's parser reads.
     Own,
+    /// Calls of JSON-RPC 2.0.
+    JsonRpc {
+        /// The method of the messages of subscriptions.
+        notification: &'static str,
+        /// How many calls a batch may have.
+        max_batch: usize,
+    },
+    /// Operations of `graphql-transport-ws`.
+    GraphqlWs,
+    /// What a protocol reads and writes that does not say.
+    Unknown,
 }
 
 impl Places {
     /// What does not say.
-    pub fn unknown() -> Self {
+    pub fn unknown(language: Language) -> Self {
         Self {
-            language: Language::Own,
+            language,
             key: None,
             id: None,
             codes: Codes::unknown(),

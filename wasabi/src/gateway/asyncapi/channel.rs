@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ErrorFormat,
-    schema::{Codes, Count, Operation, Security, Source},
+    schema::{Codes, Count, Language, Operation, Security, Source},
 };
 
 pub(super) fn write(
@@ -52,11 +52,21 @@ pub(super) fn write(
     }
     channel["bindings"] = json!({ "ws": binding(facts, schemas) });
     channel["messages"] = messages.finish(facts).into();
+    channel["x-wasabi"] = more(facts, &otherwise);
+    channel
+}
+
+/// What AsyncAPI has no place for.
+fn more(facts: &ChannelFacts, otherwise: &[Value]) -> Value {
     let mut more = json!({
         "limits": facts.limits.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>(),
         "closeCodes": close_codes::of(facts),
     });
-    let lists: [(&str, Value); 5] = [
+    if let Language::JsonRpc { max_batch, .. } = facts.places.language {
+        more["limits"]["max_batch"] = json!(max_batch);
+    }
+    let lists: [(&str, Value); 6] = [
+        ("protocol", json!(protocol(facts.places.language))),
         ("key", json!(facts.places.key)),
         ("id", json!(facts.places.id)),
         ("http", json!(facts.http)),
@@ -67,11 +77,21 @@ pub(super) fn write(
     for (name, value) in lists.into_iter().filter(|(_, value)| !is_empty(value)) {
         more[name] = value;
     }
-    if !matches!(facts.errors, ErrorFormat::Silent) {
-        more["unreadable"] = codes(&facts.places.codes);
+    let unreadable = &facts.places.codes;
+    let has_some = unreadable.is_open() || unreadable.known().next().is_some();
+    if has_some && !matches!(facts.errors, ErrorFormat::Silent) {
+        more["unreadable"] = codes(unreadable);
     }
-    channel["x-wasabi"] = more;
-    channel
+    more
+}
+
+/// The name of a protocol that is a standard.
+fn protocol(language: Language) -> Option<&'static str> {
+    match language {
+        Language::JsonRpc { .. } => Some("JSON-RPC 2.0"),
+        Language::GraphqlWs => Some("graphql-transport-ws"),
+        Language::Raw | Language::Json | Language::Own | Language::Unknown => None,
+    }
 }
 
 /// Whether requests end here because nothing answers them.

@@ -3,32 +3,28 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parts,
+    Parts, envelope,
     facts::{ChannelFacts, codes, name, target},
+    json_rpc,
     names::{Names, of_type},
     schemas::Schemas,
-    shapes::{all_of, any_of, escaped, merged, nested, request_id},
+    shapes::{all_of, any_of},
+    wire::{Given, Shape, Taken, UNDESCRIBED},
 };
 use crate::{
     ErrorFormat,
     schema::{Answers, Codes, Count, Form, Input, Language, Operation, Output, Source},
 };
 
-const JSON: &str = "application/json";
-const TEXT: &str = "text/plain";
-const BINARY: &str = "application/octet-stream";
-
 /// The messages that are written so far.
 pub(super) struct Messages {
     names: Names,
     written: Map<String, Value>,
     /// The payloads, types and names of messages that several operations share.
-    replies: Vec<(Value, &'static str, String)>,
+    replies: Vec<(Value, Option<&'static str>, String)>,
     /// A reference to the place of the id.
     correlation: Option<Value>,
     codes: Codes,
-    /// Whether some reply is not described.
-    is_open: bool,
 }
 
 /// The names of the messages of an operation.
@@ -41,7 +37,6 @@ pub(super) struct Written {
 }
 
 const ERROR: &str = "error";
-const UNDESCRIBED: &str = "undescribed";
 
 impl Messages {
     pub(super) fn new(facts: &ChannelFacts, parts: &mut Parts) -> Self {
@@ -62,7 +57,6 @@ impl Messages {
             replies: Vec::new(),
             correlation,
             codes: facts.places.codes.clone().and(&Codes::of(&["no_route"])),
-            is_open: false,
         }
     }
 
@@ -81,279 +75,197 @@ impl Messages {
             keys => keys.iter().map(|key| Some(key.as_str())).collect(),
         };
         for key in keys {
-            let message = self.request(operation, key, facts, schemas, &mut written.notes);
+            let taken = taken(operation, schemas, &mut written.notes);
+            let shape = envelope::request(operation, key, taken, facts);
             let name = self.names.unused(key.unwrap_or(&name(operation)));
+            let mut message = self.message(shape);
+            if let Some(key) = key {
+                message["name"] = json!(key);
+            }
             self.written.insert(name.clone(), message);
             written.requests.push(name);
         }
         for answers in operation.answers() {
-            if let Some(name) = self.reply(answers, facts, schemas, &mut written.notes)
-                && !written.replies.contains(&name)
-            {
-                written.replies.push(name);
+            let given = given(&answers.output, facts, schemas, &mut written.notes);
+            for shape in envelope::replies(&given, facts) {
+                let name = self.reply(shape);
+                if !written.replies.contains(&name) {
+                    written.replies.push(name);
+                }
             }
         }
         let has_errors = !matches!(facts.errors, ErrorFormat::Silent);
-        let mut counts = operation.answers().iter().map(|each| each.output.count);
         // A client that waits for nothing does not wait for an error either.
-        if has_errors && counts.any(|count| count != Count::None) {
+        let mut counts = operation.answers().iter().map(|each| each.output.count);
+        let waits = !written.replies.is_empty() || counts.any(|count| count == Count::OnlyErrors);
+        if has_errors && waits {
             written.replies.push(ERROR.to_owned());
+        }
+        if facts.places.language == Language::Unknown {
+            // What the functions take and answer is a part of the messages at most.
+            written.notes = vec!["the protocol does not say what its messages are".to_owned()];
         }
         written.notes.dedup();
         written
     }
 
-    fn request(
-        &mut self,
-        operation: &Operation,
-        key: Option<&str>,
-        facts: &ChannelFacts,
-        schemas: &mut Schemas,
-        notes: &mut Vec<String>,
-    ) -> Value {
-        let language = facts.places.language;
-        let mut alternatives = Vec::new();
-        for answers in operation.answers() {
-            let mut payloads = Vec::new();
-            for input in &answers.inputs {
-                payloads.extend(payload(input, schemas, notes));
-            }
-            if !answers.is_typed {
-                notes.push(format!(
-                    "what `{}` takes and answers is not known here",
-                    target(answers)
-                ));
-            }
-            alternatives.push(all_of(payloads));
+    fn message(&self, shape: Shape) -> Value {
+        let mut message = json!({ "payload": shape.payload });
+        if let Some(content_type) = shape.content_type {
+            message["contentType"] = json!(content_type);
         }
-        let payload = any_of(alternatives);
-        let needs_id = operation
-            .answers()
-            .iter()
-            .flat_map(|answers| &answers.inputs);
-        let needs_id = needs_id
-            .into_iter()
-            .any(|input| input.source == Source::Id && !input.is_optional);
-        let content_type = content_type(language, key, operation);
-        let payload = match language {
-            Language::Json => {
-                let envelope = envelope(operation, key, needs_id, facts);
-                all_of(
-                    [payload, envelope]
-                        .into_iter()
-                        .filter(|each| *each != json!({}))
-                        .collect(),
-                )
-            }
-            _ if content_type == TEXT => json!({ "type": "string" }),
-            _ => payload,
-        };
-        let mut message = json!({ "contentType": content_type, "payload": payload });
-        if let Some(key) = key {
-            message["name"] = json!(key);
-        }
-        if let (Some(correlation), Language::Json) = (&self.correlation, language) {
+        if let (Some(correlation), true) = (&self.correlation, shape.has_id) {
             message["correlationId"] = correlation.clone();
         }
         message
     }
 
-    /// The name of the reply; `None` if there is none.
-    fn reply(
-        &mut self,
-        answers: &Answers,
-        facts: &ChannelFacts,
-        schemas: &mut Schemas,
-        notes: &mut Vec<String>,
-    ) -> Option<String> {
-        let output = &answers.output;
-        if let Count::None | Count::OnlyErrors = output.count {
-            return None;
+    /// The name of a reply, which may be written already.
+    fn reply(&mut self, shape: Shape) -> String {
+        if shape.name == UNDESCRIBED {
+            let mut message = self.message(shape);
+            message["name"] = json!(UNDESCRIBED);
+            message["summary"] = json!("A message that no type describes.");
+            self.written.insert(UNDESCRIBED.to_owned(), message);
+            return UNDESCRIBED.to_owned();
         }
-        let (name, payload, content_type) = match (output.form, output.schema_fn()) {
-            (Form::Json, Some(schema)) => (of_type(output.type_name), schemas.output(schema), JSON),
-            (Form::Json, None) => {
-                notes.push(format!(
-                    "derive `JsonSchema` for `{}`",
-                    of_type(output.type_name)
-                ));
-                self.is_open = true;
-                return Some(UNDESCRIBED.to_owned());
-            }
-            (Form::Text, _) => ("text".to_owned(), json!({ "type": "string" }), TEXT),
-            (Form::Binary, _) => ("binary".to_owned(), json!({}), BINARY),
-            (Form::Unknown, _) => {
-                self.is_open = true;
-                return Some(UNDESCRIBED.to_owned());
-            }
-        };
         let mut known = self.replies.iter();
-        let same = known.find(|(other, of_type, _)| *other == payload && *of_type == content_type);
+        let same = known.find(|(payload, content_type, _)| {
+            *payload == shape.payload && *content_type == shape.content_type
+        });
         if let Some((_, _, name)) = same {
-            return Some(name.clone());
+            return name.clone();
         }
-        let name = self.names.unused(&name);
-        let mut message = json!({ "name": name, "contentType": content_type, "payload": payload });
-        if let (Some(correlation), Some(id)) = (&self.correlation, &facts.places.id)
-            && has(output, id)
-        {
-            message["correlationId"] = correlation.clone();
-        }
-        self.replies.push((payload, content_type, name.clone()));
+        let name = self.names.unused(&shape.name);
+        let of = (shape.payload.clone(), shape.content_type, name.clone());
+        self.replies.push(of);
+        let mut message = self.message(shape);
+        message["name"] = json!(name);
         self.written.insert(name.clone(), message);
-        Some(name)
+        name
     }
 
     /// All messages, those included that belong to no operation alone.
     pub(super) fn finish(mut self, facts: &ChannelFacts) -> Map<String, Value> {
-        if let Some(error) = self.error(facts) {
-            self.written.insert(ERROR.to_owned(), error);
-        }
-        if self.is_open {
-            let message = json!({
-                "name": UNDESCRIBED,
-                "summary": "A message that no type describes.",
-                "payload": {},
-            });
-            self.written.insert(UNDESCRIBED.to_owned(), message);
-        }
-        self.written
-    }
-
-    fn error(&self, facts: &ChannelFacts) -> Option<Value> {
         let known: Vec<_> = self.codes.known().collect();
         let code = match self.codes.is_open() {
             false => json!({ "enum": known }),
             true => json!({ "type": "string", "examples": known }),
         };
-        let own_id = facts.places.id.as_deref();
-        let (payload, content_type, id) = match &facts.errors {
-            ErrorFormat::Silent => return None,
-            ErrorFormat::Json(format) => {
-                let error = json!({
-                    "type": "object",
-                    "required": ["code", "message"],
-                    "properties": {
-                        "code": code,
-                        "message": { "type": "string" },
-                        "retry_after_ms": { "type": "integer", "minimum": 0 },
-                    },
-                });
-                let error = json!({ "type": "object", "required": ["error"], "properties": { "error": error } });
-                let id = format.place_of_id();
-                // A parser of the application may take any text for an id.
-                let value = match facts.places.language {
-                    Language::Json => request_id(),
-                    Language::Raw | Language::Own => json!({}),
-                };
-                let payload = merged(error, nested(id, &value, false));
-                (payload, Some(JSON), Some(id))
-            }
-            ErrorFormat::Text => {
-                let payload = json!({ "type": "string", "pattern": ": " });
-                (payload, Some(TEXT), None)
-            }
-            ErrorFormat::With(_) => (json!({}), None, None),
-        };
-        let mut message = json!({
-            "name": ERROR,
-            "summary": "Why a request got no reply.",
-            "payload": payload,
-            "x-wasabi": { "codes": codes(&self.codes) },
-        });
-        if let Some(content_type) = content_type {
-            message["contentType"] = json!(content_type);
+        if let Some(shape) = envelope::error(code, facts) {
+            let mut error = self.message(shape);
+            error["name"] = json!(ERROR);
+            error["summary"] = json!("Why a request got no reply.");
+            error["x-wasabi"] = json!({ "codes": codes(&self.codes) });
+            self.written.insert(ERROR.to_owned(), error);
         }
-        if let Some(correlation) = &self.correlation
-            && id == own_id
-        {
-            message["correlationId"] = correlation.clone();
-        }
-        Some(message)
+        self.written
     }
 }
 
-/// The key and the id in a request.
-fn envelope(
-    operation: &Operation,
-    key: Option<&str>,
-    needs_id: bool,
-    facts: &ChannelFacts,
-) -> Value {
-    let places = &facts.places;
-    let mut parts = Vec::new();
-    if let Some(at) = &places.key {
-        let key = match (key, operation.prefix()) {
-            (Some(key), _) => json!({ "const": key }),
-            (None, Some(prefix)) => {
-                json!({ "type": "string", "pattern": format!("^{}", escaped(prefix)) })
-            }
-            (None, None) => other_keys(facts),
-        };
-        parts.push(nested(at, &key, true));
-    }
-    if let Some(at) = &places.id {
-        parts.push(nested(at, &request_id(), needs_id));
-    }
-    parts
-        .into_iter()
-        .reduce(merged)
-        .unwrap_or_else(|| json!({}))
-}
-
-/// The keys that no route names. A guard may take any of them.
-fn other_keys(facts: &ChannelFacts) -> Value {
-    if facts.operations.iter().any(Operation::is_open) {
-        return json!({ "type": "string" });
-    }
-    let named: Vec<_> = facts.operations.iter().flat_map(Operation::keys).collect();
-    let prefixes = facts.operations.iter().filter_map(Operation::prefix);
-    let patterns = prefixes.map(|prefix| json!({ "pattern": format!("^{}", escaped(prefix)) }));
-    let named = (!named.is_empty()).then(|| json!({ "enum": named }));
-    let taken: Vec<_> = named.into_iter().chain(patterns).collect();
-    match taken.is_empty() {
-        true => json!({ "type": "string" }),
-        false => json!({ "type": "string", "not": { "anyOf": taken } }),
-    }
-}
-
-/// What an argument says of the message.
-fn payload(input: &Input, schemas: &mut Schemas, notes: &mut Vec<String>) -> Option<Value> {
-    if input.source == Source::Unknown {
-        notes.push(format!(
-            "`{}` does not say what it takes",
-            of_type(input.type_name)
-        ));
-    }
-    if input.source != Source::Json || input.is_optional {
-        return None;
-    }
-    match input.schema_fn() {
-        Some(schema) => Some(schemas.input(schema)),
-        None => {
+/// What the functions of an operation take.
+fn taken(operation: &Operation, schemas: &mut Schemas, notes: &mut Vec<String>) -> Taken {
+    let (mut messages, mut params) = (Vec::new(), Vec::new());
+    let mut needs_params = true;
+    for answers in operation.answers() {
+        if !answers.is_typed {
             notes.push(format!(
-                "derive `JsonSchema` for `{}`",
-                of_type(input.type_name)
+                "what `{}` takes and answers is not known here",
+                target(answers)
             ));
-            input.traced()
         }
+        messages.push(all_of(payloads(answers, Source::Json, schemas, notes)));
+        params.push(all_of(payloads(answers, Source::Params, schemas, notes)));
+        needs_params &= answers.inputs.iter().any(requires_params);
+        for input in &answers.inputs {
+            if input.source == Source::Unknown {
+                let name = of_type(input.type_name);
+                notes.push(format!("`{name}` does not say what it takes"));
+            }
+        }
+    }
+    let inputs = || operation.answers().iter().flat_map(|each| &each.inputs);
+    Taken {
+        message: any_of(messages),
+        params: any_of(params),
+        needs_params,
+        needs_id: inputs().any(|input| input.source == Source::Id && !input.is_optional),
+        sources: inputs().map(|input| input.source).collect(),
     }
 }
 
-fn content_type(language: Language, key: Option<&str>, operation: &Operation) -> &'static str {
-    let inputs = operation
-        .answers()
-        .iter()
-        .flat_map(|answers| &answers.inputs);
-    let sources: Vec<_> = inputs.map(|input| input.source).collect();
-    let takes = |source| sources.contains(&source);
-    match (language, key) {
-        (Language::Json, _) => JSON,
-        _ if takes(Source::Json) => JSON,
-        _ if takes(Source::Text) => TEXT,
-        _ if takes(Source::Binary) => BINARY,
-        (Language::Raw, Some("text")) => TEXT,
-        _ => BINARY,
+/// What the arguments from this source say of it.
+fn payloads(
+    answers: &Answers,
+    source: Source,
+    schemas: &mut Schemas,
+    notes: &mut Vec<String>,
+) -> Vec<Value> {
+    let inputs = answers.inputs.iter();
+    let inputs = inputs.filter(|input| input.source == source && !input.is_optional);
+    let payload = |input: &Input| {
+        let schema = match input.schema_fn() {
+            Some(schema) => schemas.input(schema),
+            None => {
+                let name = of_type(input.type_name);
+                notes.push(format!("derive `JsonSchema` for `{name}`"));
+                input.traced().unwrap_or_else(|| json!({}))
+            }
+        };
+        match source {
+            Source::Params => json_rpc::params(schema, is_list(input)),
+            _ => schema,
+        }
+    };
+    inputs.map(payload).collect()
+}
+
+/// The schema of an argument, whole.
+fn whole(input: &Input) -> Value {
+    let schema = input.schema().or_else(|| input.traced());
+    schema.unwrap_or_default()
+}
+
+fn is_list(input: &Input) -> bool {
+    whole(input)["type"] == "array"
+}
+
+/// Whether a call without parameters fails.
+fn requires_params(input: &Input) -> bool {
+    if input.source != Source::Params || input.is_optional {
+        return false;
+    }
+    let schema = whole(input);
+    let members = schema["required"].as_array().map(Vec::len);
+    let elements = schema["minItems"].as_u64();
+    members.is_some_and(|count| count > 0) || elements.is_some_and(|count| count > 0)
+}
+
+/// What a function answers.
+fn given(
+    output: &Output,
+    facts: &ChannelFacts,
+    schemas: &mut Schemas,
+    notes: &mut Vec<String>,
+) -> Given {
+    let is_json = output.form == Form::Json && output.count != Count::None;
+    let schema = match output.schema_fn().filter(|_| is_json) {
+        Some(schema) => Some(schemas.output(schema)),
+        None if is_json => {
+            let name = of_type(output.type_name);
+            notes.push(format!("derive `JsonSchema` for `{name}`"));
+            None
+        }
+        None => None,
+    };
+    let id = facts.places.id.as_deref();
+    Given {
+        name: of_type(output.type_name),
+        form: output.form,
+        count: output.count,
+        is_optional: output.is_optional,
+        schema,
+        has_id: id.is_some_and(|id| has(output, id)),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use schemars::{SchemaGenerator, generate::SchemaSettings};
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
 use crate::schema::SchemaFn;
@@ -38,11 +38,11 @@ impl Schemas {
     }
 
     pub(super) fn input(&mut self, schema: SchemaFn) -> Value {
-        schema(&mut self.inputs).to_value()
+        value(schema(&mut self.inputs))
     }
 
     pub(super) fn output(&mut self, schema: SchemaFn) -> Value {
-        schema(&mut self.outputs).to_value()
+        value(schema(&mut self.outputs))
     }
 
     /// The definitions. A type that is written differently from how it is read has two; the references in the document
@@ -67,6 +67,14 @@ impl Schemas {
         // Sorted, whatever map serde_json has.
         let sorted: std::collections::BTreeMap<_, _> = schemas.into_iter().collect();
         sorted.into_iter().collect()
+    }
+}
+
+/// A schema as an object. The one of anything is `true`.
+fn value(schema: Schema) -> Value {
+    match schema.to_value() {
+        Value::Bool(true) => Value::Object(Map::new()),
+        schema => schema,
     }
 }
 

@@ -55,7 +55,13 @@ pub(super) fn nested(pointer: &str, schema: &Value, is_required: bool) -> Value 
         })
 }
 
+/// Whether a schema says nothing.
+fn is_anything(schema: &Value) -> bool {
+    schema.as_object().is_some_and(Map::is_empty)
+}
+
 pub(super) fn all_of(mut schemas: Vec<Value>) -> Value {
+    schemas.retain(|schema| !is_anything(schema));
     match schemas.len() {
         0 => json!({}),
         1 => schemas.remove(0),
@@ -66,6 +72,7 @@ pub(super) fn all_of(mut schemas: Vec<Value>) -> Value {
 pub(super) fn any_of(mut schemas: Vec<Value>) -> Value {
     schemas.dedup();
     match schemas.len() {
+        _ if schemas.iter().any(is_anything) => json!({}),
         0 => json!({}),
         1 => schemas.remove(0),
         _ => json!({ "anyOf": schemas }),

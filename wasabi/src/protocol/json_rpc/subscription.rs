@@ -59,14 +59,17 @@ impl<S: Sync> Backend<S> for Unsubscribe {
 
     #[cfg(feature = "schema")]
     fn describe(&self, to: &mut crate::schema::Describer) {
-        use crate::schema::{Answers, Form, Input, Output, Source};
-        let codes = crate::schema::Codes::default();
-        let ids = Input::read::<Ids>(Source::Params, &["invalid_params"]);
-        to.answers(Answers::function::<Self>(
-            vec![ids],
-            Output::new::<bool>(Form::Json),
-            codes,
-        ));
+        use crate::schema::{Answers, Codes, Form, Input, Output, Source};
+        let (ids, ended) = (Ids::schema, <bool as schemars::JsonSchema>::json_schema);
+        to.knowing(Box::new([Some(ids)]), Some(ended), "", None, &|to| {
+            let ids = Input::read::<Ids>(Source::Params, &["invalid_params"]);
+            let ended = Output::new::<bool>(Form::Json);
+            to.answers(Answers::function::<Self>(
+                vec![ids],
+                ended,
+                Codes::default(),
+            ));
+        });
     }
 }
 
@@ -79,6 +82,22 @@ enum Ids {
 }
 
 impl Ids {
+    /// One id.
+    #[cfg(feature = "schema")]
+    fn schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "anyOf": [
+                { "type": "array", "items": { "type": "string" }, "minItems": 1, "maxItems": 1 },
+                {
+                    "type": "object",
+                    "additionalProperties": { "type": "string" },
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                },
+            ],
+        })
+    }
+
     fn all(self) -> Vec<String> {
         match self {
             Self::Listed(ids) => ids,
