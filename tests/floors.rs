@@ -2,6 +2,7 @@
 
 mod floors {
     mod documents;
+    mod forwarding;
     mod lengths;
     mod sources;
     mod tests;

@@ -5,5 +5,6 @@ mod protocols {
     mod cancellation;
     mod graphql_ws;
     mod json_rpc;
+    mod of_the_gateway;
     mod own;
 }

@@ -28,7 +28,7 @@ impl<'t> Scanner<'t> {
     #[inline(always)]
     pub(crate) fn skip_space(self) -> Self {
         match self.0 {
-            [..=b' ', ..] => self.some_space(),
+            [(..=b' '), ..] => self.some_space(),
             _ => self,
         }
     }
@@ -296,7 +296,7 @@ impl<'t> Scanner<'t> {
 
     #[inline]
     fn digits(mut self) -> Self {
-        while let [b'0'..=b'9', rest @ ..] = self.0 {
+        while let [(b'0'..=b'9'), rest @ ..] = self.0 {
             self.0 = rest;
         }
         self
