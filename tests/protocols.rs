@@ -3,6 +3,7 @@
 
 mod protocols {
     mod cancellation;
+    mod decoded;
     mod graphql_ws;
     mod json_rpc;
     mod of_the_gateway;

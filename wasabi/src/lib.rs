@@ -231,7 +231,7 @@ pub use crate::{
     },
     middleware::{Middleware, MiddlewareFor, Next},
     parser::{Envelope, JsonKey, Parser, Raw},
-    protocol::{Call, GraphqlWs, Incoming, Init, JsonRpc, Protocol, Unsubscribe},
+    protocol::{Call, Decoded, GraphqlWs, Incoming, Init, JsonRpc, Protocol, Unsubscribe},
     reply::{IntoReply, Replies, Reply, Result},
     request::{InFlight, Key, Request, RequestId},
     routes::{RouteTable, Routes},

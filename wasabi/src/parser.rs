@@ -7,7 +7,7 @@ use std::{any::Any, borrow::Cow, sync::Arc};
 pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json, string};
 use crate::{
-    Close, Error, ErrorFormat, Message, Result,
+    Close, Connection, Error, ErrorFormat, Message, Result,
     request::{Cancelled, KeyRepr, RequestId, RequestParts},
 };
 
@@ -40,6 +40,17 @@ pub trait Parser: Send + Sync + 'static {
     /// `invalid`, but no target does. More than 100 such messages in a second close the connection with 1008, since a
     /// well-behaved client sends none.
     fn parse<'m>(&self, message: &'m Message) -> Result<Option<Envelope<'m>>>;
+
+    /// Replaces a message by what is in it, before [`parse`](Self::parse) reads it, if messages arrive compressed or
+    /// encrypted. By default a message stays as it is. [`Decoded`](crate::Decoded) does this for parsers that exist.
+    ///
+    /// # Errors
+    ///
+    /// An error is answered to the client, like one of [`parse`](Self::parse).
+    #[inline(always)]
+    fn decode(&self, _message: &mut Message, _connection: &Connection) -> Result<()> {
+        Ok(())
+    }
 
     /// The format of error replies, if the channel does not set `errors = ..`.
     fn errors(&self) -> ErrorFormat {

@@ -187,6 +187,11 @@ impl<P: Parser> Parser for Shared<P> {
         self.0.places()
     }
 
+    #[inline(always)]
+    fn decode(&self, message: &mut Message, connection: &Connection) -> crate::Result<()> {
+        self.0.decode(message, connection)
+    }
+
     fn parse<'m>(&self, message: &'m Message) -> crate::Result<Option<Envelope<'m>>> {
         self.0.parse(message)
     }
@@ -204,6 +209,11 @@ impl<P: Protocol> Protocol for Shared<P> {
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
         self.0.places()
+    }
+
+    #[inline(always)]
+    fn decode(&self, message: &mut Message, connection: &Connection) -> crate::Result<()> {
+        self.0.decode(message, connection)
     }
 
     fn read<'m>(

@@ -1,16 +1,21 @@
 //! Protocols: how a channel's messages become requests, and how replies and errors are written.
 
 mod batch;
+mod decoded;
 mod dialect;
+mod elements;
 mod graphql_ws;
+mod inbound;
 mod json_rpc;
 
 pub(crate) use self::batch::Batch;
 #[cfg(any(test, fuzzing, feature = "testing"))]
-pub(crate) use self::dialect::parse;
+pub(crate) use self::inbound::parse;
 pub use self::{
-    dialect::{Cancel, Dialect, Enveloped, Inbound, Plain},
+    decoded::Decoded,
+    dialect::{Dialect, Enveloped, Plain},
     graphql_ws::{Ack, GraphqlWs, Init, NoInit, OnInit},
+    inbound::{Cancel, Inbound},
     json_rpc::{JsonRpc, Unsubscribe},
 };
 use crate::{Close, Connection, Envelope, Error, Message, Reply, RequestId, Result};
@@ -85,6 +90,18 @@ pub trait Protocol: Send + Sync + 'static {
     /// becomes an [invalid](crate::Request::invalid) request, and more than 100 of them in a second close the
     /// connection.
     fn read<'m>(&self, message: &'m Message, connection: &Connection) -> Result<Incoming<'m>>;
+
+    /// Replaces a message by what is in it, before [`read`](Self::read) sees it, if messages arrive compressed or
+    /// encrypted. By default a message stays as it is. [`Decoded`](crate::Decoded) does this for protocols that exist.
+    /// The messages of a batch are not decoded again.
+    ///
+    /// # Errors
+    ///
+    /// An error is answered to the client, like one of [`read`](Self::read).
+    #[inline(always)]
+    fn decode(&self, _message: &mut Message, _connection: &Connection) -> Result<()> {
+        Ok(())
+    }
 
     /// Writes the reply to a request: one message, several, none, or a stream of them; [`Reply::map`] treats all alike.
     /// It is not called for requests that [want no reply](Envelope::without_reply).
