@@ -1,9 +1,8 @@
 //! Channels whose protocol writes replies and errors.
 
 use futures_util::{Stream, stream};
-use serde_json::json;
 use tokio_tungstenite::tungstenite::Message as WsMessage;
-use wasabi::{Call, Close, CloseCode, Error, GraphqlWs, Incoming, Protocol, RequestId, prelude::*};
+use wasabi::{Call, Close, CloseCode, Error, Incoming, Protocol, RequestId, prelude::*};
 use wasabi_tests::{Gate, TestServer, log::Log, serve, until};
 
 /// `7 key rest` is answered with `7 = reply`, or `7 ! code`; `- key` with nothing. The id of `7! key` must not be in
@@ -264,31 +263,4 @@ async fn a_channel_with_a_parser_is_not_of_the_protocol_of_its_gateway() {
     assert_eq!(client.ask("1 x").await, "1 ! no_route");
     let mut client = server.connect("/parser").await;
     assert_eq!(client.ask("1 x").await, "no_route: no route for this key");
-}
-
-#[tokio::test]
-async fn a_protocol_of_the_gateway_is_whole_in_its_channels() {
-    let server = serve(gateway!(
-        protocol = JsonRpc::new(),
-        channel("/", async || Json(1)),
-    ))
-    .await;
-    let call = |id| json!({ "jsonrpc": "2.0", "id": id, "method": "one" });
-    let response = |id| json!({ "jsonrpc": "2.0", "id": id, "result": 1 });
-    let mut client = server.connect("/").await;
-    let batch = json!([call(1), call(2)]);
-    assert_eq!(
-        client.ask_json(batch).await,
-        json!([response(1), response(2)])
-    );
-
-    let server = serve(gateway!(
-        protocol = GraphqlWs::new().init_timeout(1ms),
-        channel("/", NoRoute),
-    ))
-    .await;
-    let subprotocol = ("sec-websocket-protocol", "graphql-transport-ws");
-    let client = server.connect_with("/", &[subprotocol]).await;
-    let (code, _) = client.expect("the subprotocol is spoken").closed().await;
-    assert_eq!(code, 4408);
 }

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wasabi::{
-    Call, Envelope, Error, GraphqlWs, Incoming, JsonRpc, Params, Protocol, RequestId, Unsubscribe,
-    prelude::*,
+    Call, Decoded, Envelope, Error, GraphqlWs, Incoming, JsonRpc, Params, Protocol, RequestId,
+    Unsubscribe, prelude::*,
 };
 
 #[derive(Deserialize, JsonSchema)]
@@ -240,7 +240,19 @@ fn a_protocol_that_does_not_say_what_it_writes_leaves_every_message_open() {
             _ => WebSocket::connect("ws://graphql:4000/"),
         }
     ));
-    for document in [own, relay].map(|gateway| gateway.asyncapi().to_value()) {
+    let decoded = gateway!(channel(
+        "/",
+        protocol = Decoded::with(
+            |message: &Message, _: &Connection| Ok(message.clone()),
+            JsonRpc::new()
+        ),
+        match key {
+            "a" => async |_: Json<Order>| Json(Receipt { price: 3 }),
+            "b" => async || (),
+            _ => NoRoute,
+        }
+    ));
+    for document in [own, relay, decoded].map(|gateway| gateway.asyncapi().to_value()) {
         let messages = &document["channels"]["root"]["messages"];
         for (name, message) in messages.as_object().expect("messages") {
             assert_eq!(message["payload"], json!({}), "{name}");
@@ -254,6 +266,27 @@ fn a_protocol_that_does_not_say_what_it_writes_leaves_every_message_open() {
             json!(["the protocol does not say what its messages are"])
         );
     }
+}
+
+#[test]
+fn what_a_parser_decodes_first_is_open() {
+    let gateway = gateway!(channel(
+        "/",
+        parser = Decoded::with(
+            |message: &Message, _: &Connection| Ok(message.clone()),
+            JsonKey::at("/do")
+        ),
+        match key {
+            "a" => async |_: Json<Order>| Json(Receipt { price: 3 }),
+            _ => NoRoute,
+        }
+    ));
+    let document = gateway.asyncapi().to_value();
+    let request = message(&document, "root", "a");
+    assert_eq!(
+        (&request["payload"], &request["contentType"]),
+        (&json!({}), &Value::Null)
+    );
 }
 
 #[test]

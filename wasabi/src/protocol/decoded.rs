@@ -85,7 +85,7 @@ where
     /// Not where the parser finds it: that is inside.
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown()
+        crate::schema::Places::unknown(crate::schema::Language::Unknown)
     }
 }
 
@@ -129,7 +129,7 @@ where
     /// Not where the protocol finds it: that is inside.
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown()
+        crate::schema::Places::unknown(crate::schema::Language::Unknown)
     }
 }
 
