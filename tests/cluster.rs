@@ -70,6 +70,7 @@ mod cluster {
     mod conformance;
     mod engines;
     mod many_groups;
+    mod processes;
     mod users;
 }
 
