@@ -6,9 +6,11 @@ mod example;
 
 mod schema {
     mod asyncapi;
+    mod closes;
     mod codes;
     mod guarded;
     mod keys;
+    mod logins;
     mod messages;
     mod protocols;
     mod types;

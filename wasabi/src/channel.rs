@@ -94,7 +94,7 @@ pub(crate) struct Declared {
     pub(crate) settings: Settings,
     /// How clients log in.
     #[cfg(feature = "schema")]
-    pub(crate) security: Vec<crate::schema::Security>,
+    pub(crate) logins: Vec<crate::schema::Login>,
 }
 
 type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
@@ -116,7 +116,7 @@ impl<S> Channel<S, Absent> {
                 compression: None,
                 settings: Settings::default(),
                 #[cfg(feature = "schema")]
-                security: Vec::new(),
+                logins: Vec::new(),
             },
             layers: Vec::new(),
             backend: Absent,
@@ -214,7 +214,7 @@ impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     pub fn http(mut self, middleware: impl HttpMiddleware) -> Self {
         self.declared.mistakes.extend(middleware.check());
         #[cfg(feature = "schema")]
-        self.declared.security.extend(middleware.security());
+        self.declared.logins.extend(middleware.logins());
         self.layers
             .push(Box::new(|router| middleware.apply(router)));
         self

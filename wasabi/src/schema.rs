@@ -64,11 +64,11 @@ use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::places::{secured, tell};
+pub(crate) use self::places::{Closing, logins, tell};
 pub use self::{
     codes::{Codes, ErrorCodes},
     describer::{Arm, Describer, Operation},
-    places::{Language, Places, Security},
+    places::{Language, Login, Places, Security},
 };
 
 /// A function that makes the schema of a type.
@@ -322,6 +322,8 @@ pub struct Answers {
     /// Whether it is a function, or a backend with declared types, so that `inputs` are all that it takes.
     pub is_typed: bool,
     docs: &'static str,
+    /// The codes with which the backend closes the client's connection, and why.
+    pub(crate) closes: Vec<Closing>,
 }
 
 impl Answers {
@@ -335,6 +337,7 @@ impl Answers {
             codes,
             is_typed: false,
             docs: "",
+            closes: Vec::new(),
         }
     }
 

@@ -140,7 +140,14 @@ impl<S: Sync> Backend<S> for WebSocket {
     fn describe(&self, to: &mut crate::schema::Describer) {
         let codes =
             crate::schema::Codes::of(&super::CODES).and(&crate::schema::Codes::of(&["closing"]));
-        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+        let mut answers = crate::schema::Answers::unknown::<Self>(codes);
+        let lost = (1011, "The connection to an upstream was lost.");
+        answers.closes.push(lost);
+        if self.config.close_on_failed_dial {
+            let unreachable = (1014, "An upstream cannot be reached.");
+            answers.closes.push(unreachable);
+        }
+        to.answers(answers);
     }
 }
 

@@ -8,6 +8,7 @@ mod facts;
 mod graphql_ws;
 mod json_rpc;
 mod keys;
+mod logins;
 mod message;
 mod names;
 mod schemas;

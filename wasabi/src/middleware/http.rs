@@ -58,7 +58,7 @@ pub trait HttpMiddleware: Clone + Send + 'static {
     /// Says how clients log in.
     #[doc(hidden)]
     #[cfg(feature = "schema")]
-    fn security(&self) -> Vec<crate::schema::Security>;
+    fn logins(&self) -> Vec<crate::schema::Login>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -85,7 +85,7 @@ where
     }
 
     #[cfg(feature = "schema")]
-    fn security(&self) -> Vec<crate::schema::Security> {
-        crate::schema::secured(|| drop(self.check()))
+    fn logins(&self) -> Vec<crate::schema::Login> {
+        crate::schema::logins(|| drop(self.check()))
     }
 }

@@ -236,6 +236,7 @@ impl Parser for JsonKey {
             key: text(&self.key),
             id: text(&self.id),
             codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
+            closes: Vec::new(),
         }
     }
 }

@@ -228,6 +228,7 @@ impl<H: OnInit> Protocol for GraphqlWs<H> {
         let places = Places {
             // An invalid message closes the connection.
             codes: Codes::default(),
+            closes: closes::all(!H::ACKNOWLEDGES_ALL),
             ..Places::unknown(match self.relays {
                 true => Language::Unknown,
                 false => Language::GraphqlWs,

@@ -16,7 +16,12 @@ pub struct Places {
     pub id: Option<String>,
     /// The errors of unreadable messages.
     pub codes: Codes,
+    /// The codes with which it closes connections, and why.
+    pub closes: Vec<Closing>,
 }
+
+/// A close code, and a sentence that says why.
+pub(crate) type Closing = (u16, &'static str);
 
 /// What the messages of a channel are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,11 +54,24 @@ impl Places {
             key: None,
             id: None,
             codes: Codes::unknown(),
+            closes: Vec::new(),
         }
     }
 }
 
-/// How a client logs in.
+/// How clients log in at an HTTP middleware: in one of these ways.
+#[derive(Debug, Clone)]
+#[doc(hidden)]
+pub struct Login {
+    /// The ways.
+    pub any_of: Vec<Security>,
+    /// Whether it admits clients that do not.
+    pub is_optional: bool,
+    /// Whether it closes refused WebSockets, and does not answer a status.
+    pub refuses_by_close: bool,
+}
+
+/// A way to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[doc(hidden)]
 pub enum Security {
@@ -70,20 +88,20 @@ pub enum Security {
 }
 
 thread_local! {
-    static TOLD: RefCell<Option<Vec<Security>>> = const { RefCell::new(None) };
+    static TOLD: RefCell<Option<Vec<Login>>> = const { RefCell::new(None) };
 }
 
 /// Says how clients log in at a `tower::Layer`, which has no method to ask: the layer calls this when it is applied.
-pub(crate) fn tell(security: impl FnOnce() -> Vec<Security>) {
+pub(crate) fn tell(login: impl FnOnce() -> Login) {
     TOLD.with_borrow_mut(|told| {
         if let Some(told) = told {
-            told.extend(security());
+            told.push(login());
         }
     });
 }
 
 /// Collects what layers [say](tell()) while `work` applies them.
-pub(crate) fn secured(work: impl FnOnce()) -> Vec<Security> {
+pub(crate) fn logins(work: impl FnOnce()) -> Vec<Login> {
     let outer = TOLD.replace(Some(Vec::new()));
     work();
     TOLD.replace(outer).unwrap_or_default()

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{
     Parts, close_codes,
     facts::{ChannelFacts, codes, name, target},
+    logins,
     message::{Messages, Written},
     names::Names,
     schemas::Schemas,
@@ -22,11 +23,7 @@ pub(super) fn write(
     schemas: &mut Schemas,
     parts: &mut Parts,
 ) -> Value {
-    let security: Vec<_> = facts
-        .security
-        .iter()
-        .map(|each| secured(each, parts))
-        .collect();
+    let (security, logins) = logins::write(&facts.logins, parts);
     let mut messages = Messages::new(facts, parts);
     let mut operations = Names::default();
     let mut otherwise = Vec::new();
@@ -53,6 +50,9 @@ pub(super) fn write(
     channel["bindings"] = json!({ "ws": binding(facts, schemas) });
     channel["messages"] = messages.finish(facts).into();
     channel["x-wasabi"] = more(facts, &otherwise);
+    if !logins.is_empty() {
+        channel["x-wasabi"]["logins"] = logins.into();
+    }
     channel
 }
 
@@ -205,7 +205,8 @@ fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
             queries.push(query);
         }
     }
-    let tokens = facts.security.iter().filter_map(|security| match security {
+    let ways = facts.logins.iter().flat_map(|login| &login.any_of);
+    let tokens = ways.filter_map(|security| match security {
         Security::Query(name) => Some((name.clone(), json!({ "type": "string" }))),
         _ => None,
     });
@@ -220,34 +221,4 @@ fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
     }
     binding["query"] = query;
     binding
-}
-
-/// A reference to the scheme of a login.
-fn secured(security: &Security, parts: &mut Parts) -> Value {
-    let http = |scheme: &str| {
-        (
-            scheme.to_owned(),
-            json!({ "type": "http", "scheme": scheme }),
-        )
-    };
-    let (name, scheme) = match security {
-        Security::Bearer => http("bearer"),
-        Security::Basic => http("basic"),
-        Security::Query(parameter) => key_in("query", parameter),
-        Security::Cookie(cookie) => key_in("cookie", cookie),
-        Security::Subprotocol => {
-            let (name, mut scheme) = key_in("header", "Sec-WebSocket-Protocol");
-            scheme["description"] =
-                json!("The subprotocol `bearer.<token>`, beside the one that the client speaks.");
-            (name, scheme)
-        }
-    };
-    parts.security_schemes.reference(&name, || scheme)
-}
-
-fn key_in(place: &str, name: &str) -> (String, Value) {
-    (
-        format!("{place}_{name}"),
-        json!({ "type": "httpApiKey", "in": place, "name": name }),
-    )
 }

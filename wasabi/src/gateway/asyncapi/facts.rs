@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     ErrorFormat,
     channel::Declared,
-    schema::{Answers, Codes, Operation, Places, Security},
+    schema::{Answers, Codes, Login, Operation, Places},
 };
 
 /// What is known of a channel.
@@ -22,7 +22,7 @@ pub(crate) struct ChannelFacts {
     /// Names and values of settings that concern clients.
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) subprotocols: Vec<String>,
-    pub(crate) security: Vec<Security>,
+    pub(crate) logins: Vec<Login>,
 }
 
 impl ChannelFacts {
@@ -54,8 +54,16 @@ impl ChannelFacts {
             errors,
             limits: limits.collect(),
             subprotocols: declared.subprotocols.clone(),
-            security: declared.security.clone(),
+            logins: declared.logins.clone(),
         }
+    }
+
+    /// The value of a limit.
+    pub(super) fn limit(&self, name: &str) -> Option<u64> {
+        let mut limits = self.limits.iter();
+        limits
+            .find(|(other, _)| *other == name)
+            .map(|(_, value)| *value)
     }
 
     /// Under another path.

@@ -222,7 +222,11 @@ impl<S, V: Verify> Layer<S> for BasicAuth<V> {
         mistakes.extend(&self.verify.mistakes());
         mistakes::tell(&mistakes);
         #[cfg(feature = "schema")]
-        crate::schema::tell(|| vec![crate::schema::Security::Basic]);
+        crate::schema::tell(|| crate::schema::Login {
+            any_of: vec![crate::schema::Security::Basic],
+            is_optional: self.is_optional(),
+            refuses_by_close: self.refuses_by_close(),
+        });
         AuthService::new(inner, self.clone())
     }
 }

@@ -287,7 +287,7 @@ impl<S, V: Clone> Layer<S> for BearerAuth<V> {
         mistakes::tell(&self.0.mistakes);
         #[cfg(feature = "schema")]
         crate::schema::tell(|| {
-            use crate::schema::Security;
+            use crate::schema::{Login, Security};
             let rules = &self.0;
             let parameter = rules
                 .parameter
@@ -298,12 +298,12 @@ impl<S, V: Clone> Layer<S> for BearerAuth<V> {
                 .iter()
                 .map(|name| Security::Cookie(name.to_string()));
             let subprotocol = rules.subprotocol.then_some(Security::Subprotocol);
-            [Security::Bearer]
-                .into_iter()
-                .chain(parameter)
-                .chain(cookie)
-                .chain(subprotocol)
-                .collect()
+            let ways = [Security::Bearer].into_iter().chain(parameter);
+            Login {
+                any_of: ways.chain(cookie).chain(subprotocol).collect(),
+                is_optional: rules.is_optional,
+                refuses_by_close: rules.refuses_by_close,
+            }
         });
         AuthService::new(inner, self.clone())
     }

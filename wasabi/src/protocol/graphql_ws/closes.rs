@@ -33,3 +33,19 @@ pub(super) fn begun_twice() -> Close {
 pub(super) fn failed() -> Close {
     Close::new(CloseCode::new::<4500>(), "Internal server error")
 }
+
+/// The codes of the protocol, and why. A function that acknowledges clients may fail.
+#[cfg(feature = "schema")]
+pub(super) fn all(has_function: bool) -> Vec<(u16, &'static str)> {
+    let mut all = vec![
+        (4400, "A message is not one of the protocol."),
+        (4401, "An operation came before `connection_ack`."),
+        (4408, "`connection_init` did not come in time."),
+        (4409, "An operation has the id of another in flight."),
+        (4429, "`connection_init` came twice."),
+    ];
+    if has_function {
+        all.push((4500, "The gateway could not decide about the client."));
+    }
+    all
+}
