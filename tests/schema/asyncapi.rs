@@ -201,6 +201,67 @@ fn mounted_channels_and_packages_have_their_names() {
     assert_eq!(routes.collect::<Vec<_>>(), ["/chat/{room}/{*rest}", "/"]);
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code)]
+struct Options {
+    currency: String,
+    page: Option<u32>,
+}
+
+#[derive(Deserialize)]
+#[allow(dead_code)]
+struct Bare {
+    debug: bool,
+}
+
+#[test]
+fn the_handshake_requires_no_query_because_a_bad_one_fails_only_its_messages() {
+    #[backend]
+    async fn priced(_: Query<Options>) {}
+    #[backend]
+    async fn paged(_: Option<Query<Options>>) {}
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "priced" => priced,
+            "paged" => paged,
+            "bare" => async |_: Query<Bare>| (),
+            "any" => async |_: Query<Value>| (),
+            _ => NoRoute,
+        },
+    ));
+    let document = gateway.asyncapi().to_value();
+    check_references(&document);
+    let query = &document["channels"]["root"]["bindings"]["ws"]["query"];
+    let properties = query["properties"].as_object().expect("properties");
+    assert_eq!(
+        properties.keys().collect::<Vec<_>>(),
+        ["currency", "debug", "page"]
+    );
+    assert_eq!(properties["currency"], json!({ "type": "string" }));
+    assert_eq!(query["required"], Value::Null);
+    assert_eq!(query["allOf"], Value::Null);
+}
+
+#[test]
+fn a_schema_in_place_has_the_words_of_its_draft() {
+    let gateway = gateway!(channel("/", async |_: Json<(String, u32)>| Json((
+        1_u8, "a"
+    ))));
+    let document = gateway.asyncapi().to_value();
+    let messages = &document["channels"]["root"]["messages"];
+    for message in messages.as_object().expect("messages").values() {
+        if message["contentType"] == "application/json" {
+            let payload = &message["payload"];
+            assert!(payload["items"].is_array(), "{payload}");
+            assert!(payload["prefixItems"].is_null(), "{payload}");
+        }
+    }
+    let input = gateway.operations()[0].answers()[0].inputs[0].schema();
+    assert!(input.is_some_and(|schema| schema["items"].is_array()));
+}
+
 #[tokio::test]
 async fn the_admin_listener_serves_the_document_and_the_public_one_does_not() {
     let gateway = gateway!(channel("/echo", async |text: Text| text));

@@ -290,10 +290,22 @@ impl Output {
     }
 }
 
+/// A schema in the words of the generator's draft. What is not a definition is not changed into these by the generator.
+pub(crate) fn made(
+    generator: &mut SchemaGenerator,
+    make: impl FnOnce(&mut SchemaGenerator) -> Schema,
+) -> Value {
+    let mut schema = make(generator);
+    for transform in generator.transforms_mut() {
+        transform.transform(&mut schema);
+    }
+    schema.to_value()
+}
+
 /// A schema with the definitions that it refers to.
 fn alone(settings: SchemaSettings, make: SchemaFn) -> Value {
     let mut generator = settings.into_generator();
-    let mut schema = make(&mut generator).to_value();
+    let mut schema = made(&mut generator, make);
     let definitions = generator.take_definitions(true);
     // A schema that is a reference has no place for what it refers to.
     let reference = schema.get("$ref").and_then(Value::as_str);

@@ -6,6 +6,7 @@ mod components;
 mod envelope;
 mod facts;
 mod graphql_ws;
+mod handshake;
 mod json_rpc;
 mod keys;
 mod logins;

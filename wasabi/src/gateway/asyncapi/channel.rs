@@ -7,14 +7,14 @@ use serde_json::{Map, Value, json};
 use super::{
     Parts, close_codes,
     facts::{ChannelFacts, codes, name, target},
-    logins,
+    handshake, logins,
     message::{Messages, Written},
     names::Names,
     schemas::Schemas,
 };
 use crate::{
     ErrorFormat,
-    schema::{Codes, Count, Language, Operation, Security, Source},
+    schema::{Codes, Count, Language, Operation},
 };
 
 pub(super) fn write(
@@ -43,11 +43,11 @@ pub(super) fn write(
     }
     let mut channel = json!({ "address": facts.path.replace("{*", "{") });
     summary(&mut channel, facts.docs);
-    let parameters = parameters(facts);
+    let parameters = handshake::parameters(facts);
     if !parameters.is_empty() {
         channel["parameters"] = parameters.into();
     }
-    channel["bindings"] = json!({ "ws": binding(facts, schemas) });
+    channel["bindings"] = json!({ "ws": handshake::binding(facts, schemas) });
     channel["messages"] = messages.finish(facts).into();
     channel["x-wasabi"] = more(facts, &otherwise);
     if !logins.is_empty() {
@@ -170,55 +170,4 @@ fn count(count: Count) -> &'static str {
         Count::Stream => "stream",
         Count::Unknown => "unknown",
     }
-}
-
-/// The parameters of the path, with what functions read them as.
-fn parameters(facts: &ChannelFacts) -> Map<String, Value> {
-    let pieces = facts
-        .path
-        .split('{')
-        .skip(1)
-        .filter_map(|rest| rest.split('}').next());
-    let names = pieces.map(|name| name.trim_start_matches('*'));
-    names
-        .map(|name| {
-            let description = format!("`{{{name}}}` of the path.");
-            (name.to_owned(), json!({ "description": description }))
-        })
-        .collect()
-}
-
-/// The handshake.
-fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
-    let mut queries = Vec::new();
-    let inputs = facts
-        .operations
-        .iter()
-        .flat_map(Operation::answers)
-        .flat_map(|answers| &answers.inputs);
-    for input in inputs.filter(|input| input.source == Source::Query && !input.is_optional) {
-        let query = match input.schema_fn() {
-            Some(schema) => schemas.input(schema),
-            None => input.traced().unwrap_or_default(),
-        };
-        if query.is_object() && !queries.contains(&query) {
-            queries.push(query);
-        }
-    }
-    let ways = facts.logins.iter().flat_map(|login| &login.any_of);
-    let tokens = ways.filter_map(|security| match security {
-        Security::Query(name) => Some((name.clone(), json!({ "type": "string" }))),
-        _ => None,
-    });
-    let tokens: Map<String, Value> = tokens.collect();
-    let mut binding = json!({ "method": "GET", "bindingVersion": "0.1.0" });
-    if queries.is_empty() && tokens.is_empty() {
-        return binding;
-    }
-    let mut query = json!({ "type": "object", "properties": tokens });
-    if !queries.is_empty() {
-        query["allOf"] = queries.into();
-    }
-    binding["query"] = query;
-    binding
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value};
 
-use crate::schema::SchemaFn;
+use crate::schema::{SchemaFn, made};
 
 const READ: &str = "#/components/schemas/";
 /// Where references of what is written lead, until it is known which types are read as they are written.
@@ -38,11 +38,25 @@ impl Schemas {
     }
 
     pub(super) fn input(&mut self, schema: SchemaFn) -> Value {
-        value(schema(&mut self.inputs))
+        object(made(&mut self.inputs, schema))
     }
 
     pub(super) fn output(&mut self, schema: SchemaFn) -> Value {
-        value(schema(&mut self.outputs))
+        object(made(&mut self.outputs, schema))
+    }
+
+    /// The members of an object that clients write.
+    pub(super) fn members(&mut self, schema: SchemaFn) -> Map<String, Value> {
+        let make = |generator: &mut SchemaGenerator| {
+            let schema = schema(generator);
+            let reference = schema.get("$ref").and_then(Value::as_str);
+            let name = reference.and_then(|reference| reference.strip_prefix(READ));
+            let own = name.and_then(|name| generator.definitions().get(name));
+            own.and_then(|own| own.clone().try_into().ok())
+                .unwrap_or(schema)
+        };
+        let mut schema = made(&mut self.inputs, make);
+        members_of(&mut schema)
     }
 
     /// The definitions. A type that is written differently from how it is read has two; the references in the document
@@ -70,9 +84,17 @@ impl Schemas {
     }
 }
 
+/// The members of objects with this schema.
+pub(super) fn members_of(schema: &mut Value) -> Map<String, Value> {
+    match schema.get_mut("properties").map(Value::take) {
+        Some(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}
+
 /// A schema as an object. The one of anything is `true`.
-fn value(schema: Schema) -> Value {
-    match schema.to_value() {
+fn object(schema: Value) -> Value {
+    match schema {
         Value::Bool(true) => Value::Object(Map::new()),
         schema => schema,
     }
