@@ -13,5 +13,6 @@ mod schema {
     mod logins;
     mod messages;
     mod protocols;
+    mod typed;
     mod types;
 }

@@ -18,6 +18,8 @@ mod template;
 mod tls;
 #[cfg(feature = "schema")]
 mod told;
+#[cfg(feature = "schema")]
+mod typed;
 mod websocket;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +33,6 @@ pub(crate) use self::http::install_tls_provider;
 pub(crate) use self::http::{build_client, parse_url};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::replaced::{PIPE, ReplacedUpstreams, serve};
-#[cfg(feature = "schema")]
-pub use self::told::{Knows, Returns, Telling, Tells, Told, telling};
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     boxed::BoxBackend,
@@ -40,6 +40,11 @@ pub use self::{
     http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
     template::Template,
     websocket::WebSocket,
+};
+#[cfg(feature = "schema")]
+pub use self::{
+    told::{Knows, Returns, Telling, Tells, Told, telling},
+    typed::Typed,
 };
 #[cfg(feature = "schema")]
 use crate::schema::{Answers, Codes, Describer};

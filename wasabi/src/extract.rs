@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tls")]
 mod certificates;
+#[cfg(feature = "schema")]
+mod has_schema;
 mod hook;
 mod message;
 mod params;
@@ -15,6 +17,8 @@ use axum::{
 use http::HeaderMap;
 use serde::de::DeserializeOwned;
 
+#[cfg(feature = "schema")]
+pub use self::has_schema::HasSchema;
 pub(crate) use self::hook::also_when_ended;
 pub use self::hook::{Ended, FromConnection, FromEnded, LeftGroups};
 pub use self::params::Params;

@@ -165,6 +165,11 @@ impl Input {
         }
     }
 
+    /// The same, with this schema.
+    pub(crate) fn of(self, schema: Option<SchemaFn>) -> Self {
+        Self { schema, ..self }
+    }
+
     /// The schema of the type, in draft 07, as a client has to write it. `None` if the type has none.
     pub fn schema(&self) -> Option<Value> {
         let make = self.schema?;
@@ -276,6 +281,11 @@ impl Output {
             is_optional,
             ..self
         }
+    }
+
+    /// The same, with this schema.
+    pub(crate) fn of(self, schema: Option<SchemaFn>) -> Self {
+        Self { schema, ..self }
     }
 
     /// The schema of one message, in draft 07, as the gateway writes it. `None` if the type has none.

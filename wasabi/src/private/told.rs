@@ -10,7 +10,7 @@ mod has_schema;
 
 use std::{cell::Cell, marker::PhantomData, ops::Deref};
 
-pub use self::has_schema::{AllHaveSchemas, FirstHasSchema, HasSchema, LastHasSchema};
+pub use self::has_schema::{AllHaveSchemas, FirstHasSchema, LastHasSchema};
 use super::{
     Absent, Scope,
     probe::{IsBackend, Mistake, NoState},
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     Backend, IntoBackend,
     backend::{HandlerFn, Knows, Returns, Tells, Told},
+    extract::HasSchema,
     schema::{Codes, ErrorCodes, SchemaFn, Schemas},
 };
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answers, Codes, Input, SchemaFn, Schemas};
+use super::{Answers, Codes, Input, Output, SchemaFn, Schemas};
 use crate::panics::caught;
 
 /// A route of a channel: what it takes, what it answers, and what is around it.
@@ -133,6 +133,8 @@ struct Around {
     output: Option<SchemaFn>,
     comment: &'static str,
     failing: Option<Codes>,
+    /// What a target takes and answers that does not know it itself.
+    typed: Option<(Input, Output)>,
 }
 
 /// Collects the routes of a channel while its backend is visited.
@@ -262,6 +264,11 @@ impl Describer {
         self.within(change, inner);
     }
 
+    /// A target that does not know what it takes and answers.
+    pub fn typed(&mut self, input: Input, output: Output, inner: &dyn Fn(&mut Self)) {
+        self.within(|around| around.typed = Some((input, output)), inner);
+    }
+
     /// The codes of the function's error type, if it says them.
     pub fn failing(&self) -> Option<&Codes> {
         self.around.failing.as_ref()
@@ -270,11 +277,22 @@ impl Describer {
     /// What answers.
     pub fn answers(&mut self, mut answers: Answers) {
         let around = self.around.clone();
+        if let (Some((input, output)), false) = (&around.typed, answers.is_typed) {
+            // The target reads the message, and not the gateway.
+            let codes = Codes::default();
+            answers.inputs = vec![Input {
+                codes,
+                ..input.clone()
+            }];
+            answers.output = output.clone();
+            answers.is_typed = true;
+        } else {
+            answers.output.schema = around.output;
+        }
         for (input, schema) in answers.inputs.iter_mut().zip(&around.inputs) {
             let input: &mut Input = input;
             input.schema = *schema;
         }
-        answers.output.schema = around.output;
         answers.docs = around.comment;
         if !around.target.is_empty() {
             answers.target = around.target.to_owned();

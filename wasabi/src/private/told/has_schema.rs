@@ -1,70 +1,14 @@
-//! Which extractors and replies know whether they have a schema.
-
-use axum::{
-    Extension, Json,
-    extract::{Path, Query, State},
-};
-use bytes::Bytes;
-use futures_util::Stream;
-use http::HeaderMap;
-use schemars::{JsonSchema, SchemaGenerator};
+//! Whether the arguments of a function know if they have a schema.
 
 use crate::{
-    Binary, Connection, InFlight, Key, Message, Params, Parsed, RemoteAddr, Replies, Reply,
-    Request, RequestId, Text,
+    extract::HasSchema,
     middleware::http::{ClientIp, Identity, Stash},
-    schema::{SchemaFn, Schemas},
+    schema::Schemas,
 };
 
-/// An extractor or a reply that knows whether it has a schema; [`Json<T>`](Json) only if `T` has one.
-pub trait HasSchema {
-    /// Makes the schema, if there is one.
-    const SCHEMA: Option<SchemaFn> = None;
-}
-
-macro_rules! has_schema {
-    ($([$($parameters:tt)*] $ty:ty $(=> $schema:expr)?;)*) => {$(
-        impl<$($parameters)*> HasSchema for $ty {
-            $(const SCHEMA: Option<SchemaFn> = $schema;)?
-        }
-    )*};
-}
-
-has_schema! {
-    [T: JsonSchema] Json<T> => Some(SchemaGenerator::subschema_for::<T>);
-    [T: JsonSchema] Params<T> => Some(SchemaGenerator::subschema_for::<T>);
-    [T: JsonSchema] Path<T> => Some(SchemaGenerator::subschema_for::<T>);
-    [T: JsonSchema] Query<T> => Some(SchemaGenerator::subschema_for::<T>);
-    [T: HasSchema] Option<T> => T::SCHEMA;
-    [T: HasSchema, E] Result<T, E> => T::SCHEMA;
-    [T: HasSchema] Vec<T> => T::SCHEMA;
-    [T: Stream<Item: HasSchema>] Replies<T> => T::Item::SCHEMA;
-    [T] State<T>;
-    [T] Extension<T>;
-    [T] Parsed<T>;
-    [T] Identity<T>;
-    [T] Stash<T>;
-    [] ();
-    [] Binary;
-    [] Bytes;
-    [] ClientIp;
-    [] Connection;
-    [] HeaderMap;
-    [] InFlight;
-    [] Key;
-    [] Message;
-    [] RemoteAddr;
-    [] Reply;
-    [] Request;
-    [] RequestId;
-    [] String;
-    [] Text;
-}
-
-#[cfg(feature = "tls")]
-has_schema! {
-    [] crate::PeerCertificates;
-}
+impl<T> HasSchema for Identity<T> {}
+impl<T> HasSchema for Stash<T> {}
+impl HasSchema for ClientIp {}
 
 /// Arguments that all know.
 pub trait AllHaveSchemas {

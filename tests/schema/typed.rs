@@ -1,0 +1,176 @@
+//! Targets whose messages the application declares.
+
+use axum::{Router, routing::post};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use wasabi::{
+    BoxBackend, Error, JsonRpc, Params, RouteTable, Typed,
+    prelude::*,
+    queue::{Memory, Queue},
+    schema::{Count, Source},
+};
+use wasabi_tests::{http_service, serve};
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Order {
+    item: String,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Receipt {
+    price: u64,
+}
+
+/// A backend of the application.
+struct Mine;
+
+impl Backend for Mine {
+    async fn call(&self, _: Request, _: &()) -> Result {
+        Err(Error::new("mine", "never"))
+    }
+}
+
+fn replies(document: &Value, operation: &str) -> Vec<String> {
+    let messages = document["operations"][operation]["reply"]["messages"].as_array();
+    let references = messages.into_iter().flatten();
+    let names = references.map(|each| each["$ref"].as_str().unwrap_or_default());
+    names
+        .map(|reference| reference.rsplit('/').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+/// A target of each kind.
+fn targets() -> Gateway {
+    let table: RouteTable = RouteTable::new().route(
+        "table",
+        BoxBackend::new(Http::post("http://orders/").typed::<Json<Order>, Json<Receipt>>()),
+    );
+    gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "http" => Http::post("http://orders/")
+                .timeout(1s)
+                .typed::<Json<Order>, Json<Receipt>>(),
+            "socket" => WebSocket::connect("ws://orders/").typed::<Json<Order>, Json<Receipt>>(),
+            "queue" => Queue::new(Memory::new(), "orders").typed::<Json<Order>, Json<Receipt>>(),
+            "mine" => with(
+                [Timeout::new(1s)],
+                Typed::<_, Json<Order>, Json<Receipt>>::new(Mine),
+            ),
+            "nodes" => balance([
+                (
+                    3,
+                    Http::post("http://a/").typed::<Json<Order>, Json<Receipt>>()
+                ),
+                (
+                    1,
+                    Http::post("http://b/").typed::<Json<Order>, Json<Receipt>>()
+                ),
+            ]),
+            _ => table,
+        },
+    ))
+}
+
+#[test]
+fn each_target_says_what_it_takes_and_answers() {
+    let gateway = targets();
+    assert!(gateway.check().is_ok());
+    let document = gateway.asyncapi().to_value();
+    let operations = gateway.operations().iter();
+    let operations: Vec<_> = operations.filter(|one| one.route() != "_").collect();
+    assert_eq!(operations.len(), 6);
+    for operation in operations {
+        for answer in operation.answers() {
+            let [input] = &answer.inputs[..] else {
+                panic!("{operation:?}")
+            };
+            assert_eq!(input.source, Source::Json);
+            let schema = input.schema().expect("a schema");
+            assert_eq!(schema["required"], json!(["item"]));
+            assert_eq!(answer.output.count, Count::One);
+            assert!(answer.is_typed);
+        }
+    }
+    for key in ["http", "socket", "queue", "mine", "nodes", "table"] {
+        assert_eq!(
+            replies(&document, &format!("root.{key}")),
+            ["Receipt", "error"],
+            "{key}"
+        );
+        let payload = &document["channels"]["root"]["messages"][key]["payload"];
+        let [order, own] = [&payload["allOf"][0], &payload["allOf"][1]];
+        assert_eq!(order["$ref"], "#/components/schemas/Order", "{key}");
+        assert_eq!(own["properties"]["key"], json!({ "const": key }));
+    }
+    let [http, .., _] = gateway.operations() else {
+        panic!("routes")
+    };
+    assert_eq!(http.answers()[0].target, r#"Http::post("http://orders/")"#);
+    assert!(http.codes().contains("upstream_unreachable"));
+}
+
+#[test]
+fn a_target_under_a_protocol_takes_parameters() {
+    let gateway = gateway!(channel(
+        "/",
+        protocol = JsonRpc::new(),
+        match key {
+            "place" => Http::post("http://orders/").typed::<Params<Order>, Json<Receipt>>(),
+            _ => NoRoute,
+        },
+    ));
+    let document = gateway.asyncapi().to_value();
+    let call = &document["channels"]["root"]["messages"]["place"]["payload"]["properties"];
+    assert_eq!(call["method"], json!({ "const": "place" }));
+    assert!(call["params"].is_object());
+}
+
+#[test]
+fn a_target_that_sends_no_reply_or_many_says_so() {
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "none" => Http::post("http://a/").typed::<Json<Order>, ()>(),
+            "some" => Http::post("http://a/").typed::<Text, Option<Text>>(),
+            "many" => Http::post("http://a/").typed::<Binary, Vec<Json<Receipt>>>(),
+            _ => NoRoute,
+        },
+    ));
+    let counts = gateway
+        .operations()
+        .iter()
+        .map(|one| one.answers()[0].output.count);
+    let counts: Vec<_> = counts.collect();
+    assert_eq!(
+        counts,
+        [
+            Count::None,
+            Count::AtMostOne,
+            Count::Many,
+            Count::OnlyErrors
+        ]
+    );
+}
+
+#[tokio::test]
+async fn nothing_changes_at_run_time() {
+    type Declared = Typed<Http, Json<Order>, Json<Receipt>>;
+    assert_eq!(size_of::<Declared>(), size_of::<Http>());
+    let url = http_service(Router::new().route(
+        "/",
+        post(async |body: String| axum::Json(json!({ "got": body }))),
+    ))
+    .await;
+    let server = serve(gateway!(channel(
+        "/",
+        Http::post(url).typed::<Json<Order>, Json<Receipt>>(),
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    // The message is not an order, and the answer no receipt.
+    assert_eq!(client.ask("tea").await, r#"{"got":"tea"}"#);
+}
