@@ -5,6 +5,7 @@ pub(crate) mod attached;
 mod client;
 pub(crate) mod client_ip;
 pub(crate) mod companions;
+pub(crate) mod few;
 mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod held;

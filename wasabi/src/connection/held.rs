@@ -58,8 +58,6 @@ pub(crate) struct Held {
     /// Bytes of replies that the client could have taken but has not.
     waiting: AtomicUsize,
     state: Mutex<HeldState>,
-    /// Wakes readers that wait for room.
-    room: Notify,
     budget: Budget,
 }
 
@@ -69,6 +67,8 @@ struct HeldState {
     reading: usize,
     /// Set if one of these replies may be read to its end: otherwise all might wait for each other.
     has_turn: bool,
+    /// Wakes readers that wait for room. Made for the first of them.
+    room: Option<Arc<Notify>>,
 }
 
 /// Bytes that a reply may have before it counts, so that small replies are read without a check.
@@ -80,7 +80,6 @@ impl Held {
             limit,
             waiting: AtomicUsize::new(0),
             state: Mutex::default(),
-            room: Notify::new(),
             budget,
         }
     }
@@ -95,7 +94,8 @@ impl Held {
         let before = self.waiting.swap(bytes, Ordering::AcqRel);
         self.budget.hold(bytes, before);
         if bytes < before {
-            self.room.notify_waiters();
+            let room = self.lock().room.clone();
+            notify(room);
         }
     }
 
@@ -108,10 +108,23 @@ impl Held {
         self.limit
     }
 
+    /// Frees the memory that past waiters have left.
+    pub(crate) fn give_back(&self) {
+        self.lock()
+            .room
+            .take_if(|room| Arc::strong_count(room) == 1);
+    }
+
+    /// What is notified when there may be room.
+    fn waiters(&self) -> Arc<Notify> {
+        Arc::clone(self.lock().room.get_or_insert_default())
+    }
+
     /// Waits until upstreams need not wait for the client.
     pub(crate) async fn room(&self) {
+        let waiters = self.waiters();
         loop {
-            let room = self.room.notified();
+            let room = waiters.notified();
             tokio::pin!(room);
             // Register before checking, or a change in between would be missed.
             room.as_mut().enable();
@@ -120,6 +133,12 @@ impl Held {
             }
             room.await;
         }
+    }
+}
+
+fn notify(room: Option<Arc<Notify>>) {
+    if let Some(room) = room {
+        room.notify_waiters();
     }
 }
 
@@ -164,8 +183,9 @@ impl Reading {
         held.lock().reading += bytes - self.bytes;
         held.budget.hold(bytes, self.bytes);
         self.bytes = bytes;
+        let waiters = held.waiters();
         loop {
-            let room = held.room.notified();
+            let room = waiters.notified();
             tokio::pin!(room);
             room.as_mut().enable();
             match self.may(held) {
@@ -211,8 +231,9 @@ impl Drop for Reading {
         if self.has_turn {
             state.has_turn = false;
         }
+        let room = state.room.clone();
         drop(state);
         held.budget.hold(0, self.bytes);
-        held.room.notify_waiters();
+        notify(room);
     }
 }

@@ -1,7 +1,6 @@
 //! Loom models of a connection's task and the tasks that talk to it, in every order.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     ops::ControlFlow,
     pin::Pin,
@@ -14,6 +13,7 @@ use loom::{future::block_on, thread};
 use super::{
     Connection, Registry,
     companions::Companions,
+    few::Few,
     outbox::{Outbox, Requested},
 };
 use crate::{
@@ -24,12 +24,12 @@ use crate::{
 
 /// The part of a connection's task that empties its outbox, until `look` has seen enough.
 fn take(outbox: &Outbox, mut look: impl FnMut(Requested, &[Message]) -> ControlFlow<()>) {
-    let mut batch = VecDeque::new();
+    let mut batch = Few::new();
     block_on(poll_fn(|cx| {
         outbox.register(cx.waker());
         loop {
             let requested = outbox.take(&mut batch);
-            let messages: Vec<_> = batch.drain(..).collect();
+            let messages: Vec<_> = batch.drain().collect();
             outbox.release(messages.len(), messages.iter().map(Message::len).sum());
             if look(requested, &messages).is_break() {
                 return Poll::Ready(());
@@ -84,7 +84,7 @@ fn a_close_is_told_once_and_after_what_was_queued_before_it() {
         });
         assert_eq!(seen, 1);
         closes.join().expect("no panic");
-        assert_eq!(outbox.take(&mut VecDeque::new()), Requested::Nothing);
+        assert_eq!(outbox.take(&mut Few::new()), Requested::Nothing);
     });
 }
 

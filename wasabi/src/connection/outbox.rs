@@ -1,15 +1,15 @@
 //! The queue of outgoing messages of one connection. Any task may add to it.
 
 use std::{
-    collections::VecDeque,
     mem,
-    sync::{OnceLock, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
     task::Waker,
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
+use super::few::Few;
 use crate::{
     Close, Message, MessageError,
     sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard, Unpoisoned},
@@ -25,12 +25,6 @@ pub(crate) struct Outbox {
     max_bytes: usize,
     /// The connection's task.
     owner: AtomicWaker,
-    /// Wakes senders that wait for room.
-    room: Notify,
-    ended: OnceLock<Box<Close>>,
-    /// The requests that outlive the connection have ended too.
-    finished: AtomicBool,
-    end: Notify,
     /// Milliseconds from `opened` to the expiry of the client's credentials.
     expires: AtomicU64,
     opened: Instant,
@@ -41,7 +35,7 @@ const NEVER: u64 = u64::MAX;
 
 #[derive(Default)]
 struct Queue {
-    messages: VecDeque<Message>,
+    messages: Few<Message>,
     /// Includes messages that the connection's task has taken but not written yet.
     count: usize,
     bytes: usize,
@@ -51,6 +45,29 @@ struct Queue {
     shut: bool,
     /// Something asks to cancel requests of the connection.
     cancel: bool,
+    /// How the connection has ended.
+    ended: Option<Box<Close>>,
+    /// The requests that outlive the connection have ended too.
+    finished: bool,
+    /// Made for the first that waits.
+    waiters: Option<Arc<Waiters>>,
+}
+
+impl Queue {
+    fn ended(&self) -> Option<&Close> {
+        self.ended.as_deref()
+    }
+
+    fn finished(&self) -> Option<&Close> {
+        self.ended().filter(|_| self.finished)
+    }
+}
+
+#[derive(Default)]
+struct Waiters {
+    /// Wakes senders that wait for room.
+    room: Notify,
+    end: Notify,
 }
 
 /// Why a message could not be queued.
@@ -109,10 +126,6 @@ impl Outbox {
             max_messages,
             max_bytes,
             owner: AtomicWaker::new(),
-            room: Notify::new(),
-            ended: OnceLock::new(),
-            finished: AtomicBool::new(false),
-            end: Notify::new(),
             expires: AtomicU64::new(NEVER),
             opened: Instant::now(),
         }
@@ -135,7 +148,7 @@ impl Outbox {
         queue.count += 1;
         queue.bytes = bytes;
         let first = queue.messages.is_empty();
-        queue.messages.push_back(message);
+        queue.messages.made().push_back(message);
         self.fresh.store(true, Ordering::Release);
         drop(queue);
         if first {
@@ -144,29 +157,46 @@ impl Outbox {
         Ok(())
     }
 
-    pub(crate) async fn send(&self, mut message: Message) -> Result<(), SendError> {
+    pub(crate) async fn send(&self, message: Message) -> Result<(), SendError> {
+        let Some(mut message) = self.send_unless_full(message)? else {
+            return Ok(());
+        };
+        let waiters = self.waiters();
         loop {
-            let room = self.room.notified();
+            let room = waiters.room.notified();
             tokio::pin!(room);
             // Register before checking, or a release in between would be missed.
             room.as_mut().enable();
-            message = match self.try_send(message) {
-                Ok(()) => return Ok(()),
-                Err(TrySendError::Full(message)) => message,
-                Err(TrySendError::Closed(message)) => return Err(SendError::Closed(message)),
-                Err(TrySendError::Unwritable(error)) => return Err(error.into()),
-            };
+            match self.send_unless_full(message)? {
+                None => return Ok(()),
+                Some(unsent) => message = unsent,
+            }
             room.await;
         }
+    }
+
+    /// Gives the message back if the queue is full.
+    fn send_unless_full(&self, message: Message) -> Result<Option<Message>, SendError> {
+        match self.try_send(message) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full(message)) => Ok(Some(message)),
+            Err(TrySendError::Closed(message)) => Err(SendError::Closed(message)),
+            Err(TrySendError::Unwritable(error)) => Err(error.into()),
+        }
+    }
+
+    fn waiters(&self) -> Arc<Waiters> {
+        Arc::clone(self.lock().waiters.get_or_insert_default())
     }
 
     pub(crate) fn close(&self, close: Close) {
         let mut queue = self.lock();
         queue.close.get_or_insert_with(|| Box::new(close));
         self.fresh.store(true, Ordering::Release);
+        let waiters = queue.waiters.clone();
         drop(queue);
         self.owner.wake();
-        self.room.notify_waiters();
+        notify(waiters, |waiters| &waiters.room);
     }
 
     /// Ends the connection at once: the only thing still sent is the close frame, if it fits.
@@ -175,9 +205,10 @@ impl Outbox {
         queue.stop = true;
         queue.close.get_or_insert_with(|| Box::new(close));
         self.fresh.store(true, Ordering::Release);
+        let waiters = queue.waiters.clone();
         drop(queue);
         self.owner.wake();
-        self.room.notify_waiters();
+        notify(waiters, |waiters| &waiters.room);
     }
 
     /// Has the connection's task look at the requests that are to be cancelled.
@@ -217,27 +248,24 @@ impl Outbox {
     }
 
     pub(crate) async fn closed(&self) -> Close {
-        loop {
-            let end = self.end.notified();
-            tokio::pin!(end);
-            end.as_mut().enable();
-            if let Some(close) = self.ended.get() {
-                return Close::clone(close);
-            }
-            end.await;
-        }
+        self.once(Queue::ended).await
     }
 
     /// Waits for the end of the connection and of all its requests.
     pub(crate) async fn finished(&self) -> Close {
+        self.once(Queue::finished).await
+    }
+
+    /// Waits until `ended` says how the connection has ended.
+    async fn once(&self, ended: impl Fn(&Queue) -> Option<&Close>) -> Close {
+        let waiters = self.waiters();
         loop {
-            let end = self.end.notified();
+            let end = waiters.end.notified();
             tokio::pin!(end);
             end.as_mut().enable();
-            if self.finished.load(Ordering::Acquire)
-                && let Some(close) = self.ended.get()
-            {
-                return Close::clone(close);
+            let close = ended(&self.lock()).cloned();
+            if let Some(close) = close {
+                return close;
             }
             end.await;
         }
@@ -259,7 +287,7 @@ impl Outbox {
 
     /// Moves all waiting messages into `batch`, which must be empty. Returns what the server has requested, if anything
     /// has changed since the last call.
-    pub(crate) fn take(&self, batch: &mut VecDeque<Message>) -> Requested {
+    pub(crate) fn take(&self, batch: &mut Few<Message>) -> Requested {
         if !self.fresh.load(Ordering::Acquire) {
             return Requested::Nothing;
         }
@@ -291,9 +319,13 @@ impl Outbox {
         }
     }
 
-    /// Frees the memory that past messages have left.
+    /// Frees the memory that past messages and waiters have left.
     pub(crate) fn give_back(&self) {
-        self.lock().messages.shrink_to_fit();
+        let mut queue = self.lock();
+        queue.messages.give_back();
+        queue
+            .waiters
+            .take_if(|waiters| Arc::strong_count(waiters) == 1);
     }
 
     /// Wakes the connection's task, to look at its connection.
@@ -317,30 +349,46 @@ impl Outbox {
         let mut queue = self.lock();
         queue.count = queue.count.saturating_sub(count);
         queue.bytes = queue.bytes.saturating_sub(bytes);
+        let waiters = queue.waiters.clone();
         drop(queue);
-        self.room.notify_waiters();
+        notify(waiters, |waiters| &waiters.room);
     }
 
     /// Refuses all messages from now on.
     pub(crate) fn shut(&self) {
         let mut queue = self.lock();
         queue.shut = true;
-        queue.messages = VecDeque::new();
+        let messages = mem::take(&mut queue.messages);
+        let waiters = queue.waiters.clone();
         drop(queue);
-        self.room.notify_waiters();
+        drop(messages);
+        notify(waiters, |waiters| &waiters.room);
     }
 
     /// The connection has ended.
     pub(crate) fn end(&self, close: Close) {
         self.shut();
-        let _ = self.ended.set(Box::new(close));
-        self.end.notify_waiters();
+        let mut queue = self.lock();
+        queue.ended.get_or_insert_with(|| Box::new(close));
+        let waiters = queue.waiters.clone();
+        drop(queue);
+        notify(waiters, |waiters| &waiters.end);
     }
 
     /// The requests have ended too.
     pub(crate) fn finish(&self) {
-        self.finished.store(true, Ordering::Release);
-        self.end.notify_waiters();
+        let mut queue = self.lock();
+        queue.finished = true;
+        let waiters = queue.waiters.clone();
+        drop(queue);
+        notify(waiters, |waiters| &waiters.end);
+    }
+}
+
+/// Notifies those who wait, if there are any.
+fn notify(waiters: Option<Arc<Waiters>>, of: impl FnOnce(&Waiters) -> &Notify) {
+    if let Some(waiters) = waiters {
+        of(&waiters).notify_waiters();
     }
 }
 

@@ -21,7 +21,6 @@ mod wire;
 mod writing;
 
 use std::{
-    collections::VecDeque,
     mem,
     task::{Context, Poll},
 };
@@ -41,6 +40,7 @@ use crate::{
     channel::Settings,
     connection::{
         companions::Companions,
+        few::Few,
         outbox::Requested,
         socket::{Failure, HangUp, Socket},
         work,
@@ -74,7 +74,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     requests: Requests<F>,
     companions: Companions,
     /// Messages taken from the outbox but not written yet.
-    batch: VecDeque<Message>,
+    batch: Few<Message>,
     life: Life,
     /// The last turn ended before the work did.
     goes_on: bool,
@@ -107,7 +107,7 @@ where
             call,
             requests: Requests::new(settings.concurrency),
             companions: Companions::new(),
-            batch: VecDeque::new(),
+            batch: Few::new(),
             life: Life::new(now, settings.open_timeout, settings.close_timeout),
             goes_on: false,
             is_dry: false,

@@ -1,6 +1,6 @@
 //! A connection without a client.
 
-use std::{collections::VecDeque, sync::Mutex};
+use std::sync::Mutex;
 
 use axum::{Router, routing::any};
 use futures_util::FutureExt;
@@ -13,6 +13,7 @@ use crate::{
     Result,
     connection::{
         Handshake,
+        few::Few,
         held::{Budget, Held},
         outbox::Outbox,
         socket::Limits,
@@ -46,7 +47,7 @@ use crate::{
 #[derive(Debug)]
 pub struct TestConnection {
     connection: Connection,
-    sent: Mutex<VecDeque<Message>>,
+    sent: Mutex<Few<Message>>,
 }
 
 /// The most messages and bytes that wait for [`TestConnection::sent`]: the defaults of a channel.
@@ -225,7 +226,7 @@ impl TestConnection {
         let mut sent = self.sent.lock().unpoisoned();
         let outbox = self.connection.outbox();
         outbox.take(&mut sent);
-        let messages = Vec::from(std::mem::take(&mut *sent));
+        let messages = sent.drain().collect::<Vec<_>>();
         drop(sent);
         outbox.release(messages.len(), messages.iter().map(Message::len).sum());
         messages

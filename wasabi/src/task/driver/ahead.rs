@@ -1,8 +1,8 @@
 //! Messages read ahead of the requests that are in flight.
 
-use std::collections::VecDeque;
-
-use crate::{Message, Request, RequestId, panics::discard, protocol::Inbound};
+use crate::{
+    Message, Request, RequestId, connection::few::Few, panics::discard, protocol::Inbound,
+};
 
 /// Messages read ahead while every slot is busy, so that pings and closes behind them are noticed. Reading also stops
 /// at the size of the largest allowed message.
@@ -11,7 +11,7 @@ const READ_AHEAD: usize = 16;
 /// Messages that were read while no slot was free. They are parsed already, because a cancellation needs no slot.
 #[derive(Default)]
 pub(super) struct ReadAhead {
-    messages: VecDeque<Ahead>,
+    messages: Few<Ahead>,
     bytes: usize,
 }
 
@@ -39,7 +39,7 @@ impl ReadAhead {
     /// Adds a parsed message, which had this many bytes.
     pub(super) fn push(&mut self, inbound: Inbound, bytes: usize) {
         self.bytes += bytes;
-        self.messages.push_back(Ahead { inbound, bytes });
+        self.messages.made().push_back(Ahead { inbound, bytes });
     }
 
     /// Adds an answer, before everything that waits for a slot.
@@ -49,7 +49,9 @@ impl ReadAhead {
         let bytes = answer.len();
         let inbound = Inbound::Answer(Box::new(answer));
         self.bytes += bytes;
-        self.messages.insert(before, Ahead { inbound, bytes });
+        self.messages
+            .made()
+            .insert(before, Ahead { inbound, bytes });
     }
 
     /// Takes the first message, with its number of bytes.
@@ -75,18 +77,18 @@ impl ReadAhead {
             let request = ahead.inbound.request();
             request.is_some_and(|request| request.id() == Some(id))
         })?;
-        let Ahead { inbound, bytes } = self.messages.remove(at)?;
+        let Ahead { inbound, bytes } = self.messages.made().remove(at)?;
         self.bytes -= bytes;
         inbound.into_request()
     }
 
     /// Frees the memory that past messages have left.
     pub(super) fn give_back(&mut self) {
-        self.messages.shrink_to_fit();
+        self.messages.give_back();
     }
 
     pub(super) fn clear(&mut self) {
-        for ahead in self.messages.drain(..) {
+        for ahead in self.messages.drain() {
             discard(ahead.inbound);
         }
         self.bytes = 0;

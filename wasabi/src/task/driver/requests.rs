@@ -1,13 +1,16 @@
 //! The requests of a connection: those in flight, and replies that the client has not taken.
 
-use std::{collections::VecDeque, mem};
+use std::mem;
 
 use tokio::time::Instant;
 
 use super::ahead::ReadAhead;
 use crate::{
     RequestId,
-    connection::in_flight::{InFlight, Tag},
+    connection::{
+        few::Few,
+        in_flight::{InFlight, Tag},
+    },
     panics::discard,
     pieces::SMALL,
     reply::Body,
@@ -18,7 +21,7 @@ use crate::{
 pub(super) struct Requests<F> {
     pub(super) in_flight: InFlight<F, InSlot>,
     /// Slots whose requests continue when the client takes more data, first come first served.
-    held: VecDeque<usize>,
+    held: Few<usize>,
     held_bytes: usize,
     /// The slot of a reply whose first messages are written and whose others follow. Nothing is written in between.
     pub(super) unfinished: Option<usize>,
@@ -61,7 +64,7 @@ impl<F: Future> Requests<F> {
     pub(super) fn new(concurrency: usize) -> Self {
         Self {
             in_flight: InFlight::new(concurrency),
-            held: VecDeque::new(),
+            held: Few::new(),
             held_bytes: 0,
             unfinished: None,
             ahead: ReadAhead::default(),
@@ -101,7 +104,7 @@ impl<F: Future> Requests<F> {
             slot.reply = Some(body);
             slot.is_held = true;
             slot.silent = None;
-            self.held.push_back(index);
+            self.held.made().push_back(index);
         }
     }
 
@@ -135,7 +138,7 @@ impl<F: Future> Requests<F> {
             && mem::take(&mut slot.is_held)
         {
             self.held_bytes -= slot.reply.as_ref().map_or(0, Body::bytes);
-            self.held.retain(|held| *held != index);
+            self.held.made().retain(|held| *held != index);
         }
     }
 
@@ -158,7 +161,7 @@ impl<F: Future> Requests<F> {
     /// Frees the memory that past requests have left.
     pub(super) fn give_back(&mut self) {
         self.in_flight.give_back();
-        self.held.shrink_to_fit();
+        self.held.give_back();
         self.ahead.give_back();
     }
 
@@ -176,7 +179,7 @@ impl<F: Future> Requests<F> {
                 cancelled += 1;
             }
         }
-        self.held.clear();
+        self.held = Few::new();
         self.held_bytes = 0;
         cancelled
     }
@@ -184,7 +187,7 @@ impl<F: Future> Requests<F> {
     /// Cancels all requests.
     pub(super) fn cancel(&mut self) {
         self.in_flight.clear();
-        self.held.clear();
+        self.held = Few::new();
         self.held_bytes = 0;
         self.unfinished = None;
         self.ahead.clear();
@@ -227,10 +230,7 @@ mod tests {
         let stale = requests.in_flight.waker(slots[2]).clone();
         requests.cancel();
         requests.give_back();
-        assert_eq!(
-            (requests.in_flight.slots(), requests.held.capacity()),
-            (0, 0)
-        );
+        assert_eq!(requests.in_flight.slots(), 0);
 
         let first = start(&mut requests, true);
         stale.wake();

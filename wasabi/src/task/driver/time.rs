@@ -8,7 +8,11 @@ use tokio::{
 };
 
 use super::{Driver, Parse, Phase, Turn, clock::Verdict};
-use crate::{Close, CloseCode, Reply, Request, Result, connection::socket::HangUp, log::limited};
+use crate::{
+    Close, CloseCode, Reply, Request, Result,
+    connection::{few::Few, socket::HangUp},
+    log::limited,
+};
 
 impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
@@ -76,7 +80,7 @@ where
                 self.drain();
             }
             Phase::Draining => {
-                self.batch.clear();
+                self.batch = Few::new();
                 match self.give_up_requests().and_then(|()| self.start_closing()) {
                     Ok(Turn::End) | Err(_) => return Poll::Ready(()),
                     Ok(_) => {}
@@ -111,8 +115,9 @@ where
             Verdict::Nothing => {}
             Verdict::Ping => {
                 self.requests.give_back();
-                self.batch.shrink_to_fit();
+                self.batch.give_back();
                 self.connection.outbox().give_back();
+                self.connection.held().give_back();
                 if wire.socket.write_ping().is_err() {
                     return Poll::Ready(());
                 }

@@ -8,6 +8,7 @@ use super::{Driver, Parse, Phase};
 use crate::{
     CloseCode, Reply, Request, Result,
     connection::{
+        few::Few,
         outbox::Requested,
         socket::{Failure, HangUp},
         work,
@@ -43,7 +44,7 @@ where
                     if let Some(close) = outbox.requested_close() {
                         self.life.decide(close);
                     }
-                    self.batch.clear();
+                    self.batch = Few::new();
                     if self.life.phase() != Phase::Closing {
                         self.give_up_requests()?;
                     }
