@@ -16,16 +16,20 @@ use crate::{
 /// A slot is allocated when it is first needed. From then on, a message costs no allocation.
 pub(crate) struct InFlight<F, T> {
     slots: Vec<Slot<F, T>>,
-    free: Vec<usize>,
+    /// The slot to take next: the one that became free last. Without a free slot, it is the one after all others.
+    next: u32,
+    taken: u32,
     capacity: usize,
     ready: Option<Arc<ReadySet>>,
 }
 
 struct Slot<F, T> {
     future: Pin<Box<Option<F>>>,
-    is_taken: bool,
     tag: T,
     waker: Waker,
+    is_taken: bool,
+    /// The slot to take after this one, while it is free.
+    then: u32,
 }
 
 /// The data of a future. It is filled in and cleared in place, and never moved.
@@ -38,18 +42,19 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             slots: Vec::new(),
-            free: Vec::new(),
-            capacity,
+            next: 0,
+            taken: 0,
+            capacity: capacity.min(u32::MAX as usize),
             ready: None,
         }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.taken as usize
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.taken == 0
     }
 
     pub(crate) fn has_room(&self) -> bool {
@@ -60,9 +65,14 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     #[inline(always)]
     pub(crate) fn reserve(&mut self, task: &Waker) -> (usize, &mut T) {
         debug_assert!(self.has_room());
-        let index = self.free.pop().unwrap_or_else(|| self.grow(task));
+        let index = self.next as usize;
+        if index == self.slots.len() {
+            self.grow(task);
+        }
         let slot = &mut self.slots[index];
         slot.is_taken = true;
+        self.next = slot.then;
+        self.taken += 1;
         (index, &mut slot.tag)
     }
 
@@ -129,9 +139,11 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     /// Frees a slot.
     #[inline(always)]
     pub(crate) fn release(&mut self, index: usize) {
-        self.free.push(index);
         let slot = &mut self.slots[index];
         slot.is_taken = false;
+        slot.then = self.next;
+        self.next = index as u32;
+        self.taken -= 1;
         slot.tag.clear();
     }
 
@@ -157,7 +169,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         if slots != 0
             && let Some(ready) = &self.ready
         {
-            ready.bits[word].fetch_or(slots, Ordering::AcqRel);
+            ready.word(word).fetch_or(slots, Ordering::AcqRel);
         }
     }
 
@@ -183,7 +195,8 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         self.slots.len()
     }
 
-    fn grow(&mut self, task: &Waker) -> usize {
+    #[cold]
+    fn grow(&mut self, task: &Waker) {
         let capacity = self.capacity;
         let ready = self.ready.get_or_insert_with(|| {
             let ready = ReadySet::new(capacity);
@@ -195,46 +208,57 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         if index == self.slots.capacity() {
             self.slots.reserve_exact(index.max(1));
         }
+        let ready = Arc::clone(ready);
+        let waker = match index {
+            0 => Waker::from(ready),
+            _ => Waker::from(Arc::new(SlotWaker { ready, index })),
+        };
         self.slots.push(Slot {
             future: Box::pin(None),
-            is_taken: false,
             tag: T::default(),
-            waker: Waker::from(Arc::new(SlotWaker {
-                ready: Arc::clone(ready),
-                index,
-            })),
+            waker,
+            is_taken: false,
+            then: index as u32 + 1,
         });
-        // Releasing a slot must not allocate.
-        self.free.reserve_exact(self.slots.capacity());
-        index
     }
 }
 
 /// One bit per slot: set by the slot's waker, taken by the connection's task.
 struct ReadySet {
-    bits: Box<[AtomicU64]>,
+    /// Those of the first 64 slots: few channels have a greater `concurrency`.
+    first: AtomicU64,
+    others: Box<[AtomicU64]>,
     task: AtomicWaker,
 }
 
 impl ReadySet {
     fn new(capacity: usize) -> Self {
         Self {
-            bits: (0..capacity.div_ceil(64))
+            first: AtomicU64::new(0),
+            others: (1..capacity.div_ceil(64))
                 .map(|_| AtomicU64::new(0))
                 .collect(),
             task: AtomicWaker::new(),
         }
     }
 
+    #[inline]
+    fn word(&self, word: usize) -> &AtomicU64 {
+        match word {
+            0 => &self.first,
+            _ => &self.others[word - 1],
+        }
+    }
+
     fn set(&self, index: usize) {
-        let (word, bit) = (&self.bits[index / 64], 1 << (index % 64));
+        let (word, bit) = (self.word(index / 64), 1 << (index % 64));
         if word.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
             self.task.wake();
         }
     }
 
     fn take(&self, word: usize) -> u64 {
-        let bits = &self.bits[word];
+        let bits = self.word(word);
         // Usually no bit is set, and a load is cheaper than a swap.
         match bits.load(Ordering::Acquire) {
             0 => 0,
@@ -243,6 +267,18 @@ impl ReadySet {
     }
 }
 
+/// Most connections have one slot: it is woken by the set itself.
+impl Wake for ReadySet {
+    fn wake(self: Arc<Self>) {
+        self.set(0);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.set(0);
+    }
+}
+
+/// Wakes one of the other slots.
 struct SlotWaker {
     ready: Arc<ReadySet>,
     index: usize,
