@@ -33,7 +33,7 @@ pub(crate) enum Transport {
     #[cfg(feature = "tls")]
     Tls(Box<TlsStream<TcpStream>>),
     /// A stream of HTTP/2, or of another server.
-    Upgraded(TokioIo<Upgraded>),
+    Upgraded(Box<TokioIo<Upgraded>>),
 }
 
 /// Takes a stream back from hyper after the upgrade, with the bytes already read from it. Fails for a stream that is not
@@ -54,7 +54,10 @@ impl Transport {
             Some(take_back) => take_back(upgraded),
             None => Err(upgraded),
         };
-        taken.unwrap_or_else(|upgraded| (Self::Upgraded(TokioIo::new(upgraded)), Vec::new()))
+        taken.unwrap_or_else(|upgraded| {
+            let io = Box::new(TokioIo::new(upgraded));
+            (Self::Upgraded(io), Vec::new())
+        })
     }
 
     /// The client's certificates from the TLS handshake.

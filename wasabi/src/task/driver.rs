@@ -108,7 +108,7 @@ where
             requests: Requests::new(settings.concurrency),
             companions: Companions::new(),
             batch: Few::new(),
-            life: Life::new(now, settings.open_timeout, settings.close_timeout),
+            life: Life::new(now, settings.open_timeout),
             goes_on: false,
             is_dry: false,
         }

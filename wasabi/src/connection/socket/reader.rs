@@ -39,7 +39,7 @@ pub(super) struct Reader {
     /// The message being read, if it arrives in more than one piece.
     message: Option<Box<Partial>>,
     /// The payload of a control frame that arrives in more than one piece.
-    control: BytesMut,
+    control: Option<Box<BytesMut>>,
     /// Present if the peer may compress.
     inflater: Option<Inflater>,
 }
@@ -72,7 +72,7 @@ impl Reader {
             head_len: 0,
             frame: None,
             message: None,
-            control: BytesMut::new(),
+            control: None,
             inflater,
         }
     }
@@ -191,15 +191,17 @@ impl Reader {
         count: usize,
     ) -> Result<Option<Event>, Close> {
         let is_last = count == frame.missing;
-        let payload = if is_last && self.control.is_empty() {
+        let payload = if is_last && self.control.is_none() {
             input.payload(count, frame.mask)
         } else {
-            append(&mut self.control, &input.rest()[..count], frame.mask);
+            let mut control = self.control.take().unwrap_or_default();
+            append(&mut control, &input.rest()[..count], frame.mask);
             input.used(count);
             if !is_last {
+                self.control = Some(control);
                 return Ok(None);
             }
-            std::mem::take(&mut self.control).freeze()
+            control.freeze()
         };
         Ok(Some(match frame.opcode {
             Opcode::Ping => Event::Ping(payload),

@@ -23,7 +23,7 @@ where
         if let Some(close) = self.life.close() {
             self.connection.outbox().close(close.clone());
         }
-        self.life.drain();
+        self.life.drain(self.settings.close_timeout);
     }
 
     /// Sends the close frame once everything before it is written.
@@ -38,7 +38,8 @@ where
     }
 
     pub(super) fn start_closing(&mut self) -> Result<Turn, Failure> {
-        let Some(close) = self.life.start_closing() else {
+        let limit = self.settings.close_timeout;
+        let Some(close) = self.life.start_closing(limit) else {
             return Ok(Turn::End);
         };
         self.connection.outbox().shut();
@@ -81,7 +82,7 @@ where
                 tracing::debug!(connection = %self.connection.id(), %close, "client violated the protocol");
                 self.leave();
                 let sent = self.wire.socket.close(&close);
-                self.life.rule_broken(close);
+                self.life.rule_broken(close, self.settings.close_timeout);
                 match sent {
                     Ok(()) => Poll::Pending,
                     Err(_) => Poll::Ready(()),

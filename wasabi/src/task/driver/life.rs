@@ -25,7 +25,6 @@ pub(super) struct Life {
     phase: Phase,
     /// The deadline of the phase; `None` without a limit.
     until: Option<Instant>,
-    close_timeout: Duration,
     /// How the connection ends, once known.
     close: Option<Box<Close>>,
     remains: Remains,
@@ -44,11 +43,10 @@ pub(super) struct Remains {
 }
 
 impl Life {
-    pub(super) fn new(now: Instant, open_timeout: Duration, close_timeout: Duration) -> Self {
+    pub(super) fn new(now: Instant, open_timeout: Duration) -> Self {
         Self {
             phase: Phase::Opening,
             until: Some(now + open_timeout),
-            close_timeout,
             close: None,
             remains: Remains::default(),
         }
@@ -77,8 +75,9 @@ impl Life {
         (self.phase, self.until) = (phase, until);
     }
 
-    fn soon(&self) -> Option<Instant> {
-        Some(Instant::now() + self.close_timeout)
+    /// Goes to a phase that takes at most this long.
+    fn go_for(&mut self, phase: Phase, limit: Duration) {
+        self.go(phase, Some(Instant::now() + limit));
     }
 
     /// `on_connect` has admitted the connection. Does nothing if it was closed meanwhile, or if admission took too
@@ -99,35 +98,35 @@ impl Life {
     }
 
     /// Begins to drain: requests in flight are finished, then the close frame is sent.
-    pub(super) fn drain(&mut self) {
-        self.go(Phase::Draining, self.soon());
+    pub(super) fn drain(&mut self, limit: Duration) {
+        self.go_for(Phase::Draining, limit);
     }
 
     /// Returns the close frame to send now; `None` if the connection ends without one.
-    pub(super) fn start_closing(&mut self) -> Option<&Close> {
+    pub(super) fn start_closing(&mut self, limit: Duration) -> Option<&Close> {
         let close = self
             .close
             .get_or_insert_with(|| Box::new(CloseCode::NORMAL.into()));
         if close.code == CloseCode::ABNORMAL {
             return None;
         }
-        self.go(Phase::Closing, self.soon());
+        self.go_for(Phase::Closing, limit);
         self.close()
     }
 
     /// The client has sent its close frame. If it answers the server's, how the connection ends does not change.
-    pub(super) fn client_closed(&mut self, close: Close) {
+    pub(super) fn client_closed(&mut self, close: Close, limit: Duration) {
         if self.phase != Phase::Closing || self.close.is_none() {
             self.decide(close);
         }
-        self.go(Phase::Flushing, self.soon());
+        self.go_for(Phase::Flushing, limit);
     }
 
     /// The client has broken a rule, and has been sent this close.
-    pub(super) fn rule_broken(&mut self, close: Close) {
+    pub(super) fn rule_broken(&mut self, close: Close, limit: Duration) {
         self.remains.lingers = true;
         self.decide(close);
-        self.go(Phase::Flushing, self.soon());
+        self.go_for(Phase::Flushing, limit);
     }
 
     /// The server stops and waits for nothing.
@@ -170,7 +169,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn life() -> Life {
-        Life::new(Instant::now(), SECOND, 10 * SECOND)
+        Life::new(Instant::now(), SECOND)
     }
 
     #[tokio::test(start_paused = true)]
@@ -179,10 +178,10 @@ mod tests {
         assert!(!life.is_late(now) && life.is_late(now + SECOND));
         life.admit();
         assert_eq!((life.phase(), life.deadline()), (Phase::Open, None));
-        life.drain();
+        life.drain(10 * SECOND);
         assert_eq!(life.deadline(), Some(now + 10 * SECOND));
         assert_eq!(
-            life.start_closing().map(|close| close.code),
+            life.start_closing(10 * SECOND).map(|close| close.code),
             Some(CloseCode::NORMAL)
         );
         assert!(life.is_late(now + 10 * SECOND));
@@ -193,7 +192,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_closed_before_admission_does_not_open() {
         let mut life = life();
-        life.drain();
+        life.drain(10 * SECOND);
         life.admit();
         assert_eq!(life.phase(), Phase::Draining);
     }
@@ -203,9 +202,9 @@ mod tests {
         let mut life = life();
         life.admit();
         life.decide(CloseCode::GOING_AWAY.into());
-        life.drain();
-        assert!(life.start_closing().is_some());
-        life.client_closed(CloseCode::NORMAL.into());
+        life.drain(10 * SECOND);
+        assert!(life.start_closing(10 * SECOND).is_some());
+        life.client_closed(CloseCode::NORMAL.into(), SECOND);
         life.broke();
         assert_eq!(life.end().code, CloseCode::GOING_AWAY);
     }
@@ -214,13 +213,13 @@ mod tests {
     async fn a_close_frame_of_the_client_and_a_broken_connection_decide_how_it_ends() {
         let mut closed = life();
         closed.admit();
-        closed.client_closed(CloseCode::NORMAL.into());
+        closed.client_closed(CloseCode::NORMAL.into(), SECOND);
         closed.broke();
         assert_eq!(closed.end().code, CloseCode::NORMAL);
         let mut broken = life();
         broken.admit();
         broken.broke();
-        assert_eq!(broken.start_closing(), None);
+        assert_eq!(broken.start_closing(SECOND), None);
         assert_eq!(broken.end().code, CloseCode::ABNORMAL);
     }
 
@@ -229,7 +228,7 @@ mod tests {
         let mut life = life();
         life.admit();
         assert_eq!(life.remains(), Remains::default());
-        life.rule_broken(CloseCode::PROTOCOL_ERROR.into());
+        life.rule_broken(CloseCode::PROTOCOL_ERROR.into(), SECOND);
         assert!(life.remains().lingers && life.is_past_close());
     }
 }

@@ -13,63 +13,48 @@ const CONTROL_FRAMES: u32 = 100;
 /// costs as much as a request.
 const INVALID_MESSAGES: u32 = 100;
 
-/// Counts what a client did recently.
+/// Counts what a client did recently. Reads the clock only when there was too much of it.
 pub(super) struct Misuse {
-    control_frames: Count,
-    invalid_messages: Count,
+    since: Instant,
+    control_frames: u32,
+    invalid_messages: u32,
 }
 
 impl Misuse {
     pub(super) fn from(now: Instant) -> Self {
         Self {
-            control_frames: Count::from(now),
-            invalid_messages: Count::from(now),
+            since: now,
+            control_frames: 0,
+            invalid_messages: 0,
         }
     }
 
     pub(super) fn control_frame(&mut self) -> Result<(), Failure> {
-        allow(&mut self.control_frames, CONTROL_FRAMES, "too many pings")
+        self.control_frames += 1;
+        if self.control_frames > CONTROL_FRAMES {
+            self.begin_again("too many pings")?;
+            self.control_frames = 1;
+        }
+        Ok(())
     }
 
     pub(super) fn invalid_message(&mut self) -> Result<(), Failure> {
-        let count = &mut self.invalid_messages;
-        allow(count, INVALID_MESSAGES, "too many invalid messages")
-    }
-}
-
-fn allow(count: &mut Count, most: u32, reason: &'static str) -> Result<(), Failure> {
-    match count.add(most) {
-        true => Ok(()),
-        false => Err(Failure::Rule(Close::new(CloseCode::POLICY, reason))),
-    }
-}
-
-/// A number of events, and since when they are counted.
-struct Count {
-    since: Instant,
-    number: u32,
-}
-
-impl Count {
-    fn from(now: Instant) -> Self {
-        Self {
-            since: now,
-            number: 0,
+        self.invalid_messages += 1;
+        if self.invalid_messages > INVALID_MESSAGES {
+            self.begin_again("too many invalid messages")?;
+            self.invalid_messages = 1;
         }
+        Ok(())
     }
 
-    /// Counts one event. Returns `false` if there are more than `most` in a second. Reads the clock only when `most` is
-    /// exceeded.
-    fn add(&mut self, most: u32) -> bool {
-        self.number += 1;
-        if self.number > most {
-            let now = Instant::now();
-            if now - self.since < Duration::from_secs(1) {
-                return false;
-            }
-            (self.since, self.number) = (now, 1);
+    /// Counts from zero, unless it began to less than a second ago.
+    fn begin_again(&mut self, too_many: &'static str) -> Result<(), Failure> {
+        let now = Instant::now();
+        if now - self.since < Duration::from_secs(1) {
+            return Err(Failure::Rule(Close::new(CloseCode::POLICY, too_many)));
         }
-        true
+        *self = Self::from(now);
+        Ok(())
     }
 }
 
@@ -81,14 +66,16 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_limit_per_second_is_allowed_and_one_more_is_not() {
-        let mut count = Count::from(Instant::now());
+        let mut misuse = Misuse::from(Instant::now());
         for _ in 0..10_000 {
-            assert!(count.add(100));
+            assert!(misuse.control_frame().is_ok() && misuse.invalid_message().is_ok());
             advance(Duration::from_millis(10)).await;
         }
-        let mut count = Count::from(Instant::now());
-        advance(Duration::from_millis(900)).await;
-        assert!((0..100).all(|_| count.add(100)));
-        assert!(!count.add(100));
+        for count in [Misuse::control_frame, Misuse::invalid_message] {
+            let mut misuse = Misuse::from(Instant::now());
+            advance(Duration::from_millis(900)).await;
+            assert!((0..100).all(|_| count(&mut misuse).is_ok()));
+            assert!(count(&mut misuse).is_err());
+        }
     }
 }

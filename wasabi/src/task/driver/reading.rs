@@ -84,7 +84,7 @@ where
                 Incoming::Close(close) => {
                     self.leave();
                     self.connection.outbox().shut();
-                    self.life.client_closed(close);
+                    self.life.client_closed(close, self.settings.close_timeout);
                 }
             },
         }
