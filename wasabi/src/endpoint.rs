@@ -25,7 +25,6 @@ use crate::{
         identity::Expires,
         outbox::Outbox,
         peer::{Front, OverTls},
-        registry::Permit,
         socket::deflate::Agreed,
     },
     dispatcher::Dispatcher,
@@ -34,7 +33,7 @@ use crate::{
     metrics::{Counted, Observer, Rejected, Traffic},
     protocol::Dialect,
     runtime::{Runtime, SocketPermit},
-    task::Runner,
+    task::{Runner, Start},
     upgrade::answer::{self, Asked, Refusal},
 };
 
@@ -99,7 +98,7 @@ where
             Ok(accepted) => accepted,
             Err(refusal) => return Either::Left(future::ready(refusal)),
         };
-        let preparing = self.preparing(&accepted.connection);
+        let preparing = self.preparing(&accepted.start.connection);
         if preparing.is_empty() {
             return Either::Left(future::ready(self.start(accepted)));
         }
@@ -145,12 +144,14 @@ where
         handshake.secure = target.secure;
         Ok(Accepted {
             response,
-            connection: self.connection(handshake, id, &runtime),
-            permit,
-            socket,
-            upgrade,
-            agreed,
-            runtime,
+            start: Box::new(Start {
+                connection: self.connection(handshake, id, &runtime),
+                permit,
+                socket,
+                upgrade,
+                agreed,
+                runtime,
+            }),
         })
     }
 
@@ -206,19 +207,12 @@ where
 
     /// Starts the connection and answers the client.
     fn start(self: &Arc<Self>, accepted: Accepted) -> Response {
-        let Accepted {
-            response,
-            connection,
-            permit,
-            socket,
-            upgrade,
-            agreed,
-            runtime,
-        } = accepted;
+        let Accepted { response, start } = accepted;
+        let (connection, runtime) = (&start.connection, start.runtime.clone());
         tracing::debug!(connection = %connection.id(), path = connection.uri().path(), "handshake accepted");
         // Not wrapped into another future, which would reserve room for it twice.
         let runner = Arc::clone(&self.runner);
-        runtime.spawn(runner.run(connection, permit, socket, upgrade, agreed, runtime.clone()));
+        runtime.spawn(runner.run(start));
         response
     }
 }
@@ -226,12 +220,7 @@ where
 /// A handshake that is about to be accepted.
 struct Accepted {
     response: Response,
-    connection: Connection,
-    permit: Permit,
-    socket: Option<SocketPermit>,
-    upgrade: OnUpgrade,
-    agreed: Option<Agreed>,
-    runtime: Runtime,
+    start: Box<Start>,
 }
 
 /// The first of the channel's subprotocols that the client offers.

@@ -121,21 +121,24 @@ pub(crate) fn restart() -> Close {
     Close::new(CloseCode::SERVICE_RESTART, "the server is restarting")
 }
 
-/// A place among the server's sockets, held while the socket is open.
+/// A place among the server's sockets, held until the last clone is dropped.
 #[derive(Clone)]
-pub(crate) struct SocketPermit {
-    _place: Arc<OwnedSemaphorePermit>,
+pub(crate) struct SocketPermit(#[expect(dead_code, reason = "held")] Arc<SocketPlace>);
+
+/// A place among the server's sockets.
+pub(crate) struct SocketPlace {
+    _place: OwnedSemaphorePermit,
     /// The place among the sockets of its client.
-    _of_client: Option<Arc<ClientPlace<IpAddr>>>,
+    _of_client: Option<ClientPlace<IpAddr>>,
     /// The HTTP/2 stream that the place belongs to.
     #[cfg(feature = "http2")]
     _stream: Option<Arc<dyn Any + Send + Sync>>,
 }
 
-impl SocketPermit {
+impl SocketPlace {
     pub(crate) fn new(place: OwnedSemaphorePermit) -> Self {
         Self {
-            _place: Arc::new(place),
+            _place: place,
             _of_client: None,
             #[cfg(feature = "http2")]
             _stream: None,
@@ -143,7 +146,7 @@ impl SocketPermit {
     }
 
     pub(crate) fn of_client(mut self, place: Option<ClientPlace<IpAddr>>) -> Self {
-        self._of_client = place.map(Arc::new);
+        self._of_client = place;
         self
     }
 
@@ -156,6 +159,11 @@ impl SocketPermit {
             _stream: Some(stream),
             ..Self::new(place)
         }
+    }
+
+    /// The place, held while the socket is open.
+    pub(crate) fn permit(self) -> SocketPermit {
+        SocketPermit(Arc::new(self))
     }
 }
 

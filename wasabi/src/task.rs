@@ -18,7 +18,7 @@ use crate::{
     },
     connection::{
         companions::Companions,
-        registry::Permit,
+        registry::{Permit, RegistryEntry},
         socket::{Socket, deflate::Agreed},
         stash::free,
         transport::Transport,
@@ -60,53 +60,64 @@ where
         clippy::manual_async_fn,
         reason = "an `async fn` keeps its arguments twice"
     )]
-    pub(crate) fn run(
-        self: Arc<Self>,
-        connection: Connection,
-        permit: Permit,
-        socket: Option<SocketPermit>,
-        upgrade: OnUpgrade,
-        agreed: Option<Agreed>,
-        runtime: Runtime,
-    ) -> impl Future<Output = ()> + Send {
+    pub(crate) fn run(self: Arc<Self>, mut start: Box<Start>) -> impl Future<Output = ()> + Send {
         async move {
-            let Some(upgraded) = upgraded(upgrade, &connection).await else {
-                return connection.end(CloseCode::ABNORMAL.into());
+            let Some(upgraded) = upgraded(&mut start.upgrade, &start.connection).await else {
+                return start.connection.end(CloseCode::ABNORMAL.into());
             };
-            let (transport, read_already) = runtime.transport(upgraded);
-            let entry = self.channel.registry.enter(connection.clone(), permit);
-            let listed = runtime.list(&connection);
-            self.counted.opened();
-            tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
+            let (connection, places, socket) = self.begin(start, upgraded);
             let mut admitted = false;
-            let driven = self.drive(&connection, transport, read_already, agreed, &mut admitted);
-            let (close, companions) = match caught_future(driven).await {
-                Ok(end) => end,
-                Err(_) => {
-                    limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
-                    (CloseCode::ABNORMAL.into(), Companions::new())
-                }
-            };
-            connection.end(close.clone());
-            let age = connection.outbox().age();
-            connection.traffic().closed(close.code, age);
-            let groups = entry.leave();
-            // The socket is closed, and the hook needs no place.
-            drop(socket);
-            tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
-            let ended = Ended {
-                connection,
-                close,
-                groups,
-            };
-            Box::pin(self.ended(ended, admitted, companions)).await;
-            drop(listed);
+            let driven = self.drive(&connection, socket, &mut admitted);
+            let end = caught_future(driven).await.ok();
+            Box::pin(self.ended(connection, end, admitted, places)).await;
         }
     }
 
-    /// Runs the hook and the companions of a connection to their end.
-    async fn ended(&self, ended: Ended, admitted: bool, companions: Companions) {
-        let connection = ended.connection.clone();
+    /// Takes the socket of a new connection, and puts the connection on the lists.
+    fn begin(
+        &self,
+        start: Box<Start>,
+        upgraded: Upgraded,
+    ) -> (Connection, Places, Socket<Transport>) {
+        let (connection, runtime) = (start.connection, start.runtime);
+        let (transport, read_already) = runtime.transport(upgraded);
+        let limits = self.channel.settings.limits();
+        let socket = Socket::server(transport, read_already, limits, start.agreed);
+        let registry = &self.channel.registry;
+        let places = Places {
+            entry: registry.enter(connection.clone(), start.permit),
+            listed: runtime.list(&connection),
+            socket: start.socket,
+        };
+        self.counted.opened();
+        tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
+        (connection, places, socket)
+    }
+
+    /// Takes a connection off the lists, and runs its hook and its companions to their end.
+    async fn ended(
+        &self,
+        connection: Connection,
+        end: Option<(Close, Companions)>,
+        admitted: bool,
+        places: Places,
+    ) {
+        let (close, companions) = end.unwrap_or_else(|| {
+            limited!(ERROR, connection = %connection.id(), "the connection's task panicked");
+            (CloseCode::ABNORMAL.into(), Companions::new())
+        });
+        connection.end(close.clone());
+        let age = connection.outbox().age();
+        connection.traffic().closed(close.code, age);
+        let groups = places.entry.leave();
+        // The socket is closed, and the hook needs no place.
+        drop(places.socket);
+        tracing::debug!(connection = %connection.id(), code = close.code.as_u16(), reason = ?close.reason, "disconnected");
+        let ended = Ended {
+            connection: connection.clone(),
+            close,
+            groups,
+        };
         let hook = async {
             if admitted {
                 let state = &self.dispatcher.state;
@@ -122,15 +133,14 @@ where
             limited!(ERROR, "on_disconnect panicked");
         }
         free(connection.extensions());
+        drop(places.listed);
     }
 
     /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it.
     fn drive<'a>(
         &'a self,
         connection: &'a Connection,
-        transport: Transport,
-        read_already: Vec<u8>,
-        agreed: Option<Agreed>,
+        socket: Socket<Transport>,
         admitted: &'a mut bool,
     ) -> impl Future<Output = (Close, Companions)> + Send + 'a {
         let parse = Parsing {
@@ -139,7 +149,6 @@ where
         };
         let call = |req| self.dispatcher.call(req, connection);
         let settings = &self.channel.settings;
-        let socket = Socket::server(transport, read_already, settings.limits(), agreed);
         let mut driver = Driver::new(socket, connection, settings, &self.errors, parse, call);
         let mut opening = Some(Box::pin(caught_future(self.open(connection))));
         async move {
@@ -185,6 +194,23 @@ where
     }
 }
 
+/// What the task of a connection needs at its beginning.
+pub(crate) struct Start {
+    pub(crate) connection: Connection,
+    pub(crate) permit: Permit,
+    pub(crate) socket: Option<SocketPermit>,
+    pub(crate) upgrade: OnUpgrade,
+    pub(crate) agreed: Option<Agreed>,
+    pub(crate) runtime: Runtime,
+}
+
+/// The places of a connection, in the channel and in the server.
+struct Places {
+    entry: RegistryEntry,
+    listed: Option<RegistryEntry>,
+    socket: Option<SocketPermit>,
+}
+
 /// Makes the requests of one connection.
 struct Parsing<'a, S, B, P> {
     dispatcher: &'a Dispatcher<S, B, P>,
@@ -199,7 +225,7 @@ impl<S: Sync, B: Backend<S>, P: Dialect> Parse for Parsing<'_, S, B, P> {
 }
 
 /// The stream of an upgraded connection; `None` if it does not come.
-async fn upgraded(upgrade: OnUpgrade, connection: &Connection) -> Option<Upgraded> {
+async fn upgraded(upgrade: &mut OnUpgrade, connection: &Connection) -> Option<Upgraded> {
     match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
         Ok(Ok(upgraded)) => Some(upgraded),
         Ok(Err(error)) => {

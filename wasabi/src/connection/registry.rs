@@ -318,7 +318,7 @@ impl Registry {
                 (taken < limit).then_some(taken + 1)
             })
             .ok()
-            .map(|_| Permit(Arc::clone(&self.0)))
+            .map(|_| Permit(self.clone()))
     }
 
     /// Lists a connection until the entry is dropped.
@@ -332,11 +332,7 @@ impl Registry {
         if let Some(elsewhere) = self.elsewhere() {
             elsewhere.start();
         }
-        RegistryEntry {
-            registry: self.clone(),
-            id,
-            _permit: permit,
-        }
+        RegistryEntry { permit, id }
     }
 }
 
@@ -349,19 +345,18 @@ impl fmt::Debug for Registry {
 }
 
 /// A reserved place among a channel's connections.
-pub(crate) struct Permit(Arc<RegistryState>);
+pub(crate) struct Permit(Registry);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.admitted.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.admitted.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
 /// A connection's place in the registry.
 pub(crate) struct RegistryEntry {
-    registry: Registry,
+    permit: Permit,
     id: ConnectionId,
-    _permit: Permit,
 }
 
 impl RegistryEntry {
@@ -371,16 +366,17 @@ impl RegistryEntry {
     }
 
     fn take_out(&self) -> Vec<Arc<str>> {
-        let left = self.registry.live().shard(&self.id).remove(&self.id);
+        let registry = &self.permit.0;
+        let left = registry.live().shard(&self.id).remove(&self.id);
         let Some(joined) = left.and_then(|listed| listed.joined) else {
             return Vec::new();
         };
         for group in &joined.groups {
             let place = Place::Group(Arc::clone(group));
-            self.registry.leave_place(&place, self.id);
+            registry.leave_place(&place, self.id);
         }
         if let Some(name) = joined.user {
-            self.registry.leave_place(&Place::User(name), self.id);
+            registry.leave_place(&Place::User(name), self.id);
         }
         joined.groups.into_iter().collect()
     }

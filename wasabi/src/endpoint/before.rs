@@ -38,9 +38,9 @@ where
         preparing: Vec<Preparing>,
     ) -> Response {
         // Ends the connection even if the client goes away in the meantime.
-        let ends = EndOnDrop(Some(accepted.connection.clone()));
+        let ends = EndOnDrop(Some(accepted.start.connection.clone()));
         let refusal = match future::try_join_all(preparing).await {
-            Ok(_) if accepted.runtime.is_draining() => {
+            Ok(_) if accepted.start.runtime.is_draining() => {
                 Rejected::Draining.mark(shutting_down().answer())
             }
             Ok(_) => {
@@ -50,7 +50,7 @@ where
             Err(refusal) => Rejected::Upstream.mark(refusal),
         };
         tracing::debug!(
-            path = accepted.connection.uri().path(),
+            path = accepted.start.connection.uri().path(),
             status = %refusal.status(),
             "handshake refused"
         );

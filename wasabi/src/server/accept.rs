@@ -25,7 +25,7 @@ use crate::{
     log::limited,
     middleware::http::ClientIpLayer,
     per_client::{ClientPlace, PerClient},
-    runtime::SocketPermit,
+    runtime::SocketPlace,
 };
 
 /// How the accept loops of a server handle sockets.
@@ -63,9 +63,9 @@ impl Acceptor {
                         continue; // closed, by being dropped
                     };
                     match Arc::clone(&acceptor.http.places).acquire_owned().await {
-                        Ok(permit) => {
-                            let permit = SocketPermit::new(permit).of_client(of_client);
-                            acceptor.serve(accepted, permit);
+                        Ok(place) => {
+                            let place = SocketPlace::new(place).of_client(of_client);
+                            acceptor.serve(accepted, place);
                         }
                         Err(_) => return, // never closed
                     }
@@ -99,7 +99,7 @@ impl Acceptor {
         place.map(Some)
     }
 
-    fn serve(self: &Arc<Self>, accepted: Accepted, permit: SocketPermit) {
+    fn serve(self: &Arc<Self>, accepted: Accepted, place: SocketPlace) {
         let addr = accepted.addr();
         tracing::trace!(?addr, "accepted");
         let acceptor = Arc::clone(self);
@@ -107,11 +107,11 @@ impl Acceptor {
         // Boxed, because tokio moves the future of a task several times.
         self.sockets.spawn(Box::pin(async move {
             let Some(member) = member else {
-                return acceptor.serve_accepted(accepted, addr, permit, None).await;
+                return acceptor.serve_accepted(accepted, addr, place, None).await;
             };
             let worker = Some(member.worker());
             tokio::select! {
-                () = acceptor.serve_accepted(accepted, addr, permit, worker) => {}
+                () = acceptor.serve_accepted(accepted, addr, place, worker) => {}
                 () = member.sent_away() => tracing::debug!(?addr, "made room for another socket"),
             }
         }));
@@ -121,7 +121,7 @@ impl Acceptor {
         &self,
         mut accepted: Accepted,
         mut addr: Option<SocketAddr>,
-        mut permit: SocketPermit,
+        mut place: SocketPlace,
         worker: Option<Worker>,
     ) {
         if let Some(proxies) = &self.proxies {
@@ -141,7 +141,7 @@ impl Acceptor {
             let Some(of_client) = self.place_of(addr, true) else {
                 return;
             };
-            permit = permit.of_client(of_client);
+            place = place.of_client(of_client);
         }
         let transport = tokio::select! {
             transport = self.establish(accepted) => transport,
@@ -151,7 +151,7 @@ impl Acceptor {
             Ok(transport) => {
                 let peer = Peer {
                     addr,
-                    permit,
+                    permit: place.permit(),
                     worker,
                     #[cfg(feature = "tls")]
                     over_tls: matches!(transport, Transport::Tls(_)),

@@ -28,7 +28,7 @@ use super::{
     http::{Ahead, HttpService, LAST_ANSWER, MAX_HEAD},
     patient::Patient,
 };
-use crate::{BoxError, connection::transport::Transport, runtime::SocketPermit};
+use crate::{BoxError, connection::transport::Transport, runtime::SocketPlace};
 
 /// How many bytes a client may send on a stream before the server reads them. Together with [`SOCKET_WINDOW`] it limits
 /// what a client makes the server keep.
@@ -143,8 +143,8 @@ impl StreamAnswers {
         if req.method() == Method::CONNECT {
             place = match Arc::clone(&self.places).try_acquire_owned() {
                 Ok(place) => {
-                    let permit = SocketPermit::of_stream(place, stream.clone());
-                    req.extensions_mut().insert(permit);
+                    let place = SocketPlace::of_stream(place, stream.clone());
+                    req.extensions_mut().insert(place.permit());
                     Ok(())
                 }
                 Err(_) => Err(full()),
