@@ -296,9 +296,11 @@ impl Connection {
         }
     }
 
-    /// The headers of the handshake. The connection keeps them in the form in which they were sent, and from the first
-    /// call of this method or of [`uri`](Self::uri) also as a map. The channel's `max_header_size` (default: 16 KiB)
-    /// limits their size.
+    /// The headers of the handshake, without those that only ask for the upgrade: `connection`, `upgrade`, and
+    /// `sec-websocket-key`, `-version` and `-extensions`. HTTP middleware sees these too.
+    ///
+    /// The connection keeps the headers in the form in which they were sent, and from the first call of this method or of
+    /// [`uri`](Self::uri) also as a map. The channel's `max_header_size` (default: 16 KiB) limits their size.
     pub fn headers(&self) -> &HeaderMap {
         self.0.handshake.headers()
     }

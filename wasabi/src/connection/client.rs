@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use http::{Extensions, HeaderName, header, request::Parts};
+use http::{Extensions, header, request::Parts};
 
 use super::{Connection, ConnectionId};
 use crate::digest::{Digest, Secret};
@@ -61,10 +61,8 @@ pub(super) fn of(connection: &Connection) -> Digest {
     connection.client_ip().hash(&mut hasher);
     connection.uri().hash(&mut hasher);
     for (name, value) in connection.headers() {
-        if !is_of_the_connection(name) {
-            name.hash(&mut hasher);
-            value.hash(&mut hasher);
-        }
+        name.hash(&mut hasher);
+        value.hash(&mut hasher);
     }
     let extensions = connection.extensions();
     let credentials = extensions.get::<Credentials>();
@@ -81,16 +79,4 @@ pub(super) fn of(connection: &Connection) -> Digest {
 /// The client after a renewal of its identity.
 pub(super) fn renewed(client: Digest, connection: ConnectionId, place: u64) -> Digest {
     SECRET.digest(&(client, connection, place))
-}
-
-/// Headers that say nothing about the client and differ between its connections.
-fn is_of_the_connection(name: &HeaderName) -> bool {
-    [
-        header::CONNECTION,
-        header::UPGRADE,
-        header::SEC_WEBSOCKET_EXTENSIONS,
-        header::SEC_WEBSOCKET_KEY,
-        header::SEC_WEBSOCKET_VERSION,
-    ]
-    .contains(name)
 }

@@ -5,7 +5,7 @@ use std::{io::Write, net::SocketAddr, sync::OnceLock};
 use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams};
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, request::Parts};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Uri, header, request::Parts};
 
 pub(crate) struct Handshake {
     head: Head,
@@ -91,6 +91,9 @@ impl Head {
             ),
         };
         for (name, value) in headers {
+            if is_of_the_upgrade(name) {
+                continue;
+            }
             packed.extend_from_slice(name.as_str().as_bytes());
             packed.push(match value.is_sensitive() {
                 true => SENSITIVE,
@@ -122,6 +125,18 @@ impl Head {
             Box::new((uri.unwrap_or_default(), headers))
         })
     }
+}
+
+/// Headers that say nothing about the client: they have been answered, and differ between its connections.
+fn is_of_the_upgrade(name: &HeaderName) -> bool {
+    [
+        header::CONNECTION,
+        header::UPGRADE,
+        header::SEC_WEBSOCKET_EXTENSIONS,
+        header::SEC_WEBSOCKET_KEY,
+        header::SEC_WEBSOCKET_VERSION,
+    ]
+    .contains(name)
 }
 
 /// Whether the text of a URI is the same URI again.
@@ -189,6 +204,26 @@ mod tests {
         assert_eq!(*handshake.headers(), headers);
         let cookies: Vec<_> = handshake.headers().get_all("cookie").iter().collect();
         assert!(cookies[0].is_sensitive() && !cookies[1].is_sensitive());
+    }
+
+    #[test]
+    fn headers_of_the_upgrade_are_not_kept() {
+        let mut parts = parts(Uri::from_static("/"));
+        for name in [
+            "connection",
+            "upgrade",
+            "sec-websocket-key",
+            "sec-websocket-version",
+            "sec-websocket-extensions",
+            "sec-websocket-protocol",
+            "host",
+        ] {
+            let value = HeaderValue::from_static("x");
+            parts.headers.append(HeaderName::from_static(name), value);
+        }
+        let handshake = Handshake::of(parts);
+        let kept: Vec<_> = handshake.headers().keys().collect();
+        assert_eq!(kept, ["sec-websocket-protocol", "host"]);
     }
 
     #[test]
