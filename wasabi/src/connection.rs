@@ -84,6 +84,16 @@ use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 #[derive(Clone)]
 pub struct Connection(Arc<ConnectionState>, Option<Arc<Intercepted>>);
 
+/// A connection in a table: of the size of a pointer, because tables have free room for as many again.
+#[derive(Clone)]
+pub(crate) struct Tabled(Arc<ConnectionState>);
+
+impl Tabled {
+    pub(crate) fn handle(&self) -> Connection {
+        Connection(Arc::clone(&self.0), None)
+    }
+}
+
 struct ConnectionState {
     id: ConnectionId,
     handshake: Handshake,
@@ -124,6 +134,11 @@ impl Connection {
             client: OnceLock::new(),
         };
         Self(Arc::new(state), None)
+    }
+
+    /// For a table. Interceptors stay with the handle.
+    pub(crate) fn tabled(&self) -> Tabled {
+        Tabled(Arc::clone(&self.0))
     }
 
     /// Whether both are clones of one handle, and neither has an interceptor.

@@ -100,7 +100,7 @@ async fn groups_that_come_and_go_without_an_engine_leave_nothing() {
         .expect("no mistake");
     let connection = connection(1, "/");
     let permit = registry.admit(None).expect("a place");
-    let entry = registry.enter(connection.clone(), permit);
+    let entry = registry.enter(&connection, permit);
     for number in 0..1000 {
         assert!(registry.join(number.to_string(), &connection));
         if number < 500 {

@@ -309,7 +309,7 @@ fn a_connection_that_ends_while_it_joins_a_group_is_no_member() {
         let registry = Registry::new();
         let connection = testing::connection(1, "/");
         let permit = registry.admit(None).expect("no limit");
-        let entry = registry.enter(connection.clone(), permit);
+        let entry = registry.enter(&connection, permit);
         let ends = thread::spawn(move || drop(entry));
         registry.join("room", &connection);
         ends.join().expect("no panic");
@@ -327,7 +327,8 @@ fn what_a_group_shares_is_not_released_under_a_connection_that_joins_meanwhile()
         let [(old, old_entry), (new, _new_entry)] = [1, 2].map(|id| {
             let connection = testing::connection(id, "/");
             let permit = registry.admit(None).expect("no limit");
-            (connection.clone(), registry.enter(connection, permit))
+            let entry = registry.enter(&connection, permit);
+            (connection, entry)
         });
         registry.join("room", &old);
         is_shared.store(true, Ordering::SeqCst);

@@ -25,7 +25,7 @@ use self::{
     emptied::may_lock,
     group::Groups,
 };
-use super::{Connection, ConnectionId, id::ById};
+use super::{Connection, ConnectionId, Tabled, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
 
 /// All live connections of a channel, and the groups that they have joined.
@@ -57,9 +57,9 @@ struct RegistryState {
     elsewhere: OnceLock<Arc<dyn Elsewhere>>,
 }
 
-/// A live connection. Tables of them have free room for up to as many again, so an entry is small.
+/// A live connection.
 struct Listed {
-    connection: Connection,
+    connection: Tabled,
     /// `None` until it has joined a group.
     joined: Option<Box<Joined>>,
 }
@@ -186,14 +186,14 @@ impl Registry {
     /// The connection with this id, if it is live.
     pub fn lookup(&self, id: ConnectionId) -> Option<Connection> {
         let shard = self.live().shard(&id);
-        shard.get(&id).map(|listed| listed.connection.clone())
+        shard.get(&id).map(|listed| listed.connection.handle())
     }
 
     /// The live connections, in no particular order. Each was live at some moment during the call.
     pub fn connections(&self) -> Vec<Connection> {
         let mut all = Vec::with_capacity(self.0.admitted.load(Ordering::Relaxed));
         for shard in self.live().shards() {
-            all.extend(shard.values().map(|listed| listed.connection.clone()));
+            all.extend(shard.values().map(|listed| listed.connection.handle()));
         }
         all
     }
@@ -202,7 +202,9 @@ impl Registry {
     #[cfg(feature = "metrics")]
     pub(crate) fn each(&self, mut look: impl FnMut(&Connection)) {
         for shard in self.live().shards() {
-            shard.values().for_each(|listed| look(&listed.connection));
+            shard
+                .values()
+                .for_each(|listed| look(&listed.connection.handle()));
         }
     }
 
@@ -233,7 +235,7 @@ impl Registry {
             tracing::debug!(connection = %id, "group not joined: the names of the connection's groups would be too long");
             return false;
         }
-        let (group, is_first) = self.0.groups.join(group, &listed.connection);
+        let (group, is_first) = self.0.groups.join(group, id, &listed.connection);
         joined.groups.insert(Arc::clone(&group));
         joined.bytes = bytes;
         if is_first && let Some(elsewhere) = self.elsewhere() {
@@ -288,7 +290,7 @@ impl Registry {
             return;
         };
         let joined = listed.joined.get_or_insert_default();
-        let (name, is_first) = self.0.users.join(&name, &listed.connection);
+        let (name, is_first) = self.0.users.join(&name, id, &listed.connection);
         joined.user = Some(Arc::clone(&name));
         if is_first && let Some(elsewhere) = self.elsewhere() {
             elsewhere.occupied(&Place::User(name));
@@ -322,10 +324,10 @@ impl Registry {
     }
 
     /// Lists a connection until the entry is dropped.
-    pub(crate) fn enter(&self, connection: Connection, permit: Permit) -> RegistryEntry {
+    pub(crate) fn enter(&self, connection: &Connection, permit: Permit) -> RegistryEntry {
         let id = connection.id();
         let listed = Listed {
-            connection,
+            connection: connection.tabled(),
             joined: None,
         };
         self.live().shard(&id).insert(id, listed);

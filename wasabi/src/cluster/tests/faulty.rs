@@ -138,7 +138,7 @@ impl Member {
         let connection = connection(1, "/");
         let permit = registry.admit(None).expect("a place");
         Self {
-            _entry: registry.enter(connection.clone(), permit),
+            _entry: registry.enter(&connection, permit),
             registry,
             connection,
         }

@@ -6,7 +6,11 @@ use super::{
     Broadcast, Registry, broadcast,
     emptied::{OnEmpty, exclusively, may_lock},
 };
-use crate::{Connection, ConnectionId, IntoMessage, connection::id::ById, sharded::Sharded};
+use crate::{
+    Connection, ConnectionId, IntoMessage,
+    connection::{Tabled, id::ById},
+    sharded::Sharded,
+};
 
 /// The live connections that have [joined](Registry::join) the group with this name. [`Registry::group`] returns it.
 ///
@@ -118,7 +122,7 @@ impl fmt::Debug for Group {
     }
 }
 
-type Members = HashMap<ConnectionId, Connection, ById>;
+type Members = HashMap<ConnectionId, Tabled, ById>;
 
 /// The groups of a registry. A registry's connections are always locked before its groups.
 #[derive(Default)]
@@ -138,11 +142,16 @@ impl Groups {
     }
 
     pub(super) fn connections(&self, name: &str) -> Vec<Connection> {
-        self.with(name, |members| members.values().cloned().collect())
+        self.with(name, |members| members.values().map(Tabled::handle).collect())
     }
 
     /// Adds the connection. Returns the group's own copy of the name, and whether this is the first member.
-    pub(super) fn join(&self, name: &str, connection: &Connection) -> (Arc<str>, bool) {
+    pub(super) fn join(
+        &self,
+        name: &str,
+        id: ConnectionId,
+        connection: &Tabled,
+    ) -> (Arc<str>, bool) {
         let mut shard = self.members.shard(name);
         let name = match shard.get_key_value(name) {
             Some((name, _)) => Arc::clone(name),
@@ -150,7 +159,7 @@ impl Groups {
         };
         let members = shard.entry(Arc::clone(&name)).or_default();
         let is_first = members.is_empty();
-        members.insert(connection.id(), connection.clone());
+        members.insert(id, connection.clone());
         (name, is_first)
     }
 
