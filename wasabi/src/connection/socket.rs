@@ -50,7 +50,7 @@ pub(crate) struct Socket<T> {
     reader: Reader,
     writer: Writer,
     /// Bytes read from the stream but not parsed yet.
-    input: Option<Input>,
+    input: Option<Box<Input>>,
     /// The answer to the last ping, while the peer takes no data.
     pong: Option<Box<[u8]>>,
     waker: Waker,
@@ -181,14 +181,14 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 continue;
             };
             if self.state == SocketState::Closed {
-                self.input = None;
+                self.give_input();
                 continue;
             }
             let unparsed = input.rest().len();
             let event = self.reader.read(input).map_err(Failure::Rule)?;
             let left = input.rest().len();
             if left == 0 {
-                self.input = None;
+                self.give_input();
             }
             work::spend(unparsed - left + 2 * work::EACH);
             return Poll::Ready(match event {
@@ -234,15 +234,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let mut input = Input::take();
         let mut cx = Context::from_waker(&self.waker);
         let io = Pin::new(&mut self.io);
-        let result = ready!(poll_read_buf(io, &mut cx, input.room()));
-        let count = result.map_err(|error| self.broken(error))?;
-        if count == 0 {
-            return Poll::Ready(Err(self.broken(io::ErrorKind::UnexpectedEof.into())));
+        let error = match poll_read_buf(io, &mut cx, input.room()) {
+            Poll::Ready(Ok(0)) => io::ErrorKind::UnexpectedEof.into(),
+            Poll::Ready(Ok(count)) => {
+                self.received += count as u64;
+                pieces::rewind();
+                self.input = Some(input);
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Err(error)) => error,
+            Poll::Pending => {
+                input.give();
+                return Poll::Pending;
+            }
+        };
+        input.give();
+        Poll::Ready(Err(self.broken(error)))
+    }
+
+    #[inline(always)]
+    fn give_input(&mut self) {
+        if let Some(input) = self.input.take() {
+            input.give();
         }
-        self.received += count as u64;
-        pieces::rewind();
-        self.input = Some(input);
-        Poll::Ready(Ok(()))
     }
 
     fn broken(&self, error: io::Error) -> Failure {

@@ -21,7 +21,8 @@ const KEPT: usize = 64 * 1024;
 const SPARE: usize = 4;
 
 thread_local! {
-    static INPUTS: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+    #[expect(clippy::vec_box, reason = "a connection takes the box")]
+    static INPUTS: RefCell<Vec<Box<Input>>> = const { RefCell::new(Vec::new()) };
     #[expect(clippy::vec_box, reason = "a connection takes the box")]
     static OUTPUTS: RefCell<Vec<Box<Output>>> = const { RefCell::new(Vec::new()) };
 }
@@ -29,36 +30,46 @@ thread_local! {
 /// Bytes read but not parsed yet.
 pub(super) struct Input {
     bytes: BytesMut,
-    /// No buffer has as much as 4 GiB, and every connection has room for this.
-    start: u32,
+    start: usize,
     is_shared: bool,
 }
 
 impl Input {
     /// Bytes read before the connection existed.
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        Self {
+    pub(super) fn of(bytes: &[u8]) -> Box<Self> {
+        Box::new(Self {
             bytes: BytesMut::from(bytes),
             start: 0,
             is_shared: false,
-        }
+        })
     }
 
     /// An empty buffer.
-    pub(super) fn take() -> Self {
+    pub(super) fn take() -> Box<Self> {
         let spare = INPUTS.with_borrow_mut(|spare| {
             // Payloads that were cut out of the others may still be in use.
-            let free = spare.iter_mut().rposition(|bytes| bytes.try_reclaim(READ));
+            let free = (spare.iter_mut()).rposition(|input| input.bytes.try_reclaim(READ));
             if free.is_none() && spare.len() == SPARE {
                 // They may be in use for long.
                 spare.remove(0);
             }
             free.map(|index| spare.swap_remove(index))
         });
-        Self {
-            bytes: spare.unwrap_or_else(|| BytesMut::with_capacity(READ)),
-            start: 0,
-            is_shared: true,
+        spare.unwrap_or_else(|| {
+            Box::new(Self {
+                bytes: BytesMut::with_capacity(READ),
+                start: 0,
+                is_shared: true,
+            })
+        })
+    }
+
+    /// Leaves the buffer to the next connection.
+    pub(super) fn give(mut self: Box<Self>) {
+        if self.is_shared {
+            self.bytes.clear();
+            self.start = 0;
+            keep(&INPUTS, self);
         }
     }
 
@@ -69,11 +80,11 @@ impl Input {
 
     /// The unparsed bytes. The caller reports parsed bytes with [`used`](Self::used).
     pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.start as usize..]
+        &self.bytes[self.start..]
     }
 
     pub(super) fn used(&mut self, count: usize) {
-        self.start += count as u32;
+        self.start += count;
     }
 
     /// Takes the payload that comes next, and unmasks it. A large one is not copied.
@@ -83,26 +94,16 @@ impl Input {
             return self.cut(len, mask);
         }
         let payload = unmasked(&self.rest()[..len], mask);
-        self.start += len as u32;
+        self.start += len;
         payload
     }
 
     #[inline(never)]
     fn cut(&mut self, len: usize, mask: [u8; 4]) -> Bytes {
-        self.bytes.advance(mem::take(&mut self.start) as usize);
+        self.bytes.advance(mem::take(&mut self.start));
         let mut payload = self.bytes.split_to(len);
         apply_mask(&mut payload, mask);
         payload.freeze()
-    }
-}
-
-impl Drop for Input {
-    fn drop(&mut self) {
-        if self.is_shared {
-            let mut bytes = mem::take(&mut self.bytes);
-            bytes.clear();
-            keep(&INPUTS, bytes);
-        }
     }
 }
 

@@ -105,7 +105,7 @@ fn a_buffer_is_used_again_once_its_payloads_are_gone() {
     input.room().extend_from_slice(&[7; 2 * SMALL]);
     let place = input.rest().as_ptr();
     let payload = input.payload(2 * SMALL, [0; 4]);
-    drop(input);
+    input.give();
     let other = Input::take();
     assert_ne!(other.rest().as_ptr(), place);
     assert_eq!(*payload, [7; 2 * SMALL]);
@@ -118,7 +118,7 @@ fn what_came_before_the_connection_has_its_own_memory() {
     let mut early = Input::of(&[7]);
     assert!(early.room().capacity() < READ);
     let place = early.rest().as_ptr();
-    drop(early);
+    early.give();
     let mut other = Input::take();
     assert!(other.room().capacity() >= READ && other.rest().as_ptr() != place);
 }
