@@ -3,7 +3,7 @@
 use crate::{JsonKey, Message, Parser};
 pub use crate::{
     connection::socket::HangUp,
-    task::driver::fuzzing::{Held, Session, Stage},
+    task::driver::fuzzing::{Declared, Held, Session, Stage},
 };
 
 /// The key and the id that a parser finds in a text; `None` when the text is not JSON.

@@ -99,7 +99,7 @@ impl Runtime {
     /// Lists a connection until the returned entry is dropped.
     pub(crate) fn list(&self, connection: &Connection) -> Option<RegistryEntry> {
         let permit = self.0.live.admit(None)?;
-        let entry = self.0.live.enter(connection.clone(), permit);
+        let entry = self.0.live.enter(connection, permit);
         if self.is_draining() {
             // The drain may have read the list before.
             connection.close(restart());
@@ -129,7 +129,7 @@ pub(crate) struct SocketPermit(#[expect(dead_code, reason = "held")] Arc<SocketP
 pub(crate) struct SocketPlace {
     _place: OwnedSemaphorePermit,
     /// The place among the sockets of its client.
-    _of_client: Option<ClientPlace<IpAddr>>,
+    _of_client: Option<Box<ClientPlace<IpAddr>>>,
     /// The HTTP/2 stream that the place belongs to.
     #[cfg(feature = "http2")]
     _stream: Option<Arc<dyn Any + Send + Sync>>,
@@ -146,7 +146,7 @@ impl SocketPlace {
     }
 
     pub(crate) fn of_client(mut self, place: Option<ClientPlace<IpAddr>>) -> Self {
-        self._of_client = place;
+        self._of_client = place.map(Box::new);
         self
     }
 

@@ -4,16 +4,21 @@ pub(crate) mod driver;
 #[cfg(feature = "metrics")]
 mod observed;
 
-use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Poll, ready},
+    time::Duration,
+};
 
-use futures_util::future;
+use futures_util::{FutureExt, future};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
-use self::driver::{Driver, Parse};
+use self::driver::{Declaration, Driver};
 use crate::{
     Backend, Close, CloseCode, Connection, Ended, ErrorFormat, Message, Reply, Request, Result,
     channel::{
-        Declared,
+        Declared, Settings,
         hooks::{OnConnect, OnDisconnect},
     },
     connection::{
@@ -85,7 +90,7 @@ where
         let socket = Socket::server(transport, read_already, limits, start.agreed);
         let registry = &self.channel.registry;
         let places = Places {
-            entry: registry.enter(connection.clone(), start.permit),
+            entry: registry.enter(&connection, start.permit),
             listed: runtime.list(&connection),
             socket: start.socket,
         };
@@ -136,41 +141,41 @@ where
         drop(places.listed);
     }
 
-    /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it.
+    /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it. No async block, which
+    /// would keep the driver and references to it.
     fn drive<'a>(
         &'a self,
         connection: &'a Connection,
         socket: Socket<Transport>,
         admitted: &'a mut bool,
     ) -> impl Future<Output = (Close, Companions)> + Send + 'a {
-        let parse = Parsing {
-            dispatcher: &self.dispatcher,
-            connection,
-        };
         let call = |req| self.dispatcher.call(req, connection);
-        let settings = &self.channel.settings;
-        let mut driver = Driver::new(socket, connection, settings, &self.errors, parse, call);
         let mut opening = Some(Box::pin(caught_future(self.open(connection))));
-        async move {
-            let close = poll_fn(|cx| {
-                if let Some(running) = &mut opening
-                    && let Poll::Ready(result) = running.as_mut().poll(cx)
-                {
-                    opening = None;
-                    let result = result.unwrap_or_else(|_| {
-                        limited!(ERROR, "on_connect panicked");
-                        Err(CloseCode::INTERNAL.into())
-                    });
-                    *admitted = result.is_ok();
-                    driver.opened(result);
-                }
-                driver.poll(cx)
-            })
-            .await;
+        let mut driver = Some(Driver::new(socket, connection, self, call));
+        let driven = poll_fn(move |cx| {
+            let Some(running) = &mut driver else {
+                return Poll::Pending;
+            };
+            if let Some(hook) = &mut opening
+                && let Poll::Ready(result) = hook.as_mut().poll(cx)
+            {
+                opening = None;
+                let result = result.unwrap_or_else(|_| {
+                    limited!(ERROR, "on_connect panicked");
+                    Err(CloseCode::INTERNAL.into())
+                });
+                *admitted = result.is_ok();
+                running.opened(result);
+            }
+            let close = ready!(running.poll(cx));
             // A destructor in a cancelled hook may panic.
-            let _ = caught(|| drop(opening));
-            Box::pin(parted(driver, close, connection, settings.close_timeout)).await
-        }
+            let _ = caught(|| drop(opening.take()));
+            match driver.take() {
+                Some(driver) => Poll::Ready((driver, close)),
+                None => Poll::Pending,
+            }
+        });
+        driven.then(|(driver, close)| Box::pin(parted(driver, close)))
     }
 
     /// Lets the hook decide, and tells the parts of the chain about the connection if it is admitted.
@@ -211,16 +216,24 @@ struct Places {
     socket: Option<SocketPermit>,
 }
 
-/// Makes the requests of one connection.
-struct Parsing<'a, S, B, P> {
-    dispatcher: &'a Dispatcher<S, B, P>,
-    connection: &'a Connection,
-}
-
-impl<S: Sync, B: Backend<S>, P: Dialect> Parse for Parsing<'_, S, B, P> {
+impl<S, B, P, C, D> Declaration for &Runner<S, B, P, C, D>
+where
+    S: Sync,
+    B: Backend<S>,
+    P: Dialect,
+{
     #[inline(always)]
-    fn parse(&self, message: Message) -> Inbound {
-        self.dispatcher.request(message, self.connection)
+    fn parse(&self, message: Message, connection: &Connection) -> Inbound {
+        self.dispatcher.request(message, connection)
+    }
+
+    #[inline(always)]
+    fn settings(&self) -> &Settings {
+        &self.channel.settings
+    }
+
+    fn errors(&self) -> &ErrorFormat {
+        &self.errors
     }
 }
 
@@ -243,14 +256,13 @@ async fn upgraded(upgrade: &mut OnUpgrade, connection: &Connection) -> Option<Up
 async fn parted<F, P, C>(
     driver: Driver<'_, Transport, F, P, C>,
     close: Close,
-    connection: &Connection,
-    limit: Duration,
 ) -> (Close, Companions)
 where
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
+    let (connection, limit) = (driver.connection(), driver.close_timeout());
     let (parting, mut leaving) = driver.into_rest(close.clone());
     let parting = async {
         if let Some(parting) = parting {

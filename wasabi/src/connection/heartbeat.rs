@@ -51,6 +51,10 @@ impl Heartbeat {
         *self = Self::from(now);
     }
 
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.heard
+    }
+
     /// When the next action is due.
     pub(crate) fn due(&self, pings: &Pings) -> Option<Instant> {
         let interval = pings.interval?;

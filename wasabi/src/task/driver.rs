@@ -23,6 +23,7 @@ mod writing;
 use std::{
     mem,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -49,26 +50,21 @@ use crate::{
     request,
 };
 
-/// Makes requests of messages. No closure, because only a method can be inlined wherever it is called.
-pub(crate) trait Parse {
-    fn parse(&self, message: Message) -> Inbound;
-}
+/// What the driver needs of the declaration of its channel.
+pub(crate) trait Declaration {
+    /// Makes a request of a message. Only a method, and no closure, can be inlined wherever it is called.
+    fn parse(&self, message: Message, connection: &Connection) -> Inbound;
 
-#[cfg(fuzzing)]
-impl<F: Fn(Message) -> Inbound> Parse for F {
-    fn parse(&self, message: Message) -> Inbound {
-        self(message)
-    }
+    fn settings(&self) -> &Settings;
+
+    fn errors(&self) -> &ErrorFormat;
 }
 
 /// Serves one connection: reads, dispatches and writes.
 pub(crate) struct Driver<'a, T, F, P, C> {
     wire: Wire<T>,
     connection: &'a Connection,
-    settings: &'a Settings,
-    errors: &'a ErrorFormat,
-    /// Makes a request of a message.
-    parse: P,
+    declared: P,
     /// Runs a request through the chain.
     call: C,
     requests: Requests<F>,
@@ -86,32 +82,32 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
-    pub(crate) fn new(
-        socket: Socket<T>,
-        connection: &'a Connection,
-        settings: &'a Settings,
-        errors: &'a ErrorFormat,
-        parse: P,
-        call: C,
-    ) -> Self {
+    pub(crate) fn new(socket: Socket<T>, connection: &'a Connection, declared: P, call: C) -> Self {
+        let settings = declared.settings();
         let now = Instant::now();
         Self {
             wire: Wire::new(socket, now, settings),
-            connection,
-            settings,
-            errors,
-            parse,
-            call,
             requests: Requests::new(settings.concurrency),
+            life: Life::new(now, settings.open_timeout),
+            connection,
+            declared,
+            call,
             companions: Companions::new(),
             batch: Few::new(),
-            life: Life::new(now, settings.open_timeout),
             goes_on: false,
             is_dry: false,
         }
+    }
+
+    pub(crate) fn connection(&self) -> &'a Connection {
+        self.connection
+    }
+
+    pub(crate) fn close_timeout(&self) -> Duration {
+        self.declared.settings().close_timeout
     }
 
     /// Takes the decision of `on_connect`.

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Parse, requests::Requests};
+use super::{Declaration, Driver, requests::Requests};
 use crate::{
     Connection, Error, Reply, Request, RequestId, Result,
     connection::{
@@ -20,7 +20,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Cancels requests, because the client has asked for it.

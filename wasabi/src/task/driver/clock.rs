@@ -23,8 +23,6 @@ pub(super) struct Clock {
     heartbeat: Heartbeat,
     /// The last message in either direction; `None` if the connection may be idle for ever.
     active: Option<Instant>,
-    /// When a client that is not being read was last checked for a hang-up.
-    looked: Instant,
     /// The earliest time at which a streaming reply can have been silent for too long.
     pub(super) streams: Option<Instant>,
     timer: Timer,
@@ -46,7 +44,6 @@ impl Clock {
         Self {
             heartbeat: Heartbeat::from(now),
             active: settings.idle_timeout.map(|_| now),
-            looked: now,
             streams: None,
             timer: Timer::default(),
         }
@@ -72,14 +69,9 @@ impl Clock {
         self.heartbeat.heard(now);
     }
 
-    /// A client that is not being read was checked for a hang-up.
-    pub(super) fn look(&mut self, now: Instant) {
-        self.looked = now;
-    }
-
-    /// When a client that is not being read is checked for a hang-up again.
+    /// When a client that is not being read is checked for a hang-up again. It counts as heard at each check.
     pub(super) fn look_at(&self) -> Instant {
-        self.looked + LOOK
+        self.heartbeat.last_heard() + LOOK
     }
 
     fn idle_at(&self, settings: &Settings) -> Option<Instant> {

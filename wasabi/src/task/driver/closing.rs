@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Parse, Phase, Turn};
+use super::{Declaration, Driver, Phase, Turn};
 use crate::{
     Reply, Request, Result,
     connection::socket::{Failure, HangUp},
@@ -15,7 +15,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     pub(super) fn drain(&mut self) {
@@ -23,7 +23,7 @@ where
         if let Some(close) = self.life.close() {
             self.connection.outbox().close(close.clone());
         }
-        self.life.drain(self.settings.close_timeout);
+        self.life.drain(self.declared.settings().close_timeout);
     }
 
     /// Sends the close frame once everything before it is written.
@@ -38,7 +38,7 @@ where
     }
 
     pub(super) fn start_closing(&mut self) -> Result<Turn, Failure> {
-        let limit = self.settings.close_timeout;
+        let limit = self.declared.settings().close_timeout;
         let Some(close) = self.life.start_closing(limit) else {
             return Ok(Turn::End);
         };
@@ -82,7 +82,8 @@ where
                 tracing::debug!(connection = %self.connection.id(), %close, "client violated the protocol");
                 self.leave();
                 let sent = self.wire.socket.close(&close);
-                self.life.rule_broken(close, self.settings.close_timeout);
+                self.life
+                    .rule_broken(close, self.declared.settings().close_timeout);
                 match sent {
                     Ok(()) => Poll::Pending,
                     Err(_) => Poll::Ready(()),

@@ -7,7 +7,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, leaving::Leaving};
+use super::{Declaration, Driver, leaving::Leaving};
 use crate::{
     Close, CloseCode, Connection, ConnectionId, ErrorFormat, Message, Parser, Reply, Request,
     Result,
@@ -85,29 +85,50 @@ impl Stage {
         T: AsyncRead + AsyncWrite + HangUp + Unpin,
         F: Future<Output = Result<Reply>>,
     {
-        let parse: Parse<'a> =
-            Box::new(move |message| protocol::parse(&parser, message, &self.connection));
+        let parse =
+            move |message, connection: &Connection| protocol::parse(&parser, message, connection);
+        let declared = Declared {
+            settings: &self.settings,
+            parse: Box::new(parse),
+        };
         Session::Serving(Driver::new(
             Socket::server(io, Vec::new(), self.settings.limits(), None),
             &self.connection,
-            &self.settings,
-            &ErrorFormat::Text,
-            parse,
+            declared,
             Box::new(call),
         ))
     }
 }
 
-type Parse<'a> = Box<dyn Fn(Message) -> Inbound + 'a>;
+/// The declaration of a channel.
+pub struct Declared<'a> {
+    settings: &'a Settings,
+    parse: Box<dyn Fn(Message, &Connection) -> Inbound + 'a>,
+}
+
+impl Declaration for Declared<'_> {
+    fn parse(&self, message: Message, connection: &Connection) -> Inbound {
+        (self.parse)(message, connection)
+    }
+
+    fn settings(&self) -> &Settings {
+        self.settings
+    }
+
+    fn errors(&self) -> &ErrorFormat {
+        &ErrorFormat::Text
+    }
+}
+
 type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
 
 /// A connection's task.
 #[expect(clippy::large_enum_variant, reason = "there is one")]
 pub enum Session<'a, T, F> {
     /// The client is connected.
-    Serving(Driver<'a, T, F, Parse<'a>, Call<'a, F>>),
+    Serving(Driver<'a, T, F, Declared<'a>, Call<'a, F>>),
     /// The client has left.
-    Leaving(Leaving<'a, T, F, Parse<'a>, Call<'a, F>>),
+    Leaving(Leaving<'a, T, F, Declared<'a>, Call<'a, F>>),
     /// The connection has ended.
     Ended,
 }

@@ -11,7 +11,7 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-use super::{Driver, Parse, parting::Parting, requests::Requests, starting::panicked};
+use super::{Declaration, Driver, parting::Parting, requests::Requests, starting::panicked};
 use crate::{
     Close, Connection, Error, Message, Reply, Request, RequestId, Result,
     connection::{
@@ -29,7 +29,7 @@ use crate::{
 /// with the same concurrency as before, for up to the close timeout.
 pub(crate) struct Leaving<'a, T, F, P, C> {
     connection: &'a Connection,
-    parse: P,
+    declared: P,
     call: C,
     pub(super) requests: Requests<F>,
     companions: Companions,
@@ -44,7 +44,7 @@ impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
@@ -59,13 +59,13 @@ where
         };
         let leaving = Leaving {
             connection: self.connection,
-            parse: self.parse,
             call: self.call,
             requests: self.requests,
             companions: self.companions,
             unread,
             close,
-            limit: self.settings.close_timeout,
+            limit: self.declared.settings().close_timeout,
+            declared: self.declared,
             timer: None,
         };
         (parting, leaving)
@@ -76,7 +76,7 @@ impl<T, F, P, C> Leaving<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Whether no work remains.
@@ -237,7 +237,7 @@ where
     /// Parses a message, and keeps it until a slot is free. A cancellation is carried out at once.
     fn receive(&mut self, message: Message) {
         let bytes = message.len();
-        match caught(|| self.parse.parse(message)) {
+        match caught(|| self.declared.parse(message, self.connection)) {
             Ok(Inbound::Cancel(cancel)) => {
                 for Cancelled { id, .. } in &cancel.requests {
                     self.requests.cancel_silently(id, None);

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Parse, Phase, requests::Requests, starting::duplicate};
+use super::{Declaration, Driver, Phase, requests::Requests, starting::duplicate};
 use crate::{
     Message, Reply, Request, Result,
     connection::{
@@ -21,7 +21,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {
@@ -84,7 +84,8 @@ where
                 Incoming::Close(close) => {
                     self.leave();
                     self.connection.outbox().shut();
-                    self.life.client_closed(close, self.settings.close_timeout);
+                    self.life
+                        .client_closed(close, self.declared.settings().close_timeout);
                 }
             },
         }
@@ -135,7 +136,7 @@ where
 
     /// Whether nothing more is read until a request ends.
     pub(super) fn is_full(&self) -> bool {
-        let max_bytes = self.settings.max_message_size;
+        let max_bytes = self.declared.settings().max_message_size;
         self.requests.ahead.is_full(max_bytes)
     }
 

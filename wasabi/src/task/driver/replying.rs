@@ -4,7 +4,7 @@ use std::{task::Poll, vec};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Parse, starting::panicked};
+use super::{Declaration, Driver, starting::panicked};
 use crate::{
     Error, Message, Reply, Request, Result,
     connection::{
@@ -20,7 +20,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Polls the requests that have been woken. Does so even while the client takes no replies, since others may need
@@ -125,7 +125,8 @@ where
 
     /// Whether the client takes data, or the send buffer has room.
     pub(super) fn wire_has_room(&self) -> bool {
-        !self.wire.is_blocked() || self.wire.flow.unsent() < self.settings.max_waiting_bytes
+        !self.wire.is_blocked()
+            || self.wire.flow.unsent() < self.declared.settings().max_waiting_bytes
     }
 
     pub(super) fn fail_request(&mut self, index: usize, error: &Error) -> Result<(), Failure> {
@@ -138,7 +139,7 @@ where
             id: slot.id.as_ref(),
             owes: slot.owes,
         };
-        let reply = error_format::report(self.errors, error, &about);
+        let reply = error_format::report(self.declared.errors(), error, &about);
         self.reply(index, reply.into_body())
     }
 

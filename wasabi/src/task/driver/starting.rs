@@ -5,12 +5,12 @@ use std::task::{Context, Waker};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
-    Driver, Parse,
+    Declaration, Driver,
     ahead::ReadAhead,
     requests::{InSlot, Requests},
 };
 use crate::{
-    Close, Error, Message, Reply, Request, Result,
+    Close, Connection, Error, Message, Reply, Request, Result,
     connection::{
         in_flight::InFlight,
         socket::{Failure, HangUp},
@@ -38,13 +38,14 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Parses a message; it is invalid if the parser panics.
     #[inline(never)]
     pub(super) fn parse(&self, message: Message) -> Inbound {
-        caught(|| self.parse.parse(message)).unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
+        caught(|| self.declared.parse(message, self.connection))
+            .unwrap_or_else(|_| Inbound::Invalid(self.unparsed()))
     }
 
     /// An invalid request, in place of a message lost to a panic of its parser.
@@ -57,7 +58,10 @@ where
     /// Starts the request in a message.
     #[inline(always)]
     pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        self.start_parsed(|parse| parse.parse(message), cx)
+        self.start_parsed(
+            |declared, connection| declared.parse(message, connection),
+            cx,
+        )
     }
 
     /// Starts a request that has waited for a slot.
@@ -67,23 +71,23 @@ where
         inbound: Inbound,
         cx: &Context<'_>,
     ) -> Result<(), Failure> {
-        self.start_parsed(|_| inbound, cx)
+        self.start_parsed(|_, _| inbound, cx)
     }
 
     #[inline(always)]
     fn start_parsed(
         &mut self,
-        inbound: impl FnOnce(&P) -> Inbound,
+        inbound: impl FnOnce(&P, &Connection) -> Inbound,
         cx: &Context<'_>,
     ) -> Result<(), Failure> {
-        let (parse, call) = (&self.parse, &self.call);
+        let (declared, connection, call) = (&self.declared, self.connection, &self.call);
         let Requests {
             in_flight, ahead, ..
         } = &mut self.requests;
         let (mut slot, mut other) = (None, None);
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
-            let (request, invalid) = match inbound(parse) {
+            let (request, invalid) = match inbound(declared, connection) {
                 Inbound::Request(request) => (request, 0),
                 Inbound::Unique(request, otherwise) => {
                     if let Some(close) = duplicate(&request, otherwise, in_flight, ahead) {
@@ -204,7 +208,7 @@ where
             id: id.as_ref(),
             owes,
         };
-        let reply = error_format::report(self.errors, error, &about).into_body();
+        let reply = error_format::report(self.declared.errors(), error, &about).into_body();
         if self.requests.unfinished.is_none() {
             return self.wire.write_body(reply);
         }

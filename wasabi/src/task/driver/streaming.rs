@@ -11,7 +11,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Driver, Parse, starting::panicked};
+use super::{Declaration, Driver, starting::panicked};
 use crate::{
     Error, Reply, Request, RequestId, Result,
     connection::{
@@ -26,7 +26,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Sends the ready messages of a streaming reply while the client takes data.
@@ -93,7 +93,7 @@ where
 
     /// Starts the idle timeout of a streaming reply's source, unless it has been silent before too.
     fn listen(&mut self, index: usize, is_silent: bool) {
-        let Some(timeout) = self.settings.stream_idle_timeout else {
+        let Some(timeout) = self.declared.settings().stream_idle_timeout else {
             return;
         };
         let Some(slot) = self.requests.in_flight.tag_mut(index) else {
@@ -108,7 +108,7 @@ where
 
     /// Ends streaming replies whose sources have been silent for too long.
     pub(super) fn end_silent_streams(&mut self, now: Instant) -> Result<(), Failure> {
-        let Some(timeout) = self.settings.stream_idle_timeout else {
+        let Some(timeout) = self.declared.settings().stream_idle_timeout else {
             return Ok(());
         };
         self.wire.clock.streams = None;

@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{Driver, Parse, Phase, Turn, clock::Verdict};
+use super::{Declaration, Driver, Phase, Turn, clock::Verdict};
 use crate::{
     Close, CloseCode, Reply, Request, Result,
     connection::{few::Few, socket::HangUp},
@@ -18,13 +18,13 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// The next time at which a timer is due.
     fn deadline(&self) -> Option<Instant> {
         let clock = &self.wire.clock;
-        let sending = self.wire.flow.due(self.settings.send_timeout);
+        let sending = self.wire.flow.due(self.declared.settings().send_timeout);
         let times = match self.life.phase() {
             Phase::Open => {
                 let expires = self.connection.outbox().expires();
@@ -32,7 +32,7 @@ where
                 [
                     sending,
                     clock.streams,
-                    clock.due(self.settings, expires),
+                    clock.due(self.declared.settings(), expires),
                     look,
                 ]
             }
@@ -52,7 +52,7 @@ where
     /// Does what is due.
     pub(super) fn expired(&mut self) -> Poll<()> {
         let now = Instant::now();
-        let sending = self.wire.flow.due(self.settings.send_timeout);
+        let sending = self.wire.flow.due(self.declared.settings().send_timeout);
         if sending.is_some_and(|at| now >= at) {
             tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
             let close = Close::new(CloseCode::POLICY, "slow consumer");
@@ -104,14 +104,13 @@ where
             wire.clock.hear(now);
         }
         if is_full {
-            wire.clock.look(now);
             if wire.socket.has_hung_up() {
                 self.hung_up();
                 return Poll::Ready(());
             }
         }
         let expires = self.connection.outbox().expires();
-        match wire.clock.judge(now, self.settings, expires) {
+        match wire.clock.judge(now, self.declared.settings(), expires) {
             Verdict::Nothing => {}
             Verdict::Ping => {
                 self.requests.give_back();
@@ -145,7 +144,7 @@ where
     }
 
     pub(super) fn hear(&mut self) {
-        if self.settings.ping.is_some() {
+        if self.declared.settings().ping.is_some() {
             self.wire.clock.hear(Instant::now());
         }
     }

@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Driver, Parse, Phase};
+use super::{Declaration, Driver, Phase};
 use crate::{
     CloseCode, Reply, Request, Result,
     connection::{
@@ -19,7 +19,7 @@ impl<T, F, P, C> Driver<'_, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
-    P: Parse,
+    P: Declaration,
     C: Fn(Request) -> F,
 {
     /// Writes the messages queued by other tasks.
