@@ -6,6 +6,7 @@ mod client;
 pub(crate) mod client_ip;
 pub(crate) mod companions;
 pub(crate) mod few;
+mod handles;
 mod handshake;
 pub(crate) mod heartbeat;
 pub(crate) mod held;
@@ -43,7 +44,6 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "cache")]
 pub(crate) use self::client::Credentials;
-pub(crate) use self::handshake::Handshake;
 #[cfg(feature = "tls")]
 pub use self::peer_certificates::PeerCertificates;
 use self::{
@@ -64,6 +64,7 @@ pub use self::{
     renewal::Renewal,
     stash::Stash,
 };
+pub(crate) use self::{handles::Tabled, handshake::Handshake};
 use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 
 /// A handle to one live connection. It is usable from anywhere, cheap to clone, and does not keep the connection open.
@@ -83,16 +84,6 @@ use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 /// ```
 #[derive(Clone)]
 pub struct Connection(Arc<ConnectionState>, Option<Arc<Intercepted>>);
-
-/// A connection in a table: of the size of a pointer, because tables have free room for as many again.
-#[derive(Clone)]
-pub(crate) struct Tabled(Arc<ConnectionState>);
-
-impl Tabled {
-    pub(crate) fn handle(&self) -> Connection {
-        Connection(Arc::clone(&self.0), None)
-    }
-}
 
 struct ConnectionState {
     id: ConnectionId,
@@ -134,22 +125,6 @@ impl Connection {
             client: OnceLock::new(),
         };
         Self(Arc::new(state), None)
-    }
-
-    /// For a table. Interceptors stay with the handle.
-    pub(crate) fn tabled(&self) -> Tabled {
-        Tabled(Arc::clone(&self.0))
-    }
-
-    /// Whether both are clones of one handle, and neither has an interceptor.
-    pub(crate) fn is_same_handle(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) && self.1.is_none() && other.1.is_none()
-    }
-
-    /// The number of handles.
-    #[cfg(test)]
-    pub(crate) fn handles(&self) -> usize {
-        Arc::strong_count(&self.0)
     }
 
     /// The id of the connection.

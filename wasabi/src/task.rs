@@ -70,7 +70,7 @@ where
             let Some(upgraded) = upgraded(&mut start.upgrade, &start.connection).await else {
                 return start.connection.end(CloseCode::ABNORMAL.into());
             };
-            let (connection, places, socket) = self.begin(start, upgraded);
+            let (connection, places, socket) = self.begin(*start, upgraded);
             let mut admitted = false;
             let driven = self.drive(&connection, socket, &mut admitted);
             let end = caught_future(driven).await.ok();
@@ -79,11 +79,7 @@ where
     }
 
     /// Takes the socket of a new connection, and puts the connection on the lists.
-    fn begin(
-        &self,
-        start: Box<Start>,
-        upgraded: Upgraded,
-    ) -> (Connection, Places, Socket<Transport>) {
+    fn begin(&self, start: Start, upgraded: Upgraded) -> (Connection, Places, Socket<Transport>) {
         let (connection, runtime) = (start.connection, start.runtime);
         let (transport, read_already) = runtime.transport(upgraded);
         let limits = self.channel.settings.limits();

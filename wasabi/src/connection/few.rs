@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 /// A queue that takes one word until it is first used. It keeps its memory until [`give_back`](Self::give_back).
 #[derive(Debug)]
+#[expect(clippy::box_collection, reason = "a word instead of four")]
 pub(crate) struct Few<T>(Option<Box<VecDeque<T>>>);
 
 impl<T> Few<T> {
@@ -64,7 +65,7 @@ mod tests {
     fn a_queue_takes_one_word_until_it_is_used_and_after_its_memory_was_given_back() {
         assert_eq!(size_of::<Few<String>>(), size_of::<usize>());
         let mut few = Few::new();
-        assert!(few.is_empty() && few.pop_front() == None && few.drain().next() == None);
+        assert!(few.is_empty() && few.pop_front().is_none() && few.drain().next().is_none());
         few.give_back();
         few.made().extend([1, 2, 3]);
         few.give_back();

@@ -142,7 +142,9 @@ impl Groups {
     }
 
     pub(super) fn connections(&self, name: &str) -> Vec<Connection> {
-        self.with(name, |members| members.values().map(Tabled::handle).collect())
+        self.with(name, |members| {
+            members.values().map(Tabled::handle).collect()
+        })
     }
 
     /// Adds the connection. Returns the group's own copy of the name, and whether this is the first member.

@@ -103,11 +103,9 @@ where
         if is_full || wire.is_blocked() {
             wire.clock.hear(now);
         }
-        if is_full {
-            if wire.socket.has_hung_up() {
-                self.hung_up();
-                return Poll::Ready(());
-            }
+        if is_full && wire.socket.has_hung_up() {
+            self.hung_up();
+            return Poll::Ready(());
         }
         let expires = self.connection.outbox().expires();
         match wire.clock.judge(now, self.declared.settings(), expires) {
