@@ -1,6 +1,9 @@
 //! The keys of routes, as the router routes them.
 
-use std::str::FromStr;
+use std::{
+    str::FromStr,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use wasabi::{prelude::*, schema::Operation};
 
@@ -178,4 +181,31 @@ fn routes_inside_a_balanced_group_name_no_keys_of_the_arm_around_it() {
         keys(&gateway),
         [("a | b", vec!["a", "b"]), ("a", vec![]), ("_", vec![])]
     );
+}
+
+#[test]
+fn a_router_is_asked_for_its_keys_when_somebody_wants_to_know_and_once() {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    fn counts(_: &str) -> bool {
+        ASKED.fetch_add(1, Ordering::SeqCst);
+        false
+    }
+    let inner = gateway!(channel(
+        "/a",
+        match key {
+            key if counts(key) => async || "never",
+            "a" => async || "a",
+            _ => NoRoute,
+        },
+    ));
+    let gateway = gateway!(mount("/inner", inner));
+    assert!(gateway.check().is_ok());
+    assert_eq!(ASKED.load(Ordering::SeqCst), 0);
+    assert_eq!(gateway.operations()[1].keys(), ["a"]);
+    assert_eq!(gateway.operations()[1].path(), "/inner/a");
+    let asked = ASKED.load(Ordering::SeqCst);
+    assert!(asked > 0);
+    let document = gateway.asyncapi().to_value();
+    assert!(document["channels"]["inner_a"]["messages"]["a"].is_object());
+    assert_eq!(ASKED.load(Ordering::SeqCst), asked);
 }

@@ -344,11 +344,10 @@ where
 
     /// What its routes take and answer.
     #[cfg(feature = "schema")]
-    pub(crate) fn operations(&self) -> Vec<crate::schema::Operation> {
+    pub(crate) fn describer(&self) -> crate::schema::Describer {
         let mut describer = self.declared.describer();
         self.backend.describe(&mut describer);
-        let route = |key: &str| self.backend.route(key).map(|route| route.path);
-        describer.finish(&self.declared.path, &route)
+        describer
     }
 
     /// The types that its functions read from the path.

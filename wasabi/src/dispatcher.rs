@@ -93,4 +93,10 @@ impl<S, B: Backend<S>, P> Dispatcher<S, B, P> {
     pub(crate) fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
         self.chain.lifecycle(visit);
     }
+
+    /// The path of the chain's router for a key.
+    #[cfg(feature = "schema")]
+    pub(crate) fn route(&self, key: &str) -> Option<u64> {
+        self.chain.route(key).map(|route| route.path)
+    }
 }

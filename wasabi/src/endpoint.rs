@@ -30,7 +30,7 @@ use crate::{
     dispatcher::Dispatcher,
     hosts::{self, RequestedHost},
     log::{limited, said},
-    metrics::{Counted, Observer, Rejected, Traffic},
+    metrics::{Counted, Rejected, Traffic},
     protocol::Dialect,
     runtime::{Runtime, SocketPermit},
     task::{Runner, Start},
@@ -43,11 +43,14 @@ struct Endpoint<S, B, P, C, D> {
     runner: Arc<Runner<S, B, P, C, D>>,
 }
 
+/// An endpoint, and what runs its connections.
+type Routed<S, B, P, C, D> = (MethodRouter, Arc<Runner<S, B, P, C, D>>);
+
 /// Builds the HTTP endpoint of a channel.
 pub(crate) fn router<S, B, P, C, D>(
     channel: Channel<S, B, P, C, D>,
     state: Arc<S>,
-) -> (MethodRouter, Observer)
+) -> Routed<S, B, P, C, D>
 where
     S: Send + Sync + 'static,
     B: Backend<S> + 'static,
@@ -71,14 +74,15 @@ where
         channel: declared,
         counted: Counted::default(),
     });
-    let observer = Observer::of(&runner);
-    let endpoint = Arc::new(Endpoint { runner });
+    let endpoint = Arc::new(Endpoint {
+        runner: Arc::clone(&runner),
+    });
     let mut router = any(move |req: HttpRequest| endpoint.accept(req));
     // The first layer must be outermost, and each added layer wraps the earlier ones.
     for layer in channel.layers.into_iter().rev() {
         router = layer(router);
     }
-    (router, observer)
+    (router, runner)
 }
 
 impl<S, B, P, C, D> Endpoint<S, B, P, C, D>

@@ -6,6 +6,8 @@ mod builder;
 mod mount;
 pub(crate) mod path;
 mod route;
+#[cfg(feature = "schema")]
+mod told;
 
 use axum::{Router, middleware::from_fn};
 
@@ -43,9 +45,7 @@ pub struct Gateway {
     routes: Vec<DeclaredRoute>,
     description: Description,
     #[cfg(feature = "schema")]
-    operations: Vec<crate::schema::Operation>,
-    #[cfg(feature = "schema")]
-    facts: Vec<asyncapi::ChannelFacts>,
+    told: told::Told,
     /// The name and the version of the package that declares it.
     #[cfg(feature = "schema")]
     package: (&'static str, &'static str),
@@ -177,10 +177,11 @@ impl Gateway {
         &self.description
     }
 
-    /// What the routes of its channels take and answer, in the order of the declaration; see [`schema`](crate::schema).
+    /// What the routes of its channels take and answer, in the order of the declaration; see [`schema`](crate::schema). The
+    /// first call asks the routers where keys lead, and so runs their guards.
     #[cfg(feature = "schema")]
     pub fn operations(&self) -> &[crate::schema::Operation] {
-        &self.operations
+        self.told.operations()
     }
 
     /// Returns all mistakes in paths and settings. [`Server::serve`](crate::Server::serve) calls it.

@@ -63,7 +63,7 @@ impl Gateway {
             version: version.to_owned(),
             description: None,
             servers: Vec::new(),
-            channels: self.facts.clone(),
+            channels: self.told.channels().to_vec(),
             endpoints: self.description.endpoints.clone(),
         }
     }

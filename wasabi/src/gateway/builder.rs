@@ -19,6 +19,7 @@ use crate::{
     describe::{Description, EndpointInfo, RouteInfo, TargetInfo},
     endpoint,
     hosts::{self, Hosts},
+    metrics::Observer,
     protocol::Dialect,
 };
 
@@ -43,9 +44,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 routes: Vec::new(),
                 description: Description::default(),
                 #[cfg(feature = "schema")]
-                operations: Vec::new(),
-                #[cfg(feature = "schema")]
-                facts: Vec::new(),
+                told: super::told::Told::default(),
                 #[cfg(feature = "schema")]
                 package: ("gateway", "0.0.0"),
                 mistakes: Vec::new(),
@@ -108,14 +107,13 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         let tables = &mut self.gateway.description.tables;
         tables.extend(tabled.map(|route| (path.clone(), route)));
         #[cfg(feature = "schema")]
-        {
+        let (facts, routes) = {
             let declared = &channel.declared;
             let errors = channel.dialect.errors(declared.errors.clone());
-            let (operations, places) = (channel.operations(), channel.dialect.places());
-            let facts = super::asyncapi::ChannelFacts::of(declared, operations, places, errors);
-            self.gateway.operations.extend_from_slice(&facts.operations);
-            self.gateway.facts.push(facts);
-        }
+            let places = channel.dialect.places();
+            let facts = super::asyncapi::ChannelFacts::of(declared, places, errors);
+            (facts, channel.describer())
+        };
         let mut mistakes = channel.check();
         if let Some(cluster) = &self.cluster {
             let attached = Arc::clone(cluster).attach(&channel.declared.registry, &path);
@@ -127,14 +125,20 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         self.gateway.mistakes.extend(mistakes);
         let has_hosts = channel.declared.hosts.is_some();
         let (parameters, path_types) = (channel.parameters(), channel.path_types());
-        let (router, observer) = endpoint::router(channel, Arc::clone(&self.state));
+        let (router, runner) = endpoint::router(channel, Arc::clone(&self.state));
+        #[cfg(feature = "schema")]
+        {
+            let runner = Arc::clone(&runner);
+            let route = move |key: &str| runner.dispatcher.route(key);
+            self.gateway.told.push(facts, routes, Arc::new(route));
+        }
         self.gateway.routes.push(DeclaredRoute {
             path,
             answering: Answering::Endpoint(Box::new(router)),
             has_hosts,
             parameters,
             path_types,
-            observer: Some(observer),
+            observer: Some(Observer::of(&runner)),
         });
     }
 

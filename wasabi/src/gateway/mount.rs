@@ -58,24 +58,13 @@ impl Mount<ViaGateway> for Gateway {
             routes,
             description,
             #[cfg(feature = "schema")]
-            operations,
-            #[cfg(feature = "schema")]
-            facts,
+            told,
             #[cfg(feature = "schema")]
                 package: _,
             mistakes,
         } = self;
         #[cfg(feature = "schema")]
-        gateway
-            .facts
-            .extend(facts.into_iter().map(|facts| facts.at(join)));
-        #[cfg(feature = "schema")]
-        gateway
-            .operations
-            .extend(operations.into_iter().map(|operation| {
-                let path = join(operation.path());
-                operation.at(path)
-            }));
+        gateway.told.mount(told, join);
         gateway
             .routes
             .extend(routes.into_iter().map(|route| DeclaredRoute {

@@ -82,10 +82,6 @@ impl Operation {
     pub(crate) fn is_unreachable(&self) -> bool {
         self.around.is_named && self.keys.is_empty() && !self.is_open()
     }
-
-    pub(crate) fn at(self, path: String) -> Self {
-        Self { path, ..self }
-    }
 }
 
 /// An arm, as the macro describes it.
@@ -300,13 +296,17 @@ impl Describer {
         self.found.push((around, vec![answers]));
     }
 
-    /// The routes. `route` is the path of the router for a key.
-    pub(crate) fn finish(self, path: &str, route: &dyn Fn(&str) -> Option<u64>) -> Vec<Operation> {
+    /// The routes of the channel at this path. `route` is the path of the router for a key.
+    pub(crate) fn operations(
+        &self,
+        path: &str,
+        route: &dyn Fn(&str) -> Option<u64>,
+    ) -> Vec<Operation> {
         let Self { keys, found, .. } = self;
         // Guards are the user's code.
         let route = |key: &str| caught(|| route(key)).ok().flatten();
         let routed: Vec<_> = keys.iter().map(|key| (*key, route(key))).collect();
-        let operations = found.into_iter().map(|(around, answers)| {
+        let operations = found.iter().map(|(around, answers)| {
             let is_routed = around.bits > 0 && !around.is_lost;
             let leads_here =
                 |route: Option<u64>| is_routed && route.is_some_and(|route| around.takes(route));
@@ -317,8 +317,8 @@ impl Describer {
             Operation {
                 path: path.to_owned(),
                 keys: own.into_iter().collect(),
-                around,
-                answers,
+                around: around.clone(),
+                answers: answers.clone(),
             }
         });
         operations.collect()

@@ -26,12 +26,8 @@ pub(crate) struct ChannelFacts {
 }
 
 impl ChannelFacts {
-    pub(crate) fn of(
-        declared: &Declared,
-        operations: Vec<Operation>,
-        places: Places,
-        errors: ErrorFormat,
-    ) -> Self {
+    /// All but the operations.
+    pub(crate) fn of(declared: &Declared, places: Places, errors: ErrorFormat) -> Self {
         let settings = &declared.settings;
         let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let number = |count: usize| count as u64;
@@ -49,7 +45,7 @@ impl ChannelFacts {
             path: declared.path.clone(),
             docs: declared.info.docs,
             http: declared.info.http,
-            operations,
+            operations: Vec::new(),
             places,
             errors,
             limits: limits.collect(),
