@@ -13,6 +13,7 @@ mod schema {
     mod logins;
     mod messages;
     mod protocols;
+    mod sends;
     mod typed;
     mod types;
 }

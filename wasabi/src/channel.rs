@@ -4,6 +4,8 @@
 mod compression;
 pub(crate) mod hooks;
 mod origin;
+#[cfg(feature = "schema")]
+mod sends;
 mod settings;
 mod user;
 
@@ -15,6 +17,8 @@ use axum::routing::MethodRouter;
 
 #[cfg(feature = "deflate")]
 pub use self::compression::Compression;
+#[cfg(feature = "schema")]
+pub use self::sends::Sent;
 pub use self::settings::ChannelConfig;
 pub(crate) use self::settings::Settings;
 use self::{
@@ -95,6 +99,8 @@ pub(crate) struct Declared {
     /// How clients log in.
     #[cfg(feature = "schema")]
     pub(crate) logins: Vec<crate::schema::Login>,
+    #[cfg(feature = "schema")]
+    pub(crate) sends: Vec<Sent>,
 }
 
 type Apply = Box<dyn FnOnce(MethodRouter) -> MethodRouter + Send>;
@@ -117,6 +123,8 @@ impl<S> Channel<S, Absent> {
                 settings: Settings::default(),
                 #[cfg(feature = "schema")]
                 logins: Vec::new(),
+                #[cfg(feature = "schema")]
+                sends: Vec::new(),
             },
             layers: Vec::new(),
             backend: Absent,

@@ -200,7 +200,7 @@ pub use crate::backend::queue::{self, Queue};
 #[cfg(feature = "deflate")]
 pub use crate::channel::Compression;
 #[cfg(feature = "schema")]
-pub use crate::{backend::Typed, extract::HasSchema, gateway::AsyncApi};
+pub use crate::{backend::Typed, channel::Sent, extract::HasSchema, gateway::AsyncApi};
 pub use crate::{
     backend::{
         Backend, Balance, BoxBackend, Framing, HandshakeError, HealthCheck, Http, HttpRequest,

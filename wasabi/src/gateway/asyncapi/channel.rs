@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     ErrorFormat,
+    channel::Sent,
     schema::{Codes, Count, Language, Operation},
 };
 
@@ -39,6 +40,12 @@ pub(super) fn write(
         let written = messages.write(operation, facts, schemas);
         let name = format!("{id}.{}", operations.unused(&name(operation)));
         let described = describe_operation(id, operation, &written, &security);
+        parts.operations.insert(name, described);
+    }
+    for sent in &facts.sends {
+        let (message, notes) = messages.sent(sent, facts, schemas);
+        let name = format!("{id}.{}", operations.unused(&sent.name));
+        let described = describe_sent(id, sent, &message, &notes);
         parts.operations.insert(name, described);
     }
     let mut channel = json!({ "address": facts.path.replace("{*", "{") });
@@ -144,6 +151,20 @@ fn describe_operation(
     }
     if !security.is_empty() {
         described["security"] = json!(security);
+    }
+    described
+}
+
+/// A message that is sent unasked.
+fn describe_sent(id: &str, sent: &Sent, message: &str, notes: &[String]) -> Value {
+    let mut described = json!({
+        "action": "send",
+        "channel": { "$ref": format!("#/channels/{id}") },
+        "messages": [{ "$ref": format!("#/channels/{id}/messages/{message}") }],
+    });
+    summary(&mut described, &sent.docs);
+    if !notes.is_empty() {
+        described["x-wasabi"] = json!({ "notes": notes });
     }
     described
 }

@@ -81,13 +81,13 @@ pub(super) fn replies(given: &Given, facts: &ChannelFacts) -> Vec<Shape> {
         Language::Unknown => vec![Shape::undescribed()],
         Language::Raw | Language::Json | Language::Own => match given.count {
             Count::None => Vec::new(),
-            _ => vec![reply(given)],
+            _ => vec![plain_reply(given)],
         },
     }
 }
 
-/// A reply that is what a function answers.
-fn reply(given: &Given) -> Shape {
+/// A message that is what a function answers.
+pub(super) fn plain_reply(given: &Given) -> Shape {
     let of = |name: &str, content_type, payload: Value| Shape {
         content_type: Some(content_type),
         ..Shape::json(name, payload)

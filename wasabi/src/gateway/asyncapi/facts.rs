@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     ErrorFormat,
-    channel::Declared,
+    channel::{Declared, Sent},
     schema::{Answers, Codes, Login, Operation, Places},
 };
 
@@ -22,6 +22,7 @@ pub(crate) struct ChannelFacts {
     /// Names and values of settings that concern clients.
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) subprotocols: Vec<String>,
+    pub(crate) sends: Vec<Sent>,
     pub(crate) logins: Vec<Login>,
 }
 
@@ -50,6 +51,7 @@ impl ChannelFacts {
             errors,
             limits: limits.collect(),
             subprotocols: declared.subprotocols.clone(),
+            sends: declared.sends.clone(),
             logins: declared.logins.clone(),
         }
     }

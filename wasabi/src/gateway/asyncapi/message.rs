@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     ErrorFormat,
+    channel::Sent,
     schema::{Answers, Codes, Count, Form, Input, Language, Operation, Output, Source},
 };
 
@@ -107,6 +108,28 @@ impl Messages {
         }
         written.notes.dedup();
         written
+    }
+
+    /// The name of a message that is sent unasked: its own, or that of a reply with the same payload.
+    pub(super) fn sent(
+        &mut self,
+        sent: &Sent,
+        facts: &ChannelFacts,
+        schemas: &mut Schemas,
+    ) -> (String, Vec<String>) {
+        let mut notes = Vec::new();
+        let output = sent.output.clone().of(sent.schema);
+        let shape = envelope::plain_reply(&given(&output, facts, schemas, &mut notes));
+        let name = match shape.name.as_str() {
+            UNDESCRIBED => shape.name.clone(),
+            _ => sent.name.clone(),
+        };
+        let shape = Shape {
+            name,
+            has_id: false,
+            ..shape
+        };
+        (self.reply(shape), notes)
     }
 
     fn message(&self, shape: Shape) -> Value {

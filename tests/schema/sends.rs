@@ -1,0 +1,90 @@
+//! Messages that a gateway sends unasked, in the AsyncAPI document.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::{Value, json};
+use wasabi::{JsonRpc, Sent, prelude::*};
+
+#[derive(Serialize, JsonSchema)]
+struct Tick {
+    price: u64,
+}
+
+fn message<'d>(document: &'d Value, name: &str) -> &'d Value {
+    &document["channels"]["root"]["messages"][name]
+}
+
+#[test]
+fn a_message_that_is_sent_unasked_is_an_operation_of_its_own() {
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/do").id("/id"),
+        sends = [
+            Sent::of::<Json<Tick>>("tick").docs("A price has changed.\n\nAt most once a second."),
+            Sent::of::<Text>("bye"),
+        ],
+        async || "subscribed",
+    ));
+    assert!(gateway.check().is_ok());
+    let document = gateway.asyncapi().to_value();
+    assert_eq!(
+        document["operations"]["root.tick"],
+        json!({
+            "action": "send",
+            "channel": { "$ref": "#/channels/root" },
+            "messages": [{ "$ref": "#/channels/root/messages/tick" }],
+            "summary": "A price has changed.",
+            "description": "A price has changed.\n\nAt most once a second.",
+        })
+    );
+    let tick = message(&document, "tick");
+    assert_eq!(tick["payload"]["$ref"], "#/components/schemas/Tick");
+    assert_eq!(tick["contentType"], "application/json");
+    // It answers no request.
+    assert!(tick["correlationId"].is_null());
+    // The reply of the function is a text as well.
+    let bye = &document["operations"]["root.bye"]["messages"];
+    assert_eq!(*bye, json!([{ "$ref": "#/channels/root/messages/text" }]));
+}
+
+#[test]
+fn it_has_no_envelope_of_a_protocol() {
+    let gateway = gateway!(channel(
+        "/",
+        protocol = JsonRpc::new(),
+        sends = [Sent::of::<Json<Tick>>("tick")],
+        async || Json(1),
+    ));
+    let document = gateway.asyncapi().to_value();
+    let tick = message(&document, "tick");
+    assert_eq!(tick["payload"]["$ref"], "#/components/schemas/Tick");
+}
+
+#[test]
+fn a_message_that_may_be_anything_is_undescribed() {
+    let gateway = gateway!(channel(
+        "/",
+        sends = [Sent::of::<Reply>("any")],
+        async || ()
+    ));
+    let document = gateway.asyncapi().to_value();
+    let any = &document["operations"]["root.any"]["messages"];
+    assert_eq!(
+        *any,
+        json!([{ "$ref": "#/channels/root/messages/undescribed" }])
+    );
+}
+
+#[test]
+fn two_messages_of_one_name_are_a_mistake() {
+    let gateway = gateway!(channel(
+        "/",
+        sends = [Sent::of::<Text>("tick"), Sent::of::<Json<Tick>>("tick")],
+        async || ()
+    ));
+    let mistakes = format!("{:?}", gateway.check().expect_err("a mistake"));
+    assert!(
+        mistakes.contains("`sends` has two messages with the name `tick`"),
+        "{mistakes}"
+    );
+}
