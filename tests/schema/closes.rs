@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{
-    GraphqlWs, Init,
+    Decoded, GraphqlWs, Init,
     middleware::http::{BearerAuth, Denied, Identity},
     prelude::*,
 };
@@ -39,6 +39,14 @@ fn gateway() -> Gateway {
         channel(
             "/failing",
             protocol = GraphqlWs::new().init(async |_: Init| -> () { panic!("an init") }),
+            NoRoute,
+        ),
+        channel(
+            "/decoded",
+            protocol = Decoded::with(
+                |message: &Message, _: &Connection| Ok(message.clone()),
+                GraphqlWs::new()
+            ),
             NoRoute,
         ),
     )
@@ -87,6 +95,7 @@ fn a_channel_names_the_codes_that_its_settings_and_targets_cause() {
         ("login", &[4401]),
         ("browser", &[1013, 4401, 4403]),
         ("graphql", &[4400, 4401, 4408, 4409, 4429]),
+        ("decoded", &[4400, 4401, 4408, 4409, 4429]),
         ("late", &[4400, 4401, 4408, 4409, 4429]),
         ("failing", &[4400, 4401, 4408, 4409, 4429, 4500]),
     ] {

@@ -61,6 +61,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, P: Parser> Parser for Decoded<F, P>
 where
     F: Fn(&Message, &Connection) -> Result<Message> + Send + Sync + 'static,
@@ -85,10 +86,15 @@ where
     /// Not where the parser finds it: that is inside.
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown(crate::schema::Language::Unknown)
+        use crate::schema::{Language, Places};
+        Places {
+            closes: self.reader.places().closes,
+            ..Places::unknown(Language::Unknown)
+        }
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<F, P: Protocol> Protocol for Decoded<F, P>
 where
     F: Fn(&Message, &Connection) -> Result<Message> + Send + Sync + 'static,
@@ -129,7 +135,11 @@ where
     /// Not where the protocol finds it: that is inside.
     #[cfg(feature = "schema")]
     fn places(&self) -> crate::schema::Places {
-        crate::schema::Places::unknown(crate::schema::Language::Unknown)
+        use crate::schema::{Language, Places};
+        Places {
+            closes: self.reader.places().closes,
+            ..Places::unknown(Language::Unknown)
+        }
     }
 }
 
