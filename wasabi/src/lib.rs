@@ -275,13 +275,14 @@ pub mod required {
     pub use crate::__private::{Absent, Scope};
     pub use crate::__private::{
         backend, check_extractor, check_output, check_reply, check_send,
+        endpoints::{Endpoint, endpoint},
         probe::{
-            Endpoint, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect,
-            IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState,
-            OnlyFor, Probe, RequestMiddleware, RouteSet, SameState, Takes, TakesExtractors,
-            Unknown, Unmet, endpoint, http, middleware, on_connect, on_disconnect, parser,
-            protocol, routes, state,
+            GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect, IsOnDisconnect,
+            IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState, Probe,
+            RequestMiddleware, RouteSet, Unknown, Unmet, http, middleware, on_connect,
+            on_disconnect, parser, protocol, routes, state,
         },
+        takes::{OnlyFor, SameState, Takes, TakesExtractors},
     };
 }
 

@@ -1,7 +1,11 @@
 //! The names that macro expansions use. Not part of the public API.
 
+#[path = "private/endpoints.rs"]
+pub mod endpoints;
 #[path = "private/probe.rs"]
 pub mod probe;
+#[path = "private/takes.rs"]
+pub mod takes;
 #[cfg(feature = "schema")]
 #[path = "private/told.rs"]
 pub mod told;
@@ -36,12 +40,13 @@ pub use tower;
 
 #[cfg(not(feature = "schema"))]
 pub use self::probe::backend;
-pub use self::probe::{
-    OnlyFor, TakesExtractors, endpoint, http, middleware, on_connect, on_disconnect, parser,
-    protocol, routes, state,
-};
 #[cfg(feature = "schema")]
 pub use self::told::{ask, backend};
+pub use self::{
+    endpoints::endpoint,
+    probe::{http, middleware, on_connect, on_disconnect, parser, protocol, routes, state},
+    takes::{OnlyFor, TakesExtractors},
+};
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
 pub use crate::{

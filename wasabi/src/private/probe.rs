@@ -7,18 +7,16 @@
 
 use std::{marker::PhantomData, ops::Deref};
 
-use axum::{
-    handler::Handler,
-    routing::{MethodFilter, MethodRouter, any, on},
-};
 use tower::layer::util::Identity;
 
-use super::{Absent, Scope};
+use super::{
+    Absent, Scope,
+    takes::{Takes, TakesExtractors, Untaken},
+};
 #[cfg(not(feature = "schema"))]
 use crate::IntoBackend;
 use crate::{
-    Backend, Error, FromRequest, JsonRpc, Middleware, MiddlewareFor, Next, Parser, Protocol, Raw,
-    Reply, Request, Result, Routes,
+    Backend, JsonRpc, MiddlewareFor, Parser, Protocol, Raw, Routes,
     channel::hooks::{IntoOnConnect, IntoOnDisconnect, NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
@@ -159,42 +157,6 @@ pub trait IsTarget<S> {}
 
 impl<S, T: Backend<S>> IsTarget<S> for T {}
 
-/// The handler of an HTTP endpoint, as axum takes it.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot answer HTTP requests",
-    label = "not an axum handler",
-    note = "a handler is an `async fn` or an `async` closure, such as `async || \"ok\"`",
-    note = "its arguments are extractors of axum, of which only the last may read the body, and `State<T>` needs the gateway's state `{S}` to provide `T`; it returns `impl IntoResponse`"
-)]
-pub trait Endpoint<S, M> {
-    /// Answers requests with this method, or with any.
-    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S>;
-}
-
-#[diagnostic::do_not_recommend]
-impl<S, M, H> Endpoint<S, M> for H
-where
-    S: Clone + Send + Sync + 'static,
-    M: 'static,
-    H: Handler<M, S>,
-{
-    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S> {
-        match method {
-            Some(method) => on(method, self),
-            None => any(self),
-        }
-    }
-}
-
-/// An HTTP endpoint.
-pub fn endpoint<S, M>(
-    _scope: &Scope<S>,
-    method: Option<MethodFilter>,
-    handler: impl Endpoint<S, M>,
-) -> MethodRouter<S> {
-    handler.route(method)
-}
-
 /// The kind of a set of routes.
 #[derive(Debug)]
 pub struct IsRoutes;
@@ -247,42 +209,6 @@ impl<S, T: MiddlewareFor<S>> Probe<IsMiddleware, S, T> {
     }
 }
 
-/// What `#[middleware]` makes of a function that takes extractors, and the function that makes it.
-pub trait TakesExtractors {
-    /// What the state has to provide and `#[middleware]` has not checked: extractors, as nested pairs, or the state
-    /// itself.
-    type Taken;
-}
-
-impl<F: Fn() -> M, M: TakesExtractors> TakesExtractors for F {
-    type Taken = M::Taken;
-}
-
-/// What a middleware takes from a request and the state.
-pub trait Takes<S> {}
-
-impl<S, A: FromRequest<S> + Send, T: Takes<S>> Takes<S> for (A, T) {}
-
-#[diagnostic::do_not_recommend]
-impl<S> Takes<S> for () {}
-
-/// A middleware for one state.
-#[derive(Debug)]
-pub struct OnlyFor<S>(PhantomData<S>);
-
-impl<S, T: SameState<S>> Takes<S> for OnlyFor<T> {}
-
-/// The state that a middleware is for is that of the gateway.
-#[diagnostic::on_unimplemented(
-    message = "this middleware is for gateways whose state is `{Self}`, and this gateway's state is `{S}`",
-    label = "not for the state `{S}`",
-    note = "the function says `#[middleware(state = {Self})]`"
-)]
-pub trait SameState<S> {}
-
-#[diagnostic::do_not_recommend]
-impl<S> SameState<S> for S {}
-
 /// Such a function without other arguments.
 impl<S, T: Fn() -> M, M: TakesExtractors + MiddlewareFor<S>> Unknown<IsMiddleware, S, T> {
     /// The value that the function makes.
@@ -298,18 +224,6 @@ impl<S, T: TakesExtractors> Unmet<IsMiddleware, S, T> {
         T::Taken: Takes<S>,
     {
         Untaken
-    }
-}
-
-/// Replaces a middleware whose arguments cannot be taken. Answers nothing, in case the compiler did not report it.
-#[derive(Debug)]
-pub struct Untaken;
-
-impl Middleware for Untaken {
-    async fn handle(&self, _req: Request, _next: impl Next) -> Result<Reply> {
-        Err(Error::internal(
-            "an argument of a middleware cannot be taken",
-        ))
     }
 }
 
