@@ -1,6 +1,6 @@
 //! Targets whose messages are declared, with the cargo feature `schema`.
 
-use std::{fmt, marker::PhantomData};
+use std::fmt;
 
 #[cfg(feature = "queue")]
 use super::queue::{Queue, Transport};
@@ -9,7 +9,7 @@ use crate::{
     IntoReply, Reply, Request, Result,
     extract::{FromRequest, HasSchema},
     request::Route,
-    schema::Describer,
+    schema::{Describer, Input, Output},
 };
 
 /// A target with the types of its messages, as if it were a function with one argument of the type `Req` that returns
@@ -51,28 +51,47 @@ use crate::{
 /// assert_eq!(receipt["properties"]["price"]["type"], "integer");
 /// ```
 #[must_use = "a backend does nothing until a route uses it"]
-pub struct Typed<B, Req, Rep>(B, PhantomData<fn(Req) -> Rep>);
+pub struct Typed<B> {
+    target: B,
+    types: fn() -> (Input, Output),
+}
 
-impl<B, Req, Rep> Typed<B, Req, Rep> {
-    /// Says what this target takes and answers: `Typed::<_, Json<Order>, Json<Receipt>>::new(Mine)`.
-    pub const fn new(target: B) -> Self {
-        Self(target, PhantomData)
+impl<B> Typed<B> {
+    /// Says what this target takes and answers: `Typed::new::<Json<Order>, Json<Receipt>>(Mine)`.
+    pub fn new<Req, Rep>(target: B) -> Self
+    where
+        Req: FromRequest<()> + HasSchema,
+        Rep: IntoReply + HasSchema,
+    {
+        let types = || {
+            let (output, _) = Rep::output(None);
+            (Req::input().of(Req::SCHEMA), output.of(Rep::SCHEMA))
+        };
+        Self { target, types }
     }
 }
 
 impl<T> Http<T> {
     /// Says what the service takes and answers, for the description of the gateway; see [`Typed`]. It comes after all
     /// settings. Requires the cargo feature `schema`.
-    pub fn typed<Req, Rep>(self) -> Typed<Self, Req, Rep> {
-        Typed::new(self)
+    pub fn typed<Req, Rep>(self) -> Typed<Self>
+    where
+        Req: FromRequest<()> + HasSchema,
+        Rep: IntoReply + HasSchema,
+    {
+        Typed::new::<Req, Rep>(self)
     }
 }
 
 impl WebSocket {
     /// Says what the server takes and answers, for the description of the gateway; see [`Typed`]. It comes after all
     /// settings. Requires the cargo feature `schema`.
-    pub fn typed<Req, Rep>(self) -> Typed<Self, Req, Rep> {
-        Typed::new(self)
+    pub fn typed<Req, Rep>(self) -> Typed<Self>
+    where
+        Req: FromRequest<()> + HasSchema,
+        Rep: IntoReply + HasSchema,
+    {
+        Typed::new::<Req, Rep>(self)
     }
 }
 
@@ -80,48 +99,45 @@ impl WebSocket {
 impl<T: Transport> Queue<T> {
     /// Says what the workers take and answer, for the description of the gateway; see [`Typed`]. It comes after all
     /// settings. Requires the cargo feature `schema`.
-    pub fn typed<Req, Rep>(self) -> Typed<Self, Req, Rep> {
-        Typed::new(self)
+    pub fn typed<Req, Rep>(self) -> Typed<Self>
+    where
+        Req: FromRequest<()> + HasSchema,
+        Rep: IntoReply + HasSchema,
+    {
+        Typed::new::<Req, Rep>(self)
     }
 }
 
-impl<S, B, Req, Rep> Backend<S> for Typed<B, Req, Rep>
-where
-    S: Sync,
-    B: Backend<S>,
-    Req: FromRequest<S> + HasSchema,
-    Rep: IntoReply + HasSchema,
-{
+impl<S: Sync, B: Backend<S>> Backend<S> for Typed<B> {
     #[inline]
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
-        self.0.call(req, state)
+        self.target.call(req, state)
     }
 
     fn owes_reply(&self, req: &Request) -> bool {
-        self.0.owes_reply(req)
+        self.target.owes_reply(req)
     }
 
     fn owes_reply_on(&self, req: &Request, path: u64) -> bool {
-        self.0.owes_reply_on(req, path)
+        self.target.owes_reply_on(req, path)
     }
 
     fn route(&self, key: &str) -> Option<Route> {
-        self.0.route(key)
+        self.target.route(key)
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
-        self.0.lifecycle(visit);
+        self.target.lifecycle(visit);
     }
 
     fn describe(&self, to: &mut Describer) {
-        let (output, _) = Rep::output(None);
-        let (input, output) = (Req::input().of(Req::SCHEMA), output.of(Rep::SCHEMA));
-        to.typed(input, output, &|to| self.0.describe(to));
+        let (input, output) = (self.types)();
+        to.typed(input, output, &|to| self.target.describe(to));
     }
 }
 
-impl<B: fmt::Debug, Req, Rep> fmt::Debug for Typed<B, Req, Rep> {
+impl<B: fmt::Debug> fmt::Debug for Typed<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        self.target.fmt(f)
     }
 }
