@@ -5,18 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use wasabi::{ErrorFormat, prelude::*};
 
-fn message<'d>(document: &'d Value, channel: &str, name: &str) -> &'d Value {
-    &document["channels"][channel]["messages"][name]
-}
-
-fn replies(document: &Value, operation: &str) -> Vec<String> {
-    let messages = document["operations"][operation]["reply"]["messages"].as_array();
-    let references = messages.into_iter().flatten();
-    let names = references.map(|each| each["$ref"].as_str().unwrap_or_default());
-    names
-        .map(|reference| reference.rsplit('/').next().unwrap_or_default().to_owned())
-        .collect()
-}
+use super::document::{message, replies};
 
 #[test]
 fn an_undescribed_message_may_be_anything() {

@@ -9,6 +9,8 @@ use wasabi::{
     Unsubscribe, prelude::*,
 };
 
+use super::document::{message, replies};
+
 #[derive(Deserialize, JsonSchema)]
 #[allow(dead_code)]
 struct Order {
@@ -49,19 +51,6 @@ fn rpc() -> Value {
         },
     ));
     gateway.asyncapi().to_value()
-}
-
-fn message<'d>(document: &'d Value, channel: &str, name: &str) -> &'d Value {
-    &document["channels"][channel]["messages"][name]
-}
-
-fn replies(document: &Value, operation: &str) -> Vec<String> {
-    let messages = document["operations"][operation]["reply"]["messages"].as_array();
-    let references = messages.into_iter().flatten();
-    let names = references.map(|each| each["$ref"].as_str().unwrap_or_default());
-    names
-        .map(|reference| reference.rsplit('/').next().unwrap_or_default().to_owned())
-        .collect()
 }
 
 #[test]

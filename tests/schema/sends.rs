@@ -2,16 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use wasabi::{JsonRpc, Sent, prelude::*};
+
+use super::document::message;
 
 #[derive(Serialize, JsonSchema)]
 struct Tick {
     price: u64,
-}
-
-fn message<'d>(document: &'d Value, name: &str) -> &'d Value {
-    &document["channels"]["root"]["messages"][name]
 }
 
 #[test]
@@ -37,7 +35,7 @@ fn a_message_that_is_sent_unasked_is_an_operation_of_its_own() {
             "description": "A price has changed.\n\nAt most once a second.",
         })
     );
-    let tick = message(&document, "tick");
+    let tick = message(&document, "root", "tick");
     assert_eq!(tick["payload"]["$ref"], "#/components/schemas/Tick");
     assert_eq!(tick["contentType"], "application/json");
     // It answers no request.
@@ -56,7 +54,7 @@ fn it_has_no_envelope_of_a_protocol() {
         async || Json(1),
     ));
     let document = gateway.asyncapi().to_value();
-    let tick = message(&document, "tick");
+    let tick = message(&document, "root", "tick");
     assert_eq!(tick["payload"]["$ref"], "#/components/schemas/Tick");
 }
 

@@ -3,7 +3,7 @@
 use axum::{Router, routing::post};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use wasabi::{
     BoxBackend, Error, JsonRpc, Params, RouteTable, Typed,
     prelude::*,
@@ -11,6 +11,8 @@ use wasabi::{
     schema::{Count, Source},
 };
 use wasabi_tests::{http_service, serve};
+
+use super::document::{message, replies};
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Order {
@@ -29,15 +31,6 @@ impl Backend for Mine {
     async fn call(&self, _: Request, _: &()) -> Result {
         Err(Error::new("mine", "never"))
     }
-}
-
-fn replies(document: &Value, operation: &str) -> Vec<String> {
-    let messages = document["operations"][operation]["reply"]["messages"].as_array();
-    let references = messages.into_iter().flatten();
-    let names = references.map(|each| each["$ref"].as_str().unwrap_or_default());
-    names
-        .map(|reference| reference.rsplit('/').next().unwrap_or_default().to_owned())
-        .collect()
 }
 
 /// A target of each kind.
@@ -100,7 +93,7 @@ fn each_target_says_what_it_takes_and_answers() {
             ["Receipt", "error"],
             "{key}"
         );
-        let payload = &document["channels"]["root"]["messages"][key]["payload"];
+        let payload = &message(&document, "root", key)["payload"];
         let [order, own] = [&payload["allOf"][0], &payload["allOf"][1]];
         assert_eq!(order["$ref"], "#/components/schemas/Order", "{key}");
         assert_eq!(own["properties"]["key"], json!({ "const": key }));
@@ -123,7 +116,7 @@ fn a_target_under_a_protocol_takes_parameters() {
         },
     ));
     let document = gateway.asyncapi().to_value();
-    let call = &document["channels"]["root"]["messages"]["place"]["payload"]["properties"];
+    let call = &message(&document, "root", "place")["payload"]["properties"];
     assert_eq!(call["method"], json!({ "const": "place" }));
     assert!(call["params"].is_object());
 }
