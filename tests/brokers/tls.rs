@@ -143,18 +143,20 @@ async fn each_nats_url_says_whether_its_connection_is_encrypted() {
 
 #[test]
 fn a_mistake_about_tls_keeps_the_gateway_from_being_served() {
-    let client = || Authority::new().client();
     #[cfg(feature = "redis")]
     {
         let check = |redis: wasabi::queue::Redis| redis.check().expect_err("a mistake");
         let mistake = check(wasabi::queue::Redis::new("rediss://localhost/#insecure"));
         assert!(mistake.contains("always verified"), "{mistake}");
-        let mistake = check(wasabi::queue::Redis::new("redis://localhost/").tls_config(client()));
+        let mistake = check(
+            wasabi::queue::Redis::new("redis://localhost/").tls_config(Authority::new().client()),
+        );
         assert!(mistake.contains("`rediss`"), "{mistake}");
     }
     #[cfg(feature = "amqp")]
     {
-        let amqp = wasabi::queue::Amqp::new("amqp://localhost/").tls_config(client());
+        let amqp =
+            wasabi::queue::Amqp::new("amqp://localhost/").tls_config(Authority::new().client());
         let mistake = amqp.check().expect_err("a mistake");
         assert!(mistake.contains("`amqps`"), "{mistake}");
     }
