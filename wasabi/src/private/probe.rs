@@ -403,7 +403,7 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
 )]
 pub trait RouteSet<S> {}
 
-/// Never implemented. Required in place of [`Middleware`], whose own error would list all its implementors.
+/// Never implemented. Required in place of `crate::Middleware`, whose own error would list all its implementors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request middleware",
     label = "is not allowed in `middleware = [..]`",
