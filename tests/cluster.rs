@@ -66,9 +66,23 @@ macro_rules! over_each_engine {
     };
 }
 
+/// Each of these over each engine that keeps messages.
+#[rustfmt::skip]
+macro_rules! over_each_engine_that_keeps {
+    ($($name:ident)*) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { crate::over_memory(super::$name).await; })*
+        }
+    };
+}
+
 mod cluster {
     mod conformance;
     mod engines;
+    mod gaps;
+    mod kept;
+    mod kept_node;
     mod many_groups;
     mod processes;
     mod users;

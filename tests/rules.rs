@@ -13,7 +13,7 @@ use wasabi::queue::Nats;
 use wasabi::queue::Redis;
 use wasabi::{
     Backoff, Balance, CloseCode, Cluster, GatewayError, GraphqlWs, HealthCheck, HttpRequest,
-    InvalidCloseCode, Method, Parser, Protocol,
+    InvalidCloseCode, Kept, Method, Parser, Protocol,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
     prelude::*,
@@ -100,6 +100,11 @@ fn errors(make: impl FnOnce() -> ErrorFormat) -> Vec<String> {
 fn cluster(make: impl FnOnce() -> Cluster) -> Vec<String> {
     let cluster = make();
     mistakes(&gateway!(cluster = cluster, channel("/", echo)))
+}
+
+fn groups(make: impl FnOnce() -> Kept) -> Vec<String> {
+    let groups = [make()];
+    mistakes(&gateway!(channel("/", groups = groups, echo)))
 }
 
 fn compression(make: impl FnOnce() -> Compression) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     bounds::{above_zero, at_least, between, retry_budget},
     close_code::close_code,
-    cluster::cluster_name,
+    cluster::{cluster_name, group_prefix},
     header::{
         forwarded_header, header, method as http_method, queue_header, realm, upstream_header,
     },
@@ -62,6 +62,8 @@ pub enum Rule {
     Realm,
     /// A [`cluster_name`](crate::cluster_name()).
     ClusterName,
+    /// A [`group_prefix`](crate::group_prefix()).
+    GroupPrefix,
     /// A list of [networks](crate::network()).
     Networks,
     /// A [`close_code`](crate::close_code()).
@@ -104,6 +106,7 @@ impl Call {
             (Rule::QueueHeader, Value::Text(text)) => queue_header(text).map(drop),
             (Rule::Realm, Value::Text(text)) => realm(text).map(drop),
             (Rule::ClusterName, Value::Text(text)) => cluster_name(text).map(drop),
+            (Rule::GroupPrefix, Value::Text(text)) => group_prefix(text).map(drop),
             (Rule::Networks, Value::Text(text)) => network(text).map(drop),
             (Rule::CloseCode, Value::Number(number)) => close_code(number).map(drop),
             (Rule::Pointer, Value::Text(text)) => pointer(text).map(drop),
@@ -147,6 +150,7 @@ impl Rule {
             Self::QueueHeader => ["x-tenant", "reply_to"].map(Value::Text),
             Self::Realm => ["staff", "caf\u{e9}"].map(Value::Text),
             Self::ClusterName => ["chat", ""].map(Value::Text),
+            Self::GroupPrefix => ["room:", ""].map(Value::Text),
             Self::Networks => ["10.0.0.0/8", "10.0.0.0/33"].map(Value::Text),
             Self::CloseCode => [4000, 1006].map(Value::Number),
             Self::Pointer => ["/action", "action"].map(Value::Text),
@@ -258,6 +262,9 @@ pub const CALLS: &[Call] = &[
     function("Cluster", "nats", 0, NATS),
     function("Cluster", "redis", 0, REDIS),
     method("Cluster", "name", Rule::ClusterName),
+    function("Kept", "prefix", 0, Rule::GroupPrefix),
+    method("Kept", "size", Rule::Between(1, 100_000)),
+    method("Kept", "ttl", Rule::Millis(1000)),
     method("Balance", "failures", Rule::Count),
     method("Balance", "pause", Rule::Time),
     method("HealthCheck", "every", Rule::Time),

@@ -11,6 +11,17 @@ pub fn cluster_name(name: &str) -> Result<&str, String> {
     }
 }
 
+/// What the names of kept groups begin with: 1 to 512 bytes.
+pub fn group_prefix(prefix: &str) -> Result<&str, String> {
+    match prefix.len() {
+        0 => Err("every name begins with an empty prefix; write `Kept::all()`".to_owned()),
+        1..=512 => Ok(prefix),
+        bytes => Err(format!(
+            "the name of a group has at most 512 bytes, and this prefix has {bytes}"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -22,6 +33,15 @@ mod tests {
         assert_eq!(cluster_name("a.b *"), Ok("a.b *"));
         for name in ["", &"é".repeat(33)] {
             assert!(cluster_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_has_some_bytes_and_not_more_than_a_name() {
+        let longest = "a".repeat(512);
+        assert_eq!(group_prefix(&longest), Ok(&*longest));
+        for prefix in ["", &"é".repeat(257)] {
+            assert!(group_prefix(prefix).is_err(), "{prefix}");
         }
     }
 }

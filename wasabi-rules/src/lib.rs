@@ -31,7 +31,7 @@ pub use self::{
     bounds::{Zero, above_zero, at_least, between, retry_budget, setting_above_zero},
     calls::{CALLS, Call, Rule, Value},
     close_code::{SENDABLE, close_code, is_sendable, not_sendable},
-    cluster::cluster_name,
+    cluster::{cluster_name, group_prefix},
     defaults::{MAX_PAUSE, RETRIES, THROTTLE_WAIT, UPSTREAM_TIMEOUT},
     header::{
         forwarded_header, header, header_name, is_queue_header_value, method, queue_header, realm,

@@ -88,6 +88,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("on_disconnect", Level::Both, Kind::Hook),
     setting("registry", Level::Channel, Kind::Other),
     setting("user", Level::Channel, Kind::Other),
+    setting("groups", Level::Channel, Kind::Other),
     setting("sends", Level::Channel, Kind::Other),
     setting("max_connections", Level::Both, Kind::Count),
     setting("concurrency", Level::Both, Kind::Count),

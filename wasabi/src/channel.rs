@@ -2,6 +2,7 @@
 
 #[cfg(feature = "deflate")]
 mod compression;
+mod groups;
 pub(crate) mod hooks;
 mod origin;
 #[cfg(feature = "schema")]
@@ -27,7 +28,7 @@ use self::{
     user::UserOf,
 };
 use crate::{
-    Backend, ErrorFormat, Parser, Protocol, Raw, Registry,
+    Backend, ErrorFormat, Kept, Parser, Protocol, Raw, Registry,
     connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
@@ -91,6 +92,7 @@ pub(crate) struct Declared {
     pub(crate) errors: Option<ErrorFormat>,
     pub(crate) registry: Registry,
     pub(crate) user: Option<UserOf>,
+    pub(crate) kept: Vec<Kept>,
     pub(crate) hosts: Option<Hosts>,
     pub(crate) origins: Origins,
     pub(crate) subprotocols: Vec<String>,
@@ -116,6 +118,7 @@ impl<S> Channel<S, Absent> {
                 errors: None,
                 registry: Registry::new(),
                 user: None,
+                kept: Vec::new(),
                 hosts: None,
                 origins: Origins::default(),
                 subprotocols: Vec::new(),

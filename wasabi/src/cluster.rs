@@ -4,8 +4,10 @@
 
 mod engine;
 mod envelope;
+mod feed;
 mod inlet;
 mod keeper;
+mod kept;
 mod memory;
 mod names;
 #[cfg(feature = "nats")]
@@ -27,6 +29,7 @@ pub(crate) use self::node::Attach;
 pub use self::redis::RedisNode;
 pub use self::{
     engine::{Engine, EngineSession},
+    feed::{Entry, Feed, Page, Record},
     inlet::Inlet,
     memory::{Memory, MemoryNode},
 };

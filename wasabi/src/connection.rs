@@ -60,7 +60,10 @@ pub use self::{
     identity::Identity,
     intercept::Intercept,
     outbox::{SendError, TrySendError},
-    registry::{Broadcast, Group, Published, Registry, User, UserClosed},
+    registry::{
+        Broadcast, Group, InvalidPosition, Joined, Kept, Position, Published, Registry, Stored,
+        User, UserClosed,
+    },
     renewal::Renewal,
     stash::Stash,
 };

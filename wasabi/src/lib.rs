@@ -213,8 +213,8 @@ pub use crate::{
     },
     cluster::Cluster,
     connection::{
-        Broadcast, Connection, ConnectionId, Group, Intercept, Published, Registry, Renewal,
-        SendError, TrySendError, User, UserClosed,
+        Broadcast, Connection, ConnectionId, Group, Intercept, InvalidPosition, Joined, Kept,
+        Position, Published, Registry, Renewal, SendError, Stored, TrySendError, User, UserClosed,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},

@@ -68,7 +68,8 @@ mod chosen {
 ///
 /// # Settings
 ///
-/// `state` and [`cluster`](crate::Cluster) belong to the gateway, `registry`, `user` and `routes` to a channel. All others may stand in both: a channel's value replaces
+/// `state` and [`cluster`](crate::Cluster) belong to the gateway, `registry`, `user`, [`groups`](crate::Kept) and `routes`
+/// to a channel. All others may stand in both: a channel's value replaces
 /// the gateway's, and a channel's lists `http` and `middleware` come after (inside) those of the gateway. They are the
 /// methods of [`Channel`](crate::Channel), where their defaults are. `errors` also takes the words `Silent`, `Text` and
 /// `Json`. Values are evaluated once, in the order of the text, when the gateway is made.

@@ -4,6 +4,7 @@ mod batch;
 mod decoded;
 mod dialect;
 mod elements;
+mod enveloped;
 mod graphql_ws;
 mod inbound;
 mod json_rpc;

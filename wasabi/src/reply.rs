@@ -1,5 +1,6 @@
 //! Replies to clients.
 
+mod gated;
 mod into_reply;
 
 use std::{
@@ -10,6 +11,7 @@ use std::{
 
 use futures_util::{Stream, StreamExt, stream};
 
+pub(crate) use self::gated::Gated;
 pub use self::into_reply::{IntoReply, Replies};
 use crate::{Error, Message, Text};
 
@@ -47,6 +49,8 @@ pub(crate) enum Body {
     One(Message),
     Many(std::vec::IntoIter<Message>),
     Stream(ReplyStream),
+    /// One of the others, except for a stream, that something waits for.
+    Gated(Box<Gated>),
 }
 
 impl Body {
@@ -54,8 +58,17 @@ impl Body {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::One(message) => message.len(),
-            Self::Many(messages) => messages.as_slice().iter().map(Message::len).sum(),
-            Self::None | Self::Stream(_) => 0,
+            body => body.messages().iter().map(Message::len).sum(),
+        }
+    }
+
+    /// The messages that are present already.
+    fn messages(&self) -> &[Message] {
+        match self {
+            Self::One(message) => std::slice::from_ref(message),
+            Self::Many(messages) => messages.as_slice(),
+            Self::None | Self::Stream(_) => &[],
+            Self::Gated(gated) => gated.body().messages(),
         }
     }
 }
@@ -149,20 +162,12 @@ impl Reply {
 
     /// Whether nothing is sent back.
     pub fn is_none(&self) -> bool {
-        match &self.body {
-            Body::None => true,
-            Body::Many(messages) => messages.as_slice().is_empty(),
-            Body::One(_) | Body::Stream(_) => false,
-        }
+        !self.is_stream() && self.as_messages().is_empty()
     }
 
     /// The messages that are present already; empty for a stream.
     pub fn as_messages(&self) -> &[Message] {
-        match &self.body {
-            Body::One(message) => std::slice::from_ref(message),
-            Body::Many(messages) => messages.as_slice(),
-            Body::None | Body::Stream(_) => &[],
-        }
+        self.body.messages()
     }
 
     /// Whether this is a stream, whose messages arrive later.
@@ -174,6 +179,7 @@ impl Reply {
     pub fn into_message(self) -> Result<Message, Self> {
         match self.body {
             Body::One(message) => Ok(message),
+            Body::Gated(gated) => Self::of(gated.opened()).into_message(),
             body => Err(Self::of(body)),
         }
     }
@@ -201,6 +207,7 @@ impl Reply {
             Body::Stream(messages) => {
                 Self::stream(messages.map(move |message| message.map(&mut each)))
             }
+            Body::Gated(gated) => gated.map(|reply| reply.map(each)),
         }
     }
 
@@ -220,6 +227,7 @@ impl Reply {
             Body::Stream(messages) => {
                 Self::stream(messages.map(move |message| message.and_then(&mut each)))
             }
+            Body::Gated(gated) => return gated.try_map(|reply| reply.try_map(each)),
         })
     }
 

@@ -185,8 +185,8 @@ where
 /// # }
 /// ```
 pub async fn messages(reply: Reply) -> Result<Vec<Message>> {
-    match reply.into_body() {
-        Body::None => Ok(Vec::new()),
+    match reply.split().0.into_body() {
+        Body::None | Body::Gated(_) => Ok(Vec::new()),
         Body::One(message) => Ok(vec![message]),
         Body::Many(messages) => Ok(messages.collect()),
         Body::Stream(mut stream) => {

@@ -135,6 +135,7 @@ fn declare(registry: Registry, legacy: String) -> Gateway {
             "/orders/{tenant}",
             registry = registry,
             user = |connection| connection.user(),
+            groups = [wasabi::Kept::prefix("room:").size(200).ttl(10min)],
             http = [tower::layer::util::Identity::new(), token("c=d".to_owned())],
             middleware = [require("admin", HashSet::from(["a".to_owned()]), 1), audit],
             parser = Raw,

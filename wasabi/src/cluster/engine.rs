@@ -1,11 +1,14 @@
 //! What a cluster needs of a server that passes messages on.
 
-use std::sync::Arc;
+use std::{future::ready, sync::Arc};
 
 use bytes::Bytes;
 
-use super::inlet::Inlet;
-use crate::{BoxError, Result};
+use super::{
+    feed::{Feed, Page, Record, cannot_store, keeps_nothing},
+    inlet::Inlet,
+};
+use crate::{BoxError, Position, Result, Stored};
 
 /// A server that passes messages on between the gateways of a [`Cluster`](super::Cluster): NATS, Redis, [`Memory`](super::Memory).
 ///
@@ -65,6 +68,12 @@ pub trait Engine: Send + Sync + 'static {
     fn connect(&self, inlet: Inlet)
     -> impl Future<Output = Result<Self::Session, BoxError>> + Send;
 
+    /// Whether sessions keep messages for [kept groups](crate::Kept); by default they do not. Those of an engine that does
+    /// have [`store`](EngineSession::store), [`newest`](EngineSession::newest) and [`read`](EngineSession::read).
+    fn keeps(&self) -> bool {
+        false
+    }
+
     /// Checks the settings; a mistake prevents the gateway from being served.
     fn check(&self) -> Result<(), String> {
         Ok(())
@@ -98,6 +107,33 @@ pub trait EngineSession: Send + Sync + 'static {
         &self,
         subjects: &[Arc<str>],
     ) -> impl Future<Output = Result<(), BoxError>> + Send;
+
+    /// Appends a record to a feed, unless a record with its group and key is there: then returns the position of that
+    /// one, as a duplicate. Returns when the server has stored it. The errors are those of [`tell`](Self::tell). The
+    /// future may be dropped at any time.
+    fn store(&self, _feed: &Feed, _record: Record) -> impl Future<Output = Result<Stored>> + Send {
+        ready(Err(cannot_store()))
+    }
+
+    /// The position of the newest entry of a feed, even if the entry itself has expired. A feed without one gets an
+    /// entry that is for nobody.
+    fn newest(&self, _feed: &Feed) -> impl Future<Output = Result<Position, BoxError>> + Send {
+        ready(Err(keeps_nothing()))
+    }
+
+    /// Reads the entries of a feed after a position, or from its oldest entry. Waits until there are some, or for a few
+    /// seconds.
+    ///
+    /// The server must still have the very entry at that position, or know that it was the newest one: only then is it
+    /// certain that none is missing. One that was restored from an older copy has other entries at the same places. The
+    /// future may be dropped at any time.
+    fn read(
+        &self,
+        _feed: &Feed,
+        _after: Option<Position>,
+    ) -> impl Future<Output = Result<Page, BoxError>> + Send {
+        ready(Err(keeps_nothing()))
+    }
 
     /// Asks the server whether it is there. The cluster asks every 2 s, and replaces a session that fails or takes
     /// longer than 5 s.

@@ -76,6 +76,14 @@ pub(super) fn receive(bytes: Bytes, node: NodeId) -> Received {
     }
 }
 
+/// What was sealed, whoever has done so.
+pub(super) fn open(bytes: Bytes) -> Option<Parcel> {
+    match bytes.get(..HEAD) {
+        Some([VERSION, ..]) => Sealed(bytes).open(),
+        _ => None,
+    }
+}
+
 impl Sealed {
     pub(super) fn len(&self) -> usize {
         self.0.len()

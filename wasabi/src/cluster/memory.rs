@@ -1,5 +1,7 @@
 //! An engine within the process.
 
+mod feed;
+
 use std::{
     collections::{HashMap, HashSet},
     fmt,
@@ -12,12 +14,14 @@ use std::{
 
 use bytes::Bytes;
 
+use self::feed::MemoryFeed;
 use super::{
     engine::{Engine, EngineSession},
+    feed::{Feed, Page, Record},
     inlet::Inlet,
 };
 use crate::{
-    BoxError, Result,
+    BoxError, Position, Result, Stored,
     sharded::Sharded,
     sync::{Mutex, Unpoisoned},
 };
@@ -30,6 +34,7 @@ pub struct Memory(Arc<Hub>);
 struct Hub {
     subscribed: Sharded<Arc<str>, HashMap<u64, Inlet>>,
     sessions: AtomicU64,
+    feeds: Mutex<HashMap<Arc<str>, Arc<MemoryFeed>>>,
 }
 
 impl Memory {
@@ -50,6 +55,10 @@ impl Engine for Memory {
             subjects: Mutex::default(),
         })
     }
+
+    fn keeps(&self) -> bool {
+        true
+    }
 }
 
 /// A gateway's connection to [`Memory`].
@@ -61,6 +70,12 @@ pub struct MemoryNode {
 }
 
 impl MemoryNode {
+    fn feed(&self, feed: &Feed) -> Arc<MemoryFeed> {
+        let mut feeds = self.hub.feeds.lock().unpoisoned();
+        let kept = feeds.entry(Arc::clone(&feed.name)).or_default();
+        Arc::clone(kept)
+    }
+
     fn leave(&self, subject: &Arc<str>) {
         let mut shard = self.hub.subscribed.shard(subject);
         if let Some(sessions) = shard.get_mut(subject) {
@@ -102,6 +117,19 @@ impl EngineSession for MemoryNode {
             self.leave(subject);
         }
         Ok(())
+    }
+
+    async fn store(&self, feed: &Feed, record: Record) -> Result<Stored> {
+        Ok(self.feed(feed).store(record, feed.age))
+    }
+
+    async fn newest(&self, feed: &Feed) -> Result<Position, BoxError> {
+        Ok(self.feed(feed).newest())
+    }
+
+    async fn read(&self, feed: &Feed, after: Option<Position>) -> Result<Page, BoxError> {
+        let feed = self.feed(feed);
+        Ok(feed.read(after).await)
     }
 
     async fn answers(&self) -> Result<(), BoxError> {

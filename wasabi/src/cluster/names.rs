@@ -1,6 +1,6 @@
 //! The names of groups on a server that many things use.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use crate::connection::registry::elsewhere::Place;
 
@@ -26,6 +26,17 @@ pub(super) fn subject(prefix: &str, place: &Place) -> Option<String> {
         Place::User(name) => ('u', name),
     };
     Some(format!("{prefix}.{kind}.{}", token(name)?))
+}
+
+/// The prefix and the name of a group that a subject is of.
+pub(super) fn group(subject: &str) -> Option<(&str, String)> {
+    let (rest, token) = subject.rsplit_once('.')?;
+    let prefix = rest.strip_suffix(".g")?;
+    let name = match token {
+        "%" => String::new(),
+        token => percent_decode_str(token).decode_utf8().ok()?.into_owned(),
+    };
+    Some((prefix, name))
 }
 
 #[cfg(test)]
@@ -59,6 +70,11 @@ mod tests {
         ];
         let tokens: HashSet<_> = names.iter().filter_map(|name| token(name)).collect();
         assert_eq!(tokens.len(), names.len());
+        for name in names {
+            let subject = subject("wasabi.a.%2F", &Place::Group(name.into())).expect("a subject");
+            assert_eq!(group(&subject), Some(("wasabi.a.%2F", name.to_owned())));
+        }
+        assert_eq!(group("wasabi.a.%2F.u.name"), None);
         for token in tokens {
             let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_%".contains(&byte);
             assert!(!token.is_empty() && token.bytes().all(is_plain), "{token}");

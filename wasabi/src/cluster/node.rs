@@ -1,40 +1,31 @@
 //! A gateway as a member of a cluster.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+mod membership;
 
-use futures_util::{
-    FutureExt,
-    future::{BoxFuture, ready},
-};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, sleep_until, timeout, timeout_at},
-};
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::membership::Membership;
 use super::{
     engine::{Engine, EngineSession},
-    envelope::{NodeId, seal},
+    envelope::NodeId,
+    feed::Feed,
     inlet::Inlet,
     keeper::keep,
-    names::{MAX_NAME, subject, token},
-    table::{State, Table, Target},
+    kept::{History, follow},
+    names::{MAX_NAME, token},
+    table::Table,
 };
 use crate::{
     BoxError, Error, Registry, Result,
     backend::broker::link::{Opens, SessionLink},
-    connection::registry::elsewhere::{Elsewhere, Parcel, Place, WeakRegistry},
-    log::limited,
     sync::{Mutex, Unpoisoned},
 };
 
-/// How long a publisher waits for the engine.
-const PUBLISH: Duration = Duration::from_secs(2);
-/// How long somebody waits for a subscription.
-const ATTACH: Duration = Duration::from_secs(5);
+/// The mistake of kept groups with an engine that keeps nothing.
+const KEEPS_NOTHING: &str = "kept groups (`groups = [..]`) need a cluster whose engine keeps messages, such as `Cluster::memory()`; this one only passes them on";
 
 /// An engine of any type.
 pub(super) trait AnyEngine: Send + Sync {
@@ -69,6 +60,9 @@ pub(super) struct Node<E: Engine> {
     inlet: Inlet,
     running: OnceLock<Running<E::Session>>,
     registries: Mutex<Vec<(Arc<str>, usize)>>,
+    /// The name of the feed.
+    feed: Option<Arc<str>>,
+    history: Arc<History>,
 }
 
 /// What runs once the first client has connected.
@@ -76,11 +70,14 @@ struct Running<S> {
     link: Arc<SessionLink<S>>,
     _keeper: AbortOnDropHandle<()>,
     _delivery: AbortOnDropHandle<()>,
+    /// What follows the feed, if there are kept groups.
+    follower: OnceLock<AbortOnDropHandle<()>>,
 }
 
 impl<E: Engine> Node<E> {
     pub(super) fn new(engine: Arc<E>, name: Arc<str>) -> Self {
         let (id, table) = (NodeId::random(), Arc::new(Table::default()));
+        let feed = token(&name).map(|name| format!("wasabi.{name}"));
         Self {
             id,
             engine,
@@ -89,6 +86,8 @@ impl<E: Engine> Node<E> {
             table,
             running: OnceLock::new(),
             registries: Mutex::default(),
+            feed: feed.map(Into::into),
+            history: Arc::new(History::new()),
         }
     }
 
@@ -98,7 +97,7 @@ impl<E: Engine> Node<E> {
     }
 
     fn start(&self, runtime: &Handle) -> &Running<E::Session> {
-        self.running.get_or_init(|| {
+        let running = self.running.get_or_init(|| {
             let _in_runtime = runtime.enter();
             let link = Arc::new(SessionLink::open(Sessions {
                 engine: Arc::clone(&self.engine),
@@ -110,8 +109,23 @@ impl<E: Engine> Node<E> {
                 link,
                 _keeper: AbortOnDropHandle::new(keeper),
                 _delivery: AbortOnDropHandle::new(delivery),
+                follower: OnceLock::new(),
             }
-        })
+        });
+        if let Some(feed) = self.feed() {
+            running.follower.get_or_init(|| {
+                let _in_runtime = runtime.enter();
+                let (history, link) = (Arc::clone(&self.history), Arc::clone(&running.link));
+                AbortOnDropHandle::new(tokio::spawn(follow(history, feed, link)))
+            });
+        }
+        running
+    }
+
+    /// The feed of the cluster, if there are kept groups.
+    fn feed(&self) -> Option<Feed> {
+        let name = self.feed.as_ref().filter(|_| self.history.is_wanted())?;
+        Some(Feed::new(Arc::clone(name), self.history.age()))
     }
 
     fn link(&self) -> Result<Arc<SessionLink<E::Session>>> {
@@ -144,6 +158,9 @@ impl<E: Engine> Opens for Sessions<E> {
 
 impl<E: Engine> Attach for Node<E> {
     fn attach(self: Arc<Self>, registry: &Registry, path: &str) -> Result<(), String> {
+        if registry.keeps_for().is_some() && !self.engine.keeps() {
+            return Err(KEEPS_NOTHING.to_owned());
+        }
         let name = match registry.name() {
             Some(name) => Arc::clone(name),
             None => Arc::from(path),
@@ -169,133 +186,11 @@ impl<E: Engine> Attach for Node<E> {
             registry: registry.downgrade(),
             node: self,
         }))?;
-        Ok(())
-    }
-}
-
-/// A registry of a gateway that is a member of a cluster.
-struct Membership<E: Engine> {
-    node: Arc<Node<E>>,
-    registry: WeakRegistry,
-    /// What its subjects begin with.
-    prefix: Arc<str>,
-}
-
-impl<E: Engine> Membership<E> {
-    fn subject(&self, place: &Place) -> Result<String> {
-        subject(&self.prefix, place)
-            .ok_or_else(|| Error::bad_request("the name is too long for a cluster"))
-    }
-
-    fn told(&self, place: &Place, parcel: &Parcel) -> Result<BoxFuture<'static, Result<()>>> {
-        let (subject, link) = (self.subject(place)?, self.node.link()?);
-        let message = seal(self.node.id, parcel);
-        Ok(async move {
-            let deadline = Instant::now() + PUBLISH;
-            let up = match timeout_at(deadline, link.up()).await {
-                Ok(up) => up?,
-                Err(_) => return Err(Error::UpstreamUnreachable(link.down())),
-            };
-            tokio::select! {
-                biased;
-                told = up.session.tell(&subject, message) => told,
-                // A publisher that waits keeps the session and its subscriptions, next to those of the next one.
-                () = up.lost() => Err(Error::UpstreamLost(link.down())),
-                () = sleep_until(deadline) => Err(Error::UpstreamLost(
-                    "the engine of the cluster has not taken the message in time".into(),
-                )),
-            }
-        }
-        .boxed())
-    }
-}
-
-impl<E: Engine> Elsewhere for Membership<E> {
-    fn start(&self) {
-        // The program may enter connections outside of a runtime only in tests of its own.
-        if let Ok(runtime) = Handle::try_current() {
-            self.node.start(&runtime);
-        }
-    }
-
-    fn occupied(&self, place: &Place) {
-        match self.subject(place) {
-            Ok(subject) => self.node.table.occupied(subject, || Target {
-                registry: self.registry.clone(),
-                place: place.clone(),
-            }),
-            Err(_) => limited!(
-                WARN,
-                "a group stays within this process: its name is too long for the cluster"
-            ),
-        }
-    }
-
-    fn vacated(&self, place: &Place) {
-        if let Ok(subject) = self.subject(place) {
-            self.node.table.vacated(&subject);
-        }
-    }
-
-    fn tell(&self, place: Place, parcel: Parcel) -> BoxFuture<'static, Result<()>> {
-        self.told(&place, &parcel)
-            .unwrap_or_else(|error| ready(Err(error)).boxed())
-    }
-
-    fn attached(&self, place: Place) -> BoxFuture<'static, Result<()>> {
-        let (subject, link) = match (self.subject(&place), self.node.link()) {
-            (Ok(subject), Ok(link)) => (subject, link),
-            (Err(error), _) | (_, Err(error)) => return ready(Err(error)).boxed(),
-        };
-        if self
-            .registry
-            .upgrade()
-            .is_some_and(|own| own.has_members(&place))
+        if registry.keeps_for().is_some()
+            && let Some(elsewhere) = registry.elsewhere()
         {
-            // Whoever has joined may not have told it yet.
-            self.occupied(&place);
+            elsewhere.keep();
         }
-        let table = Arc::clone(&self.node.table);
-        async move {
-            let settled = async {
-                loop {
-                    let settled = table.settled.notified();
-                    tokio::pin!(settled);
-                    // Register before checking, or a confirmation in between would be missed.
-                    settled.as_mut().enable();
-                    match table.state(&subject) {
-                        Some(State::Subscribed) => return Ok(()),
-                        Some(State::Waiting(_) | State::Asked) => settled.await,
-                        None => {
-                            return Err(Error::bad_request("the group has no member here"));
-                        }
-                    }
-                }
-            };
-            match timeout(ATTACH, settled).await {
-                Ok(outcome) => outcome,
-                Err(_) if link.is_up() => Err(Error::UpstreamUnreachable(
-                    "the engine of the cluster has not confirmed the subscription".into(),
-                )),
-                Err(_) => Err(Error::UpstreamUnreachable(link.down())),
-            }
-        }
-        .boxed()
-    }
-
-    fn cluster(&self) -> (usize, &str) {
-        (Arc::as_ptr(&self.node.engine).addr(), &self.node.name)
-    }
-
-    #[cfg(feature = "metrics")]
-    fn observe(&self, seen: &mut crate::metrics::Observation) {
-        let running = self.node.running.get();
-        let state = crate::metrics::ClusterSeen {
-            connected: running.is_some_and(|running| running.link.is_up()),
-            subscriptions: self.node.table.len(),
-            received: self.node.inlet.received(),
-            dropped: self.node.inlet.dropped(),
-        };
-        seen.cluster(Arc::as_ptr(&self.node).addr(), &self.node.name, state);
+        Ok(())
     }
 }

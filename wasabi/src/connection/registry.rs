@@ -4,6 +4,10 @@ mod broadcast;
 pub(crate) mod elsewhere;
 mod emptied;
 mod group;
+mod joined;
+mod keeping;
+mod kept;
+mod position;
 mod publish;
 mod user;
 
@@ -13,9 +17,13 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
 };
 
+pub(crate) use self::joined::Gate;
 pub use self::{
     broadcast::Broadcast,
     group::Group,
+    joined::{Joined, Stored},
+    kept::Kept,
+    position::{InvalidPosition, Position},
     publish::Published,
     user::{User, UserClosed},
 };
@@ -55,18 +63,20 @@ struct RegistryState {
     /// In a cluster.
     name: Option<Arc<str>>,
     elsewhere: OnceLock<Arc<dyn Elsewhere>>,
+    /// What is declared of groups that are kept.
+    kept: OnceLock<Arc<[Kept]>>,
 }
 
 /// A live connection.
 struct Listed {
     connection: Tabled,
     /// `None` until it has joined a group.
-    joined: Option<Box<Joined>>,
+    joined: Option<Box<JoinedGroups>>,
 }
 
 /// The groups that a connection has joined.
 #[derive(Default)]
-struct Joined {
+struct JoinedGroups {
     groups: HashSet<Arc<str>>,
     /// Bytes that they count for.
     bytes: usize,
@@ -94,6 +104,7 @@ impl Default for RegistryState {
             max_group_bytes: AtomicUsize::new(64 * 1024),
             name: None,
             elsewhere: OnceLock::new(),
+            kept: OnceLock::new(),
         }
     }
 }
@@ -279,22 +290,6 @@ impl Registry {
     /// [`user`](crate::Channel::user) says which user a connection is of.
     pub fn user(&self, name: impl Into<Arc<str>>) -> User {
         User::new(self.clone(), name.into())
-    }
-
-    /// Says whose connection it is; it must not have been said before.
-    pub(crate) fn of_user(&self, connection: &Connection, name: Arc<str>) {
-        let id = connection.id();
-        // Locked throughout, so that a connection that ends meanwhile leaves its user too.
-        let mut shard = self.live().shard(&id);
-        let Some(listed) = shard.get_mut(&id) else {
-            return;
-        };
-        let joined = listed.joined.get_or_insert_default();
-        let (name, is_first) = self.0.users.join(&name, id, &listed.connection);
-        joined.user = Some(Arc::clone(&name));
-        if is_first && let Some(elsewhere) = self.elsewhere() {
-            elsewhere.occupied(&Place::User(name));
-        }
     }
 
     /// The names of the groups that a connection has joined, in no particular order.

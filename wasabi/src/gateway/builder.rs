@@ -12,7 +12,7 @@ use crate::{
     Backend,
     backend::install_tls_provider,
     channel::{
-        Channel, ChannelConfig,
+        Channel, ChannelConfig, Declared,
         hooks::{OnConnect, OnDisconnect},
     },
     cluster::{Attach, Cluster},
@@ -29,6 +29,8 @@ pub struct GatewayBuilder<S> {
     gateway: Gateway,
     hosts: Option<Hosts>,
     cluster: Option<Arc<dyn Attach>>,
+    /// In place of a cluster.
+    alone: Option<Arc<dyn Attach>>,
     /// Endpoints with the same path and different methods share one route.
     endpoints: Vec<(String, Vec<&'static str>, MethodRouter)>,
 }
@@ -51,6 +53,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             },
             hosts: None,
             cluster: None,
+            alone: None,
             endpoints: Vec::new(),
         }
     }
@@ -115,10 +118,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             (facts, channel.describer())
         };
         let mut mistakes = channel.check();
-        if let Some(cluster) = &self.cluster {
-            let attached = Arc::clone(cluster).attach(&channel.declared.registry, &path);
-            mistakes.extend(attached.err());
-        }
+        mistakes.extend(self.attach(&channel.declared, &path).err());
         let mistakes = mistakes
             .iter()
             .map(|mistake| GatewayError::Setting(format!("`{path}`: {mistake}")));
@@ -140,6 +140,21 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
             path_types,
             observer: Some(Observer::of(&runner)),
         });
+    }
+
+    /// Connects the registry of a channel with the cluster. A channel with kept groups and no cluster gets one that the
+    /// gateway is alone in.
+    fn attach(&mut self, declared: &Declared, path: &str) -> Result<(), String> {
+        let registry = &declared.registry;
+        if !declared.kept.is_empty() {
+            registry.keep(&declared.kept)?;
+        }
+        let cluster = match &self.cluster {
+            Some(cluster) => cluster,
+            None if declared.kept.is_empty() => return Ok(()),
+            None => self.alone.get_or_insert_with(|| Cluster::memory().node()),
+        };
+        Arc::clone(cluster).attach(registry, path)
     }
 
     /// Adds an HTTP endpoint.

@@ -5,10 +5,10 @@ use std::{future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 use bytes::Bytes;
 use futures_util::{Stream, future::OptionFuture, stream::FuturesUnordered};
 
-use super::{Call, Protocol};
+use super::{Call, Protocol, enveloped::enveloped};
 use crate::{
     Backend, Connection, Error, Message, Reply, Request, RequestId, Result,
-    connection::work,
+    connection::{registry::Gate, work},
     error_format::{About, log},
     panics::{caught, caught_future, discard},
     pieces::SMALL,
@@ -130,13 +130,16 @@ pub(super) async fn run<P: Protocol, S: Sync, B: Backend<S>>(
         }
     })
     .await;
-    Ok(protocol.batch(answers.in_order()))
+    let gates = std::mem::take(&mut answers.gates);
+    Ok(protocol.batch(answers.in_order()).before(gates))
 }
 
 /// The answers so far, with the positions of their calls.
 struct Answers {
     messages: Vec<(usize, Message)>,
     bytes: usize,
+    /// What waits for one of them.
+    gates: Vec<Gate>,
 }
 
 impl Answers {
@@ -144,6 +147,7 @@ impl Answers {
         Self {
             messages: Vec::with_capacity(calls),
             bytes: 0,
+            gates: Vec::new(),
         }
     }
 
@@ -151,6 +155,8 @@ impl Answers {
         let Some((index, reply)) = answered else {
             return;
         };
+        let (reply, gates) = reply.split();
+        self.gates.extend(gates);
         let body = reply.into_body();
         self.bytes += body.bytes();
         match body {
@@ -159,7 +165,7 @@ impl Answers {
                 let messages = messages.map(|message| (index, message));
                 self.messages.extend(messages);
             }
-            Body::None | Body::Stream(_) => {}
+            Body::None | Body::Stream(_) | Body::Gated(_) => {}
         }
     }
 
@@ -207,7 +213,7 @@ async fn answer<P: Protocol, S: Sync, B: Backend<S>>(
             return Err(Error::bad_request("a batch cannot subscribe"));
         }
         let id = id.as_ref();
-        protocol.reply(&Call { id, connection }, reply)
+        enveloped(protocol, &Call { id, connection }, reply)
     };
     let outcome = caught_future(call)
         .await

@@ -6,6 +6,7 @@ use super::{
     Call, Incoming, Protocol,
     batch::{self, Batch},
     elements::{Elements, element, joined},
+    enveloped::enveloped,
     inbound::{Inbound, parse, parts, request, undecoded},
 };
 use crate::{
@@ -121,7 +122,7 @@ impl<P: Protocol> Dialect for Enveloped<P> {
         let id = req.id().cloned();
         let reply = chain.call(req, state).await?;
         let id = id.as_ref();
-        self.0.reply(&Call { id, connection }, reply)
+        enveloped(&*self.0, &Call { id, connection }, reply)
     }
 
     fn errors(&self, _own: Option<ErrorFormat>) -> ErrorFormat {

@@ -168,6 +168,7 @@ impl Protocol for JsonRpc {
             Body::None => Reply::message(write::response(id, "null")),
             Body::Many(messages) => Reply::message(write::results(id, messages.as_slice())?),
             Body::Stream(messages) => subscribed(id, self.notification, messages),
+            Body::Gated(gated) => return gated.try_map(|reply| self.reply(call, reply)),
         })
     }
 

@@ -136,17 +136,20 @@ impl<R: IntoReply> IntoReply for Vec<R> {
 
     fn into_reply(self) -> Result<Reply> {
         let mut messages = Vec::with_capacity(self.len());
+        let mut gates = Vec::new();
         for reply in self {
-            match reply.into_reply()?.into_body() {
+            let (reply, more) = reply.into_reply()?.split();
+            gates.extend(more);
+            match reply.into_body() {
                 Body::None => {}
                 Body::One(message) => messages.push(message),
                 Body::Many(more) => messages.extend(more),
-                Body::Stream(_) => {
+                Body::Stream(_) | Body::Gated(_) => {
                     return Err(Error::internal("a stream inside a list of replies"));
                 }
             }
         }
-        Ok(Reply::messages(messages))
+        Ok(Reply::messages(messages).before(gates))
     }
 
     #[cfg(feature = "schema")]
@@ -176,12 +179,12 @@ where
 {
     fn into_reply(self) -> Result<Reply> {
         Ok(Reply::stream(self.0.flat_map(|item| {
-            let messages = item.into_reply().map(Reply::into_body);
+            let messages = item.into_reply().map(|reply| reply.split().0.into_body());
             stream::iter(match messages {
                 Ok(Body::None) => Vec::new(),
                 Ok(Body::One(message)) => vec![Ok(message)],
                 Ok(Body::Many(messages)) => messages.map(Ok).collect(),
-                Ok(Body::Stream(_)) => {
+                Ok(Body::Stream(_) | Body::Gated(_)) => {
                     vec![Err(Error::internal("a stream inside a stream of replies"))]
                 }
                 Err(error) => vec![Err(error)],

@@ -4,8 +4,11 @@ use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
 
-use super::{Registry, RegistryState, broadcast::broadcast, group::Groups};
-use crate::{Close, Error, Message};
+use super::{
+    InvalidPosition, Joined, Position, Registry, RegistryState, Stored, broadcast::broadcast,
+    group::Groups,
+};
+use crate::{Close, ConnectionId, Error, Message};
 
 /// The other processes with connections of the same registry.
 ///
@@ -25,6 +28,25 @@ pub(crate) trait Elsewhere: Send + Sync {
 
     /// Waits, for a bounded time, until whatever is published elsewhere from now on arrives here.
     fn attached(&self, place: Place) -> BoxFuture<'static, Result<(), Error>>;
+
+    /// The registry has groups that are kept. It may be told twice.
+    fn keep(&self);
+
+    /// Stores a message for all members of a group that is kept, after a bounded time; with a key only once.
+    fn store(
+        &self,
+        group: Place,
+        message: Message,
+        once: Option<String>,
+    ) -> BoxFuture<'static, Result<Stored, Error>>;
+
+    /// Adds a connection to a group that is kept, and delivers what it has missed since this position.
+    fn join_from(
+        &self,
+        group: Arc<str>,
+        connection: ConnectionId,
+        since: Option<Result<Position, InvalidPosition>>,
+    ) -> BoxFuture<'static, Result<Joined, Error>>;
 
     /// Distinguishes clusters within the process: the engine's address, and the cluster's name.
     fn cluster(&self) -> (usize, &str);

@@ -1,7 +1,7 @@
 //! One message to the members of a group in every process.
 
 use super::{
-    Broadcast, Group,
+    Broadcast, Group, Stored,
     elsewhere::{Parcel, Place},
 };
 use crate::{Connection, Error, IntoMessage, Message, MessageError};
@@ -14,8 +14,22 @@ pub struct Published {
     /// The members in this process.
     pub here: Broadcast,
     /// Whether the message is on its way to the members in other processes. An error does not concern the members here:
-    /// they have the message.
+    /// they have the message. For a [kept group](crate::Kept), whether the message is stored: if not, no member gets it,
+    /// here or elsewhere.
     pub elsewhere: Result<(), Error>,
+    /// The message as the engine has stored it, if the group is [kept](crate::Kept). [`here`](Self::here) is then empty:
+    /// the members in this process get the message from the engine, too.
+    pub stored: Option<Stored>,
+}
+
+impl Published {
+    pub(super) fn refused(reason: &'static str) -> Self {
+        Self {
+            here: Broadcast::default(),
+            elsewhere: Err(Error::bad_request(reason)),
+            stored: None,
+        }
+    }
 }
 
 impl Group {
@@ -25,6 +39,9 @@ impl Group {
     /// The members in this process have the message in their queues when the returned future has been polled once. The
     /// future then waits until the cluster's engine has the message. Members elsewhere get a message at most once. They
     /// get the messages of one publisher, who awaits each call, in their order.
+    ///
+    /// To a [kept group](crate::Kept) it returns when the engine has stored the message, and
+    /// [`stored`](Published::stored) has its position.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -43,11 +60,12 @@ impl Group {
     ///   member elsewhere gets it. NATS does not say that it refuses a message, for want of a permission: the call
     ///   succeeds, and the log has a warning.
     /// * `upstream_lost`: the engine did not take the message within 2 s, or the connection broke. Members elsewhere may
-    ///   get it.
+    ///   get it; a kept group may. [`publish_once`](Self::publish_once) can be repeated.
     /// * `bad_request`: the engine does not allow so large a message, or the group's name is longer than 512 bytes.
     /// * `internal`: the value cannot be written as a message, so nobody gets it.
     pub async fn publish(&self, message: impl IntoMessage) -> Published {
         match message.into_message() {
+            Ok(message) if self.is_kept() => self.keep(message, None).await,
             Ok(message) => {
                 let here = self.broadcast(message.clone());
                 self.published(here, message).await
@@ -56,9 +74,13 @@ impl Group {
         }
     }
 
-    /// [Publishes](Self::publish) to every member except this one, usually the sender.
+    /// [Publishes](Self::publish) to every member except this one, usually the sender. A [kept group](crate::Kept) has no
+    /// exceptions: the error is `bad_request`, and nobody gets the message.
     pub async fn publish_except(&self, but: &Connection, message: impl IntoMessage) -> Published {
         match message.into_message() {
+            Ok(_) if self.is_kept() => {
+                Published::refused("every member of a kept group gets every message")
+            }
             Ok(message) => {
                 let here = self.broadcast_except(but, message.clone());
                 self.published(here, message).await
@@ -101,7 +123,11 @@ impl Group {
     async fn published(&self, here: Broadcast, message: Message) -> Published {
         let parcel = Parcel::Message(message);
         let elsewhere = self.registry.tell(self.place(), parcel).await;
-        Published { here, elsewhere }
+        Published {
+            here,
+            elsewhere,
+            stored: None,
+        }
     }
 }
 
@@ -112,5 +138,6 @@ pub(super) fn unwritable(error: MessageError) -> Published {
             error: Some(error),
             ..Broadcast::default()
         },
+        stored: None,
     }
 }

@@ -108,7 +108,11 @@ impl User {
         let here = broadcast(message.clone(), || self.connections());
         let parcel = Parcel::Message(message);
         let elsewhere = self.registry.tell(self.place(), parcel).await;
-        Published { here, elsewhere }
+        Published {
+            here,
+            elsewhere,
+            stored: None,
+        }
     }
 
     /// Closes all connections of the user, as [`Connection::close`] does: those in this process at once, then those in
@@ -134,6 +138,24 @@ impl User {
 
     fn place(&self) -> Place {
         Place::User(Arc::clone(&self.name))
+    }
+}
+
+impl Registry {
+    /// Says whose connection it is; it must not have been said before.
+    pub(crate) fn of_user(&self, connection: &Connection, name: Arc<str>) {
+        let id = connection.id();
+        // Locked throughout, so that a connection that ends meanwhile leaves its user too.
+        let mut shard = self.live().shard(&id);
+        let Some(listed) = shard.get_mut(&id) else {
+            return;
+        };
+        let joined = listed.joined.get_or_insert_default();
+        let (name, is_first) = self.0.users.join(&name, id, &listed.connection);
+        joined.user = Some(Arc::clone(&name));
+        if is_first && let Some(elsewhere) = self.elsewhere() {
+            elsewhere.occupied(&Place::User(name));
+        }
     }
 }
 

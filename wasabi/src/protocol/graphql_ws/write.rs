@@ -46,8 +46,8 @@ fn next(id: &str, result: &Message) -> Result<Message> {
 }
 
 /// The results of an operation, and its end.
-pub(super) fn results(id: &RequestId, reply: Reply) -> Result<Reply> {
-    let id = quoted(id.as_str());
+pub(super) fn results(of: &RequestId, reply: Reply) -> Result<Reply> {
+    let id = quoted(of.as_str());
     let complete = Message::text(format!(r#"{{"id":{id},"type":"complete"}}"#));
     Ok(match reply.into_body() {
         Body::None => Reply::message(complete),
@@ -61,5 +61,6 @@ pub(super) fn results(id: &RequestId, reply: Reply) -> Result<Reply> {
             let results = results.map(move |result| next(&id, &result?));
             Reply::stream(results.chain(stream::iter([Ok(complete)])))
         }
+        Body::Gated(gated) => return gated.try_map(|reply| self::results(of, reply)),
     })
 }

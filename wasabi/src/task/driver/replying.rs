@@ -92,6 +92,13 @@ where
                 self.requests.in_flight.release(index);
                 self.wire.write_body(body)
             }
+            Body::Gated(gated) if self.has_room() => {
+                self.requests.in_flight.release(index);
+                let (body, gates) = gated.into_parts();
+                let written = self.wire.write_body(body);
+                drop(gates);
+                written
+            }
             body => self.hold(index, body),
         }
     }

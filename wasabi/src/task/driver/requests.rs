@@ -45,7 +45,7 @@ pub(super) struct InSlot {
 impl InSlot {
     /// Whether nothing is left of the request but a reply of one message, or of none.
     pub(super) fn is_done(&self) -> bool {
-        matches!(self.reply, Some(Body::One(_) | Body::None))
+        matches!(self.reply, Some(Body::One(_) | Body::None | Body::Gated(_)))
     }
 }
 

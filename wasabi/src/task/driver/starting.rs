@@ -216,7 +216,7 @@ where
         match reply {
             Body::One(message) => ahead.push_answer(message),
             Body::Many(messages) => messages.for_each(|message| ahead.push_answer(message)),
-            Body::None | Body::Stream(_) => {}
+            Body::None | Body::Stream(_) | Body::Gated(_) => {}
         }
         Ok(())
     }

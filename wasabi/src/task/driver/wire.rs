@@ -69,6 +69,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
                 .into_iter()
                 .try_for_each(|message| self.write(&message)),
             Body::None | Body::Stream(_) => Ok(()),
+            Body::Gated(gated) => self.write_body(gated.opened()),
         }
     }
 
