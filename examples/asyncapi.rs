@@ -1,6 +1,8 @@
-//! Prints the AsyncAPI document of a gateway; `asyncapi.yaml` beside this file is what it prints.
+//! Prints the AsyncAPI document of a gateway, or its clients in TypeScript; `asyncapi.yaml` and `asyncapi.ts` beside this
+//! file are what it prints.
 //!
 //!     cargo run --example asyncapi --features schema > examples/asyncapi.yaml
+//!     cargo run --example asyncapi --features schema -- typescript > examples/asyncapi.ts
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -123,5 +125,8 @@ pub(crate) fn document() -> AsyncApi {
 
 #[allow(dead_code)]
 fn main() {
-    print!("{}", document());
+    match std::env::args().nth(1).as_deref() {
+        Some("typescript") => print!("{}", gateway().typescript()),
+        _ => print!("{}", document()),
+    }
 }

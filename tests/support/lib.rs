@@ -34,6 +34,8 @@ mod guide {
     pub struct Page12;
     #[doc = include_str!("../../docs/guide/13-asyncapi.md")]
     pub struct Page13;
+    #[doc = include_str!("../../docs/guide/14-typescript.md")]
+    pub struct Page14;
 }
 
 pub mod authority;

@@ -8,6 +8,8 @@ pub(crate) mod path;
 mod route;
 #[cfg(feature = "schema")]
 mod told;
+#[cfg(feature = "schema")]
+mod typescript;
 
 use axum::{Router, middleware::from_fn};
 

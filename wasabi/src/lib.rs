@@ -121,7 +121,7 @@
 //! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
-//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, and as an AsyncAPI document: `Gateway::asyncapi` | |
+//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, as an AsyncAPI document: `Gateway::asyncapi`, and as clients: `Gateway::typescript` | |
 //! | `testing` | `testing`: unit tests of functions and middleware, and whole gateways without sockets | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]

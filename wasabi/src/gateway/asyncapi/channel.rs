@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Parts, close_codes,
-    facts::{ChannelFacts, codes, name, target},
+    facts::{ChannelFacts, codes, is_refusal, name, target},
     handshake, logins,
     message::{Messages, Written},
     names::Names,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     ErrorFormat,
     channel::Sent,
-    schema::{Codes, Count, Language, Operation},
+    schema::{Count, Language, Operation},
 };
 
 pub(super) fn write(
@@ -99,16 +99,6 @@ fn protocol(language: Language) -> Option<&'static str> {
         Language::GraphqlWs => Some("graphql-transport-ws"),
         Language::Raw | Language::Json | Language::Own | Language::Unknown => None,
     }
-}
-
-/// Whether requests end here because nothing answers them.
-fn is_refusal(operation: &Operation) -> bool {
-    operation.keys().is_empty()
-        && operation.prefix().is_none()
-        && operation
-            .answers()
-            .iter()
-            .all(|answers| answers.codes == Codes::of(&["no_route"]))
 }
 
 fn describe_operation(

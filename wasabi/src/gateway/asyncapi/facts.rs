@@ -83,8 +83,18 @@ pub(super) fn name(operation: &Operation) -> String {
     }
 }
 
+/// Whether requests end here because nothing answers them.
+pub(in crate::gateway) fn is_refusal(operation: &Operation) -> bool {
+    operation.keys().is_empty()
+        && operation.prefix().is_none()
+        && operation
+            .answers()
+            .iter()
+            .all(|answers| answers.codes == Codes::of(&["no_route"]))
+}
+
 /// What a backend is, without the addresses of upstreams, which concern nobody outside.
-pub(super) fn target(answers: &Answers) -> &str {
+pub(in crate::gateway) fn target(answers: &Answers) -> &str {
     answers.target.split('(').next().unwrap_or_default()
 }
 

@@ -27,7 +27,7 @@ pub(super) fn parameters(facts: &ChannelFacts) -> Map<String, Value> {
 
 /// The binding, with the parameters of the query. None is required: a message whose function cannot read them fails, and no
 /// other.
-pub(super) fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
+pub(in crate::gateway) fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
     let mut parameters = Map::<String, Value>::new();
     let mut add = |name: String, schema: Value| {
         let parameter = parameters.entry(name);

@@ -36,7 +36,7 @@ fn identifier(text: &str) -> String {
 }
 
 /// The last word of a type's name, without its parameters: `Order` of `shop::Order`.
-pub(super) fn of_type(name: &str) -> String {
+pub(in crate::gateway) fn of_type(name: &str) -> String {
     let name = name.split('<').next().unwrap_or_default();
     name.rsplit("::").next().unwrap_or_default().to_owned()
 }

@@ -7,14 +7,15 @@ use serde_json::{Map, Value};
 
 use crate::schema::{SchemaFn, made};
 
-const READ: &str = "#/components/schemas/";
+/// Where references lead in the end.
+pub(in crate::gateway) const READ: &str = "#/components/schemas/";
 /// Where references of what is written lead, until it is known which types are read as they are written.
 const WRITTEN: &str = "#/components/x-written/";
 /// After the name of a type that is written differently.
 const SUFFIX: &str = ".reply";
 
 /// Makes the schemas of a document.
-pub(super) struct Schemas {
+pub(in crate::gateway) struct Schemas {
     /// As clients write.
     inputs: SchemaGenerator,
     /// As the gateway writes.
@@ -22,7 +23,7 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    pub(super) fn new() -> Self {
+    pub(in crate::gateway) fn new() -> Self {
         let generator = |settings: SchemaSettings, path: &str| {
             let path = path
                 .trim_start_matches('#')
@@ -37,11 +38,11 @@ impl Schemas {
         }
     }
 
-    pub(super) fn input(&mut self, schema: SchemaFn) -> Value {
+    pub(in crate::gateway) fn input(&mut self, schema: SchemaFn) -> Value {
         object(made(&mut self.inputs, schema))
     }
 
-    pub(super) fn output(&mut self, schema: SchemaFn) -> Value {
+    pub(in crate::gateway) fn output(&mut self, schema: SchemaFn) -> Value {
         object(made(&mut self.outputs, schema))
     }
 
@@ -61,7 +62,7 @@ impl Schemas {
 
     /// The definitions. A type that is written differently from how it is read has two; the references in the document
     /// then lead to the one or the other.
-    pub(super) fn finish(mut self, document: &mut Value) -> Map<String, Value> {
+    pub(in crate::gateway) fn finish(mut self, document: &mut Value) -> Map<String, Value> {
         let mut schemas = self.inputs.take_definitions(true);
         let written = self.outputs.take_definitions(true);
         let other = different(&schemas, &written);

@@ -1,0 +1,245 @@
+// The clients in Node: node.mjs client.mjs address address case
+//
+// They connect through a proxy, which cuts connections and leads to the first server or the second.
+import assert from "node:assert/strict";
+import { createRequire } from "node:module";
+import { createServer, connect } from "node:net";
+
+const { WebSocket } = createRequire(`${process.env.WASABI_TEST_TOOLS}/node/`)("ws");
+const [file, first, second, name] = process.argv.slice(2);
+const { shop, ticketsRoom, rpc, echo, GatewayError } = await import(file);
+
+class Proxy {
+  to = first;
+  #sockets = new Set();
+  async open() {
+    this.server = createServer((near) => {
+      const [host, port] = this.to.split(":");
+      const far = connect(Number(port), host);
+      for (const [one, other] of [[near, far], [far, near]]) {
+        this.#sockets.add(one);
+        one.pipe(other);
+        one.on("error", () => other.destroy());
+        one.on("close", () => other.destroy());
+      }
+    });
+    await new Promise((done) => this.server.listen(0, "127.0.0.1", done));
+    return `ws://127.0.0.1:${this.server.address().port}`;
+  }
+  cut() {
+    for (const socket of this.#sockets) socket.resetAndDestroy();
+    this.#sockets.clear();
+  }
+}
+
+const proxy = new Proxy();
+const base = await proxy.open();
+const states = [];
+let changed = () => {};
+const options = {
+  WebSocket,
+  timeoutMs: 20_000,
+  pausesMs: [20, 40, 100],
+  onState: (state) => {
+    states.push(state);
+    changed();
+  },
+};
+/** Waits until a state of this kind has been reached so many times. */
+async function reached(is, times = 1) {
+  while (states.filter((state) => state.is === is).length < times) await new Promise((done) => (changed = done));
+}
+const get = (address, path) => fetch(`http://${address}${path}`).then((answer) => assert.ok(answer.ok));
+const count = async (client, item) => (await client.request("ordered", { item })).count;
+
+const cases = {
+  async requests_are_matched_by_id_and_errors_are_values() {
+    const client = shop(base, options);
+    // Before the connection is open.
+    const all = await Promise.all(["tea", "tea", "rice"].map((item) => client.request("order", { item })));
+    assert.deepEqual(all.map(({ count }) => count), [1, 2, 1]);
+    const { ok, error } = await client.result("order", { item: "milk" });
+    assert.deepEqual([ok, error.code, error.message, error.sent], [false, "sold_out", "this item is sold out", true]);
+    await assert.rejects(client.request("order", { item: "milk" }), (thrown) => thrown instanceof GatewayError && thrown.code === "sold_out");
+    const unknown = await client.result("broken", { item: "tea" });
+    assert.equal(unknown.error.code, "brand_new");
+    const wrong = await client.result("order", { item: 7 });
+    assert.equal(wrong.error.code, "invalid_params");
+    const nowhere = await client.result("any.thing");
+    assert.equal(nowhere.error.code, "upstream_unreachable");
+    assert.equal((await client.request("find", { item: "tea" })).count, 0);
+    assert.equal(await client.request("find", { item: "rice" }, { timeoutMs: 100 }), undefined);
+    client.close();
+    const late = await client.result("order", { item: "tea" });
+    assert.deepEqual([late.error.code, late.error.sent], ["not_sent", false]);
+  },
+
+  async unit_waits_for_no_reply_and_unasked_messages_are_events() {
+    const errors = [];
+    const rest = [];
+    const client = shop(base, { ...options, onError: (error) => errors.push(error), onMessage: (message) => rest.push(message) });
+    assert.equal(client.send("forget", { item: "tea" }), undefined, "there is no connection yet");
+    await reached("open");
+    const id = client.send("forget", { item: "tea" });
+    assert.equal(typeof id, "number");
+    assert.equal(await count(client, "tea"), 1);
+    const failed = client.send("forget", { item: 7 });
+    while (errors.length < 1) await count(client, "tea");
+    assert.deepEqual(errors.map(({ code, id }) => [code, id]), [["invalid_params", failed]]);
+
+    client.send("announce");
+    while (rest.length < 2) await count(client, "tea");
+    assert.deepEqual(rest, [{ event: "up", price: 4 }, { event: "down", price: 3 }], "nobody listens");
+    const prices = [];
+    const stop = client.on("price", ({ price }) => prices.push(price));
+    client.send("announce");
+    while (prices.length < 2) await count(client, "tea");
+    stop();
+    client.send("announce");
+    while (rest.length < 4) await count(client, "tea");
+    assert.deepEqual(prices, [4, 3]);
+    client.close();
+  },
+
+  async a_connection_that_is_cut_mid_request_says_that_it_may_have_been_carried_out() {
+    const client = shop(base, options);
+    const lost = client.result("second", { item: "tea" });
+    assert.equal(await count(client, "tea"), 1);
+    proxy.cut();
+    const { error } = await lost;
+    assert.deepEqual([error.code, error.sent], ["disconnected", true]);
+    assert.match(error.message, /1006.*may have been carried out/);
+    await reached("open", 2);
+    assert.equal(await count(client, "tea"), 1, "nothing was sent again");
+    client.close();
+  },
+
+  async what_may_be_carried_out_twice_is_sent_again() {
+    const client = shop(base, options);
+    const again = client.request("second", { item: "tea" }, { idempotent: true });
+    assert.equal(await count(client, "tea"), 1);
+    proxy.cut();
+    assert.equal((await again).count, 2);
+    client.close();
+  },
+
+  async closing_never_sends_an_order_again_and_1012_leads_to_the_next_server() {
+    const client = shop(base, options);
+    // Keeps the first server from closing at once.
+    const held = client.request("hold", { item: "" });
+    await count(client, "tea");
+    await get(first, "/drain");
+    for (let last; last !== "closing"; ) last = (await client.result("ordered", { item: "tea" })).error?.code;
+    const order = await client.result("order", { item: "tea" });
+    assert.deepEqual([order.error.code, order.error.sent], ["closing", true]);
+    const again = client.request("order", { item: "rice" }, { idempotent: true });
+    proxy.to = second;
+    await get(second, "/release");
+    assert.equal((await held).count, 0);
+    assert.equal((await again).count, 1);
+    assert.deepEqual([await count(client, "tea"), await count(client, "rice")], [0, 1]);
+    const waiting = states.filter(({ is }) => is === "waiting");
+    assert.equal(waiting[0].code, 1012);
+    assert.ok(waiting.every(({ ms }) => ms >= 0 && ms <= 100));
+    client.close();
+    assert.deepEqual(states.at(-1), { is: "closed", code: 1000, reason: "" });
+  },
+
+  async each_attempt_has_a_fresh_token_and_a_refused_one_is_not_silent() {
+    const tokens = ["bad", "bad too", "good-1", "good-2"];
+    const query = async () => ({ token: tokens.shift(), other: undefined });
+    const client = ticketsRoom(base, { room: "a b?" }, { ...options, query });
+    const hasty = client.result("room", {}, { timeoutMs: 0 });
+    assert.deepEqual(await hasty.then(({ error }) => [error.code, error.sent]), ["client_timed_out", false]);
+    const room = await client.request("room");
+    assert.equal(room.room, "a b?");
+    const waiting = states.filter(({ is }) => is === "waiting");
+    assert.deepEqual(waiting.map(({ code }) => code), [1006, 1006]);
+    proxy.cut();
+    assert.equal((await client.request("room", {}, { idempotent: true })).room, "a b?");
+    assert.equal(tokens.length, 0);
+    proxy.cut();
+    client.close();
+    // The gateway refuses these, or takes them for another path.
+    for (const room of ["..", "", "a/b"]) assert.throws(() => ticketsRoom(base, { room }, options), TypeError);
+  },
+
+  async leaving_a_stream_cancels_it() {
+    const client = shop(base, options);
+    const seen = [];
+    const cancel = (of) => client.send("cancel", { of });
+    for await (const { count } of client.stream("ticks", { item: "" }, { cancel })) {
+      assert.equal((await client.request("streams")).count, 1);
+      seen.push(count);
+      if (seen.length === 3) break;
+    }
+    assert.deepEqual(seen, [0, 1, 2]);
+    while ((await client.request("streams")).count > 0);
+    // It ends with an error when the connection does.
+    await assert.rejects(async () => {
+      for await (const { count } of client.stream("ticks", { item: "" })) if (count === 2) proxy.cut();
+    }, { code: "disconnected" });
+    client.close();
+  },
+
+  async deadlines_and_signals_end_what_waits() {
+    const client = shop(base, options);
+    await reached("open");
+    const late = await client.result("hold", { item: "" }, { timeoutMs: 50 });
+    assert.deepEqual([late.error.code, late.error.sent], ["client_timed_out", true]);
+    const given = new AbortController();
+    const up = client.result("hold", { item: "" }, { signal: given.signal });
+    given.abort();
+    assert.deepEqual(await up.then(({ error }) => [error.code, error.sent]), ["aborted", true]);
+    const before = await client.result("order", { item: "tea" }, { signal: given.signal });
+    assert.deepEqual([before.error.code, before.error.sent], ["aborted", false]);
+    assert.equal(await count(client, "tea"), 0);
+    const stream = client.stream("ticks", { item: "" }, { timeoutMs: 50 });
+    await assert.rejects(async () => { for await (const _ of stream); }, { code: "client_timed_out" });
+    // A late reply disturbs nothing.
+    await get(first, "/release");
+    assert.equal(await count(client, "tea"), 0);
+    const waiting = client.result("hold", { item: "" });
+    await count(client, "tea");
+    client.close();
+    assert.equal((await waiting).error.code, "disconnected");
+  },
+
+  async calls_of_json_rpc_and_their_subscriptions_work() {
+    const client = rpc(base, options);
+    assert.equal(await client.request("add", [1, 2]), 3);
+    const failed = await client.result("add", [1, 0]);
+    assert.deepEqual([failed.error.code, failed.error.message], ["sold_out", "this item is sold out"]);
+    const seen = [];
+    for await (const number of client.stream("numbers")) {
+      seen.push(number);
+      if (seen.length === 3) {
+        assert.equal(await client.request("streams"), 1);
+        break;
+      }
+    }
+    assert.deepEqual(seen, [0, 1, 2]);
+    // The method that ends subscriptions has been called.
+    while ((await client.request("streams")) > 0);
+    client.close();
+  },
+
+  async a_channel_without_keys_sends_and_gets_text() {
+    const client = echo(base, options);
+    const texts = [];
+    let told = () => {};
+    client.on("text", (text) => {
+      texts.push(text);
+      told();
+    });
+    assert.equal(client.post("early"), false);
+    await reached("open");
+    for (const text of ["7", '{"a":1}', "hi"]) assert.ok(client.post(text));
+    while (texts.length < 3) await new Promise((done) => (told = done));
+    assert.deepEqual(texts, ["7", '{"a":1}', "hi"]);
+    client.close();
+  },
+};
+await cases[name]();
+proxy.cut();
+proxy.server.close();

@@ -1,0 +1,141 @@
+//! What is known of a channel, with its schemas in a pool.
+
+use super::pool::{Pool, Slot};
+use crate::{
+    channel::Sent,
+    gateway::asyncapi::{
+        ChannelFacts,
+        facts::{is_refusal, target},
+        names::of_type,
+    },
+    schema::{Answers, Count, Form, Input, Operation, Output, Source},
+};
+
+pub(super) struct ChannelParts<'a> {
+    pub(super) facts: &'a ChannelFacts,
+    pub(super) routes: Vec<Route<'a>>,
+    pub(super) sends: Vec<(&'a Sent, Giving)>,
+    pub(super) query: Option<Slot>,
+    /// What functions take from the path.
+    pub(super) path: Vec<Slot>,
+}
+
+pub(super) struct Route<'a> {
+    pub(super) operation: &'a Operation,
+    /// Several if several backends share the requests.
+    pub(super) backends: Vec<Backend>,
+}
+
+pub(super) struct Backend {
+    pub(super) takes: Vec<Taking>,
+    pub(super) gives: Giving,
+    /// What makes more known.
+    pub(super) notes: Vec<String>,
+    pub(super) is_typed: bool,
+}
+
+/// An argument.
+pub(super) struct Taking {
+    pub(super) source: Source,
+    pub(super) is_optional: bool,
+    pub(super) schema: Option<Slot>,
+}
+
+/// A reply, or a message that is sent unasked.
+pub(super) struct Giving {
+    pub(super) name: String,
+    pub(super) form: Form,
+    pub(super) count: Count,
+    pub(super) is_optional: bool,
+    /// Of one message.
+    pub(super) schema: Option<Slot>,
+}
+
+impl<'a> ChannelParts<'a> {
+    pub(super) fn of(facts: &'a ChannelFacts, pool: &mut Pool) -> Self {
+        let reached = facts.operations.iter();
+        let reached = reached.filter(|each| !each.is_unreachable() && !is_refusal(each));
+        let routes = reached.map(|operation| Route {
+            operation,
+            backends: operation
+                .answers()
+                .iter()
+                .map(|answers| Backend::of(answers, pool))
+                .collect(),
+        });
+        let routes = routes.collect();
+        let sends = facts.sends.iter().map(|sent| {
+            let giving = Giving::of(&sent.output.clone().of(sent.schema), pool);
+            let name = sent.name.clone();
+            (sent, Giving { name, ..giving })
+        });
+        let sends = sends.collect();
+        let answers = facts.operations.iter().flat_map(Operation::answers);
+        let inputs = answers.flat_map(|answers| &answers.inputs);
+        let path = inputs.filter(|input| input.source == Source::Path);
+        Self {
+            facts,
+            routes,
+            sends,
+            query: pool.query(facts),
+            path: path.filter_map(|input| pool.input(input)).collect(),
+        }
+    }
+}
+
+impl Backend {
+    fn of(answers: &Answers, pool: &mut Pool) -> Self {
+        let mut notes = Vec::new();
+        if !answers.is_typed {
+            let target = target(answers);
+            notes.push(format!(
+                "What `{target}` takes and answers is not known here."
+            ));
+        }
+        let mut derive = |name: &str| {
+            notes.push(format!("`{}` has no `JsonSchema`.", of_type(name)));
+        };
+        for input in &answers.inputs {
+            if matches!(input.source, Source::Json | Source::Params) && input.schema_fn().is_none()
+            {
+                derive(input.type_name);
+            }
+        }
+        let Output { form, count, .. } = answers.output;
+        let is_json = form == Form::Json && !matches!(count, Count::None | Count::OnlyErrors);
+        if is_json && answers.output.schema_fn().is_none() {
+            derive(answers.output.type_name);
+        }
+        let takes = answers.inputs.iter().map(|input| Taking::of(input, pool));
+        Self {
+            takes: takes.collect(),
+            gives: Giving::of(&answers.output, pool),
+            notes,
+            is_typed: answers.is_typed,
+        }
+    }
+}
+
+impl Taking {
+    fn of(input: &Input, pool: &mut Pool) -> Self {
+        let is_message = matches!(input.source, Source::Json | Source::Params);
+        Self {
+            source: input.source,
+            is_optional: input.is_optional,
+            schema: is_message.then(|| pool.input(input)).flatten(),
+        }
+    }
+}
+
+impl Giving {
+    fn of(output: &Output, pool: &mut Pool) -> Self {
+        let is_json = output.form == Form::Json && output.count != Count::None;
+        Self {
+            name: of_type(output.type_name),
+            form: output.form,
+            count: output.count,
+            is_optional: output.is_optional,
+            schema: is_json.then(|| pool.output(output)).flatten(),
+        }
+    }
+}
