@@ -74,6 +74,12 @@ macro_rules! over_each_engine_that_keeps {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { crate::over_memory(super::$name).await; })*
         }
+
+        mod redis {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs Redis: run tests/run"]
+            async fn $name() { crate::over_redis(super::$name).await; })*
+        }
     };
 }
 
@@ -82,6 +88,7 @@ mod cluster {
     mod engines;
     mod gaps;
     mod kept;
+    mod kept_engines;
     mod kept_node;
     mod many_groups;
     mod processes;

@@ -110,6 +110,16 @@ impl KeptNode {
         (client, joined)
     }
 
+    /// A client that has joined a room as soon as the gateway could tell it where it is.
+    pub(super) async fn joins_when_ready(&self, room: &str, since: &str) -> (Client, Value) {
+        loop {
+            let (client, joined) = self.joined(room, Some(since)).await;
+            if joined["error"].is_null() {
+                return (client, joined);
+            }
+        }
+    }
+
     /// Waits until this gateway has what is at a position.
     pub(super) async fn has(&self, position: &str) {
         let (_probe, joined) = self.joined("room:probe", Some(position)).await;

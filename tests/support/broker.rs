@@ -252,6 +252,29 @@ impl Broker {
         }
     }
 
+    /// Copies the data, with the broker stopped for a moment.
+    pub fn copy(&mut self) {
+        self.kill();
+        let copied = Command::new("cp")
+            .arg("-r")
+            .args([&self.dir, &self.copied()])
+            .status();
+        assert!(copied.is_ok_and(|status| status.success()), "a copy");
+        self.start();
+    }
+
+    /// Goes on with the [copy](Self::copy) of the data: what came later is lost.
+    pub fn restore(&mut self) {
+        self.kill();
+        fs::remove_dir_all(&self.dir).expect("the data");
+        fs::rename(self.copied(), &self.dir).expect("a copy");
+        self.start();
+    }
+
+    fn copied(&self) -> PathBuf {
+        self.dir.with_extension("copy")
+    }
+
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while !self.answers() {

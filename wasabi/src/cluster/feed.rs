@@ -76,7 +76,7 @@ pub enum Page {
 /// How long an engine knows a key.
 pub(super) const KEYS: Duration = Duration::from_secs(300);
 /// How many entries are read at once.
-pub(super) const PAGE: usize = 512;
+pub(super) const PAGE: usize = 128;
 
 /// What sessions return whose engine keeps nothing.
 pub(super) fn keeps_nothing() -> BoxError {

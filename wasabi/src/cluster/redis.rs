@@ -1,20 +1,25 @@
-//! Redis as the engine of a cluster, with its Pub/Sub.
+//! Redis as the engine of a cluster, with its Pub/Sub and streams.
+
+mod feed;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::{
-    AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, Value, aio::MultiplexedConnection,
-    from_redis_value,
+    AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisError, Value,
+    aio::MultiplexedConnection, from_redis_value,
 };
+use tokio::sync::OnceCell;
 
+use self::feed::Reading;
 use super::{
     Cluster,
     engine::{Engine, EngineSession},
+    feed::{Feed, Page, Record},
     inlet::Inlet,
 };
 use crate::{
-    BoxError, Error, Result,
+    BoxError, Error, Position, Result, Stored,
     backend::{
         broker::session_task::{Ending, SessionTask},
         queue::Redis,
@@ -32,9 +37,14 @@ impl Cluster {
     /// A cluster over Redis, or Valkey, at a `redis://` or `valkey://` URL; `rediss://` and `valkeys://` use TLS. For
     /// certificates of your own pass a [`Redis`] to [`Cluster::new`].
     ///
-    /// It needs Redis 6.2 or newer. It uses Pub/Sub channels with the prefix `wasabi.`, and stores nothing. Pub/Sub
-    /// channels belong to no database: clusters on one server need different [names](Cluster::name), whatever the number
-    /// in their URLs. Redis Cluster and Sentinel are not supported.
+    /// It needs Redis 6.2 or newer. It uses Pub/Sub channels with the prefix `wasabi.`. Pub/Sub channels belong to no
+    /// database: clusters on one server need different [names](Cluster::name), whatever the number in their URLs. Redis
+    /// Cluster and Sentinel are not supported.
+    ///
+    /// For [kept groups](crate::Kept) it stores a stream of about 100 000 messages, a counter, and the keys of messages for
+    /// 5 minutes, under keys with the prefix `wasabi.`. Redis must not evict them. What it has acknowledged survives its
+    /// end only as far as its own settings say: with `appendonly yes` and `appendfsync everysec`, up to a second of
+    /// messages is lost when the machine fails, and then all members are told a gap.
     pub fn redis(url: impl AsRef<str>) -> Self {
         Self::new(Redis::new(url))
     }
@@ -60,15 +70,23 @@ impl Engine for Redis {
             }
             Ok::<_, BoxError>(())
         };
-        let config = config.set_push_sender(received);
+        let subscribing = config.clone().set_push_sender(received);
         let subscriber = self
-            .connect_with(config, Some(ProtocolVersion::RESP3))
+            .connect_with(subscribing, Some(ProtocolVersion::RESP3))
             .await?;
         Ok(RedisNode {
+            redis: self.clone(),
+            config,
             publisher,
             subscriber,
+            reader: OnceCell::new(),
+            reading: Reading::default(),
             task: SessionTask::spawn(ending, std::future::pending()),
         })
+    }
+
+    fn keeps(&self) -> bool {
+        true
     }
 
     fn check(&self) -> Result<(), String> {
@@ -92,24 +110,69 @@ fn hand_in(data: Vec<Value>, inlet: &Inlet) {
 
 /// A gateway's connections to [`Redis`].
 pub struct RedisNode {
+    redis: Redis,
+    config: AsyncConnectionConfig,
     publisher: MultiplexedConnection,
     subscriber: MultiplexedConnection,
+    /// Reading blocks a connection, so it gets its own when there is something to read.
+    reader: OnceCell<MultiplexedConnection>,
+    reading: Reading,
     task: SessionTask,
+}
+
+impl RedisNode {
+    /// What an error tells the publisher.
+    fn not_published(&self, error: RedisError) -> Error {
+        match error.is_unrecoverable_error() || error.is_io_error() {
+            true => {
+                self.task.end(&error);
+                Error::UpstreamLost(error.into())
+            }
+            // Redis has refused it.
+            false => Error::UpstreamUnreachable(error.into()),
+        }
+    }
+
+    async fn reader(&self) -> Result<MultiplexedConnection, BoxError> {
+        let open = || self.redis.connect_with(self.config.clone(), None);
+        Ok(self.reader.get_or_try_init(open).await?.clone())
+    }
 }
 
 impl EngineSession for RedisNode {
     async fn tell(&self, subject: &str, message: Bytes) -> Result<()> {
         let mut publish = redis::cmd("PUBLISH");
         publish.arg(subject).arg(&*message);
-        match publish.exec_async(&mut self.publisher.clone()).await {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_unrecoverable_error() || error.is_io_error() => {
-                self.task.end(&error);
-                Err(Error::UpstreamLost(error.into()))
-            }
-            // Redis has refused it.
-            Err(error) => Err(Error::UpstreamUnreachable(error.into())),
+        let published = publish.exec_async(&mut self.publisher.clone()).await;
+        published.map_err(|error| self.not_published(error))
+    }
+
+    async fn store(&self, feed: &Feed, record: Record) -> Result<Stored> {
+        let store = feed::store(feed, &record);
+        let stored = store.query_async(&mut self.publisher.clone()).await;
+        let stored = stored.map_err(|error| self.not_published(error))?;
+        // It is stored, wherever.
+        feed::stored(stored).map_err(Error::UpstreamLost)
+    }
+
+    async fn newest(&self, feed: &Feed) -> Result<Position, BoxError> {
+        let mut reader = self.reader().await?;
+        match feed::newest(&mut reader, feed).await? {
+            Some(newest) => Ok(newest),
+            None => Ok(self.store(feed, Record::first()).await?.position),
         }
+    }
+
+    async fn read(&self, feed: &Feed, after: Option<Position>) -> Result<Page, BoxError> {
+        let mut reader = self.reader().await?;
+        let page = self.reading.read(&mut reader, feed, after).await;
+        if let Err(error) = &page
+            && let Some(error) = error.downcast_ref::<RedisError>()
+            && (error.is_unrecoverable_error() || error.is_io_error())
+        {
+            self.task.end(error);
+        }
+        page
     }
 
     async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {

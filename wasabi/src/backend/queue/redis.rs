@@ -80,6 +80,7 @@ use wasabi_rules::schemes;
 ///
 /// A URL with the scheme `rediss` is encrypted; it needs the cargo feature `tls`. The server's certificate must be
 /// valid for the host of the URL and come from an authority that the system trusts, or as `tls_config` says.
+#[derive(Clone)]
 pub struct Redis {
     client: Result<Client, String>,
     /// Whether the connection is encrypted. The client gets the URL as an unencrypted one.
