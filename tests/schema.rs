@@ -8,6 +8,7 @@ mod schema {
     mod asyncapi;
     mod closes;
     mod codes;
+    mod console;
     mod document;
     mod guarded;
     mod keys;

@@ -22,6 +22,8 @@ const FLOORS: &[&str] = &[
     // What is said.
     "message",
     "error",
+    // Handshakes within the process.
+    "piped",
     // What is counted.
     "metrics",
     // A client's connection and the handle to it, and what it knows of the server.

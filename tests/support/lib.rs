@@ -36,6 +36,8 @@ mod guide {
     pub struct Page13;
     #[doc = include_str!("../../docs/guide/14-typescript.md")]
     pub struct Page14;
+    #[doc = include_str!("../../docs/guide/15-console.md")]
+    pub struct Page15;
 }
 
 pub mod authority;

@@ -32,7 +32,7 @@ pub(crate) use self::http::install_tls_provider;
 #[cfg(feature = "jwt")]
 pub(crate) use self::http::{build_client, parse_url};
 #[cfg(any(test, feature = "testing"))]
-pub(crate) use self::replaced::{PIPE, ReplacedUpstreams, serve};
+pub(crate) use self::replaced::ReplacedUpstreams;
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     boxed::BoxBackend,

@@ -4,7 +4,7 @@
 mod compression;
 mod groups;
 pub(crate) mod hooks;
-mod origin;
+pub(crate) mod origin;
 #[cfg(feature = "schema")]
 mod sends;
 mod settings;

@@ -3,6 +3,8 @@
 #[cfg(feature = "schema")]
 mod asyncapi;
 mod builder;
+#[cfg(any(test, feature = "console", feature = "testing"))]
+pub(crate) mod in_memory;
 mod mount;
 pub(crate) mod path;
 mod route;

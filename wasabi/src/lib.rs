@@ -122,6 +122,7 @@
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
 //! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, as an AsyncAPI document: `Gateway::asyncapi`, and as clients: `Gateway::typescript` | |
+//! | `console` | `Admin::console`, a page to talk to the gateway in; with `schema` and `metrics` | |
 //! | `testing` | `testing`: unit tests of functions and middleware, and whole gateways without sockets | |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -156,6 +157,8 @@ mod panics;
 mod parser;
 mod per_client;
 mod pieces;
+#[cfg(any(test, feature = "console", feature = "testing"))]
+mod piped;
 mod protocol;
 mod reply;
 mod request;

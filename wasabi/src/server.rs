@@ -4,6 +4,8 @@ mod accept;
 mod admin;
 mod answers;
 mod config;
+#[cfg(feature = "console")]
+mod console;
 mod control;
 mod crowd;
 mod drain;

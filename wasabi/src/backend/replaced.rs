@@ -1,19 +1,17 @@
 //! Routers in place of HTTP services and WebSocket servers, for tests.
 
-use std::{collections::HashMap, convert::Infallible, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use axum::{Router, body::Body};
 use http::{Request, Response, Uri};
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
 use reqwest::Url;
 use tokio::io::{DuplexStream, duplex};
 use tower::ServiceExt;
 
-use crate::Connection;
-
-/// The room of a pipe in bytes.
-pub(crate) const PIPE: usize = 64 * 1024;
+use crate::{
+    Connection,
+    piped::{PIPE, serve},
+};
 
 /// The routers that answer in place of origins. In the extensions of a handshake.
 #[derive(Clone, Default)]
@@ -57,24 +55,6 @@ async fn routed(router: Router, request: Request<Body>) -> Response<Body> {
     match router.oneshot(request).await {
         Ok(response) => response,
         Err(never) => match never {},
-    }
-}
-
-/// Serves HTTP/1.1 on one end of a pipe.
-pub(crate) async fn serve<F, Fut>(io: DuplexStream, answer: F)
-where
-    F: Fn(Request<Body>) -> Fut,
-    Fut: Future<Output = Response<Body>> + Send + 'static,
-{
-    let service = service_fn(|request: Request<Incoming>| {
-        let answer = answer(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
-    let connection = http1::Builder::new()
-        .serve_connection(TokioIo::new(io), service)
-        .with_upgrades();
-    if let Err(error) = connection.await {
-        tracing::debug!(%error, "the HTTP connection of a test failed");
     }
 }
 

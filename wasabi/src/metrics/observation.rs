@@ -70,6 +70,22 @@ impl Observation {
         *worst = state.max(*worst);
     }
 
+    /// The recorded breakers by route, sorted.
+    #[cfg(feature = "console")]
+    pub(crate) fn breakers(&self) -> Vec<(&'static str, &'static str)> {
+        let breakers = self.breakers.iter().map(|(route, state)| {
+            let state = match state {
+                Breaker::Closed => "closed",
+                Breaker::HalfOpen => "half open",
+                Breaker::Open => "open",
+            };
+            (*route, state)
+        });
+        let mut breakers: Vec<_> = breakers.collect();
+        breakers.sort_unstable();
+        breakers
+    }
+
     pub(crate) fn publish(self) {
         let mut topics: HashMap<String, Queue> = HashMap::new();
         for queue in self.queues.into_values() {

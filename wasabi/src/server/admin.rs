@@ -38,6 +38,11 @@ pub struct Admin {
     /// The AsyncAPI document as YAML and as JSON.
     #[cfg(feature = "schema")]
     document: Option<(bytes::Bytes, bytes::Bytes)>,
+    #[cfg(feature = "console")]
+    has_console: bool,
+    /// What the console shows.
+    #[cfg(feature = "console")]
+    shown: Option<bytes::Bytes>,
     /// The added routers, with the paths they are below.
     nested: Vec<(String, Router)>,
     /// The paths that are already taken.
@@ -64,6 +69,10 @@ impl Admin {
             metrics: None,
             #[cfg(feature = "schema")]
             document: None,
+            #[cfg(feature = "console")]
+            has_console: false,
+            #[cfg(feature = "console")]
+            shown: None,
             nested: Vec::new(),
             taken: vec![LIVEZ, READYZ, METRICS],
         }
@@ -169,6 +178,54 @@ impl Admin {
             if !self.taken.contains(&path) {
                 self.taken.push(path);
             }
+        }
+        self
+    }
+
+    /// Serves a page at `/console` on which a person talks to the gateway: it shows the channels and routes of its
+    /// declaration, connects, sends what a form makes of a route's types, and shows every message with its reply.
+    ///
+    /// ```no_run
+    /// use wasabi::{Admin, prelude::*};
+    ///
+    /// # async fn run(gateway: Gateway) -> Result<(), wasabi::ServeError> {
+    /// let admin = Admin::bind("127.0.0.1:9090").console();
+    /// Server::bind("0.0.0.0:8080").admin(admin).serve(gateway).await
+    /// # }
+    /// ```
+    ///
+    /// The page connects through the admin listener, which makes the handshake within the process and passes everything
+    /// on. So it can send any header, shows why a handshake was refused, and shows pings and pongs. To the gateway it is
+    /// a client at the address of the browser, and everything that clients may do it may do: the declaration's own checks
+    /// stand, and no others. At most 32 such connections are open at the same time; a message may have 16 MiB. Only pages
+    /// of the listener itself may connect. Nothing is stored, in the browser or here.
+    ///
+    /// What it shows is the document that [`asyncapi`](Self::asyncapi) was given, or else
+    /// [`Gateway::asyncapi`](crate::Gateway::asyncapi), which runs the guards of routes once, when the server starts.
+    #[cfg(feature = "console")]
+    pub fn console(mut self) -> Self {
+        if !self.has_console {
+            self.has_console = true;
+            self.taken.extend(super::console::PATHS);
+        }
+        self
+    }
+
+    /// Takes what the console shows, if there is to be one.
+    #[cfg(feature = "console")]
+    pub(super) fn describe(&mut self, gateway: &crate::Gateway) {
+        if self.has_console {
+            let own = self.document.as_ref().map(|(_, json)| json.clone());
+            let document = own.unwrap_or_else(|| gateway.asyncapi().to_json().into());
+            self.shown = Some(document);
+        }
+    }
+
+    /// Adds the console, if there is to be one, for a gateway that `http` serves.
+    #[cfg(feature = "console")]
+    pub(super) fn with_console(mut self, http: &super::http::HttpService) -> Self {
+        if let Some(document) = self.shown.take() {
+            self.router = self.router.merge(super::console::router(document, http));
         }
         self
     }

@@ -33,7 +33,7 @@ pub(super) struct Control {
 }
 
 /// The addresses of a server's TCP listeners.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Addrs {
     pub(super) public: Vec<SocketAddr>,
     pub(super) admin: Option<SocketAddr>,
@@ -79,6 +79,13 @@ impl Control {
         if let Some(figures) = self.figures.get().and_then(Weak::upgrade) {
             figures.observe();
         }
+    }
+
+    /// The circuit breakers with their routes; a route that has several has the worst state.
+    #[cfg(feature = "console")]
+    pub(super) fn breakers(&self) -> Vec<(&'static str, &'static str)> {
+        let figures = self.figures.get().and_then(Weak::upgrade);
+        figures.map_or_else(Vec::new, |figures| figures.breakers())
     }
 
     pub(super) fn set(&self, phase: ServerPhase) {

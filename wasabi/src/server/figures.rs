@@ -35,6 +35,18 @@ impl ServerFigures {
     }
 }
 
+#[cfg(feature = "console")]
+impl ServerFigures {
+    /// The circuit breakers with their routes and states.
+    pub(super) fn breakers(&self) -> Vec<(&'static str, &'static str)> {
+        let mut seen = Observation::default();
+        for channel in &self.channels {
+            channel.observe(&mut seen);
+        }
+        seen.breakers()
+    }
+}
+
 impl fmt::Debug for ServerFigures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerFigures").finish_non_exhaustive()

@@ -62,6 +62,10 @@ impl Server {
         let max_sockets = self.max_sockets.unwrap_or(usize::MAX);
         let max_sockets = max_sockets.min(Semaphore::MAX_PERMITS);
         let places = Arc::new(Semaphore::new(max_sockets));
+        #[cfg(feature = "console")]
+        if let Some(admin) = &mut self.admin {
+            admin.describe(&gateway);
+        }
         #[cfg(feature = "metrics")]
         let channels = gateway.observers();
         // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
@@ -77,10 +81,7 @@ impl Server {
         self.control.serves(&figures);
         let acceptor = self.acceptor(router, places, &serving);
         let listening = listen(self.sources, self.unix_mode, &acceptor).await?;
-        let mut addrs = Addrs {
-            public: Vec::new(),
-            admin: None,
-        };
+        let mut addrs = Addrs::default();
         match self.admin {
             Some(admin) => addrs.admin = serving.operators(admin, acceptor, self.unix_mode).await?,
             None => drop(acceptor),
@@ -214,6 +215,8 @@ impl Serving {
             .listen(unix_mode)
             .await?;
         let addr = listener.local_addr();
+        #[cfg(feature = "console")]
+        let admin = admin.with_console(&acceptor.http);
         let control = Arc::clone(&self.control);
         // Hosts are checked only over TCP: no web page can reach a Unix socket.
         let router = admin.into_router(addr.is_some(), move || control.observe());

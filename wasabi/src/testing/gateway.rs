@@ -2,24 +2,16 @@
 
 use std::fmt;
 
-use axum::{Router, body::Body, response::IntoResponse};
+use axum::{Router, body::Body};
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::{client, upgrade::Upgraded};
-use hyper_util::rt::TokioIo;
-use tokio::io::{DuplexStream, duplex};
-use tokio_tungstenite::{
-    WebSocketStream,
-    tungstenite::{handshake::client::generate_key, protocol::Role},
-};
-use tower::ServiceExt;
+use http::{HeaderValue, Request, Response, header};
 
 use super::{TestClient, TestError, TestHandshake, handshake::HOST};
 use crate::{
     Gateway, ServeError,
-    backend::{PIPE, ReplacedUpstreams, serve},
-    gateway::path,
-    panics::caught_future,
+    backend::ReplacedUpstreams,
+    gateway::in_memory::routed,
+    piped::{self, Answered},
     runtime::{Runtime, restart},
 };
 
@@ -88,42 +80,22 @@ impl TestGateway {
     ) -> Result<TestClient, TestError> {
         let mut request = handshake.into().into_request()?;
         let told = std::mem::take(request.extensions_mut());
-        let headers = request.headers_mut();
-        for (name, value) in [
-            (header::CONNECTION, "upgrade"),
-            (header::UPGRADE, "websocket"),
-            (header::SEC_WEBSOCKET_VERSION, "13"),
-        ] {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-        let key = HeaderValue::try_from(generate_key()).map_err(TestError::protocol)?;
-        headers.entry(header::SEC_WEBSOCKET_KEY).or_insert(key);
-        let asked = (request.uri().clone(), request.headers().clone());
-        let (near, far) = duplex(PIPE);
         let (router, runtime) = (self.router.clone(), self.runtime.clone());
         let upstreams = self.upstreams.clone();
-        tokio::spawn(serve(far, move |mut request| {
+        let asked = (request.uri().clone(), request.headers().clone());
+        let answered = piped::connect(request, None, move |mut request| {
             request.extensions_mut().extend(told.clone());
             request.extensions_mut().insert(runtime.clone());
             request.extensions_mut().insert(upstreams.clone());
             routed(router.clone(), request)
-        }));
-        let (mut sender, connection) = client::conn::http1::handshake(TokioIo::new(near))
-            .await
-            .map_err(TestError::protocol)?;
-        tokio::spawn(connection.with_upgrades());
-        let request = request.map(|()| Body::empty());
-        let mut response = sender
-            .send_request(request)
-            .await
-            .map_err(TestError::protocol)?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            let refused = read(response.map(Body::new)).await?;
-            return Err(TestError::Refused(Box::new(refused)));
+        });
+        match answered.await.map_err(TestError::protocol)? {
+            Answered::Accepted(stream, response) => Ok(TestClient::new(*stream, response, &asked)),
+            Answered::Refused(response) => {
+                let refused = read(response.map(Body::new)).await?;
+                Err(TestError::Refused(Box::new(refused)))
+            }
         }
-        let upgraded = hyper::upgrade::on(&mut response).await;
-        let stream = web_socket(upgraded.map_err(TestError::protocol)?).await?;
-        Ok(TestClient::new(stream, response.map(drop), &asked))
     }
 
     /// Sends an HTTP request to the gateway's endpoints and mounts, and reads the whole response.
@@ -164,18 +136,6 @@ impl fmt::Debug for TestGateway {
     }
 }
 
-/// The router's answer, by the normal form of the path.
-async fn routed(router: Router, mut request: Request<Body>) -> Response<Body> {
-    if let Err(why) = path::normalise(request.uri_mut()) {
-        return path::refusal(why);
-    }
-    match caught_future(router.oneshot(request)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(never)) => match never {},
-        Err(_panic) => (StatusCode::INTERNAL_SERVER_ERROR, "internal error").into_response(),
-    }
-}
-
 async fn read(response: Response<Body>) -> Result<Response<Bytes>, TestError> {
     let (parts, body) = response.into_parts();
     let body = axum::body::to_bytes(body, MAX_BODY).await;
@@ -183,14 +143,4 @@ async fn read(response: Response<Body>) -> Result<Response<Bytes>, TestError> {
         parts,
         body.map_err(TestError::protocol)?,
     ))
-}
-
-async fn web_socket(upgraded: Upgraded) -> Result<WebSocketStream<DuplexStream>, TestError> {
-    match upgraded.downcast::<TokioIo<DuplexStream>>() {
-        Ok(parts) => {
-            let (io, ahead) = (parts.io.into_inner(), parts.read_buf.to_vec());
-            Ok(WebSocketStream::from_partially_read(io, ahead, Role::Client, None).await)
-        }
-        Err(_) => Err(TestError::Protocol("the pipe is lost".to_owned())),
-    }
 }
