@@ -1,12 +1,12 @@
-//! `#[backend]` keeps the function as it is and adds checks.
+//! `#[backend]` checks the signature of a function, in a function around it.
 
+mod around;
 mod told;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
 use syn::{
-    Attribute, FnArg, GenericParam, ItemFn, Path, ReturnType, Signature, Token, Type,
-    parse::ParseStream, parse_quote_spanned, spanned::Spanned,
+    Attribute, FnArg, ItemFn, Path, Signature, Token, Type, TypeReference, parse::ParseStream,
 };
 
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 
 const MOST_ARGUMENTS: usize = 10;
 
-/// `has_schema`: whether the function's future tells what is known of the function. The rest is the same, token for token.
+/// `has_schema`: whether the function's future also tells what is known of the function.
 pub(crate) fn expand(options: TokenStream, item: TokenStream, has_schema: bool) -> TokenStream {
     let mut diagnostics = Diagnostics::default();
     let options = Options::parse(options, &mut diagnostics);
@@ -30,25 +30,13 @@ pub(crate) fn expand(options: TokenStream, item: TokenStream, has_schema: bool) 
             return quote!(#diagnostics #item);
         }
     };
-    let p = krate::private(options.krate.as_ref());
     let Some(types) = arguments(&function.sig, &mut diagnostics) else {
+        let p = krate::private(options.krate.as_ref());
         let stand_in = stand_in(&function, &item, &p);
         return quote!(#diagnostics #stand_in);
     };
-    let types = Some(types).filter(|_| !is_generic(&function.sig));
-    let checks = types
-        .as_ref()
-        .map(|types| checks(&function, types, &options));
-    let told = match (types, has_schema) {
-        (Some(types), true) => told::told(&function, &types, &p),
-        _ => None,
-    };
-    let item = told.unwrap_or(item);
-    quote! {
-        #diagnostics
-        #item
-        #checks
-    }
+    let item = around::around(&function, &types, &options, has_schema).unwrap_or(item);
+    quote!(#diagnostics #item)
 }
 
 /// Replaces a function whose mistakes have been reported, so that its route does not report them again. The function
@@ -114,6 +102,12 @@ fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Opt
     for ty in types.iter().filter(|ty| borrows(ty)) {
         diagnostics.error(ty, OWNED);
     }
+    for ty in types.iter().filter(|ty| is_reference(ty)) {
+        diagnostics.error(
+            ty,
+            "a backend function takes no references: a request is read into values that own their data, such as `Text` and `Json<T>`",
+        );
+    }
     if signature.asyncness.is_none() {
         diagnostics.error(
             signature.fn_token,
@@ -129,52 +123,13 @@ fn arguments<'a>(signature: &'a Signature, diagnostics: &mut Diagnostics) -> Opt
     (!diagnostics.has_errors()).then_some(types)
 }
 
-/// Requires the traits of each type in the signature, with the span of the type.
-fn checks(function: &ItemFn, types: &[&Type], options: &Options) -> TokenStream {
-    let signature = &function.sig;
-    let name = &signature.ident;
-    let p = krate::private(options.krate.as_ref());
-    let state = options
-        .state
-        .as_ref()
-        .map_or_else(|| quote!(()), ToTokens::to_token_stream);
-    let extractors = types
-        .iter()
-        // Only the gateway's declaration knows what its state provides.
-        .filter(|ty| options.state.is_some() || !has_word(ty, "State"))
-        .map(|ty| quote_spanned!(ty.span()=> #p::check_extractor::<#state, #ty>();));
-    let arguments: Vec<Ident> = (0..types.len())
-        .map(|i| format_ident!("a{i}", span = Span::mixed_site()))
-        .collect();
-    let future = quote_spanned!(name.span()=> #p::check_send(#name(#(#arguments),*)));
-    let reply = match &signature.output {
-        ReturnType::Default => quote!(),
-        ReturnType::Type(_, ty) if has_word(ty, "impl") => {
-            let future = quote_spanned!(ty.span()=> future);
-            quote_spanned!(ty.span()=> #p::check_output(#future);)
+fn is_reference(ty: &Type) -> bool {
+    match ty {
+        Type::Reference(TypeReference { lifetime, .. }) => {
+            lifetime.as_ref().is_none_or(|name| name.ident != "static")
         }
-        ReturnType::Type(_, ty) => quote_spanned!(ty.span()=> #p::check_reply::<#ty>();),
-    };
-    let cfg = cfg(function);
-    let allow: Attribute = parse_quote_spanned!(Span::mixed_site()=> #[allow(dead_code, unreachable_code, deprecated)]);
-    quote! {
-        #(#cfg)*
-        #allow
-        const _: () = {
-            fn check(#(#arguments: #types),*) {
-                #(#extractors)*
-                let future = #future;
-                #reply
-            }
-        };
+        _ => false,
     }
-}
-
-/// Whether the signature has types that are unknown here.
-fn is_generic(signature: &Signature) -> bool {
-    let is_lifetime = |parameter: &GenericParam| matches!(parameter, GenericParam::Lifetime(_));
-    let has_impl = |argument: &FnArg| matches!(argument, FnArg::Typed(argument) if has_word(&argument.ty, "impl"));
-    !signature.generics.params.iter().all(is_lifetime) || signature.inputs.iter().any(has_impl)
 }
 
 fn has_word(ty: &Type, word: &str) -> bool {

@@ -1,6 +1,7 @@
 //! Extractors in the signatures of functions.
 
-use quote::ToTokens;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
 use syn::{GenericArgument, PathArguments, Type};
 
 /// What to say about an extractor that borrows.
@@ -51,4 +52,10 @@ pub(crate) fn borrows(ty: &Type) -> bool {
     let is_reader = last.is_some_and(|last| readers.iter().any(|name| last.ident == name));
     let text = ty.to_token_stream().to_string().replace("'static", "");
     is_reader && text.contains(['\'', '&'])
+}
+
+/// Types as nested pairs: `(A, (B, ()))`.
+pub(crate) fn pairs(types: &[&Type]) -> TokenStream {
+    let pair = |rest, ty| quote!((#ty, #rest));
+    types.iter().rfold(quote!(()), pair)
 }

@@ -36,14 +36,14 @@ pub(crate) use self::replaced::ReplacedUpstreams;
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     boxed::BoxBackend,
-    function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, ViaBackend, ViaFuture},
+    function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, Returns, ViaBackend, ViaFuture},
     http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
     template::Template,
     websocket::WebSocket,
 };
 #[cfg(feature = "schema")]
 pub use self::{
-    told::{Knows, Returns, Telling, Tells, Told, telling},
+    told::{Knows, Told},
     typed::Typed,
 };
 #[cfg(feature = "schema")]

@@ -277,11 +277,12 @@ pub mod required {
     #[doc(no_inline)]
     pub use crate::__private::{Absent, Scope};
     pub use crate::__private::{
-        backend, check_extractor, check_output, check_reply, check_send,
+        attributed::{Attribute, Attributed, attributed},
+        backend, check_extractor, check_output, check_reply,
         endpoints::{Endpoint, endpoint},
         probe::{
             GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect, IsOnDisconnect,
-            IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState, Probe,
+            IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState, Probe, Reported,
             RequestMiddleware, RouteSet, Unknown, Unmet, http, middleware, on_connect,
             on_disconnect, parser, protocol, routes, state,
         },

@@ -268,9 +268,9 @@ pub use chosen::routes;
 
 /// Checks a backend function where it is defined.
 ///
-/// The function stays what it is, and could stand in a `gateway!` without the attribute. With it the errors are more
+/// The function can be called as before, and could stand in a `gateway!` without the attribute. With it the errors are more
 /// precise: an argument that is no extractor, a return type that is no reply and a future that is not `Send` are
-/// reported in the signature.
+/// reported in the signature, and not again at each route. A function around it does that, which returns `impl Future`.
 ///
 /// ```
 /// use wasabi::prelude::*;

@@ -1,5 +1,7 @@
 //! The names that macro expansions use. Not part of the public API.
 
+#[path = "private/attributed.rs"]
+pub mod attributed;
 #[path = "private/endpoints.rs"]
 pub mod endpoints;
 #[path = "private/probe.rs"]
@@ -42,7 +44,10 @@ pub use tower;
 pub use self::probe::backend;
 #[cfg(feature = "schema")]
 pub use self::told::{ask, backend};
+#[cfg(feature = "schema")]
+pub use self::attributed::Tells;
 pub use self::{
+    attributed::{Attribute, Attributed, attributed},
     endpoints::endpoint,
     probe::{http, middleware, on_connect, on_disconnect, parser, protocol, routes, state},
     takes::{OnlyFor, TakesExtractors},
@@ -52,7 +57,7 @@ pub use crate::metrics::Observation;
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, MiddlewareFor,
     Next, Reply, Request,
-    backend::{Balancer, Group, HealthCheck, Picked, Probe, Template, Way},
+    backend::{Balancer, Group, HealthCheck, Picked, Probe, Returns, Template, Way},
     channel::Channel,
     connection::path_types::PathType,
     describe::{ChannelInfo, RouteInfo, TargetInfo},
@@ -72,7 +77,7 @@ use crate::{
 };
 #[cfg(feature = "schema")]
 pub use crate::{
-    backend::{Knows, Returns, Telling, Tells, Told, telling},
+    backend::{Knows, Told},
     schema::{Arm, Codes, Describer, SchemaFn, Schemas},
 };
 
@@ -279,6 +284,7 @@ impl<S: Sync, D: OnDisconnect<S>> OnDisconnect<S> for Shared<D> {
 }
 
 /// Checks that a type is an extractor.
+#[inline(always)]
 pub const fn check_extractor<S, T: FromRequest<S>>() {}
 
 /// The error of a request that a middleware's argument cannot be taken from.
@@ -293,12 +299,9 @@ pub fn path_types<F, const N: usize>(types: [Option<PathType>; N]) -> Vec<PathTy
 }
 
 /// Checks that a type is a reply.
+#[inline(always)]
 pub const fn check_reply<R: IntoReply>() {}
 
-/// Checks that a future can move between threads.
-pub fn check_send<F: Future + Send>(future: F) -> F {
-    future
-}
-
 /// Checks that a future's output, whose type cannot be named, is a reply.
-pub fn check_output<F: Future<Output: IntoReply>>(_future: F) {}
+#[inline(always)]
+pub const fn check_output<F: Future<Output: IntoReply>>(_future: &F) {}

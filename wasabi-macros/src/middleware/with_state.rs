@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Type, spanned::Spanned};
 
 use super::made::{Made, Parts};
-use crate::fragment::mentions;
+use crate::{extractor::pairs, fragment::mentions};
 
 /// The type parameter for the state.
 fn any_state() -> Ident {
@@ -69,12 +69,13 @@ impl Made {
         let (of_state, checked): (Vec<&Type>, Vec<&Type>) = types
             .iter()
             .partition(|ty| self.state.is_none() && mentions(&ty.to_token_stream(), "State"));
-        let (state, needs) = match &self.state {
-            Some(state) => (state.to_token_stream(), quote!(#p::OnlyFor<#state>)),
-            None => {
-                let pair = |rest, ty| quote!((#ty, #rest));
-                (quote!(()), of_state.iter().rfold(quote!(()), pair))
-            }
+        let (state, seen, left) = match &self.state {
+            Some(state) => (
+                state.to_token_stream(),
+                quote!(()),
+                quote!(#p::OnlyFor<#state>),
+            ),
+            None => (quote!(()), pairs(&checked), pairs(&of_state)),
         };
         let checks = checked
             .iter()
@@ -89,7 +90,8 @@ impl Made {
             };
             #(#cfg)*
             impl #p::TakesExtractors for #name {
-                type Taken = #needs;
+                type Seen = #seen;
+                type Left = #left;
             }
         }
     }

@@ -110,6 +110,14 @@ impl<F: Future> Answer for F {
     }
 }
 
+/// The types of a function.
+pub trait Returns {
+    /// The future.
+    type Future;
+    /// Its output.
+    type Reply;
+}
+
 /// What the arguments of a function read from the path of the channel.
 struct Paths<'a, F>(&'a [Option<PathType>], PhantomData<fn(F)>);
 
@@ -131,6 +139,15 @@ macro_rules! handler_fn {
             fn into_backend(self) -> Self::Backend {
                 HandlerFn { function: self, args: PhantomData }
             }
+        }
+
+        impl<F, Fut, $($arg,)* $($last)?> Returns for HandlerFn<F, ($($arg,)* $($last,)?)>
+        where
+            F: Fn($($arg,)* $($last,)?) -> Fut,
+            Fut: Answer,
+        {
+            type Future = Fut;
+            type Reply = Fut::Reply;
         }
 
         #[allow(non_snake_case, unused_variables, unused_mut)]

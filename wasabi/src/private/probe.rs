@@ -3,6 +3,10 @@
 //! `backend(&scope, expr).checked()` is the value of the expression if it is a backend. If it is not, that method does
 //! not exist, and the one behind `Deref` is found instead. It requires the bound, which fails on the user's expression,
 //! and returns a stand-in that meets the bound, so that the code around it does not fail again.
+//!
+//! `#[backend]` and `#[middleware]` have reported what is wrong with a function there, so only what the state lacks is
+//! required. What they have accepted, though, may exist for some states only: all of it is required of this one. If they
+//! have not, the program does not compile whatever is required here.
 // Long: one kind of value after the other, each in the same few lines.
 
 use std::{marker::PhantomData, ops::Deref};
@@ -33,9 +37,13 @@ pub struct Unknown<K, S, T> {
     unmet: Unmet<K, S, T>,
 }
 
-/// A value that does not meet the bound, but says that it should: the bound itself tells what is missing.
+/// A value that does not meet the bound, but has an attribute that has accepted it.
 #[derive(Debug)]
-pub struct Unmet<K, S, T>(Mistake<K, S, T>);
+pub struct Unmet<K, S, T>(Reported<K, S, T>);
+
+/// A value that has an attribute that has reported it.
+#[derive(Debug)]
+pub struct Reported<K, S, T>(Mistake<K, S, T>);
 
 /// A value that does not meet its bound.
 #[derive(Debug)]
@@ -45,14 +53,14 @@ type Parameters<K, S, T> = fn() -> (K, S, T);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
-        let unmet = Unmet(Mistake::new());
+        let unmet = Unmet::new();
         Self(Unknown { value, unmet })
     }
 }
 
-impl<K, S, T> Mistake<K, S, T> {
+impl<K, S, T> Unmet<K, S, T> {
     pub(super) const fn new() -> Self {
-        Self(PhantomData)
+        Self(Reported(Mistake(PhantomData)))
     }
 }
 
@@ -73,6 +81,14 @@ impl<K, S, T> Deref for Unknown<K, S, T> {
 }
 
 impl<K, S, T> Deref for Unmet<K, S, T> {
+    type Target = Reported<K, S, T>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<K, S, T> Deref for Reported<K, S, T> {
     type Target = Mistake<K, S, T>;
 
     fn deref(&self) -> &Self::Target {
@@ -138,6 +154,27 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
 impl<T> Unknown<IsBackend, NoState, T> {
     /// Requires nothing.
     pub fn checked(&self) -> Absent {
+        Absent
+    }
+}
+
+impl<S, T: TakesExtractors<Seen: Takes<()>>> Unmet<IsBackend, S, T> {
+    /// Requires all that the function takes.
+    pub fn checked(&self) -> Absent
+    where
+        T::Seen: Takes<S>,
+        T::Left: Takes<S>,
+    {
+        Absent
+    }
+}
+
+impl<S, T: TakesExtractors> Reported<IsBackend, S, T> {
+    /// Requires what only the state decides about.
+    pub fn checked(&self) -> Absent
+    where
+        T::Left: Takes<S>,
+    {
         Absent
     }
 }
@@ -217,11 +254,22 @@ impl<S, T: Fn() -> M, M: TakesExtractors + MiddlewareFor<S>> Unknown<IsMiddlewar
     }
 }
 
-impl<S, T: TakesExtractors> Unmet<IsMiddleware, S, T> {
-    /// Requires what the state has to provide. Anything else that is missing has been reported at the function.
+impl<S, T: TakesExtractors<Seen: Takes<()>>> Unmet<IsMiddleware, S, T> {
+    /// Requires all that the function takes.
     pub fn checked(&self) -> Untaken
     where
-        T::Taken: Takes<S>,
+        T::Seen: Takes<S>,
+        T::Left: Takes<S>,
+    {
+        Untaken
+    }
+}
+
+impl<S, T: TakesExtractors> Reported<IsMiddleware, S, T> {
+    /// Requires what only the state decides about.
+    pub fn checked(&self) -> Untaken
+    where
+        T::Left: Takes<S>,
     {
         Untaken
     }

@@ -1,21 +1,24 @@
-//! What the functions of `#[middleware]` take besides the request.
+//! What the attributes have checked of a function, and what they leave to `gateway!`, which alone knows the state.
 
 use std::marker::PhantomData;
 
 use crate::{Error, FromRequest, Middleware, Next, Reply, Request, Result};
 
-/// What `#[middleware]` makes of a function that takes extractors, and the function that makes it.
+/// A function with an attribute that has checked its signature: `#[middleware]` implements this for what it makes of the
+/// function and for the function that makes it, `#[backend]` for the future.
 pub trait TakesExtractors {
-    /// What the state has to provide and `#[middleware]` has not checked: extractors, as nested pairs, or the state
-    /// itself.
-    type Taken;
+    /// What the attribute has checked, as if there was no state: extractors, as nested pairs.
+    type Seen;
+    /// What it has not checked, because it needs the state: extractors, as nested pairs, or the only state that will do.
+    type Left;
 }
 
 impl<F: Fn() -> M, M: TakesExtractors> TakesExtractors for F {
-    type Taken = M::Taken;
+    type Seen = M::Seen;
+    type Left = M::Left;
 }
 
-/// What a middleware takes from a request and the state.
+/// What is taken from a request and the state.
 pub trait Takes<S> {}
 
 impl<S, A: FromRequest<S> + Send, T: Takes<S>> Takes<S> for (A, T) {}
@@ -23,17 +26,17 @@ impl<S, A: FromRequest<S> + Send, T: Takes<S>> Takes<S> for (A, T) {}
 #[diagnostic::do_not_recommend]
 impl<S> Takes<S> for () {}
 
-/// A middleware for one state.
+/// A function for one state.
 #[derive(Debug)]
 pub struct OnlyFor<S>(PhantomData<S>);
 
 impl<S, T: SameState<S>> Takes<S> for OnlyFor<T> {}
 
-/// The state that a middleware is for is that of the gateway.
+/// The state that a function is for is that of the gateway.
 #[diagnostic::on_unimplemented(
-    message = "this middleware is for gateways whose state is `{Self}`, and this gateway's state is `{S}`",
+    message = "this function is for gateways whose state is `{Self}`, and this gateway's state is `{S}`",
     label = "not for the state `{S}`",
-    note = "the function says `#[middleware(state = {Self})]`"
+    note = "the attribute of the function says `state = {Self}`"
 )]
 pub trait SameState<S> {}
 

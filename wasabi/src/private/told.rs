@@ -13,11 +13,12 @@ use std::{cell::Cell, marker::PhantomData, ops::Deref};
 pub use self::has_schema::{AllHaveSchemas, FirstHasSchema, LastHasSchema};
 use super::{
     Absent, Scope,
-    probe::{IsBackend, Mistake, NoState},
+    attributed::Tells,
+    probe::{IsBackend, NoState, Unmet},
 };
 use crate::{
     Backend, IntoBackend,
-    backend::{HandlerFn, Knows, Returns, Tells, Told},
+    backend::{HandlerFn, Knows, Returns, Told},
     extract::HasSchema,
     schema::{Codes, ErrorCodes, SchemaFn, Schemas},
 };
@@ -128,7 +129,7 @@ where
 {
     let target = Target {
         value: Cell::new(Some(target.into_backend())),
-        stateless: Stateless(Mistake::new()),
+        stateless: Stateless(Unmet::new()),
     };
     AttributeAndReply(Attribute(AllAndReply(AllArguments(LastAndReply(
         LastArgument(FirstAndReply(FirstArgument(OnlyReply(target)))),
@@ -176,7 +177,7 @@ impl<S, T> std::fmt::Debug for Target<S, T> {
 
 /// A target that cannot be checked, because the state itself is a mistake.
 #[derive(Debug)]
-pub struct Stateless<S, T>(Mistake<IsBackend, S, T>);
+pub struct Stateless<S, T>(Unmet<IsBackend, S, T>);
 
 impl<T> Stateless<NoState, T> {
     /// Requires nothing.
@@ -186,7 +187,7 @@ impl<T> Stateless<NoState, T> {
 }
 
 impl<S, T> Deref for Stateless<S, T> {
-    type Target = Mistake<IsBackend, S, T>;
+    type Target = Unmet<IsBackend, S, T>;
 
     fn deref(&self) -> &Self::Target {
         &self.0
