@@ -1,5 +1,6 @@
 //! The cost of compiling a declaration: `cargo check` of 200 routes with four middlewares, declared with `gateway!`,
-//! compared with nested functions around a `match`, and with the same routes in sets of several modules.
+//! compared with nested functions around a `match`, with the same routes in sets of several modules, and with the same
+//! declaration when the cargo feature `schema` describes it.
 
 use std::{
     env,
@@ -17,6 +18,8 @@ const MODULES: usize = 8;
 const BAR: f64 = 2.0;
 /// The maximum cost of sets in modules, as a multiple of the cost of the declaration in one place.
 const BAR_OF_MODULES: f64 = 1.15;
+/// The maximum cost of the declaration with the cargo feature `schema`, as a multiple of the cost without.
+const BAR_OF_SCHEMA: f64 = 1.15;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -30,35 +33,39 @@ pub(crate) struct Args {
 pub(crate) fn main(args: &Args) -> Result<(), String> {
     let target = target_dir()?.join("compile");
     let projects = [
-        Project::new(&target, "declared", &declared())?,
-        Project::new(&target, "modules", &modules())?,
-        Project::new(&target, "by-hand", &by_hand())?,
-        Project::new(&target, "functions", &functions())?,
+        Project::new(&target, "declared", &[], &declared())?,
+        Project::new(&target, "modules", &[], &modules())?,
+        Project::new(&target, "described", &["schema"], &declared())?,
+        Project::new(&target, "by-hand", &[], &by_hand())?,
+        Project::new(&target, "functions", &[], &functions())?,
     ];
     for project in &projects {
         project.check()?;
     }
-    let mut seconds = [const { Vec::new() }; 4];
+    let mut seconds = [const { Vec::new() }; 5];
     for round in 1..=args.rounds {
         for (project, seconds) in projects.iter().zip(&mut seconds) {
             eprintln!("round {round} of {}: {}", args.rounds, project.name);
             seconds.push(project.check()?);
         }
     }
-    let [declared, modules, by_hand, functions] =
+    let [declared, modules, described, by_hand, functions] =
         seconds.map(|rounds| median(rounds).unwrap_or_default());
     let verdict = |ratio: f64, bar: f64| if ratio <= bar { "met" } else { "missed" };
-    let (ratio, of_modules) = (declared / by_hand, modules / declared);
+    let (ratio, of_modules, of_schema) =
+        (declared / by_hand, modules / declared, described / declared);
     println!(
         "## `cargo check` of {ROUTES} routes with four middlewares\n\n\
          Processor time without dependencies, cargo's own included; median of {} interleaved rounds.\n\n\
          | | seconds | |\n|---|---|---|\n\
          | declared with `gateway!` | {declared:.2} | ({ratio:.2}) |\n\
          | the same in sets of {MODULES} modules | {modules:.2} | ({:.2}) |\n\
+         | the same with the feature `schema` | {described:.2} | ({:.2}) |\n\
          | nested functions and a `match` | {by_hand:.2} | (1.00) |\n\
          | the {ROUTES} functions alone | {functions:.2} | ({:.2}) |\n",
         args.rounds,
         modules / by_hand,
+        described / by_hand,
         functions / by_hand,
     );
     let Some(path) = &args.bars else {
@@ -68,9 +75,12 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
         "| `cargo check` of {ROUTES} routes with 4 middlewares | `gateway!` | {BAR:.2} x nested functions and a \
          `match` | {ratio:.2} | {} |\n\
          | `cargo check` of {ROUTES} routes in {MODULES} modules | `routes!` | {BAR_OF_MODULES:.2} x the same in one \
-         `gateway!` | {of_modules:.2} | {} |\n",
+         `gateway!` | {of_modules:.2} | {} |\n\
+         | `cargo check` of {ROUTES} routes with the feature `schema` | `gateway!` | {BAR_OF_SCHEMA:.2} x without | \
+         {of_schema:.2} | {} |\n",
         verdict(ratio, BAR),
         verdict(of_modules, BAR_OF_MODULES),
+        verdict(of_schema, BAR_OF_SCHEMA),
     );
     fs::OpenOptions::new()
         .append(true)
@@ -87,12 +97,17 @@ struct Project {
 }
 
 impl Project {
-    fn new(target: &Path, name: &'static str, code: &str) -> Result<Self, String> {
+    fn new(
+        target: &Path,
+        name: &'static str,
+        features: &[&str],
+        code: &str,
+    ) -> Result<Self, String> {
         let root = target.join(name);
         let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let manifest = format!(
             "[package]\nname = \"{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
-             [dependencies]\nwasabi = {{ path = {:?} }}\n\n[workspace]\n",
+             [dependencies]\nwasabi = {{ path = {:?}, features = {features:?} }}\n\n[workspace]\n",
             workspace.join("wasabi")
         );
         let write = || {

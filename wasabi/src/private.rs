@@ -2,6 +2,9 @@
 
 #[path = "private/attributed.rs"]
 pub mod attributed;
+#[cfg(feature = "schema")]
+#[path = "private/describing.rs"]
+pub mod describing;
 #[path = "private/endpoints.rs"]
 pub mod endpoints;
 #[path = "private/probe.rs"]
@@ -45,7 +48,10 @@ pub use self::probe::backend;
 #[cfg(feature = "schema")]
 pub use self::told::{ask, backend};
 #[cfg(feature = "schema")]
-pub use self::attributed::Tells;
+pub use self::{
+    attributed::Tells,
+    describing::{describe_arm, describe_node, describe_rest, describe_set},
+};
 pub use self::{
     attributed::{Attribute, Attributed, attributed},
     endpoints::endpoint,

@@ -53,6 +53,7 @@
 //! wasabi knows the schemas of all arguments, or of the last or the first one, if another argument is an extractor of your
 //! own.
 
+mod arm;
 mod codes;
 mod describer;
 mod places;
@@ -66,8 +67,9 @@ use serde_json::Value;
 
 pub(crate) use self::places::{Closing, logins, tell};
 pub use self::{
+    arm::Arm,
     codes::{Codes, ErrorCodes},
-    describer::{Arm, Describer, Operation},
+    describer::{Describer, Operation},
     places::{Language, Login, Places, Security},
 };
 

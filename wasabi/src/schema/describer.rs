@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answers, Codes, Input, Output, SchemaFn, Schemas};
+use super::{Answers, Arm, Codes, Input, Output, SchemaFn, Schemas};
 use crate::panics::caught;
 
 /// A route of a channel: what it takes, what it answers, and what is around it.
@@ -82,26 +82,6 @@ impl Operation {
     pub(crate) fn is_unreachable(&self) -> bool {
         self.around.is_named && self.keys.is_empty() && !self.is_open()
     }
-}
-
-/// An arm, as the macro describes it.
-#[derive(Debug, Clone, Copy, Default)]
-#[doc(hidden)]
-pub struct Arm<'a> {
-    /// The name of the route.
-    pub name: &'static str,
-    /// The documentation comment.
-    pub docs: &'static str,
-    /// The keys in its pattern, if it has no guard.
-    pub keys: &'a [&'static str],
-    /// Words of its pattern that may be keys, if a guard or the application's own type decides.
-    pub hints: &'a [&'static str],
-    /// Whether only its guard, or the application's own type, knows its keys.
-    pub is_open: bool,
-    /// The argument of its guard `key.starts_with("..")`.
-    pub prefix: Option<&'static str>,
-    /// The target as written; empty if it has routes.
-    pub target: &'static str,
 }
 
 /// What is known on the way to a backend.

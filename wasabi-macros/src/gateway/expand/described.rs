@@ -1,7 +1,7 @@
 //! With the cargo feature `schema`: how routers describe their arms, each with the backend that it leads to.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens, quote};
+use quote::{ToTokens, format_ident, quote};
 use syn::Pat;
 
 use super::context::{Context, number, numbered};
@@ -29,32 +29,39 @@ pub(super) fn routes(
     let (_, fields) = numbered('r', routes.arms.len());
     let arms = routes.arms.iter().zip(names).zip(fields).enumerate();
     let arms = arms.map(|(i, ((arm, name), field))| {
-        let (cfg, docs, number) = (&arm.attrs.cfg, &arm.attrs.docs, number(i + 1));
-        let (keys, hints) = (keys(arm, routes), hints(arm, routes));
-        let (prefix, is_open) = match prefix(arm, routes) {
-            Some(prefix) => (quote!(#p::Some(#prefix)), false),
-            None => (quote!(#p::None), is_open(arm, routes)),
-        };
-        let label = label(&arm.target);
+        let (cfg, number, arm) = (
+            &arm.attrs.cfg,
+            number(i + 1),
+            self::arm(arm, name, routes, cx),
+        );
         quote! {
             #(#cfg)*
-            __to.arm(
-                #number,
-                #bits,
-                &#p::Arm {
-                    name: #name,
-                    docs: #docs,
-                    keys: &[#(#keys),*],
-                    hints: &[#(#hints),*],
-                    is_open: #is_open,
-                    prefix: #prefix,
-                    target: #label,
-                },
-                &|__to| #p::Backend::<S>::describe(&self.#field, __to),
-            );
+            #p::describe_arm::<S, _>(__to, #number, #bits, &#arm, &self.#field);
         }
     });
     Some(describe(quote!(#(#arms)*), cx))
+}
+
+/// Only what differs from the others: there may be hundreds of them.
+fn arm(arm: &Arm, name: &str, routes: &Match, cx: &Context) -> TokenStream {
+    let p = &cx.p;
+    let (docs, label) = (&arm.attrs.docs, label(&arm.target));
+    let mut members = quote!(name: #name, target: #label,);
+    if !docs.is_empty() {
+        members.extend(quote!(docs: #docs,));
+    }
+    for (member, keys) in [("keys", keys(arm, routes)), ("hints", hints(arm, routes))] {
+        if !keys.is_empty() {
+            let member = format_ident!("{member}");
+            members.extend(quote!(#member: &[#(#keys),*],));
+        }
+    }
+    match prefix(arm, routes) {
+        Some(prefix) => members.extend(quote!(prefix: #p::Some(#prefix),)),
+        None if is_open(arm, routes) => members.extend(quote!(is_open: true,)),
+        None => {}
+    }
+    quote!(#p::Arm { #members ..#p::Arm::NONE })
 }
 
 pub(super) fn balance(nodes: &[Node], cx: &Context) -> Option<TokenStream> {
@@ -62,7 +69,7 @@ pub(super) fn balance(nodes: &[Node], cx: &Context) -> Option<TokenStream> {
     let (_, fields) = numbered('n', nodes.len());
     let nodes = nodes.iter().zip(fields).map(|(node, field)| {
         let label = label(&node.target);
-        quote!(__to.node(#label, &|__to| #p::Backend::<S>::describe(&self.#field, __to));)
+        quote!(#p::describe_node::<S, _>(__to, #label, &self.#field);)
     });
     Some(describe(quote!(__to.group(&|__to| { #(#nodes)* });), cx))
 }
@@ -82,12 +89,12 @@ pub(super) fn sets(
         let (cfg, number) = (&set.cfg, number(i + 1));
         quote! {
             #(#cfg)*
-            __to.set(#number, #bits, &|__to| #p::Backend::<S>::describe(&self.#field, __to));
+            #p::describe_set::<S, _>(__to, #number, #bits, &self.#field);
         }
     });
     let body = quote! {
         #(#sets)*
-        __to.rest(#last, #bits, #rest, &|__to| #p::Backend::<S>::describe(&self.rest, __to));
+        #p::describe_rest::<S, _>(__to, #last, #bits, #rest, &self.rest);
     };
     Some(describe(body, cx))
 }
