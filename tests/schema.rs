@@ -12,6 +12,7 @@ mod schema {
     mod document;
     mod guarded;
     mod keys;
+    mod lints;
     mod logins;
     mod messages;
     mod protocols;

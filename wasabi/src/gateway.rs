@@ -5,6 +5,8 @@ mod asyncapi;
 mod builder;
 #[cfg(any(test, feature = "console", feature = "testing"))]
 pub(crate) mod in_memory;
+#[cfg(feature = "schema")]
+mod lints;
 mod mount;
 pub(crate) mod path;
 mod route;
@@ -189,6 +191,15 @@ impl Gateway {
     }
 
     /// Returns all mistakes in paths and settings. [`Server::serve`](crate::Server::serve) calls it.
+    ///
+    /// With the cargo feature `schema`, it also returns what schemas show to be wrong for every client:
+    ///
+    /// * a type that takes no message with the key or the id of the channel's [`JsonKey`](crate::JsonKey): it has
+    ///   `deny_unknown_fields` and no such member, or is no object;
+    /// * a reply of one message without anything at the pointer of the id, if another of the channel has something there;
+    /// * a reply with a member `error` that has `code` and `message`, on a channel whose errors are like that.
+    ///
+    /// Types without a schema, and those whose schemas say too little, are never reported.
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {
         let mut mistakes = self.mistakes.clone();
         let mut seen = matchit::Router::new();
@@ -215,6 +226,8 @@ impl Gateway {
                 mistakes.push(mistake);
             }
         }
+        #[cfg(feature = "schema")]
+        mistakes.extend(self.told.lints().into_iter().map(GatewayError::Setting));
         if mistakes.is_empty() {
             Ok(())
         } else {

@@ -25,10 +25,13 @@ mod chosen {
 ///     reply
 /// }
 ///
+/// #[derive(serde::Deserialize)]
+/// struct Sum { numbers: Vec<i64> }
+///
 /// /// Answers with the sum of the numbers.
 /// #[backend]
-/// async fn sum(Json(numbers): Json<Vec<i64>>) -> String {
-///     numbers.iter().sum::<i64>().to_string()
+/// async fn sum(Json(sum): Json<Sum>) -> String {
+///     sum.numbers.iter().sum::<i64>().to_string()
 /// }
 ///
 /// let legacy = String::from("legacy.");

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::asyncapi::ChannelFacts;
+use super::{asyncapi::ChannelFacts, lints};
 use crate::schema::{Describer, Operation};
 
 /// The path of a channel's router for a key. Guards are the application's code, so it runs only if somebody asks.
@@ -67,6 +67,18 @@ impl Told {
                 channels,
             }
         })
+    }
+
+    /// The mistakes that types show. No router is asked, so that no code of the application runs but that of its schemas.
+    pub(crate) fn lints(&self) -> Vec<String> {
+        let channels = self.channels.iter().flat_map(|channel| {
+            let facts = &channel.facts;
+            lints::mistakes(&ChannelFacts {
+                operations: channel.routes.operations(&facts.path, &|_| None),
+                ..facts.clone()
+            })
+        });
+        channels.collect()
     }
 
     pub(crate) fn operations(&self) -> &[Operation] {

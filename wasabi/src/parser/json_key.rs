@@ -234,6 +234,7 @@ impl Parser for JsonKey {
         Places {
             language: Language::Json,
             key: text(&self.key),
+            or: self.or,
             id: text(&self.id),
             codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
             closes: Vec::new(),

@@ -188,6 +188,7 @@ impl Protocol for JsonRpc {
                 max_batch: self.max_batch,
             },
             key: Some("/method".to_owned()),
+            or: None,
             id: Some("/id".to_owned()),
             codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
             closes: Vec::new(),

@@ -12,6 +12,8 @@ pub struct Places {
     pub language: Language,
     /// The JSON pointer of the key.
     pub key: Option<String>,
+    /// The key of messages that have none there.
+    pub or: Option<&'static str>,
     /// The JSON pointer of the id.
     pub id: Option<String>,
     /// The errors of unreadable messages.
@@ -52,6 +54,7 @@ impl Places {
         Self {
             language,
             key: None,
+            or: None,
             id: None,
             codes: Codes::unknown(),
             closes: Vec::new(),
