@@ -97,6 +97,7 @@ impl Joined {
 }
 
 /// JSON: `{"recovered":true,"position":"1764460800000-0","missed":3}`. The messages of the group follow it.
+#[diagnostic::do_not_recommend]
 impl IntoReply for Joined {
     fn into_reply(self) -> Result<Reply> {
         let json = serde_json::to_string(&self)?;
