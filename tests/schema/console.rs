@@ -1,4 +1,5 @@
 //! The console: its page in Chromium, and clients that pretend to be it.
+// Long: one journey through the page, and each that the bridge refuses.
 
 use std::{net::SocketAddr, path::PathBuf, process::Command};
 
