@@ -75,6 +75,12 @@ macro_rules! over_each_engine_that_keeps {
             async fn $name() { crate::over_memory(super::$name).await; })*
         }
 
+        mod nats {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs NATS: run tests/run"]
+            async fn $name() { crate::over_nats(super::$name).await; })*
+        }
+
         mod redis {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs Redis: run tests/run"]

@@ -1,4 +1,5 @@
 //! Kept groups over engines that are killed, that freeze, that are restored from a copy, and that come back.
+// Long: the same faults over each engine.
 
 use std::{sync::Arc, time::Instant};
 
@@ -367,5 +368,40 @@ async fn a_node_that_missed_more_than_redis_keeps_tells_a_gap() {
             redis_command(broker, "XTRIM wasabi.default.feed MAXLEN 0").await;
         };
         a_node_that_missed_too_much_tells_a_gap(Cluster::redis, Broker::redis(), trim).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn nats_that_is_killed_loses_and_doubles_nothing() {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        nothing_is_lost_or_doubled(Cluster::nats(broker.url()), broker, messages()).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn every_member_is_told_a_gap_when_nats_was_restored_from_an_older_copy() {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        a_restored_copy_is_a_gap(Cluster::nats(broker.url()), broker).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn keys_survive_a_restart_of_nats() {
+    built_with!("nats", {
+        let broker = Broker::nats();
+        keys_survive_a_restart(Cluster::nats(broker.url()), broker).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn a_node_that_nats_does_not_reach_gets_everything_afterwards() {
+    built_with!("nats", {
+        a_stalled_node_gets_everything_afterwards(Cluster::nats, Broker::nats()).await;
     });
 }

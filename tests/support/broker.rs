@@ -204,7 +204,7 @@ impl Broker {
             }
             Kind::Nats => {
                 let mut nats = Command::new(tools().join("python/bin/nats-server"));
-                nats.args(["-a", "127.0.0.1", "-p", &port]);
+                nats.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd", "jetstream"]);
                 if self.dir.join("nats.conf").exists() {
                     nats.args(["-c", "nats.conf"]);
                 }

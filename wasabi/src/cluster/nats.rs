@@ -1,4 +1,6 @@
-//! NATS as the engine of a cluster, with its core publish and subscribe.
+//! NATS as the engine of a cluster, with its core publish and subscribe, and JetStream for kept groups.
+
+mod feed;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -8,13 +10,15 @@ use futures_util::{FutureExt, StreamExt, future::pending};
 use tokio::{sync::Mutex as AsyncMutex, task::unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
+use self::feed::Reading;
 use super::{
     Cluster,
     engine::{Engine, EngineSession},
+    feed::{Feed, Page, Record},
     inlet::Inlet,
 };
 use crate::{
-    BoxError, Error, Result,
+    BoxError, Error, Position, Result, Stored,
     backend::{
         broker::session_task::{Ending, SessionTask},
         queue::Nats,
@@ -39,6 +43,10 @@ impl Cluster {
     /// the gateway subscribe or publish to. A single message that NATS refuses appears only in the log: NATS tells the
     /// publisher nothing. Where the servers are several, a new subscription is known to all of them after some
     /// milliseconds.
+    ///
+    /// For [kept groups](crate::Kept) it needs JetStream, whose API the account must be allowed to use. It makes a stream
+    /// `wasabi-` and the cluster's name, for the subject `wasabi.`, that name and `.kept`, unless there is one: in files, on
+    /// one server, with 100 000 messages. To have replicas or other limits, make a stream of that name before.
     ///
     /// Each group and each [user](crate::Registry::user) with members in this process is a subscription of its own, with
     /// a task and a channel that take about 6 KiB of memory.
@@ -78,10 +86,15 @@ impl Engine for Nats {
             subscribed: Mutex::default(),
             echoes: AsyncMutex::new((0, echoes)),
             inbox,
+            reading: Reading::default(),
             task: SessionTask::spawn(ending, pending()),
         };
         session.answers().await?;
         Ok(session)
+    }
+
+    fn keeps(&self) -> bool {
+        true
     }
 
     fn check(&self) -> Result<(), String> {
@@ -98,6 +111,7 @@ pub struct NatsNode {
     /// What the session sends to itself, numbered.
     echoes: AsyncMutex<(u64, Subscriber)>,
     inbox: Subject,
+    reading: Reading,
     task: SessionTask,
 }
 
@@ -145,6 +159,18 @@ impl EngineSession for NatsNode {
             subscribed.remove(subject);
         }
         Ok(())
+    }
+
+    async fn store(&self, feed: &Feed, record: Record) -> Result<Stored> {
+        feed::store(&self.client, feed, record).await
+    }
+
+    async fn newest(&self, feed: &Feed) -> Result<Position, BoxError> {
+        feed::newest(&self.client, feed).await
+    }
+
+    async fn read(&self, feed: &Feed, after: Option<Position>) -> Result<Page, BoxError> {
+        self.reading.read(&self.client, feed, after).await
     }
 
     async fn answers(&self) -> Result<(), BoxError> {

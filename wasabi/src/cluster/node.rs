@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// The mistake of kept groups with an engine that keeps nothing.
-const KEEPS_NOTHING: &str = "kept groups (`groups = [..]`) need a cluster whose engine keeps messages, such as `Cluster::redis(..)` or `Cluster::memory()`; this one only passes them on";
+const KEEPS_NOTHING: &str = "kept groups (`groups = [..]`) need a cluster whose engine keeps messages, such as `Cluster::nats(..)`, `Cluster::redis(..)` or `Cluster::memory()`; this one only passes them on";
 
 /// An engine of any type.
 pub(super) trait AnyEngine: Send + Sync {
