@@ -70,7 +70,11 @@ where
             let Some(upgraded) = upgraded(&mut start.upgrade, &start.connection).await else {
                 return start.connection.end(CloseCode::ABNORMAL.into());
             };
-            let (connection, places, socket) = self.begin(*start, upgraded);
+            let (connection, places, socket) = {
+                // Frees the box, which would stay as long as its variable does.
+                let boxed = start;
+                self.begin(*boxed, upgraded)
+            };
             let mut admitted = false;
             let driven = self.drive(&connection, socket, &mut admitted);
             let end = caught_future(driven).await.ok();
