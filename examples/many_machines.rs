@@ -13,12 +13,15 @@
 //! Then open <http://127.0.0.1:8081/> and <http://127.0.0.1:8082/> and enter the same room. For NATS use `--features nats`
 //! and `ENGINE=nats://127.0.0.1:4222`. Without `ENGINE` the process is alone.
 //!
+//! With a second address, `127.0.0.1:9081`, a process also answers operators there, for all processes: who is in a room, for
+//! example, at <http://127.0.0.1:9081/v1/groups/blue/presence>.
+//!
 //! In production a balancer is in front of the processes. When one of them is stopped, the page connects again, to any of
 //! the others, and joins its room again.
 
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use wasabi::{CloseCode, Cluster, Error, prelude::*};
+use wasabi::{Admin, CloseCode, Cluster, Error, Management, prelude::*};
 
 /// What a client says.
 #[derive(Deserialize)]
@@ -114,9 +117,12 @@ async fn say(
     tell(&registry, &said.room, guest.name(), &said.text).await
 }
 
-fn gateway(cluster: Cluster) -> Gateway {
-    // The same name in all processes; without one it is the path of the channel.
-    let registry = Registry::named("rooms");
+/// What operators see of a connection.
+fn name(connection: &Connection) -> Option<String> {
+    connection.query::<Guest>().ok()?.name
+}
+
+fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
     gateway!(
         state = registry.clone(),
         cluster = cluster,
@@ -165,12 +171,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_writer(std::io::stderr)
         .init();
     let engine = std::env::var("ENGINE").ok();
-    let gateway = gateway(cluster(engine.as_deref())?);
-    let address = std::env::args().nth(1);
-    let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    // The same name in all processes; without one it is the path of the channel.
+    let registry = Registry::named("rooms").info(name);
+    let gateway = gateway(cluster(engine.as_deref())?, registry.clone());
+    let mut addresses = std::env::args().skip(1);
+    let address = addresses.next();
+    let mut server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
+    if let Some(admin) = addresses.next() {
+        // Elsewhere than on this machine it needs a key.
+        server = server.admin(Admin::bind(admin).manage(Management::new(registry)));
+    }
     let handle = server.handle();
     tokio::spawn(async move {
         let addr = handle.addr().await;
+        if let Some(admin) = handle.admin_addr().await {
+            println!("managed at http://{admin}");
+        }
         println!("listening on ws://{addr}");
         match engine {
             Some(_) => println!("try it: open http://{addr}/ and the page of another process"),

@@ -96,7 +96,9 @@ mod cluster {
     mod kept;
     mod kept_engines;
     mod kept_node;
+    mod manage;
     mod many_groups;
+    mod presence;
     mod processes;
     mod users;
 }

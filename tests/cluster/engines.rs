@@ -194,8 +194,8 @@ async fn a_group_that_nats_forbids_is_not_attached() {
 #[ignore = "needs NATS: run tests/run"]
 async fn a_group_beyond_the_subscriptions_that_nats_allows_is_not_attached() {
     built_with!("nats", {
-        // Those of one group and of the inbox.
-        let broker = Broker::nats_with("max_subscriptions: 2");
+        // Those of one group, of the nodes and of the inbox.
+        let broker = Broker::nats_with("max_subscriptions: 4");
         a_refused_group_is_not_attached(Cluster::nats(broker.url()), "two", "room").await;
     });
 }

@@ -7,6 +7,114 @@ use super::super::*;
 
 const PROCESSES: usize = 3;
 
+/// A process that answers operators, with the base of their URLs.
+fn managed(broker: &Broker) -> (Example, String) {
+    let mut command = Example::command("many_machines");
+    command
+        .args(["127.0.0.1:0", "127.0.0.1:0"])
+        .env("ENGINE", broker.url());
+    let process = Example::run(command, "ws://");
+    let printed = process.printed().split_whitespace();
+    let mut urls = printed.filter(|word| word.starts_with("http://"));
+    let url = urls.next().expect("an address for operators").to_owned();
+    (process, url)
+}
+
+/// What the operators of a process see.
+async fn sees(url: &str, path: &str) -> Value {
+    let response = soon(wasabi::reqwest::get(format!("{url}{path}"))).await;
+    let text = soon(response.expect("an answer").text()).await;
+    serde_json::from_str(&text.expect("a body")).expect("JSON")
+}
+
+/// Who is in the room `blue`, and how many processes have not said so.
+async fn present(url: &str) -> (Vec<String>, usize) {
+    let present = sees(url, "/v1/groups/blue/presence").await;
+    let members = present["members"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{present}"));
+    let names = members.iter().filter_map(|member| member["info"].as_str());
+    let mut names: Vec<_> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    (names, present["silent"].as_array().map_or(0, Vec::len))
+}
+
+/// Waits until these are in the room, and all processes say so.
+async fn are_present(url: &str, names: &[&str]) {
+    let all = async {
+        while present(url).await != (names.iter().map(|name| (*name).to_owned()).collect(), 0) {}
+    };
+    timeout(PATIENCE, all)
+        .await
+        .unwrap_or_else(|_| panic!("never {names:?}"));
+}
+
+/// A process is killed, and another one is drained.
+async fn members_of_processes_that_end_are_gone(broker: Broker) {
+    let mut processes: Vec<_> = (0..PROCESSES).map(|_| managed(&broker)).collect();
+    let mut clients = Vec::new();
+    for (at, (process, _)) in processes.iter().enumerate() {
+        clients.push(enters(process, &format!("client{at}")).await);
+    }
+    for (_, url) in &processes {
+        are_present(url, &["client0", "client1", "client2"]).await;
+    }
+    let (killed, _) = processes.remove(0);
+    let (_, here) = &processes[0];
+    killed.signal("KILL");
+    let began = std::time::Instant::now();
+    // Its members are in no answer from then on, and after a while nobody misses it.
+    loop {
+        let (names, silent) = present(here).await;
+        let has_been_killed = names != ["client0", "client1", "client2"];
+        assert!(
+            has_been_killed || began.elapsed() < Duration::from_secs(1),
+            "{names:?}"
+        );
+        if has_been_killed && silent == 0 {
+            assert_eq!(names, ["client1", "client2"]);
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(12), "{silent} silent");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Its clients are elsewhere.
+    let _again = enters(&processes[1].0, "client0").await;
+    for (_, url) in &processes {
+        are_present(url, &["client0", "client1", "client2"]).await;
+    }
+    let (drained, _) = processes.remove(1);
+    drained.signal("TERM");
+    let (status, _) = drained.end();
+    assert!(status.success());
+    let began = std::time::Instant::now();
+    let here = &processes[0].1;
+    are_present(here, &["client1"]).await;
+    let nodes = sees(here, "/v1/info").await;
+    assert_eq!(nodes["nodes"].as_array().map(Vec::len), Some(1), "{nodes}");
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: run tests/run"]
+async fn members_of_processes_that_end_are_gone_over_redis() {
+    built_with!("redis", {
+        members_of_processes_that_end_are_gone(Broker::redis()).await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs NATS: run tests/run"]
+async fn members_of_processes_that_end_are_gone_over_nats() {
+    built_with!("nats", {
+        members_of_processes_that_end_are_gone(Broker::nats()).await;
+    });
+}
+
 fn start(broker: &Broker) -> Example {
     let mut command = Example::command("many_machines");
     command.arg("127.0.0.1:0").env("ENGINE", broker.url());
@@ -18,9 +126,13 @@ async fn enters(process: &Example, name: &str) -> Client {
     let url = format!("{}/chat?name={name}", process.url());
     let mut client = Client::connect(url).await.expect("a handshake");
     let join = json!({"action": "join", "room": "blue"});
-    let line = client.ask_json(join).await;
+    let mut line = client.ask_json(join).await;
+    // Somebody in another process may have come in at the same time.
+    while line["from"] != name {
+        assert_eq!(line["text"], "has come in", "{line}");
+        line = client.json().await;
+    }
     assert_eq!(line["text"], "has come in", "{line}");
-    assert_eq!(line["from"], name);
     client
 }
 

@@ -78,6 +78,11 @@ impl Example {
         self.url.clone()
     }
 
+    /// What it had printed when it listened.
+    pub fn printed(&self) -> &str {
+        &self.printed
+    }
+
     /// Sends a signal: `TERM`, `INT`, ..
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")

@@ -38,6 +38,8 @@ mod guide {
     pub struct Page14;
     #[doc = include_str!("../../docs/guide/15-console.md")]
     pub struct Page15;
+    #[doc = include_str!("../../docs/guide/16-management.md")]
+    pub struct Page16;
 }
 
 pub mod authority;

@@ -13,9 +13,11 @@ mod names;
 #[cfg(feature = "nats")]
 mod nats;
 mod node;
+mod nodes;
 #[cfg(feature = "redis")]
 mod redis;
 mod table;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -88,11 +90,19 @@ use crate::mistakes::Mistakes;
 ///
 /// # Connection
 ///
-/// Each gateway has connections of its own to the engine, which it opens when the first client connects. A lost
-/// connection is opened again after pauses that grow from 50 ms to 5 s, and all groups with members are subscribed to
-/// again. An engine that is connected and silent for about 7 s counts as lost. The readiness of the server does not
+/// Each gateway has connections of its own to the engine, which it opens when its [`Server`](crate::Server) listens, or
+/// else when the first client connects. A lost connection is opened again after pauses that grow from 50 ms to 5 s, and all
+/// groups with members are subscribed to again. An engine that is connected and silent for about 7 s counts as lost. The readiness of the server does not
 /// depend on the engine: local delivery goes on without it, and otherwise all processes would be taken out of service at
 /// once. Watch `wasabi_cluster_connected` instead ([`Admin::metrics`](crate::Admin::metrics)).
+///
+/// # Nodes
+///
+/// A gateway of the cluster is a node. Each says every 3 s that it is there, and good-bye when its server has drained. One
+/// that was not heard of for 10 s is gone. Nodes keep nothing else of each other: what somebody asks about the connections
+/// of other nodes ([`Group::presence`](crate::Group::presence), [`Registry::connection`](crate::Registry::connection),
+/// [`Registry::nodes`](crate::Registry::nodes)) is asked of them at that moment. The answer comes when all have answered who
+/// are there, or after a second, and says who has not.
 ///
 /// # Memory
 ///

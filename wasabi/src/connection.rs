@@ -61,8 +61,9 @@ pub use self::{
     intercept::Intercept,
     outbox::{SendError, TrySendError},
     registry::{
-        Broadcast, Group, InvalidPosition, Joined, Kept, Position, Published, Registry, Stored,
-        User, UserClosed,
+        Addressed, Broadcast, ConnectionAddress, ConnectionInfo, Everywhere, Group, InvalidAddress,
+        InvalidPosition, Joined, Kept, Member, NodeId, NodeInfo, NodeList, Page, Position,
+        Presence, Published, Registry, Stored, User, UserClosed,
     },
     renewal::Renewal,
     stash::Stash,

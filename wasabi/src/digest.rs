@@ -1,6 +1,8 @@
-//! Digests of keys that clients choose.
+//! Digests of keys that clients choose, and the comparison of secrets.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash, Hasher, RandomState};
+
+use subtle::{Choice, ConstantTimeEq};
 
 /// 128 bits that represent a key of any size, so that the memory for keys is bounded by their number.
 ///
@@ -86,11 +88,31 @@ impl Hasher for Hashed {
     }
 }
 
+/// Compares in a time that depends only on the length of `given`.
+pub(crate) fn equal(given: &[u8], expected: &[u8]) -> Choice {
+    let mut same = given.len().ct_eq(&expected.len());
+    for (at, byte) in given.iter().enumerate() {
+        same &= byte.ct_eq(expected.get(at).unwrap_or(&0));
+    }
+    same
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn comparison_is_correct_for_every_length() {
+        let texts = ["", "a", "b", "ab", "aa", "a\0", "\0", "abc"];
+        for given in texts {
+            for expected in texts {
+                let same = bool::from(equal(given.as_bytes(), expected.as_bytes()));
+                assert_eq!(same, given == expected, "{given:?} {expected:?}");
+            }
+        }
+    }
 
     #[test]
     fn keys_have_different_digests_in_both_halves() {

@@ -15,6 +15,8 @@ mod told;
 #[cfg(feature = "schema")]
 mod typescript;
 
+use std::sync::Arc;
+
 use axum::{Router, middleware::from_fn};
 
 use wasabi_rules::{declared_path, mount_path};
@@ -26,9 +28,9 @@ pub use self::{
     builder::GatewayBuilder,
     mount::{Mount, ViaGateway, ViaService},
 };
-use crate::describe::Description;
 #[cfg(feature = "metrics")]
 use crate::metrics::Observer;
+use crate::{cluster::Attach, describe::Description};
 
 /// A declared gateway: [`gateway!`](crate::gateway!) evaluates to it, and [`Server::serve`](crate::Server::serve) takes
 /// it.
@@ -56,6 +58,8 @@ pub struct Gateway {
     #[cfg(feature = "schema")]
     package: (&'static str, &'static str),
     mistakes: Vec<GatewayError>,
+    /// What it is in its cluster, and what mounted gateways are.
+    nodes: Vec<Arc<dyn Attach>>,
 }
 
 /// A mistake in a gateway that the macro could not see: in paths and values known only at run time.
@@ -167,6 +171,11 @@ impl Gateway {
                 Answering::Service(service) => router.nest_service(&path, service),
             },
         )
+    }
+
+    /// What it is in its cluster, and what mounted gateways are.
+    pub(crate) fn nodes(&self) -> &[Arc<dyn Attach>] {
+        &self.nodes
     }
 
     /// The observers of its channels, for metrics.

@@ -216,8 +216,10 @@ pub use crate::{
     },
     cluster::Cluster,
     connection::{
-        Broadcast, Connection, ConnectionId, Group, Intercept, InvalidPosition, Joined, Kept,
-        Position, Published, Registry, Renewal, SendError, Stored, TrySendError, User, UserClosed,
+        Addressed, Broadcast, Connection, ConnectionAddress, ConnectionId, ConnectionInfo,
+        Everywhere, Group, Intercept, InvalidAddress, InvalidPosition, Joined, Kept, Member,
+        NodeId, NodeInfo, NodeList, Page, Position, Presence, Published, Registry, Renewal,
+        SendError, Stored, TrySendError, User, UserClosed,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},
@@ -240,7 +242,8 @@ pub use crate::{
     routes::{RouteTable, Routes},
     runtime::readiness,
     server::{
-        Admin, OpenListener, ProxiedListener, ServeError, Server, ServerConfig, ServerHandle,
+        Admin, Management, OpenListener, ProxiedListener, ServeError, Server, ServerConfig,
+        ServerHandle,
     },
 };
 #[cfg(feature = "tls")]

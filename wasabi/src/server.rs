@@ -20,6 +20,7 @@ mod http1;
 #[cfg(feature = "http2")]
 mod http2;
 mod listener;
+mod manage;
 #[cfg(all(test, wasabi_loom))]
 mod models;
 mod pace;
@@ -41,6 +42,7 @@ pub use self::{
     error::ServeError,
     handle::ServerHandle,
     listener::OpenListener,
+    manage::Management,
 };
 #[cfg(feature = "tls")]
 pub use self::{

@@ -97,7 +97,7 @@ pub trait EngineSession: Send + Sync + 'static {
     /// Subscribes to subjects, each of them once. Returns when the server has confirmed all of them: what is published
     /// from then on is received. A session that takes longer than 5 s is replaced. After an error the cluster asks for
     /// each of them alone, so that a refused subject holds up no other, and then every second for one that was refused
-    /// alone.
+    /// alone. Several calls may be under way, for different subjects.
     fn subscribe(&self, subjects: &[Arc<str>])
     -> impl Future<Output = Result<(), BoxError>> + Send;
 

@@ -1,35 +1,24 @@
-//! What travels between the nodes of a cluster: a parcel, and who has sent it.
+//! What travels between the nodes of a cluster: a parcel or a note, and who has sent it.
 //!
 //! | bytes | |
 //! |---|---|
 //! | 1 | the version of this form, 1 |
 //! | 16 | the sender |
-//! | 1 | what follows: 0 a text, 1 a binary message, 2 a close |
-//! | all others | the bytes of the message; or the close code, in network order, and the reason |
-
-use std::hash::{BuildHasher, Hasher, RandomState};
+//! | 1 | what follows: 0 a text, 1 a binary message, 2 a close; from 16 a note, see `nodes/note.rs` |
+//! | all others | the bytes of the message; the close code, in network order, and the reason; or the note |
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{Close, CloseCode, Message, Text, connection::registry::elsewhere::Parcel};
+use crate::{
+    Close, CloseCode, Message, Text,
+    connection::registry::{address::NodeId, elsewhere::Parcel},
+};
 
 const VERSION: u8 = 1;
 const TEXT: u8 = 0;
 const BINARY: u8 = 1;
 const CLOSE: u8 = 2;
 const HEAD: usize = 18;
-
-/// Distinguishes the gateways of a cluster. A gateway that starts again is another one.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) struct NodeId([u8; 16]);
-
-impl NodeId {
-    pub(super) fn random() -> Self {
-        // Two hashes with random keys: unlike the system's randomness, they cannot fail here.
-        let half = || RandomState::new().build_hasher().finish();
-        Self(((u128::from(half()) << 64) | u128::from(half())).to_le_bytes())
-    }
-}
 
 /// What was received.
 pub(super) enum Received {
@@ -47,7 +36,7 @@ pub(super) fn seal(from: NodeId, parcel: &Parcel) -> Bytes {
     let head = |kind, rest: usize| {
         let mut bytes = BytesMut::with_capacity(HEAD + rest);
         bytes.put_u8(VERSION);
-        bytes.put_slice(&from.0);
+        bytes.put_slice(from.as_bytes());
         bytes.put_u8(kind);
         bytes
     };
@@ -68,9 +57,22 @@ pub(super) fn seal(from: NodeId, parcel: &Parcel) -> Bytes {
     bytes.freeze()
 }
 
+/// What nodes tell each other, of this kind and with these parts.
+pub(super) fn seal_note(from: NodeId, kind: u8, parts: &[&[u8]]) -> Bytes {
+    let rest: usize = parts.iter().map(|part| part.len()).sum();
+    let mut bytes = BytesMut::with_capacity(HEAD + rest);
+    bytes.put_u8(VERSION);
+    bytes.put_slice(from.as_bytes());
+    bytes.put_u8(kind);
+    for part in parts {
+        bytes.put_slice(part);
+    }
+    bytes.freeze()
+}
+
 pub(super) fn receive(bytes: Bytes, node: NodeId) -> Received {
     match bytes.get(..HEAD) {
-        Some([VERSION, from @ .., _]) if *from == node.0 => Received::Echo,
+        Some([VERSION, from @ .., _]) if from == node.as_bytes() => Received::Echo,
         Some([VERSION, ..]) => Received::Parcel(Sealed(bytes)),
         _ => Received::Malformed,
     }
@@ -87,6 +89,13 @@ pub(super) fn open(bytes: Bytes) -> Option<Parcel> {
 impl Sealed {
     pub(super) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The sender, the kind and the rest of a note; `None` if it is malformed.
+    pub(super) fn note(mut self) -> Option<(NodeId, u8, Bytes)> {
+        let from = self.0.get(1..HEAD - 1)?.try_into().ok()?;
+        let kind = *self.0.get(HEAD - 1)?;
+        Some((NodeId::from_bytes(from), kind, self.0.split_off(HEAD)))
     }
 
     /// The parcel; `None` if it is malformed.

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::{
-    envelope::{self, NodeId, Received, Sealed},
+    envelope::{self, Received, Sealed},
+    nodes::{Dropped, Nodes},
     table::{Table, Target},
 };
 use crate::{
@@ -31,7 +32,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 pub struct Inlet(Arc<InletState>);
 
 struct InletState {
-    node: NodeId,
+    nodes: Arc<Nodes>,
     table: Arc<Table>,
     waiting: Mutex<Waiting>,
     came: Notify,
@@ -46,9 +47,9 @@ struct Waiting {
 }
 
 impl Inlet {
-    pub(super) fn new(node: NodeId, table: Arc<Table>) -> Self {
+    pub(super) fn new(nodes: Arc<Nodes>, table: Arc<Table>) -> Self {
         Self(Arc::new(InletState {
-            node,
+            nodes,
             table,
             waiting: Mutex::default(),
             came: Notify::new(),
@@ -60,11 +61,18 @@ impl Inlet {
     /// Takes a message that somebody has published to a subject. Never waits: a message that finds no room is dropped
     /// and counted. The messages of one publisher must be handed in in their order.
     pub fn receive(&self, subject: &str, message: Bytes) {
-        let sealed = match envelope::receive(message, self.0.node) {
+        let sealed = match envelope::receive(message, self.0.nodes.id()) {
             Received::Parcel(sealed) => sealed,
             Received::Echo => return,
             Received::Malformed => return self.malformed(),
         };
+        if self.0.nodes.takes(subject) {
+            return match self.0.nodes.receive(sealed) {
+                Ok(()) => {}
+                Err(Dropped::Malformed) => self.malformed(),
+                Err(Dropped::NoRoom) => self.lost(1),
+            };
+        }
         // Nobody is here any more: the engine does not know it yet.
         let Some(target) = self.0.table.target(subject) else {
             return;

@@ -4,23 +4,29 @@ mod membership;
 
 use std::sync::{Arc, OnceLock};
 
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::membership::Membership;
 use super::{
     engine::{Engine, EngineSession},
-    envelope::NodeId,
     feed::Feed,
     inlet::Inlet,
     keeper::keep,
     kept::{History, follow},
     names::{MAX_NAME, token},
+    nodes::Nodes,
     table::Table,
+    talk,
 };
 use crate::{
     BoxError, Error, Registry, Result,
     backend::broker::link::{Opens, SessionLink},
+    connection::registry::address::NodeId,
     sync::{Mutex, Unpoisoned},
 };
 
@@ -49,11 +55,17 @@ impl<E: Engine> AnyEngine for E {
 pub(crate) trait Attach: Send + Sync {
     /// Connects the registry of a channel at this path with those of the other gateways.
     fn attach(self: Arc<Self>, registry: &Registry, path: &str) -> Result<(), String>;
+
+    /// Connects to the others. It must be called within a runtime.
+    fn start(&self);
+
+    /// Tells the others that this node goes, unless it has connections. Takes a bounded time.
+    fn leave(&self) -> BoxFuture<'_, ()>;
 }
 
 /// A gateway as a member of a cluster.
 pub(super) struct Node<E: Engine> {
-    id: NodeId,
+    nodes: Arc<Nodes>,
     engine: Arc<E>,
     name: Arc<str>,
     table: Arc<Table>,
@@ -72,17 +84,19 @@ struct Running<S> {
     _delivery: AbortOnDropHandle<()>,
     /// What follows the feed, if there are kept groups.
     follower: OnceLock<AbortOnDropHandle<()>>,
+    _nodes: Vec<AbortOnDropHandle<()>>,
 }
 
 impl<E: Engine> Node<E> {
     pub(super) fn new(engine: Arc<E>, name: Arc<str>) -> Self {
-        let (id, table) = (NodeId::random(), Arc::new(Table::default()));
+        let table = Arc::new(Table::default());
+        let nodes = Nodes::new(NodeId::random(), &name);
         let feed = token(&name).map(|name| format!("wasabi.{name}"));
         Self {
-            id,
             engine,
             name,
-            inlet: Inlet::new(id, Arc::clone(&table)),
+            inlet: Inlet::new(Arc::clone(&nodes), Arc::clone(&table)),
+            nodes,
             table,
             running: OnceLock::new(),
             registries: Mutex::default(),
@@ -106,6 +120,7 @@ impl<E: Engine> Node<E> {
             let keeper = tokio::spawn(keep(Arc::clone(&self.table), Arc::clone(&link)));
             let delivery = tokio::spawn(self.inlet.clone().deliver());
             Running {
+                _nodes: talk::start(&self.nodes, &link),
                 link,
                 _keeper: AbortOnDropHandle::new(keeper),
                 _delivery: AbortOnDropHandle::new(delivery),
@@ -172,25 +187,59 @@ impl<E: Engine> Attach for Node<E> {
         let registries = self.registries.lock();
         let mut registries = registries.unpoisoned();
         match registries.iter().find(|(other, _)| *other == name) {
-            Some((_, other)) if *other == registry.address() => return Ok(()),
+            Some((_, other)) if *other == registry.pointer() => return Ok(()),
             Some(_) => {
                 return Err(format!(
                     "two registries have the name `{name}` in the cluster"
                 ));
             }
-            None => registries.push((name, registry.address())),
+            None => registries.push((Arc::clone(&name), registry.pointer())),
         }
         drop(registries);
+        let own = self.nodes.id();
         registry.belongs_to(Arc::new(Membership {
             prefix: prefix.into(),
+            name: Arc::clone(&name),
             registry: registry.downgrade(),
-            node: self,
+            node: Arc::clone(&self),
         }))?;
+        // Another gateway of this process may have it already.
+        if registry
+            .elsewhere()
+            .is_some_and(|elsewhere| elsewhere.node() == own)
+        {
+            self.nodes.add(name, registry.downgrade());
+        }
         if registry.keeps_for().is_some()
             && let Some(elsewhere) = registry.elsewhere()
         {
             elsewhere.keep();
         }
         Ok(())
+    }
+
+    fn start(&self) {
+        if self.nodes.has_registries()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            self.start(&runtime);
+        }
+    }
+
+    fn leave(&self) -> BoxFuture<'_, ()> {
+        match self.running.get() {
+            Some(running) => talk::bye(&self.nodes, &running.link).boxed(),
+            None => ready(()).boxed(),
+        }
+    }
+}
+
+impl<E: Engine> Drop for Node<E> {
+    fn drop(&mut self) {
+        let (Some(running), Ok(runtime)) = (self.running.take(), Handle::try_current()) else {
+            return;
+        };
+        let nodes = Arc::clone(&self.nodes);
+        runtime.spawn(async move { talk::bye(&nodes, &running.link).await });
     }
 }

@@ -1,4 +1,5 @@
 mod faulty;
+mod nodes;
 mod refusals;
 
 use std::{sync::atomic::Ordering, time::Duration};
@@ -8,14 +9,18 @@ use tokio::time::{Instant, sleep};
 
 use self::faulty::{Faulty, Member, moment};
 use super::{
-    envelope::{NodeId, seal},
+    envelope::seal,
     inlet::Inlet,
+    nodes::Nodes,
     table::{GRACE, Table, Target},
     *,
 };
 use crate::{
     Message, Registry,
-    connection::registry::elsewhere::{Parcel, Place},
+    connection::registry::{
+        address::NodeId,
+        elsewhere::{Parcel, Place},
+    },
     testing::connection,
 };
 
@@ -178,13 +183,14 @@ async fn a_publisher_keeps_no_session_that_has_ended() {
 
 /// An inlet whose messages nobody takes, and a subject that has a member.
 fn unread() -> (Inlet, impl Fn(usize)) {
-    let (table, node) = (Arc::new(Table::default()), NodeId::random());
+    let table = Arc::new(Table::default());
+    let nodes = Nodes::new(NodeId::random(), "test");
     let place = Place::Group("room".into());
     table.occupied("subject".to_owned(), || Target {
         registry: Registry::new().downgrade(),
         place,
     });
-    let inlet = Inlet::new(node, table);
+    let inlet = Inlet::new(nodes, table);
     let into = inlet.clone();
     let receive = move |bytes: usize| {
         let parcel = Parcel::Message(Message::binary(vec![0; bytes]));

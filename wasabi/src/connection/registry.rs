@@ -1,13 +1,20 @@
 //! All live connections of a channel.
 
+pub(crate) mod address;
+mod addressed;
+mod asked;
 mod broadcast;
 pub(crate) mod elsewhere;
 mod emptied;
+mod everywhere;
 mod group;
+pub(crate) mod info;
 mod joined;
 mod keeping;
 mod kept;
+mod listing;
 mod position;
+pub(crate) mod presence;
 mod publish;
 mod user;
 
@@ -19,11 +26,16 @@ use std::{
 
 pub(crate) use self::joined::Gate;
 pub use self::{
+    address::{ConnectionAddress, InvalidAddress, NodeId},
+    addressed::Addressed,
     broadcast::Broadcast,
+    everywhere::{Everywhere, NodeList},
     group::Group,
+    info::{ConnectionInfo, Member, NodeInfo},
     joined::{Joined, Stored},
     kept::Kept,
     position::{InvalidPosition, Position},
+    presence::{Page, Presence},
     publish::Published,
     user::{User, UserClosed},
 };
@@ -32,6 +44,7 @@ use self::{
     elsewhere::{Elsewhere, Place},
     emptied::may_lock,
     group::Groups,
+    info::InfoOf,
 };
 use super::{Connection, ConnectionId, Tabled, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
@@ -60,6 +73,7 @@ struct RegistryState {
     users: Groups,
     admitted: AtomicUsize,
     max_group_bytes: AtomicUsize,
+    info: InfoOf,
     /// In a cluster.
     name: Option<Arc<str>>,
     elsewhere: OnceLock<Arc<dyn Elsewhere>>,
@@ -102,6 +116,7 @@ impl Default for RegistryState {
             users: Groups::default(),
             admitted: AtomicUsize::new(0),
             max_group_bytes: AtomicUsize::new(64 * 1024),
+            info: InfoOf::default(),
             name: None,
             elsewhere: OnceLock::new(),
             kept: OnceLock::new(),
@@ -284,12 +299,6 @@ impl Registry {
     /// The group with this name, whether or not it has members.
     pub fn group(&self, name: impl Into<Arc<str>>) -> Group {
         Group::new(self.clone(), name.into())
-    }
-
-    /// The connections of the user with this name, whether or not there are any. The channel's setting
-    /// [`user`](crate::Channel::user) says which user a connection is of.
-    pub fn user(&self, name: impl Into<Arc<str>>) -> User {
-        User::new(self.clone(), name.into())
     }
 
     /// The names of the groups that a connection has joined, in no particular order.

@@ -50,6 +50,7 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
                 #[cfg(feature = "schema")]
                 package: ("gateway", "0.0.0"),
                 mistakes: Vec::new(),
+                nodes: Vec::new(),
             },
             hosts: None,
             cluster: None,
@@ -78,7 +79,9 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         if let Err(mistake) = cluster.check() {
             self.gateway.mistakes.push(GatewayError::Setting(mistake));
         }
-        self.cluster = Some(cluster.node());
+        let node = cluster.node();
+        self.gateway.nodes.push(Arc::clone(&node));
+        self.cluster = Some(node);
     }
 
     /// The name and the version of the package with the declaration, if Cargo builds it.

@@ -62,6 +62,7 @@ impl Mount<ViaGateway> for Gateway {
             #[cfg(feature = "schema")]
                 package: _,
             mistakes,
+            nodes,
         } = self;
         #[cfg(feature = "schema")]
         gateway.told.mount(told, join);
@@ -73,6 +74,7 @@ impl Mount<ViaGateway> for Gateway {
             }));
         gateway.description.absorb(description, join);
         gateway.mistakes.extend(mistakes);
+        gateway.nodes.extend(nodes);
     }
 }
 

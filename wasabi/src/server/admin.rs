@@ -5,18 +5,20 @@ use std::{fmt, net::SocketAddr, sync::Arc};
 use axum::{Router, middleware::from_fn_with_state, routing::get};
 use http::header;
 
+use super::manage::Management;
 use crate::{
     hosts::{Hosts, only_for},
     runtime::readiness,
 };
 
 /// The admin listener of a [`Server`](crate::Server): `/livez`, `/readyz`, `/metrics` if metrics are enabled, and
-/// whatever else is added. The public addresses serve none of it.
+/// whatever else is added, such as the [`Management`] of connections. The public addresses serve none of it.
 ///
 /// With [`profiles`](Self::profiles), of the feature `profiling`, it also serves CPU profiles; with `asyncapi`, of the
 /// feature `schema`, an AsyncAPI document.
 ///
-/// It has no authentication and no TLS: listen on a loopback address, a Unix socket or a private network. Web pages
+/// Apart from the keys of the management, it has no authentication, and no TLS: listen on a loopback address, a Unix socket
+/// or a private network. Web pages
 /// open in a browser on that network cannot send requests to it: see [`hosts`](Self::hosts).
 ///
 /// ```no_run
@@ -43,6 +45,7 @@ pub struct Admin {
     /// What the console shows.
     #[cfg(feature = "console")]
     shown: Option<bytes::Bytes>,
+    management: Option<Management>,
     /// The added routers, with the paths they are below.
     nested: Vec<(String, Router)>,
     /// The paths that are already taken.
@@ -73,6 +76,7 @@ impl Admin {
             has_console: false,
             #[cfg(feature = "console")]
             shown: None,
+            management: None,
             nested: Vec::new(),
             taken: vec![LIVEZ, READYZ, METRICS],
         }
@@ -230,6 +234,17 @@ impl Admin {
         self
     }
 
+    /// Answers those who manage connections, groups and users, below `/v1`. A second management replaces the first.
+    pub fn manage(mut self, management: Management) -> Self {
+        self.management = Some(management);
+        for path in [V1, BELOW_V1] {
+            if !self.taken.contains(&path) {
+                self.taken.push(path);
+            }
+        }
+        self
+    }
+
     /// Adds an axum router below `path`, such as `/debug`. A `path` that is taken, invalid or `/` is a mistake, and the
     /// server does not start.
     pub fn nest(mut self, path: &str, router: Router) -> Self {
@@ -259,7 +274,10 @@ impl Admin {
             };
             Some(format!("`Admin::nest`: `{}`: {why}", path.escape_debug()))
         });
-        self.mistakes.iter().cloned().chain(nested).collect()
+        let management = self.management.iter();
+        let management = management.flat_map(|management| management.check(&self.address));
+        let mistakes = self.mistakes.iter().cloned().chain(nested);
+        mistakes.chain(management).collect()
     }
 
     /// Calls `observe` before it shows metrics.
@@ -285,6 +303,9 @@ impl Admin {
                 .route(ASYNCAPI_YAML, show("application/yaml", yaml))
                 .route(ASYNCAPI_JSON, show("application/json", json));
         }
+        if let Some(management) = self.management {
+            router = router.merge(management.into_router());
+        }
         for (path, nested) in self.nested {
             router = router.nest_service(&path, nested);
         }
@@ -298,6 +319,8 @@ impl Admin {
 const LIVEZ: &str = "/livez";
 const READYZ: &str = "/readyz";
 const METRICS: &str = "/metrics";
+const V1: &str = "/v1";
+const BELOW_V1: &str = "/v1/{*rest}";
 
 #[cfg(feature = "schema")]
 const ASYNCAPI_YAML: &str = "/asyncapi.yaml";

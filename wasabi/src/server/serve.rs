@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::Router;
+use futures_util::future::join_all;
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
@@ -24,7 +25,7 @@ use super::{
     listener::Listener,
     source::Source,
 };
-use crate::{Gateway, GatewayError, per_client::PerClient, runtime::Runtime};
+use crate::{Gateway, GatewayError, cluster::Attach, per_client::PerClient, runtime::Runtime};
 
 /// How many operator sockets may be open at the same time. A further one takes the place of the oldest.
 const ADMIN_SOCKETS: usize = 64;
@@ -50,6 +51,7 @@ struct Serving {
 impl Server {
     /// Serves the gateway until the server has drained or was stopped. Reports all mistakes in the gateway and in the
     /// server's settings together, before it listens on anything.
+    // Long: all of a server's life, in order.
     pub async fn serve(mut self, gateway: Gateway) -> Result<(), ServeError> {
         self.check(&gateway)?;
         let mut serving = Serving {
@@ -68,6 +70,7 @@ impl Server {
         }
         #[cfg(feature = "metrics")]
         let channels = gateway.observers();
+        let nodes = gateway.nodes().to_vec();
         // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
         let router = gateway.routed();
         #[cfg(feature = "metrics")]
@@ -97,6 +100,7 @@ impl Server {
             serving.accepting.spawn(acceptor.run(listener));
         }
         self.control.bound(addrs);
+        nodes.iter().for_each(|node| node.start());
         drain::leave(&self.control, &serving.runtime, self.drain_delay).await;
         let deadline = drain::drain(
             &self.control,
@@ -106,7 +110,7 @@ impl Server {
             self.drain_spread,
         )
         .await;
-        serving.end(deadline).await;
+        tokio::join!(serving.end(deadline), leave(&nodes));
         Ok(())
     }
 
@@ -180,6 +184,11 @@ impl Server {
             .chain(admin)
             .collect()
     }
+}
+
+/// Tells the other processes that this one goes: nobody asks it anything more.
+async fn leave(nodes: &[Arc<dyn Attach>]) {
+    join_all(nodes.iter().map(|node| node.leave())).await;
 }
 
 /// Opens the listeners, each with how its sockets are accepted.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{
     FutureExt,
     future::{BoxFuture, ready},
@@ -21,8 +22,12 @@ use crate::{
         feed::{Record, cannot_store},
         names::subject,
         table::{State, Target},
+        talk,
     },
-    connection::registry::elsewhere::{Elsewhere, Parcel, Place, WeakRegistry},
+    connection::registry::{
+        address::NodeId,
+        elsewhere::{Asked, Elsewhere, Parcel, Place, WeakRegistry, Whom},
+    },
     log::limited,
 };
 
@@ -37,6 +42,7 @@ pub(super) struct Membership<E: Engine> {
     pub(super) registry: WeakRegistry,
     /// What its subjects begin with.
     pub(super) prefix: Arc<str>,
+    pub(super) name: Arc<str>,
 }
 
 impl<E: Engine> Membership<E> {
@@ -55,7 +61,7 @@ impl<E: Engine> Membership<E> {
 
     fn told(&self, place: &Place, parcel: &Parcel) -> Result<BoxFuture<'static, Result<()>>> {
         let (subject, link) = (self.subject(place)?, self.node.link()?);
-        let message = seal(self.node.id, parcel);
+        let message = seal(self.node.nodes.id(), parcel);
         let told = published(link, move |up: Arc<Up<_>>| async move {
             up.session.tell(&subject, message).await
         });
@@ -70,7 +76,7 @@ impl<E: Engine> Membership<E> {
     ) -> Result<BoxFuture<'static, Result<Stored>>> {
         let (subject, link) = (self.subject(group)?, self.node.link()?);
         let feed = self.node.feed().ok_or_else(cannot_store)?;
-        let message = seal(self.node.id, &Parcel::Message(message));
+        let message = seal(self.node.nodes.id(), &Parcel::Message(message));
         let record = Record::new(subject.into(), message, once.map(Into::into));
         let stored = published(link, move |up: Arc<Up<_>>| async move {
             up.session.store(&feed, record).await
@@ -99,6 +105,7 @@ impl<E: Engine> Elsewhere for Membership<E> {
         // The program may enter connections outside of a runtime only in tests of its own.
         if let Ok(runtime) = Handle::try_current() {
             self.node.start(&runtime);
+            self.node.nodes.come_back();
         }
     }
 
@@ -200,6 +207,21 @@ impl<E: Engine> Elsewhere for Membership<E> {
             }
         }
         .boxed()
+    }
+
+    fn node(&self) -> NodeId {
+        self.node.nodes.id()
+    }
+
+    fn ask(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked> {
+        let nodes = Arc::clone(&self.node.nodes);
+        match self.node.link() {
+            Ok(link) => {
+                nodes.come_back();
+                talk::call(nodes, link, whom, Arc::clone(&self.name), question).boxed()
+            }
+            Err(error) => ready(Asked::nobody(Err(error))).boxed(),
+        }
     }
 
     fn cluster(&self) -> (usize, &str) {

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    BoxError, Cluster, Connection, Registry, Result,
-    cluster::{Engine, EngineSession, Inlet},
+    BoxError, Cluster, Connection, ConnectionAddress, Registry, Result,
+    cluster::{Attach, Engine, EngineSession, Inlet},
     connection::registry::RegistryEntry,
     sync::{Mutex, Unpoisoned},
     testing::connection,
@@ -36,6 +36,7 @@ pub(super) struct FaultyState {
     /// It takes messages and commands, and never answers.
     pub(super) is_silent: AtomicBool,
     sessions: AtomicUsize,
+    told: AtomicUsize,
     asked: Mutex<Vec<String>>,
 }
 
@@ -48,12 +49,18 @@ impl Faulty {
             is_hesitant: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
+            told: AtomicUsize::new(0),
             asked: Mutex::default(),
         }))
     }
 
     pub(super) fn sessions(&self) -> usize {
         self.0.sessions.load(Ordering::SeqCst)
+    }
+
+    /// How many messages it was told.
+    pub(super) fn told(&self) -> usize {
+        self.0.told.load(Ordering::SeqCst)
     }
 
     /// What it was asked for since the last call.
@@ -74,8 +81,10 @@ impl Faulty {
         if what == '+' && self.0.refuses.load(Ordering::SeqCst) {
             return Err("refused".into());
         }
+        // Those of nodes are none of groups.
         let groups = subjects
             .iter()
+            .filter(|subject| subject.split('.').count() == 5)
             .map(|subject| subject.rsplit('.').next().unwrap_or_default());
         let forbids = self.0.forbids.lock().unpoisoned().clone();
         if what == '+' && groups.clone().any(|group| forbids.contains(&group)) {
@@ -101,6 +110,7 @@ impl Engine for Faulty {
 
 impl EngineSession for Faulty {
     async fn tell(&self, _subject: &str, _message: Bytes) -> Result<()> {
+        self.0.told.fetch_add(1, Ordering::SeqCst);
         Ok(self.asked_for('!', &[]).await?)
     }
 
@@ -126,22 +136,36 @@ impl EngineSession for Faulty {
 /// A gateway with one connection.
 pub(super) struct Member {
     pub(super) registry: Registry,
+    pub(super) node: Arc<dyn Attach>,
     connection: Connection,
-    _entry: RegistryEntry,
+    entry: Option<RegistryEntry>,
 }
 
 impl Member {
     pub(super) fn of(engine: impl Engine) -> Self {
         let registry = Registry::new();
         let node = Cluster::new(engine).node();
-        node.attach(&registry, "/").expect("no mistake");
+        Arc::clone(&node)
+            .attach(&registry, "/")
+            .expect("no mistake");
         let connection = connection(1, "/");
         let permit = registry.admit(None).expect("a place");
         Self {
-            _entry: registry.enter(&connection, permit),
+            entry: Some(registry.enter(&connection, permit)),
             registry,
+            node,
             connection,
         }
+    }
+
+    /// The gateway without the connection.
+    pub(super) fn disconnected(mut self) -> Self {
+        self.entry = None;
+        self
+    }
+
+    pub(super) fn address(&self) -> ConnectionAddress {
+        self.registry.address(&self.connection)
     }
 
     pub(super) fn joins(&self, group: &str) {

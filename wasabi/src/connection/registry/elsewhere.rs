@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::{
-    InvalidPosition, Joined, Position, Registry, RegistryState, Stored, broadcast::broadcast,
-    group::Groups,
+    InvalidPosition, Joined, Position, Registry, RegistryState, Stored, address::NodeId,
+    broadcast::broadcast, group::Groups,
 };
 use crate::{Close, ConnectionId, Error, Message};
 
@@ -48,6 +49,12 @@ pub(crate) trait Elsewhere: Send + Sync {
         since: Option<Result<Position, InvalidPosition>>,
     ) -> BoxFuture<'static, Result<Joined, Error>>;
 
+    /// The node that this registry's connections are on.
+    fn node(&self) -> NodeId;
+
+    /// Asks this registry on other nodes. Returns after a bounded time, and waits for no node that is known to be gone.
+    fn ask(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked>;
+
     /// Distinguishes clusters within the process: the engine's address, and the cluster's name.
     fn cluster(&self) -> (usize, &str);
 
@@ -67,6 +74,44 @@ pub(crate) enum Place {
 pub(crate) enum Parcel {
     Message(Message),
     Close(Close),
+}
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    /// All other nodes.
+    All,
+    Node(NodeId),
+}
+
+/// What other nodes have answered.
+pub(crate) struct Asked {
+    pub(crate) answers: Vec<(NodeId, Bytes)>,
+    /// The nodes that have not answered in time.
+    pub(crate) silent: Vec<NodeId>,
+    /// An error if a node has not answered, or nothing is known of the others.
+    pub(crate) elsewhere: Result<(), Error>,
+}
+
+impl Asked {
+    /// Nobody was asked, or has answered.
+    pub(crate) fn nobody(elsewhere: Result<(), Error>) -> Self {
+        Self {
+            answers: Vec::new(),
+            silent: Vec::new(),
+            elsewhere,
+        }
+    }
+}
+
+/// The error of a connection that is not there.
+pub(crate) fn gone() -> Error {
+    Error::new("gone", "the connection has ended")
+}
+
+/// The error if not all nodes have answered.
+pub(crate) fn not_all() -> Error {
+    Error::UpstreamLost("a node of the cluster has not answered in time".into())
 }
 
 /// A registry, as long as it is used.
@@ -90,7 +135,7 @@ impl Registry {
     }
 
     /// Distinguishes registries within the process; clones are one.
-    pub(crate) fn address(&self) -> usize {
+    pub(crate) fn pointer(&self) -> usize {
         Arc::as_ptr(&self.0).addr()
     }
 

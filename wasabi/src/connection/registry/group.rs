@@ -182,6 +182,12 @@ impl Groups {
         is_empty
     }
 
+    /// The number of groups with members.
+    pub(super) fn count(&self) -> usize {
+        may_lock();
+        self.members.len()
+    }
+
     pub(super) fn names(&self) -> Vec<Arc<str>> {
         may_lock();
         let mut names = Vec::new();

@@ -58,8 +58,8 @@ use crate::{Close, Connection, Error, IntoMessage};
 /// ```
 #[derive(Clone)]
 pub struct User {
-    registry: Registry,
-    name: Arc<str>,
+    pub(super) registry: Registry,
+    pub(super) name: Arc<str>,
 }
 
 /// What is known of a user's connections that were closed.
@@ -142,6 +142,12 @@ impl User {
 }
 
 impl Registry {
+    /// The connections of the user with this name, whether or not there are any. The channel's setting
+    /// [`user`](crate::Channel::user) says which user a connection is of.
+    pub fn user(&self, name: impl Into<Arc<str>>) -> User {
+        User::new(self.clone(), name.into())
+    }
+
     /// Says whose connection it is; it must not have been said before.
     pub(crate) fn of_user(&self, connection: &Connection, name: Arc<str>) {
         let id = connection.id();

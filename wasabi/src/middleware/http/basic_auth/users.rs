@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use subtle::{Choice, ConditionallySelectable};
 
 use super::{
     super::auth::{Denied, Refused},
     Verify,
 };
-use crate::{connection::Identity, mistakes::Mistakes};
+use crate::{connection::Identity, digest::equal, mistakes::Mistakes};
 
 /// A fixed table of users, as given to [`BasicAuth::users`](super::BasicAuth).
 pub struct Users {
@@ -156,29 +156,9 @@ fn cores_but_one() -> usize {
     cores.saturating_sub(1).max(1)
 }
 
-/// Compares in a time that depends only on the length of `given`.
-fn equal(given: &[u8], expected: &[u8]) -> Choice {
-    let mut same = given.len().ct_eq(&expected.len());
-    for (at, byte) in given.iter().enumerate() {
-        same &= byte.ct_eq(expected.get(at).unwrap_or(&0));
-    }
-    same
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn comparison_is_correct_for_every_length() {
-        let texts = ["", "a", "b", "ab", "aa", "a\0", "\0", "abc"];
-        for given in texts {
-            for expected in texts {
-                let same = bool::from(equal(given.as_bytes(), expected.as_bytes()));
-                assert_eq!(same, given == expected, "{given:?} {expected:?}");
-            }
-        }
-    }
 
     #[test]
     fn mistakes_in_the_table_are_named() {
