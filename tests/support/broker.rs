@@ -67,7 +67,7 @@ impl Broker {
         Self::new(Kind::RabbitMq, Some(authority))
     }
 
-    /// Starts NATS.
+    /// Starts NATS with JetStream.
     pub fn nats() -> Self {
         Self::new(Kind::Nats, None)
     }
@@ -77,7 +77,7 @@ impl Broker {
         Self::new(Kind::Nats, Some(authority))
     }
 
-    /// Starts NATS with these lines in its configuration.
+    /// Starts NATS with these lines in its configuration, and without JetStream: with operators that needs a system account.
     pub fn nats_with(config: &str) -> Self {
         let mut broker = Self::unstarted(Kind::Nats);
         fs::create_dir_all(&broker.dir).expect("a temporary directory");
@@ -204,10 +204,11 @@ impl Broker {
             }
             Kind::Nats => {
                 let mut nats = Command::new(tools().join("python/bin/nats-server"));
-                nats.args(["-a", "127.0.0.1", "-p", &port, "-js", "-sd", "jetstream"]);
-                if self.dir.join("nats.conf").exists() {
-                    nats.args(["-c", "nats.conf"]);
-                }
+                nats.args(["-a", "127.0.0.1", "-p", &port]);
+                match self.dir.join("nats.conf").exists() {
+                    true => nats.args(["-c", "nats.conf"]),
+                    false => nats.args(["-js", "-sd", "jetstream"]),
+                };
                 if self.tls_port.is_some() {
                     nats.args([
                         "--tlsverify",
