@@ -22,6 +22,8 @@ fn managed(broker: &Broker) -> (Example, String) {
 
 /// What the operators of a process see.
 async fn sees(url: &str, path: &str) -> Value {
+    // In a program with a gateway, that installs it.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let response = soon(wasabi::reqwest::get(format!("{url}{path}"))).await;
     let text = soon(response.expect("an answer").text()).await;
     serde_json::from_str(&text.expect("a body")).expect("JSON")

@@ -98,7 +98,11 @@ async fn replay(transcript: &str) {
                 let code = wasabi::CloseCode::try_from(code.expect("a code"));
                 let _ = client.close(code.expect("a code")).await.expect("a close");
             }
-            (Some("gateway"), said, _) => client.send(said.to_string()).await.expect("sent"),
+            (Some("gateway"), said, _) => {
+                // In lines, as the page writes it: errors name them.
+                let text = serde_json::to_string_pretty(said).expect("JSON");
+                client.send(text).await.expect("sent");
+            }
             (_, _, Value::Null) => drop(client.receive().await.expect("a message")),
             // `close` has waited for it.
             _ => {}

@@ -57,9 +57,17 @@ function redacted(json: Json): string {
   return `{${members.join(",")}}`;
 }
 
+/** A message as it was written, but for its secrets. */
 function shownText(text: string): string {
-  const json = tryRead(text);
-  return json && json.kind !== "leaf" ? redacted(json) : text;
+  const secrets = secretsOf(tryRead(text)).sort((one, other) => other.from - one.from);
+  return secrets.reduce((shown, { from, to }) => shown.slice(0, from) + JSON.stringify(HIDDEN) + shown.slice(to), text);
+}
+
+/** The values whose names are those of secrets. */
+function secretsOf(json: Json | undefined): Json[] {
+  if (json?.kind === "array") return json.items.flatMap(secretsOf);
+  if (json?.kind !== "object") return [];
+  return json.members.flatMap(([name, value]) => (isSecret(name) ? [value] : secretsOf(value)));
 }
 
 /** The lines of a transcript, as `wasabi::testing::Transcript` writes them. */
