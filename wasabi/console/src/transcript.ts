@@ -1,7 +1,7 @@
 /** What was said on a connection, and what can be made of it elsewhere. */
 
 import type { Target } from "./connection.js";
-import { tryRead, type Json } from "./json.js";
+import { compact, tryRead, type Json } from "./json.js";
 
 /** One message or close. */
 export interface Line {
@@ -46,17 +46,6 @@ function shownSubprotocols(subprotocols: string[]): string[] {
   return subprotocols.map((offer) => (offer.startsWith("bearer.") ? HIDDEN : offer));
 }
 
-/** The text of a message without the members whose names are those of secrets. */
-function redacted(json: Json): string {
-  if (json.kind === "leaf") return json.text;
-  if (json.kind === "array") return `[${json.items.map(redacted).join(",")}]`;
-  const members = json.members.map(([name, value]) => {
-    const text = isSecret(name) ? JSON.stringify(HIDDEN) : redacted(value);
-    return `${JSON.stringify(name)}:${text}`;
-  });
-  return `{${members.join(",")}}`;
-}
-
 /** A message as it was written, but for its secrets. */
 function shownText(text: string): string {
   const secrets = secretsOf(tryRead(text)).sort((one, other) => other.from - one.from);
@@ -83,9 +72,9 @@ export function asLines({ target, lines }: Transcript): string {
     const begin = `{"ms":${Math.round(ms)},"to":"${to}"`;
     if (close) return `${begin},"close":${close.code},"reason":${JSON.stringify(close.reason)}}`;
     if (base64 !== undefined) return `${begin},"base64":"${base64}"}`;
-    const json = tryRead(text ?? "");
+    const json = tryRead(shownText(text ?? ""));
     const isJson = json && json.kind !== "leaf";
-    return isJson ? `${begin},"json":${redacted(json)}}` : `${begin},"text":${JSON.stringify(text)}}`;
+    return isJson ? `${begin},"json":${compact(json)}}` : `${begin},"text":${JSON.stringify(text)}}`;
   });
   return [JSON.stringify(open), ...rest, ""].join("\n");
 }
