@@ -77,7 +77,7 @@ pub(super) struct Node<E: Engine> {
     history: Arc<History>,
 }
 
-/// What runs once the first client has connected.
+/// What runs once the node has been started.
 struct Running<S> {
     link: Arc<SessionLink<S>>,
     _keeper: AbortOnDropHandle<()>,

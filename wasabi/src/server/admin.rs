@@ -15,11 +15,11 @@ use crate::{
 /// whatever else is added, such as the [`Management`] of connections. The public addresses serve none of it.
 ///
 /// With [`profiles`](Self::profiles), of the feature `profiling`, it also serves CPU profiles; with `asyncapi`, of the
-/// feature `schema`, an AsyncAPI document.
+/// feature `schema`, an AsyncAPI document; with `console`, of the feature of that name, a page to talk to the gateway in.
 ///
-/// Apart from the keys of the management, it has no authentication, and no TLS: listen on a loopback address, a Unix socket
-/// or a private network. Web pages
-/// open in a browser on that network cannot send requests to it: see [`hosts`](Self::hosts).
+/// Apart from the keys of the management, it has no authentication, and no TLS: listen on a loopback address, a Unix
+/// socket or a private network. Web pages open in a browser on that network cannot read its answers: see
+/// [`hosts`](Self::hosts).
 ///
 /// ```no_run
 /// use wasabi::{Admin, prelude::*};
