@@ -7,6 +7,7 @@ use wasabi::Kept;
 use super::{super::*, kept_node::*};
 
 over_each_engine_that_keeps! {
+    a_gateway_that_has_just_started_stores_messages
     what_was_missed_follows_the_reply_and_then_everything_later
     all_members_get_the_messages_of_all_publishers_in_one_order
     recovering_twice_without_news_yields_nothing_twice
@@ -26,6 +27,13 @@ over_each_engine_that_keeps! {
     a_message_to_a_kept_group_reaches_who_has_joined_without_a_position
     a_kept_group_has_no_exceptions_and_only_it_has_keys
     a_connection_that_cannot_join_is_told
+}
+
+/// No gateway before it has made what the engine keeps them in.
+async fn a_gateway_that_has_just_started_stores_messages(cluster: Cluster) {
+    let node = KeptNode::of(&cluster).await;
+    let position = node.says("room:1", 1).await;
+    node.has(&position).await;
 }
 
 async fn what_was_missed_follows_the_reply_and_then_everything_later(cluster: Cluster) {

@@ -172,14 +172,10 @@ impl Consumer {
             return Ok(Came::Break);
         }
         self.delivered = delivery.number;
-        let header = |name| {
-            message
-                .headers
-                .as_ref()?
-                .get(name)
-                .map(|value| value.as_str())
-        };
-        let (Some(group), Some(Ok(tag))) = (header(GROUP), header(TAG).map(str::parse)) else {
+        let (Some(group), Some(Ok(tag))) = (
+            header(&message, GROUP),
+            header(&message, TAG).map(str::parse),
+        ) else {
             return Err("an entry of the feed is not from a gateway".into());
         };
         Ok(Came::Entry(Entry {
@@ -192,23 +188,21 @@ impl Consumer {
 
     /// Answers a request for flow control, and reads in a heartbeat how much should have come.
     async fn answer(&self, client: &Client, message: Message) -> Result<Came, BoxError> {
-        let header = |name| {
-            message
-                .headers
-                .as_ref()?
-                .get(name)
-                .map(|value| value.as_str())
-        };
-        let stalled = header("Nats-Consumer-Stalled").map(str::to_owned);
+        let stalled = header(&message, "Nats-Consumer-Stalled").map(str::to_owned);
         if let Some(reply) = message.reply.as_deref().map(str::to_owned).or(stalled) {
             client.publish(reply, Bytes::new()).await?;
         }
-        let delivered = header("Nats-Last-Consumer").and_then(|number| number.parse().ok());
+        let delivered =
+            header(&message, "Nats-Last-Consumer").and_then(|number| number.parse().ok());
         Ok(match delivered {
             Some(delivered) if self.delivered < delivered => Came::Break,
             _ => Came::Nothing,
         })
     }
+}
+
+fn header<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
+    Some(message.headers.as_ref()?.get(name)?.as_str())
 }
 
 /// What the subject for an acknowledgement says of a delivery.

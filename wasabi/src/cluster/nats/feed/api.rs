@@ -145,9 +145,21 @@ impl<'a> Stream<'a> {
 
     /// Stores a message. Returns its number, and whether it is the one of an earlier message with the same id.
     pub(super) async fn publish(&self, headers: HeaderMap, message: Bytes) -> Result<(u64, bool)> {
-        let subject = self.subject.clone();
-        let asked = self.client.request_with_headers(subject, headers, message);
-        let answer = asked.await.map_err(not_published)?;
+        let ask = || {
+            let (subject, headers) = (self.subject.clone(), headers.clone());
+            self.client
+                .request_with_headers(subject, headers, message.clone())
+        };
+        let mut asked = ask().await;
+        if asked
+            .as_ref()
+            .is_err_and(|error| error.kind() == RequestErrorKind::NoResponders)
+        {
+            // Nobody has made the stream yet.
+            self.last().await.map_err(Error::UpstreamUnreachable)?;
+            asked = ask().await;
+        }
+        let answer = asked.map_err(not_published)?;
         let answer: Answer<Acknowledged> =
             serde_json::from_slice(&answer.payload).map_err(|error| unknown(error.into()))?;
         match (answer.error, answer.answer) {
