@@ -93,6 +93,7 @@ mod cluster {
     mod conformance;
     mod engines;
     mod gaps;
+    mod history;
     mod kept;
     mod kept_engines;
     mod kept_node;

@@ -1,16 +1,20 @@
 //! Management over HTTP: from any node, for all nodes.
 
+mod curl;
+mod histories;
 mod refusals;
+mod unreliable;
 
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use wasabi::{Admin, Management, reqwest};
+use wasabi::{Admin, Kept, Management, reqwest};
 use wasabi_tests::serve_with;
 
 use super::super::*;
 
 const PRESENCE: &str = "/v1/groups/{group}/presence";
+const HISTORY: &str = "/v1/groups/{group}/history";
 const PUBLISH: &str = "/v1/groups/{group}/publish";
 const USERS_IN: &str = "/v1/groups/{group}/users/{user}";
 const CONNECTION: &str = "/v1/connections/{connection}";
@@ -49,6 +53,7 @@ impl Managed {
                 "/",
                 registry = registry.clone(),
                 user = user_of,
+                groups = [Kept::prefix("kept:").size(3)],
                 max_waiting_messages = 4,
                 join,
             ),
@@ -89,6 +94,16 @@ impl Managed {
         body: impl Into<Vec<u8>>,
     ) -> Answer {
         let request = self.request(method, path).body(body.into());
+        self.documented(method, template, request).await
+    }
+
+    /// Asks, and compares the answer with what the document has under `template`.
+    async fn documented(
+        &self,
+        method: &str,
+        template: &str,
+        request: reqwest::RequestBuilder,
+    ) -> Answer {
         let answer = answer(request).await;
         let document: Value =
             serde_json::from_str(include_str!("../../wasabi/src/server/manage/openapi.json"))
@@ -101,6 +116,13 @@ impl Managed {
             answer.status
         );
         answer
+    }
+
+    /// Publishes with a key.
+    async fn publish_once(&self, path: &str, key: &str, text: &str) -> Answer {
+        let request = self.request("POST", path).header("idempotency-key", key);
+        let request = request.body(text.to_owned());
+        self.documented("POST", PUBLISH, request).await
     }
 
     async fn get(&self, template: &str, path: &str) -> Answer {
@@ -334,47 +356,4 @@ async fn registries_are_managed_by_name() {
     assert_eq!(client.text().await, "hello");
     let nowhere = managed.get("/v1/info", "/v1/info?registry=third").await;
     assert_eq!(nowhere.error(), (404, "no_registry"));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs curl: run tests/run"]
-async fn curl_fails_for_no_request() {
-    const KEY: &str = "0123456789abcdef";
-    let mut managed = Managed::with(&Cluster::memory(), |management| management.key(KEY)).await;
-    managed.key = Some(KEY);
-    let _ada = managed.client("ada", "room").await;
-    let present = managed.get(PRESENCE, "/v1/groups/room/presence").await.ok();
-    let address = present["members"][0]["connection"]
-        .as_str()
-        .expect("an address");
-    let connection = format!("/v1/connections/{address}");
-    let requests = [
-        ("GET", "/v1/info"),
-        ("GET", "/v1/groups?prefix=r&limit=10"),
-        ("POST", "/v1/groups/room/publish"),
-        ("GET", "/v1/groups/room/presence"),
-        ("PUT", "/v1/groups/news/users/ada"),
-        ("DELETE", "/v1/groups/news/users/ada"),
-        ("GET", &connection),
-        ("POST", &connection),
-        ("GET", "/v1/users/ada"),
-        ("POST", "/v1/users/ada"),
-        ("GET", "/v1/openapi.json"),
-        ("DELETE", &format!("{connection}?code=4000&reason=bye")),
-        ("DELETE", "/v1/users/ada"),
-    ];
-    for (method, path) in requests {
-        let mut curl = tokio::process::Command::new("curl");
-        curl.args(["--silent", "--show-error", "--fail", "--request", method]);
-        curl.args(["--header", &format!("authorization: Bearer {KEY}")]);
-        if method == "POST" {
-            curl.args(["--data", "hello"]);
-        }
-        let output = curl.arg(format!("http://{}{path}", managed.admin)).output();
-        let output = soon(output)
-            .await
-            .expect("curl is installed: run tests/run");
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{method} {path}: {complaint}");
-    }
 }

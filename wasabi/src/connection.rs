@@ -62,8 +62,8 @@ pub use self::{
     outbox::{SendError, TrySendError},
     registry::{
         Addressed, Broadcast, ConnectionAddress, ConnectionInfo, Everywhere, Group, InvalidAddress,
-        InvalidPosition, Joined, Kept, Member, NodeId, NodeInfo, NodeList, Page, Position,
-        Presence, Published, Registry, Stored, User, UserClosed,
+        InvalidPosition, Joined, Kept, KeptMessage, KeptMessages, Member, NodeId, NodeInfo,
+        NodeList, Page, Position, Presence, Published, Registry, Stored, User, UserClosed,
     },
     renewal::Renewal,
     stash::Stash,

@@ -217,9 +217,9 @@ pub use crate::{
     cluster::Cluster,
     connection::{
         Addressed, Broadcast, Connection, ConnectionAddress, ConnectionId, ConnectionInfo,
-        Everywhere, Group, Intercept, InvalidAddress, InvalidPosition, Joined, Kept, Member,
-        NodeId, NodeInfo, NodeList, Page, Position, Presence, Published, Registry, Renewal,
-        SendError, Stored, TrySendError, User, UserClosed,
+        Everywhere, Group, Intercept, InvalidAddress, InvalidPosition, Joined, Kept, KeptMessage,
+        KeptMessages, Member, NodeId, NodeInfo, NodeList, Page, Position, Presence, Published,
+        Registry, Renewal, SendError, Stored, TrySendError, User, UserClosed,
     },
     describe::{ChannelInfo, Description, EndpointInfo, RouteInfo, TargetInfo},
     error::{BoxError, Error, Fault, IntoError, Resend},

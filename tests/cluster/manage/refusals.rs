@@ -1,16 +1,10 @@
 //! What management refuses, and what it says when it does not know.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::Ordering;
 
-use wasabi::{
-    BoxError, Bytes, ServeError,
-    cluster::{Engine, EngineSession, Inlet, Memory, MemoryNode},
-};
+use wasabi::{ServeError, cluster::Memory};
 
-use super::*;
+use super::{unreliable::Unreliable, *};
 
 #[tokio::test]
 // Long: a row for each refusal.
@@ -58,6 +52,22 @@ async fn invalid_requests_are_refused_with_their_reason() {
             "GET",
             PRESENCE,
             "/v1/groups/a/presence?after=x",
+            "",
+            400,
+            "bad_request",
+        ),
+        (
+            "GET",
+            HISTORY,
+            "/v1/groups/kept:a/history?since=x",
+            "",
+            400,
+            "bad_request",
+        ),
+        (
+            "GET",
+            HISTORY,
+            "/v1/groups/kept:a/history?limit=0",
             "",
             400,
             "bad_request",
@@ -236,64 +246,10 @@ async fn a_full_queue_is_told() {
     timeout(PATIENCE, full).await.expect("a full queue");
 }
 
-/// An engine that is away, or whose clients can be cut off.
-#[derive(Clone)]
-struct Unreliable {
-    memory: Memory,
-    is_away: bool,
-    is_cut: Arc<AtomicBool>,
-}
-
-struct Session(MemoryNode, Arc<AtomicBool>);
-
-impl Engine for Unreliable {
-    type Session = Session;
-
-    async fn connect(&self, inlet: Inlet) -> Result<Session, BoxError> {
-        match self.is_away {
-            true => Err("away".into()),
-            false => Ok(Session(
-                self.memory.connect(inlet).await?,
-                Arc::clone(&self.is_cut),
-            )),
-        }
-    }
-}
-
-impl EngineSession for Session {
-    async fn tell(&self, subject: &str, message: Bytes) -> Result<()> {
-        match self.1.load(Ordering::SeqCst) {
-            true => Ok(()),
-            false => self.0.tell(subject, message).await,
-        }
-    }
-
-    async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
-        self.0.subscribe(subjects).await
-    }
-
-    async fn unsubscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
-        self.0.unsubscribe(subjects).await
-    }
-
-    async fn answers(&self) -> Result<(), BoxError> {
-        self.0.answers().await
-    }
-
-    async fn closed(&self) -> BoxError {
-        self.0.closed().await
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_does_not_answer_is_named() {
     let memory = Memory::new();
-    let is_cut = Arc::new(AtomicBool::new(false));
-    let cut = Unreliable {
-        memory: memory.clone(),
-        is_away: false,
-        is_cut: Arc::clone(&is_cut),
-    };
+    let (cut, is_cut) = Unreliable::connected(&memory);
     let here = Managed::of(&Cluster::new(memory)).await;
     let there = Managed::of(&Cluster::new(cut)).await;
     let met = async { while here.node.registry.nodes().await.nodes.len() != 2 {} };
@@ -328,11 +284,7 @@ async fn a_node_that_does_not_answer_is_named() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_the_engine_nothing_is_said_of_other_nodes() {
-    let away = Unreliable {
-        memory: Memory::new(),
-        is_away: true,
-        is_cut: Arc::default(),
-    };
+    let away = Unreliable::away();
     let registry = Registry::new();
     let gateway = gateway!(
         cluster = Cluster::new(away),

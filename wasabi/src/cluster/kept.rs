@@ -5,6 +5,8 @@ mod deliver;
 mod follow;
 mod join;
 mod log;
+mod read;
+mod ready;
 #[cfg(test)]
 mod tests;
 

@@ -8,6 +8,7 @@ pub(crate) mod elsewhere;
 mod emptied;
 mod everywhere;
 mod group;
+mod history;
 pub(crate) mod info;
 mod joined;
 mod keeping;
@@ -31,6 +32,7 @@ pub use self::{
     broadcast::Broadcast,
     everywhere::{Everywhere, NodeList},
     group::Group,
+    history::{KeptMessage, KeptMessages},
     info::{ConnectionInfo, Member, NodeInfo},
     joined::{Joined, Stored},
     kept::Kept,

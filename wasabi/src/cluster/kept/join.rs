@@ -1,25 +1,9 @@
 //! Joining a kept group from a position.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use tokio::time::{Instant, timeout_at};
-
-use super::{Here, History, limits, log::Missed};
+use super::{Here, History, limits, log::Missed, ready::Tried};
 use crate::{ConnectionId, Error, Joined, Position, Registry, Result, connection::registry::Gate};
-
-/// How long somebody waits for the first history.
-const READY: Duration = Duration::from_secs(5);
-/// How long somebody waits who has seen more than this gateway.
-const AHEAD: Duration = Duration::from_secs(2);
-
-/// The outcome of an attempt.
-enum Tried {
-    Joined(Joined),
-    /// The history is not complete.
-    TooEarly,
-    /// The position has not come.
-    Ahead,
-}
 
 /// Somebody who joins.
 struct Joins {
@@ -29,22 +13,6 @@ struct Joins {
 }
 
 impl History {
-    /// Waits until this gateway has the history, so that whatever is published from now on arrives here.
-    pub(in super::super) async fn attached(self: Arc<Self>) -> Result<()> {
-        let deadline = Instant::now() + READY;
-        loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            moved.as_mut().enable();
-            if self.log().is_ready() {
-                return Ok(());
-            }
-            if timeout_at(deadline, moved).await.is_err() {
-                return Err(not_ready());
-            }
-        }
-    }
-
     pub(in super::super) async fn join_from(
         self: Arc<Self>,
         registry: Registry,
@@ -62,23 +30,11 @@ impl History {
             connection,
             since,
         };
-        let began = Instant::now();
-        loop {
-            let moved = self.moved.notified();
-            tokio::pin!(moved);
-            // Register before looking, or what comes in between would be missed.
-            moved.as_mut().enable();
-            match self.try_join(&joins, began.elapsed() < AHEAD)? {
-                Tried::Joined(joined) => return Ok(joined),
-                Tried::Ahead => drop(timeout_at(began + AHEAD, moved).await),
-                Tried::TooEarly => timeout_at(began + READY, moved)
-                    .await
-                    .map_err(|_| not_ready())?,
-            }
-        }
+        self.when_there(|may_wait| self.try_join(&joins, may_wait))
+            .await
     }
 
-    fn try_join(self: &Arc<Self>, joins: &Joins, may_wait: bool) -> Result<Tried> {
+    fn try_join(self: &Arc<Self>, joins: &Joins, may_wait: bool) -> Result<Tried<Joined>> {
         let Here {
             subject,
             name,
@@ -100,7 +56,7 @@ impl History {
             log.trim();
         }
         if registry.group(Arc::clone(name)).contains(&connection) {
-            return Ok(Tried::Joined(Joined::new(true, position, 0, None)));
+            return Ok(Tried::Done(Joined::new(true, position, 0, None)));
         }
         let missed = match joins.since {
             Some(since) => log.missed(subject, since),
@@ -123,10 +79,6 @@ impl History {
         drop(shard);
         connection.accompany(companion);
         let joined = Joined::new(recovered, position, count, Some(gate));
-        Ok(Tried::Joined(joined))
+        Ok(Tried::Done(joined))
     }
-}
-
-fn not_ready() -> Error {
-    Error::UpstreamUnreachable("the gateway has not read the messages of kept groups yet".into())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::{Message, Position};
+use crate::{KeptMessage, Message, Position};
 
 /// The bytes of all messages.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
@@ -297,11 +297,52 @@ impl Log {
             return Messages::Next(Vec::new());
         };
         let from = own.numbers.partition_point(|own| *own <= number);
-        let next = own.numbers.range(from..).take(PAGE).filter_map(|number| {
-            let logged = self.entries.get((number - self.first) as usize)?;
-            Some((*number, logged.message.clone()?))
-        });
+        let next = own
+            .numbers
+            .range(from..)
+            .take(PAGE)
+            .filter_map(|number| Some((*number, self.logged(*number)?.message.clone()?)));
         Messages::Next(next.collect())
+    }
+
+    /// The position of the first message of a group.
+    pub(super) fn first_of(&self, group: &str) -> Option<Position> {
+        let number = self.groups.get(group)?.numbers.front()?;
+        Some(self.logged(*number)?.position)
+    }
+
+    /// The messages of a group after the one with this number: so many, but not of more bytes than this, unless the first
+    /// one has; and whether there are more.
+    pub(super) fn page(
+        &self,
+        group: &str,
+        number: u64,
+        limit: usize,
+        bytes: usize,
+    ) -> (Vec<KeptMessage>, bool) {
+        let Some(own) = self.groups.get(group) else {
+            return (Vec::new(), false);
+        };
+        let from = own.numbers.partition_point(|own| *own <= number);
+        let (mut page, mut size) = (Vec::new(), 0);
+        for number in own.numbers.range(from..) {
+            let Some(logged) = self.logged(*number) else {
+                continue;
+            };
+            let Some(message) = &logged.message else {
+                continue;
+            };
+            size += message.len();
+            if page.len() == limit || (size > bytes && !page.is_empty()) {
+                return (page, true);
+            }
+            page.push(KeptMessage::new(logged.position, message.clone()));
+        }
+        (page, false)
+    }
+
+    fn logged(&self, number: u64) -> Option<&Logged> {
+        self.entries.get(number.checked_sub(self.first)? as usize)
     }
 
     #[cfg(test)]

@@ -162,3 +162,22 @@ async fn a_history_is_read_in_pages() {
     assert_eq!(page.len(), 64);
     assert_eq!(texts(&log, "a", at(0)).map(|texts| texts.len()), Some(999));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_page_has_so_many_messages_and_bytes_but_at_least_one() {
+    let mut log = log();
+    for number in [1, 2, 10, 11, 30] {
+        append(&mut log, "a", number);
+    }
+    let positions = |number, limit, bytes| {
+        let (page, has_more) = log.page("a", number, limit, bytes);
+        let positions = page.iter().map(|kept| kept.position.parts().1);
+        (positions.collect::<Vec<_>>(), has_more)
+    };
+    assert_eq!(positions(0, 5, 100), (vec![1, 2, 10, 11, 30], false));
+    assert_eq!(positions(0, 4, 100), (vec![1, 2, 10, 11], true));
+    assert_eq!(positions(0, 5, 4), (vec![1, 2, 10], true));
+    // A larger one comes alone.
+    assert_eq!(positions(2, 5, 1), (vec![10], true));
+    assert_eq!(positions(5, 5, 100), (vec![], false));
+}

@@ -14,7 +14,8 @@ use tokio::{
 
 use super::Node;
 use crate::{
-    ConnectionId, Error, InvalidPosition, Joined, Message, Position, Result, Stored,
+    ConnectionId, Error, InvalidPosition, Joined, KeptMessages, Message, Position, Registry,
+    Result, Stored,
     backend::broker::link::{SessionLink, Up},
     cluster::{
         engine::{Engine, EngineSession},
@@ -91,12 +92,28 @@ impl<E: Engine> Membership<E> {
         since: Option<Position>,
     ) -> Result<BoxFuture<'static, Result<Joined>>> {
         let subject = self.subject(&Place::Group(Arc::clone(&group)))?;
-        let Some(registry) = self.registry.upgrade() else {
-            return Err(Error::internal("the registry is gone"));
-        };
         let history = Arc::clone(&self.node.history);
-        let joined = history.join_from(registry, subject.into(), group, connection, since);
+        let joined = history.join_from(self.own()?, subject.into(), group, connection, since);
         Ok(joined.boxed())
+    }
+
+    fn read(
+        &self,
+        group: Arc<str>,
+        since: Option<Position>,
+        limit: usize,
+    ) -> Result<BoxFuture<'static, Result<KeptMessages>>> {
+        let subject = self.subject(&Place::Group(Arc::clone(&group)))?;
+        // Nobody may be connected yet.
+        self.node.link()?;
+        let history = Arc::clone(&self.node.history);
+        let read = history.read(self.own()?, subject.into(), group, since, limit);
+        Ok(read.boxed())
+    }
+
+    fn own(&self) -> Result<Registry> {
+        let own = self.registry.upgrade();
+        own.ok_or_else(|| Error::internal("the registry is gone"))
     }
 }
 
@@ -162,6 +179,16 @@ impl<E: Engine> Elsewhere for Membership<E> {
         // Garbage is a position that nobody knows.
         let since = since.and_then(Result::ok);
         self.joined(group, connection, since)
+            .unwrap_or_else(|error| ready(Err(error)).boxed())
+    }
+
+    fn history(
+        &self,
+        group: Arc<str>,
+        since: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<KeptMessages>> {
+        self.read(group, since, limit)
             .unwrap_or_else(|error| ready(Err(error)).boxed())
     }
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use super::{
-    InvalidPosition, Joined, Position, Registry, RegistryState, Stored, address::NodeId,
-    broadcast::broadcast, group::Groups,
+    InvalidPosition, Joined, KeptMessages, Position, Registry, RegistryState, Stored,
+    address::NodeId, broadcast::broadcast, group::Groups,
 };
 use crate::{Close, ConnectionId, Error, Message};
 
@@ -48,6 +48,14 @@ pub(crate) trait Elsewhere: Send + Sync {
         connection: ConnectionId,
         since: Option<Result<Position, InvalidPosition>>,
     ) -> BoxFuture<'static, Result<Joined, Error>>;
+
+    /// Reads what is kept of a group after this position.
+    fn history(
+        &self,
+        group: Arc<str>,
+        since: Option<Position>,
+        limit: usize,
+    ) -> BoxFuture<'static, Result<KeptMessages, Error>>;
 
     /// The node that this registry's connections are on.
     fn node(&self) -> NodeId;

@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::keys::NotAdmitted;
-use crate::{Error, NodeId};
+use crate::{Error, NodeId, Position, Published};
 
 /// An error, as clients see it.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub(super) struct Refused {
 struct Told<'a> {
     code: &'a str,
     message: &'a str,
+}
+
+impl<'a> Told<'a> {
+    fn of(refused: &'a Refused) -> Self {
+        Self {
+            code: &refused.code,
+            message: &refused.message,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,10 +98,7 @@ impl From<NotAdmitted> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let body = ErrorBody {
-            error: Told {
-                code: &self.code,
-                message: &self.message,
-            },
+            error: Told::of(&self),
         };
         let mut response = json(self.status, &body);
         if self.status == StatusCode::UNAUTHORIZED {
@@ -137,23 +143,48 @@ pub(super) fn of_all(
     }
 }
 
+/// A message that was published.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    here: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<Position>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Told<'a>>,
+}
+
 /// What was published: the members here have it, whatever is known of the others.
 pub(super) fn published(here: usize, elsewhere: Result<(), Error>) -> Response {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        here: usize,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<Told<'a>>,
-    }
-
     let refused = elsewhere.err().map(Refused::from);
     let status = match refused {
         None => StatusCode::OK,
         Some(_) => StatusCode::ACCEPTED,
     };
-    let error = refused.as_ref().map(|refused| Told {
-        code: &refused.code,
-        message: &refused.message,
-    });
-    json(status, &Body { here, error })
+    let body = Body {
+        here: Some(here),
+        position: None,
+        duplicate: None,
+        error: refused.as_ref().map(Told::of),
+    };
+    json(status, &body)
+}
+
+/// What was published to a group that keeps it: all members get it, or none.
+pub(super) fn stored(outcome: Published) -> Result<Response, Refused> {
+    match (outcome.elsewhere, outcome.stored) {
+        (Err(error @ Error::UpstreamLost(_)), _) => Err(Refused::from(error).perhaps_done()),
+        (Err(error), _) => Err(error.into()),
+        (Ok(()), stored) => {
+            let body = Body {
+                here: None,
+                position: stored.map(|stored| stored.position),
+                duplicate: stored.map(|stored| stored.duplicate),
+                error: None,
+            };
+            Ok(json(StatusCode::OK, &body))
+        }
+    }
 }

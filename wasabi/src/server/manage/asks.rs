@@ -1,12 +1,16 @@
 //! A request to management, taken apart.
 
-use axum::extract::{FromRequestParts, Path, Query, Request};
-use bytes::Bytes;
-use http::{StatusCode, header};
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, Path, Query, Request},
+};
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 
 use super::{Management, answers::Refused};
-use crate::{Close, CloseCode, ConnectionAddress, Message, Registry, Text};
+use crate::{Close, CloseCode, ConnectionAddress, Message, Position, Registry, Text};
 
 /// The longest name of a group or a user in bytes, as in a cluster.
 const MAX_NAME: usize = 512;
@@ -21,6 +25,7 @@ struct Parameters {
     user: Option<String>,
     prefix: Option<String>,
     after: Option<String>,
+    since: Option<String>,
     limit: Option<usize>,
     code: Option<u16>,
     reason: Option<String>,
@@ -33,6 +38,7 @@ pub(super) struct Asks {
     path: Vec<String>,
     parameters: Parameters,
     is_binary: bool,
+    key: Option<String>,
     body: Bytes,
 }
 
@@ -63,15 +69,14 @@ impl Asks {
             })?;
         let content_type = head.headers.get(header::CONTENT_TYPE);
         let is_binary = content_type.is_some_and(|kind| kind == "application/octet-stream");
-        let body = axum::body::to_bytes(body, management.max_body_size);
-        let body = body
-            .await
-            .map_err(|error| unread(error, management.max_body_size))?;
+        let key = key(&head.headers)?;
+        let body = read(body, management.max_body_size).await?;
         Ok(Self {
             registry: registry.clone(),
             path,
             parameters,
             is_binary,
+            key,
             body,
         })
     }
@@ -87,8 +92,23 @@ impl Asks {
         address.map_err(|error: crate::InvalidAddress| Refused::bad_request(error.to_string()))
     }
 
-    /// The body as a message: text, unless its media type says that it is binary.
+    /// The body as a message, and the key that it has.
+    pub(super) fn keyed_message(&self) -> Result<(Message, Option<&str>), Refused> {
+        Ok((self.body()?, self.key.as_deref()))
+    }
+
+    /// The body as a message that may have no key.
     pub(super) fn message(&self) -> Result<Message, Refused> {
+        match self.key {
+            None => self.body(),
+            Some(_) => Err(Refused::bad_request(
+                "only messages to groups have an `Idempotency-Key`",
+            )),
+        }
+    }
+
+    /// The body as a message: text, unless its media type says that it is binary.
+    fn body(&self) -> Result<Message, Refused> {
         let body = self.body.clone();
         match self.is_binary {
             true => Ok(Message::binary(body)),
@@ -106,6 +126,14 @@ impl Asks {
 
     pub(super) fn after(&self) -> Option<&str> {
         self.parameters.after.as_deref()
+    }
+
+    /// The position that a history is read from.
+    pub(super) fn since(&self) -> Result<Option<Position>, Refused> {
+        let since = self.parameters.since.as_deref().map(str::parse);
+        since
+            .transpose()
+            .map_err(|_| Refused::bad_request("`since` is a `position` or a `next` of an answer"))
     }
 
     pub(super) fn limit(&self) -> Result<usize, Refused> {
@@ -128,17 +156,32 @@ impl Asks {
     }
 }
 
-fn unread(error: axum::Error, limit: usize) -> Refused {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    while let Some(error) = source {
-        if error.to_string().contains("length limit exceeded") {
-            return Refused::new(
+/// The key of a message, as it is written.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Refused> {
+    let mut keys = headers.get_all("idempotency-key").iter();
+    let Some(key) = keys.next() else {
+        return Ok(None);
+    };
+    match key.to_str() {
+        Ok(key) if !key.is_empty() && keys.next().is_none() => Ok(Some(key.to_owned())),
+        _ => Err(Refused::bad_request(
+            "`Idempotency-Key` is there once, in printable characters of ASCII",
+        )),
+    }
+}
+
+async fn read(body: Body, limit: usize) -> Result<Bytes, Refused> {
+    let (mut chunks, mut read) = (body.into_data_stream(), BytesMut::new());
+    let ended_early = |_| Refused::bad_request("the body ended early");
+    while let Some(chunk) = chunks.try_next().await.map_err(ended_early)? {
+        if chunk.len() > limit - read.len() {
+            return Err(Refused::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "too_large",
                 format!("a message has at most {limit} bytes"),
-            );
+            ));
         }
-        source = error.source();
+        read.extend_from_slice(&chunk);
     }
-    Refused::bad_request("the body ended early")
+    Ok(read.freeze())
 }

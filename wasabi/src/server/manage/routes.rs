@@ -8,16 +8,20 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, any, on},
 };
+use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::future::BoxFuture;
 use http::{StatusCode, header};
 use serde::Serialize;
 
 use super::{
     Management,
-    answers::{Refused, done, json, of_all, published},
+    answers::{Refused, done, json, of_all, published, stored},
     asks::Asks,
 };
-use crate::{Member, NodeId, NodeInfo, Page, Presence, connection::registry::info::GroupSize};
+use crate::{
+    KeptMessage, Member, NodeId, NodeInfo, Page, Position, Presence,
+    connection::registry::info::GroupSize,
+};
 
 /// The description of all this for programs; a test compares it with the table.
 const DOCUMENT: &str = include_str!("openapi.json");
@@ -37,6 +41,7 @@ routes! {
     GET "/v1/info" => info,
     GET "/v1/groups" => groups,
     POST "/v1/groups/{group}/publish" => publish,
+    GET "/v1/groups/{group}/history" => history,
     GET "/v1/groups/{group}/presence" => group_presence,
     PUT "/v1/groups/{group}/users/{user}" => put_in,
     DELETE "/v1/groups/{group}/users/{user}" => take_out,
@@ -120,9 +125,65 @@ async fn groups(asks: Asks) -> Result<Response, Refused> {
 }
 
 async fn publish(asks: Asks) -> Result<Response, Refused> {
-    let message = asks.message()?;
-    let outcome = asks.registry.group(asks.name(0)).publish(message).await;
-    Ok(published(outcome.here.sent, outcome.elsewhere))
+    let (message, key) = asks.keyed_message()?;
+    let group = asks.registry.group(asks.name(0));
+    if let Some(key) = key {
+        return stored(group.publish_once(key, message).await);
+    }
+    let is_kept = asks.registry.kept(group.name()).is_some();
+    let outcome = group.publish(message).await;
+    match is_kept {
+        true => stored(outcome),
+        false => Ok(published(outcome.here.sent, outcome.elsewhere)),
+    }
+}
+
+#[derive(Serialize)]
+struct History {
+    messages: Vec<HistoryMessage>,
+    recovered: bool,
+    first: Option<Position>,
+    position: Position,
+    next: Option<Position>,
+}
+
+#[derive(Serialize)]
+struct HistoryMessage {
+    position: Position,
+    #[serde(flatten)]
+    content: Content,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Content {
+    Text(String),
+    Base64(String),
+}
+
+impl From<KeptMessage> for HistoryMessage {
+    fn from(kept: KeptMessage) -> Self {
+        Self {
+            position: kept.position,
+            content: match kept.message.as_text() {
+                Some(text) => Content::Text(text.to_owned()),
+                None => Content::Base64(STANDARD.encode(kept.message.as_bytes())),
+            },
+        }
+    }
+}
+
+async fn history(asks: Asks) -> Result<Response, Refused> {
+    let group = asks.registry.group(asks.name(0));
+    let page = group.history(asks.since()?, asks.limit()?).await?;
+    let body = History {
+        messages: page.messages.into_iter().map(Into::into).collect(),
+        recovered: page.recovered,
+        first: page.first,
+        position: page.position,
+        next: page.next,
+    };
+    Ok(json(StatusCode::OK, &body))
 }
 
 #[derive(Serialize)]
