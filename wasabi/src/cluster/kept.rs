@@ -47,6 +47,8 @@ pub(super) struct History {
     registries: Mutex<HashMap<Arc<str>, WeakRegistry>>,
     /// The longest time that anything is kept, in milliseconds; 0 if nothing is.
     age: AtomicU64,
+    /// The messages that have come to groups here.
+    received: AtomicU64,
     /// Entries have come, or the log has become ready.
     moved: Notify,
 }
@@ -73,6 +75,7 @@ impl History {
             tickets: AtomicU64::new(0),
             registries: Mutex::default(),
             age: AtomicU64::new(0),
+            received: AtomicU64::new(0),
             moved: Notify::new(),
         }
     }
@@ -96,6 +99,12 @@ impl History {
 
     pub(super) fn age(&self) -> Duration {
         Duration::from_millis(self.age.load(Ordering::Acquire))
+    }
+
+    /// How many messages have come.
+    #[cfg(feature = "metrics")]
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {

@@ -109,7 +109,10 @@ pub(super) fn describe() {
         CLUSTER_SUBSCRIPTIONS,
         "groups and users that messages of other gateways are received for"
     );
-    describe_counter!(CLUSTER_RECEIVED, "messages of other gateways");
+    describe_counter!(
+        CLUSTER_RECEIVED,
+        "messages of other gateways, and those of kept groups"
+    );
     describe_counter!(
         CLUSTER_DROPPED,
         "messages of other gateways that were dropped"

@@ -1,6 +1,6 @@
 //! From an entry of the feed to the members of its group.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::time::Instant;
 
@@ -30,6 +30,7 @@ impl History {
         if is_from_before {
             return 0;
         }
+        self.received.fetch_add(1, Ordering::Relaxed);
         let members = here.registry.group(Arc::clone(&here.name)).connections();
         let (count, mut slow) = (members.len(), Vec::new());
         let behind = shard.get(&**group);

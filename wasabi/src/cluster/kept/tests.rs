@@ -3,6 +3,17 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, advance};
 
 use super::log::{Limits, Log, Messages, Missed};
+#[cfg(feature = "metrics")]
+use super::{History, subject};
+#[cfg(feature = "metrics")]
+use crate::{
+    Kept, Registry,
+    cluster::{envelope::seal, feed::Entry},
+    connection::registry::{
+        address::NodeId,
+        elsewhere::{Parcel, Place},
+    },
+};
 use crate::{Message, Position};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -180,4 +191,30 @@ async fn a_page_has_so_many_messages_and_bytes_but_at_least_one() {
     // A larger one comes alone.
     assert_eq!(positions(2, 5, 1), (vec![10], true));
     assert_eq!(positions(5, 5, 100), (vec![], false));
+}
+
+#[cfg(feature = "metrics")]
+#[tokio::test]
+async fn messages_that_come_are_counted_and_not_those_from_before() {
+    let registry = Registry::new();
+    registry.keep(&[Kept::prefix("a")]).expect("the first");
+    let (history, prefix) = (Arc::new(History::new()), Arc::from("wasabi.x.y"));
+    history.add(&prefix, &registry);
+    let came = |number, name: &str, is_from_before| {
+        let group = subject(&prefix, &Place::Group(name.into())).expect("a name");
+        let message = Parcel::Message(Message::text("hello"));
+        let entry = Entry {
+            position: at(number),
+            group: group.into(),
+            message: seal(NodeId::random(), &message),
+            age: Duration::ZERO,
+        };
+        history.append(entry, is_from_before);
+        history.received()
+    };
+    assert_eq!(came(1, "a", true), 0);
+    assert_eq!(came(2, "a", false), 1);
+    // It is of another gateway's groups.
+    assert_eq!(came(3, "b", false), 1);
+    assert_eq!(came(4, "a", false), 2);
 }

@@ -261,7 +261,7 @@ impl<E: Engine> Elsewhere for Membership<E> {
         let state = crate::metrics::ClusterSeen {
             connected: running.is_some_and(|running| running.link.is_up()),
             subscriptions: self.node.table.len(),
-            received: self.node.inlet.received(),
+            received: self.node.inlet.received() + self.node.history.received(),
             dropped: self.node.inlet.dropped(),
         };
         seen.cluster(Arc::as_ptr(&self.node).addr(), &self.node.name, state);
