@@ -14,20 +14,33 @@
 //! and `ENGINE=nats://127.0.0.1:4222`. Without `ENGINE` the process is alone.
 //!
 //! With a second address, `127.0.0.1:9081`, a process also answers operators there, for all processes: who is in a room, for
-//! example, at <http://127.0.0.1:9081/v1/groups/blue/presence>.
+//! example, at <http://127.0.0.1:9081/v1/groups/here:blue/presence>, and what was said there, at
+//! <http://127.0.0.1:9081/v1/groups/said:blue/history>.
 //!
 //! In production a balancer is in front of the processes. When one of them is stopped, the page connects again, to any of
-//! the others, and joins its room again.
+//! the others, and gets the lines that it has missed. A page that was reloaded shows the last lines of its room.
 
 use axum::response::Html;
 use serde::{Deserialize, Serialize};
-use wasabi::{Admin, CloseCode, Cluster, Error, Management, prelude::*};
+use serde_json::Value;
+use wasabi::{
+    Admin, CloseCode, Cluster, Error, Group, Kept, LeftGroups, Management, Page, prelude::*,
+};
 
 /// What a client says.
 #[derive(Deserialize)]
 struct Said {
     room: String,
     text: String,
+    /// A client that does not know whether the line was said says it again with the same id.
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Join {
+    room: String,
+    /// The position of the last line that the client has.
+    since: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -35,14 +48,35 @@ struct Room {
     room: String,
 }
 
-/// What the members of the room receive.
+/// What the members of the room receive: what somebody has said, with an id, or who comes and goes.
 #[derive(Serialize)]
 struct Line<'a> {
     room: &'a str,
     from: &'a str,
     text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
     /// The process that it was said to.
     process: u32,
+}
+
+/// The answer to a join.
+#[derive(Serialize)]
+struct Entered {
+    joined: String,
+    /// Whether the lines that the client has missed follow. If not, it forgets those that it has, and shows these.
+    recovered: bool,
+    lines: Vec<Value>,
+    /// The position of the last of them.
+    position: String,
+}
+
+/// Who is in a room, in all processes.
+#[derive(Serialize)]
+struct Who {
+    room: String,
+    who: Vec<String>,
+    total: usize,
 }
 
 #[derive(Deserialize)]
@@ -58,39 +92,74 @@ impl Guest {
 
 /// The maximum number of rooms per client, so that nobody makes the gateway subscribe without end.
 const MAX_ROOMS: usize = 10;
+/// The lines that are kept of a room.
+const LINES: usize = 200;
+/// The most members that are shown.
+const SHOWN: usize = 50;
 
-/// Tells the members in all processes. An error says that those in the others may not have it.
-async fn tell(registry: &Registry, room: &str, from: &str, text: &str) -> Result<()> {
-    let process = std::process::id();
-    let line = serde_json::to_string(&Line {
+/// The members of a room, with a group that keeps what is said.
+fn said(registry: &Registry, room: &str) -> Group {
+    registry.group(format!("said:{room}"))
+}
+
+/// The members of a room, with a group that keeps nothing: comings and goings.
+fn here(registry: &Registry, room: &str) -> Group {
+    registry.group(format!("here:{room}"))
+}
+
+/// Tells the members of a room in all processes that somebody comes or goes. They do not miss it if the engine is away.
+async fn announce(registry: &Registry, room: &str, from: &Connection, name: &str, text: &str) {
+    let line = Line {
         room,
-        from,
+        from: name,
         text,
-        process,
-    })?;
-    let published = registry.group(room).publish(line).await;
+        id: None,
+        process: std::process::id(),
+    };
+    let published = here(registry, room).publish_except(from, Json(line)).await;
     // Each process closes its own clients that do not keep up with the room.
     for slow in published.here.skipped {
         slow.close(CloseCode::POLICY);
     }
-    published.elsewhere
+    if let Err(error) = published.elsewhere {
+        tracing::warn!(%error, "members elsewhere may not know who comes and goes");
+    }
 }
 
 async fn join(
     State(registry): State<Registry>,
-    Json(Room { room }): Json<Room>,
+    Json(Join { room, since }): Json<Join>,
     Query(guest): Query<Guest>,
     connection: Connection,
-) -> Result<()> {
-    if registry.groups_of(&connection).len() >= MAX_ROOMS {
+) -> Result<Reply> {
+    // Each room has two groups.
+    if registry.groups_of(&connection).len() >= 2 * MAX_ROOMS {
         return Err(Error::new("too_many_rooms", "leave a room first"));
     }
-    if registry.join(&room, &connection) {
-        // Whatever is said elsewhere from now on arrives here. Where a room has a history, read it after this.
-        registry.group(&*room).attached().await?;
-        tell(&registry, &room, guest.name(), "has come in").await?;
+    let said = said(&registry, &room);
+    let joined = registry
+        .join_from(said.name(), &connection, since.as_deref())
+        .await?;
+    let mut lines = Vec::new();
+    if !joined.recovered {
+        let mut kept = said.history(None, LINES).await?.messages;
+        // Those behind the position follow.
+        kept.retain(|kept| kept.position <= joined.position);
+        for line in kept {
+            lines.push(serde_json::from_slice(line.message.as_bytes())?);
+        }
     }
-    Ok(())
+    if registry.join(here(&registry, &room).name(), &connection) {
+        announce(&registry, &room, &connection, guest.name(), "has come in").await;
+    }
+    joined.reply(|joined| {
+        Json(Entered {
+            joined: room,
+            recovered: joined.recovered,
+            lines,
+            position: joined.position.to_string(),
+        })
+    })
 }
 
 async fn leave(
@@ -98,23 +167,69 @@ async fn leave(
     Json(Room { room }): Json<Room>,
     Query(guest): Query<Guest>,
     connection: Connection,
-) -> Result<()> {
-    if registry.leave(&room, &connection) {
-        tell(&registry, &room, guest.name(), "has left").await?;
+) {
+    registry.leave(said(&registry, &room).name(), &connection);
+    if registry.leave(here(&registry, &room).name(), &connection) {
+        announce(&registry, &room, &connection, guest.name(), "has left").await;
     }
-    Ok(())
+}
+
+/// A connection has ended.
+async fn left(
+    State(registry): State<Registry>,
+    LeftGroups(groups): LeftGroups,
+    Query(guest): Query<Guest>,
+    connection: Connection,
+) {
+    for room in groups.iter().filter_map(|name| name.strip_prefix("here:")) {
+        announce(&registry, room, &connection, guest.name(), "has left").await;
+    }
+}
+
+fn must_be_in(registry: &Registry, room: &str, connection: &Connection) -> Result<()> {
+    match here(registry, room).contains(connection) {
+        true => Ok(()),
+        false => Err(Error::new("not_in_room", "join the room first")),
+    }
 }
 
 async fn say(
     State(registry): State<Registry>,
-    Json(said): Json<Said>,
+    Json(line): Json<Said>,
     Query(guest): Query<Guest>,
     connection: Connection,
 ) -> Result<()> {
-    if !registry.group(&*said.room).contains(&connection) {
-        return Err(Error::new("not_in_room", "join the room first"));
+    must_be_in(&registry, &line.room, &connection)?;
+    let told = Line {
+        room: &line.room,
+        from: guest.name(),
+        text: &line.text,
+        id: Some(&line.id),
+        process: std::process::id(),
+    };
+    let said = said(&registry, &line.room);
+    said.publish_once(&line.id, Json(told)).await.elsewhere
+}
+
+async fn who(
+    State(registry): State<Registry>,
+    Json(Room { room }): Json<Room>,
+    connection: Connection,
+) -> Result<Json<Who>> {
+    must_be_in(&registry, &room, &connection)?;
+    let present = here(&registry, &room).presence(Page::of(SHOWN)).await;
+    if let Err(error) = &present.elsewhere {
+        tracing::warn!(%error, "members elsewhere may be missing");
     }
-    tell(&registry, &said.room, guest.name(), &said.text).await
+    let names = present
+        .members
+        .iter()
+        .filter_map(|member| member.info().ok()?);
+    Ok(Json(Who {
+        who: names.collect(),
+        total: present.total,
+        room,
+    }))
 }
 
 /// What operators see of a connection.
@@ -130,6 +245,8 @@ fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
         channel(
             "/chat",
             registry = registry,
+            groups = [Kept::prefix("said:").size(LINES).ttl(1h).stamp("position")],
+            on_disconnect = left,
             max_message_size = 4KiB,
             ping = 20s,
             parser = JsonKey::at("/action"),
@@ -139,6 +256,10 @@ fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
                 "say" => with(
                     [RateLimit::per_second(5).by(|req| req.connection().id())],
                     say
+                ),
+                "who" => with(
+                    [RateLimit::per_second(5).by(|req| req.connection().id())],
+                    who
                 ),
                 _ => NoRoute,
             },

@@ -10,6 +10,8 @@ mod examples;
 mod graphql;
 #[path = "clients/json_rpc.rs"]
 mod json_rpc;
+#[path = "clients/many_machines.rs"]
+mod many_machines;
 
 use std::{
     path::PathBuf,

@@ -31,7 +31,7 @@ async fn sees(url: &str, path: &str) -> Value {
 
 /// Who is in the room `blue`, and how many processes have not said so.
 async fn present(url: &str) -> (Vec<String>, usize) {
-    let present = sees(url, "/v1/groups/blue/presence").await;
+    let present = sees(url, "/v1/groups/here:blue/presence").await;
     let members = present["members"]
         .as_array()
         .unwrap_or_else(|| panic!("{present}"));
@@ -128,13 +128,12 @@ async fn enters(process: &Example, name: &str) -> Client {
     let url = format!("{}/chat?name={name}", process.url());
     let mut client = Client::connect(url).await.expect("a handshake");
     let join = json!({"action": "join", "room": "blue"});
-    let mut line = client.ask_json(join).await;
-    // Somebody in another process may have come in at the same time.
-    while line["from"] != name {
-        assert_eq!(line["text"], "has come in", "{line}");
-        line = client.json().await;
+    let mut entered = client.ask_json(join).await;
+    // Somebody in another process may come or go at the same time.
+    while entered["from"].is_string() {
+        entered = client.json().await;
     }
-    assert_eq!(line["text"], "has come in", "{line}");
+    assert_eq!(entered["joined"], "blue", "{entered}");
     client
 }
 
@@ -151,7 +150,7 @@ async fn hears(client: &mut Client) -> (String, String) {
 }
 
 async fn says(client: &mut Client, text: &str) -> Value {
-    let say = json!({"action": "say", "room": "blue", "text": text});
+    let say = json!({"action": "say", "room": "blue", "text": text, "id": text});
     client.ask_json(say).await
 }
 
@@ -171,7 +170,7 @@ async fn a_chat_in_three_processes(broker: Broker) {
     }
     let mut said_to = std::collections::HashSet::new();
     for at in 0..PROCESSES {
-        let line = says(&mut clients[at], "hello").await;
+        let line = says(&mut clients[at], &format!("hello {at}")).await;
         assert!(said_to.insert(line["process"].as_u64()), "{line}");
         for other in (0..PROCESSES).filter(|other| *other != at) {
             assert_eq!(clients[other].json().await, line);
@@ -188,7 +187,9 @@ async fn a_chat_in_three_processes(broker: Broker) {
     assert_eq!(lost.closed().await.0, 1012);
     let mut again = enters(&processes[1], "client0").await;
     for client in &mut clients {
-        assert_eq!(hears(client).await.0, "client0");
+        for text in ["has left", "has come in"] {
+            assert_eq!(hears(client).await, ("client0".to_owned(), text.to_owned()));
+        }
     }
     let line = says(&mut clients[0], "welcome").await;
     assert_eq!(again.json().await, line);

@@ -83,6 +83,11 @@ impl Example {
         &self.printed
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal: `TERM`, `INT`, ..
     pub fn signal(&self, name: &str) {
         let status = Command::new("kill")
