@@ -101,6 +101,7 @@ mod cluster {
     mod many_groups;
     mod presence;
     mod processes;
+    mod rolling;
     mod users;
 }
 
