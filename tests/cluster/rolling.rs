@@ -135,6 +135,7 @@ impl Guest {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs NATS and HAProxy: run tests/run"]
+// Long: one story.
 async fn every_process_is_replaced_and_nothing_is_missing() {
     const SPEAKERS: usize = 3;
     const LISTENERS: usize = 6;
