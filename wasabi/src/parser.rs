@@ -233,6 +233,24 @@ impl<'m> Envelope<'m> {
         self
     }
 
+    /// A call with JSON, without a reply if it has no id. Written out: each builder method would move the whole envelope.
+    #[inline(always)]
+    pub(crate) fn call(key: Cow<'m, str>, id: Option<RequestId>, params: Option<&'m str>) -> Self {
+        Self {
+            key,
+            is_static: None,
+            wants_reply: id.is_some(),
+            id,
+            content_type: Some("application/json"),
+            value: None,
+            params: params.map(Cow::Borrowed),
+            invalid: None,
+            cancels: Cancels::No,
+            part: None,
+            unique: None,
+        }
+    }
+
     /// The part of the message that middleware and targets get as the message; by default all of it. It is text or binary,
     /// like the message. A slice of the message costs nothing; any other text is copied. Only a
     /// [`Protocol`](crate::Protocol) can set it.

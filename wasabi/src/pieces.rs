@@ -41,8 +41,9 @@ pub(crate) fn copied(payload: &[u8], change: impl FnOnce(&mut [u8])) -> Bytes {
     })
 }
 
-/// Joins the parts of a payload in shared memory.
-#[inline]
+/// Joins the parts of a payload in shared memory. A loop, and not the code for each part: what runs for a message should
+/// fit the processor's cache of instructions.
+#[inline(never)]
 pub(crate) fn joined(parts: &[&[u8]]) -> Bytes {
     let len = parts.iter().map(|part| part.len()).sum();
     if len > SMALL {

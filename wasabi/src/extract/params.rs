@@ -18,14 +18,12 @@ pub struct Params<T>(pub T);
 #[diagnostic::do_not_recommend]
 impl<S: Sync, T: Readable> FromRequest<S> for Params<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
-        match req.params() {
-            Some(params) => match serde_json::from_str(params) {
-                Ok(params) => Ok(Params(params)),
-                Err(_) if is_empty(params) => none().map(Params),
-                Err(error) => Err(Error::invalid_params(error.to_string())),
-            },
-            None => none().map(Params),
-        }
+        let Some(params) = req.params() else {
+            return none().map(Params);
+        };
+        serde_json::from_str(params)
+            .or_else(|error| otherwise(params, &error))
+            .map(Params)
     }
 
     #[cfg(feature = "schema")]
@@ -41,7 +39,17 @@ fn is_empty(params: &str) -> bool {
     inside.is_some_and(|inside| inside.trim_ascii().is_empty())
 }
 
+/// Parameters that do not fit may be none.
+#[cold]
+fn otherwise<T: DeserializeOwned>(params: &str, error: &serde_json::Error) -> Result<T> {
+    match is_empty(params) {
+        true => none(),
+        false => Err(Error::invalid_params(error.to_string())),
+    }
+}
+
 /// Left out parameters are those that a type can do without.
+#[cold]
 fn none<T: DeserializeOwned>() -> Result<T> {
     ["null", "[]", "{}"]
         .into_iter()

@@ -1,7 +1,5 @@
 //! From a message of JSON-RPC to the parts of a call, in one pass over its text.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -9,16 +7,6 @@ use crate::{
     Envelope, Error, Incoming, Message, RequestId, Result,
     parser::{Invalid, Scanner, not_json, string},
 };
-
-/// A call, valid or not.
-#[derive(Default)]
-struct Called<'m> {
-    method: Cow<'m, str>,
-    params: Option<&'m str>,
-    /// `None` if there is none, or if it cannot be an id.
-    id: Option<RequestId>,
-    invalid: Option<Error>,
-}
 
 /// Reads a message.
 #[inline]
@@ -123,72 +111,51 @@ fn members<'m>(text: &'m str, inside: Scanner<'m>) -> Result<(Members<'m>, Scann
 impl<'m> Members<'m> {
     #[inline]
     fn read(self) -> Incoming<'m> {
-        let call = self.call();
-        if call.method == CANCEL
-            && call.id.is_none()
-            && let Some(id) = call.params.and_then(cancelled)
+        let id = self.id.and_then(id);
+        let params = self.params.filter(|params| *params != "null");
+        let Some(method) = self.method.and_then(string).filter(|_| {
+            !self.is_repeated
+                && self.jsonrpc == Some("\"2.0\"")
+                && self.id.is_some() == id.is_some()
+                && params.is_none_or(is_structured)
+        }) else {
+            return Incoming::Request(self.invalid(id));
+        };
+        if method == CANCEL
+            && id.is_none()
+            && let Some(id) = params.and_then(cancelled)
         {
             return Incoming::Cancel(id);
         }
-        Incoming::Request(call.envelope())
+        Incoming::Request(Envelope::call(method, id, params))
     }
 
-    #[inline]
-    fn call(self) -> Called<'m> {
-        let id = self.id.and_then(id);
-        let invalid = |error| Called {
-            id: self.id.and_then(self::id),
-            invalid: Some(error),
-            ..Called::default()
+    /// What is wrong with a message that is no call.
+    #[cold]
+    fn invalid(self, id: Option<RequestId>) -> Envelope<'m> {
+        // It is not clear which of two ids is meant.
+        let id = id.filter(|_| !self.is_repeated);
+        let error = if self.is_repeated {
+            Error::bad_request("a member occurs twice")
+        } else if self.jsonrpc != Some("\"2.0\"") {
+            Error::bad_request("`jsonrpc` must be \"2.0\"")
+        } else if self.id.is_some() && id.is_none() {
+            Error::bad_request("`id` must be a string, a number or null")
+        } else if self.method.and_then(string).is_none() {
+            Error::NoKey("expected a string as `method`".into())
+        } else {
+            Error::bad_request("`params` must be an object or an array")
         };
-        if self.is_repeated {
-            return Called {
-                invalid: Some(Error::bad_request("a member occurs twice")),
-                ..Called::default()
-            };
-        }
-        if self.jsonrpc != Some("\"2.0\"") {
-            return invalid(Error::bad_request("`jsonrpc` must be \"2.0\""));
-        }
-        if self.id.is_some() && id.is_none() {
-            return invalid(Error::bad_request(
-                "`id` must be a string, a number or null",
-            ));
-        }
-        let Some(method) = self.method.and_then(string) else {
-            return invalid(Error::NoKey("expected a string as `method`".into()));
-        };
-        let params = self.params.filter(|params| *params != "null");
-        if params.is_some_and(|params| !params.starts_with(['{', '['])) {
-            return invalid(Error::bad_request("`params` must be an object or an array"));
-        }
-        Called {
-            method,
-            params,
-            id,
-            invalid: None,
+        let envelope = Envelope::invalid(error).content_type("application/json");
+        match id {
+            Some(id) => envelope.id(id),
+            None => envelope,
         }
     }
 }
 
-impl<'m> Called<'m> {
-    #[inline(always)]
-    fn envelope(self) -> Envelope<'m> {
-        let is_valid = self.invalid.is_none();
-        let mut envelope = match self.invalid {
-            None => Envelope::new(self.method),
-            Some(error) => Envelope::invalid(error),
-        };
-        envelope = envelope.content_type("application/json");
-        if let Some(params) = self.params {
-            envelope = envelope.params(params);
-        }
-        match (self.id, is_valid) {
-            (Some(id), _) => envelope.id(id),
-            (None, true) => envelope.without_reply(),
-            (None, false) => envelope,
-        }
-    }
+fn is_structured(params: &str) -> bool {
+    params.starts_with(['{', '['])
 }
 
 const CANCEL: &str = "$/cancelRequest";
