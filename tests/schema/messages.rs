@@ -155,3 +155,52 @@ fn a_key_that_is_refused_gets_errors_and_nothing_else() {
     assert_eq!(replies(&document, "root.ping"), [""; 0]);
     assert_eq!(replies(&of(ErrorFormat::Silent), "root.admin"), [""; 0]);
 }
+
+#[test]
+fn a_message_without_a_key_is_one_of_the_route_that_takes_it() {
+    let gateway = gateway!(
+        channel(
+            "/named",
+            parser = JsonKey::at("/key").id("/id").or("item"),
+            match key {
+                "item" | "other" => async |_: Text| "item",
+                _ => async |_: Text| "rest",
+            },
+        ),
+        channel(
+            "/rest",
+            parser = JsonKey::at("/key").or("passed on"),
+            match key {
+                "item" => async |_: Text| "item",
+                key if key.starts_with("admin.") => async |_: Text| "admin",
+                _ => Http::post("http://orders/"),
+            },
+        ),
+        channel(
+            "/all",
+            parser = JsonKey::at("/head/key").or("any"),
+            async |_: Text| "all"
+        ),
+    );
+    let document = gateway.asyncapi().to_value();
+    let payload = |channel, name| &message(&document, channel, name)["payload"];
+    // Any JSON may be without a key, and not only an object.
+    assert_eq!(
+        *payload("named", "item"),
+        json!({ "properties": { "key": { "const": "item" }, "id": { "type": ["string", "number"] } } })
+    );
+    assert_eq!(payload("rest", "other")["required"], Value::Null);
+    assert_eq!(
+        *payload("all", "message"),
+        json!({ "properties": { "head": { "properties": { "key": { "type": "string" } } } } })
+    );
+    for (channel, name) in [
+        ("named", "other"),
+        ("named", "other_2"),
+        ("rest", "item"),
+        ("rest", "admin.any"),
+    ] {
+        let payload = payload(channel, name);
+        assert_eq!(payload["required"], json!(["key"]), "{channel} {name}");
+    }
+}

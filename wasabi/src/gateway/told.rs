@@ -55,9 +55,11 @@ impl Told {
     fn asked(&self) -> &Asked {
         self.asked.get_or_init(|| {
             let channels = self.channels.iter().map(|channel| ChannelFacts {
-                operations: channel
-                    .routes
-                    .operations(&channel.facts.path, &*channel.route),
+                operations: channel.routes.operations(
+                    &channel.facts.path,
+                    channel.facts.places.or,
+                    &*channel.route,
+                ),
                 ..channel.facts.clone()
             });
             let channels: Vec<_> = channels.collect();
@@ -74,7 +76,7 @@ impl Told {
         let channels = self.channels.iter().flat_map(|channel| {
             let facts = &channel.facts;
             lints::mistakes(&ChannelFacts {
-                operations: channel.routes.operations(&facts.path, &|_| None),
+                operations: channel.routes.operations(&facts.path, None, &|_| None),
                 ..facts.clone()
             })
         });

@@ -89,7 +89,7 @@ where
         use crate::schema::{Language, Places};
         Places {
             closes: self.reader.places().closes,
-            ..Places::unknown(Language::Unknown)
+            ..Places::unknown(Language::Decoded)
         }
     }
 }
@@ -138,7 +138,7 @@ where
         use crate::schema::{Language, Places};
         Places {
             closes: self.reader.places().closes,
-            ..Places::unknown(Language::Unknown)
+            ..Places::unknown(Language::Decoded)
         }
     }
 }

@@ -11,6 +11,7 @@ pub struct Operation {
     path: String,
     around: Around,
     keys: Vec<String>,
+    takes_keyless: bool,
     answers: Vec<Answers>,
 }
 
@@ -66,6 +67,11 @@ impl Operation {
         answers.fold(self.around.codes.clone(), |codes, one| {
             codes.and(&one.codes)
         })
+    }
+
+    /// Whether messages without a key may lead here.
+    pub(crate) fn takes_keyless(&self) -> bool {
+        self.takes_keyless
     }
 
     /// Whether other keys may lead here than the declaration names.
@@ -276,15 +282,18 @@ impl Describer {
         self.found.push((around, vec![answers]));
     }
 
-    /// The routes of the channel at this path. `route` is the path of the router for a key.
+    /// The routes of the channel at this path. `or` is the key of messages without one, if they have one, and `route` the
+    /// path of the router for a key.
     pub(crate) fn operations(
         &self,
         path: &str,
+        or: Option<&str>,
         route: &dyn Fn(&str) -> Option<u64>,
     ) -> Vec<Operation> {
         let Self { keys, found, .. } = self;
         // Guards are the user's code.
         let route = |key: &str| caught(|| route(key)).ok().flatten();
+        let keyless = or.map(route);
         let routed: Vec<_> = keys.iter().map(|key| (*key, route(key))).collect();
         let operations = found.iter().map(|(around, answers)| {
             let is_routed = around.bits > 0 && !around.is_lost;
@@ -294,9 +303,11 @@ impl Describer {
             let mut own: BTreeSet<String> = named.map(|(key, _)| (*key).to_owned()).collect();
             let hints = around.hints.iter().flat_map(|hint| spellings(hint));
             own.extend(hints.filter(|hint| leads_here(route(hint))));
+            let takes_keyless = keyless.is_some_and(|route| !is_routed || leads_here(route));
             Operation {
                 path: path.to_owned(),
                 keys: own.into_iter().collect(),
+                takes_keyless,
                 around: around.clone(),
                 answers: answers.clone(),
             }

@@ -44,6 +44,8 @@ pub enum Language {
     },
     /// Operations of `graphql-transport-ws`.
     GraphqlWs,
+    /// What a function decodes before it is read.
+    Decoded,
     /// What a protocol reads and writes that does not say.
     Unknown,
 }

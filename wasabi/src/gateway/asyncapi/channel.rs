@@ -97,7 +97,9 @@ fn protocol(language: Language) -> Option<&'static str> {
     match language {
         Language::JsonRpc { .. } => Some("JSON-RPC 2.0"),
         Language::GraphqlWs => Some("graphql-transport-ws"),
-        Language::Raw | Language::Json | Language::Own | Language::Unknown => None,
+        Language::Raw | Language::Json | Language::Own | Language::Decoded | Language::Unknown => {
+            None
+        }
     }
 }
 

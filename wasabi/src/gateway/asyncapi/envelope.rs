@@ -29,7 +29,7 @@ pub(super) fn request(
         }
         Language::JsonRpc { .. } => json_rpc::request(key_of(operation, key, facts), taken),
         Language::GraphqlWs => graphql_ws::request(operation, key, taken, facts),
-        Language::Unknown => Shape::undescribed(),
+        Language::Decoded | Language::Unknown => Shape::undescribed(),
     }
 }
 
@@ -58,10 +58,11 @@ fn plain(key: Option<&str>, taken: Taken, facts: &ChannelFacts) -> Shape {
 /// The key and the id in a request.
 fn keyed(operation: &Operation, key: Option<&str>, taken: &Taken, facts: &ChannelFacts) -> Value {
     let places = &facts.places;
+    let is_default = operation.takes_keyless() && key.is_none_or(|key| places.or == Some(key));
     let key = places
         .key
         .as_ref()
-        .map(|at| nested(at, &key_of(operation, key, facts), true));
+        .map(|at| nested(at, &key_of(operation, key, facts), !is_default));
     let id = places
         .id
         .as_ref()
@@ -78,7 +79,7 @@ pub(super) fn replies(given: &Given, facts: &ChannelFacts) -> Vec<Shape> {
     match facts.places.language {
         Language::JsonRpc { notification, .. } => json_rpc::replies(given, notification),
         Language::GraphqlWs => graphql_ws::replies(given),
-        Language::Unknown => vec![Shape::undescribed()],
+        Language::Decoded | Language::Unknown => vec![Shape::undescribed()],
         Language::Raw | Language::Json | Language::Own => match given.count {
             Count::None => Vec::new(),
             _ => vec![plain_reply(given)],

@@ -39,6 +39,9 @@ pub(super) struct Written {
 
 const ERROR: &str = "error";
 
+const DECODED: &str = "messages are decoded by a function of the application (`Decoded`): their form on the wire is not known here";
+const UNSAID: &str = "the protocol does not say what its messages are";
+
 impl Messages {
     pub(super) fn new(facts: &ChannelFacts, parts: &mut Parts) -> Self {
         let correlation = facts.places.id.as_ref().map(|id| {
@@ -102,9 +105,11 @@ impl Messages {
         if has_errors && waits {
             written.replies.push(ERROR.to_owned());
         }
-        if facts.places.language == Language::Unknown {
-            // What the functions take and answer is a part of the messages at most.
-            written.notes = vec!["the protocol does not say what its messages are".to_owned()];
+        // What the functions take and answer is a part of such messages at most.
+        match facts.places.language {
+            Language::Decoded => written.notes = vec![DECODED.to_owned()],
+            Language::Unknown => written.notes = vec![UNSAID.to_owned()],
+            _ => {}
         }
         written.notes.dedup();
         written

@@ -38,7 +38,7 @@ pub(super) fn escaped(text: &str) -> String {
     pattern
 }
 
-/// The schema of an object that has this at a JSON pointer.
+/// The schema of an object that has this at a JSON pointer. If it need not, what has it elsewhere or is no object fits too.
 pub(super) fn nested(pointer: &str, schema: &Value, is_required: bool) -> Value {
     let tokens = wasabi_rules::pointer(pointer).unwrap_or_default();
     let names = tokens.into_iter().map(|token| token.name);
@@ -47,11 +47,10 @@ pub(super) fn nested(pointer: &str, schema: &Value, is_required: bool) -> Value 
         .filter(|name| !name.is_empty())
         .fold(schema.clone(), |inner, name| {
             let properties = Map::from_iter([(name.to_string(), inner)]);
-            let mut object = json!({ "type": "object", "properties": properties });
-            if is_required {
-                object["required"] = json!([name]);
+            match is_required {
+                true => json!({ "type": "object", "properties": properties, "required": [name] }),
+                false => json!({ "properties": properties }),
             }
-            object
         })
 }
 

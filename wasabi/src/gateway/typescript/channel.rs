@@ -42,6 +42,7 @@ fn unspoken(language: Language) -> Option<&'static str> {
         Language::GraphqlWs => {
             Some("it speaks graphql-transport-ws, for which there are clients that know its schema")
         }
+        Language::Decoded => Some("its messages are decoded by a function of the application"),
         Language::Unknown => Some("its protocol is the application's own"),
         Language::Raw | Language::Own | Language::Json | Language::JsonRpc { .. } => None,
     }
