@@ -25,7 +25,7 @@ use wasabi_rules::{declared_path, mount_path};
 pub use self::asyncapi::AsyncApi;
 use self::route::{Answering, DeclaredRoute};
 pub use self::{
-    builder::GatewayBuilder,
+    builder::{GatewayBuilder, mount},
     mount::{Mount, ViaGateway, ViaService},
 };
 #[cfg(feature = "metrics")]

@@ -283,11 +283,12 @@ pub mod required {
         attributed::{Attribute, Attributed, attributed},
         backend, check_extractor, check_output, check_reply,
         endpoints::{Endpoint, endpoint},
+        mount,
         probe::{
-            GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware, IsOnConnect, IsOnDisconnect,
-            IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Mistake, NoState, Probe, Reported,
-            RequestMiddleware, RouteSet, Unknown, Unmet, http, middleware, on_connect,
-            on_disconnect, parser, protocol, routes, state,
+            ConnectHook, DisconnectHook, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware,
+            IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget,
+            Mistake, NoState, Probe, Reported, RequestMiddleware, RouteSet, Unknown, Unmet, http,
+            middleware, on_connect, on_disconnect, parser, protocol, routes, state,
         },
         takes::{OnlyFor, SameState, Takes, TakesExtractors},
     };

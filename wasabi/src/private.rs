@@ -67,7 +67,7 @@ pub use crate::{
     channel::Channel,
     connection::path_types::PathType,
     describe::{ChannelInfo, RouteInfo, TargetInfo},
-    gateway::GatewayBuilder,
+    gateway::{GatewayBuilder, mount},
     middleware::{Stack, Valid},
     protocol::{Cancel, Dialect, Inbound},
     request::{Route, split},

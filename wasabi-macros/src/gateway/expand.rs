@@ -101,8 +101,9 @@ fn section(
             quote!(#gateway.endpoint(#path, #name, #docs, #handler);)
         }
         SectionKind::Mount { service } => {
-            let emitted = cx.emit(service);
-            quote_spanned!(service.span()=> #gateway.mount(#path, #docs, #emitted);)
+            let (span, emitted) = (service.span(), cx.emit(service));
+            let here = cx.p_at(span);
+            quote_spanned!(span=> #here::mount(&mut #gateway, #path, #docs, #emitted);)
         }
     };
     let cfg = &section.attrs.cfg;

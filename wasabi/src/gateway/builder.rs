@@ -192,11 +192,6 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         }
     }
 
-    /// Adds a sub-gateway or a service.
-    pub fn mount<M>(&mut self, path: impl AsRef<str>, docs: &'static str, mounted: impl Mount<M>) {
-        mounted.mount(path.as_ref().trim_end_matches('/'), docs, &mut self.gateway);
-    }
-
     /// Returns the gateway.
     pub fn finish(mut self) -> Gateway {
         for (path, _, router) in self.endpoints {
@@ -223,6 +218,20 @@ impl<S: Clone + Send + Sync + 'static> GatewayBuilder<S> {
         }
         self.gateway
     }
+}
+
+/// Adds a sub-gateway or a service. It is no method, so that errors do not name the builder.
+pub fn mount<S, M>(
+    gateway: &mut GatewayBuilder<S>,
+    path: impl AsRef<str>,
+    docs: &'static str,
+    mounted: impl Mount<M>,
+) {
+    mounted.mount(
+        path.as_ref().trim_end_matches('/'),
+        docs,
+        &mut gateway.gateway,
+    );
 }
 
 impl<S> fmt::Debug for GatewayBuilder<S> {

@@ -401,11 +401,16 @@ impl<S, T> Mistake<IsOnConnect, S, T> {
     /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
-        T: OnConnect<S>,
+        T: ConnectHook<S>,
     {
         NoHook
     }
 }
+
+/// What every `on_connect` hook is. Required in place of [`OnConnect`], so that the error does not list its implementors.
+pub trait ConnectHook<S> {}
+
+impl<S, T: OnConnect<S>> ConnectHook<S> for T {}
 
 /// The kind of an `on_disconnect` hook.
 #[derive(Debug)]
@@ -437,11 +442,17 @@ impl<S, T> Mistake<IsOnDisconnect, S, T> {
     /// Requires the bound.
     pub fn checked(&self) -> NoHook
     where
-        T: OnDisconnect<S>,
+        T: DisconnectHook<S>,
     {
         NoHook
     }
 }
+
+/// What every `on_disconnect` hook is. Required in place of [`OnDisconnect`], so that the error does not list its
+/// implementors.
+pub trait DisconnectHook<S> {}
+
+impl<S, T: OnDisconnect<S>> DisconnectHook<S> for T {}
 
 /// Never implemented. Required in place of [`Routes`], whose own error would list everything that it consists of.
 #[diagnostic::on_unimplemented(
