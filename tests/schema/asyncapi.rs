@@ -244,6 +244,62 @@ fn the_handshake_requires_no_query_because_a_bad_one_fails_only_its_messages() {
     assert_eq!(query["allOf"], Value::Null);
 }
 
+#[derive(Deserialize, JsonSchema)]
+#[allow(dead_code)]
+struct Place {
+    room: Room,
+    seat: u8,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Room {
+    Hall,
+    Lounge,
+}
+
+#[test]
+fn the_parameters_of_a_path_are_what_functions_read_from_it() {
+    #[backend]
+    async fn by_name(_: Path<Place>) {}
+    #[backend]
+    async fn by_position(_: Path<(Room, u8)>) {}
+    #[backend]
+    async fn only(_: Path<Room>) {}
+    let gateway = gateway!(
+        channel("/name/{room}/{seat}", by_name),
+        channel("/position/{room}/{seat}", by_position),
+        channel("/only/{room}", only),
+        channel("/traced/{id}", async |_: Path<u32>| ()),
+        channel(
+            "/both/{id}",
+            parser = JsonKey::at("/key"),
+            match key {
+                "number" => async |_: Path<u32>| (),
+                "text" => async |_: Path<String>| (),
+                "all" => async |_: Path<std::collections::HashMap<String, String>>| (),
+                _ => NoRoute,
+            },
+        ),
+        channel("/none/{id}", async || ()),
+    );
+    let document = gateway.asyncapi().to_value();
+    check_references(&document);
+    let schema = |channel: &str, name: &str| {
+        document["channels"][channel]["parameters"][name]["x-wasabi"]["schema"].clone()
+    };
+    let room = json!({ "$ref": "#/components/schemas/Room" });
+    for channel in ["name_room_seat", "position_room_seat"] {
+        assert_eq!(schema(channel, "room"), room, "{channel}");
+        assert_eq!(schema(channel, "seat")["type"], "integer", "{channel}");
+    }
+    assert_eq!(schema("only_room", "room"), room);
+    assert_eq!(schema("traced_id", "id")["type"], "integer");
+    let both = schema("both_id", "id");
+    assert_eq!(both["anyOf"][1], json!({ "type": "string" }), "{both}");
+    assert_eq!(schema("none_id", "id"), Value::Null);
+}
+
 #[test]
 fn a_schema_in_place_has_the_words_of_its_draft() {
     let gateway = gateway!(channel("/", async |_: Json<(String, u32)>| Json((

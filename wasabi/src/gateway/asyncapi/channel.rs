@@ -50,7 +50,7 @@ pub(super) fn write(
     }
     let mut channel = json!({ "address": facts.path.replace("{*", "{") });
     summary(&mut channel, facts.docs);
-    let parameters = handshake::parameters(facts);
+    let parameters = handshake::parameters(facts, schemas);
     if !parameters.is_empty() {
         channel["parameters"] = parameters.into();
     }

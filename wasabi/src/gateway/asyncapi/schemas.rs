@@ -46,8 +46,8 @@ impl Schemas {
         object(made(&mut self.outputs, schema))
     }
 
-    /// The members of an object that clients write.
-    pub(super) fn members(&mut self, schema: SchemaFn) -> Map<String, Value> {
+    /// The schema of what clients write, and no reference to it.
+    pub(super) fn resolved(&mut self, schema: SchemaFn) -> Value {
         let make = |generator: &mut SchemaGenerator| {
             let schema = schema(generator);
             let reference = schema.get("$ref").and_then(Value::as_str);
@@ -56,8 +56,7 @@ impl Schemas {
             own.and_then(|own| own.clone().try_into().ok())
                 .unwrap_or(schema)
         };
-        let mut schema = made(&mut self.inputs, make);
-        members_of(&mut schema)
+        made(&mut self.inputs, make)
     }
 
     /// The definitions. A type that is written differently from how it is read has two; the references in the document
@@ -86,7 +85,7 @@ impl Schemas {
 }
 
 /// The members of objects with this schema.
-pub(super) fn members_of(schema: &mut Value) -> Map<String, Value> {
+pub(super) fn members_of(mut schema: Value) -> Map<String, Value> {
     match schema.get_mut("properties").map(Value::take) {
         Some(Value::Object(members)) => members,
         _ => Map::new(),
