@@ -1,8 +1,8 @@
 //! Prints the AsyncAPI document of a gateway, or its clients in TypeScript; `asyncapi.yaml` and `asyncapi.ts` beside this
 //! file are what it prints.
 //!
-//!     cargo run --example asyncapi --features schema > examples/asyncapi.yaml
-//!     cargo run --example asyncapi --features schema -- typescript > examples/asyncapi.ts
+//!     cargo run --example asyncapi > examples/asyncapi.yaml
+//!     cargo run --example asyncapi -- typescript > examples/asyncapi.ts
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -9,9 +9,10 @@ use std::{
 
 use axum::{Router, routing::post};
 use clap::Parser;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wasabi::prelude::*;
+use wasabi::{Admin, prelude::*};
 
 #[derive(Parser)]
 #[command(about = "A WebSocket gateway in front of an HTTP service, both in this program")]
@@ -19,18 +20,21 @@ struct Args {
     /// Where the gateway listens; port 0 is any free one.
     #[arg(long, default_value = "127.0.0.1:8080")]
     addr: SocketAddr,
+    /// Where the console listens, for you and not for clients.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    admin_addr: SocketAddr,
     /// Where the HTTP service behind it listens.
     #[arg(long, default_value = "127.0.0.1:0")]
     upstream_addr: SocketAddr,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Numbers {
     id: Value,
     values: Vec<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Sum {
     id: Value,
     sum: Value,
@@ -108,16 +112,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let gateway = gateway(&url);
     let overview = gateway.describe().to_string();
-    let server = Server::bind(args.addr);
+    let server = Server::bind(args.addr).admin(Admin::bind(args.admin_addr).console());
     let handle = server.handle();
     tokio::spawn(async move {
-        let addr = handle.addr().await;
+        let (addr, admin) = (handle.addr().await, handle.admin_addr().await);
         println!("listening on ws://{addr} in front of {url}\n\n{overview}");
         println!("try it:");
         println!(
             "  npx wscat -c ws://{addr}/ -x '{{\"action\":\"sum\",\"id\":7,\"values\":[1,2,3]}}'"
         );
         println!("  npx wscat -c ws://{addr}/ -x '{{\"action\":\"time\",\"id\":8}}'");
+        if let Some(admin) = admin {
+            println!("or in a browser: http://{admin}/console");
+        }
     });
     server.serve(gateway).await?;
     Ok(())

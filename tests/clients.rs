@@ -223,6 +223,8 @@ fn the_quickstart_prints_how_to_try_it() {
         "/livez",
         "/readyz",
         "wscat",
+        "http://127.0.0.1:",
+        "/console",
     ] {
         assert!(output.contains(part), "no {part:?} in\n{output}");
     }
