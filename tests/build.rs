@@ -114,6 +114,7 @@ fn receiver(owner: &str) -> &'static str {
         "Redis" => "Redis::new(\"redis://a/\")",
         "Balance" => "nodes()",
         "HealthCheck" => "HealthCheck::path(\"/\")",
+        "Subscriptions" => "Subscriptions::new(Registry::new(), may)",
         "RateLimit" => "RateLimit::per_second(1)",
         "CircuitBreaker" => "CircuitBreaker::new(1, Duration::from_secs(1))",
         "Cluster" => "Cluster::memory()",

@@ -102,6 +102,7 @@ mod cluster {
     mod presence;
     mod processes;
     mod rolling;
+    mod subscriptions;
     mod users;
 }
 

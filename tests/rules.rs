@@ -13,7 +13,7 @@ use wasabi::queue::Nats;
 use wasabi::queue::Redis;
 use wasabi::{
     Backoff, Balance, CloseCode, Cluster, GatewayError, GraphqlWs, HealthCheck, HttpRequest,
-    InvalidCloseCode, Kept, Method, Parser, Protocol,
+    InvalidCloseCode, Kept, Method, Parser, Protocol, Subscriptions,
     middleware::http::{ClientIp, HttpMiddleware, Jwks, Jwt, LimitClients},
     middleware::request::Cache,
     prelude::*,
@@ -39,6 +39,10 @@ struct Claims {}
 
 async fn echo(message: Message) -> Message {
     message
+}
+
+async fn may(_: Connection, _: String) -> wasabi::Result<()> {
+    Ok(())
 }
 
 /// Two services.

@@ -160,6 +160,21 @@ async fn every_member_is_told_a_gap_when_the_engine_was_restored_from_an_older_c
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_enveloped_groups_a_gap_is_a_message_and_the_member_goes_on() {
+    let engine = Restored::default();
+    let cluster = Cluster::new(engine.clone());
+    let node = KeptNode::with(&cluster, Kept::prefix("room:").enveloped()).await;
+    let (mut member, _) = node.joined("room:1", None).await;
+    node.says("room:1", 1).await;
+    assert_eq!(member.json().await["data"]["n"], 1);
+    engine.restore();
+    let gap = member.json().await;
+    assert_eq!(gap, serde_json::json!({"group": "room:1", "gap": true}));
+    node.says("room:1", 2).await;
+    assert_eq!(member.json().await["data"]["n"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_member_that_is_too_slow_for_the_history_is_told_a_gap() {
     let cluster = Cluster::memory();
     let kept = Kept::prefix("room:").size(10).stamp("position");

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use wasabi::{
-    BoxBackend, Error, JsonRpc, Params, RouteTable, Typed,
+    BoxBackend, Error, JsonRpc, Kept, Params, RouteTable, Subscriptions, Typed,
     prelude::*,
     queue::{Memory, Queue},
     schema::{Count, Source},
@@ -103,6 +103,35 @@ fn each_target_says_what_it_takes_and_answers() {
     };
     assert_eq!(http.answers()[0].target, r#"Http::post("http://orders/")"#);
     assert!(http.codes().contains("upstream_unreachable"));
+}
+
+async fn may(_: Connection, _: String) -> Result<()> {
+    Ok(())
+}
+
+#[test]
+fn the_route_by_which_clients_follow_groups_says_how_it_fails() {
+    let registry = Registry::new();
+    let gateway = gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        groups = [Kept::all().enveloped()],
+        parser = JsonKey::at("/do"),
+        match key {
+            "follow" => Subscriptions::new(registry, may),
+            _ => NoRoute,
+        },
+    ));
+    let [follow, _] = gateway.operations() else {
+        panic!("routes")
+    };
+    for code in ["bad_request", "not_kept", "too_many_groups"] {
+        assert!(follow.codes().contains(code), "{code}");
+    }
+    assert!(follow.codes().is_open());
+    let document = gateway.asyncapi().to_value();
+    let payload = &message(&document, "root", "follow")["payload"];
+    assert_eq!(payload["properties"]["do"], json!({ "const": "follow" }));
 }
 
 #[test]

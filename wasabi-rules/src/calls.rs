@@ -265,6 +265,7 @@ pub const CALLS: &[Call] = &[
     function("Kept", "prefix", 0, Rule::GroupPrefix),
     method("Kept", "size", Rule::Between(1, 100_000)),
     method("Kept", "ttl", Rule::Millis(1000)),
+    method("Subscriptions", "max_groups", Rule::Count),
     method("Balance", "failures", Rule::Count),
     method("Balance", "pause", Rule::Time),
     method("HealthCheck", "every", Rule::Time),

@@ -13,6 +13,7 @@ pub mod queue;
 #[cfg(any(test, feature = "testing"))]
 mod replaced;
 mod retry_after;
+mod subscriptions;
 mod template;
 #[cfg(feature = "tls")]
 mod tls;
@@ -38,6 +39,7 @@ pub use self::{
     boxed::BoxBackend,
     function::{Answer, Called, HandlerFn, IntoBackend, NotCalled, Returns, ViaBackend, ViaFuture},
     http::{Destined, Fixed, Framing, Http, HttpRequest, Lines, Sse, SseEvent, Target, With},
+    subscriptions::Subscriptions,
     template::Template,
     websocket::WebSocket,
 };

@@ -207,7 +207,7 @@ pub use crate::{backend::Typed, channel::Sent, extract::HasSchema, gateway::Asyn
 pub use crate::{
     backend::{
         Backend, Balance, BoxBackend, Framing, HandshakeError, HealthCheck, Http, HttpRequest,
-        IntoBackend, Lifecycle, Lines, NoRoute, Sse, SseEvent, WebSocket,
+        IntoBackend, Lifecycle, Lines, NoRoute, Sse, SseEvent, Subscriptions, WebSocket,
     },
     backoff::Backoff,
     channel::{

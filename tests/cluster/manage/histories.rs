@@ -161,4 +161,9 @@ async fn without_the_engine_nothing_is_stored_and_no_history_is_there() {
     assert_eq!(refused.error(), (503, "upstream_unreachable"));
     let unread = managed.get(HISTORY, "/v1/groups/kept:a/history").await;
     assert_eq!(unread.error(), (503, "upstream_unreachable"));
+    let why = unread.body["error"]["message"].as_str().expect("a text");
+    assert!(
+        why.starts_with("the node has not read the history"),
+        "{why}"
+    );
 }

@@ -25,7 +25,6 @@ use std::{
     sync::{Arc, OnceLock, atomic::Ordering},
 };
 
-pub(crate) use self::joined::Gate;
 pub use self::{
     address::{ConnectionAddress, InvalidAddress, NodeId},
     addressed::Addressed,
@@ -48,6 +47,7 @@ use self::{
     group::Groups,
     info::InfoOf,
 };
+pub(crate) use self::{joined::Gate, kept::GAP};
 use super::{Connection, ConnectionId, Tabled, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
 

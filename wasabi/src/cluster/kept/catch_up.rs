@@ -13,8 +13,10 @@ use tokio::sync::oneshot;
 
 use super::{Here, History, log::Messages};
 use crate::{
-    Close, CloseCode, Connection, ConnectionId, Message, connection::attached::Companion,
-    log::limited, panics::caught,
+    Close, Connection, ConnectionId, Message,
+    connection::{attached::Companion, registry::GAP},
+    log::limited,
+    panics::caught,
 };
 
 /// A member that gets its messages from the log.
@@ -169,8 +171,6 @@ impl Drop for CatchUp {
 impl Here {
     /// Tells a member that messages are lost.
     pub(super) fn tell_gap(&self, connection: &Connection) {
-        /// Messages of a group are lost.
-        const GAP: CloseCode = CloseCode::new::<4409>();
         let hook = self.kept().and_then(|kept| kept.gap_hook());
         let Some(hook) = hook else {
             return connection.close(Close::new(GAP, "messages of a group are lost"));

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{Here, History, limits};
 use crate::{
-    Kept, Message, Position, TrySendError,
+    Message, Position, TrySendError,
     cluster::{envelope, feed::Entry},
     connection::registry::elsewhere::Parcel,
     log::limited,
@@ -70,7 +70,7 @@ impl History {
             );
             return None;
         };
-        let message = stamped(here.kept()?, message, position);
+        let message = stamped(&here, message, position)?;
         Some((here, message))
     }
 
@@ -83,12 +83,14 @@ impl History {
     }
 }
 
-fn stamped(kept: &Kept, message: Message, position: Position) -> Message {
-    let Some(stamp) = kept.stamping() else {
-        return message;
+/// `None` if the group is not kept.
+fn stamped(here: &Here, message: Message, position: Position) -> Option<Message> {
+    let Some(stamp) = here.kept()?.stamping() else {
+        return Some(message);
     };
-    caught(|| stamp(message.clone(), position)).unwrap_or_else(|_| {
+    let stamped = caught(|| stamp(&here.name, message.clone(), position));
+    Some(stamped.unwrap_or_else(|_| {
         limited!(ERROR, "`Kept::stamp_with` panicked");
         message
-    })
+    }))
 }

@@ -2,10 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use super::{Group, Registry, position::Position};
-use crate::{Connection, Message, mistakes::Mistakes};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
-type Stamp = dyn Fn(Message, Position) -> Message + Send + Sync;
+use super::{Group, Registry, position::Position};
+use crate::{Close, CloseCode, Connection, Message, mistakes::Mistakes};
+
+type Stamp = dyn Fn(&str, Message, Position) -> Message + Send + Sync;
 type OnGap = dyn Fn(&Group, &Connection) + Send + Sync;
 
 /// Groups whose messages are kept for a while, so that a client that comes back gets what it has missed. A part of the
@@ -131,7 +135,7 @@ impl Kept {
     /// With `stamp("position")`, `{"text":"hello"}` reaches members as
     /// `{"position":"1764460800000-0","text":"hello"}`.
     pub fn stamp(self, member: impl AsRef<str>) -> Self {
-        let name = serde_json::Value::from(member.as_ref()).to_string();
+        let name = Value::from(member.as_ref()).to_string();
         self.stamp_with(move |message, position| stamped(&name, message, position))
     }
 
@@ -141,8 +145,24 @@ impl Kept {
         mut self,
         stamp: impl Fn(Message, Position) -> Message + Send + Sync + 'static,
     ) -> Self {
-        self.stamp = Some(Arc::new(stamp));
+        self.stamp = Some(Arc::new(move |_: &str, message, position| {
+            stamp(message, position)
+        }));
         self
+    }
+
+    /// Delivers each message with its group and its position, as [`Subscriptions`](crate::Subscriptions) describes it, and
+    /// tells a member of a gap by a message instead of closing its connection. It replaces what
+    /// [`stamp`](Self::stamp), [`stamp_with`](Self::stamp_with) and [`on_gap`](Self::on_gap) have set before.
+    pub fn enveloped(mut self) -> Self {
+        self.stamp = Some(Arc::new(enveloped));
+        self.on_gap(|group, member| {
+            let told = serde_json::json!({"group": group.name(), "gap": true}).to_string();
+            if member.try_send(told).is_err() {
+                // It would never know.
+                member.close(Close::new(GAP, "messages of a group are lost"));
+            }
+        })
     }
 
     /// Sets the function that is told of each member for which messages of a group are lost: it was too slow for the
@@ -186,6 +206,25 @@ impl Kept {
     pub(crate) fn gap_hook(&self) -> Option<&OnGap> {
         self.on_gap.as_deref()
     }
+}
+
+/// The close code of a connection for which messages of a group are lost.
+pub(crate) const GAP: CloseCode = CloseCode::new::<4409>();
+
+/// The message with its group and its position around it.
+fn enveloped(group: &str, message: Message, position: Position) -> Message {
+    let group = Value::from(group);
+    let (name, data) = match message.as_text() {
+        Some(text) if serde_json::from_str::<IgnoredAny>(text).is_ok() => ("data", text.to_owned()),
+        Some(text) => ("data", Value::from(text).to_string()),
+        None => (
+            "base64",
+            Value::from(STANDARD.encode(message.as_bytes())).to_string(),
+        ),
+    };
+    Message::text(format!(
+        r#"{{"group":{group},"position":"{position}","{name}":{data}}}"#
+    ))
 }
 
 /// The message with its position as its first member.
@@ -253,9 +292,33 @@ mod tests {
         ] {
             let kept = Kept::all().stamp("at\"");
             let stamp = kept.stamping().expect("a stamp");
-            assert_eq!(stamp(message.into(), position), Message::text(expected));
+            assert_eq!(
+                stamp("a", message.into(), position),
+                Message::text(expected)
+            );
             let binary = Message::binary(message);
-            assert_eq!(stamp(binary.clone(), position), binary);
+            assert_eq!(stamp("a", binary.clone(), position), binary);
+        }
+    }
+
+    #[test]
+    fn an_envelope_has_json_as_it_is_and_anything_else_as_a_string() {
+        let kept = Kept::all().enveloped();
+        let stamp = kept.stamping().expect("a stamp");
+        for (message, expected) in [
+            (Message::text(r#"{"a": 1}"#), r#""data":{"a": 1}"#),
+            (Message::text("1"), r#""data":1"#),
+            (Message::text("é \""), r#""data":"é \"""#),
+            (Message::text(""), r#""data":"""#),
+            (
+                Message::text(r#"1,"gap":true"#),
+                r#""data":"1,\"gap\":true""#,
+            ),
+            (Message::binary(vec![0xff]), r#""base64":"/w==""#),
+        ] {
+            let expected = format!(r#"{{"group":"a\"","position":"5-7",{expected}}}"#);
+            let stamped = stamp("a\"", message, Position::new(5, 7));
+            assert_eq!(stamped.as_text(), Some(&*expected));
         }
     }
 

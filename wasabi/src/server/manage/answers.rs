@@ -48,6 +48,19 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
     }
 
+    /// Why there is no history. The engine may well be there while the node has not read everything yet.
+    pub(super) fn unread(error: Error) -> Self {
+        match error {
+            Error::UpstreamUnreachable(_) => Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                error.code(),
+                "the node has not read the history: it has just started, or the engine of the cluster cannot be reached or \
+                 has lost messages",
+            ),
+            other => other.into(),
+        }
+    }
+
     /// The same with 202: it may have been carried out.
     fn perhaps_done(self) -> Self {
         Self {

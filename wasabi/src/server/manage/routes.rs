@@ -175,7 +175,8 @@ impl From<KeptMessage> for HistoryMessage {
 
 async fn history(asks: Asks) -> Result<Response, Refused> {
     let group = asks.registry.group(asks.name(0));
-    let page = group.history(asks.since()?, asks.limit()?).await?;
+    let page = group.history(asks.since()?, asks.limit()?).await;
+    let page = page.map_err(Refused::unread)?;
     let body = History {
         messages: page.messages.into_iter().map(Into::into).collect(),
         recovered: page.recovered,

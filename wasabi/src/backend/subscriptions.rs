@@ -1,0 +1,194 @@
+//! A ready-made route by which clients follow groups.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backend, Lifecycle};
+use crate::{
+    Connection, Error, FromRequest, Json, Position, Registry, Reply, Request, Result,
+    mistakes::Mistakes, reply::IntoReply,
+};
+
+/// A ready-made route by which clients follow [kept groups](crate::Kept) of their choice: they subscribe, recover what they
+/// have missed, are told of gaps, and unsubscribe. An application that wants other messages writes its own functions with
+/// [`Registry::join_from`](crate::Registry::join_from).
+///
+/// ```
+/// use wasabi::{Error, Kept, Subscriptions, prelude::*};
+///
+/// /// Everybody may follow public rooms.
+/// async fn may(_client: Connection, room: String) -> Result<()> {
+///     match room.starts_with("room:public:") {
+///         true => Ok(()),
+///         false => Err(Error::new("forbidden", "the room is not public")),
+///     }
+/// }
+///
+/// let registry = Registry::new();
+/// let gateway = gateway!(channel(
+///     "/rooms",
+///     registry = registry.clone(),
+///     groups = [Kept::prefix("room:").enveloped()],
+///     parser = JsonKey::at("/do"),
+///     match key {
+///         "follow" => Subscriptions::new(registry, may).max_groups(20),
+///         _ => NoRoute,
+///     },
+/// ));
+/// assert!(gateway.check().is_ok());
+/// ```
+///
+/// # Messages
+///
+/// | the client sends | and gets |
+/// |---|---|
+/// | `{"do":"follow","group":"room:public:1"}` | `{"group":..,"recovered":false,"position":"..","missed":0}`, then what is published from now on |
+/// | `{"do":"follow","group":"room:public:1","since":".."}` | the same; if `recovered` is true, everything since that position follows, once and in order |
+/// | `{"do":"follow","group":"room:public:1","follow":false}` | `{"group":..,"unfollowed":true}`, or false if it did not follow the group |
+///
+/// What is published comes as `{"group":..,"position":"..","data":..}` if the groups are
+/// [`enveloped`](crate::Kept::enveloped): JSON as it is, other text as a string, and a binary message as `base64` in place
+/// of `data`. `{"group":..,"gap":true}` says that messages are lost: the client fetches the state from the application.
+/// `since` is the position of the last message, or that of the reply if none has come.
+///
+/// Who else is there, the application asks with [`Group::presence`](crate::Group::presence); members are not told of
+/// each other.
+///
+/// # Errors
+///
+/// That of the function; `not_kept` for a group that is not kept; `too_many_groups`; and those of
+/// [`Registry::join_from`](crate::Registry::join_from).
+#[must_use = "it does nothing until it is the target of a route"]
+pub struct Subscriptions<F> {
+    registry: Registry,
+    may: F,
+    max_groups: usize,
+    mistakes: Mistakes,
+}
+
+/// What a client asks.
+#[derive(Deserialize)]
+struct Ask {
+    group: String,
+    since: Option<String>,
+    follow: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct Followed<'a> {
+    group: &'a str,
+    recovered: bool,
+    position: Position,
+    missed: usize,
+}
+
+#[derive(Serialize)]
+struct Unfollowed<'a> {
+    group: &'a str,
+    unfollowed: bool,
+}
+
+impl<F> Subscriptions<F> {
+    /// Clients follow groups of this registry, which must be that of the channel, if the function allows it. It runs
+    /// before each subscription, also of a client that comes back; its error is sent to the client.
+    pub fn new(registry: Registry, may: F) -> Self {
+        Self {
+            registry,
+            may,
+            max_groups: 100,
+            mistakes: Mistakes::default(),
+        }
+    }
+
+    /// Limits how many groups a connection may be in (default: 100), whoever has put it there. Zero is a mistake.
+    /// [`Registry::max_group_bytes`](crate::Registry::max_group_bytes) limits the memory besides.
+    pub fn max_groups(mut self, groups: usize) -> Self {
+        self.max_groups = self
+            .mistakes
+            .above_zero("Subscriptions::max_groups", groups);
+        self
+    }
+
+    async fn follow(&self, connection: &Connection, ask: Ask) -> Result<Reply> {
+        let is_in = self.registry.group(&*ask.group).contains(connection);
+        if !is_in && self.registry.groups_of(connection).len() >= self.max_groups {
+            return Err(self.too_many());
+        }
+        let group = &*ask.group;
+        let joined = self
+            .registry
+            .join_from(group, connection, ask.since.as_deref())
+            .await?;
+        // Others may have been joined meanwhile.
+        if !is_in && self.registry.groups_of(connection).len() > self.max_groups {
+            self.registry.leave(&*ask.group, connection);
+            return Err(self.too_many());
+        }
+        joined.reply(|joined| {
+            Json(Followed {
+                group: &ask.group,
+                recovered: joined.recovered,
+                position: joined.position,
+                missed: joined.missed,
+            })
+            .into_reply()
+        })
+    }
+
+    fn too_many(&self) -> Error {
+        let most = self.max_groups;
+        Error::new(
+            "too_many_groups",
+            format!("a connection is in at most {most} groups: unfollow one"),
+        )
+    }
+}
+
+impl<S, F, Fut> Backend<S> for Subscriptions<F>
+where
+    S: Sync,
+    F: Fn(Connection, String) -> Fut + Send + Sync,
+    Fut: Future<Output = Result<()>> + Send,
+{
+    async fn call(&self, req: Request, state: &S) -> Result<Reply> {
+        let Json(ask) = Json::<Ask>::from_request(&req, state).await?;
+        let connection = req.connection();
+        if ask.follow == Some(false) {
+            let unfollowed = self.registry.leave(&*ask.group, connection);
+            let group = &*ask.group;
+            return Json(Unfollowed { group, unfollowed }).into_reply();
+        }
+        (self.may)(connection.clone(), ask.group.clone()).await?;
+        if self.registry.kept(&ask.group).is_none() {
+            return Err(Error::new("not_kept", "the group cannot be followed"));
+        }
+        self.follow(connection, ask).await
+    }
+
+    fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
+        visit(self);
+    }
+
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        // The function fails with errors of its own.
+        let codes = crate::schema::Codes::of(&["bad_request", "not_kept", "too_many_groups"]);
+        to.answers(crate::schema::Answers::unknown::<Self>(codes.or_others()));
+    }
+}
+
+impl<F> Lifecycle for Subscriptions<F> {
+    fn check(&self) -> Result<(), String> {
+        self.mistakes.check()
+    }
+}
+
+impl<F> fmt::Debug for Subscriptions<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriptions")
+            .field("registry", &self.registry)
+            .field("max_groups", &self.max_groups)
+            .finish_non_exhaustive()
+    }
+}
