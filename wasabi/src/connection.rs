@@ -27,6 +27,7 @@ mod renewal;
 pub(crate) mod socket;
 pub(crate) mod stall;
 pub(crate) mod stash;
+mod state;
 pub(crate) mod timer;
 pub(crate) mod transport;
 pub(crate) mod work;
@@ -35,7 +36,7 @@ use std::{
     any::Any,
     fmt,
     net::{IpAddr, SocketAddr},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use axum::extract::Query;
@@ -49,6 +50,7 @@ pub use self::peer_certificates::PeerCertificates;
 use self::{
     attached::{Attached, Companion},
     held::Held,
+    in_flight::Woken,
     intercept::Intercepted,
     outbox::Outbox,
     peer::Hops,
@@ -68,7 +70,7 @@ pub use self::{
     renewal::Renewal,
     stash::Stash,
 };
-pub(crate) use self::{handles::Tabled, handshake::Handshake};
+pub(crate) use self::{handles::Tabled, handshake::Handshake, state::ConnectionState};
 use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 
 /// A handle to one live connection. It is usable from anywhere, cheap to clone, and does not keep the connection open.
@@ -89,25 +91,6 @@ use crate::{Close, Error, IntoMessage, Message, metrics::Traffic};
 #[derive(Clone)]
 pub struct Connection(Arc<ConnectionState>, Option<Arc<Intercepted>>);
 
-struct ConnectionState {
-    id: ConnectionId,
-    handshake: Handshake,
-    outbox: Outbox,
-    held: Held,
-    traffic: Traffic,
-    limits: Limits,
-    /// Made when first needed: few connections have something attached.
-    attached: OnceLock<Box<Attached>>,
-    #[cfg(feature = "cache")]
-    client: OnceLock<crate::digest::Digest>,
-}
-
-impl ConnectionState {
-    fn attached(&self) -> &Attached {
-        self.attached.get_or_init(Box::default)
-    }
-}
-
 impl Connection {
     pub(crate) fn new(
         id: ConnectionId,
@@ -121,12 +104,13 @@ impl Connection {
             id,
             handshake,
             outbox,
+            woken: Woken::default(),
             held,
             traffic,
             limits,
             attached: Attached::when_needed(),
             #[cfg(feature = "cache")]
-            client: OnceLock::new(),
+            client: std::sync::OnceLock::new(),
         };
         Self(Arc::new(state), None)
     }

@@ -1,5 +1,7 @@
 //! The state of a server that its connections share.
 
+mod live;
+
 #[cfg(feature = "http2")]
 use std::any::Any;
 use std::{
@@ -15,12 +17,12 @@ use hyper::upgrade::Upgraded;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
+use self::live::{Live, Place};
 use crate::{
-    Close, CloseCode, Connection, Registry,
+    Close, CloseCode, Connection,
     connection::{
         ConnectionId,
         held::Budget,
-        registry::RegistryEntry,
         transport::{TakeBack, Transport},
     },
     per_client::ClientPlace,
@@ -38,7 +40,7 @@ struct ServerState {
     leaving: AtomicBool,
     draining: AtomicBool,
     tasks: TaskTracker,
-    live: Registry,
+    live: Live,
     budget: Budget,
     take_back: Option<TakeBack>,
 }
@@ -96,23 +98,37 @@ impl Runtime {
         self.0.tasks.spawn(task);
     }
 
-    /// Lists a connection until the returned entry is dropped.
-    pub(crate) fn list(&self, connection: &Connection) -> Option<RegistryEntry> {
-        let permit = self.0.live.admit(None)?;
-        let entry = self.0.live.enter(connection, permit);
+    /// Lists a connection until what it returns is dropped.
+    pub(crate) fn list(&self, connection: &Connection) -> Listed {
+        let listed = Listed {
+            of: self.clone(),
+            place: self.0.live.enter(connection),
+        };
         if self.is_draining() {
             // The drain may have read the list before.
             connection.close(restart());
         }
-        Some(entry)
+        listed
     }
 
-    pub(crate) fn live(&self) -> &Registry {
+    pub(crate) fn live(&self) -> &Live {
         &self.0.live
     }
 
     pub(crate) fn tasks(&self) -> &TaskTracker {
         &self.0.tasks
+    }
+}
+
+/// The place of a connection on the server's list.
+pub(crate) struct Listed {
+    of: Runtime,
+    place: Place,
+}
+
+impl Drop for Listed {
+    fn drop(&mut self) {
+        self.of.0.live.leave(&self.place);
     }
 }
 
@@ -123,30 +139,58 @@ pub(crate) fn restart() -> Close {
 
 /// A place among the server's sockets, held until the last clone is dropped.
 #[derive(Clone)]
-pub(crate) struct SocketPermit(#[expect(dead_code, reason = "held")] Arc<SocketPlace>);
+pub(crate) struct SocketPermit(Arc<SocketPlace>);
+
+/// The same for a connection that has its socket for itself: mostly nobody else holds the place, and nothing of it needs
+/// memory of its own.
+#[expect(dead_code, reason = "held")]
+pub(crate) enum Seat {
+    Own(OwnedSemaphorePermit),
+    Shared(SocketPermit),
+}
+
+impl SocketPermit {
+    /// For a connection. Everybody else should have dropped the place.
+    pub(crate) fn seat(self) -> Seat {
+        match Arc::try_unwrap(self.0) {
+            Ok(place) if place.is_plain() => Seat::Own(place.place),
+            Ok(place) => Seat::Shared(place.permit()),
+            Err(shared) => Seat::Shared(Self(shared)),
+        }
+    }
+}
 
 /// A place among the server's sockets.
 pub(crate) struct SocketPlace {
-    _place: OwnedSemaphorePermit,
+    place: OwnedSemaphorePermit,
     /// The place among the sockets of its client.
-    _of_client: Option<Box<ClientPlace<IpAddr>>>,
+    of_client: Option<Box<ClientPlace<IpAddr>>>,
     /// The HTTP/2 stream that the place belongs to.
     #[cfg(feature = "http2")]
-    _stream: Option<Arc<dyn Any + Send + Sync>>,
+    stream: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl SocketPlace {
     pub(crate) fn new(place: OwnedSemaphorePermit) -> Self {
         Self {
-            _place: place,
-            _of_client: None,
+            place,
+            of_client: None,
             #[cfg(feature = "http2")]
-            _stream: None,
+            stream: None,
         }
     }
 
+    /// Whether there is nothing beside the place among the sockets.
+    fn is_plain(&self) -> bool {
+        #[cfg(feature = "http2")]
+        if self.stream.is_some() {
+            return false;
+        }
+        self.of_client.is_none()
+    }
+
     pub(crate) fn of_client(mut self, place: Option<ClientPlace<IpAddr>>) -> Self {
-        self._of_client = place.map(Box::new);
+        self.of_client = place.map(Box::new);
         self
     }
 
@@ -156,7 +200,7 @@ impl SocketPlace {
         stream: Arc<dyn Any + Send + Sync>,
     ) -> Self {
         Self {
-            _stream: Some(stream),
+            stream: Some(stream),
             ..Self::new(place)
         }
     }

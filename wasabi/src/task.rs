@@ -33,7 +33,7 @@ use crate::{
     metrics::Counted,
     panics::{caught, caught_future},
     protocol::{Dialect, Inbound},
-    runtime::{Runtime, SocketPermit},
+    runtime::{Listed, Runtime, Seat, SocketPermit},
     upgrade::UPGRADE_TIMEOUT,
 };
 
@@ -75,10 +75,9 @@ where
                 let boxed = start;
                 self.begin(*boxed, upgraded)
             };
-            let mut admitted = false;
-            let driven = self.drive(&connection, socket, &mut admitted);
+            let driven = self.drive(&connection, socket);
             let end = caught_future(driven).await.ok();
-            Box::pin(self.ended(connection, end, admitted, places)).await;
+            Box::pin(self.ended(connection, end, places)).await;
         }
     }
 
@@ -92,7 +91,7 @@ where
         let places = Places {
             entry: registry.enter(&connection, start.permit),
             listed: runtime.list(&connection),
-            socket: start.socket,
+            socket: start.socket.map(SocketPermit::seat),
         };
         self.counted.opened();
         tracing::debug!(connection = %connection.id(), remote_addr = ?connection.remote_addr(), "connected");
@@ -104,7 +103,6 @@ where
         &self,
         connection: Connection,
         end: Option<(Close, Companions)>,
-        admitted: bool,
         places: Places,
     ) {
         let (close, companions) = end.unwrap_or_else(|| {
@@ -123,6 +121,7 @@ where
             close,
             groups,
         };
+        let admitted = connection.outbox().is_admitted();
         let hook = async {
             if admitted {
                 let state = &self.dispatcher.state;
@@ -141,15 +140,14 @@ where
         drop(places.listed);
     }
 
-    /// Runs the connection until it ends and returns how; sets `admitted` if `on_connect` admits it. No async block, which
-    /// would keep the driver and references to it.
+    /// Runs the connection until it ends and returns how. No async block, which would keep the driver and references to it.
     fn drive<'a>(
         &'a self,
         connection: &'a Connection,
         socket: Socket<Transport>,
-        admitted: &'a mut bool,
     ) -> impl Future<Output = (Close, Companions)> + Send + 'a {
-        let call = |req| self.dispatcher.call(req, connection);
+        // Captures nothing, and takes no room in the driver.
+        let call = |runner: &'a Self, req, connection| runner.dispatcher.call(req, connection);
         let mut opening = Some(Box::pin(caught_future(self.open(connection))));
         let mut driver = Some(Driver::new(socket, connection, self, call));
         let driven = poll_fn(move |cx| {
@@ -164,7 +162,9 @@ where
                     limited!(ERROR, "on_connect panicked");
                     Err(CloseCode::INTERNAL.into())
                 });
-                *admitted = result.is_ok();
+                if result.is_ok() {
+                    connection.outbox().admit();
+                }
                 running.opened(result);
             }
             let close = ready!(running.poll(cx));
@@ -212,8 +212,8 @@ pub(crate) struct Start {
 /// The places of a connection, in the channel and in the server.
 struct Places {
     entry: RegistryEntry,
-    listed: Option<RegistryEntry>,
-    socket: Option<SocketPermit>,
+    listed: Listed,
+    socket: Option<Seat>,
 }
 
 impl<S, B, P, C, D> Declaration for &Runner<S, B, P, C, D>
@@ -253,14 +253,14 @@ async fn upgraded(upgrade: &mut OnUpgrade, connection: &Connection) -> Option<Up
 }
 
 /// Ends the socket of a connection, and runs the requests that go on without it.
-async fn parted<F, P, C>(
-    driver: Driver<'_, Transport, F, P, C>,
+async fn parted<'a, F, P, C>(
+    driver: Driver<'a, Transport, F, P, C>,
     close: Close,
 ) -> (Close, Companions)
 where
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     let (connection, limit) = (driver.connection(), driver.close_timeout());
     let (parting, mut leaving) = driver.into_rest(close.clone());

@@ -2,20 +2,50 @@
 
 use std::{
     future::poll_fn,
-    task::{Context, Poll, Waker},
+    sync::Arc,
+    task::{Context, Poll, Wake, Waker},
     time::Duration,
 };
 
 use super::{
     Connection,
     attached::Companion,
-    in_flight::{InFlight, Tag},
+    in_flight::{self, InFlight, Shared, Tag, Woken},
     work,
 };
-use crate::log::limited;
+use crate::{log::limited, sync::AtomicWaker};
 
 /// The companions of one connection. Without any, they cost the connection one atomic load.
-pub(crate) struct Companions(Option<Box<InFlight<Companion, ()>>>);
+pub(crate) struct Companions(Option<Box<Running>>);
+
+type Running = InFlight<Companion, (), Called>;
+
+/// The companions that were woken, and the connection's task.
+struct Called {
+    woken: Woken,
+    task: AtomicWaker,
+}
+
+impl Shared for Called {
+    fn woken(&self) -> &Woken {
+        &self.woken
+    }
+
+    fn wake_task(&self) {
+        self.task.wake();
+    }
+}
+
+/// Wakes the first companion.
+impl Wake for Called {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        in_flight::wake(&**self, 0);
+    }
+}
 
 impl Tag for () {
     fn clear(&mut self) {}
@@ -32,7 +62,7 @@ impl Companions {
     /// Sets the task to wake when a companion is woken.
     pub(crate) fn register(&self, task: &Waker) {
         if let Some(all) = &self.0 {
-            all.register(task);
+            all.shared().task.register(task);
         }
     }
 
@@ -51,14 +81,13 @@ impl Companions {
             }
         }
         for companion in connection.take_companions() {
-            let new = || Box::new(InFlight::new(CAPACITY));
-            let all = self.0.get_or_insert_with(new);
+            let all = self.0.get_or_insert_with(|| running(cx.waker()));
             if !all.has_room() {
                 limited!(ERROR, connection = %connection.id(), "too many companions");
                 break;
             }
             any = true;
-            let (index, ()) = all.reserve(cx.waker());
+            let (index, ()) = all.reserve();
             all.start(index, || companion);
             step(all, index);
         }
@@ -90,7 +119,16 @@ impl Companions {
     }
 }
 
-fn step(all: &mut InFlight<Companion, ()>, index: usize) {
+fn running(task: &Waker) -> Box<Running> {
+    let called = Called {
+        woken: Woken::default(),
+        task: AtomicWaker::new(),
+    };
+    called.task.register(task);
+    Box::new(InFlight::new(CAPACITY, Arc::new(called)))
+}
+
+fn step(all: &mut Running, index: usize) {
     if all.tag_mut(index).is_none() {
         return; // woken after its end
     }

@@ -20,6 +20,11 @@ impl Connection {
         Tabled(Arc::clone(&self.0))
     }
 
+    /// What the wakers of the connection's requests share with its task.
+    pub(crate) fn shared(&self) -> Arc<ConnectionState> {
+        Arc::clone(&self.0)
+    }
+
     /// Whether both are clones of one handle, and neither has an interceptor.
     pub(crate) fn is_same_handle(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0) && self.1.is_none() && other.1.is_none()

@@ -69,7 +69,7 @@ fn extensions(mut parts: Parts) -> Extensions {
 /// is a copy: the 8 KiB buffer that the handshake was read into can be freed.
 struct Head {
     /// The URI, then the headers, each in a line: name, [`PLAIN`] or [`SENSITIVE`], value.
-    packed: Bytes,
+    packed: Box<[u8]>,
     unpacked: OnceLock<Box<(Uri, HeaderMap)>>,
 }
 
@@ -103,14 +103,14 @@ impl Head {
             packed.push(b'\n');
         }
         Self {
-            packed: packed.into_boxed_slice().into(),
+            packed: packed.into_boxed_slice(),
             unpacked: OnceLock::new(),
         }
     }
 
     fn unpacked(&self) -> &(Uri, HeaderMap) {
         self.unpacked.get_or_init(|| {
-            let mut rest = self.packed.clone();
+            let mut rest = Bytes::copy_from_slice(&self.packed);
             let uri = Uri::from_maybe_shared(until(&mut rest, |byte| byte == b'\n').0);
             let mut headers = HeaderMap::new();
             while !rest.is_empty() {

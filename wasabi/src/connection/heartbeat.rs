@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::time::Moment;
 
 /// When a peer is pinged, and how long it may take to answer.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +25,8 @@ impl Default for Pings {
 
 /// When the peer was last heard.
 pub(crate) struct Heartbeat {
-    heard: Instant,
-    pinged: Option<Instant>,
+    heard: Moment,
+    pinged: Option<Moment>,
 }
 
 /// What to do about a silent peer.
@@ -39,7 +39,7 @@ pub(crate) enum Beat {
 }
 
 impl Heartbeat {
-    pub(crate) fn from(now: Instant) -> Self {
+    pub(crate) fn from(now: Moment) -> Self {
         Self {
             heard: now,
             pinged: None,
@@ -47,16 +47,16 @@ impl Heartbeat {
     }
 
     /// The peer has sent something, or cannot be blamed for its silence.
-    pub(crate) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Moment) {
         *self = Self::from(now);
     }
 
-    pub(crate) fn last_heard(&self) -> Instant {
+    pub(crate) fn last_heard(&self) -> Moment {
         self.heard
     }
 
     /// When the next action is due.
-    pub(crate) fn due(&self, pings: &Pings) -> Option<Instant> {
+    pub(crate) fn due(&self, pings: &Pings) -> Option<Moment> {
         let interval = pings.interval?;
         Some(match self.pinged {
             None => self.heard + interval,
@@ -65,7 +65,7 @@ impl Heartbeat {
     }
 
     /// The action due now. The caller must send a ping if told to.
-    pub(crate) fn beat(&mut self, pings: &Pings, now: Instant) -> Beat {
+    pub(crate) fn beat(&mut self, pings: &Pings, now: Moment) -> Beat {
         if self.due(pings).is_none_or(|due| now < due) {
             return Beat::Nothing;
         }
@@ -83,7 +83,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn beats(pings: &Pings, heartbeat: &mut Heartbeat, from: Instant, seconds: u32) -> Vec<Beat> {
+    fn beats(pings: &Pings, heartbeat: &mut Heartbeat, from: Moment, seconds: u32) -> Vec<Beat> {
         let at = |second| from + second * SECOND;
         let beats = (0..seconds).map(|second| heartbeat.beat(pings, at(second)));
         beats.filter(|beat| *beat != Beat::Nothing).collect()
@@ -95,7 +95,7 @@ mod tests {
             interval: Some(30 * SECOND),
             timeout: Some(5 * SECOND),
         };
-        let now = Instant::now();
+        let now = Moment::now();
         let mut heartbeat = Heartbeat::from(now);
         assert_eq!(beats(&pings, &mut heartbeat, now, 30), []);
         assert_eq!(beats(&pings, &mut heartbeat, now, 35), [Beat::Ping]);
@@ -110,7 +110,7 @@ mod tests {
             interval: None,
             timeout: Some(SECOND),
         };
-        let now = Instant::now();
+        let now = Moment::now();
         let mut heartbeat = Heartbeat::from(now);
         assert_eq!(heartbeat.due(&pings), None);
         assert_eq!(beats(&pings, &mut heartbeat, now, 3600), []);

@@ -57,7 +57,8 @@ pub(crate) struct Held {
     limit: usize,
     /// Bytes of replies that the client could have taken but has not.
     waiting: AtomicUsize,
-    state: Mutex<HeldState>,
+    /// `None` while nothing is read for the client.
+    state: Mutex<Option<Box<HeldState>>>,
     budget: Budget,
 }
 
@@ -67,8 +68,14 @@ struct HeldState {
     reading: usize,
     /// Set if one of these replies may be read to its end: otherwise all might wait for each other.
     has_turn: bool,
-    /// Wakes readers that wait for room. Made for the first of them.
-    room: Option<Arc<Notify>>,
+    /// Wakes readers that wait for room.
+    room: Arc<Notify>,
+}
+
+impl HeldState {
+    fn is_unused(&self) -> bool {
+        self.reading == 0 && !self.has_turn && Arc::strong_count(&self.room) == 1
+    }
 }
 
 /// Bytes that a reply may have before it counts, so that small replies are read without a check.
@@ -84,7 +91,7 @@ impl Held {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HeldState> {
+    fn lock(&self) -> MutexGuard<'_, Option<Box<HeldState>>> {
         // No code panics while it holds the lock.
         self.state.lock().unpoisoned()
     }
@@ -94,8 +101,7 @@ impl Held {
         let before = self.waiting.swap(bytes, Ordering::AcqRel);
         self.budget.hold(bytes, before);
         if bytes < before {
-            let room = self.lock().room.clone();
-            notify(room);
+            self.notify();
         }
     }
 
@@ -110,14 +116,20 @@ impl Held {
 
     /// Frees the memory that past waiters have left.
     pub(crate) fn give_back(&self) {
-        self.lock()
-            .room
-            .take_if(|room| Arc::strong_count(room) == 1);
+        self.lock().take_if(|state| state.is_unused());
     }
 
     /// What is notified when there may be room.
     fn waiters(&self) -> Arc<Notify> {
-        Arc::clone(self.lock().room.get_or_insert_default())
+        Arc::clone(&self.lock().get_or_insert_default().room)
+    }
+
+    /// Wakes those who wait for room.
+    fn notify(&self) {
+        let room = self.lock().as_ref().map(|state| Arc::clone(&state.room));
+        if let Some(room) = room {
+            room.notify_waiters();
+        }
     }
 
     /// Waits until upstreams need not wait for the client.
@@ -133,12 +145,6 @@ impl Held {
             }
             room.await;
         }
-    }
-}
-
-fn notify(room: Option<Arc<Notify>>) {
-    if let Some(room) = room {
-        room.notify_waiters();
     }
 }
 
@@ -180,7 +186,7 @@ impl Reading {
         }
         let connection = self.connection.clone();
         let held = connection.held();
-        held.lock().reading += bytes - self.bytes;
+        held.lock().get_or_insert_default().reading += bytes - self.bytes;
         held.budget.hold(bytes, self.bytes);
         self.bytes = bytes;
         let waiters = held.waiters();
@@ -204,6 +210,7 @@ impl Reading {
         let is_over = held.budget.holds_too_much();
         let waiting = held.waiting.load(Ordering::Acquire);
         let mut state = held.lock();
+        let state = state.get_or_insert_default();
         if waiting > 0 && is_over {
             May::Never
         } else if waiting >= held.limit {
@@ -226,14 +233,11 @@ impl Drop for Reading {
             return;
         }
         let held = self.connection.held();
-        let mut state = held.lock();
-        state.reading -= self.bytes;
-        if self.has_turn {
-            state.has_turn = false;
+        if let Some(state) = held.lock().as_mut() {
+            state.reading -= self.bytes;
+            state.has_turn &= !self.has_turn;
         }
-        let room = state.room.clone();
-        drop(state);
         held.budget.hold(0, self.bytes);
-        notify(room);
+        held.notify();
     }
 }

@@ -2,25 +2,22 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, OnceLock, atomic::Ordering},
     task::{Context, Poll, Wake, Waker},
 };
 
-use crate::{
-    panics::caught,
-    sync::{AtomicU64, AtomicWaker},
-};
+use crate::{panics::caught, sync::AtomicU64};
 
 /// Concurrent futures in reusable slots, each with its own waker, so that a wake-up polls one slot.
 ///
 /// A slot is allocated when it is first needed. From then on, a message costs no allocation.
-pub(crate) struct InFlight<F, T> {
+pub(crate) struct InFlight<F, T, W> {
     slots: Vec<Slot<F, T>>,
     /// The slot to take next: the one that became free last. Without a free slot, it is the one after all others.
     next: u32,
     taken: u32,
-    capacity: usize,
-    ready: Option<Arc<ReadySet>>,
+    capacity: u32,
+    shared: Arc<W>,
 }
 
 struct Slot<F, T> {
@@ -38,14 +35,21 @@ pub(crate) trait Tag: Default {
     fn clear(&mut self);
 }
 
-impl<F: Future, T: Tag> InFlight<F, T> {
-    pub(crate) fn new(capacity: usize) -> Self {
+/// What a task shares with the wakers of its slots.
+pub(crate) trait Shared: Wake + Send + Sync + 'static {
+    fn woken(&self) -> &Woken;
+
+    fn wake_task(&self);
+}
+
+impl<F: Future, T: Tag, W: Shared> InFlight<F, T, W> {
+    pub(crate) fn new(capacity: usize, shared: Arc<W>) -> Self {
         Self {
             slots: Vec::new(),
             next: 0,
             taken: 0,
-            capacity: capacity.min(u32::MAX as usize),
-            ready: None,
+            capacity: u32::try_from(capacity).unwrap_or(u32::MAX),
+            shared,
         }
     }
 
@@ -58,16 +62,16 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     }
 
     pub(crate) fn has_room(&self) -> bool {
-        self.len() < self.capacity
+        self.taken < self.capacity
     }
 
     /// Takes a free slot for a future that is made later, and returns its tag to fill in. There must be room.
     #[inline(always)]
-    pub(crate) fn reserve(&mut self, task: &Waker) -> (usize, &mut T) {
+    pub(crate) fn reserve(&mut self) -> (usize, &mut T) {
         debug_assert!(self.has_room());
         let index = self.next as usize;
         if index == self.slots.len() {
-            self.grow(task);
+            self.grow();
         }
         let slot = &mut self.slots[index];
         slot.is_taken = true;
@@ -115,7 +119,7 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     }
 
     pub(crate) fn tag_mut(&mut self, index: usize) -> Option<&mut T> {
-        let slot = &mut self.slots[index];
+        let slot = self.slots.get_mut(index)?;
         slot.is_taken.then_some(&mut slot.tag)
     }
 
@@ -147,11 +151,8 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         slot.tag.clear();
     }
 
-    /// Sets the task to wake when a slot is woken.
-    pub(crate) fn register(&self, task: &Waker) {
-        if let Some(ready) = &self.ready {
-            ready.task.register(task);
-        }
+    pub(crate) fn shared(&self) -> &W {
+        &self.shared
     }
 
     /// The number of words, of 64 slots each, to check.
@@ -159,17 +160,17 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         self.slots.len().div_ceil(64)
     }
 
-    /// The slots of one word that were woken since their last poll, as bits.
+    /// The slots of one word that were woken since their last poll, as bits. A waker that is still around after its future
+    /// has ended may set any bit, even that of a slot that does not exist any more.
+    #[inline]
     pub(crate) fn take_woken(&self, word: usize) -> u64 {
-        self.ready.as_ref().map_or(0, |ready| ready.take(word))
+        self.shared.woken().take(word)
     }
 
     /// Marks slots of one word for the next turn. Does not wake the task, which knows that there is more to do.
     pub(crate) fn put_back(&self, word: usize, slots: u64) {
-        if slots != 0
-            && let Some(ready) = &self.ready
-        {
-            ready.word(word).fetch_or(slots, Ordering::AcqRel);
+        if slots != 0 {
+            self.shared.woken().set(word, slots);
         }
     }
 
@@ -183,10 +184,11 @@ impl<F: Future, T: Tag> InFlight<F, T> {
         }
     }
 
-    /// Frees the slots, if nothing is in flight. Wakers that are still around wake nothing any more.
+    /// Frees the slots, if nothing is in flight.
     pub(crate) fn give_back(&mut self) {
         if self.is_empty() {
-            *self = Self::new(self.capacity);
+            self.slots = Vec::new();
+            self.next = 0;
         }
     }
 
@@ -196,22 +198,20 @@ impl<F: Future, T: Tag> InFlight<F, T> {
     }
 
     #[cold]
-    fn grow(&mut self, task: &Waker) {
-        let capacity = self.capacity;
-        let ready = self.ready.get_or_insert_with(|| {
-            let ready = ReadySet::new(capacity);
-            ready.task.register(task);
-            Arc::new(ready)
-        });
+    fn grow(&mut self) {
         let index = self.slots.len();
+        if index == 64 {
+            self.shared.woken().make_others(self.capacity as usize);
+        }
         // Most connections have one request at a time: do not reserve room for four.
         if index == self.slots.capacity() {
             self.slots.reserve_exact(index.max(1));
         }
-        let ready = Arc::clone(ready);
+        let shared = Arc::clone(&self.shared);
         let waker = match index {
-            0 => Waker::from(ready),
-            _ => Waker::from(Arc::new(SlotWaker { ready, index })),
+            // Most connections have one slot: it is woken by what they share with it.
+            0 => Waker::from(shared),
+            _ => Waker::from(Arc::new(SlotWaker { shared, index })),
         };
         self.slots.push(Slot {
             future: Box::pin(None),
@@ -224,72 +224,64 @@ impl<F: Future, T: Tag> InFlight<F, T> {
 }
 
 /// One bit per slot: set by the slot's waker, taken by the connection's task.
-struct ReadySet {
+#[derive(Default)]
+pub(crate) struct Woken {
     /// Those of the first 64 slots: few channels have a greater `concurrency`.
     first: AtomicU64,
-    others: Box<[AtomicU64]>,
-    task: AtomicWaker,
+    /// Made for the 65th slot.
+    others: OnceLock<Box<[AtomicU64]>>,
 }
 
-impl ReadySet {
-    fn new(capacity: usize) -> Self {
-        Self {
-            first: AtomicU64::new(0),
-            others: (1..capacity.div_ceil(64))
-                .map(|_| AtomicU64::new(0))
-                .collect(),
-            task: AtomicWaker::new(),
-        }
+impl Woken {
+    fn make_others(&self, capacity: usize) {
+        let words = 1..capacity.div_ceil(64);
+        let others = || words.map(|_| AtomicU64::new(0)).collect();
+        let _ = self.others.get_or_init(others);
     }
 
     #[inline]
-    fn word(&self, word: usize) -> &AtomicU64 {
+    fn word(&self, word: usize) -> Option<&AtomicU64> {
         match word {
-            0 => &self.first,
-            _ => &self.others[word - 1],
+            0 => Some(&self.first),
+            _ => self.others.get()?.get(word - 1),
         }
     }
 
-    fn set(&self, index: usize) {
-        let (word, bit) = (self.word(index / 64), 1 << (index % 64));
-        if word.fetch_or(bit, Ordering::AcqRel) & bit == 0 {
-            self.task.wake();
-        }
+    /// Sets bits of a word. Returns whether all were clear.
+    fn set(&self, word: usize, bits: u64) -> bool {
+        let word = self.word(word);
+        word.is_some_and(|word| word.fetch_or(bits, Ordering::AcqRel) & bits == 0)
     }
 
+    #[inline]
     fn take(&self, word: usize) -> u64 {
-        let bits = self.word(word);
         // Usually no bit is set, and a load is cheaper than a swap.
-        match bits.load(Ordering::Acquire) {
-            0 => 0,
-            _ => bits.swap(0, Ordering::AcqRel),
+        match self.word(word) {
+            Some(bits) if bits.load(Ordering::Acquire) != 0 => bits.swap(0, Ordering::AcqRel),
+            _ => 0,
         }
     }
 }
 
-/// Most connections have one slot: it is woken by the set itself.
-impl Wake for ReadySet {
-    fn wake(self: Arc<Self>) {
-        self.set(0);
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.set(0);
+/// Wakes a slot.
+pub(crate) fn wake(shared: &impl Shared, index: usize) {
+    if shared.woken().set(index / 64, 1 << (index % 64)) {
+        shared.wake_task();
     }
 }
 
-/// Wakes one of the other slots.
-struct SlotWaker {
-    ready: Arc<ReadySet>,
+/// Wakes one of the slots but the first.
+struct SlotWaker<W> {
+    shared: Arc<W>,
     index: usize,
 }
 
-impl Wake for SlotWaker {
+impl<W: Shared> Wake for SlotWaker<W> {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.ready.set(self.index);
+        wake(&*self.shared, self.index);
     }
 }

@@ -14,6 +14,7 @@ use super::{
     Connection, Registry,
     companions::Companions,
     few::Few,
+    in_flight::InFlight,
     outbox::{Outbox, Requested},
 };
 use crate::{
@@ -225,6 +226,45 @@ fn no_wake_up_of_futures_side_by_side_is_lost() {
         run(&connection, &mut companions, || {
             calls.iter().all(|call| call.is_answered())
         });
+        let _ = answers.map(|answers| answers.join().expect("no panic"));
+    });
+}
+
+/// The part of a connection's task that runs its requests. Their wake-ups go to the connection itself.
+#[test]
+fn no_wake_up_of_requests_is_lost() {
+    loom::model(|| {
+        let connection = testing::connection(0, "/");
+        let mut requests = InFlight::new(2, connection.shared());
+        let answers = [(); 2].map(|()| {
+            let (call, shared) = Call::new();
+            let (index, ()) = requests.reserve();
+            requests.start(index, || call);
+            requests.waker(index).wake_by_ref();
+            thread::spawn(move || shared.answer())
+        });
+        block_on(poll_fn(|cx| {
+            connection.outbox().register(cx.waker());
+            loop {
+                let woken = requests.take_woken(0);
+                if woken == 0 {
+                    break;
+                }
+                for index in (0..2).filter(|index| woken & 1 << index != 0) {
+                    let mut polled = Poll::Pending;
+                    if requests.tag_mut(index).is_some() {
+                        requests.poll(index, &mut polled);
+                    }
+                    if polled.is_ready() {
+                        requests.release(index);
+                    }
+                }
+            }
+            match requests.is_empty() {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }));
         let _ = answers.map(|answers| answers.join().expect("no panic"));
     });
 }

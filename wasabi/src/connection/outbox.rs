@@ -1,6 +1,8 @@
 //! The queue of outgoing messages of one connection. Any task may add to it.
 
 mod errors;
+#[cfg(test)]
+mod tests;
 
 use std::{
     mem,
@@ -9,13 +11,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::sync::Notify;
 
 pub use self::errors::{SendError, TrySendError};
 use super::few::Few;
 use crate::{
     Close, Message,
     sync::{AtomicBool, AtomicU64, AtomicWaker, Mutex, MutexGuard, Unpoisoned},
+    time::Moment,
 };
 
 /// A bounded queue of messages; the connection's task empties it.
@@ -24,13 +27,15 @@ pub(crate) struct Outbox {
     /// Set if the queue may hold something new for the connection's task. The task checks this flag for every message,
     /// and locks the queue only if it is set.
     fresh: AtomicBool,
+    /// Set once `on_connect` has admitted the client.
+    admitted: AtomicBool,
     max_messages: usize,
     max_bytes: usize,
     /// The connection's task.
     owner: AtomicWaker,
     /// Milliseconds from `opened` to the expiry of the client's credentials.
     expires: AtomicU64,
-    opened: Instant,
+    opened: Moment,
 }
 
 /// They do not expire.
@@ -78,11 +83,12 @@ impl Outbox {
         Self {
             queue: Mutex::default(),
             fresh: AtomicBool::new(false),
+            admitted: AtomicBool::new(false),
             max_messages,
             max_bytes,
             owner: AtomicWaker::new(),
             expires: AtomicU64::new(NEVER),
-            opened: Instant::now(),
+            opened: Moment::now(),
         }
     }
 
@@ -232,11 +238,20 @@ impl Outbox {
         self.owner.register(owner);
     }
 
+    /// `on_connect` has admitted the client.
+    pub(crate) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
     /// When the client's credentials expire.
-    pub(crate) fn expires(&self) -> Option<Instant> {
+    pub(crate) fn expires(&self) -> Option<Moment> {
         match self.expires.load(Ordering::Acquire) {
             NEVER => None,
-            millis => self.opened.checked_add(Duration::from_millis(millis)),
+            millis => Some(self.opened + Duration::from_millis(millis)),
         }
     }
 
@@ -354,42 +369,4 @@ pub(crate) enum Requested {
     Cancel,
     Close,
     Stop,
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-    use crate::CloseCode;
-
-    #[tokio::test]
-    async fn the_list_of_those_who_wait_is_made_for_the_first_and_freed_once_nobody_waits() {
-        let outbox = Outbox::new(1, 1024);
-        let is_made = || outbox.lock().waiters.is_some();
-        outbox.send("room".into()).await.expect("open");
-        assert!(!is_made());
-        let mut sending = Box::pin(outbox.send("full".into()));
-        assert!(sending.as_mut().now_or_never().is_none());
-        outbox.give_back();
-        assert!(is_made());
-        outbox.release(1, 4);
-        sending.await.expect("open");
-        outbox.give_back();
-        assert!(!is_made());
-    }
-
-    #[tokio::test]
-    async fn those_who_wait_for_the_requests_too_wait_longer_than_for_the_connection() {
-        let outbox = Outbox::new(1, 1024);
-        let (mut closed, mut finished) = (Box::pin(outbox.closed()), Box::pin(outbox.finished()));
-        assert!(closed.as_mut().now_or_never().is_none());
-        assert!(finished.as_mut().now_or_never().is_none());
-        outbox.end(CloseCode::GOING_AWAY.into());
-        outbox.end(CloseCode::NORMAL.into());
-        assert_eq!(closed.await.code, CloseCode::GOING_AWAY);
-        assert!(finished.as_mut().now_or_never().is_none());
-        outbox.finish();
-        assert_eq!(finished.await.code, CloseCode::GOING_AWAY);
-    }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Socket<T> {
     /// Bytes read from the stream but not parsed yet.
     input: Option<Box<Input>>,
     /// The answer to the last ping, while the peer takes no data.
-    pong: Option<Box<[u8]>>,
+    pong: Option<Box<Bytes>>,
     waker: Waker,
     /// Data was written since the last complete flush.
     dirty: bool,
@@ -125,7 +125,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             role,
             state: SocketState::Open,
             reader: Reader::new(role, limits.max_message_size, agreed.map(Inflater::new)),
-            writer: Writer::new(role, agreed.map(Deflater::new)),
+            writer: Writer::new(agreed.map(Deflater::new)),
             received: read_already.len() as u64,
             input: (!read_already.is_empty()).then(|| Input::of(&read_already)),
             pong: None,
@@ -223,7 +223,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             return Ok(());
         }
         if self.blocked {
-            self.pong = Some(Box::from(&*payload));
+            self.pong = Some(Box::new(Bytes::copy_from_slice(&payload)));
             return Ok(());
         }
         self.write_frame(Opcode::Pong, &payload)
@@ -276,8 +276,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             return self.write_uncopied(message.clone());
         }
         let written = match message {
-            Message::Text(text) => self.writer.write_message(Opcode::Text, text.as_bytes()),
-            Message::Binary(data) => self.writer.write_message(Opcode::Binary, data),
+            Message::Text(text) => {
+                (self.writer).write_message(self.role, Opcode::Text, text.as_bytes())
+            }
+            Message::Binary(data) => self.writer.write_message(self.role, Opcode::Binary, data),
         };
         self.gathered(written)
     }
@@ -291,7 +293,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             return self.write_uncopied(message);
         }
         let opcode = opcode(&message);
-        let written = self.writer.write_shared(opcode, &message.into_bytes());
+        let written = self
+            .writer
+            .write_shared(self.role, opcode, &message.into_bytes());
         self.gathered(written)
     }
 
@@ -303,7 +307,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     fn write_frame(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Failure> {
-        let written = self.writer.write(opcode, payload);
+        let written = self.writer.write(self.role, opcode, payload);
         self.gathered(written)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::time::Moment;
 
 /// Since when a peer has taken too little; nothing while it takes everything.
 #[derive(Default)]
@@ -11,7 +11,7 @@ pub(crate) struct Stall(Option<Mark>);
 /// The last time at which the peer had taken enough. Progress shows only in large steps, so it is measured at the end of
 /// each.
 struct Mark {
-    at: Instant,
+    at: Moment,
     /// Bytes that the peer had taken by then.
     taken: u64,
 }
@@ -29,21 +29,21 @@ impl Stall {
         let at = match &self.0 {
             Some(mark) if mark.taken == taken => return,
             Some(mark) => {
-                let now = Instant::now();
+                let now = Moment::now();
                 let least = (now - mark.at).as_millis() as u64 * min_rate / 1000;
                 if taken - mark.taken < least.max(1) {
                     return;
                 }
                 now
             }
-            None => Instant::now(),
+            None => Moment::now(),
         };
         self.0 = Some(Mark { at, taken });
     }
 
     /// When the peer will have taken too little for this long.
     #[inline]
-    pub(crate) fn due(&self, limit: Duration) -> Option<Instant> {
+    pub(crate) fn due(&self, limit: Duration) -> Option<Moment> {
         self.0.as_ref().map(|mark| mark.at + limit)
     }
 }
@@ -61,7 +61,7 @@ mod tests {
         let mut stall = Stall::default();
         assert_eq!(stall.due(SECOND), None);
         stall.blocked(100, 0);
-        assert_eq!(stall.due(SECOND), Some(Instant::now() + SECOND));
+        assert_eq!(stall.due(SECOND), Some(Moment::now() + SECOND));
         stall.end();
         assert_eq!(stall.due(SECOND), None);
     }
@@ -69,19 +69,19 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn any_progress_is_enough_without_a_minimum_rate() {
         let mut stall = Stall::default();
-        let began = Instant::now();
+        let began = Moment::now();
         stall.blocked(100, 0);
         advance(10 * SECOND).await;
         stall.blocked(100, 0);
         assert_eq!(stall.due(SECOND), Some(began + SECOND));
         stall.blocked(101, 0);
-        assert_eq!(stall.due(SECOND), Some(Instant::now() + SECOND));
+        assert_eq!(stall.due(SECOND), Some(Moment::now() + SECOND));
     }
 
     #[tokio::test(start_paused = true)]
     async fn progress_below_the_minimum_rate_is_added_up_and_does_not_end_a_stall() {
         let mut stall = Stall::default();
-        let began = Instant::now();
+        let began = Moment::now();
         stall.blocked(0, 1024);
         for second in 1..=9 {
             advance(SECOND).await;

@@ -5,7 +5,9 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
+
+use crate::time::Moment;
 
 /// Enters tokio's timer wheel only when first needed.
 #[derive(Default)]
@@ -13,7 +15,8 @@ pub(crate) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
     /// Ready once this deadline has passed.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, deadline: Moment) -> Poll<()> {
+        let deadline = deadline.instant();
         let timer = self
             .0
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -31,7 +34,8 @@ impl Timer {
     }
 
     /// Whether the timer will wake its last poller by this deadline.
-    pub(crate) fn wakes_by(&self, deadline: Instant) -> bool {
+    pub(crate) fn wakes_by(&self, deadline: Moment) -> bool {
+        let deadline = deadline.instant();
         let timer = self.0.as_ref();
         timer.is_some_and(|timer| timer.deadline() <= deadline && !timer.is_elapsed())
     }

@@ -21,7 +21,7 @@ impl Traffic {
     }
 
     #[inline]
-    pub(crate) fn publish(&self, _tally: &Tally, _received: u64, _sent: u64) {}
+    pub(crate) fn publish(&self, _tally: &mut Tally, _received: u64, _sent: u64) {}
 
     pub(crate) fn received_late(&self) {}
 

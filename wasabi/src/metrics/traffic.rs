@@ -1,6 +1,7 @@
 //! The messages and bytes of a connection.
 
 use std::{
+    mem,
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
@@ -18,11 +19,11 @@ pub(crate) struct Traffic {
     told: [AtomicU64; 4],
 }
 
-/// The messages of a connection, counted in its task.
+/// The messages of one turn of a connection, counted in its task.
 #[derive(Default)]
 pub(crate) struct Tally {
-    received: u64,
-    sent: u64,
+    received: u32,
+    sent: u32,
 }
 
 impl Tally {
@@ -45,10 +46,17 @@ impl Traffic {
         }
     }
 
-    /// Publishes the task's counts so far, and the bytes that its socket has received and sent.
+    /// Publishes the messages of a turn, and how many bytes the socket has received and sent so far.
     #[inline]
-    pub(crate) fn publish(&self, tally: &Tally, received: u64, sent: u64) {
-        let now = [tally.received, received, tally.sent, sent];
+    pub(crate) fn publish(&self, tally: &mut Tally, received: u64, sent: u64) {
+        let Tally {
+            received: messages_in,
+            sent: messages_out,
+        } = mem::take(tally);
+        let more = |figure: usize, more: u32| {
+            self.figures[figure].load(Ordering::Relaxed) + u64::from(more)
+        };
+        let now = [more(0, messages_in), received, more(2, messages_out), sent];
         for (figure, now) in self.figures.iter().zip(now) {
             figure.store(now, Ordering::Relaxed);
         }

@@ -26,10 +26,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use self::{
     life::{Life, Phase},
@@ -48,10 +45,11 @@ use crate::{
     },
     protocol::Inbound,
     request,
+    time::Moment,
 };
 
 /// What the driver needs of the declaration of its channel.
-pub(crate) trait Declaration {
+pub(crate) trait Declaration: Clone {
     /// Makes a request of a message. Only a method, and no closure, can be inlined wherever it is called.
     fn parse(&self, message: Message, connection: &Connection) -> Inbound;
 
@@ -65,7 +63,7 @@ pub(crate) struct Driver<'a, T, F, P, C> {
     wire: Wire<T>,
     connection: &'a Connection,
     declared: P,
-    /// Runs a request through the chain.
+    /// Runs a request through the declared chain.
     call: C,
     requests: Requests<F>,
     companions: Companions,
@@ -83,14 +81,14 @@ where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     pub(crate) fn new(socket: Socket<T>, connection: &'a Connection, declared: P, call: C) -> Self {
         let settings = declared.settings();
-        let now = Instant::now();
+        let now = Moment::now();
         Self {
             wire: Wire::new(socket, now, settings),
-            requests: Requests::new(settings.concurrency),
+            requests: Requests::new(settings.concurrency, connection),
             life: Life::new(now, settings.open_timeout),
             connection,
             declared,
@@ -129,14 +127,13 @@ where
             return Poll::Pending;
         }
         self.wire.socket.register(cx.waker());
-        self.requests.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         loop {
             let turn = self.turn(cx);
             let traffic = self.connection.traffic();
             traffic.publish(
-                &self.wire.tally,
+                &mut self.wire.tally,
                 self.wire.socket.received(),
                 self.wire.socket.written(),
             );
@@ -207,7 +204,7 @@ where
                     done => progress |= done == Requested::Cancel,
                 }
             } else if self.requests.unfinished.is_none() {
-                match self.exchange(cx)? {
+                match self.exchange()? {
                     Some(done) => progress |= done,
                     None => return Ok(Turn::End),
                 }
@@ -230,7 +227,7 @@ where
 
     /// Sends what waits for the client, and reads. Returns whether there was anything; `None` at the end.
     #[inline(always)]
-    fn exchange(&mut self, cx: &Context<'_>) -> Result<Option<bool>, Failure> {
+    fn exchange(&mut self) -> Result<Option<bool>, Failure> {
         let mut progress = self.send_held()?;
         if self.requests.unfinished.is_some() {
             return Ok(Some(progress));
@@ -241,7 +238,7 @@ where
             return Ok(None);
         }
         progress |= sent;
-        progress |= self.read_some(cx)?;
+        progress |= self.read_some()?;
         Ok(Some(progress))
     }
 }

@@ -206,7 +206,7 @@ async fn while_waiting<F: Future>(
             return Poll::Ready(Some(output));
         }
         while let Some(deadline) = relay.expire(cx) {
-            if timer.poll(cx, deadline).is_pending() {
+            if timer.poll(cx, deadline.into()).is_pending() {
                 break;
             }
         }

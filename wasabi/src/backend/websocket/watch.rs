@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use super::{
     relay::{Progress, Relay},
     settings::Config,
@@ -20,6 +18,7 @@ use crate::{
         stall::Stall,
         timer::Timer,
     },
+    time::Moment,
 };
 
 /// How long an upstream may take to answer the closing handshake.
@@ -58,15 +57,15 @@ impl StallWatch {
 /// Ends an upstream connection at its maximum age.
 pub(super) struct Age {
     /// From when the connection is closed as soon as no request waits for an answer, and when it is closed in any case.
-    limits: Option<(Instant, Instant)>,
+    limits: Option<(Moment, Moment)>,
     /// The deadline of the closing handshake, once it has begun.
-    closing: Option<Instant>,
+    closing: Option<Moment>,
     timer: Timer,
 }
 
 impl Age {
     pub(super) fn new(config: &Config) -> Self {
-        let now = Instant::now();
+        let now = Moment::now();
         // Without a reconnect policy the client would be closed.
         let max = config
             .max_connection_age
@@ -95,7 +94,7 @@ impl Age {
                 return Poll::Pending; // not polled for every message
             }
             ready!(self.timer.poll(cx, from));
-            let now = Instant::now();
+            let now = Moment::now();
             match relay.retire(now >= until) {
                 Ok(true) => self.closing = Some(now + CLOSE_HANDSHAKE),
                 Ok(false) => ready!(self.timer.poll(cx, until)),
@@ -129,7 +128,7 @@ pub(super) struct Pulse {
 impl Pulse {
     pub(super) fn new() -> Self {
         Self {
-            heartbeat: Heartbeat::from(Instant::now()),
+            heartbeat: Heartbeat::from(Moment::now()),
             received: 0,
             timer: Timer::default(),
         }
@@ -137,7 +136,7 @@ impl Pulse {
 
     /// Counts as a sign of life: the upstream was not read for a while.
     pub(super) fn excuse(&mut self) {
-        self.heartbeat.heard(Instant::now());
+        self.heartbeat.heard(Moment::now());
     }
 
     pub(super) fn poll(
@@ -151,7 +150,7 @@ impl Pulse {
         };
         if self.received != progress.received {
             self.received = progress.received;
-            let now = Instant::now();
+            let now = Moment::now();
             self.heartbeat.heard(now);
             if self.timer.wakes_by(now + interval) {
                 return Poll::Pending; // not polled for every message
@@ -162,7 +161,7 @@ impl Pulse {
                 return Poll::Pending;
             };
             ready!(self.timer.poll(cx, due));
-            let now = Instant::now();
+            let now = Moment::now();
             // The pong may be among unread data, and a ping cannot overtake data that the upstream does not take.
             if !progress.is_read || progress.blocked_at.is_some() {
                 self.heartbeat.heard(now);

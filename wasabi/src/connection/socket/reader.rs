@@ -41,7 +41,7 @@ pub(super) struct Reader {
     /// The payload of a control frame that arrives in more than one piece.
     control: Option<Box<BytesMut>>,
     /// Present if the peer may compress.
-    inflater: Option<Inflater>,
+    inflater: Option<Box<Inflater>>,
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ impl Reader {
             frame: None,
             message: None,
             control: None,
-            inflater,
+            inflater: inflater.map(Box::new),
         }
     }
 

@@ -35,7 +35,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     /// Whether a message of this size is sent from where it is.
     #[inline]
     pub(super) fn takes_uncopied(&self, len: usize) -> bool {
-        self.writer.takes_uncopied(len) && !self.blocked && self.io.is_write_vectored()
+        self.writer.takes_uncopied(self.role, len) && !self.blocked && self.io.is_write_vectored()
     }
 
     #[inline(never)]
@@ -60,7 +60,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             && self.state == SocketState::Open
         {
             self.writer
-                .write(Opcode::Pong, &pong)
+                .write(self.role, Opcode::Pong, &pong)
                 .map_err(Failure::Broken)?;
             ready!(self.poll_send())?;
         }

@@ -13,38 +13,46 @@ use crate::pieces::SMALL;
 
 /// Gathers frames until they can be sent.
 pub(super) struct Writer {
-    role: Role,
     /// `Some` while there is anything to send.
     output: Option<Box<Output>>,
-    deflater: Option<Deflater>,
+    deflater: Option<Box<Deflater>>,
 }
 
 impl Writer {
-    pub(super) fn new(role: Role, deflater: Option<Deflater>) -> Self {
+    pub(super) fn new(deflater: Option<Deflater>) -> Self {
         Self {
-            role,
             output: None,
-            deflater,
+            deflater: deflater.map(Box::new),
         }
     }
 
     /// Adds a message, compressed if that was negotiated and is worthwhile.
     #[inline]
-    pub(super) fn write_message(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+    pub(super) fn write_message(
+        &mut self,
+        role: Role,
+        opcode: Opcode,
+        payload: &[u8],
+    ) -> io::Result<()> {
         if self.deflater.is_none() {
-            return self.write(opcode, payload);
+            return self.write(role, opcode, payload);
         }
-        self.write_deflated(opcode, payload, |deflater, out| {
+        self.write_deflated(role, opcode, payload, |deflater, out| {
             deflater.deflate(payload, out)
         })
     }
 
     /// Adds a message that may go to others too: it is compressed once for all of them.
-    pub(super) fn write_shared(&mut self, opcode: Opcode, payload: &Bytes) -> io::Result<()> {
+    pub(super) fn write_shared(
+        &mut self,
+        role: Role,
+        opcode: Opcode,
+        payload: &Bytes,
+    ) -> io::Result<()> {
         if self.deflater.is_none() {
-            return self.write(opcode, payload);
+            return self.write(role, opcode, payload);
         }
-        self.write_deflated(opcode, payload, |deflater, out| {
+        self.write_deflated(role, opcode, payload, |deflater, out| {
             deflater.deflate_shared(payload, out)
         })
     }
@@ -52,6 +60,7 @@ impl Writer {
     #[inline(never)]
     fn write_deflated(
         &mut self,
+        role: Role,
         opcode: Opcode,
         payload: &[u8],
         deflate: impl FnOnce(&mut Deflater, &mut Vec<u8>) -> bool,
@@ -62,16 +71,16 @@ impl Writer {
             None => false,
         };
         let result = match is_deflated {
-            true => self.write(opcode.compressed(), &out.bytes),
-            false => self.write(opcode, payload),
+            true => self.write(role, opcode.compressed(), &out.bytes),
+            false => self.write(role, opcode, payload),
         };
         out.give();
         result
     }
 
     /// Adds a frame that is a complete message or a control frame.
-    pub(super) fn write(&mut self, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
-        let mask = match self.role {
+    pub(super) fn write(&mut self, role: Role, opcode: Opcode, payload: &[u8]) -> io::Result<()> {
+        let mask = match role {
             Role::Server => None,
             Role::Client => Some(random_mask()?),
         };
@@ -89,8 +98,8 @@ impl Writer {
 
     /// Whether a payload of this size may be sent from where it is.
     #[inline]
-    pub(super) fn takes_uncopied(&self, len: usize) -> bool {
-        len > SMALL && self.role == Role::Server && self.deflater.is_none()
+    pub(super) fn takes_uncopied(&self, role: Role, len: usize) -> bool {
+        len > SMALL && role == Role::Server && self.deflater.is_none()
     }
 
     /// Adds a message that [may](Self::takes_uncopied) be sent from where it is.

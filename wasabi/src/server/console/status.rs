@@ -29,7 +29,7 @@ pub(super) async fn connection(
     State(console): State<Console>,
     Path(id): Path<u64>,
 ) -> Result<Json<Value>, Response> {
-    let Some(connection) = console.0.runtime.live().lookup(ConnectionId(id)) else {
+    let Some(connection) = console.0.runtime.live().find(ConnectionId(id)) else {
         let text = "no live connection has this id";
         return Err((StatusCode::NOT_FOUND, text).into_response());
     };

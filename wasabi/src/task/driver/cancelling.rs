@@ -4,7 +4,10 @@ use std::task::Waker;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Declaration, Driver, requests::Requests};
+use super::{
+    Declaration, Driver,
+    requests::{Requests, Unfinished},
+};
 use crate::{
     Connection, Error, Reply, Request, RequestId, Result,
     connection::{
@@ -16,12 +19,12 @@ use crate::{
     request::{Cancellation, Cancelled, Owes},
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Cancels requests, because the client has asked for it.
     #[cold]
@@ -43,7 +46,7 @@ where
     ) -> Result<usize, Failure> {
         let mut ended = 0;
         let mut from = 0;
-        if let Some(index) = self.requests.unfinished
+        if let Some(index) = self.requests.unfinished.map(Unfinished::index)
             && self.requests.is_unfinished(id)
         {
             // It ends first: only then may others be written.
@@ -111,7 +114,7 @@ impl<F: Future> Requests<F> {
 
     /// Whether a reply to the request with this id is being written, and others must wait.
     fn is_unfinished(&mut self, id: &RequestId) -> bool {
-        let slot = self.unfinished;
+        let slot = self.unfinished.map(Unfinished::index);
         let slot = slot.and_then(|index| self.in_flight.tag_mut(index));
         slot.is_some_and(|slot| slot.id.as_ref() == Some(id))
     }

@@ -5,8 +5,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
-
 use crate::{
     Close, CloseCode,
     channel::Settings,
@@ -14,6 +12,7 @@ use crate::{
         heartbeat::{Beat, Heartbeat},
         timer::Timer,
     },
+    time::Moment,
 };
 
 /// How often a client that is not being read is checked for a hang-up. Without reading, nothing would report it.
@@ -22,9 +21,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) struct Clock {
     heartbeat: Heartbeat,
     /// The last message in either direction; `None` if the connection may be idle for ever.
-    active: Option<Instant>,
+    active: Option<Moment>,
     /// The earliest time at which a streaming reply can have been silent for too long.
-    pub(super) streams: Option<Instant>,
+    pub(super) streams: Option<Moment>,
     timer: Timer,
 }
 
@@ -40,7 +39,7 @@ pub(super) enum Verdict {
 }
 
 impl Clock {
-    pub(super) fn from(now: Instant, settings: &Settings) -> Self {
+    pub(super) fn from(now: Moment, settings: &Settings) -> Self {
         Self {
             heartbeat: Heartbeat::from(now),
             active: settings.idle_timeout.map(|_| now),
@@ -53,33 +52,33 @@ impl Clock {
     #[inline]
     pub(super) fn act(&mut self) {
         if let Some(active) = &mut self.active {
-            *active = Instant::now();
+            *active = Moment::now();
         }
     }
 
     /// The connection is not idle: a request is in flight.
-    pub(super) fn work(&mut self, now: Instant) {
+    pub(super) fn work(&mut self, now: Moment) {
         if let Some(active) = &mut self.active {
             *active = now;
         }
     }
 
     /// The client has sent something, or cannot be blamed for its silence.
-    pub(super) fn hear(&mut self, now: Instant) {
+    pub(super) fn hear(&mut self, now: Moment) {
         self.heartbeat.heard(now);
     }
 
     /// When a client that is not being read is checked for a hang-up again. It counts as heard at each check.
-    pub(super) fn look_at(&self) -> Instant {
+    pub(super) fn look_at(&self) -> Moment {
         self.heartbeat.last_heard() + LOOK
     }
 
-    fn idle_at(&self, settings: &Settings) -> Option<Instant> {
+    fn idle_at(&self, settings: &Settings) -> Option<Moment> {
         Some(self.active? + settings.idle_timeout?)
     }
 
     /// When the next verdict about an open connection is due.
-    pub(super) fn due(&self, settings: &Settings, expires: Option<Instant>) -> Option<Instant> {
+    pub(super) fn due(&self, settings: &Settings, expires: Option<Moment>) -> Option<Moment> {
         let beat = self.heartbeat.due(&settings.pings());
         let times = [beat, self.idle_at(settings), expires];
         times.into_iter().flatten().min()
@@ -88,11 +87,11 @@ impl Clock {
     /// Decides about an open connection whose credentials expire at this time.
     pub(super) fn judge(
         &mut self,
-        now: Instant,
+        now: Moment,
         settings: &Settings,
-        expires: Option<Instant>,
+        expires: Option<Moment>,
     ) -> Verdict {
-        let has_come = |at: Option<Instant>| at.is_some_and(|at| now >= at);
+        let has_come = |at: Option<Moment>| at.is_some_and(|at| now >= at);
         if has_come(expires) {
             let close = Close::new(CloseCode::EXPIRED, "credentials have expired");
             return Verdict::Close(close);
@@ -108,7 +107,7 @@ impl Clock {
     }
 
     /// Ready once the deadline has passed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Moment) -> Poll<()> {
         self.timer.poll(cx, deadline)
     }
 }
@@ -139,7 +138,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_idle_without_messages_and_without_requests() {
         let settings = settings(Some(10 * SECOND), None);
-        let began = Instant::now();
+        let began = Moment::now();
         let mut clock = Clock::from(began, &settings);
         assert_eq!(clock.due(&settings, None), Some(began + 10 * SECOND));
         advance(9 * SECOND).await;
@@ -155,17 +154,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_timeouts_is_never_due() {
         let settings = settings(None, None);
-        let mut clock = Clock::from(Instant::now(), &settings);
+        let mut clock = Clock::from(Moment::now(), &settings);
         clock.act();
         assert_eq!(clock.due(&settings, None), None);
-        let much_later = Instant::now() + 100_000 * SECOND;
+        let much_later = Moment::now() + 100_000 * SECOND;
         assert_eq!(clock.judge(much_later, &settings, None), Verdict::Nothing);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_silent_client_is_pinged_and_then_lost_unless_its_credentials_expire_first() {
         let settings = settings(None, Some(30 * SECOND));
-        let now = Instant::now();
+        let now = Moment::now();
         let mut clock = Clock::from(now, &settings);
         let mut judge =
             |seconds: u32, expires| clock.judge(now + seconds * SECOND, &settings, expires);

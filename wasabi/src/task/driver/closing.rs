@@ -6,17 +6,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Declaration, Driver, Phase, Turn};
 use crate::{
-    Reply, Request, Result,
+    Connection, Reply, Request, Result,
     connection::socket::{Failure, HangUp},
     log::said,
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     pub(super) fn drain(&mut self) {
         // Refuses new messages; those already queued are sent.

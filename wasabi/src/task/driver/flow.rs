@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::connection::stall::Stall;
+use crate::{connection::stall::Stall, time::Moment};
 
 /// The minimum rate, in bytes per second, at which a client must take data. Otherwise a client that takes a byte now
 /// and then would hold its waiting data for ever.
@@ -60,7 +58,7 @@ impl Flow {
 
     /// When the client is closed, unless it takes more.
     #[inline]
-    pub(super) fn due(&self, send_timeout: Duration) -> Option<Instant> {
+    pub(super) fn due(&self, send_timeout: Duration) -> Option<Moment> {
         self.stall.due(send_timeout)
     }
 }
@@ -79,7 +77,7 @@ mod tests {
         flow.wrote(1_000_000);
         assert_eq!((flow.unsent(), flow.due(SECOND)), (1_000_000, None));
         let _ = flow.blocked(300, 0);
-        assert_eq!(flow.due(SECOND), Some(Instant::now() + SECOND));
+        assert_eq!(flow.due(SECOND), Some(Moment::now() + SECOND));
         let _ = flow.flushed(0);
         assert_eq!((flow.unsent(), flow.due(SECOND)), (0, None));
     }
@@ -90,11 +88,11 @@ mod tests {
         let mut taken = 0;
         for _ in 0..1000 {
             let _ = flow.blocked(taken, 0);
-            assert!(flow.due(10 * SECOND) > Some(Instant::now()));
+            assert!(flow.due(10 * SECOND) > Some(Moment::now()));
             advance(8 * SECOND).await;
             taken += 8 * 1024;
         }
-        let began = Instant::now();
+        let began = Moment::now();
         let _ = flow.blocked(taken, 0);
         for _ in 0..10 {
             advance(SECOND).await;

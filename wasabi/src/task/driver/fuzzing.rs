@@ -1,6 +1,7 @@
 //! The driver alone, polled by a fuzz target that can see how much it holds.
 
 use std::{
+    rc::Rc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -89,21 +90,22 @@ impl Stage {
             move |message, connection: &Connection| protocol::parse(&parser, message, connection);
         let declared = Declared {
             settings: &self.settings,
-            parse: Box::new(parse),
+            parse: Rc::new(parse),
         };
         Session::Serving(Driver::new(
             Socket::server(io, Vec::new(), self.settings.limits(), None),
             &self.connection,
             declared,
-            Box::new(call),
+            Box::new(move |_, request, _| call(request)),
         ))
     }
 }
 
 /// The declaration of a channel.
+#[derive(Clone)]
 pub struct Declared<'a> {
     settings: &'a Settings,
-    parse: Box<dyn Fn(Message, &Connection) -> Inbound + 'a>,
+    parse: Rc<dyn Fn(Message, &Connection) -> Inbound + 'a>,
 }
 
 impl Declaration for Declared<'_> {
@@ -120,7 +122,7 @@ impl Declaration for Declared<'_> {
     }
 }
 
-type Call<'a, F> = Box<dyn Fn(Request) -> F + 'a>;
+type Call<'a, F> = Box<dyn Fn(Declared<'a>, Request, &'a Connection) -> F + 'a>;
 
 /// A connection's task.
 #[expect(clippy::large_enum_variant, reason = "there is one")]

@@ -45,7 +45,7 @@ where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Takes an ended connection apart. The socket of a client that may have sent more than was read is kept in the
     /// `Leaving`.
@@ -72,12 +72,12 @@ where
     }
 }
 
-impl<T, F, P, C> Leaving<'_, T, F, P, C>
+impl<'a, T, F, P, C> Leaving<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Whether no work remains.
     pub(crate) fn is_done(&self) -> bool {
@@ -96,7 +96,6 @@ where
 
     /// Works until nothing is left, for up to the limit.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.requests.in_flight.register(cx.waker());
         self.companions.register(cx.waker());
         self.connection.outbox().register(cx.waker());
         if let Some(socket) = &mut self.unread {
@@ -107,7 +106,7 @@ where
         loop {
             let mut progress = self.poll_woken();
             self.requests.cancel_requested(self.connection);
-            progress |= self.start_next(cx);
+            progress |= self.start_next();
             progress |= self.read();
             progress |= self.companions.poll(self.connection, cx);
             if self.is_done() {
@@ -198,7 +197,7 @@ where
     }
 
     /// Starts the next waiting message, if it owes no reply.
-    fn start_next(&mut self, cx: &Context<'_>) -> bool {
+    fn start_next(&mut self) -> bool {
         if !self.requests.in_flight.has_room() {
             return false;
         }
@@ -206,6 +205,7 @@ where
             return false;
         };
         work::spend(bytes + work::EACH);
+        let (declared, connection) = (self.declared.clone(), self.connection);
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
         let mut slot = None;
         let begun = caught(|| {
@@ -214,11 +214,11 @@ where
             | Inbound::Batch(request, _) = inbound
                 && !request.owes_reply()
             {
-                let (index, tag) = in_flight.reserve(cx.waker());
+                let (index, tag) = in_flight.reserve();
                 slot = Some(index);
                 tag.route = request.route();
                 tag.id = request.id().cloned();
-                in_flight.start(index, || call(request));
+                in_flight.start(index, || call(declared, request, connection));
             }
         });
         match (begun, slot) {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
-use crate::{Close, CloseCode};
+use crate::{Close, CloseCode, time::Moment};
 
 /// The phase of a connection. Phases only move forward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub(super) enum Phase {
 pub(super) struct Life {
     phase: Phase,
     /// The deadline of the phase; `None` without a limit.
-    until: Option<Instant>,
+    until: Option<Moment>,
     /// How the connection ends, once known.
     close: Option<Box<Close>>,
     remains: Remains,
@@ -43,7 +41,7 @@ pub(super) struct Remains {
 }
 
 impl Life {
-    pub(super) fn new(now: Instant, open_timeout: Duration) -> Self {
+    pub(super) fn new(now: Moment, open_timeout: Duration) -> Self {
         Self {
             phase: Phase::Opening,
             until: Some(now + open_timeout),
@@ -57,12 +55,12 @@ impl Life {
         self.phase
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.until
     }
 
     /// Whether the deadline of the phase has passed.
-    pub(super) fn is_late(&self, now: Instant) -> bool {
+    pub(super) fn is_late(&self, now: Moment) -> bool {
         self.until.is_some_and(|until| now >= until)
     }
 
@@ -71,13 +69,13 @@ impl Life {
         matches!(self.phase, Phase::Closing | Phase::Flushing)
     }
 
-    fn go(&mut self, phase: Phase, until: Option<Instant>) {
+    fn go(&mut self, phase: Phase, until: Option<Moment>) {
         (self.phase, self.until) = (phase, until);
     }
 
     /// Goes to a phase that takes at most this long.
     fn go_for(&mut self, phase: Phase, limit: Duration) {
-        self.go(phase, Some(Instant::now() + limit));
+        self.go(phase, Some(Moment::now() + limit));
     }
 
     /// `on_connect` has admitted the connection. Does nothing if it was closed meanwhile, or if admission took too
@@ -131,7 +129,7 @@ impl Life {
 
     /// The server stops and waits for nothing.
     pub(super) fn stop(&mut self) {
-        self.go(Phase::Flushing, Some(Instant::now()));
+        self.go(Phase::Flushing, Some(Moment::now()));
     }
 
     /// The connection broke. If the server has already sent its close frame, that still says how it ended.
@@ -169,12 +167,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn life() -> Life {
-        Life::new(Instant::now(), SECOND)
+        Life::new(Moment::now(), SECOND)
     }
 
     #[tokio::test(start_paused = true)]
     async fn each_phase_but_the_open_one_has_an_end() {
-        let (now, mut life) = (Instant::now(), life());
+        let (now, mut life) = (Moment::now(), life());
         assert!(!life.is_late(now) && life.is_late(now + SECOND));
         life.admit();
         assert_eq!((life.phase(), life.deadline()), (Phase::Open, None));

@@ -1,12 +1,12 @@
 //! Reads what the client sends.
 
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Declaration, Driver, Phase, requests::Requests, starting::duplicate};
 use crate::{
-    Message, Reply, Request, Result,
+    Connection, Message, Reply, Request, Result,
     connection::{
         socket::{Failure, HangUp, Incoming},
         work,
@@ -17,23 +17,23 @@ use crate::{
 /// Messages read before woken requests and queued messages have their turn.
 const READ_AT_ONCE: usize = 16;
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     pub(super) fn is_opening(&self) -> bool {
         self.life.phase() == Phase::Opening
     }
 
     /// Reads messages until other work may have come up. Returns whether there were any.
-    pub(super) fn read_some(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+    pub(super) fn read_some(&mut self) -> Result<bool, Failure> {
         for count in 0..READ_AT_ONCE {
             let goes_on = count == 0
                 || self.life.phase() == Phase::Open && !self.wire.is_blocked() && !work::is_over();
-            if !goes_on || !self.read(cx)? {
+            if !goes_on || !self.read()? {
                 return Ok(count > 0);
             }
         }
@@ -41,7 +41,7 @@ where
     }
 
     /// Reads one message, or takes one that was read ahead. Returns `false` if there is none now.
-    pub(super) fn read(&mut self, cx: &Context<'_>) -> Result<bool, Failure> {
+    pub(super) fn read(&mut self) -> Result<bool, Failure> {
         if self.is_opening() {
             return Ok(false);
         }
@@ -49,10 +49,10 @@ where
             && let Some((inbound, bytes)) = self.requests.ahead.pop()
         {
             work::spend(bytes + work::EACH);
-            self.start_waiting(inbound, cx)?;
+            self.start_waiting(inbound)?;
             return Ok(true);
         }
-        self.read_with(|driver, message| driver.receive(message, cx))
+        self.read_with(Self::receive)
     }
 
     /// Reads one message while a reply of many messages is being written: it may cancel that reply.
@@ -140,11 +140,11 @@ where
         self.requests.ahead.is_full(max_bytes)
     }
 
-    pub(super) fn receive(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
+    pub(super) fn receive(&mut self, message: Message) -> Result<(), Failure> {
         self.wire.received();
         match self.life.phase() {
             Phase::Open if self.requests.ahead.is_empty() && self.requests.in_flight.has_room() => {
-                self.start(message, cx)
+                self.start(message)
             }
             Phase::Open => {
                 let bytes = message.len();

@@ -4,9 +4,9 @@ use std::{task::Poll, vec};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Declaration, Driver, starting::panicked};
+use super::{Declaration, Driver, requests::Unfinished, starting::panicked};
 use crate::{
-    Error, Message, Reply, Request, Result,
+    Connection, Error, Message, Reply, Request, Result,
     connection::{
         socket::{Failure, HangUp},
         work,
@@ -16,12 +16,12 @@ use crate::{
     reply::Body,
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Polls the requests that have been woken. Does so even while the client takes no replies, since others may need
     /// what the requests hold.
@@ -153,7 +153,7 @@ where
     /// Continues the reply of many messages that is in progress. Returns whether it is complete.
     #[cold]
     pub(super) fn finish_many(&mut self) -> Result<bool, Failure> {
-        if let Some(index) = self.requests.unfinished.take() {
+        if let Some(index) = self.requests.unfinished.take().map(Unfinished::index) {
             self.requests.unhold(index);
             self.step(index)?;
         }
@@ -171,7 +171,7 @@ where
             if !messages.as_slice().is_empty() && work::is_over() {
                 if let Some(slot) = self.requests.in_flight.tag_mut(index) {
                     slot.reply = Some(Body::Many(messages));
-                    self.requests.unfinished = Some(index);
+                    self.requests.unfinished = Some(Unfinished::at(index));
                 }
                 return Ok(());
             }

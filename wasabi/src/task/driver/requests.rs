@@ -2,12 +2,11 @@
 
 use std::mem;
 
-use tokio::time::Instant;
-
 use super::ahead::ReadAhead;
 use crate::{
-    RequestId,
+    Connection, RequestId,
     connection::{
+        ConnectionState,
         few::Few,
         in_flight::{InFlight, Tag},
     },
@@ -15,18 +14,36 @@ use crate::{
     pieces::SMALL,
     reply::Body,
     request::Owes,
+    time::Moment,
 };
 
 /// Everything that a client waits for.
 pub(super) struct Requests<F> {
-    pub(super) in_flight: InFlight<F, InSlot>,
+    pub(super) in_flight: Slots<F>,
     /// Slots whose requests continue when the client takes more data, first come first served.
     held: Few<usize>,
     held_bytes: usize,
     /// The slot of a reply whose first messages are written and whose others follow. Nothing is written in between.
-    pub(super) unfinished: Option<usize>,
+    pub(super) unfinished: Option<Unfinished>,
     pub(super) ahead: ReadAhead,
 }
+
+/// The slot of a reply that is unfinished, in half of the memory of an index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Unfinished(u32);
+
+impl Unfinished {
+    /// There are no more slots than fit.
+    pub(super) fn at(index: usize) -> Self {
+        Self(index as u32)
+    }
+
+    pub(super) fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+pub(super) type Slots<F> = InFlight<F, InSlot, ConnectionState>;
 
 /// The data of a request in flight.
 #[derive(Default)]
@@ -39,7 +56,7 @@ pub(super) struct InSlot {
     /// Whether the slot is in `held`.
     pub(super) is_held: bool,
     /// When the source of a streaming reply fell silent, although it was polled.
-    pub(super) silent: Option<Instant>,
+    pub(super) silent: Option<Moment>,
 }
 
 impl InSlot {
@@ -61,9 +78,9 @@ impl Tag for InSlot {
 }
 
 impl<F: Future> Requests<F> {
-    pub(super) fn new(concurrency: usize) -> Self {
+    pub(super) fn new(concurrency: usize, connection: &Connection) -> Self {
         Self {
-            in_flight: InFlight::new(concurrency),
+            in_flight: InFlight::new(concurrency, connection.shared()),
             held: Few::new(),
             held_bytes: 0,
             unfinished: None,
@@ -123,7 +140,7 @@ impl<F: Future> Requests<F> {
     /// Holds the rest of the reply that is unfinished. It goes on before all others.
     #[cold]
     pub(super) fn hold_unfinished(&mut self) {
-        if let Some(index) = self.unfinished
+        if let Some(index) = self.unfinished.map(Unfinished::index)
             && let Some(slot) = self.in_flight.tag_mut(index)
             && !slot.is_held
             && let Some(rest) = slot.reply.take()
@@ -146,7 +163,7 @@ impl<F: Future> Requests<F> {
     pub(super) fn abandon(&mut self, index: usize) {
         self.in_flight.finish(index);
         self.unhold(index);
-        if self.unfinished == Some(index) {
+        if self.unfinished == Some(Unfinished::at(index)) {
             self.unfinished = None;
         }
         let Some(slot) = self.in_flight.tag_mut(index) else {
@@ -196,20 +213,21 @@ impl<F: Future> Requests<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        future::{Pending, pending},
-        task::Waker,
-    };
+    use std::future::{Pending, pending};
 
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Message, protocol::Inbound};
+    use crate::{Message, protocol::Inbound, testing};
 
     type Requesting = Requests<Pending<()>>;
 
+    fn requesting() -> Requesting {
+        Requests::new(4, &testing::connection(0, "/"))
+    }
+
     fn start(requests: &mut Requesting, owes_reply: bool) -> usize {
-        let (index, slot) = requests.in_flight.reserve(Waker::noop());
+        let (index, slot) = requests.in_flight.reserve();
         slot.owes.set(owes_reply);
         requests.in_flight.start(index, pending);
         index
@@ -221,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_past_requests_is_given_back_unless_one_is_in_flight() {
-        let mut requests = Requesting::new(4);
+        let mut requests = requesting();
         let slots = [(); 3].map(|()| start(&mut requests, true));
         requests.hold(slots[0], body("held"));
         requests.give_back();
@@ -233,15 +251,34 @@ mod tests {
         assert_eq!(requests.in_flight.slots(), 0);
 
         let first = start(&mut requests, true);
-        stale.wake();
-        assert_eq!((first, requests.in_flight.take_woken(0)), (0, 0));
         requests.in_flight.waker(first).wake_by_ref();
-        assert_eq!(requests.in_flight.take_woken(0), 1);
+        assert_eq!((first, requests.in_flight.take_woken(0)), (0, 1));
+        // The slot that it wakes is no more.
+        stale.wake();
+        assert_eq!(requests.in_flight.take_woken(0), 1 << slots[2]);
+        assert!(requests.in_flight.tag_mut(slots[2]).is_none());
+    }
+
+    #[test]
+    fn a_wake_up_reaches_its_slot_however_many_there_are() {
+        let mut requests = Requesting::new(200, &testing::connection(0, "/"));
+        let slots: Vec<_> = (0..200).map(|_| start(&mut requests, true)).collect();
+        for index in [0, 63, 64, 199] {
+            requests.in_flight.waker(slots[index]).wake_by_ref();
+            for word in 0..requests.in_flight.words() {
+                let expected = if word == index / 64 {
+                    1 << (index % 64)
+                } else {
+                    0
+                };
+                assert_eq!(requests.in_flight.take_woken(word), expected, "{index}");
+            }
+        }
     }
 
     #[test]
     fn replies_are_held_in_order_with_their_bytes() {
-        let mut requests = Requesting::new(4);
+        let mut requests = requesting();
         let (first, second) = (start(&mut requests, true), start(&mut requests, true));
         requests.hold(second, body("four"));
         requests.hold(first, body("sixsix"));
@@ -259,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_small_reply_that_is_held_pins_no_memory_of_others() {
-        let mut requests = Requesting::new(4);
+        let mut requests = requesting();
         let piece = Bytes::from(vec![0; 100]);
         let index = start(&mut requests, true);
         requests.hold(index, Body::One(Message::binary(piece.slice(..10))));
@@ -269,7 +306,7 @@ mod tests {
 
     #[test]
     fn only_requests_that_owe_no_reply_stay_when_the_client_leaves() {
-        let mut requests = Requesting::new(4);
+        let mut requests = requesting();
         let owed = start(&mut requests, true);
         let not_owed = start(&mut requests, false);
         let replied = start(&mut requests, false);
@@ -285,14 +322,14 @@ mod tests {
 
     #[test]
     fn an_abandoned_request_keeps_nothing_but_its_slot() {
-        let mut requests = Requesting::new(4);
+        let mut requests = requesting();
         let (first, second) = (start(&mut requests, true), start(&mut requests, true));
         requests.hold(first, body("four"));
         requests.hold(second, body("sixsix"));
         requests.abandon(first);
         assert_eq!((requests.held(), requests.held_bytes()), (1, 6));
         assert_eq!(requests.len(), 2);
-        requests.unfinished = Some(first);
+        requests.unfinished = Some(Unfinished::at(first));
         requests.abandon(first);
         assert_eq!(requests.unfinished, None);
         assert_eq!(requests.next_held().map(|(index, _)| index), Some(second));

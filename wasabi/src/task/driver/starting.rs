@@ -1,18 +1,17 @@
 //! From a message to a request in a slot.
 
-use std::task::{Context, Waker};
+use std::task::Waker;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{
     Declaration, Driver,
     ahead::ReadAhead,
-    requests::{InSlot, Requests},
+    requests::{InSlot, Requests, Slots},
 };
 use crate::{
     Close, Connection, Error, Message, Reply, Request, Result,
     connection::{
-        in_flight::InFlight,
         socket::{Failure, HangUp},
         work,
     },
@@ -34,12 +33,12 @@ enum Started {
     Other,
 }
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Parses a message; it is invalid if the parser panics.
     #[inline(never)]
@@ -57,37 +56,29 @@ where
 
     /// Starts the request in a message.
     #[inline(always)]
-    pub(super) fn start(&mut self, message: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        self.start_parsed(
-            |declared, connection| declared.parse(message, connection),
-            cx,
-        )
+    pub(super) fn start(&mut self, message: Message) -> Result<(), Failure> {
+        self.start_parsed(|declared, connection| declared.parse(message, connection))
     }
 
     /// Starts a request that has waited for a slot.
     #[inline(never)]
-    pub(super) fn start_waiting(
-        &mut self,
-        inbound: Inbound,
-        cx: &Context<'_>,
-    ) -> Result<(), Failure> {
-        self.start_parsed(|_, _| inbound, cx)
+    pub(super) fn start_waiting(&mut self, inbound: Inbound) -> Result<(), Failure> {
+        self.start_parsed(|_, _| inbound)
     }
 
     #[inline(always)]
     fn start_parsed(
         &mut self,
         inbound: impl FnOnce(&P, &Connection) -> Inbound,
-        cx: &Context<'_>,
     ) -> Result<(), Failure> {
-        let (declared, connection, call) = (&self.declared, self.connection, &self.call);
+        let (declared, connection, call) = (self.declared.clone(), self.connection, &self.call);
         let Requests {
             in_flight, ahead, ..
         } = &mut self.requests;
         let (mut slot, mut other) = (None, None);
         // From the parser to the slot in one closure, so that no new value is moved.
         let started = caught(|| {
-            let (request, invalid) = match inbound(declared, connection) {
+            let (request, invalid) = match inbound(&declared, connection) {
                 Inbound::Request(request) => (request, 0),
                 Inbound::Unique(request, otherwise) => {
                     if let Some(close) = duplicate(&request, otherwise, in_flight, ahead) {
@@ -103,12 +94,12 @@ where
                     return Started::Other;
                 }
             };
-            let (index, tag) = in_flight.reserve(cx.waker());
+            let (index, tag) = in_flight.reserve();
             slot = Some(index);
             tag.id = request.id().cloned();
             tag.route = request.route();
             tag.owes = request.owes();
-            in_flight.start(index, || call(request));
+            in_flight.start(index, || call(declared, request, connection));
             match invalid {
                 0 => Started::Slot(index),
                 count => Started::Invalid(index, count),
@@ -116,7 +107,7 @@ where
         });
         match (started, slot) {
             (Ok(Started::Slot(index)), _) => self.run(index),
-            (Ok(Started::Other), _) => self.start_none(other, cx),
+            (Ok(Started::Other), _) => self.start_none(other),
             (Ok(Started::Invalid(index, count)), _) => {
                 for _ in 0..count {
                     self.wire.misuse.invalid_message()?;
@@ -126,41 +117,42 @@ where
             (Err(_), Some(index)) => {
                 self.fail_request(index, &panicked("the backend or a middleware"))
             }
-            (Err(_), None) => self.start_unparsed(cx),
+            (Err(_), None) => self.start_unparsed(),
         }
     }
 
     /// Does what a message that is no request asks for.
     #[inline(never)]
-    fn start_none(&mut self, other: Option<Inbound>, cx: &Context<'_>) -> Result<(), Failure> {
+    fn start_none(&mut self, other: Option<Inbound>) -> Result<(), Failure> {
         match other {
-            Some(Inbound::Answer(answer)) => self.answer(*answer, cx),
+            Some(Inbound::Answer(answer)) => self.answer(*answer),
             Some(Inbound::Close(close)) => Err(Failure::Rule(*close)),
             Some(Inbound::Cancel(cancel)) => {
                 self.cancel_all(&cancel.requests)?;
-                self.start_waiting(cancel.then, cx)
+                self.start_waiting(cancel.then)
             }
             _ => Ok(()),
         }
     }
 
     /// Sends the protocol's own answer. It takes a slot, so that it waits like a reply while the client takes no data.
-    fn answer(&mut self, answer: Message, cx: &Context<'_>) -> Result<(), Failure> {
-        let (index, _) = self.requests.in_flight.reserve(cx.waker());
+    fn answer(&mut self, answer: Message) -> Result<(), Failure> {
+        let (index, _) = self.requests.in_flight.reserve();
         self.reply(index, Body::One(answer))
     }
 
     /// Starts an invalid request after a panic of the parser.
     #[cold]
-    fn start_unparsed(&mut self, cx: &Context<'_>) -> Result<(), Failure> {
+    fn start_unparsed(&mut self) -> Result<(), Failure> {
         self.wire.misuse.invalid_message()?;
         let request = self.unparsed();
+        let (declared, connection) = (self.declared.clone(), self.connection);
         let (call, in_flight) = (&self.call, &mut self.requests.in_flight);
-        let (index, tag) = in_flight.reserve(cx.waker());
+        let (index, tag) = in_flight.reserve();
         tag.route = request.route();
         tag.owes = Owes::of(true);
         let started = caught(|| {
-            in_flight.start(index, || call(request));
+            in_flight.start(index, || call(declared, request, connection));
         });
         match started {
             Ok(()) => self.run(index),
@@ -227,7 +219,7 @@ where
 pub(super) fn duplicate<F: Future>(
     request: &Request,
     otherwise: Duplicate,
-    in_flight: &InFlight<F, InSlot>,
+    in_flight: &Slots<F>,
     ahead: &ReadAhead,
 ) -> Option<Close> {
     let id = request.id()?;

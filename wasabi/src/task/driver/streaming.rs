@@ -6,28 +6,26 @@ use std::{
 };
 
 use futures_util::Stream;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Declaration, Driver, starting::panicked};
 use crate::{
-    Error, Reply, Request, RequestId, Result,
+    Connection, Error, Reply, Request, RequestId, Result,
     connection::{
         socket::{Failure, HangUp},
         work,
     },
     panics::{caught, discard},
     reply::{Body, ReplyStream, has_stirred},
+    time::Moment,
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Sends the ready messages of a streaming reply while the client takes data.
     pub(super) fn step_stream(
@@ -100,14 +98,14 @@ where
             return;
         };
         if slot.silent.is_none() || !is_silent {
-            let now = Instant::now();
+            let now = Moment::now();
             slot.silent = Some(now);
             self.wire.clock.streams.get_or_insert(now + timeout);
         }
     }
 
     /// Ends streaming replies whose sources have been silent for too long.
-    pub(super) fn end_silent_streams(&mut self, now: Instant) -> Result<(), Failure> {
+    pub(super) fn end_silent_streams(&mut self, now: Moment) -> Result<(), Failure> {
         let Some(timeout) = self.declared.settings().stream_idle_timeout else {
             return Ok(());
         };

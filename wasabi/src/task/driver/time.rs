@@ -2,27 +2,25 @@
 
 use std::task::{Context, Poll};
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Declaration, Driver, Phase, Turn, clock::Verdict};
 use crate::{
-    Close, CloseCode, Reply, Request, Result,
+    Close, CloseCode, Connection, Reply, Request, Result,
     connection::{few::Few, socket::HangUp},
     log::limited,
+    time::Moment,
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// The next time at which a timer is due.
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         let clock = &self.wire.clock;
         let sending = self.wire.flow.due(self.declared.settings().send_timeout);
         let times = match self.life.phase() {
@@ -51,7 +49,7 @@ where
 
     /// Does what is due.
     pub(super) fn expired(&mut self) -> Poll<()> {
-        let now = Instant::now();
+        let now = Moment::now();
         let sending = self.wire.flow.due(self.declared.settings().send_timeout);
         if sending.is_some_and(|at| now >= at) {
             tracing::debug!(connection = %self.connection.id(), "client reads too slowly");
@@ -93,7 +91,7 @@ where
     }
 
     /// Watches over an open connection. Requests in flight count as activity, but not as a sign of life.
-    fn watch(&mut self, now: Instant) -> Poll<()> {
+    fn watch(&mut self, now: Moment) -> Poll<()> {
         let is_full = self.is_full();
         let wire = &mut self.wire;
         if !self.requests.in_flight.is_empty() {
@@ -143,7 +141,7 @@ where
 
     pub(super) fn hear(&mut self) {
         if self.declared.settings().ping.is_some() {
-            self.wire.clock.hear(Instant::now());
+            self.wire.clock.hear(Moment::now());
         }
     }
 }

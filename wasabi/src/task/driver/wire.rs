@@ -2,10 +2,7 @@
 
 use std::task::Poll;
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::Instant,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{clock::Clock, flow::Flow, misuse::Misuse};
 use crate::{
@@ -17,6 +14,7 @@ use crate::{
     },
     metrics::Tally,
     reply::Body,
+    time::Moment,
 };
 
 pub(super) struct Wire<T> {
@@ -29,7 +27,7 @@ pub(super) struct Wire<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Wire<T> {
-    pub(super) fn new(socket: Socket<T>, now: Instant, settings: &Settings) -> Self {
+    pub(super) fn new(socket: Socket<T>, now: Moment, settings: &Settings) -> Self {
         Self {
             socket,
             flow: Flow::default(),

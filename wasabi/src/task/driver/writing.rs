@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Declaration, Driver, Phase};
 use crate::{
-    CloseCode, Reply, Request, Result,
+    CloseCode, Connection, Reply, Request, Result,
     connection::{
         few::Few,
         outbox::Requested,
@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-impl<T, F, P, C> Driver<'_, T, F, P, C>
+impl<'a, T, F, P, C> Driver<'a, T, F, P, C>
 where
     T: AsyncRead + AsyncWrite + HangUp + Unpin,
     F: Future<Output = Result<Reply>>,
     P: Declaration,
-    C: Fn(Request) -> F,
+    C: Fn(P, Request, &'a Connection) -> F,
 {
     /// Writes the messages queued by other tasks.
     pub(super) fn send_queued(&mut self) -> Result<bool, Failure> {
