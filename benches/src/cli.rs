@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     compare, compile,
-    load::{self, Flood, Kind, Load, Outcome, Payload, Window},
+    load::{self, Flood, Kind, Load, Outcome, Payload, Sessions, Window},
 };
 
 /// Measures WebSocket servers.
@@ -48,6 +48,9 @@ struct LoadArgs {
     /// What the connections do beside a calm client; for `gateway flooded`.
     #[arg(long, default_value = "nothing")]
     flood: Flood,
+    /// Connects with TLS; for servers with `--tls target/tls`.
+    #[arg(long)]
+    tls: Option<Sessions>,
     /// The process whose processor time and memory are reported.
     #[arg(long)]
     pid: Option<u32>,
@@ -66,6 +69,8 @@ enum LoadKind {
     Messages,
     Broadcasts,
     Handshakes,
+    Churn,
+    Mixed,
     Idle,
     Calm,
 }
@@ -95,6 +100,7 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         // Leaked: it is needed for as long as the program runs.
         answer: args.answer.clone().map(|answer| &*answer.leak()),
         flood: args.flood,
+        tls: args.tls,
     };
     let window = Window {
         warmup: seconds(args.warmup)?,
@@ -105,6 +111,8 @@ fn drive(args: &LoadArgs) -> Result<(), String> {
         LoadKind::Messages => Kind::Messages,
         LoadKind::Broadcasts => Kind::Broadcasts,
         LoadKind::Handshakes => Kind::Handshakes,
+        LoadKind::Churn => Kind::Churn,
+        LoadKind::Mixed => Kind::Mixed,
         LoadKind::Idle => Kind::Idle,
         LoadKind::Calm => Kind::Calm,
     };
@@ -121,12 +129,14 @@ fn line(kind: Kind, outcome: &Outcome) -> String {
     let mut line = match kind {
         Kind::Idle => format!("{:.0} bytes for each connection", outcome.bytes_each()),
         Kind::Calm => format!("{} answers", outcome.count),
-        Kind::Messages | Kind::Broadcasts | Kind::Handshakes => format!(
-            "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
-            outcome.per_second(),
-            outcome.cpu_us_each(),
-            outcome.own_cpu_us / outcome.count.max(1) as f64,
-        ),
+        Kind::Messages | Kind::Broadcasts | Kind::Handshakes | Kind::Churn | Kind::Mixed => {
+            format!(
+                "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
+                outcome.per_second(),
+                outcome.cpu_us_each(),
+                outcome.own_cpu_us / outcome.count.max(1) as f64,
+            )
+        }
     };
     if !outcome.latency.is_empty() {
         line += &format!(

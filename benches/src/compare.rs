@@ -166,7 +166,7 @@ fn measure(
 ) -> Result<Outcome, String> {
     cores.pin_load(contender.threads);
     let upstream = match work.upstream {
-        Some((_, upstream)) => Some(Server::start(built, upstream, None)?),
+        Some((_, upstream)) => Some(Server::start(built, upstream, None, None)?),
         None => None,
     };
     let url = work
@@ -175,12 +175,17 @@ fn measure(
         .map(|((scheme, _), server)| format!("{scheme}://{}/", server.addr));
     // A child runs on the cores of its parent at the time of its start.
     cores.pin_server(contender.threads);
-    let server = Server::start(built, contender, url);
+    let tls = match work.load.tls {
+        Some(_) => Some(load::tls::folder()?),
+        None => None,
+    };
+    let server = Server::start(built, contender, url, tls.as_deref());
     cores.pin_load(contender.threads);
     let server = server?;
     let load = Load {
         payload: contender.payload.unwrap_or(work.load.payload),
         flood: contender.flood,
+        connections: contender.connections.unwrap_or(work.load.connections),
         ..work.load
     };
     let outcome = load::run(work.kind, &load, server.addr, Some(server.pid()), window)?;

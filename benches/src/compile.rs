@@ -10,7 +10,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::{compare::target_dir, load::process, median::median};
+use crate::{compare::target_dir, load::process, median::median, verdict::verdict};
 
 const ROUTES: usize = 200;
 const MODULES: usize = 8;
@@ -51,7 +51,6 @@ pub(crate) fn main(args: &Args) -> Result<(), String> {
     }
     let [declared, modules, described, by_hand, functions] =
         seconds.map(|rounds| median(rounds).unwrap_or_default());
-    let verdict = |ratio: f64, bar: f64| if ratio <= bar { "met" } else { "missed" };
     let (ratio, of_modules, of_schema) =
         (declared / by_hand, modules / declared, described / declared);
     println!(

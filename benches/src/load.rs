@@ -2,17 +2,20 @@
 //! server that it measures.
 
 mod calm;
+mod check;
 mod connection;
+mod deflated;
 mod engine;
 mod frames;
 mod histogram;
 pub(crate) mod process;
 mod socket_io;
+pub(crate) mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
 use self::engine::Engine;
-pub(crate) use self::{calm::Flood, engine::raise_file_limit, histogram::Histogram};
+pub(crate) use self::{calm::Flood, engine::raise_file_limit, histogram::Histogram, tls::Sessions};
 
 /// What is sent, and what must come back.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub(crate) struct Load {
     pub(crate) answer: Option<&'static str>,
     /// What the other connections do beside a calm client.
     pub(crate) flood: Flood,
+    /// How connections begin; `None` without TLS.
+    pub(crate) tls: Option<Sessions>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,6 +40,12 @@ pub(crate) enum Payload {
     Binary,
     /// JSON objects whose `action` is one of `route.00` to `route.15`.
     Json,
+    /// JSON with permessage-deflate in both directions, each message compressed on its own. A connection sends the same
+    /// again and again.
+    Deflated,
+    /// On each connection one of four kinds, on channels with paths of their own: echoes, routed JSON, messages that an HTTP
+    /// service answers, and messages that are pushed.
+    Mixed,
     /// JSON-RPC 2.0 calls to methods of these names, answered in any order with their parameters.
     JsonRpc,
     /// Batches of 50 such calls, each answered by one array in the order of the calls. Each call counts.
@@ -43,12 +54,44 @@ pub(crate) enum Payload {
     SocketIo,
 }
 
+impl Load {
+    /// What a connection does.
+    fn of(&self, connection: usize) -> Self {
+        let (payload, answer) = match (self.payload, connection % 4) {
+            (Payload::Mixed, 0 | 3) => (Payload::Text, None),
+            (Payload::Mixed, 1) => (Payload::Json, None),
+            (Payload::Mixed, _) => (Payload::Text, self.answer),
+            (payload, _) => (payload, self.answer),
+        };
+        Self {
+            payload,
+            answer,
+            ..self.clone()
+        }
+    }
+
+    /// The path of a connection's channel.
+    fn path(&self, connection: usize) -> &'static str {
+        match self.payload {
+            Payload::SocketIo => socket_io::PATH,
+            Payload::Mixed => ["/echo", "/json", "/http", "/push"][connection % 4],
+            _ => "/",
+        }
+    }
+}
+
 impl Payload {
     /// How many requests are in a message, each of which counts.
     pub(crate) fn requests(self) -> usize {
         match self {
             Self::JsonRpcBatch => 50,
-            Self::Text | Self::Binary | Self::Json | Self::JsonRpc | Self::SocketIo => 1,
+            Self::Text
+            | Self::Binary
+            | Self::Json
+            | Self::Deflated
+            | Self::Mixed
+            | Self::JsonRpc
+            | Self::SocketIo => 1,
         }
     }
 }
@@ -62,8 +105,12 @@ pub(crate) enum Kind {
     Broadcasts,
     /// Handshakes, one connection after another.
     Handshakes,
+    /// Connections from beginning to end: connect, handshake, one message, and a close from both sides.
+    Churn,
     /// The memory of connections that are open and silent, after one message each.
     Idle,
+    /// How long clients of all kinds wait for their answers together.
+    Mixed,
     /// How long an occasional client waits for its answers while all other connections send without a pause.
     Calm,
 }
@@ -98,6 +145,8 @@ pub(crate) struct Outcome {
     pub(crate) missing: u64,
     /// Connections that the server closed.
     pub(crate) closed: u64,
+    /// Connections with a whole TLS handshake, although they could have gone on with an earlier session.
+    pub(crate) full: u64,
 }
 
 impl Outcome {
@@ -115,11 +164,11 @@ impl Outcome {
 
     /// Describes what is wrong with the replies, if anything.
     pub(crate) fn complaint(&self) -> Option<String> {
-        let is_right = self.wrong + self.missing + self.closed == 0 && self.count > 0;
+        let is_right = self.wrong + self.missing + self.closed + self.full == 0 && self.count > 0;
         (!is_right).then(|| {
             format!(
-                "{} replies, {} wrong, {} missing, {} connections closed",
-                self.count, self.wrong, self.missing, self.closed
+                "{} replies, {} wrong, {} missing, {} connections closed, {} not resumed",
+                self.count, self.wrong, self.missing, self.closed, self.full
             )
         })
     }
@@ -139,9 +188,10 @@ pub(crate) fn run(
     }
     let mut engine = Engine::new(load, addr, pid).map_err(|error| error.to_string())?;
     match kind {
-        Kind::Messages => engine.messages(window),
+        Kind::Messages | Kind::Mixed => engine.messages(window),
         Kind::Broadcasts => engine.broadcasts(window),
         Kind::Handshakes => engine.handshakes(window),
+        Kind::Churn => engine.churn(window),
         Kind::Idle => engine.idle(window),
         Kind::Calm => unreachable!("has an event loop of its own"),
     }

@@ -16,6 +16,8 @@ mod compile;
 mod load;
 #[cfg(target_os = "linux")]
 mod median;
+#[cfg(target_os = "linux")]
+mod verdict;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -6,6 +6,7 @@ use fastwebsockets::{FragmentCollector, OpCode, WebSocketError, upgrade};
 use http_body_util::Empty;
 use hyper::{Request, Response, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
+use sockudo_ws::deflate::{DeflateConfig, negotiate_server_deflate};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -82,7 +83,29 @@ pub(crate) async fn sockudo_ws(args: Args) -> Result<(), Failure> {
     }
 }
 
-async fn sockudo_handshake(stream: &mut TcpStream) -> Result<(), Failure> {
+/// With permessage-deflate, at the level of wasabi's default.
+pub(crate) async fn sockudo_ws_deflate(args: Args) -> Result<(), Failure> {
+    use sockudo_ws::{CompressedWebSocketStream, Config, protocol::Message};
+
+    let listener = args.listen()?;
+    loop {
+        let (mut stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let agreed = sockudo_handshake(&mut stream).await?;
+            let agreed = agreed.ok_or("no compression")?;
+            let socket = CompressedWebSocketStream::server(stream, Config::default(), agreed);
+            echo::feed(socket, |message: Message| {
+                matches!(message, Message::Text(_) | Message::Binary(_)).then_some(message)
+            })
+            .await;
+            Ok::<(), Failure>(())
+        });
+    }
+}
+
+/// Returns the agreed compression, if the client offers any.
+async fn sockudo_handshake(stream: &mut TcpStream) -> Result<Option<DeflateConfig>, Failure> {
     use sockudo_ws::handshake::{build_response, generate_accept_key, parse_request};
 
     let mut buffer = BytesMut::with_capacity(4096);
@@ -92,10 +115,18 @@ async fn sockudo_handshake(stream: &mut TcpStream) -> Result<(), Failure> {
         }
         if let Some((request, _)) = parse_request(&buffer).map_err(|error| error.to_string())? {
             let accept = generate_accept_key(request.key);
+            let policy = DeflateConfig {
+                compression_level: 2,
+                ..DeflateConfig::default()
+            };
+            let agreed = request
+                .extensions
+                .and_then(|offers| negotiate_server_deflate(offers, &policy));
+            let extensions = agreed.as_ref().map(|agreed| agreed.to_response_header());
             stream
-                .write_all(&build_response(&accept, None, None))
+                .write_all(&build_response(&accept, None, extensions.as_deref()))
                 .await?;
-            return Ok(());
+            return Ok(agreed.map(|agreed| agreed.config));
         }
     }
 }

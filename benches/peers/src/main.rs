@@ -1,4 +1,4 @@
-//! Minimal servers for comparison with wasabi: `wasabi-bench-peers NAME --addr A [--upstream URL] [--threads N]`.
+//! Minimal servers for comparison with wasabi: `wasabi-bench-peers NAME --addr A [--upstream URL] [--tls FOLDER] [--threads N]`.
 
 mod axum_ws;
 mod broadcast;
@@ -10,7 +10,7 @@ mod proxy;
 mod tungstenite;
 mod upstream;
 
-use std::{env, error::Error, net::SocketAddr};
+use std::{env, error::Error, net::SocketAddr, path::PathBuf};
 
 use tokio::net::TcpListener;
 
@@ -21,6 +21,7 @@ pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 pub(crate) struct Args {
     addr: SocketAddr,
     upstream: Option<String>,
+    tls: Option<PathBuf>,
     threads: usize,
 }
 
@@ -49,7 +50,7 @@ impl Args {
 fn main() -> Result<(), Failure> {
     let mut words = env::args().skip(1);
     let name = words.next().ok_or("which server?")?;
-    let (mut addr, mut upstream, mut threads) = (None, None, 1);
+    let (mut addr, mut upstream, mut tls, mut threads) = (None, None, None, 1);
     while let Some(word) = words.next() {
         let value = words
             .next()
@@ -57,6 +58,7 @@ fn main() -> Result<(), Failure> {
         match word.as_str() {
             "--addr" => addr = Some(value.parse()?),
             "--upstream" => upstream = Some(value),
+            "--tls" => tls = Some(value.into()),
             "--threads" => threads = value.parse()?,
             _ => return Err(format!("{word} is not known").into()),
         }
@@ -64,17 +66,20 @@ fn main() -> Result<(), Failure> {
     let args = Args {
         addr: addr.ok_or("`--addr` is missing")?,
         upstream,
+        tls,
         threads,
     };
     match name.as_str() {
         // It has its own runtime.
         "actix-ws" => libraries::actix_ws(&args),
         "tungstenite" => run(threads, tungstenite::serve(args)),
+        "tungstenite-tls" => run(threads, tungstenite::serve_tls(args)),
         "axum" => run(threads, axum_ws::as_people_write_it(args)),
         "axum-tuned" => run(threads, axum_ws::tuned(args)),
         "axum-routed" => run(threads, axum_ws::routed(args)),
         "fastwebsockets" => run(threads, libraries::fastwebsockets(args)),
         "tokio-websockets" => run(threads, libraries::tokio_websockets(args)),
+        "sockudo-ws-deflate" => run(threads, libraries::sockudo_ws_deflate(args)),
         "sockudo-ws" => run(threads, libraries::sockudo_ws(args)),
         "http-reqwest" => run(threads, http_gateway::reqwest(args)),
         "http-reqwest-spawn" => run(threads, http_gateway::reqwest_spawning(args)),

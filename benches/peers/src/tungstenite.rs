@@ -4,12 +4,18 @@ use std::{
     future::poll_fn,
     io::{self, Read, Write},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker, ready},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
 };
 use tokio_tungstenite::tungstenite::{
     Error,
@@ -19,12 +25,12 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::{Args, Failure};
 
-struct Io {
-    stream: TcpStream,
+struct Io<S> {
+    stream: S,
     waker: Waker,
 }
 
-impl Read for Io {
+impl<S: AsyncRead + Unpin> Read for Io<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut buffer = ReadBuf::new(buffer);
         match Pin::new(&mut self.stream)
@@ -36,7 +42,7 @@ impl Read for Io {
     }
 }
 
-impl Write for Io {
+impl<S: AsyncWrite + Unpin> Write for Io<S> {
     fn write(&mut self, data: &[u8]) -> io::Result<usize> {
         match Pin::new(&mut self.stream).poll_write(&mut Context::from_waker(&self.waker), data) {
             Poll::Ready(result) => result,
@@ -45,7 +51,11 @@ impl Write for Io {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        // TLS may have bytes left that the socket did not take.
+        match Pin::new(&mut self.stream).poll_flush(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(result) => result,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 }
 
@@ -60,12 +70,33 @@ pub(crate) async fn serve(args: Args) -> Result<(), Failure> {
     let listener = args.listen()?;
     loop {
         let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
         tokio::spawn(connection(stream));
     }
 }
 
-async fn connection(mut stream: TcpStream) -> Result<(), Failure> {
-    stream.set_nodelay(true)?;
+/// The same over TLS, by tokio-rustls.
+pub(crate) async fn serve_tls(args: Args) -> Result<(), Failure> {
+    let folder = args.tls.as_deref().ok_or("`--tls` is missing")?;
+    let certificate = CertificateDer::from_pem_file(folder.join("cert.pem"))?;
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem"))?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)?;
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = args.listen()?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            stream.set_nodelay(true)?;
+            connection(acceptor.accept(stream).await?).await
+        });
+    }
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> Result<(), Failure> {
     shake_hands(&mut stream).await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(8 * 1024)
@@ -105,7 +136,9 @@ async fn connection(mut stream: TcpStream) -> Result<(), Failure> {
 }
 
 /// Only the HTTP that the load generator needs.
-pub(crate) async fn shake_hands(stream: &mut TcpStream) -> Result<(), Failure> {
+pub(crate) async fn shake_hands<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+) -> Result<(), Failure> {
     let mut request = Vec::new();
     while !request.ends_with(b"\r\n\r\n") {
         if stream.read_buf(&mut request).await? == 0 {
@@ -122,5 +155,6 @@ pub(crate) async fn shake_hands(stream: &mut TcpStream) -> Result<(), Failure> {
         derive_accept_key(key.as_bytes())
     );
     stream.write_all(response.as_bytes()).await?;
+    stream.flush().await?;
     Ok(())
 }

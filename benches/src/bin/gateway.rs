@@ -1,11 +1,11 @@
-//! The gateways that are measured: `gateway echo|routed|calls|http|http-wide|passthrough|broadcast|flooded`, with
-//! `--addr 127.0.0.1:9001`, `--upstream URL` and `--threads N`.
+//! The gateways that are measured: `gateway echo|routed|calls|deflate|http|http-wide|passthrough|broadcast|mixed|flooded`,
+//! with `--addr 127.0.0.1:9001`, `--upstream URL`, `--tls FOLDER` and `--threads N`.
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use wasabi::{Compression, JsonRpc, Params, prelude::*};
+use wasabi::{Compression, JsonRpc, Params, Tls, prelude::*};
 
 /// A gateway to be measured.
 #[derive(Debug, clap::Parser)]
@@ -14,7 +14,7 @@ struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// The upstream of `http`, `http-wide`, `passthrough` and `flooded`, such as `http://127.0.0.1:9002/` or
+    /// The upstream of `http`, `http-wide`, `passthrough`, `mixed` and `flooded`, such as `http://127.0.0.1:9002/` or
     /// `ws://127.0.0.1:9003/`.
     #[arg(
         long,
@@ -22,10 +22,14 @@ struct Args {
             ("kind", "http"),
             ("kind", "http-wide"),
             ("kind", "passthrough"),
+            ("kind", "mixed"),
             ("kind", "flooded")
         ])
     )]
     upstream: Option<String>,
+    /// A folder with `cert.pem` and `key.pem`, to serve with TLS.
+    #[arg(long)]
+    tls: Option<PathBuf>,
     /// The number of worker threads; by default one for each core that the process may use.
     #[arg(long)]
     threads: Option<usize>,
@@ -39,6 +43,8 @@ enum Kind {
     Routed,
     /// JSON-RPC calls to 16 methods, alone and in batches, answered with their parameters.
     Calls,
+    /// As `echo`, with permessage-deflate.
+    Deflate,
     /// Every message is POSTed to the upstream, at most 50 at the same time.
     Http,
     /// The same, at most 10 000 at the same time.
@@ -47,6 +53,8 @@ enum Kind {
     Passthrough,
     /// Every message goes to all connections.
     Broadcast,
+    /// A channel for echoes, one for routed JSON, one for an HTTP service, and one that pushes.
+    Mixed,
     /// A channel for a calm client, and one for each kind of work that the flooding clients cause.
     Flooded,
 }
@@ -59,6 +67,10 @@ async fn echo(message: Message) -> Message {
 
 fn echoing() -> Gateway {
     gateway!(channel("/", echo))
+}
+
+fn deflating() -> Gateway {
+    gateway!(channel("/", compression = Compression::deflate(), echo))
 }
 
 fn routed() -> Gateway {
@@ -154,6 +166,17 @@ fn broadcasting() -> Gateway {
     )
 }
 
+fn mixed(upstream: &str) -> Gateway {
+    gateway!(
+        channel("/echo", echo),
+        mount("/json", routed()),
+        channel("/http", Http::post(upstream)),
+        channel("/push", async |connection: Connection, message: Message| {
+            let _ = connection.send(message).await;
+        }),
+    )
+}
+
 fn flooded(upstream: &str) -> Gateway {
     let registry = Registry::new();
     gateway!(
@@ -198,10 +221,12 @@ fn main() -> ExitCode {
         Kind::Echo => echoing(),
         Kind::Routed => routed(),
         Kind::Calls => calls(),
+        Kind::Deflate => deflating(),
         Kind::Http => http(&upstream),
         Kind::HttpWide => http_wide(&upstream),
         Kind::Passthrough => passthrough(&upstream),
         Kind::Broadcast => broadcasting(),
+        Kind::Mixed => mixed(&upstream),
         Kind::Flooded => flooded(&upstream),
     };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
@@ -211,6 +236,16 @@ fn main() -> ExitCode {
     let server = Server::bind(args.addr)
         .drain_timeout(Duration::from_secs(1))
         .signals(false);
+    let server = match args.tls {
+        Some(folder) => match Tls::from_pem(folder.join("cert.pem"), folder.join("key.pem")) {
+            Ok(tls) => server.tls(tls),
+            Err(error) => {
+                eprintln!("{}: {error}", folder.display());
+                return ExitCode::FAILURE;
+            }
+        },
+        None => server,
+    };
     let served = runtime.enable_all().build().map(|runtime| {
         // Spawned, so that a worker thread serves: another thread would have to wake the main thread for every
         // connection.

@@ -77,7 +77,7 @@ fn node(source: &Path, target: &Path) -> Option<PathBuf> {
 
 impl Built {
     pub(super) fn has(&self, contender: &Contender) -> bool {
-        contender.program != Program::Node || self.node.is_some()
+        !matches!(contender.program, Program::Node(_)) || self.node.is_some()
     }
 
     pub(super) fn command(&self, contender: &Contender) -> Command {
@@ -93,9 +93,11 @@ impl Built {
                 command.arg(name).arg("--threads").arg(threads);
                 command
             }
-            Program::Node => {
+            Program::Node(options) => {
                 let mut command = Command::new("node");
-                command.arg(self.node.clone().unwrap_or_default().join("echo.js"));
+                command
+                    .arg(self.node.clone().unwrap_or_default().join("echo.js"))
+                    .args(options);
                 command
             }
         }

@@ -28,8 +28,9 @@ pub(super) fn svg(results: &Results) -> String {
             Kind::Messages => "µs a message",
             Kind::Broadcasts => "µs a receipt",
             Kind::Handshakes => "µs a handshake",
+            Kind::Churn => "µs a connection",
             Kind::Idle => "bytes a connection",
-            Kind::Calm => "ms until 99 of 100 answers",
+            Kind::Calm | Kind::Mixed => "ms until 99 of 100 answers",
         };
         y += 24.0;
         let _ = writeln!(

@@ -2,7 +2,7 @@
 
 // Long: every server, every work and every bar, one after another.
 
-use crate::load::{Flood, Kind, Load, Payload};
+use crate::load::{Flood, Kind, Load, Payload, Sessions};
 
 /// A server in the comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Contender {
     pub(super) payload: Option<Payload>,
     /// What the flooding clients do beside a calm client.
     pub(super) flood: Flood,
+    /// The number of connections, if it is not that of the work.
+    pub(super) connections: Option<usize>,
 }
 
 /// How a server is started.
@@ -23,8 +25,8 @@ pub(super) enum Program {
     Gateway(&'static str),
     /// One of the servers in `peers`.
     Peer(&'static str),
-    /// `ws` from npm.
-    Node,
+    /// `ws` from npm, with these options.
+    Node(&'static [&'static str]),
 }
 
 pub(super) struct Work {
@@ -47,6 +49,7 @@ const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
         threads: 1,
         payload: None,
         flood: Flood::Nothing,
+        connections: None,
     }
 }
 
@@ -57,25 +60,43 @@ const fn peer(name: &'static str, peer: &'static str) -> Contender {
         threads: 1,
         payload: None,
         flood: Flood::Nothing,
+        connections: None,
+    }
+}
+
+const fn node(options: &'static [&'static str]) -> Contender {
+    Contender {
+        program: Program::Node(options),
+        ..peer("ws (Node.js)", "")
     }
 }
 
 const ECHO: &[Contender] = &[
     wasabi("wasabi", "echo"),
-    peer("tungstenite, driven directly", "tungstenite"),
+    peer(DIRECT, "tungstenite"),
     peer("axum ws, as people write it", "axum"),
     peer("axum ws, tuned", "axum-tuned"),
     peer("fastwebsockets", "fastwebsockets"),
     peer("tokio-websockets", "tokio-websockets"),
     peer("sockudo-ws", "sockudo-ws"),
     peer("actix-ws", "actix-ws"),
-    Contender {
-        name: "ws (Node.js)",
-        program: Program::Node,
-        threads: 1,
-        payload: None,
-        flood: Flood::Nothing,
-    },
+    node(&[]),
+];
+
+/// What a server costs that does nothing but the protocol.
+const DIRECT: &str = "tungstenite, driven directly";
+
+const CHURN: &[Contender] = &[
+    wasabi("wasabi", "echo"),
+    peer(DIRECT, "tungstenite"),
+    peer("axum ws, tuned", "axum-tuned"),
+];
+
+const DIRECT_TLS: &str = "tungstenite, driven directly over tokio-rustls";
+
+const TLS: &[Contender] = &[
+    wasabi("wasabi", "echo"),
+    peer(DIRECT_TLS, "tungstenite-tls"),
 ];
 
 const ROUTED: &[Contender] = &[
@@ -99,6 +120,12 @@ const CALLS: &[Contender] = &[
         payload: Some(Payload::SocketIo),
         ..peer("socketioxide, Socket.IO", "socketioxide")
     },
+];
+
+const DEFLATE: &[Contender] = &[
+    wasabi("wasabi", "deflate"),
+    peer("sockudo-ws", "sockudo-ws-deflate"),
+    node(&["--deflate"]),
 ];
 
 const BATCHES: &[Contender] = &[
@@ -143,6 +170,51 @@ const BROADCAST: &[Contender] = &[
     peer("axum ws and tokio's broadcast channel", "broadcast-axum"),
 ];
 
+const fn of(connections: usize, contender: Contender) -> Contender {
+    Contender {
+        connections: Some(connections),
+        ..contender
+    }
+}
+
+const DIRECT_MANY: &str = "tungstenite, driven directly, 10 000 connections";
+
+const GROWTH: &[Contender] = &[
+    of(100, wasabi("wasabi, 100 connections", "echo")),
+    of(1_000, wasabi("wasabi, 1 000 connections", "echo")),
+    of(10_000, wasabi("wasabi, 10 000 connections", "echo")),
+    of(
+        100,
+        peer(
+            "tungstenite, driven directly, 100 connections",
+            "tungstenite",
+        ),
+    ),
+    of(10_000, peer(DIRECT_MANY, "tungstenite")),
+];
+
+const BROADCAST_GROWTH: &[Contender] = &[
+    of(100, wasabi("wasabi, 100 members", "broadcast")),
+    of(1_000, wasabi("wasabi, 1 000 members", "broadcast")),
+    of(10_000, wasabi("wasabi, 10 000 members", "broadcast")),
+    of(
+        100,
+        peer(
+            "writes to one of 100 sockets after the other",
+            "broadcast-raw",
+        ),
+    ),
+    of(
+        1_000,
+        peer(
+            "writes to one of 1 000 sockets after the other",
+            "broadcast-raw",
+        ),
+    ),
+];
+
+const MIXED: &[Contender] = &[wasabi("wasabi", "mixed")];
+
 /// As many clients that never stop as the server has threads: one.
 const CALM: &[Contender] = &[
     flooded("nothing else", Flood::Nothing),
@@ -172,6 +244,7 @@ const fn text(connections: usize, depth: usize, size: usize) -> Load {
         size,
         answer: None,
         flood: Flood::Nothing,
+        tls: None,
     }
 }
 
@@ -189,6 +262,21 @@ const fn messages(
         contenders,
         upstream: None,
         rounds: None,
+    }
+}
+
+/// Fewer rounds: these differ by more than the rounds do.
+const FEW: Option<usize> = Some(5);
+
+const fn over_tls(kind: Kind, sessions: Sessions, work: Work) -> Work {
+    Work {
+        kind,
+        load: Load {
+            tls: Some(sessions),
+            ..work.load
+        },
+        rounds: FEW,
+        ..work
     }
 }
 
@@ -278,12 +366,119 @@ pub(super) const WORK: &[Work] = &[
         )
     },
     Work {
+        rounds: FEW,
+        ..messages(
+            "growth",
+            "Echo, 64 bytes, 1 message in flight, on more and more connections",
+            text(100, 1, 64),
+            GROWTH,
+        )
+    },
+    Work {
+        kind: Kind::Broadcasts,
+        rounds: FEW,
+        ..messages(
+            "broadcast-growth",
+            "Broadcast, 128 bytes, to more and more connections",
+            text(100, 4, 128),
+            BROADCAST_GROWTH,
+        )
+    },
+    Work {
         kind: Kind::Handshakes,
         ..messages(
             "handshakes",
             "Handshakes, 32 at a time",
             text(32, 1, 64),
             ECHO,
+        )
+    },
+    Work {
+        rounds: FEW,
+        ..messages(
+            "deflate",
+            "Echo, 4 KiB of JSON, compressed in both directions, 50 connections, 4 messages in flight",
+            Load {
+                payload: Payload::Deflated,
+                ..text(50, 4, 4096)
+            },
+            DEFLATE,
+        )
+    },
+    Work {
+        kind: Kind::Churn,
+        rounds: FEW,
+        ..messages(
+            "churn",
+            "Connect, handshake, one message, close from both sides, 32 at a time",
+            text(32, 1, 64),
+            CHURN,
+        )
+    },
+    over_tls(
+        Kind::Messages,
+        Sessions::Full,
+        messages(
+            "tls-pipelined",
+            "TLS: echo, 64 bytes, 100 connections, 32 messages in flight",
+            text(100, 32, 64),
+            TLS,
+        ),
+    ),
+    over_tls(
+        Kind::Messages,
+        Sessions::Full,
+        messages(
+            "tls-pingpong",
+            "TLS: echo, 64 bytes, 100 connections, 1 message in flight",
+            text(100, 1, 64),
+            TLS,
+        ),
+    ),
+    over_tls(
+        Kind::Messages,
+        Sessions::Full,
+        messages(
+            "tls-large",
+            "TLS: echo, 16 KiB binary, 50 connections, 4 messages in flight",
+            Load {
+                payload: Payload::Binary,
+                ..text(50, 4, 16 * 1024)
+            },
+            TLS,
+        ),
+    ),
+    over_tls(
+        Kind::Handshakes,
+        Sessions::Full,
+        messages(
+            "tls-handshakes-full",
+            "TLS: handshakes, each with a new session, 32 at a time",
+            text(32, 1, 64),
+            TLS,
+        ),
+    ),
+    over_tls(
+        Kind::Handshakes,
+        Sessions::Resumed,
+        messages(
+            "tls-handshakes-resumed",
+            "TLS: handshakes that resume a session, 32 at a time",
+            text(32, 1, 64),
+            TLS,
+        ),
+    ),
+    Work {
+        rounds: Some(2),
+        ..over_tls(
+            Kind::Idle,
+            Sessions::Resumed,
+            messages(
+                "tls-idle",
+                "TLS: memory, 2 000 connections after one message each",
+                text(2_000, 1, 64),
+                TLS,
+            ),
         )
     },
     Work {
@@ -294,6 +489,21 @@ pub(super) const WORK: &[Work] = &[
             "Memory, 10 000 connections after one message each",
             text(10_000, 1, 64),
             ECHO,
+        )
+    },
+    Work {
+        kind: Kind::Mixed,
+        upstream: Some(("http", &peer("HTTP upstream", "http-upstream"))),
+        rounds: FEW,
+        ..messages(
+            "mixed",
+            "Echoes, routed JSON, an HTTP service and pushes at once, 100 connections, 1 message in flight",
+            Load {
+                payload: Payload::Mixed,
+                answer: Some(r#"{"status":"ok","id":1}"#),
+                ..text(100, 1, 128)
+            },
+            MIXED,
         )
     },
     Work {
@@ -325,19 +535,9 @@ pub(super) enum Than {
 }
 
 pub(super) const BARS: &[Bar] = &[
-    bar(
-        "echo-pipelined",
-        "wasabi",
-        1.15,
-        "tungstenite, driven directly",
-    ),
+    bar("echo-pipelined", "wasabi", 1.15, DIRECT),
     bar("echo-pipelined", "wasabi", 1.0, "axum ws, tuned"),
-    bar(
-        "echo-pingpong",
-        "wasabi",
-        1.15,
-        "tungstenite, driven directly",
-    ),
+    bar("echo-pingpong", "wasabi", 1.15, DIRECT),
     bar("routed", "wasabi, routed", 2.0, "wasabi, echo"),
     bar("calls", "wasabi, JSON-RPC", 1.05, BY_HAND),
     Bar {
@@ -346,7 +546,7 @@ pub(super) const BARS: &[Bar] = &[
         than: Than::TimesItself(1.0, "calls"),
     },
     bar("batches", "wasabi, JSON-RPC", 1.05, BY_HAND),
-    bar("echo-large", "wasabi", 1.05, "axum ws, tuned"),
+    bar("echo-large", "wasabi", 1.0, "sockudo-ws"),
     Bar {
         work: "idle",
         contender: "wasabi",
@@ -369,7 +569,7 @@ pub(super) const BARS: &[Bar] = &[
     bar(
         "broadcast",
         "wasabi",
-        1.5,
+        1.15,
         "writes to one socket after the other",
     ),
     // With enough cores: 1.7 times the messages.
@@ -380,6 +580,32 @@ pub(super) const BARS: &[Bar] = &[
         "wasabi, 1 thread",
     ),
     bar("handshakes", "wasabi", 1.15, "axum ws, tuned"),
+    bar("churn", "wasabi", 1.2, DIRECT),
+    bar("growth", "wasabi, 10 000 connections", 1.15, DIRECT_MANY),
+    bar(
+        "broadcast-growth",
+        "wasabi, 100 members",
+        1.15,
+        "writes to one of 100 sockets after the other",
+    ),
+    bar(
+        "broadcast-growth",
+        "wasabi, 1 000 members",
+        1.15,
+        "writes to one of 1 000 sockets after the other",
+    ),
+    bar("tls-pipelined", "wasabi", 1.15, DIRECT_TLS),
+    bar("tls-pingpong", "wasabi", 1.15, DIRECT_TLS),
+    bar("tls-large", "wasabi", 1.05, DIRECT_TLS),
+    bar("tls-handshakes-full", "wasabi", 1.15, DIRECT_TLS),
+    bar("tls-handshakes-resumed", "wasabi", 1.15, DIRECT_TLS),
+    bar("deflate", "wasabi", 1.0, "sockudo-ws"),
+    bar("tls-idle", "wasabi", 1.0, DIRECT_TLS),
+    Bar {
+        work: "mixed",
+        contender: "wasabi",
+        than: Than::Millis(20.0),
+    },
     calm("messages of a byte"),
     calm("32 KiB of JSON, looked through for a key"),
     calm("32 KiB of JSON, made into values"),

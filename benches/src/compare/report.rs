@@ -9,6 +9,7 @@ use super::{
 use crate::{
     load::{Kind, Outcome},
     median::median,
+    verdict::verdict,
 };
 
 /// All results.
@@ -93,8 +94,8 @@ impl Row<'_> {
     pub(super) fn cost(&self, kind: Kind) -> Option<f64> {
         match kind {
             Kind::Idle => self.median(Outcome::bytes_each),
-            Kind::Calm => self.median(|outcome| outcome.latency.us(0.99) / 1000.0),
-            Kind::Messages | Kind::Broadcasts | Kind::Handshakes => {
+            Kind::Calm | Kind::Mixed => self.median(|outcome| outcome.latency.us(0.99) / 1000.0),
+            Kind::Messages | Kind::Broadcasts | Kind::Handshakes | Kind::Churn => {
                 self.median(Outcome::cpu_us_each)
             }
         }
@@ -143,7 +144,8 @@ fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
     let each = match kind {
         Kind::Broadcasts => "receipt",
         Kind::Handshakes => "handshake",
-        Kind::Messages | Kind::Idle | Kind::Calm => "message",
+        Kind::Churn => "connection",
+        Kind::Messages | Kind::Idle | Kind::Calm | Kind::Mixed => "message",
     };
     let _ = writeln!(
         text,
@@ -159,7 +161,9 @@ fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
             .least(Outcome::cpu_us_each)
             .map_or(String::new(), |least| format!("{least:.3}"));
         let latency = |quantile| match kind {
-            Kind::Messages | Kind::Broadcasts => cell(&|outcome| outcome.latency.us(quantile), 0),
+            Kind::Messages | Kind::Broadcasts | Kind::Mixed => {
+                cell(&|outcome| outcome.latency.us(quantile), 0)
+            }
             _ => "–".to_owned(),
         };
         let _ = writeln!(
@@ -257,7 +261,7 @@ fn bars(text: &mut String, results: &Results, others: &str) {
                 None => continue,
             },
         };
-        let verdict = if figure <= limit { "met" } else { "missed" };
+        let verdict = verdict(figure, limit);
         let (name, figure) = (bar.contender, format!("{figure:.2}"));
         lines.push(format!(
             "| {} | {name} | {what} | {figure} | {verdict} |",

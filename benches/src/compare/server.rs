@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
@@ -23,6 +24,7 @@ impl Server {
         built: &Built,
         contender: &Contender,
         upstream: Option<String>,
+        tls: Option<&Path>,
     ) -> Result<Self, String> {
         let addr = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
             .and_then(|listener| listener.local_addr())
@@ -31,6 +33,9 @@ impl Server {
         command.arg("--addr").arg(addr.to_string());
         if let Some(upstream) = upstream {
             command.arg("--upstream").arg(upstream);
+        }
+        if let Some(folder) = tls {
+            command.arg("--tls").arg(folder);
         }
         let child = command
             .stdin(Stdio::null())

@@ -3,18 +3,16 @@
 use std::{
     collections::VecDeque,
     io::{self, ErrorKind, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
+use rustls::ClientConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::{
-    Histogram, Load, Payload,
-    frames::{Check, Ring},
-    socket_io,
-};
+use super::{Histogram, Load, Payload, check::Check, frames::Ring, socket_io, tls::Stream};
 
 /// Key and accept value of the example in RFC 6455, section 1.3.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
@@ -28,7 +26,7 @@ pub(super) enum State {
 }
 
 pub(super) struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) state: State,
     /// The server's handshake response.
     head: Vec<u8>,
@@ -47,14 +45,18 @@ pub(super) struct Connection {
     /// For each batch, the number of replies that completes it, and when it was written.
     batches: VecDeque<(u64, Instant)>,
     pub(super) polls_write: bool,
+    /// A close frame was sent.
+    is_closing: bool,
 }
 
 impl Connection {
-    /// Starts to connect; sends nothing yet.
+    /// Starts to connect. Sends nothing yet, but the request of the handshake after that of TLS.
     pub(super) fn open(
         index: usize,
         addr: SocketAddr,
         messages: Option<&Load>,
+        tls: Option<&Arc<ClientConfig>>,
+        request: &[u8],
     ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
@@ -67,7 +69,10 @@ impl Connection {
             Err(error) => return Err(error),
         }
         Ok(Self {
-            stream: socket.into(),
+            stream: match tls {
+                None => Stream::Plain(socket.into()),
+                Some(config) => Stream::tls(socket.into(), config, request)?,
+            },
             state: State::Handshake,
             head: Vec::new(),
             session: messages
@@ -81,6 +86,7 @@ impl Connection {
             credit: 0,
             batches: VecDeque::new(),
             polls_write: true,
+            is_closing: false,
         })
     }
 
@@ -93,6 +99,10 @@ impl Connection {
         let head = String::from_utf8_lossy(&self.head[..end]);
         if !head.starts_with("HTTP/1.1 101") || !head.contains(ACCEPT) {
             return Err(io::Error::other(format!("handshake refused: {head}")));
+        }
+        let is_deflated = head.contains("server_no_context_takeover");
+        if self.ring.is_deflated && !is_deflated {
+            return Err(io::Error::other(format!("not compressed: {head}")));
         }
         let said = &self.head[end + 4..];
         if let Some(session) = &mut self.session {
@@ -116,6 +126,7 @@ impl Connection {
     /// Writes the owed messages. Returns whether some remain because the socket is full.
     pub(super) fn write(&mut self) -> io::Result<bool> {
         let before = self.sent;
+        self.stream.push()?;
         while self.owed > 0 && self.state == State::Open {
             let wire = self.ring.wire(self.sent, self.owed, self.partial);
             match self.stream.write(wire) {
@@ -133,7 +144,7 @@ impl Connection {
         if self.sent > before {
             self.batches.push_back((self.sent, Instant::now()));
         }
-        Ok(self.owed > 0 && self.state == State::Open)
+        Ok((self.owed > 0 || self.stream.wants_write()) && self.state == State::Open)
     }
 
     /// Reads available data; `None` if there is none for now.
@@ -156,7 +167,8 @@ impl Connection {
         let fed = self.check.feed(data, &self.ring, self.sent);
         fed.map_err(io::Error::other)?;
         let received = self.check.received;
-        if self.check.closed {
+        // After its own close frame, the client waits for the end of the stream.
+        if self.check.closed && !self.is_closing {
             self.state = State::Gone;
         }
         while let Some((last, at)) = self.batches.front()
@@ -197,6 +209,22 @@ impl Connection {
 
     pub(super) fn is_settled(&self) -> bool {
         self.owed == 0 && self.open_messages() == 0
+    }
+
+    /// Sends a close frame, after everything else has been answered.
+    pub(super) fn close(&mut self) -> io::Result<()> {
+        self.is_closing = true;
+        // Code 1000, with a mask of zeros.
+        self.stream.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8])
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing
+    }
+
+    /// Whether the server has answered the close frame, after the right replies.
+    pub(super) fn is_closed_well(&self) -> bool {
+        self.is_closing && self.check.closed && self.check.received == 1 && self.check.wrong == 0
     }
 
     /// Stops writing, except for the rest of a partly written message.

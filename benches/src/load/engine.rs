@@ -1,9 +1,12 @@
 //! The event loop.
 
+mod kinds;
+
 use std::{
     io,
     net::SocketAddr,
     os::fd::OwnedFd,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,16 +15,16 @@ use rustix::{
     event::{Timespec, epoll},
     process::{Resource, getrlimit, setrlimit},
 };
+use rustls::ClientConfig;
 
 use super::{
-    Histogram, Load, Outcome, Payload, Window,
+    Histogram, Load, Outcome, Payload,
     connection::{Connection, KEY, State},
+    deflated,
     process::{self, Usage},
-    socket_io,
+    tls::{self, Sessions},
 };
 
-/// How long to wait for replies after the window.
-const DRAIN: Duration = Duration::from_secs(5);
 const OPEN_LIMIT: Duration = Duration::from_secs(60);
 /// The number of concurrent handshakes while connections are opened.
 const RAMP: usize = 64;
@@ -30,18 +33,26 @@ pub(crate) struct Engine<'a> {
     load: &'a Load,
     addr: SocketAddr,
     pid: Option<u32>,
+    tls: Option<Arc<ClientConfig>>,
     epoll: OwnedFd,
     connections: Vec<Connection>,
     scratch: Vec<u8>,
-    request: Vec<u8>,
+    /// The request of each fourth connection.
+    requests: [Vec<u8>; 4],
     opened: u64,
     opening: usize,
     received: u64,
     closed: u64,
+    /// Whole TLS handshakes although an earlier session was known.
+    full: u64,
     /// Whether replies are answered with new messages.
     sending: bool,
     /// Whether an open connection is replaced by a new one.
     reopening: bool,
+    /// Whether a connection sends one message, is closed, and is replaced by a new one.
+    churning: bool,
+    /// The connections that were closed from both sides.
+    ended: u64,
     /// Whether every connection receives what the first one sends.
     shares_messages: bool,
     latency: Histogram,
@@ -55,125 +66,38 @@ struct Start {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(load: &'a Load, addr: SocketAddr, pid: Option<u32>) -> io::Result<Self> {
-        let path = match load.payload {
-            Payload::SocketIo => socket_io::PATH,
-            _ => "/",
+        let extensions = match load.payload {
+            Payload::Deflated => format!("Sec-WebSocket-Extensions: {}\r\n", deflated::OFFER),
+            _ => String::new(),
         };
         Ok(Self {
             load,
             addr,
             pid,
+            tls: load.tls.map(tls::config).transpose().map_err(io::Error::other)?,
             epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
             connections: Vec::with_capacity(load.connections),
             scratch: vec![0; 256 * 1024],
-            request: format!(
+            requests: [0, 1, 2, 3].map(|connection| {
+                let path = load.path(connection);
+                format!(
                 "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{extensions}\r\n"
             )
-            .into_bytes(),
+            .into_bytes()
+            }),
             opened: 0,
             opening: 0,
             received: 0,
             closed: 0,
+            full: 0,
             sending: false,
             reopening: false,
+            churning: false,
+            ended: 0,
             shares_messages: false,
             latency: Histogram::default(),
         })
-    }
-
-    /// Keeps messages in flight on every connection.
-    pub(crate) fn messages(&mut self, window: Window) -> io::Result<Outcome> {
-        self.open_all()?;
-        self.sending = true;
-        for index in 0..self.connections.len() {
-            self.connections[index].owe(self.load.depth);
-            self.write(index)?;
-        }
-        self.run_for(window.warmup, |_| false)?;
-        self.latency = Histogram::default();
-        let (first, start) = (self.received, self.start());
-        let last = first + window.limit.unwrap_or(u64::MAX / 2);
-        self.run_for(window.length, |engine| engine.received >= last)?;
-        let mut outcome = self.end(&start);
-        outcome.count = (self.received - first) * self.load.payload.requests() as u64;
-        outcome.latency = std::mem::take(&mut self.latency);
-        self.sending = false;
-        self.connections.iter_mut().for_each(Connection::stop);
-        self.run_for(DRAIN, |engine| {
-            engine.closed > 0 || engine.connections.iter().all(Connection::is_settled)
-        })?;
-        self.verdict(&mut outcome);
-        Ok(outcome)
-    }
-
-    /// Sends over the first connection, again as soon as all connections have received the message.
-    pub(crate) fn broadcasts(&mut self, window: Window) -> io::Result<Outcome> {
-        self.shares_messages = true;
-        self.open_all()?;
-        self.broadcast()?;
-        let (first, start) = (self.received, self.start());
-        while start.at.elapsed() < window.length {
-            let at = Instant::now();
-            if !self.broadcast()? {
-                break;
-            }
-            self.latency.record(at.elapsed());
-        }
-        let mut outcome = self.end(&start);
-        outcome.count = self.received - first;
-        outcome.latency = std::mem::take(&mut self.latency);
-        self.verdict(&mut outcome);
-        outcome.missing = self.expected() - self.received.min(self.expected());
-        Ok(outcome)
-    }
-
-    /// Sends one broadcast. Returns whether all connections have received it.
-    fn broadcast(&mut self) -> io::Result<bool> {
-        self.connections[0].owe(1);
-        self.write(0)?;
-        self.run_for(DRAIN, |engine| {
-            engine.closed > 0 || engine.received >= engine.expected()
-        })?;
-        Ok(self.closed == 0 && self.received >= self.expected())
-    }
-
-    /// The number of messages that all connections together must have received.
-    fn expected(&self) -> u64 {
-        self.connections[0].sent() * self.connections.len() as u64
-    }
-
-    /// Opens connections, replacing each as soon as it is open.
-    pub(crate) fn handshakes(&mut self, window: Window) -> io::Result<Outcome> {
-        self.reopening = true;
-        for _ in 0..self.load.connections {
-            self.open(None)?;
-        }
-        self.run_for(window.warmup, |_| false)?;
-        let (first, start) = (self.opened, self.start());
-        let last = first + window.limit.unwrap_or(u64::MAX / 2);
-        self.run_for(window.length, |engine| engine.opened >= last)?;
-        let mut outcome = self.end(&start);
-        outcome.count = self.opened - first;
-        Ok(outcome)
-    }
-
-    /// Opens connections, sends one message over each, and measures the server's memory.
-    pub(crate) fn idle(&mut self, window: Window) -> io::Result<Outcome> {
-        let start = self.start();
-        self.open_all()?;
-        for index in 0..self.connections.len() {
-            self.connections[index].owe(1);
-            self.write(index)?;
-        }
-        self.run_for(OPEN_LIMIT, |engine| {
-            engine.closed > 0 || engine.connections.iter().all(|c| c.received() == 1)
-        })?;
-        self.run_for(window.length, |_| false)?;
-        let mut outcome = self.end(&start);
-        outcome.count = self.connections.len() as u64;
-        self.verdict(&mut outcome);
-        Ok(outcome)
     }
 
     fn usage(&self) -> Usage {
@@ -230,10 +154,16 @@ impl<'a> Engine<'a> {
         let index = slot.unwrap_or(self.connections.len());
         let load = (!self.reopening).then_some(self.load);
         let ring = if self.shares_messages { 0 } else { index };
-        let connection = Connection::open(ring, self.addr, load)?;
+        let connection = Connection::open(
+            ring,
+            self.addr,
+            load,
+            self.tls.as_ref(),
+            &self.requests[index % 4],
+        )?;
         epoll::add(
             &self.epoll,
-            &connection.stream,
+            connection.stream.socket(),
             epoll::EventData::new_u64(index as u64),
             epoll::EventFlags::IN | epoll::EventFlags::OUT,
         )?;
@@ -276,12 +206,18 @@ impl<'a> Engine<'a> {
     }
 
     fn writable(&mut self, index: usize) -> io::Result<()> {
+        let request = &self.requests[index % 4];
         let connection = &mut self.connections[index];
         if connection.state != State::Handshake {
             return self.write(index);
         }
-        let count = io::Write::write(&mut connection.stream, &self.request)?;
-        if count != self.request.len() {
+        if self.tls.is_some() {
+            connection.stream.push()?;
+            let is_full = connection.stream.wants_write();
+            return self.poll_write(index, is_full);
+        }
+        let count = io::Write::write(&mut connection.stream, request)?;
+        if count != request.len() {
             return Err(io::Error::other("the request of the handshake was cut"));
         }
         self.poll_write(index, false)
@@ -296,7 +232,12 @@ impl<'a> Engine<'a> {
         let mut flags = epoll::EventFlags::IN;
         flags.set(epoll::EventFlags::OUT, write);
         let data = epoll::EventData::new_u64(index as u64);
-        Ok(epoll::modify(&self.epoll, &connection.stream, data, flags)?)
+        Ok(epoll::modify(
+            &self.epoll,
+            connection.stream.socket(),
+            data,
+            flags,
+        )?)
     }
 
     fn readable(&mut self, index: usize) -> io::Result<()> {
@@ -305,6 +246,10 @@ impl<'a> Engine<'a> {
             Ok(Some(data)) => data,
             Ok(None) => return Ok(()),
             Err(error) if connection.state == State::Handshake => return Err(error),
+            Err(_) if connection.is_closed_well() => {
+                self.ended += 1;
+                return self.open(Some(index));
+            }
             Err(_) => return self.gone(index),
         };
         match connection.state {
@@ -314,8 +259,15 @@ impl<'a> Engine<'a> {
                 if connection.state == State::Open {
                     self.opened += 1;
                     self.opening -= 1;
+                    if self.load.tls == Some(Sessions::Resumed) && !connection.stream.is_resumed() {
+                        self.full += 1;
+                    }
                     if self.reopening {
                         self.open(Some(index))?;
+                    }
+                    if self.churning {
+                        self.connections[index].owe(1);
+                        return self.write(index);
                     }
                 }
                 Ok(())
@@ -325,6 +277,9 @@ impl<'a> Engine<'a> {
                 self.received += connection.replies(data, timed)?;
                 if connection.state == State::Gone {
                     return self.gone(index);
+                }
+                if self.churning && connection.received() == 1 && !connection.is_closing() {
+                    return connection.close();
                 }
                 if self.sending {
                     connection.refill((self.load.depth / 2).max(1));
@@ -346,7 +301,7 @@ impl<'a> Engine<'a> {
         let connection = &mut self.connections[index];
         connection.state = State::Gone;
         self.closed += 1;
-        Ok(epoll::delete(&self.epoll, &connection.stream)?)
+        Ok(epoll::delete(&self.epoll, connection.stream.socket())?)
     }
 }
 

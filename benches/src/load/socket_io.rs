@@ -1,10 +1,7 @@
 //! The beginning of a Socket.IO session on a WebSocket: the server opens it, the client asks for the namespace `/`, and
 //! the server agrees.
 
-use std::{
-    io::{self, Write},
-    net::TcpStream,
-};
+use std::io::{self, Write};
 
 /// The path that requests the session: version 4 of Engine.IO, without long polling first.
 pub(super) const PATH: &str = "/?EIO=4&transport=websocket";
@@ -27,7 +24,7 @@ impl Session {
     pub(super) fn begin<'s>(
         &mut self,
         mut said: &'s [u8],
-        stream: &mut TcpStream,
+        stream: &mut impl Write,
     ) -> io::Result<Option<&'s [u8]>> {
         while let Some((packet, rest)) = frame(said)? {
             match packet {
