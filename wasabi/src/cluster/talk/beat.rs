@@ -22,8 +22,8 @@ const MEETING: Duration = Duration::from_millis(500);
 const SUBSCRIBE: Duration = Duration::from_secs(5);
 /// How long the engine is not asked again after it has refused.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long a good-bye may take.
-const BYE: Duration = Duration::from_millis(500);
+/// How long a good-bye may take: also on a busy machine, else others would miss the node for a while.
+const BYE: Duration = Duration::from_secs(2);
 
 /// Keeps the node known to the others, in every session.
 pub(super) async fn keep<S: EngineSession>(nodes: Arc<Nodes>, link: Arc<SessionLink<S>>) {
