@@ -161,7 +161,8 @@ impl<F: Future, T: Tag, W: Shared> InFlight<F, T, W> {
     }
 
     /// The slots of one word that were woken since their last poll, as bits. A waker that is still around after its future
-    /// has ended may set any bit, even that of a slot that does not exist any more.
+    /// has ended may set any bit, even that of a slot that does not exist any more. So whoever starts a future takes the
+    /// bits once more before the task waits: a bit that is set already would swallow the wake-up.
     #[inline]
     pub(crate) fn take_woken(&self, word: usize) -> u64 {
         self.shared.woken().take(word)
