@@ -111,23 +111,22 @@ impl<F> Subscriptions<F> {
     }
 
     async fn follow(&self, connection: &Connection, ask: Ask) -> Result<Reply> {
-        let is_in = self.registry.group(&*ask.group).contains(connection);
-        if !is_in && self.registry.groups_of(connection).len() >= self.max_groups {
+        let (registry, group) = (&self.registry, &*ask.group);
+        let is_in = registry.group(group).contains(connection);
+        if !is_in && registry.groups_of(connection).len() >= self.max_groups {
             return Err(self.too_many());
         }
-        let group = &*ask.group;
-        let joined = self
-            .registry
+        let joined = registry
             .join_from(group, connection, ask.since.as_deref())
             .await?;
         // Others may have been joined meanwhile.
-        if !is_in && self.registry.groups_of(connection).len() > self.max_groups {
-            self.registry.leave(&*ask.group, connection);
+        if !is_in && registry.groups_of(connection).len() > self.max_groups {
+            registry.leave(group, connection);
             return Err(self.too_many());
         }
         joined.reply(|joined| {
             Json(Followed {
-                group: &ask.group,
+                group,
                 recovered: joined.recovered,
                 position: joined.position,
                 missed: joined.missed,

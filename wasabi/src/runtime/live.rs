@@ -29,7 +29,7 @@ pub(super) struct Place {
 
 impl Live {
     fn part(&self, part: u8) -> MutexGuard<'_, Part> {
-        self.parts[usize::from(part) % SHARDS].lock().unpoisoned()
+        self.parts[usize::from(part)].lock().unpoisoned()
     }
 
     /// The part with the connection of this id. Ids count up.
