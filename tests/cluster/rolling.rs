@@ -9,22 +9,9 @@ use futures_util::{StreamExt, future::join_all};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tokio_tungstenite::tungstenite::Message;
-use wasabi_tests::{authority::Authority, broker::free_port, example::Example, proxy::Proxy};
+use wasabi_tests::{broker::free_port, example::Example, proxy::Proxy};
 
 use super::super::*;
-
-/// HAProxy in front of processes at these ports. It takes the next one for one that is not there.
-fn balancer(ports: &[u16]) -> Proxy {
-    let server = |port: &u16| format!("  server gateway{port} 127.0.0.1:{port}\n");
-    let servers: String = ports.iter().map(server).collect();
-    let config = format!(
-        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
-         timeout tunnel 60s\n  retries 3\n  option redispatch 1\n\
-         frontend clients\n  bind 127.0.0.1:PORT\n  default_backend gateways\n\
-         backend gateways\n  balance roundrobin\n{servers}"
-    );
-    Proxy::haproxy(&Authority::new(), &config)
-}
 
 fn start(broker: &Broker, port: u16) -> Example {
     let mut command = Example::command("many_machines");
@@ -144,7 +131,7 @@ async fn every_process_is_replaced_and_nothing_is_missing() {
     let broker = Broker::nats();
     let ports = [free_port(), free_port(), free_port()];
     let mut processes: Vec<_> = ports.map(|port| start(&broker, port)).into();
-    let balancer = balancer(&ports);
+    let balancer = Proxy::balancer(ports.map(|port| format!("127.0.0.1:{port}")));
     let mut guests: Vec<_> = (0..SPEAKERS + LISTENERS)
         .map(|at| Guest::new(&balancer, &format!("guest{at}")))
         .collect();

@@ -48,6 +48,22 @@ impl Proxy {
         })
     }
 
+    /// Starts HAProxy as a balancer in front of servers at these addresses, which it takes in turn. It takes the next one for
+    /// one that is not there.
+    pub fn balancer(servers: impl IntoIterator<Item = String>) -> Self {
+        let servers = servers.into_iter().enumerate();
+        let servers: String = servers
+            .map(|(at, address)| format!("  server gateway{at} {address}\n"))
+            .collect();
+        let config = format!(
+            "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n  \
+             timeout tunnel 60s\n  retries 3\n  option redispatch 1\n\
+             frontend clients\n  bind 127.0.0.1:PORT\n  default_backend gateways\n\
+             backend gateways\n  balance roundrobin\n{servers}"
+        );
+        Self::haproxy(&Authority::new(), &config)
+    }
+
     fn start(authority: &Authority, config: &str, command: impl FnOnce(&Path) -> Command) -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let nth = COUNT.fetch_add(1, Ordering::SeqCst);
