@@ -53,3 +53,19 @@ mod r47d_tokens;
 mod r47e_slow_answers;
 mod r48a_key_sets;
 mod r48b_health;
+
+use std::cell::Cell;
+
+use wasabi_tests::Client;
+
+/// Asks 50 times beside a flood, and returns how often the flood was written at most while one question was answered: on a
+/// busy machine everything takes longer, but the flood gets no larger part.
+async fn writes_during_a_question(calm: &mut Client, writes: &Cell<usize>) -> usize {
+    let mut most = 0;
+    for n in 0..50 {
+        let before = writes.get();
+        assert_eq!(calm.ask(&n.to_string()).await, n.to_string());
+        most = most.max(writes.get() - before);
+    }
+    most
+}
