@@ -149,7 +149,12 @@ async fn join(
             lines.push(serde_json::from_slice(line.message.as_bytes())?);
         }
     }
-    if registry.join(here(&registry, &room).name(), &connection) {
+    let here = here(&registry, &room);
+    if registry.join(here.name(), &connection) {
+        // Who comes later is heard, in whatever process.
+        if let Err(error) = here.attached().await {
+            tracing::warn!(%error, "a member may not know who comes and goes elsewhere");
+        }
         announce(&registry, &room, &connection, guest.name(), "has come in").await;
     }
     joined.reply(|joined| {
