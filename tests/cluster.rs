@@ -97,6 +97,7 @@ mod cluster {
     mod kept;
     mod kept_engines;
     mod kept_node;
+    mod kept_processes;
     mod manage;
     mod many_groups;
     mod presence;

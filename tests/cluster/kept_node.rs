@@ -1,9 +1,14 @@
 //! A gateway with kept groups, and its clients.
 
+use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::{Joined, Kept};
 
 use super::super::*;
+
+/// The code that closes a connection for which messages are lost.
+pub(super) const GAP: u16 = 4409;
 
 #[derive(serde::Deserialize)]
 struct Join {
@@ -38,6 +43,25 @@ async fn leave(
     client: Connection,
 ) -> Json<bool> {
     Json(registry.leave(join.room, &client))
+}
+
+#[derive(serde::Deserialize)]
+struct Say {
+    room: String,
+    n: u64,
+}
+
+/// Publishes a number under itself as the key, and answers whether it has been stored before.
+#[backend]
+async fn say(State(registry): State<Registry>, Json(say): Json<Say>) -> Result<Json<bool>> {
+    let key = say.n.to_string();
+    let published = registry
+        .group(say.room)
+        .publish_once(key, numbered(say.n))
+        .await;
+    published.elsewhere?;
+    let stored = published.stored.map(|stored| stored.duplicate);
+    Ok(Json(stored.expect("a kept group")))
 }
 
 /// Replies as slowly as the test says: until the group `gate` is told so.
@@ -81,6 +105,7 @@ impl KeptNode {
                     "join" => join,
                     "join reluctantly" => with([reluctant], join),
                     "leave" => leave,
+                    "say" => say,
                     _ => NoRoute,
                 },
             ),
@@ -144,6 +169,12 @@ pub(super) async fn join_room(client: &mut Client, room: &str, since: Option<&st
     client
         .ask_json(json!({ "do": "join", "room": room, "since": since }))
         .await
+}
+
+/// The next message, however long an engine is away.
+pub(super) async fn next(client: &mut Client) -> Frame {
+    let next = timeout(PATIENCE, client.socket.next()).await;
+    next.expect("a message").expect("no end").expect("no error")
 }
 
 pub(super) fn position(joined: &Value) -> &str {
