@@ -3,6 +3,8 @@
 #[cfg(feature = "schema")]
 mod asyncapi;
 mod builder;
+#[cfg(feature = "schema")]
+mod clients;
 #[cfg(any(test, feature = "console", feature = "testing"))]
 pub(crate) mod in_memory;
 #[cfg(feature = "schema")]

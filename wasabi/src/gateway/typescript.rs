@@ -2,9 +2,7 @@
 
 mod channel;
 mod events;
-mod parts;
 mod path;
-mod pool;
 mod posts;
 mod route;
 mod text;
@@ -12,8 +10,11 @@ mod types;
 
 use std::collections::BTreeSet;
 
-use self::{channel::Names, parts::ChannelParts, pool::Pool, types::Types};
-use super::Gateway;
+use self::{channel::Names, types::Types};
+use super::{
+    Gateway,
+    clients::{parts::ChannelParts, pool::Pool},
+};
 
 /// What every file contains: the clients' code.
 const RUNTIME: &str = include_str!("typescript/runtime.ts");

@@ -2,21 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::{
     events::Events,
-    parts::{ChannelParts, Route},
     path,
-    pool::Known,
     posts::{Posts, posts},
-    route::{Kind, Style, Writer, Written},
-    text::{camel, comment, list, literal, member},
-    types::{Types, unused},
+    route::{Writer, Written},
+    text::{comment, list, literal, member},
+    types::Types,
 };
 use crate::{
     ErrorFormat,
-    schema::{Form, Language, Source},
+    gateway::clients::{
+        kind::{Kind, Style},
+        names::{camel, unused},
+        parts::{ChannelParts, Route},
+        pool::Known,
+        wire,
+    },
+    schema::{Form, Language},
 };
 
 /// The names of a channel in the file.
@@ -36,18 +39,6 @@ impl Names {
     }
 }
 
-/// Why there is no client, if the language of a channel is one that it does not speak.
-fn unspoken(language: Language) -> Option<&'static str> {
-    match language {
-        Language::GraphqlWs => {
-            Some("it speaks graphql-transport-ws, for which there are clients that know its schema")
-        }
-        Language::Decoded => Some("its messages are decoded by a function of the application"),
-        Language::Unknown => Some("its protocol is the application's own"),
-        Language::Raw | Language::Own | Language::Json | Language::JsonRpc { .. } => None,
-    }
-}
-
 /// What is written of a channel.
 pub(super) fn write(
     parts: &ChannelParts<'_>,
@@ -56,7 +47,7 @@ pub(super) fn write(
     types: &Types,
 ) -> String {
     let facts = parts.facts;
-    if let Some(why) = unspoken(facts.places.language) {
+    if let Some(why) = wire::unspoken(facts.places.language) {
         let path = facts.path.escape_default();
         return format!("\n// There is no client for `{path}`: {why}.\n");
     }
@@ -98,7 +89,7 @@ pub(super) fn write(
 
     let options = options(&facts.subprotocols);
     let style = style.as_ref();
-    let wire = wire(parts, style, &routes, &events, posted.is_plain, known);
+    let wire = written_wire(parts, style, &routes, &events, posted.is_plain, known);
     let arguments = format!(
         "base: string, {}options: Options<{channel}> = {{}}",
         path.argument(channel)
@@ -222,7 +213,7 @@ fn docs(parts: &ChannelParts<'_>, events: &Events) -> Vec<String> {
 }
 
 /// How messages are written, as a value.
-fn wire(
+fn written_wire(
     parts: &ChannelParts<'_>,
     style: Option<&Style>,
     routes: &Routes,
@@ -246,13 +237,13 @@ fn wire(
                 }
             }
         }
-        if let Some(place) = error_id(parts, style) {
+        if let Some(place) = wire::error_id(parts, style) {
             add("errorId", list(&place));
         }
-        if has_text_ids(parts, style, known) {
+        if wire::has_text_ids(parts, style, known) {
             add("text", "true".to_owned());
         }
-        if let Some(stop) = unsubscribe(parts).filter(|_| style.is_rpc) {
+        if let Some(stop) = wire::unsubscribe(parts).filter(|_| style.is_rpc) {
             add("stop", literal(stop));
         }
     }
@@ -271,40 +262,4 @@ fn wire(
     }
     add("events", events.tests());
     format!("{{ {} }}", wire.join(", "))
-}
-
-/// Where errors have the id, if it is another place.
-fn error_id(parts: &ChannelParts<'_>, style: &Style) -> Option<Vec<String>> {
-    let ErrorFormat::Json(format) = &parts.facts.errors else {
-        return None;
-    };
-    let tokens = wasabi_rules::pointer(format.place_of_id()).ok()?;
-    let place: Vec<_> = tokens.into_iter().map(|token| token.name).collect();
-    (!style.is_rpc && !style.id.is_empty() && place != style.id).then_some(place)
-}
-
-/// Whether a function takes ids that are text.
-fn has_text_ids(parts: &ChannelParts<'_>, style: &Style, known: &Known) -> bool {
-    let takes = parts.routes.iter().flat_map(|route| &route.backends);
-    let takes = takes.flat_map(|backend| &backend.takes);
-    let slots = takes
-        .filter(|taking| taking.source == Source::Json)
-        .filter_map(|taking| taking.schema);
-    let is_text = |schema: &Value| schema["type"] == "string";
-    !style.is_rpc
-        && !style.id.is_empty()
-        && slots.into_iter().any(|slot| {
-            let found = known.member(known.get(slot), &style.id);
-            found.schemas.into_iter().any(is_text)
-        })
-}
-
-/// The method that ends a subscription.
-fn unsubscribe<'a>(parts: &'a ChannelParts<'_>) -> Option<&'a str> {
-    let mut operations = parts.routes.iter().map(|route| route.operation);
-    let ends = operations.find(|operation| {
-        let mut answers = operation.answers().iter();
-        answers.any(|answers| answers.target.rsplit("::").next() == Some("Unsubscribe"))
-    });
-    ends?.keys().first().map(String::as_str)
 }

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    parts::Giving,
-    pool::Known,
     text::{comment, literal, member, member_of_value},
-    types::{Types, docs, unused},
+    types::{Types, docs},
 };
-use crate::{channel::Sent, schema::Form};
+use crate::{
+    channel::Sent,
+    gateway::clients::{names::unused, parts::Giving, pool::Known},
+    schema::Form,
+};
 
 /// The events of a channel, in order.
 #[derive(Default)]

@@ -1,9 +1,12 @@
 //! The path of a channel: its parameters, and the URL that they make.
 
 use super::{
-    pool::{Known, Slot},
     text::{access, literal, member},
     types::Types,
+};
+use crate::gateway::clients::{
+    path::{Piece, pieces},
+    pool::{Known, Slot},
 };
 
 pub(super) struct Parameters<'a> {
@@ -12,26 +15,9 @@ pub(super) struct Parameters<'a> {
     types: Vec<String>,
 }
 
-enum Piece<'a> {
-    Text(&'a str),
-    /// A parameter, and whether it is the rest of the path.
-    Parameter(&'a str, bool),
-}
-
 impl<'a> Parameters<'a> {
     pub(super) fn of(path: &'a str, taken: &[Slot], known: &Known, types: &Types) -> Self {
-        let mut pieces = Vec::new();
-        let mut rest = path;
-        while let Some((before, after)) = rest.split_once('{') {
-            let (name, after) = after.split_once('}').unwrap_or((after, ""));
-            pieces.push(Piece::Text(before));
-            pieces.push(match name.strip_prefix('*') {
-                Some(name) => Piece::Parameter(name, true),
-                None => Piece::Parameter(name, false),
-            });
-            rest = after;
-        }
-        pieces.push(Piece::Text(rest));
+        let pieces = pieces(path);
         let names = pieces.iter().filter_map(|piece| match piece {
             Piece::Parameter(name, is_rest) => Some((*name, *is_rest)),
             Piece::Text(_) => None,

@@ -2,11 +2,12 @@
 
 use super::{
     events::Events,
-    parts::ChannelParts,
-    pool::Known,
     types::{Type, Types},
 };
-use crate::schema::{Count, Source};
+use crate::{
+    gateway::clients::{parts::ChannelParts, pool::Known},
+    schema::{Count, Source},
+};
 
 pub(super) struct Posts {
     /// Their type.

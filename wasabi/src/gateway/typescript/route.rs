@@ -2,26 +2,17 @@
 
 use super::{
     events::Events,
-    parts::{Backend, Giving, Route, Taking},
-    pool::{Known, Slot},
     text::{list, literal},
     types::{Type, Types, is_wide},
 };
 use crate::{
-    ErrorFormat,
-    gateway::asyncapi::ChannelFacts,
-    schema::{Codes, Count, Form, Language, Source},
+    gateway::clients::{
+        kind::{Kind, Style},
+        parts::{Backend, Giving, Route, Taking},
+        pool::{Known, Slot},
+    },
+    schema::{Codes, Count, Source},
 };
-
-/// How a channel writes its messages.
-pub(super) struct Style {
-    pub(super) is_rpc: bool,
-    /// The places of the key and the id; empty if there is none.
-    pub(super) key: Vec<String>,
-    pub(super) id: Vec<String>,
-    /// Whether errors tell which request they are for.
-    pub(super) has_errors: bool,
-}
 
 /// A route as it is written.
 pub(super) struct Written {
@@ -30,51 +21,6 @@ pub(super) struct Written {
     pub(super) gives: Type,
     pub(super) codes: String,
     pub(super) docs: Vec<String>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    One,
-    Maybe,
-    Many,
-    None,
-    Loose,
-    Any,
-}
-
-impl Kind {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::One => "one",
-            Self::Maybe => "maybe",
-            Self::Many => "many",
-            Self::None => "none",
-            Self::Loose => "loose",
-            Self::Any => "any",
-        }
-    }
-}
-
-impl Style {
-    /// `None` if the client does not speak the language of the channel.
-    pub(super) fn of(facts: &ChannelFacts) -> Option<Self> {
-        let path = |pointer: &Option<String>| {
-            let tokens = pointer.as_deref().map(wasabi_rules::pointer);
-            let tokens = tokens.and_then(Result::ok).unwrap_or_default();
-            tokens.into_iter().map(|token| token.name).collect()
-        };
-        let is_rpc = match facts.places.language {
-            Language::JsonRpc { .. } => true,
-            Language::Json => false,
-            _ => return None,
-        };
-        Some(Self {
-            is_rpc,
-            key: path(&facts.places.key),
-            id: path(&facts.places.id),
-            has_errors: is_rpc || matches!(facts.errors, ErrorFormat::Json(_)),
-        })
-    }
 }
 
 /// What writes the routes of a channel.
@@ -86,7 +32,7 @@ pub(super) struct Writer<'a> {
 
 impl Writer<'_> {
     pub(super) fn write(&self, route: &Route<'_>, indent: &str, events: &mut Events) -> Written {
-        let kind = self.kind(route);
+        let kind = self.style.kind(route, self.known);
         let mut docs = vec![route.operation.docs().to_owned()];
         let gives = route.backends.iter().map(|backend| &backend.gives);
         let gives = gives.filter(|gives| gives.count != Count::OnlyErrors);
@@ -155,52 +101,6 @@ impl Writer<'_> {
         };
         let events = events.join(" or ");
         format!("{why}, so they cannot be matched with requests: they come as {events}.")
-    }
-
-    fn kind(&self, route: &Route<'_>) -> Kind {
-        let mut kinds: Vec<_> = route
-            .backends
-            .iter()
-            .map(|each| self.kind_of(&each.gives))
-            .collect();
-        kinds.dedup();
-        match kinds[..] {
-            [kind] => kind,
-            _ if kinds.contains(&Kind::Loose) => Kind::Loose,
-            _ => Kind::Any,
-        }
-    }
-
-    fn kind_of(&self, gives: &Giving) -> Kind {
-        if self.style.is_rpc {
-            return match gives.count {
-                Count::Stream => Kind::Many,
-                Count::Unknown => Kind::Any,
-                _ => Kind::One,
-            };
-        }
-        match gives.count {
-            Count::None => Kind::None,
-            _ if self.style.id.is_empty() || !self.may_have_id(gives) => Kind::Loose,
-            Count::One | Count::OnlyErrors => Kind::One,
-            Count::AtMostOne => Kind::Maybe,
-            Count::Many | Count::Stream => Kind::Many,
-            Count::Unknown => Kind::Any,
-        }
-    }
-
-    /// Whether a reply has the id of its request, as far as is known.
-    fn may_have_id(&self, gives: &Giving) -> bool {
-        match (gives.form, gives.schema) {
-            _ if gives.count == Count::OnlyErrors => self.style.has_errors,
-            (_, Some(slot)) => {
-                let schema = self.known.get(slot);
-                let is_anything = schema.as_object().is_some_and(serde_json::Map::is_empty);
-                is_anything || self.known.member(schema, &self.style.id).is_everywhere
-            }
-            (Form::Text | Form::Binary, None) => false,
-            (Form::Json | Form::Unknown, None) => true,
-        }
     }
 
     fn gives(&self, gives: &Giving, indent: &str) -> Type {

@@ -36,27 +36,6 @@ fn is_word(name: &str) -> bool {
     name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
 }
 
-/// Words as a name: `v1Tenant`, or `V1Tenant` for types.
-pub(super) fn camel(text: &str, is_type: bool) -> String {
-    let mut name = String::new();
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric());
-    for word in words.filter(|word| !word.is_empty()) {
-        let (first, rest) = word.split_at(1);
-        match name.is_empty() && !is_type {
-            true => name += &first.to_ascii_lowercase(),
-            false => name += &first.to_ascii_uppercase(),
-        }
-        name += rest;
-    }
-    if name.is_empty() {
-        name += if is_type { "Root" } else { "root" };
-    }
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
-        name.insert(0, '_');
-    }
-    name
-}
-
 /// A list of literals.
 pub(super) fn list(items: &[String]) -> String {
     let items: Vec<_> = items.iter().map(|item| literal(item)).collect();
@@ -120,10 +99,5 @@ mod tests {
         assert_eq!(member("say \"x\"\n"), r#""say \"x\"\n""#);
         assert_eq!(member_of_value("__proto__"), r#"["__proto__"]"#);
         assert_eq!(access("a-b"), r#"["a-b"]"#);
-        assert_eq!(camel("/v1/{tenant}/{*rest}", false), "v1TenantRest");
-        assert_eq!(
-            (camel("/", true), camel("/7a", false)),
-            ("Root".to_owned(), "_7a".to_owned())
-        );
     }
 }

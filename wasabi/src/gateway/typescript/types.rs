@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::text::{camel, comment, member};
-use crate::gateway::asyncapi::schemas::READ;
+use super::text::{comment, member};
+use crate::gateway::{
+    asyncapi::schemas::READ,
+    clients::names::{camel, unused},
+};
 
 /// The names of the definitions.
 pub(super) struct Types {
@@ -285,13 +288,4 @@ pub(super) fn is_wide(schema: &Value) -> bool {
             Value::Object(_) => is_wide(&schema[part]),
             _ => false,
         })
-}
-
-/// A name that is not taken yet.
-pub(super) fn unused(name: &str, taken: &mut BTreeSet<String>) -> String {
-    let numbered = (2_u32..).map(|n| format!("{name}{n}"));
-    let mut names = std::iter::once(name.to_owned()).chain(numbered);
-    let free = names.find(|name| !taken.contains(name)).unwrap_or_default();
-    taken.insert(free.clone());
-    free
 }

@@ -11,48 +11,48 @@ use crate::{
     schema::{Answers, Count, Form, Input, Operation, Output, Source},
 };
 
-pub(super) struct ChannelParts<'a> {
-    pub(super) facts: &'a ChannelFacts,
-    pub(super) routes: Vec<Route<'a>>,
-    pub(super) sends: Vec<(&'a Sent, Giving)>,
-    pub(super) query: Option<Slot>,
+pub(in crate::gateway) struct ChannelParts<'a> {
+    pub(in crate::gateway) facts: &'a ChannelFacts,
+    pub(in crate::gateway) routes: Vec<Route<'a>>,
+    pub(in crate::gateway) sends: Vec<(&'a Sent, Giving)>,
+    pub(in crate::gateway) query: Option<Slot>,
     /// What functions take from the path.
-    pub(super) path: Vec<Slot>,
+    pub(in crate::gateway) path: Vec<Slot>,
 }
 
-pub(super) struct Route<'a> {
-    pub(super) operation: &'a Operation,
+pub(in crate::gateway) struct Route<'a> {
+    pub(in crate::gateway) operation: &'a Operation,
     /// Several if several backends share the requests.
-    pub(super) backends: Vec<Backend>,
+    pub(in crate::gateway) backends: Vec<Backend>,
 }
 
-pub(super) struct Backend {
-    pub(super) takes: Vec<Taking>,
-    pub(super) gives: Giving,
+pub(in crate::gateway) struct Backend {
+    pub(in crate::gateway) takes: Vec<Taking>,
+    pub(in crate::gateway) gives: Giving,
     /// What makes more known.
-    pub(super) notes: Vec<String>,
-    pub(super) is_typed: bool,
+    pub(in crate::gateway) notes: Vec<String>,
+    pub(in crate::gateway) is_typed: bool,
 }
 
 /// An argument.
-pub(super) struct Taking {
-    pub(super) source: Source,
-    pub(super) is_optional: bool,
-    pub(super) schema: Option<Slot>,
+pub(in crate::gateway) struct Taking {
+    pub(in crate::gateway) source: Source,
+    pub(in crate::gateway) is_optional: bool,
+    pub(in crate::gateway) schema: Option<Slot>,
 }
 
 /// A reply, or a message that is sent unasked.
-pub(super) struct Giving {
-    pub(super) name: String,
-    pub(super) form: Form,
-    pub(super) count: Count,
-    pub(super) is_optional: bool,
+pub(in crate::gateway) struct Giving {
+    pub(in crate::gateway) name: String,
+    pub(in crate::gateway) form: Form,
+    pub(in crate::gateway) count: Count,
+    pub(in crate::gateway) is_optional: bool,
     /// Of one message.
-    pub(super) schema: Option<Slot>,
+    pub(in crate::gateway) schema: Option<Slot>,
 }
 
 impl<'a> ChannelParts<'a> {
-    pub(super) fn of(facts: &'a ChannelFacts, pool: &mut Pool) -> Self {
+    pub(in crate::gateway) fn of(facts: &'a ChannelFacts, pool: &mut Pool) -> Self {
         let reached = facts.operations.iter();
         let reached = reached.filter(|each| !each.is_unreachable() && !is_refusal(each));
         let routes = reached.map(|operation| Route {

@@ -12,26 +12,26 @@ use crate::{
 };
 
 /// Collects schemas. References in them are right once all are known.
-pub(super) struct Pool {
+pub(in crate::gateway) struct Pool {
     schemas: Schemas,
     collected: Vec<Value>,
 }
 
 /// The place of a schema.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Slot(usize);
+pub(in crate::gateway) struct Slot(usize);
 
 /// The collected schemas, and the definitions by name.
-pub(super) struct Known {
+pub(in crate::gateway) struct Known {
     collected: Vec<Value>,
-    pub(super) definitions: Map<String, Value>,
+    pub(in crate::gateway) definitions: Map<String, Value>,
 }
 
 /// How many references or parts one may go down: types may contain themselves.
 const DEPTH: usize = 16;
 
 impl Pool {
-    pub(super) fn new() -> Self {
+    pub(in crate::gateway) fn new() -> Self {
         Self {
             schemas: Schemas::new(),
             collected: Vec::new(),
@@ -44,7 +44,7 @@ impl Pool {
     }
 
     /// What clients write, as far as it is known.
-    pub(super) fn input(&mut self, input: &Input) -> Option<Slot> {
+    pub(in crate::gateway) fn input(&mut self, input: &Input) -> Option<Slot> {
         let schema = match input.schema_fn() {
             Some(schema) => self.schemas.input(schema),
             None => input.traced()?,
@@ -52,19 +52,19 @@ impl Pool {
         Some(self.add(schema))
     }
 
-    pub(super) fn output(&mut self, output: &Output) -> Option<Slot> {
+    pub(in crate::gateway) fn output(&mut self, output: &Output) -> Option<Slot> {
         let schema = self.schemas.output(output.schema_fn()?);
         Some(self.add(schema))
     }
 
     /// The parameters of the query, if some are known.
-    pub(super) fn query(&mut self, facts: &ChannelFacts) -> Option<Slot> {
+    pub(in crate::gateway) fn query(&mut self, facts: &ChannelFacts) -> Option<Slot> {
         let mut binding = handshake::binding(facts, &mut self.schemas);
         let query = binding.get_mut("query")?.take();
         Some(self.add(query))
     }
 
-    pub(super) fn finish(self) -> Known {
+    pub(in crate::gateway) fn finish(self) -> Known {
         let mut collected = Value::Array(self.collected);
         let definitions = self.schemas.finish(&mut collected);
         let collected = match collected {
@@ -79,12 +79,12 @@ impl Pool {
 }
 
 impl Known {
-    pub(super) fn get(&self, slot: Slot) -> &Value {
+    pub(in crate::gateway) fn get(&self, slot: Slot) -> &Value {
         &self.collected[slot.0]
     }
 
     /// What a schema is that may be a reference.
-    pub(super) fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
+    pub(in crate::gateway) fn resolve<'a>(&'a self, mut schema: &'a Value) -> &'a Value {
         for _ in 0..DEPTH {
             let name = schema["$ref"].as_str().and_then(|at| at.strip_prefix(READ));
             match name.and_then(|name| self.definitions.get(name)) {
@@ -96,7 +96,11 @@ impl Known {
     }
 
     /// The schemas of a member by its path: one for each form of the value that has it. `None` if a form does not.
-    pub(super) fn member<'a>(&'a self, schema: &'a Value, path: &[String]) -> Found<'a> {
+    pub(in crate::gateway) fn member<'a>(
+        &'a self,
+        schema: &'a Value,
+        path: &[String],
+    ) -> Found<'a> {
         self.member_within(schema, path, DEPTH)
     }
 
@@ -136,8 +140,8 @@ impl Known {
 
 /// A member of a value.
 #[derive(Default)]
-pub(super) struct Found<'a> {
-    pub(super) schemas: Vec<&'a Value>,
+pub(in crate::gateway) struct Found<'a> {
+    pub(in crate::gateway) schemas: Vec<&'a Value>,
     /// Whether all forms of the value have it.
-    pub(super) is_everywhere: bool,
+    pub(in crate::gateway) is_everywhere: bool,
 }

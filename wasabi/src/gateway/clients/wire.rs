@@ -1,0 +1,61 @@
+//! How the messages of a channel are written.
+
+use serde_json::Value;
+
+use super::{kind::Style, parts::ChannelParts, pool::Known};
+use crate::{
+    ErrorFormat,
+    schema::{Language, Source},
+};
+
+/// Why there is no client, if the language of a channel is one that it does not speak.
+pub(in crate::gateway) fn unspoken(language: Language) -> Option<&'static str> {
+    match language {
+        Language::GraphqlWs => {
+            Some("it speaks graphql-transport-ws, for which there are clients that know its schema")
+        }
+        Language::Decoded => Some("its messages are decoded by a function of the application"),
+        Language::Unknown => Some("its protocol is the application's own"),
+        Language::Raw | Language::Own | Language::Json | Language::JsonRpc { .. } => None,
+    }
+}
+
+/// Where errors have the id, if it is another place.
+pub(in crate::gateway) fn error_id(parts: &ChannelParts<'_>, style: &Style) -> Option<Vec<String>> {
+    let ErrorFormat::Json(format) = &parts.facts.errors else {
+        return None;
+    };
+    let tokens = wasabi_rules::pointer(format.place_of_id()).ok()?;
+    let place: Vec<_> = tokens.into_iter().map(|token| token.name).collect();
+    (!style.is_rpc && !style.id.is_empty() && place != style.id).then_some(place)
+}
+
+/// Whether a function takes ids that are text.
+pub(in crate::gateway) fn has_text_ids(
+    parts: &ChannelParts<'_>,
+    style: &Style,
+    known: &Known,
+) -> bool {
+    let takes = parts.routes.iter().flat_map(|route| &route.backends);
+    let takes = takes.flat_map(|backend| &backend.takes);
+    let slots = takes
+        .filter(|taking| taking.source == Source::Json)
+        .filter_map(|taking| taking.schema);
+    let is_text = |schema: &Value| schema["type"] == "string";
+    !style.is_rpc
+        && !style.id.is_empty()
+        && slots.into_iter().any(|slot| {
+            let found = known.member(known.get(slot), &style.id);
+            found.schemas.into_iter().any(is_text)
+        })
+}
+
+/// The method that ends a subscription.
+pub(in crate::gateway) fn unsubscribe<'a>(parts: &'a ChannelParts<'_>) -> Option<&'a str> {
+    let mut operations = parts.routes.iter().map(|route| route.operation);
+    let ends = operations.find(|operation| {
+        let mut answers = operation.answers().iter();
+        answers.any(|answers| answers.target.rsplit("::").next() == Some("Unsubscribe"))
+    });
+    ends?.keys().first().map(String::as_str)
+}
