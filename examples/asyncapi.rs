@@ -1,8 +1,9 @@
-//! Prints the AsyncAPI document of a gateway, or its clients in TypeScript; `asyncapi.yaml` and `asyncapi.ts` beside this
-//! file are what it prints.
+//! Prints the AsyncAPI document of a gateway, or its clients in TypeScript or Rust; `asyncapi.yaml`, `asyncapi.ts` and
+//! `asyncapi_client.rs` beside this file are what it prints.
 //!
 //!     cargo run --example asyncapi > examples/asyncapi.yaml
 //!     cargo run --example asyncapi -- typescript > examples/asyncapi.ts
+//!     cargo run --example asyncapi -- rust > examples/asyncapi_client.rs
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,7 @@ pub(crate) fn document() -> AsyncApi {
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("typescript") => print!("{}", gateway().typescript()),
+        Some("rust") => print!("{}", gateway().rust()),
         _ => print!("{}", document()),
     }
 }

@@ -44,6 +44,8 @@ const FLOORS: &[&str] = &[
     // Who answers, and what is around it.
     "backend",
     "middleware",
+    // Who asks.
+    "client",
     // The other processes.
     "cluster",
     // A reader of messages that also writes replies around the chain.

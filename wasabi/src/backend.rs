@@ -16,7 +16,7 @@ mod retry_after;
 mod subscriptions;
 mod template;
 #[cfg(feature = "tls")]
-mod tls;
+pub(crate) mod tls;
 #[cfg(feature = "schema")]
 mod told;
 #[cfg(feature = "schema")]

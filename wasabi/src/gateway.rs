@@ -13,6 +13,8 @@ mod mount;
 pub(crate) mod path;
 mod route;
 #[cfg(feature = "schema")]
+mod rust;
+#[cfg(feature = "schema")]
 mod told;
 #[cfg(feature = "schema")]
 mod typescript;

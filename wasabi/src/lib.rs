@@ -121,7 +121,8 @@
 //! | `metrics` | counts of the server and of `Measure::metrics`, in the process's metrics: see [`Admin::metrics`] | |
 //! | `otel` | spans of [`Trace`](middleware::request::Trace) continue upstream: W3C Trace Context by OpenTelemetry | |
 //! | `profiling` | `Admin::profiles`, CPU profiles of the running process | |
-//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, as an AsyncAPI document: `Gateway::asyncapi`, and as clients: `Gateway::typescript` | |
+//! | `schema` | `schema`: what every route takes and answers, with JSON Schemas: `Gateway::operations`, as an AsyncAPI document: `Gateway::asyncapi`, and as clients: `Gateway::typescript`, `Gateway::rust` | |
+//! | `client` | `client`: what the clients of `Gateway::rust` run on | |
 //! | `console` | `Admin::console`, a page to talk to the gateway in; with `schema` and `metrics` | |
 //! | `testing` | `testing`: unit tests of functions and middleware, and whole gateways without sockets | |
 
@@ -133,6 +134,8 @@ pub mod __private;
 mod backend;
 mod backoff;
 mod channel;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod cluster;
 mod connection;
 mod describe;

@@ -29,7 +29,7 @@ pub(super) fn default_config() -> Result<Arc<ClientConfig>, String> {
 }
 
 /// The same, for upstreams that speak HTTP/1.1.
-pub(super) fn http1_config() -> Result<Arc<ClientConfig>, String> {
+pub(crate) fn http1_config() -> Result<Arc<ClientConfig>, String> {
     static CONFIG: OnceLock<Result<Arc<ClientConfig>, String>> = OnceLock::new();
     let make = || {
         let mut config = ClientConfig::clone(&*default_config()?);
@@ -40,7 +40,7 @@ pub(super) fn http1_config() -> Result<Arc<ClientConfig>, String> {
 }
 
 /// Performs the TLS handshake for a host.
-pub(super) async fn connect(
+pub(crate) async fn connect(
     config: Arc<ClientConfig>,
     host: &str,
     stream: TcpStream,

@@ -1,0 +1,142 @@
+//! The module `client`, against a server that does as the test says.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use wasabi::client::{Client, Options, RequestError, State, Unasked, Url, Wire};
+use wasabi_tests::{
+    soon, until,
+    websocket_upstream::{Peer, Upstream},
+};
+
+const MS: Duration = Duration::from_millis(1);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A server, its first connection, and the client of that.
+async fn connected(options: Options) -> (Upstream, Peer, Client) {
+    let mut server = Upstream::start().await;
+    let wire = Wire::keyed(&["do"], &["id"]);
+    let client = Client::connect(Url::new(&server.url("")), wire, options).expect("a URL");
+    let peer = server.accept().await;
+    assert_eq!(soon(client.opened()).await, State::Open);
+    (server, peer, client)
+}
+
+/// Closes a connection and waits for the answer, but leaves it open.
+async fn close(peer: &mut Peer, code: u16) {
+    peer.close(code, "").await;
+    assert_eq!(peer.closed().await.0, code);
+}
+
+/// Waits for a byte of the client, and leaves it where it is.
+async fn begins_to_arrive(peer: &Peer) {
+    let mut byte = [0];
+    let peeked = soon(peer.socket.get_ref().peek(&mut byte)).await;
+    assert_eq!(peeked.expect("a byte"), 1);
+}
+
+#[tokio::test]
+async fn what_is_asked_after_the_close_frame_goes_over_the_next_connection() {
+    let (mut server, mut first, client) = connected(Options::new().pauses(MS, MS, MS)).await;
+    close(&mut first, 1012).await;
+    let order = json!({ "item": "tea" });
+    let asked = client.request::<Value, String>("order", &order);
+    let answered = async {
+        let mut second = server.accept().await;
+        let text = second.text().await;
+        second.send(text.as_str()).await;
+        second
+    };
+    let (reply, _second) = tokio::join!(soon(asked), answered);
+    assert_eq!(reply.expect("a reply")["item"], "tea");
+}
+
+#[tokio::test]
+async fn a_busy_server_is_known_by_its_code_even_if_it_keeps_the_connection() {
+    for code in [1012, 1013, 4429] {
+        let (_server, mut peer, client) = connected(Options::new().pauses(MS, HOUR, HOUR)).await;
+        close(&mut peer, code).await;
+        let waits = || matches!(client.state(), State::Waiting { .. });
+        until("it waits", waits).await;
+        match client.state() {
+            State::Waiting {
+                code: told, pause, ..
+            } => {
+                assert_eq!(told, code);
+                assert!(pause > 50 * MS, "{pause:?}");
+            }
+            state => panic!("{state:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_application_decides_whether_to_connect_again() {
+    let pauses = || Options::new().pauses(MS, MS, MS);
+    for code in [1000, 4403] {
+        let (_server, mut peer, client) = connected(pauses()).await;
+        close(&mut peer, code).await;
+        until("it ends", || client.state() != State::Open).await;
+        assert!(matches!(client.state(), State::Closed { .. }), "{code}");
+
+        let always = pauses().reconnect(|_, _| true);
+        let (mut server, mut peer, _client) = connected(always).await;
+        close(&mut peer, code).await;
+        server.accept().await;
+    }
+    let never = pauses().reconnect(move |code, reason| code != 1012 || reason.is_empty());
+    let (_server, mut peer, client) = connected(never).await;
+    close(&mut peer, 1012).await;
+    until("it ends", || client.state() != State::Open).await;
+    assert!(matches!(client.state(), State::Closed { .. }));
+}
+
+#[tokio::test]
+async fn a_call_may_have_a_deadline_of_its_own() {
+    let (_server, _peer, client) = connected(Options::new().timeout(HOUR)).await;
+    let hasty = client.with_timeout(20 * MS);
+    let error = soon(hasty.request::<Value, String>("order", &())).await;
+    assert_eq!(error, Err(RequestError::TimedOut { was_sent: true }));
+    let asked = client.request::<Value, String>("order", &());
+    assert!(tokio::time::timeout(100 * MS, asked).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_ends_although_the_server_does_not_read() {
+    let (_server, peer, client) = connected(Options::new()).await;
+    let mut events = client.events::<Unasked>();
+    // More than the sockets hold.
+    client.post("x".repeat(64 << 20)).expect("a connection");
+    begins_to_arrive(&peer).await;
+    drop(client);
+    assert!(soon(events.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_client_that_ends_hears_the_server_out() {
+    let (_server, mut peer, client) = connected(Options::new()).await;
+    client.close();
+    begins_to_arrive(&peer).await;
+    for _ in 0..100 {
+        peer.send("news").await;
+    }
+    assert_eq!(peer.closed().await.0, 1000);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_client_can_be_closed_at_any_moment() {
+    let server = Upstream::start().await;
+    let url = server.url("");
+    server.echo();
+    for moment in 0..200 {
+        let client = Client::connect(Url::new(&url), Wire::plain(), Options::new());
+        let client = client.expect("a URL");
+        for _ in 0..moment {
+            tokio::task::yield_now().await;
+        }
+        client.close();
+        let reason = "closed by the client".to_owned();
+        assert_eq!(soon(client.opened()).await, State::Closed { reason });
+        assert!(client.post("late").is_err());
+    }
+}
