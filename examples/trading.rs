@@ -41,9 +41,9 @@ struct Order {
 #[derive(Serialize, JsonSchema)]
 struct Receipt {
     id: u64,
-    /// The price of a piece, in cents.
-    cents: u32,
     count: u32,
+    /// The price of all, in cents.
+    paid: u64,
 }
 
 /// A trader wants to know the price.
@@ -142,8 +142,8 @@ async fn place(
     for slow in told.skipped {
         slow.close(CloseCode::POLICY);
     }
-    let id = order.id;
-    Ok(Json(Receipt { id, cents, count }))
+    let (id, paid) = (order.id, u64::from(cents) * u64::from(count));
+    Ok(Json(Receipt { id, count, paid }))
 }
 
 /// The price of now, and each one after it.

@@ -106,6 +106,19 @@ fn the_program_of_the_page_is_made_of_its_sources() {
     is_kept("page.js", &built);
 }
 
+#[test]
+#[ignore = "needs npm's @asyncapi/parser: run tests/run"]
+fn npm_asyncapi_parser_accepts_the_document_and_tells_its_messages_apart() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut node = Command::new("node");
+    node.arg(tests.join("clients/asyncapi.mjs"))
+        .arg(file("asyncapi.yaml"))
+        .arg(tests.join("trading/messages.json"));
+    let output = node.output().expect("node runs");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
 async fn a_person_buys_in_the_page_and_another_sees_it() {

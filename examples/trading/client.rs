@@ -138,10 +138,10 @@ pub struct Price {
 /// What was bought.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
-    /// The price of a piece, in cents.
-    pub cents: u32,
     pub count: u32,
     pub id: u64,
+    /// The price of all, in cents.
+    pub paid: u64,
 }
 
 /// A trader does not want to know the price any more.

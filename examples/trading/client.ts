@@ -66,11 +66,15 @@ export interface Price {
 
 /** What was bought. */
 export interface Receipt {
-  /** The price of a piece, in cents. */
-  cents: number;
   count: number;
   /** Exact up to 2^53 - 1. */
   id: number;
+  /**
+   * The price of all, in cents.
+   *
+   * Exact up to 2^53 - 1.
+   */
+  paid: number;
 }
 
 /** A trader does not want to know the price any more. */

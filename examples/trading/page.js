@@ -261,7 +261,7 @@ byId("order").addEventListener("submit", async (event) => {
   event.preventDefault();
   const limit = Math.round(number("limit") * 100);
   const bought = await client.result("order.place", { count: number("count"), limit });
-  if (bought.ok) say(`you got ${bought.value.count} at ${euros(bought.value.cents)}`);
+  if (bought.ok) say(`you got ${bought.value.count} for ${euros(bought.value.paid)}`);
   else if (bought.error.code === "too_dear") say(`too dear: ${bought.error.message}`);
   else say(`${bought.error.code}: ${bought.error.message}`);
 });

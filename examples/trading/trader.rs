@@ -41,7 +41,7 @@ async fn buy(market: &Market) -> Result<(), Box<dyn std::error::Error>> {
         limit: CHEAP,
     };
     match market.order_place(&order).await {
-        Ok(receipt) => println!("bought {} at {}", receipt.count, receipt.cents),
+        Ok(receipt) => println!("bought {} for {}", receipt.count, receipt.paid),
         Err(RequestError::Gateway {
             code: MarketOrderPlaceCode::TooDear,
             message,

@@ -22,7 +22,7 @@ try {
 
   const [ada, bob] = [await open(), await open()];
   await ada.press("#count", "Enter");
-  await says(ada, "you got 5 at 3.00");
+  await says(ada, "you got 5 for 15.00");
   await says(bob, "somebody got 5 at 3.00");
   await bob.waitForSelector('#price:has-text("3.05")');
   await bob.click("button");
