@@ -90,6 +90,7 @@ macro_rules! over_each_engine_that_keeps {
 }
 
 mod cluster {
+    mod announced;
     mod conformance;
     mod engines;
     mod gaps;

@@ -125,7 +125,7 @@ fn the_route_by_which_clients_follow_groups_says_how_it_fails() {
     let [follow, _] = gateway.operations() else {
         panic!("routes")
     };
-    for code in ["bad_request", "not_kept", "too_many_groups"] {
+    for code in ["bad_request", "not_followed", "not_kept", "too_many_groups"] {
         assert!(follow.codes().contains(code), "{code}");
     }
     assert!(follow.codes().is_open());

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backend, Lifecycle};
 use crate::{
-    Connection, Error, FromRequest, Json, Position, Registry, Reply, Request, Result,
-    mistakes::Mistakes, reply::IntoReply,
+    Connection, ConnectionAddress, Error, FromRequest, Json, Member, Page, Position, Registry,
+    Reply, Request, Result, mistakes::Mistakes, reply::IntoReply,
 };
 
 /// A ready-made route by which clients follow [kept groups](crate::Kept) of their choice: they subscribe, recover what they
@@ -29,7 +29,7 @@ use crate::{
 /// let gateway = gateway!(channel(
 ///     "/rooms",
 ///     registry = registry.clone(),
-///     groups = [Kept::prefix("room:").enveloped()],
+///     groups = [Kept::prefix("room:").enveloped().announced()],
 ///     parser = JsonKey::at("/do"),
 ///     match key {
 ///         "follow" => Subscriptions::new(registry, may).max_groups(20),
@@ -52,13 +52,30 @@ use crate::{
 /// of `data`. `{"group":..,"gap":true}` says that messages are lost: the client fetches the state from the application.
 /// `since` is the position of the last message, or that of the reply if none has come.
 ///
-/// Who else is there, the application asks with [`Group::presence`](crate::Group::presence); members are not told of
-/// each other.
+/// # Who is there
+///
+/// | the client sends | and gets |
+/// |---|---|
+/// | `{"do":"follow","group":"room:public:1","who":true}` | `{"group":..,"members":[..],"total":2,"complete":true}`: 100 members, as [`Group::presence`](crate::Group::presence) lists them |
+/// | the same with `"after":".."` | the next ones, if the answer had `next`, which is what comes here |
+///
+/// `complete` is false if a node has not answered: its members are missing. If the groups are
+/// [`announced`](crate::Kept::announced), members are told of changes by messages with at least one of these:
+///
+/// | message | what has happened |
+/// |---|---|
+/// | `{"group":..,"joined":[..]}` | these are members, or still are: what `members` has of them |
+/// | `{"group":..,"left":[..]}` | these are no members: the `connection` of each |
+/// | `{"group":..,"gone":".."}` | a node has ended, or was not heard of for 10 s: all are gone whose `connection` begins with this |
+/// | `{"group":..,"unsure":true}` | there was too much to tell, or a node was cut off for a while: ask who is there |
+///
+/// A client that wants to know who is there follows the group, asks, and keeps the members by their `connection`. The
+/// changes that come while it waits for an answer it applies to the answer once more. It is itself among those who join.
 ///
 /// # Errors
 ///
-/// That of the function; `not_kept` for a group that is not kept; `too_many_groups`; and those of
-/// [`Registry::join_from`](crate::Registry::join_from).
+/// That of the function; `not_kept` for a group that is not kept; `not_followed` for who asks about a group of others;
+/// `too_many_groups`; and those of [`Registry::join_from`](crate::Registry::join_from).
 #[must_use = "it does nothing until it is the target of a route"]
 pub struct Subscriptions<F> {
     registry: Registry,
@@ -73,6 +90,9 @@ struct Ask {
     group: String,
     since: Option<String>,
     follow: Option<bool>,
+    #[serde(default)]
+    who: bool,
+    after: Option<ConnectionAddress>,
 }
 
 #[derive(Serialize)]
@@ -81,6 +101,17 @@ struct Followed<'a> {
     recovered: bool,
     position: Position,
     missed: usize,
+}
+
+#[derive(Serialize)]
+struct Who<'a> {
+    group: &'a str,
+    members: Vec<Member>,
+    total: usize,
+    /// Whether all nodes have answered.
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<ConnectionAddress>,
 }
 
 #[derive(Serialize)]
@@ -135,6 +166,26 @@ impl<F> Subscriptions<F> {
         })
     }
 
+    async fn who(&self, connection: &Connection, ask: &Ask) -> Result<Reply> {
+        let group = self.registry.group(&*ask.group);
+        if !group.contains(connection) {
+            return Err(Error::new("not_followed", "follow the group first"));
+        }
+        let page = match ask.after {
+            Some(after) => Page::default().after(after),
+            None => Page::default(),
+        };
+        let present = group.presence(page).await;
+        Json(Who {
+            group: &ask.group,
+            members: present.members,
+            total: present.total,
+            complete: present.elsewhere.is_ok(),
+            next: present.next.and_then(|page| page.begins_after()),
+        })
+        .into_reply()
+    }
+
     fn too_many(&self) -> Error {
         let most = self.max_groups;
         Error::new(
@@ -158,6 +209,9 @@ where
             let group = &*ask.group;
             return Json(Unfollowed { group, unfollowed }).into_reply();
         }
+        if ask.who {
+            return self.who(connection, &ask).await;
+        }
         (self.may)(connection.clone(), ask.group.clone()).await?;
         if self.registry.kept(&ask.group).is_none() {
             return Err(Error::new("not_kept", "the group cannot be followed"));
@@ -172,7 +226,12 @@ where
     #[cfg(feature = "schema")]
     fn describe(&self, to: &mut crate::schema::Describer) {
         // The function fails with errors of its own.
-        let codes = crate::schema::Codes::of(&["bad_request", "not_kept", "too_many_groups"]);
+        let codes = crate::schema::Codes::of(&[
+            "bad_request",
+            "not_followed",
+            "not_kept",
+            "too_many_groups",
+        ]);
         to.answers(crate::schema::Answers::unknown::<Self>(codes.or_others()));
     }
 }

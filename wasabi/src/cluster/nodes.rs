@@ -5,7 +5,7 @@
 //! somebody wants to know is asked for. `talk.rs` does that.
 
 mod calls;
-mod known;
+pub(super) mod known;
 pub(super) mod note;
 
 use std::{
@@ -17,7 +17,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     time::Instant,
 };
 
@@ -45,6 +45,8 @@ pub(super) struct Nodes {
     pub(super) all: Arc<str>,
     pub(super) own: Arc<str>,
     known: Mutex<Known>,
+    /// A node has said good-bye.
+    pub(super) goes: Notify,
     pub(super) calls: Calls,
     /// The registries whose connections are on this node.
     pub(super) registries: Mutex<HashMap<Arc<str>, WeakRegistry>>,
@@ -91,6 +93,7 @@ impl Nodes {
             own: format!("{prefix}{id}").into(),
             prefix,
             known: Mutex::default(),
+            goes: Notify::new(),
             calls: Calls::default(),
             registries: Mutex::default(),
             beats: AtomicU64::new(0),
@@ -158,6 +161,7 @@ impl Nodes {
             Note::Bye(number) => {
                 if self.known().left(from, number) {
                     self.calls.left(from);
+                    self.goes.notify_one();
                 }
                 Ok(())
             }

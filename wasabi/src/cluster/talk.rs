@@ -3,6 +3,7 @@
 mod answering;
 mod beat;
 mod calling;
+mod watching;
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,10 +25,10 @@ pub(super) fn start<S: EngineSession>(
     nodes: &Arc<Nodes>,
     link: &Arc<SessionLink<S>>,
 ) -> Vec<AbortOnDropHandle<()>> {
-    let mut tasks = vec![tokio::spawn(beat::keep(
-        Arc::clone(nodes),
-        Arc::clone(link),
-    ))];
+    let mut tasks = vec![
+        tokio::spawn(beat::keep(Arc::clone(nodes), Arc::clone(link))),
+        tokio::spawn(watching::watch(Arc::clone(nodes))),
+    ];
     if let Some(unanswered) = nodes.unanswered() {
         let answering = answering::answer(Arc::clone(nodes), Arc::clone(link), unanswered);
         tasks.push(tokio::spawn(answering));

@@ -2,10 +2,13 @@
 
 pub(crate) mod address;
 mod addressed;
+mod announced;
 mod asked;
 mod broadcast;
+mod change;
 pub(crate) mod elsewhere;
 mod emptied;
+mod entry;
 mod everywhere;
 mod group;
 mod history;
@@ -41,13 +44,18 @@ pub use self::{
     user::{User, UserClosed},
 };
 use self::{
+    announced::Changes,
     broadcast::broadcast,
     elsewhere::{Elsewhere, Place},
     emptied::may_lock,
     group::Groups,
     info::InfoOf,
 };
-pub(crate) use self::{joined::Gate, kept::GAP};
+pub(crate) use self::{
+    entry::{Permit, RegistryEntry},
+    joined::Gate,
+    kept::GAP,
+};
 use super::{Connection, ConnectionId, Tabled, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};
 
@@ -81,6 +89,7 @@ struct RegistryState {
     elsewhere: OnceLock<Arc<dyn Elsewhere>>,
     /// What is declared of groups that are kept.
     kept: OnceLock<Arc<[Kept]>>,
+    changes: Changes,
 }
 
 /// A live connection.
@@ -122,6 +131,7 @@ impl Default for RegistryState {
             name: None,
             elsewhere: OnceLock::new(),
             kept: OnceLock::new(),
+            changes: Changes::default(),
         }
     }
 }
@@ -266,6 +276,7 @@ impl Registry {
         let (group, is_first) = self.0.groups.join(group, id, &listed.connection);
         joined.groups.insert(Arc::clone(&group));
         joined.bytes = bytes;
+        self.changed(&group, id);
         if is_first && let Some(elsewhere) = self.elsewhere() {
             elsewhere.occupied(&Place::Group(group));
         }
@@ -290,7 +301,11 @@ impl Registry {
 
     fn leave_place(&self, place: &Place, id: ConnectionId) {
         let is_empty = match place {
-            Place::Group(name) => self.0.groups.leave(name, id, self),
+            Place::Group(name) => {
+                let is_empty = self.0.groups.leave(name, id, self);
+                self.changed(name, id);
+                is_empty
+            }
             Place::User(name) => self.0.users.leave(name, id, self),
         };
         if is_empty && let Some(elsewhere) = self.elsewhere() {
@@ -349,50 +364,5 @@ impl fmt::Debug for Registry {
         f.debug_struct("Registry")
             .field("len", &self.len())
             .finish()
-    }
-}
-
-/// A reserved place among a channel's connections.
-pub(crate) struct Permit(Registry);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.0.admitted.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// A connection's place in the registry.
-pub(crate) struct RegistryEntry {
-    permit: Permit,
-    id: ConnectionId,
-}
-
-impl RegistryEntry {
-    /// Leaves the registry and all groups. Returns the names of those groups.
-    pub(crate) fn leave(self) -> Vec<Arc<str>> {
-        self.take_out()
-    }
-
-    fn take_out(&self) -> Vec<Arc<str>> {
-        let registry = &self.permit.0;
-        let left = registry.live().shard(&self.id).remove(&self.id);
-        let Some(joined) = left.and_then(|listed| listed.joined) else {
-            return Vec::new();
-        };
-        for group in &joined.groups {
-            let place = Place::Group(Arc::clone(group));
-            registry.leave_place(&place, self.id);
-        }
-        if let Some(name) = joined.user {
-            registry.leave_place(&Place::User(name), self.id);
-        }
-        joined.groups.into_iter().collect()
-    }
-}
-
-impl Drop for RegistryEntry {
-    fn drop(&mut self) {
-        // Finds nothing after `leave`.
-        self.take_out();
     }
 }

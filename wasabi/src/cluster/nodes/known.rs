@@ -21,6 +21,16 @@ pub(in crate::cluster) struct Known {
     here: HashMap<NodeId, Here>,
     gone: HashMap<NodeId, Gone>,
     swept: Option<Instant>,
+    /// What was noticed and not taken.
+    noticed: Vec<Noticed>,
+}
+
+/// What was noticed of another node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cluster) enum Noticed {
+    Gone(NodeId),
+    /// It was gone.
+    Back,
 }
 
 struct Here {
@@ -55,7 +65,9 @@ impl Known {
         {
             return false;
         }
-        self.gone.remove(&node);
+        if self.gone.remove(&node).is_some() {
+            self.notice(Noticed::Back);
+        }
         self.here.insert(node, Here::now(number));
         true
     }
@@ -69,6 +81,9 @@ impl Known {
         }
         let was_here = self.here.remove(&node).is_some();
         self.remember(node, number);
+        if was_here {
+            self.notice(Noticed::Gone(node));
+        }
         was_here
     }
 
@@ -103,6 +118,18 @@ impl Known {
         }
     }
 
+    /// Takes what was noticed since the last time.
+    pub(in crate::cluster) fn take_noticed(&mut self) -> Vec<Noticed> {
+        self.forget();
+        std::mem::take(&mut self.noticed)
+    }
+
+    fn notice(&mut self, noticed: Noticed) {
+        if self.noticed.len() < MAX_NODES {
+            self.noticed.push(noticed);
+        }
+    }
+
     fn forget(&mut self) {
         if self.swept.is_some_and(|swept| swept.elapsed() < SWEEP) {
             return;
@@ -114,6 +141,7 @@ impl Known {
             .collect();
         for (node, here) in lost {
             self.remember(node, here.number);
+            self.notice(Noticed::Gone(node));
         }
         self.gone
             .retain(|_, gone| gone.since.elapsed() < REMEMBERED);
@@ -156,9 +184,11 @@ mod tests {
         // The same beat comes once more.
         assert!(!known.heard(node, 2));
         assert!(known.nodes().is_empty());
+        assert_eq!(known.take_noticed(), [Noticed::Gone(node)]);
         // It was cut off, and is back.
         assert!(known.heard(node, 3));
         assert_eq!(known.nodes(), [node]);
+        assert_eq!(known.take_noticed(), [Noticed::Back]);
     }
 
     #[tokio::test(start_paused = true)]

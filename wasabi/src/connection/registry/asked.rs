@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Registry, User,
     address::{ConnectionAddress, NodeId},
+    change::Change,
     elsewhere::{Asked, Whom, gone, not_all},
     info::{ConnectionInfo, GroupSize, Member, NodeInfo},
     listing::{self, Of},
@@ -53,6 +54,10 @@ pub(super) enum Question {
         user: String,
         group: String,
     },
+    /// Tells the members of groups who has come and gone.
+    Changed(Vec<Change>),
+    /// Tells the members of all groups to ask.
+    Unsure,
 }
 
 /// What a node answers.
@@ -81,7 +86,7 @@ pub(super) enum Answer {
 }
 
 /// What was asked, as it travels: the length of the question, the question as JSON, and the payload.
-fn packed(question: &Question, payload: &[u8]) -> Result<Bytes, Error> {
+pub(super) fn packed(question: &Question, payload: &[u8]) -> Result<Bytes, Error> {
     let json = serde_json::to_vec(question)?;
     let mut bytes = BytesMut::with_capacity(4 + json.len() + payload.len());
     bytes.put_u32(u32::try_from(json.len()).map_err(Error::internal)?);
@@ -220,6 +225,14 @@ impl Registry {
             }),
             Question::Leave { user, group } => {
                 self.each_of(user, |connection| self.leave(&group, connection))
+            }
+            Question::Changed(changes) => {
+                changes.iter().for_each(|change| self.tell_members(change));
+                Answer::Done(changes.len())
+            }
+            Question::Unsure => {
+                self.all_are_unsure();
+                Answer::Done(0)
             }
         }
     }

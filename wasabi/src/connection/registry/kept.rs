@@ -86,6 +86,7 @@ pub struct Kept {
     ttl: Duration,
     stamp: Option<Arc<Stamp>>,
     on_gap: Option<Arc<OnGap>>,
+    is_announced: bool,
     mistakes: Mistakes,
 }
 
@@ -109,6 +110,7 @@ impl Kept {
             ttl: Duration::from_secs(600),
             stamp: None,
             on_gap: None,
+            is_announced: false,
             mistakes: Mistakes::default(),
         }
     }
@@ -165,6 +167,17 @@ impl Kept {
         })
     }
 
+    /// Tells the members, on all nodes, who joins the group and who leaves it, by messages that
+    /// [`Subscriptions`](crate::Subscriptions) describes: whatever has put a connection into the group or taken it out, also
+    /// [`Registry::join`] and the end of the connection.
+    ///
+    /// The messages have no position, and are not kept. Each node collects changes for 200 ms. A member that does not take
+    /// them is closed with 4409.
+    pub fn announced(mut self) -> Self {
+        self.is_announced = true;
+        self
+    }
+
     /// Sets the function that is told of each member for which messages of a group are lost: it was too slow for the
     /// history, or the engine has lost messages. By default, the connection is closed with 4409.
     ///
@@ -193,6 +206,10 @@ impl Kept {
 
     pub(crate) fn keeps(&self, group: &str) -> bool {
         group.starts_with(&*self.prefix)
+    }
+
+    pub(super) fn is_announced(&self) -> bool {
+        self.is_announced
     }
 
     pub(crate) fn limits(&self) -> (usize, Duration) {
@@ -253,7 +270,7 @@ impl fmt::Debug for Kept {
 impl Registry {
     /// Declares which groups are kept. Fails if others have been declared already.
     pub(crate) fn keep(&self, kept: &[Kept]) -> Result<(), &'static str> {
-        let facts = |kept: &Kept| (kept.prefix.clone(), kept.limits());
+        let facts = |kept: &Kept| (kept.prefix.clone(), kept.limits(), kept.is_announced);
         let known = self.0.kept.get_or_init(|| kept.into());
         match known.iter().map(facts).eq(kept.iter().map(facts)) {
             true => Ok(()),

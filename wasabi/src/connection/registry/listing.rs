@@ -12,7 +12,7 @@ use crate::{Connection, ConnectionId};
 /// The most entries of a page.
 pub(super) const MAX_PAGE: usize = 1000;
 /// About how many bytes a page may have, because servers bound the size of a message.
-const MAX_BYTES: usize = 256 * 1024;
+pub(super) const MAX_BYTES: usize = 256 * 1024;
 
 /// A group or a user, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ fn first<T: Ord>(mut all: Vec<T>, limit: usize) -> (Vec<T>, bool) {
     (all, more)
 }
 
-fn member(registry: &Registry, connection: &Connection) -> Member {
+pub(super) fn member(registry: &Registry, connection: &Connection) -> Member {
     let user = {
         let shard = registry.live().shard(&connection.id());
         let listed = shard.get(&connection.id());
