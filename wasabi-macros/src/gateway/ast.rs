@@ -121,6 +121,8 @@ pub(crate) struct Arm {
     pub(crate) pattern: Pat,
     pub(crate) guard: Option<Fragment>,
     pub(crate) target: Target,
+    /// The place of its last token: the compiler suggests further arms behind it.
+    pub(crate) end: Span,
 }
 
 /// The attributes of a section or an arm.

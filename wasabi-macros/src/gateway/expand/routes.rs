@@ -1,6 +1,6 @@
 //! `match key { .. }`: a struct with a field for each arm, and a closure from the key to the number of the arm.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::Pat;
 
@@ -187,7 +187,8 @@ fn key_fn(routes: &Match, is_set: bool, cx: &Context) -> TokenStream {
     let key = routes.key().unwrap_or_else(|| local("key"));
     let scrutinee = cx.emit(&routes.scrutinee);
     let arms = routes.arms.iter().enumerate().map(|(i, arm)| {
-        let (cfg, pattern, number) = (&arm.attrs.cfg, pattern(&arm.pattern), number(i));
+        let (cfg, pattern) = (&arm.attrs.cfg, pattern(&arm.pattern));
+        let number = number_at(i, arm.end);
         if !arm.bare_alternatives().is_empty() {
             // Reported already.
             return quote!(#(#cfg)* _ => #number,);
@@ -222,6 +223,13 @@ fn key_fn(routes: &Match, is_set: bool, cx: &Context) -> TokenStream {
         let #index = #routed;
         #index
     }))
+}
+
+/// A number in the user's place.
+fn number_at(i: usize, place: Span) -> Literal {
+    let mut number = Literal::usize_unsuffixed(i);
+    number.set_span(number.span().located_at(place));
+    number
 }
 
 /// The pattern, in which a misspelt constant is an error: a name alone would match everything.

@@ -1,10 +1,13 @@
 //! Targets: `with(..)`, `balance(..)`, `match key { .. }`, or any expression.
 
-use proc_macro2::TokenTree;
+use proc_macro2::{Span, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
-    Expr, Ident, Lit, LitInt, Pat, Token, UnOp, braced, bracketed, parenthesized,
+    Expr, Ident, Lit, LitInt, Pat, Token, UnOp, braced, bracketed,
+    buffer::Cursor,
+    parenthesized,
     parse::ParseStream,
+    spanned::Spanned,
     token::{Brace, Bracket, Paren},
 };
 
@@ -266,7 +269,9 @@ fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm
         .map(|_| Fragment::parse_guard(input));
     arrow(input, &pattern, diagnostics)?;
     let may_omit_comma = input.peek(Brace) || input.peek(Token![match]) || input.peek(Token![if]);
+    let start = input.cursor();
     let target = target(input, diagnostics);
+    let end = last(start, input).unwrap_or_else(|| pattern.span());
     if starts_arm(input) && !may_omit_comma {
         diagnostics.error_at(input.span(), "expected `,` before this arm");
     } else if !may_omit_comma || input.peek(Token![,]) {
@@ -277,7 +282,18 @@ fn arm(input: ParseStream<'_>, diagnostics: &mut Diagnostics) -> syn::Result<Arm
         pattern,
         guard,
         target,
+        end,
     })
+}
+
+/// The place of the last token before the current one, if there is one from `start` on.
+fn last(start: Cursor<'_>, input: ParseStream<'_>) -> Option<Span> {
+    let (mut at, mut last) = (start, None);
+    while at != input.cursor() {
+        let (tree, next) = at.token_tree()?;
+        (at, last) = (next, Some(tree.span()));
+    }
+    last
 }
 
 fn starts_arm(input: ParseStream<'_>) -> bool {
