@@ -188,7 +188,16 @@ fn proofs(sets: &[Listed], values: &[Ident], own: Option<Span>, cx: &Context) ->
         .iter()
         .map(|set| (place(&set.target), is_known(&set.target)));
     let later = later.zip(values.iter().map(|value| quote!(#value)));
-    let later = later.chain(own.map(|at| ((at, true), quote!(__WasabiOwn))));
+    let later = later.chain(own.map(|at| ((at, true), quote!(ThisMatch))));
+    // The names are those that an error shows; no code of the user's sees them.
+    let own = own.map(|_| {
+        quote! {
+            struct ThisMatch;
+            impl #p::Keyed for ThisMatch {
+                const KEYS: &'static #p::Keys = <__WasabiOwn as #p::Keyed>::KEYS;
+            }
+        }
+    });
     let (known, other) = (local("known"), local("other"));
     let mut proofs = quote!(let (#known, #other) = ((), ()););
     for ((at, is_known), value) in later {
@@ -196,27 +205,27 @@ fn proofs(sets: &[Listed], values: &[Ident], own: Option<Span>, cx: &Context) ->
         let proof = quote_spanned!(at=> #here::proof::<A, B>());
         let (with_known, earlier) = match is_known {
             true => (
-                quote!(match #p::both(&#known, &#value) { Proof::<_, _>::PROVEN => {} }),
+                quote!(match #p::both(&#known, &#value) { KeysOf::<_, _>::DIFFER => {} }),
                 &known,
             ),
             false => (
-                quote!(#p::proven(#p::both(&#known, &#value), Proof::<_, _>::PROVEN);),
+                quote!(#p::proven(#p::both(&#known, &#value), KeysOf::<_, _>::DIFFER);),
                 &other,
             ),
         };
         proofs.extend(quote! {
             {
-                struct Proof<A, B>(#p::PhantomData<(A, B)>);
-                impl<A: #p::Keyed, B: #p::Keyed> Proof<A, B> {
-                    const PROVEN: #p::Both<A, B> = #proof;
+                struct KeysOf<A, B>(#p::PhantomData<(A, B)>);
+                impl<A: #p::Keyed, B: #p::Keyed> KeysOf<A, B> {
+                    const DIFFER: #p::Both<A, B> = #proof;
                 }
                 #with_known
-                #p::proven(#p::both(&#other, &#value), Proof::<_, _>::PROVEN);
+                #p::proven(#p::both(&#other, &#value), KeysOf::<_, _>::DIFFER);
             }
             let #earlier = (&#value, #earlier);
         });
     }
-    quote!(#[allow(dead_code)] { #proofs let _ = (#known, #other); })
+    quote!(#[allow(dead_code)] { #own #proofs let _ = (#known, #other); })
 }
 
 /// Whether the type of the element is known where the gateway is declared: it is what a function of a module returns.
