@@ -5,7 +5,7 @@ mod label;
 mod text;
 mod tokens;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Expr, ExprClosure, LitStr, Pat, Token,
@@ -105,6 +105,26 @@ impl Fragment {
 
     pub(crate) fn tokens(&self) -> &TokenStream {
         &self.tokens
+    }
+
+    /// The tokens, with an error in place of a `.` at the end. What is before it stays at its place: the editor completes by
+    /// its type. The error is an index, so that all of it has no type and the compiler reports nothing else.
+    pub(crate) fn finished(&self) -> TokenStream {
+        let mut tokens: Vec<_> = self.tokens.clone().into_iter().collect();
+        match tokens.pop() {
+            Some(TokenTree::Punct(dot)) if dot.as_char() == '.' && !self.parses() => {
+                let error = syn::Error::new(dot.span(), "expected a name after `.`");
+                let error = Group::new(Delimiter::Bracket, error.to_compile_error());
+                tokens.push(error.into());
+                tokens.into_iter().collect()
+            }
+            _ => self.tokens.clone(),
+        }
+    }
+
+    /// `1..` does, `orders.` does not.
+    fn parses(&self) -> bool {
+        syn::parse2::<Expr>(self.tokens.clone()).is_ok()
     }
 
     pub(crate) fn span(&self) -> Span {

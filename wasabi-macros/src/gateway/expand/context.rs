@@ -58,7 +58,7 @@ impl Context {
     }
 
     pub(super) fn emit(&self, fragment: &Fragment) -> TokenStream {
-        units::rewrite(fragment.tokens(), &self.p)
+        units::rewrite(&fragment.finished(), &self.p)
     }
 
     /// Passes the user's expression through a function whose bound it must meet. The call has the span of the whole
