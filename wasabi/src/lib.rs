@@ -285,7 +285,7 @@ pub mod required {
     pub use crate::__private::{
         attributed::{Attribute, Attributed, attributed},
         backend, check_extractor, check_output, check_reply,
-        endpoints::{Endpoint, endpoint},
+        endpoints::Endpoint,
         mount,
         probe::{
             ConnectHook, DisconnectHook, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware,

@@ -54,7 +54,7 @@ pub use self::{
 };
 pub use self::{
     attributed::{Attribute, Attributed, attributed},
-    endpoints::endpoint,
+    endpoints::Endpoint,
     probe::{http, middleware, on_connect, on_disconnect, parser, protocol, routes, state},
     takes::{OnlyFor, TakesExtractors},
 };

@@ -97,7 +97,7 @@ fn section(
             };
             let (span, emitted) = (handler.span(), cx.emit(handler));
             let here = cx.p_at(span);
-            let handler = quote_spanned!(span=> #here::endpoint(&#scope, #filter, #emitted));
+            let handler = quote_spanned!(span=> #here::Endpoint::<_, _>::endpoint(#emitted, &#scope, #filter));
             quote!(#gateway.endpoint(#path, #name, #docs, #handler);)
         }
         SectionKind::Mount { service } => {

@@ -16,7 +16,7 @@ use super::Scope;
 )]
 pub trait Endpoint<S, M> {
     /// Answers requests with this method, or with any.
-    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S>;
+    fn endpoint(self, scope: &Scope<S>, method: Option<MethodFilter>) -> MethodRouter<S>;
 }
 
 #[diagnostic::do_not_recommend]
@@ -26,19 +26,10 @@ where
     M: 'static,
     H: Handler<M, S>,
 {
-    fn route(self, method: Option<MethodFilter>) -> MethodRouter<S> {
+    fn endpoint(self, _scope: &Scope<S>, method: Option<MethodFilter>) -> MethodRouter<S> {
         match method {
             Some(method) => on(method, self),
             None => any(self),
         }
     }
-}
-
-/// An HTTP endpoint.
-pub fn endpoint<S, M>(
-    _scope: &Scope<S>,
-    method: Option<MethodFilter>,
-    handler: impl Endpoint<S, M>,
-) -> MethodRouter<S> {
-    handler.route(method)
 }
