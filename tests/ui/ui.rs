@@ -4,7 +4,8 @@
 //! output anew: read the difference before it is committed. What must compile is in `pass`, as modules of this crate.
 //!
 //! An extractor's `impl FromRequest` carries `#[diagnostic::do_not_recommend]`: without it, every error about a wrong
-//! extractor lists the new one, and its expected output changes.
+//! extractor lists the new one, and its expected output changes. Those that serde or the state has to allow do not carry
+//! it: the error would be about the extractor, and not name what is missing.
 
 #[test]
 fn every_mistake_is_reported_at_its_place() {

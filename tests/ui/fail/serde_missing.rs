@@ -16,6 +16,10 @@ async fn open(Path(_order): Path<Order>) -> &'static str {
     "opened"
 }
 
+async fn cancel(Params(_order): Params<Order>) -> &'static str {
+    "cancelled"
+}
+
 async fn receipt() -> Json<Receipt> {
     Json(Receipt)
 }
@@ -28,6 +32,7 @@ fn main() {
                 "place" => place,
                 "find" => find,
                 "open" => open,
+                "cancel" => cancel,
                 _ => receipt,
             },
         ),

@@ -15,7 +15,6 @@ use crate::{Error, FromRequest, Request, Result};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Params<T>(pub T);
 
-#[diagnostic::do_not_recommend]
 impl<S: Sync, T: Readable> FromRequest<S> for Params<T> {
     async fn from_request(req: &Request, _state: &S) -> Result<Self> {
         let Some(params) = req.params() else {
