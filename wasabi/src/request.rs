@@ -100,6 +100,10 @@ impl Request {
     /// Replaces the message, for middleware that changes what the backend gets. Key, id, parameters and media
     /// type stay as they were read from the client's message.
     ///
+    /// Middleware cannot have them read again: when it runs, the route is chosen, and errors and cancellations go by the
+    /// id. If messages arrive compressed, encrypted or in an envelope, let [`Decoded`](crate::Decoded) unpack them before
+    /// the channel's parser or protocol reads them. All middleware then sees the message inside.
+    ///
     /// ```
     /// use wasabi::prelude::*;
     ///
