@@ -41,6 +41,58 @@ async fn json_errors_carry_code_message_and_retry_time() {
     );
 }
 
+#[derive(serde::Deserialize)]
+struct Amount {
+    amount: u32,
+}
+
+#[tokio::test]
+async fn what_is_unreadable_has_no_key_or_has_wrong_parameters_has_a_code_of_its_own() {
+    let server = serve(gateway!(
+        channel(
+            "/json",
+            parser = JsonKey::at("/do"),
+            match key {
+                "pay" => async |Json(of): Json<Amount>| of.amount.to_string(),
+                _ => NoRoute,
+            },
+        ),
+        channel(
+            "/rpc",
+            protocol = JsonRpc::new(),
+            match key {
+                "pay" => async |Params(of): Params<Amount>| Json(of.amount),
+                _ => NoRoute,
+            },
+        ),
+    ))
+    .await;
+    let json = |message| ("/json", "/error/code", message);
+    let rpc = |message| ("/rpc", "/error/data/code", message);
+    for (code, (path, at, message)) in [
+        ("unreadable", json(r#"{"do":"pay""#)),
+        ("no_key", json(r#"{"amount":1}"#)),
+        ("no_key", json(r#"{"do":{},"amount":1}"#)),
+        ("invalid_params", json(r#"{"do":"pay","amount":"all"}"#)),
+        ("no_route", json(r#"{"do":"pray"}"#)),
+        ("unreadable", rpc(r#"{"jsonrpc":"2.0","id":1"#)),
+        ("no_key", rpc(r#"{"jsonrpc":"2.0","id":1}"#)),
+        (
+            "invalid_params",
+            rpc(r#"{"jsonrpc":"2.0","id":1,"method":"pay","params":["all"]}"#),
+        ),
+        (
+            "no_route",
+            rpc(r#"{"jsonrpc":"2.0","id":1,"method":"pray"}"#),
+        ),
+    ] {
+        let mut client = server.connect(path).await;
+        client.send(message).await;
+        let answer = client.json().await;
+        assert_eq!(answer.pointer(at), Some(&json!(code)), "{message}");
+    }
+}
+
 /// `id rest`: the id is usually not JSON.
 fn id_first(message: &Message) -> Result<Option<Envelope<'_>>> {
     let text = message.as_text().unwrap_or_default();

@@ -244,3 +244,74 @@ async fn a_reply_that_is_ready_when_a_client_reads_again_waits_for_the_end_of_a_
     let parts = kinds.find(|kind| kind[0] == "part");
     assert_eq!(parts.map(<[_]>::len), Some(PARTS));
 }
+
+/// Numbers the messages of a reply.
+#[middleware]
+async fn numbered(req: Request, next: impl Next) -> Result<Reply> {
+    let mut number = 0;
+    Ok(next.run(req).await?.map(move |message| {
+        number += 1;
+        format!("{number} {}", message.as_text().unwrap_or_default()).into()
+    }))
+}
+
+/// Fails at the message `bad`.
+#[middleware]
+async fn good(req: Request, next: impl Next) -> Result<Reply> {
+    let reply = next.run(req).await?;
+    reply.try_map(|message| match message.as_text() {
+        Some("bad") => Err(Error::new("bad_message", "not this one")),
+        _ => Ok(message),
+    })
+}
+
+#[tokio::test]
+async fn a_middleware_changes_each_message_of_a_reply_and_those_of_a_stream_when_they_come() {
+    let server = serve(gateway!(
+        middleware = [numbered],
+        channel("/one", async || "a"),
+        channel("/many", async || vec!["a", "b"]),
+        channel("/none", async || ()),
+        channel("/open", async || {
+            Replies(stream::iter(["a", "b"]).chain(stream::pending()))
+        }),
+        channel("/failing", async || {
+            let items = [Ok("a"), Err(Error::new("broken", "it broke"))];
+            Replies(stream::iter(items))
+        }),
+    ))
+    .await;
+    for (path, expected) in [
+        ("/one", &["1 a"][..]),
+        ("/many", &["1 a", "2 b"]),
+        ("/none", &[]),
+        ("/open", &["1 a", "2 b"]),
+        ("/failing", &["1 a", "broken: it broke"]),
+    ] {
+        let mut client = server.connect(path).await;
+        client.send("go").await;
+        for expected in expected {
+            assert_eq!(client.text().await, *expected, "{path}");
+        }
+        client.silent().await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_a_middleware_refuses_ends_the_stream_or_replaces_the_reply() {
+    let server = serve(gateway!(
+        middleware = [good],
+        channel("/many", async || vec!["a", "bad"]),
+        channel("/stream", async || Replies(stream::iter(["a", "bad", "c"]))),
+    ))
+    .await;
+    let refused = "bad_message: not this one";
+    for (path, expected) in [("/many", &[refused][..]), ("/stream", &["a", refused])] {
+        let mut client = server.connect(path).await;
+        client.send("go").await;
+        for expected in expected {
+            assert_eq!(client.text().await, *expected, "{path}");
+        }
+        client.silent().await;
+    }
+}
