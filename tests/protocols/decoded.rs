@@ -84,6 +84,32 @@ async fn the_key_and_the_id_inside_count() {
     until("it is dropped", || gate.running() == 0).await;
 }
 
+/// Answers with what it sees of the request.
+#[middleware]
+async fn seen(req: Request, next: impl Next) -> Result<Reply> {
+    let text = req.message().as_text().unwrap_or_default();
+    let id = req.id().map_or("-", RequestId::as_str);
+    let seen = format!("{} {id} {} {text}", req.key(), req.route());
+    Ok(next.run(req).await?.map(move |_| seen.clone().into()))
+}
+
+#[tokio::test]
+async fn a_middleware_around_the_match_sees_the_message_inside_and_its_key_id_and_route() {
+    let server = serve(gateway!(channel(
+        "/",
+        parser = Decoded::with(gunzip, signed),
+        middleware = [seen],
+        match key {
+            "say" | "shout" => async || "said",
+            _ => NoRoute,
+        },
+    )))
+    .await;
+    let mut client = server.connect("/").await;
+    client.send(gzip("+6 say")).await;
+    assert_eq!(client.text().await, "say 6 say | shout +6 say");
+}
+
 #[tokio::test]
 async fn a_batch_inside_is_decoded_once() {
     let server = serve(gateway!(channel(
