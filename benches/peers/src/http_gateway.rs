@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
     task::{Poll, ready},
 };
 
@@ -15,8 +15,13 @@ use axum::{
 use bytes::Bytes;
 use futures_util::{SinkExt, Stream, StreamExt, stream::FuturesUnordered};
 use http_body_util::{BodyExt, Full};
-use hyper_util::{client::legacy::connect::HttpConnector, rt::TokioExecutor};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::{
+    client::legacy::connect::HttpConnector,
+    rt::{TokioExecutor, TokioIo},
+};
 use reqwest::Url;
+use tokio::net::TcpStream;
 
 use crate::{Args, Failure, axum_ws};
 
@@ -51,6 +56,52 @@ impl Call for HyperUtil {
     }
 }
 
+/// Bare connections of hyper. One that is free is used again.
+#[derive(Clone)]
+struct Bare {
+    free: Arc<Mutex<Vec<SendRequest<Full<Bytes>>>>>,
+    upstream: hyper::Uri,
+}
+
+impl Bare {
+    async fn connection(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        loop {
+            let Some(mut free) = self.free()?.pop() else {
+                break;
+            };
+            if free.ready().await.is_ok() {
+                return Ok(free);
+            }
+        }
+        let authority = self.upstream.authority().ok_or("no authority")?;
+        let stream = TcpStream::connect(authority.as_str()).await?;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    fn free(&self) -> Result<MutexGuard<'_, Vec<SendRequest<Full<Bytes>>>>, Failure> {
+        self.free.lock().map_err(|_| "a task has panicked".into())
+    }
+}
+
+impl Call for Bare {
+    async fn call(&self, body: Bytes) -> Result<Bytes, Failure> {
+        let mut connection = self.connection().await?;
+        let request = hyper::Request::post(self.upstream.path())
+            .header(
+                "host",
+                self.upstream.authority().ok_or("no authority")?.as_str(),
+            )
+            .body(Full::new(body))?;
+        let response = connection.send_request(request).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        self.free()?.push(connection);
+        Ok(body)
+    }
+}
+
 pub(crate) async fn reqwest(args: Args) -> Result<(), Failure> {
     let client = reqwest_client(&args)?;
     let upgrade = async move |upgrade: WebSocketUpgrade| {
@@ -72,6 +123,17 @@ pub(crate) async fn hyper_util(args: Args) -> Result<(), Failure> {
     connector.set_nodelay(true);
     let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector);
     let client = HyperUtil(client, args.upstream()?.parse()?);
+    let upgrade = async move |upgrade: WebSocketUpgrade| {
+        axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
+    };
+    axum_ws::serve(args, Router::new().route("/", any(upgrade))).await
+}
+
+pub(crate) async fn bare(args: Args) -> Result<(), Failure> {
+    let client = Bare {
+        free: Arc::default(),
+        upstream: args.upstream()?.parse()?,
+    };
     let upgrade = async move |upgrade: WebSocketUpgrade| {
         axum_ws::small(upgrade).on_upgrade(|socket| in_one_task(socket, client))
     };

@@ -3,6 +3,7 @@
 mod axum_ws;
 mod broadcast;
 mod calls;
+mod codec;
 mod echo;
 mod http_gateway;
 mod libraries;
@@ -72,6 +73,8 @@ fn main() -> Result<(), Failure> {
     match name.as_str() {
         // It has its own runtime.
         "actix-ws" => libraries::actix_ws(&args),
+        "raw" => run(threads, codec::raw(args)),
+        "own" => run(threads, codec::own(args)),
         "tungstenite" => run(threads, tungstenite::serve(args)),
         "tungstenite-tls" => run(threads, tungstenite::serve_tls(args)),
         "axum" => run(threads, axum_ws::as_people_write_it(args)),
@@ -84,6 +87,7 @@ fn main() -> Result<(), Failure> {
         "http-reqwest" => run(threads, http_gateway::reqwest(args)),
         "http-reqwest-spawn" => run(threads, http_gateway::reqwest_spawning(args)),
         "http-hyper" => run(threads, http_gateway::hyper_util(args)),
+        "http-bare" => run(threads, http_gateway::bare(args)),
         "proxy" => run(threads, proxy::one_task(args)),
         "proxy-split" => run(threads, proxy::two_tasks(args)),
         "broadcast-raw" => run(threads, broadcast::raw(args)),

@@ -73,6 +73,8 @@ const fn node(options: &'static [&'static str]) -> Contender {
 
 const ECHO: &[Contender] = &[
     wasabi("wasabi", "echo"),
+    peer(BARE, "raw"),
+    peer("a small codec on tokio", "own"),
     peer(DIRECT, "tungstenite"),
     peer("axum ws, as people write it", "axum"),
     peer("axum ws, tuned", "axum-tuned"),
@@ -83,6 +85,8 @@ const ECHO: &[Contender] = &[
     node(&[]),
 ];
 
+/// What a server costs that only turns frames around: the least that is possible with tokio.
+const BARE: &str = "tokio, frames as they are";
 /// What a server costs that does nothing but the protocol.
 const DIRECT: &str = "tungstenite, driven directly";
 
@@ -134,11 +138,14 @@ const BATCHES: &[Contender] = &[
     peer("jsonrpsee, JSON-RPC", "jsonrpsee"),
 ];
 
+const BARE_HTTP: &str = "axum ws tuned, bare connections of hyper";
+
 const HTTP: &[Contender] = &[
     wasabi("wasabi", "http"),
     wasabi("wasabi, no limit of requests at once", "http-wide"),
     peer("axum ws tuned, reqwest in one task", "http-reqwest"),
     peer("axum ws tuned, hyper-util in one task", "http-hyper"),
+    peer(BARE_HTTP, "http-bare"),
     peer(
         "axum ws and reqwest, as people write it",
         "http-reqwest-spawn",
@@ -559,6 +566,12 @@ pub(super) const BARS: &[Bar] = &[
         "wasabi, no limit of requests at once",
         1.05,
         "axum ws tuned, reqwest in one task",
+    ),
+    bar(
+        "http",
+        "wasabi, no limit of requests at once",
+        1.1,
+        BARE_HTTP,
     ),
     bar(
         "passthrough",
