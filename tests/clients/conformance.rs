@@ -17,6 +17,26 @@ fn reports(name: &str) -> PathBuf {
     tools().join("kosoku-reports").join(name)
 }
 
+/// Of the cases with compression, those with a thousand messages of 128 KiB take half of the time. They run for text
+/// (12.1), for binary data (12.2) and for the simplest offer (13.1); in these groups only with `WASABI_AUTOBAHN=all`. What
+/// their groups are about, other data and other offers, smaller messages show as well.
+const SMALLER: [&str; 9] = [
+    "12.3", "12.4", "12.5", "13.2", "13.3", "13.4", "13.5", "13.6", "13.7",
+];
+const LARGEST: [&str; 5] = ["10", "15", "16", "17", "18"];
+
+fn runs_all() -> bool {
+    std::env::var("WASABI_AUTOBAHN").is_ok_and(|which| which == "all")
+}
+
+/// How many cases there are, if so many groups are among [`SMALLER`].
+fn cases(all: usize, smaller: usize) -> usize {
+    match runs_all() {
+        true => all,
+        false => all - smaller * LARGEST.len(),
+    }
+}
+
 /// Runs groups of Autobahn's cases against a server, and tells how many there were. Each run has a `name` of its own.
 async fn autobahn(name: &str, url: String, groups: &[&str]) -> usize {
     let reports = reports(name);
@@ -24,6 +44,10 @@ async fn autobahn(name: &str, url: String, groups: &[&str]) -> usize {
     kosoku.args(["-m", "fuzzingclient", "-p", "4"]);
     for group in groups {
         kosoku.args(["-i", &format!("{group}.*")]);
+    }
+    let left_out = SMALLER.iter().filter(|_| !runs_all());
+    for (group, case) in left_out.flat_map(|group| LARGEST.map(|case| (group, case))) {
+        kosoku.args(["-x", &format!("{group}.{case}")]);
     }
     kosoku.arg("-o").arg(&reports).arg(url);
     let run = tokio::task::spawn_blocking(move || kosoku.output());
@@ -81,18 +105,18 @@ async fn every_case_of_the_autobahn_suite_passes() {
 /// kosoku does not understand replies that are not compressed: the threshold is 0.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs kosoku: run tests/run"]
-async fn every_case_of_the_autobahn_suite_about_compressed_messages_passes() {
+async fn cases_of_the_autobahn_suite_about_compressed_messages_pass() {
     let server = serve(compressing(0)).await;
     let count = autobahn("deflate", server.url("/"), &["12"]).await;
-    assert!(count >= 90, "only {count} cases ran");
+    assert!(count >= cases(90, 3), "only {count} cases ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs kosoku: run tests/run"]
-async fn every_case_of_the_autobahn_suite_about_offers_of_compression_passes() {
+async fn cases_of_the_autobahn_suite_about_offers_of_compression_pass() {
     let server = serve(compressing(0)).await;
     let count = autobahn("deflate-offers", server.url("/"), &["13"]).await;
-    assert!(count >= 126, "only {count} cases ran");
+    assert!(count >= cases(126, 6), "only {count} cases ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +126,7 @@ async fn cases_of_the_autobahn_suite_pass_where_the_compressor_is_kept() {
     // Text, a small window, several offers.
     let some = ["12.1", "13.3", "13.7"];
     let count = autobahn("deflate-kept", server.url("/kept"), &some).await;
-    assert!(count >= 54, "only {count} cases ran");
+    assert!(count >= cases(54, 2), "only {count} cases ran");
 }
 
 #[tokio::test(flavor = "multi_thread")]
