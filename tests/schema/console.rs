@@ -260,21 +260,25 @@ async fn the_state_of_the_server_and_of_a_connection_are_told() {
         match key {
             "fail" => with([CircuitBreaker::new(1, 60s)], fails),
             "who" => async |connection: Connection| connection.id().to_string(),
+            "wait" => async || std::future::pending::<()>().await,
             _ => NoRoute,
         },
     ));
     let (server, addr) = served(gateway).await;
     let mut client = server.connect("/ada?token=secret").await;
+    client.send(r#"{"do":"wait"}"#).await;
     client.ask(r#"{"do":"fail"}"#).await;
+    // A turn that ends before the next request is read tells what is in flight.
+    let id = client.ask(r#"{"do":"who"}"#).await;
     let status = get_json(addr, "/console/status.json").await;
     let expected = json!({
         "connections": 1,
+        "channels": [{ "channel": "/{name}", "connections": 1, "in_flight": 1 }],
         "waiting_reply_bytes": 0,
         "draining": false,
         "breakers": [{ "route": "fail", "state": "open" }],
     });
     assert_eq!(status, expected);
-    let id = client.ask(r#"{"do":"who"}"#).await;
     let connection = get_json(addr, &format!("/console/connections/{id}")).await;
     assert_eq!(connection["path"], "/ada", "no query: it has a token");
     assert_eq!(connection["user"], "ada");

@@ -17,7 +17,8 @@ use hyper::upgrade::Upgraded;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
-use self::live::{Live, Place};
+pub(crate) use self::live::Live;
+use self::live::Place;
 use crate::{
     Close, CloseCode, Connection,
     connection::{

@@ -4,6 +4,7 @@ import { byId } from "./dom.js";
 
 interface Status {
   connections: number;
+  channels: { channel: string; connections: number; in_flight: number }[];
   waiting_reply_bytes: number;
   draining: boolean;
   breakers: { route: string; state: string }[];
@@ -21,13 +22,21 @@ export function watch(): void {
   });
 }
 
+function count(things: number, name: string): string {
+  return things === 1 ? `1 ${name}` : `${things} ${name}s`;
+}
+
 async function show(): Promise<void> {
   const line = byId("status", "p");
   try {
     const status = (await (await fetch("/console/status.json")).json()) as Status;
     const breakers = status.breakers.map(({ route, state }) => `breaker of ${route}: ${state}`);
     const parts = [
-      status.connections === 1 ? "1 connection" : `${status.connections} connections`,
+      count(status.connections, "connection"),
+      ...status.channels.map(
+        ({ channel, connections, in_flight }) =>
+          `${channel}: ${count(connections, "connection")}, ${count(in_flight, "request")} in flight`,
+      ),
       `${status.waiting_reply_bytes} B of replies waiting`,
       ...(status.draining ? ["draining"] : []),
       ...breakers,

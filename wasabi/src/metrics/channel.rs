@@ -65,6 +65,12 @@ impl Counted {
         path.clone_into(&mut self.0.path.lock().unpoisoned());
     }
 
+    /// The full path of the channel.
+    #[cfg(feature = "console")]
+    pub(crate) fn path(&self) -> String {
+        self.0.path.lock().unpoisoned().clone()
+    }
+
     pub(super) fn figures(&self) -> &ChannelFigures {
         self.0.figures.get_or_init(|| {
             let path = self.0.path.lock().unpoisoned();

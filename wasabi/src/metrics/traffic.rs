@@ -6,6 +6,9 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "console")]
+use std::sync::atomic::AtomicUsize;
+
 use super::Counted;
 use crate::CloseCode;
 
@@ -17,6 +20,8 @@ pub(crate) struct Traffic {
     figures: [AtomicU64; 4],
     /// The part that the channel's counters already contain.
     told: [AtomicU64; 4],
+    #[cfg(feature = "console")]
+    in_flight: AtomicUsize,
 }
 
 /// The messages of one turn of a connection, counted in its task.
@@ -60,6 +65,19 @@ impl Traffic {
         for (figure, now) in self.figures.iter().zip(now) {
             figure.store(now, Ordering::Relaxed);
         }
+    }
+
+    /// Publishes how many requests have no reply yet.
+    #[cfg(feature = "console")]
+    #[inline]
+    pub(crate) fn publish_in_flight(&self, requests: usize) {
+        self.in_flight.store(requests, Ordering::Relaxed);
+    }
+
+    /// How many requests had no reply after the last turn.
+    #[cfg(feature = "console")]
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Counts one more message, after the task's last count.

@@ -77,21 +77,22 @@ impl Live {
         all
     }
 
+    /// Visits each connection, with a part of the list locked.
+    #[cfg(feature = "console")]
+    pub(crate) fn for_each(&self, mut visit: impl FnMut(&Connection)) {
+        for part in &self.parts {
+            let listed = part.lock().unpoisoned();
+            let handles = listed.connections.iter().flatten().map(Tabled::handle);
+            handles.for_each(|connection| visit(&connection));
+        }
+    }
+
     /// Reads a part of the list.
     #[cfg(feature = "console")]
     pub(crate) fn find(&self, id: ConnectionId) -> Option<Connection> {
         let listed = self.part(Self::part_of(id));
         let mut handles = listed.connections.iter().flatten().map(Tabled::handle);
         handles.find(|connection| connection.id() == id)
-    }
-
-    #[cfg(feature = "console")]
-    pub(crate) fn len(&self) -> usize {
-        let count = |part: &Mutex<Part>| {
-            let part = part.lock().unpoisoned();
-            part.connections.len() - part.free.len()
-        };
-        self.parts.iter().map(count).sum()
     }
 }
 

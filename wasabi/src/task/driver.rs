@@ -137,6 +137,8 @@ where
                 self.wire.socket.received(),
                 self.wire.socket.written(),
             );
+            #[cfg(feature = "console")]
+            traffic.publish_in_flight(self.requests.len());
             match turn {
                 Ok(Turn::Yield | Turn::Wait) => {}
                 Ok(Turn::End) => return Poll::Ready(self.ended()),
