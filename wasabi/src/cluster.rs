@@ -91,7 +91,7 @@ use crate::mistakes::Mistakes;
 /// # Connection
 ///
 /// Each gateway has connections of its own to the engine, which it opens when its [`Server`](crate::Server) listens, or
-/// else when the first client connects. A lost connection is opened again after pauses that grow from 50 ms to 5 s, and all
+/// else when the first client connects. A lost connection is opened again after pauses that grow from 50 ms to 2 s, and all
 /// groups with members are subscribed to again. An engine that is connected and silent for about 7 s counts as lost. The readiness of the server does not
 /// depend on the engine: local delivery goes on without it, and otherwise all processes would be taken out of service at
 /// once. Watch `wasabi_cluster_connected` instead ([`Admin::metrics`](crate::Admin::metrics)).

@@ -95,7 +95,7 @@ use crate::{
 /// # Connection
 ///
 /// The gateway connects to the broker when the first client connects. It reopens a broken connection after pauses that
-/// grow from 50 ms to 5 s, and notices a silent, dead connection within about half a minute. Requests wait for the
+/// grow from 50 ms to 2 s, and notices a silent, dead connection within about half a minute. Requests wait for the
 /// connection meanwhile, as long as their `publish_timeout` allows. At most `max_pending` requests wait, so memory does
 /// not grow while the broker is away.
 ///
