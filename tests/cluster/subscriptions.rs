@@ -9,6 +9,7 @@ over_each_engine_that_keeps! {
     a_client_follows_a_group_and_recovers_at_another_node
     a_client_that_unfollows_a_group_gets_no_more
     only_groups_that_the_function_allows_are_followed
+    groups_that_the_application_has_put_a_client_in_are_its_own
     a_connection_follows_so_many_groups_and_no_more
     a_client_is_told_that_a_position_is_not_kept
 }
@@ -106,6 +107,28 @@ async fn only_groups_that_the_function_allows_are_followed(cluster: Cluster) {
         assert_eq!(refused["error"]["code"], code, "{refused}");
         assert!(node.registry.group(group).is_empty());
     }
+}
+
+async fn groups_that_the_application_has_put_a_client_in_are_its_own(cluster: Cluster) {
+    let node = node(&cluster).await;
+    let mut client = node.server.connect("/").await;
+    // The client is there as soon as it has an answer.
+    follows(&mut client, "room:1", None).await;
+    let member = node.registry.connections().pop().expect("a connection");
+    for (group, code) in [("live", "not_kept"), ("room:secret", "forbidden")] {
+        assert!(node.registry.join(group, &member));
+        let who = client
+            .ask_json(json!({"do": "follow", "group": group, "who": true}))
+            .await;
+        assert_eq!(who["error"]["code"], code, "{who}");
+    }
+    let leave = |group: &str| json!({"do": "follow", "group": group, "follow": false});
+    let refused = client.ask_json(leave("live")).await;
+    assert_eq!(refused["error"]["code"], "not_kept", "{refused}");
+    assert_eq!(node.registry.group("live").len(), 1);
+    // Whoever may not follow a group any more may still leave it.
+    let left = client.ask_json(leave("room:secret")).await;
+    assert_eq!(left["unfollowed"], true, "{left}");
 }
 
 async fn a_connection_follows_so_many_groups_and_no_more(cluster: Cluster) {

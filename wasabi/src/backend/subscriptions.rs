@@ -74,8 +74,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// That of the function; `not_kept` for a group that is not kept; `not_followed` for who asks about a group of others;
-/// `too_many_groups`; and those of [`Registry::join_from`](crate::Registry::join_from).
+/// That of the function; `not_kept` for a group that is not kept, whatever is asked; `not_followed` for who asks about a
+/// group of others; `too_many_groups`; and those of [`Registry::join_from`](crate::Registry::join_from).
 #[must_use = "it does nothing until it is the target of a route"]
 pub struct Subscriptions<F> {
     registry: Registry,
@@ -122,7 +122,8 @@ struct Unfollowed<'a> {
 
 impl<F> Subscriptions<F> {
     /// Clients follow groups of this registry, which must be that of the channel, if the function allows it. It runs
-    /// before each subscription, also of a client that comes back; its error is sent to the client.
+    /// before each subscription, also of a client that comes back, and before each answer who is there; its error is sent
+    /// to the client. A client may leave each kept group.
     pub fn new(registry: Registry, may: F) -> Self {
         Self {
             registry,
@@ -204,19 +205,20 @@ where
     async fn call(&self, req: Request, state: &S) -> Result<Reply> {
         let Json(ask) = Json::<Ask>::from_request(&req, state).await?;
         let connection = req.connection();
+        // Others are the application's own.
+        if self.registry.kept(&ask.group).is_none() {
+            return Err(Error::new("not_kept", "the group cannot be followed"));
+        }
         if ask.follow == Some(false) {
             let unfollowed = self.registry.leave(&*ask.group, connection);
             let group = &*ask.group;
             return Json(Unfollowed { group, unfollowed }).into_reply();
         }
-        if ask.who {
-            return self.who(connection, &ask).await;
-        }
         (self.may)(connection.clone(), ask.group.clone()).await?;
-        if self.registry.kept(&ask.group).is_none() {
-            return Err(Error::new("not_kept", "the group cannot be followed"));
+        match ask.who {
+            true => self.who(connection, &ask).await,
+            false => self.follow(connection, ask).await,
         }
-        self.follow(connection, ask).await
     }
 
     fn lifecycle(&self, visit: &mut dyn FnMut(&dyn Lifecycle)) {
