@@ -94,6 +94,7 @@ impl CatchUp {
         loop {
             match self.next() {
                 Next::Nothing => return,
+                Next::Gap if !self.is_member() => return,
                 Next::Gap => self.here.tell_gap(&self.connection),
                 Next::Messages(messages) => {
                     for (number, message) in messages {

@@ -3,18 +3,16 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{Instant, advance};
 
 use super::log::{Limits, Log, Messages, Missed};
-#[cfg(feature = "metrics")]
-use super::{History, subject};
-#[cfg(feature = "metrics")]
+use super::{Here, History, subject};
 use crate::{
-    Kept, Registry,
+    Kept, Message, Position, Registry,
     cluster::{envelope::seal, feed::Entry},
     connection::registry::{
         address::NodeId,
         elsewhere::{Parcel, Place},
     },
+    testing::connection,
 };
-use crate::{Message, Position};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const LIMITS: Limits = Limits {
@@ -193,6 +191,17 @@ async fn a_page_has_so_many_messages_and_bytes_but_at_least_one() {
     assert_eq!(positions(5, 5, 100), (vec![], false));
 }
 
+/// An entry of this group, with this position.
+fn entry(number: u64, group: &Arc<str>) -> Entry {
+    let message = Parcel::Message(Message::text("hello"));
+    Entry {
+        position: at(number),
+        group: Arc::clone(group),
+        message: seal(NodeId::random(), &message),
+        age: Duration::ZERO,
+    }
+}
+
 #[cfg(feature = "metrics")]
 #[tokio::test]
 async fn messages_that_come_are_counted_and_not_those_from_before() {
@@ -202,14 +211,7 @@ async fn messages_that_come_are_counted_and_not_those_from_before() {
     history.add(&prefix, &registry);
     let came = |number, name: &str, is_from_before| {
         let group = subject(&prefix, &Place::Group(name.into())).expect("a name");
-        let message = Parcel::Message(Message::text("hello"));
-        let entry = Entry {
-            position: at(number),
-            group: group.into(),
-            message: seal(NodeId::random(), &message),
-            age: Duration::ZERO,
-        };
-        history.append(entry, is_from_before);
+        history.append(entry(number, &group.into()), is_from_before);
         history.received()
     };
     assert_eq!(came(1, "a", true), 0);
@@ -217,4 +219,36 @@ async fn messages_that_come_are_counted_and_not_those_from_before() {
     // It is of another gateway's groups.
     assert_eq!(came(3, "b", false), 1);
     assert_eq!(came(4, "a", false), 2);
+}
+
+#[tokio::test]
+async fn only_who_is_still_a_member_is_told_of_a_gap() {
+    for stays in [true, false] {
+        let registry = Registry::new();
+        registry.keep(&[Kept::all().size(1)]).expect("the first");
+        let (history, prefix) = (Arc::new(History::new()), Arc::from("wasabi.x.y"));
+        history.add(&prefix, &registry);
+        let group: Arc<str> = subject(&prefix, &Place::Group("a".into()))
+            .expect("a name")
+            .into();
+        let member = connection(1, "/");
+        let _entry = registry.enter(&member, registry.admit(None).expect("a place"));
+        assert!(registry.join("a", &member));
+        history.append(entry(1, &group), true);
+        let here = Here {
+            subject: Arc::clone(&group),
+            name: "a".into(),
+            registry: registry.clone(),
+        };
+        let catching_up = {
+            let mut shard = history.behind.shard(&*group);
+            history.fall_behind(&mut shard, &here, &member, 1, None)
+        };
+        for number in 2..=4 {
+            history.append(entry(number, &group), false);
+        }
+        assert!(stays || registry.leave("a", &member));
+        catching_up.await;
+        assert_eq!(member.is_closed(), stays);
+    }
 }
