@@ -67,10 +67,12 @@ use crate::{
 /// | `{"group":..,"joined":[..]}` | these are members, or still are: what `members` has of them |
 /// | `{"group":..,"left":[..]}` | these are no members: the `connection` of each |
 /// | `{"group":..,"gone":".."}` | a node has ended, or was not heard of for 10 s: all are gone whose `connection` begins with this |
-/// | `{"group":..,"unsure":true}` | there was too much to tell, or a node was cut off for a while: ask who is there |
+/// | `{"group":..,"unsure":true}` | there was too much to tell, a node was cut off for a while, or the client was slow: ask who is there |
 ///
 /// A client that wants to know who is there follows the group, asks, and keeps the members by their `connection`. The
 /// changes that come while it waits for an answer it applies to the answer once more. It is itself among those who join.
+/// Before it asks because of `unsure`, it waits for a random moment of up to some seconds: all members may be told at once,
+/// and only 256 questions of a node to others wait at a time.
 ///
 /// # Errors
 ///

@@ -79,6 +79,7 @@ pub(super) struct Node<E: Engine> {
 
 /// What runs once the node has been started.
 struct Running<S> {
+    runtime: Handle,
     link: Arc<SessionLink<S>>,
     _keeper: AbortOnDropHandle<()>,
     _delivery: AbortOnDropHandle<()>,
@@ -120,6 +121,7 @@ impl<E: Engine> Node<E> {
             let keeper = tokio::spawn(keep(Arc::clone(&self.table), Arc::clone(&link)));
             let delivery = tokio::spawn(self.inlet.clone().deliver());
             Running {
+                runtime: runtime.clone(),
                 _nodes: talk::start(&self.nodes, &link),
                 link,
                 _keeper: AbortOnDropHandle::new(keeper),

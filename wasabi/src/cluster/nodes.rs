@@ -200,6 +200,11 @@ impl Nodes {
         format!("{}{node}", self.prefix)
     }
 
+    /// Whether it has said anything of itself.
+    pub(super) fn has_beaten(&self) -> bool {
+        self.beats.load(Ordering::Relaxed) > 0
+    }
+
     pub(super) fn next_beat(&self) -> u64 {
         self.beats.fetch_add(1, Ordering::Relaxed) + 1
     }

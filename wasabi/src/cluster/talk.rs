@@ -10,7 +10,10 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(super) use self::{beat::bye, calling::call};
+pub(super) use self::{
+    beat::bye,
+    calling::{Asking, call},
+};
 use super::{
     engine::EngineSession,
     nodes::{Nodes, note::Note},

@@ -1,3 +1,4 @@
+mod announced;
 mod faulty;
 mod nodes;
 mod refusals;

@@ -17,6 +17,8 @@ mod joined;
 mod keeping;
 mod kept;
 mod listing;
+mod missed;
+mod owed;
 mod position;
 pub(crate) mod presence;
 mod publish;
@@ -50,6 +52,7 @@ use self::{
     emptied::may_lock,
     group::Groups,
     info::InfoOf,
+    owed::Owed,
 };
 pub(crate) use self::{
     entry::{Permit, RegistryEntry},
@@ -90,6 +93,7 @@ struct RegistryState {
     /// What is declared of groups that are kept.
     kept: OnceLock<Arc<[Kept]>>,
     changes: Changes,
+    owed: Owed,
 }
 
 /// A live connection.
@@ -132,6 +136,7 @@ impl Default for RegistryState {
             elsewhere: OnceLock::new(),
             kept: OnceLock::new(),
             changes: Changes::default(),
+            owed: Owed::default(),
         }
     }
 }

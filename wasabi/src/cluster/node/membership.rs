@@ -23,7 +23,7 @@ use crate::{
         feed::{Record, cannot_store},
         names::subject,
         table::{State, Target},
-        talk,
+        talk::{self, Asking},
     },
     connection::registry::{
         address::NodeId,
@@ -109,6 +109,24 @@ impl<E: Engine> Membership<E> {
         let history = Arc::clone(&self.node.history);
         let read = history.read(self.own()?, subject.into(), group, since, limit);
         Ok(read.boxed())
+    }
+
+    fn asked(
+        &self,
+        whom: Whom,
+        question: Bytes,
+        is_announcement: bool,
+    ) -> BoxFuture<'static, Asked> {
+        let asking = Asking {
+            whom,
+            registry: Arc::clone(&self.name),
+            question,
+            is_announcement,
+        };
+        match self.node.link() {
+            Ok(link) => talk::call(Arc::clone(&self.node.nodes), link, asking).boxed(),
+            Err(error) => ready(Asked::nobody(Err(error))).boxed(),
+        }
     }
 
     fn own(&self) -> Result<Registry> {
@@ -241,14 +259,21 @@ impl<E: Engine> Elsewhere for Membership<E> {
     }
 
     fn ask(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked> {
-        let nodes = Arc::clone(&self.node.nodes);
-        match self.node.link() {
-            Ok(link) => {
-                nodes.come_back();
-                talk::call(nodes, link, whom, Arc::clone(&self.name), question).boxed()
-            }
-            Err(error) => ready(Asked::nobody(Err(error))).boxed(),
+        self.node.nodes.come_back();
+        self.asked(whom, question, false)
+    }
+
+    fn announce(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked> {
+        // The others know that all of its members are gone.
+        if *self.node.nodes.away.borrow() {
+            return ready(Asked::nobody(Ok(()))).boxed();
         }
+        self.asked(whom, question, true)
+    }
+
+    fn runtime(&self) -> Option<Handle> {
+        let running = self.node.running.get();
+        running.map(|running| running.runtime.clone())
     }
 
     fn cluster(&self) -> (usize, &str) {

@@ -13,7 +13,7 @@ use crate::{
     sync::{Mutex, Unpoisoned},
 };
 
-/// The calls that may wait.
+/// The calls that may wait, besides announcements. Of these, a registry has one, and one for each node that has missed it.
 const MAX_CALLS: usize = 256;
 /// The bytes of answers that may wait, all calls together.
 const MAX_BYTES: usize = 32 * 1024 * 1024;
@@ -24,6 +24,8 @@ pub(in crate::cluster) struct Calls(Mutex<Waiting>);
 #[derive(Default)]
 struct Waiting {
     calls: HashMap<CallId, Waits>,
+    /// How many of them are no announcements.
+    questions: usize,
     bytes: usize,
 }
 
@@ -31,23 +33,30 @@ struct Waits {
     /// Those who have not answered yet.
     on: HashSet<NodeId>,
     answers: Vec<(NodeId, Outcome)>,
+    is_announcement: bool,
     done: Arc<Notify>,
 }
 
 impl Calls {
-    /// Begins to wait for the answers of these nodes.
+    /// Begins to wait for the answers of these nodes. There is always room for an announcement, of whose answers nothing
+    /// is kept but whose they are.
     pub(in crate::cluster) fn begin(
         &self,
         on: impl IntoIterator<Item = NodeId>,
+        is_announcement: bool,
     ) -> Result<Waiter<'_>> {
         let mut waiting = self.0.lock().unpoisoned();
-        if waiting.calls.len() >= MAX_CALLS {
-            return Err(Error::Overloaded);
+        if !is_announcement {
+            if waiting.questions >= MAX_CALLS {
+                return Err(Error::Overloaded);
+            }
+            waiting.questions += 1;
         }
         let (id, done) = (CallId::random(), Arc::new(Notify::new()));
         let waits = Waits {
             on: on.into_iter().collect(),
             answers: Vec::new(),
+            is_announcement,
             done: Arc::clone(&done),
         };
         if waits.on.is_empty() {
@@ -66,7 +75,7 @@ impl Calls {
         &self,
         call: CallId,
         node: NodeId,
-        outcome: Outcome,
+        mut outcome: Outcome,
     ) -> bool {
         let mut guard = self.0.lock().unpoisoned();
         let waiting = &mut *guard;
@@ -76,6 +85,11 @@ impl Calls {
         };
         if waits.answers.iter().any(|(other, _)| *other == node) {
             return true;
+        }
+        if waits.is_announcement
+            && let Outcome::Answer(answer) = &mut outcome
+        {
+            *answer = Bytes::new();
         }
         let bytes = waiting.bytes + length(&outcome);
         if bytes > MAX_BYTES {
@@ -147,6 +161,7 @@ impl Waiter<'_> {
             .map(|(_, outcome)| length(outcome))
             .sum();
         waiting.bytes -= bytes;
+        waiting.questions -= usize::from(!waits.is_announcement);
         Some(waits)
     }
 }
@@ -171,7 +186,7 @@ mod tests {
     #[test]
     fn a_call_is_done_when_all_have_answered_who_are_there() {
         let (calls, nodes) = (Calls::default(), [(); 3].map(|()| NodeId::random()));
-        let call = calls.begin(nodes).expect("room");
+        let call = calls.begin(nodes, false).expect("room");
         for node in [nodes[0], nodes[0], NodeId::random()] {
             assert!(calls.answered(call.id, node, answer(1)));
         }
@@ -184,7 +199,7 @@ mod tests {
         // One that this node has not heard of before has answered as well.
         let (answers, silent) = call.finish();
         assert_eq!((answers.len(), silent.len()), (2, 0));
-        let nobody = calls.begin([]).expect("room");
+        let nobody = calls.begin([], false).expect("room");
         assert!(nobody.done().now_or_never().is_some());
     }
 
@@ -192,21 +207,26 @@ mod tests {
     fn calls_and_answers_are_bounded() {
         let (calls, node) = (Calls::default(), NodeId::random());
         let mut all: Vec<_> = (0..MAX_CALLS)
-            .map(|_| calls.begin([node]).expect("room"))
+            .map(|_| calls.begin([node], false).expect("room"))
             .collect();
-        let error = calls.begin([node]).err().expect("no room");
+        let error = calls.begin([node], false).err().expect("no room");
         assert_eq!(error.code(), "overloaded");
         let taken = all
             .iter()
             .filter(|call| calls.answered(call.id, node, answer(1024 * 1024)));
         assert_eq!(taken.count(), 32);
+        let announcement = calls.begin([node], true).expect("room");
+        assert!(calls.answered(announcement.id, node, answer(1024 * 1024)));
+        let (answers, silent) = announcement.finish();
+        assert_eq!((answers, silent.len()), (vec![(node, Bytes::new())], 0));
         all.pop();
-        assert!(calls.begin([node]).is_ok());
+        assert!(calls.begin([node], false).is_ok());
         // What has no room has not been answered.
         let (_, silent) = all.pop().expect("a call").finish();
         assert_eq!(silent, [node]);
         drop(all);
-        assert_eq!(calls.0.lock().unpoisoned().bytes, 0);
-        assert!(calls.0.lock().unpoisoned().calls.is_empty());
+        let waiting = calls.0.lock().unpoisoned();
+        assert_eq!((waiting.bytes, waiting.questions), (0, 0));
+        assert!(waiting.calls.is_empty());
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::cluster) struct Known {
     here: HashMap<NodeId, Here>,
     gone: HashMap<NodeId, Gone>,
     swept: Option<Instant>,
+    /// This node has been there long enough to know all who were there before.
+    has_met: bool,
     /// What was noticed and not taken.
     noticed: Vec<Noticed>,
 }
@@ -29,8 +31,8 @@ pub(in crate::cluster) struct Known {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cluster) enum Noticed {
     Gone(NodeId),
-    /// It was gone.
-    Back,
+    /// It has been there before without this node, and they have told each other nothing.
+    Back(NodeId),
 }
 
 struct Here {
@@ -65,11 +67,19 @@ impl Known {
         {
             return false;
         }
-        if self.gone.remove(&node).is_some() {
-            self.notice(Noticed::Back);
+        let was_gone = self.gone.remove(&node).is_some();
+        // A node that starts begins with 1.
+        if was_gone || (self.has_met && number > 1) {
+            self.notice(Noticed::Back(node));
         }
         self.here.insert(node, Here::now(number));
         true
+    }
+
+    /// Whoever was there when this node came has had the time to say so. Others who are heard of later have been there as
+    /// well, unless they begin.
+    pub(in crate::cluster) fn set_met(&mut self) {
+        self.has_met = true;
     }
 
     /// A node says good-bye. Returns whether it was there.
@@ -188,7 +198,25 @@ mod tests {
         // It was cut off, and is back.
         assert!(known.heard(node, 3));
         assert_eq!(known.nodes(), [node]);
-        assert_eq!(known.take_noticed(), [Noticed::Back]);
+        assert_eq!(known.take_noticed(), [Noticed::Back(node)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_met_late_is_back_and_one_that_begins_is_not() {
+        let (mut known, nodes) = (Known::default(), [(); 3].map(|()| NodeId::random()));
+        // It was there before this one.
+        assert!(known.heard(nodes[0], 7));
+        known.set_met();
+        assert!(known.heard(nodes[1], 1));
+        assert!(known.take_noticed().is_empty());
+        assert!(known.heard(nodes[2], 2));
+        assert_eq!(known.take_noticed(), [Noticed::Back(nodes[2])]);
+        known.left(nodes[2], 3);
+        sleep(REMEMBERED + SWEEP).await;
+        known.take_noticed();
+        assert!(!known.is_gone(nodes[2]), "it is forgotten");
+        assert!(known.heard(nodes[2], 4));
+        assert_eq!(known.take_noticed(), [Noticed::Back(nodes[2])]);
     }
 
     #[tokio::test(start_paused = true)]

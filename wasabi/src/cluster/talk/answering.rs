@@ -32,7 +32,8 @@ pub(super) async fn answer<S: EngineSession>(
     while let Some(Asked { from, came, what }) = unanswered.recv().await {
         nodes.asked_bytes.fetch_sub(what.bytes(), Ordering::AcqRel);
         let note = match what {
-            What::Hello if *nodes.away.borrow() => continue,
+            // Its own hello, which is the first that others hear of it, says the same.
+            What::Hello if *nodes.away.borrow() || !nodes.has_beaten() => continue,
             What::Hello => Note::Beat(nodes.next_beat()),
             // The caller has given up, and has said that it does not know.
             What::Call(call) if came.elapsed() > Duration::from_millis(call.within_ms.into()) => {

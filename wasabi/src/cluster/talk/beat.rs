@@ -60,6 +60,7 @@ async fn attend<S: EngineSession>(nodes: &Nodes, up: &Up<S>) {
         let hello = Note::Hello(nodes.next_beat());
         tell(nodes, up, &nodes.all, &hello).await;
         sleep(MEETING).await;
+        nodes.known().set_met();
         nodes.met.send_replace(true);
         loop {
             let goes = tokio::select! {

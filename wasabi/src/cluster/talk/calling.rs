@@ -24,14 +24,23 @@ use crate::{
 /// How long others may take to answer.
 const WITHIN: Duration = Duration::from_secs(1);
 
+/// What is asked of whom.
+pub(in crate::cluster) struct Asking {
+    pub(in crate::cluster) whom: Whom,
+    /// The name of the registry.
+    pub(in crate::cluster) registry: Arc<str>,
+    pub(in crate::cluster) question: Bytes,
+    /// Only who has answered matters.
+    pub(in crate::cluster) is_announcement: bool,
+}
+
 /// Asks a registry on other nodes.
 pub(in crate::cluster) async fn call<S: EngineSession>(
     nodes: Arc<Nodes>,
     link: Arc<SessionLink<S>>,
-    whom: Whom,
-    registry: Arc<str>,
-    question: Bytes,
+    asking: Asking,
 ) -> Asked {
+    let whom = asking.whom;
     let deadline = Instant::now() + WITHIN;
     let ready = async {
         nodes.meet(whom).await;
@@ -49,15 +58,15 @@ pub(in crate::cluster) async fn call<S: EngineSession>(
     if on.is_empty() && passed_over.is_empty() {
         return Asked::nobody(Ok(()));
     }
-    let waiter = match nodes.calls.begin(on) {
+    let waiter = match nodes.calls.begin(on, asking.is_announcement) {
         Ok(waiter) => waiter,
         Err(error) => return nodes.unasked(whom, error),
     };
     let note = Note::Call(Call {
         id: waiter.id,
         within_ms: u32::try_from(WITHIN.as_millis()).unwrap_or(u32::MAX),
-        registry: registry.to_string(),
-        question,
+        registry: asking.registry.to_string(),
+        question: asking.question,
     });
     let told = nodes.told(&up, whom, &note, deadline).await;
     if told.is_ok() {

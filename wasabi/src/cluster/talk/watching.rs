@@ -31,14 +31,15 @@ pub(super) async fn watch(nodes: Arc<Nodes>) {
                 .filter_map(WeakRegistry::upgrade)
                 .collect()
         };
-        for registry in registries {
-            for noticed in &noticed {
-                match noticed {
-                    Noticed::Gone(node) => registry.node_is_gone(*node),
-                    // It was told nothing, and has told nothing.
-                    Noticed::Back => registry.all_are_unsure(),
-                }
+        let (mut gone, mut back) = (Vec::new(), Vec::new());
+        for noticed in noticed {
+            match noticed {
+                Noticed::Gone(node) => gone.push(node),
+                Noticed::Back(node) => back.push(node),
             }
+        }
+        for registry in registries {
+            registry.noticed(&gone, &back);
         }
     }
 }

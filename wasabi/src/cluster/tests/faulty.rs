@@ -13,9 +13,9 @@ use bytes::Bytes;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    BoxError, Cluster, Connection, ConnectionAddress, Registry, Result,
+    BoxError, Cluster, Connection, ConnectionAddress, Kept, Message, Registry, Result,
     cluster::{Attach, Engine, EngineSession, Inlet},
-    connection::registry::RegistryEntry,
+    connection::{few::Few, registry::RegistryEntry},
     sync::{Mutex, Unpoisoned},
     testing::connection,
 };
@@ -156,6 +156,24 @@ impl Member {
             node,
             connection,
         }
+    }
+
+    /// The same, where members of all groups are told who comes and who goes.
+    pub(super) fn announced(engine: impl Engine) -> Self {
+        let member = Self::of(engine);
+        let announced = member.registry.keep(&[Kept::all().announced()]);
+        announced.expect("the first");
+        member
+    }
+
+    /// The texts that the connection was sent since the last call.
+    pub(super) fn heard(&self) -> Vec<String> {
+        let (mut sent, outbox) = (Few::default(), self.connection.outbox());
+        outbox.take(&mut sent);
+        let sent: Vec<_> = sent.drain().collect();
+        outbox.release(sent.len(), sent.iter().map(Message::len).sum());
+        let texts = sent.iter().filter_map(Message::as_text);
+        texts.map(str::to_owned).collect()
     }
 
     /// The gateway without the connection.

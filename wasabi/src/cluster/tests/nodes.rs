@@ -19,25 +19,25 @@ use crate::{
 
 /// An engine whose clients can be cut off: what they say is lost.
 #[derive(Clone)]
-struct Cut {
+pub(super) struct Cut {
     memory: Memory,
     is_cut: Arc<AtomicBool>,
 }
 
-struct CutSession {
+pub(super) struct CutSession {
     session: MemoryNode,
     is_cut: Arc<AtomicBool>,
 }
 
 impl Cut {
-    fn of(memory: &Memory) -> Self {
+    pub(super) fn of(memory: &Memory) -> Self {
         Self {
             memory: memory.clone(),
             is_cut: Arc::default(),
         }
     }
 
-    fn set(&self, is_cut: bool) {
+    pub(super) fn set(&self, is_cut: bool) {
         self.is_cut.store(is_cut, Ordering::SeqCst);
     }
 }

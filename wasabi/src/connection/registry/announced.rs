@@ -6,17 +6,16 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
-use futures_util::future::join_all;
 use tokio::{runtime::Handle, time::sleep};
 
 use super::{
-    Registry,
+    Kept, Registry,
     address::{ConnectionAddress, NodeId},
-    asked::{Answers, Question, packed},
-    change::Change,
-    elsewhere::{WeakRegistry, Whom},
+    asked::{Question, packed},
+    change::{Change, Turn},
+    elsewhere::{Asked, WeakRegistry, Whom},
     listing::{self, MAX_BYTES},
+    missed::Missed,
 };
 use crate::{
     ConnectionId,
@@ -41,7 +40,13 @@ struct Waiting {
     count: usize,
     /// There were more.
     has_overflown: bool,
-    /// A task tells them, or will.
+    /// A node that is gone.
+    gone: Option<NodeId>,
+    /// The members of all groups here are to ask.
+    is_unsure: bool,
+    /// The nodes that may have missed what was told.
+    missed: HashSet<NodeId>,
+    /// A task tells all that, or will.
     has_task: bool,
 }
 
@@ -60,6 +65,22 @@ impl Waiting {
         }
     }
 
+    fn add_gone(&mut self, node: NodeId) {
+        match self.gone {
+            // Each member is told of one node, or once to ask.
+            Some(other) if other != node => self.is_unsure = true,
+            _ => self.gone = Some(node),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+            && !self.has_overflown
+            && self.gone.is_none()
+            && !self.is_unsure
+            && self.missed.is_empty()
+    }
+
     /// Takes everything, and leaves the task that tells it.
     fn take(&mut self) -> Self {
         let has_task = self.has_task;
@@ -76,18 +97,56 @@ impl Waiting {
 impl Registry {
     /// Somebody has joined or left a group. Never waits.
     pub(super) fn changed(&self, group: &Arc<str>, id: ConnectionId) {
-        if !self.announces(group) {
+        if self.announces(group) {
+            self.soon(|waiting| waiting.add(group, id));
+        }
+    }
+
+    /// Members here may have missed who has come and gone elsewhere.
+    pub(super) fn becomes_unsure(&self) {
+        if self.announces_any() {
+            self.soon(|waiting| waiting.is_unsure = true);
+        }
+    }
+
+    /// These nodes have gone without a word of their members. Those are back: they were told nothing, and have told
+    /// nothing.
+    pub(crate) fn noticed(&self, gone: &[NodeId], back: &[NodeId]) {
+        if !self.announces_any() {
             return;
         }
+        self.soon(|waiting| {
+            gone.iter().for_each(|node| waiting.add_gone(*node));
+            waiting.is_unsure |= !back.is_empty();
+            // Perhaps they have not noticed it themselves.
+            waiting.missed.extend(back);
+        });
+    }
+
+    fn announces_any(&self) -> bool {
+        let kept = self.0.kept.get();
+        kept.is_some_and(|kept| kept.iter().any(Kept::is_announced))
+    }
+
+    /// Adds something that is to be told. The caller need not be in a runtime, once the node has begun to run in one.
+    fn soon(&self, add: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.0.changes.waiting();
-        waiting.add(group, id);
-        // Connections are outside of a runtime only in tests of the application.
-        if !waiting.has_task
-            && let Ok(runtime) = Handle::try_current()
-        {
-            waiting.has_task = true;
-            runtime.spawn(announce(self.downgrade()));
+        add(&mut waiting);
+        if waiting.has_task {
+            return;
         }
+        let own = self.elsewhere().and_then(|elsewhere| elsewhere.runtime());
+        // Without any, it waits for the next change.
+        let Some(runtime) = own.or_else(|| Handle::try_current().ok()) else {
+            return;
+        };
+        waiting.has_task = true;
+        // A runtime that has ended drops the task at once, which locks this itself.
+        drop(waiting);
+        runtime.spawn(tell_what_waits(Task {
+            registry: self.downgrade(),
+            is_over: false,
+        }));
     }
 
     /// How things are now with those who have joined or left a group.
@@ -118,93 +177,114 @@ impl Registry {
         }
         (change, bytes)
     }
-}
 
-/// Tells all nodes what waits, until nothing does.
-async fn announce(registry: WeakRegistry) {
-    let mut missed = Missed::default();
-    loop {
-        sleep(TICK).await;
-        let Some(registry) = registry.upgrade() else {
-            return;
-        };
-        let taken = {
-            let mut waiting = registry.0.changes.waiting();
-            let taken = waiting.take();
-            if taken.count == 0 && missed.is_empty() {
-                waiting.has_task = false;
-                return;
+    /// Tells everybody what has waited.
+    async fn tell_all(&self, taken: Waiting, missed: &mut Missed) {
+        let mut turn = Turn::default();
+        taken.missed.into_iter().for_each(|node| missed.add(node));
+        let is_unsure = taken.is_unsure || taken.has_overflown;
+        if is_unsure || taken.gone.is_some() {
+            for group in self.groups() {
+                let change = match taken.gone {
+                    Some(node) if !is_unsure => Change::gone(&group, node),
+                    _ => Change::unsure(&group),
+                };
+                turn.told(self.tell_members(&change)).await;
             }
-            taken
-        };
-        missed.retry(&registry).await;
-        if taken.has_overflown {
-            missed.add(registry.ask_all(Question::Unsure).await);
-            continue;
         }
-        let (mut changes, mut size) = (Vec::new(), 0);
+        if taken.has_overflown {
+            let asked = self.announce(Whom::All, &Question::Unsure).await;
+            return missed.add_all(&asked);
+        }
+        let (mut changes, mut size, mut has_failed) = (Vec::new(), 0, false);
         for (group, ids) in taken.groups {
-            let (change, bytes) = registry.change(&group, &ids);
+            let (change, bytes) = self.change(&group, &ids);
+            turn.told(self.tell_members(&change)).await;
             if size + bytes > MAX_BYTES && !changes.is_empty() {
-                let changes = std::mem::take(&mut changes);
-                missed.add(registry.ask_all(Question::Changed(changes)).await);
+                has_failed |= self.tell_others(&mut changes, has_failed, missed).await;
                 size = 0;
             }
             size += bytes;
             changes.push(change);
         }
-        if !changes.is_empty() {
-            missed.add(registry.ask_all(Question::Changed(changes)).await);
+        self.tell_others(&mut changes, has_failed, missed).await;
+    }
+
+    /// Tells other nodes, unless they have missed something already and are to ask. Returns whether nobody has heard it.
+    async fn tell_others(
+        &self,
+        changes: &mut Vec<Change>,
+        has_failed: bool,
+        missed: &mut Missed,
+    ) -> bool {
+        let changes = std::mem::take(changes);
+        if changes.is_empty() || has_failed {
+            return has_failed;
+        }
+        let asked = self.announce(Whom::All, &Question::Changed(changes)).await;
+        missed.add_all(&asked);
+        asked.elsewhere.is_err() && asked.answers.is_empty()
+    }
+
+    /// Tells other nodes.
+    pub(super) async fn announce(&self, whom: Whom, question: &Question) -> Asked {
+        match (self.elsewhere(), packed(question, &[])) {
+            (None, _) => Asked::nobody(Ok(())),
+            (Some(_), Err(error)) => Asked::nobody(Err(error)),
+            (Some(elsewhere), Ok(packed)) => elsewhere.announce(whom, packed).await,
         }
     }
 }
 
-/// The nodes that do not know of changes, and whose members are to ask.
-#[derive(Default)]
-struct Missed {
-    nodes: HashSet<NodeId>,
-    /// Nobody is known yet.
-    all: bool,
+/// The task that tells what waits in this registry.
+struct Task {
+    registry: WeakRegistry,
+    /// Nothing has waited.
+    is_over: bool,
 }
 
-impl Missed {
-    fn is_empty(&self) -> bool {
-        self.nodes.is_empty() && !self.all
-    }
-
-    fn add(&mut self, answers: Answers) {
-        self.all |= answers.elsewhere.is_err() && answers.silent.is_empty();
-        self.nodes.extend(answers.silent);
-    }
-
-    /// A node that is gone needs to be told nothing: if it comes back, it is noticed there as well.
-    async fn retry(&mut self, registry: &Registry) {
-        if std::mem::take(&mut self.all) {
-            self.add(registry.ask_all(Question::Unsure).await);
+impl Drop for Task {
+    /// The runtime has ended, or something has panicked: the next change has another task, which says that some are lost.
+    fn drop(&mut self) {
+        if self.is_over {
             return;
         }
-        let (Some(elsewhere), Ok(question)) =
-            (registry.elsewhere(), packed(&Question::Unsure, &[]))
-        else {
-            return self.nodes.clear();
+        if let Some(registry) = self.registry.upgrade() {
+            let mut waiting = registry.0.changes.waiting();
+            waiting.has_task = false;
+            waiting.has_overflown = true;
+        }
+    }
+}
+
+/// Tells all nodes what waits, until nothing does.
+async fn tell_what_waits(mut task: Task) {
+    let mut missed = Missed::default();
+    loop {
+        sleep(TICK).await;
+        let Some(registry) = task.registry.upgrade() else {
+            return;
         };
-        let asking = self.nodes.drain().map(|node| {
-            let asked = elsewhere.ask(Whom::Node(node), Bytes::clone(&question));
-            async move { (node, asked.await.elsewhere) }
-        });
-        let asked = join_all(asking).await;
-        let still = asked.into_iter().filter_map(|(node, outcome)| {
-            let is_there = outcome.is_err_and(|error| error.code() != "gone");
-            is_there.then_some(node)
-        });
-        self.nodes.extend(still);
+        let taken = {
+            let mut waiting = registry.0.changes.waiting();
+            let taken = waiting.take();
+            if taken.is_empty() && missed.is_empty() {
+                waiting.has_task = false;
+                task.is_over = true;
+                return;
+            }
+            taken
+        };
+        registry.tell_all(taken, &mut missed).await;
+        missed.retry(&registry).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::runtime::Builder;
+
     use super::*;
-    use crate::Kept;
 
     fn announced() -> Registry {
         let registry = Registry::new();
@@ -245,5 +325,37 @@ mod tests {
         let taken = registry.0.changes.waiting().take();
         assert!(taken.has_overflown);
         assert_eq!(taken.groups.len(), MAX_WAITING);
+    }
+
+    #[test]
+    fn what_is_noticed_of_nodes_waits_only_if_somebody_is_told() {
+        let nodes = [(); 2].map(|()| NodeId::random());
+        let registry = Registry::new();
+        registry.noticed(&nodes, &nodes);
+        assert!(registry.0.changes.waiting().is_empty());
+        let registry = announced();
+        registry.noticed(&nodes[..1], &[]);
+        registry.noticed(&nodes[..1], &[]);
+        let taken = registry.0.changes.waiting().take();
+        assert_eq!((taken.gone, taken.is_unsure), (Some(nodes[0]), false));
+        registry.noticed(&nodes, &[]);
+        assert!(registry.0.changes.waiting().take().is_unsure);
+        registry.noticed(&[], &nodes);
+        let taken = registry.0.changes.waiting().take();
+        assert!(taken.is_unsure && taken.missed == nodes.into());
+    }
+
+    #[test]
+    fn a_task_that_ends_with_its_runtime_has_a_successor_that_says_what_is_lost() {
+        let registry = announced();
+        for _ in 0..2 {
+            let runtime = Builder::new_current_thread().build().expect("a runtime");
+            runtime.block_on(async {
+                registry.changed(&"room:1".into(), ConnectionId(1));
+            });
+            drop(runtime);
+            assert!(!registry.0.changes.waiting().has_task);
+        }
+        assert!(registry.0.changes.waiting().has_overflown);
     }
 }

@@ -227,11 +227,11 @@ impl Registry {
                 self.each_of(user, |connection| self.leave(&group, connection))
             }
             Question::Changed(changes) => {
-                changes.iter().for_each(|change| self.tell_members(change));
-                Answer::Done(changes.len())
+                let told = changes.iter().map(|change| self.tell_members(change));
+                Answer::Done(told.sum())
             }
             Question::Unsure => {
-                self.all_are_unsure();
+                self.becomes_unsure();
                 Answer::Done(0)
             }
         }

@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    GAP, Kept, Registry,
+    Kept, Registry,
     address::{ConnectionAddress, NodeId},
     info::Member,
 };
-use crate::{Close, Message};
+use crate::Message;
 
 /// What the members of a group are told.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -33,6 +33,37 @@ impl Change {
             ..Self::default()
         }
     }
+
+    /// The members on another node have left without a word.
+    pub(super) fn gone(group: &str, node: NodeId) -> Self {
+        Self {
+            group: group.to_owned(),
+            gone: Some(node),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn message(&self) -> Option<Message> {
+        serde_json::to_string(self).ok().map(Message::text)
+    }
+}
+
+/// The members that are told without a pause.
+const TURN: usize = 256;
+
+/// Counts members that were told.
+#[derive(Default)]
+pub(super) struct Turn(usize);
+
+impl Turn {
+    /// So many more were told. Others have their turn now and then.
+    pub(super) async fn told(&mut self, members: usize) {
+        self.0 += 1 + members;
+        if self.0 >= TURN {
+            self.0 = 0;
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl Registry {
@@ -40,37 +71,20 @@ impl Registry {
         self.kept(group).is_some_and(Kept::is_announced)
     }
 
-    /// Tells the members of a group that are on this node.
-    pub(super) fn tell_members(&self, change: &Change) {
+    /// Tells the members of a group that are on this node, and counts them. A member whose queue is full is told to ask,
+    /// when there is room.
+    pub(super) fn tell_members(&self, change: &Change) -> usize {
         let group = self.group(&*change.group);
         if !self.announces(&change.group) || group.is_empty() {
-            return;
+            return 0;
         }
-        let Ok(text) = serde_json::to_string(change) else {
-            return;
+        let Some(message) = change.message() else {
+            return 0;
         };
-        let told = group.broadcast(Message::text(text));
-        for slow in told.skipped {
-            // It would never know.
-            slow.close(Close::new(GAP, "who has come and gone is lost"));
+        let told = group.broadcast(message);
+        for slow in &told.skipped {
+            self.owe(&group.name, slow);
         }
-    }
-
-    /// Members of all groups are to ask who is there.
-    pub(crate) fn all_are_unsure(&self) {
-        for group in self.groups() {
-            self.tell_members(&Change::unsure(&group));
-        }
-    }
-
-    /// The members on another node have left without a word.
-    pub(crate) fn node_is_gone(&self, node: NodeId) {
-        for group in self.groups() {
-            self.tell_members(&Change {
-                group: group.to_string(),
-                gone: Some(node),
-                ..Change::default()
-            });
-        }
+        told.sent + told.skipped.len()
     }
 }

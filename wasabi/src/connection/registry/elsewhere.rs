@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 
 use super::{
     InvalidPosition, Joined, KeptMessages, Position, Registry, RegistryState, Stored,
@@ -62,6 +63,13 @@ pub(crate) trait Elsewhere: Send + Sync {
 
     /// Asks this registry on other nodes. Returns after a bounded time, and waits for no node that is known to be gone.
     fn ask(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked>;
+
+    /// Tells this registry on other nodes something that they confirm, in a bounded time. Unlike a question, it is never one
+    /// too many, and does not bring this node back: while it is away, nobody is told.
+    fn announce(&self, whom: Whom, question: Bytes) -> BoxFuture<'static, Asked>;
+
+    /// The runtime that the node runs in, once it does.
+    fn runtime(&self) -> Option<Handle>;
 
     /// Distinguishes clusters within the process: the engine's address, and the cluster's name.
     fn cluster(&self) -> (usize, &str);

@@ -171,8 +171,11 @@ impl Kept {
     /// [`Subscriptions`](crate::Subscriptions) describes: whatever has put a connection into the group or taken it out, also
     /// [`Registry::join`] and the end of the connection.
     ///
-    /// The messages have no position, and are not kept. Each node collects changes for 200 ms. A member that does not take
-    /// them is closed with 4409.
+    /// The messages have no position, and are not kept. Each node collects changes for 200 ms. A member whose send queue is
+    /// full is told as soon as there is room that it is to ask who is there. So are members who may have missed something,
+    /// possibly all of them at once: a client waits for a random moment of up to some seconds before it asks.
+    ///
+    /// A change by a thread outside of a runtime is told as well, once the gateway is served.
     pub fn announced(mut self) -> Self {
         self.is_announced = true;
         self
