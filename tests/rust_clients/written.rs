@@ -64,6 +64,26 @@ enum Fee {
     Fixed(u32),
 }
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Deal {
+    count: u32,
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind")]
+enum Command {
+    Buy(Deal),
+    Sell(Deal),
+}
+
+/// Its forms have the same members.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Alike {
+    Number { value: u64 },
+    Text { value: String },
+}
+
 /// A node of a tree.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct Node {
@@ -71,6 +91,8 @@ struct Node {
     side: Side,
     price: Price,
     fee: Fee,
+    command: Command,
+    alike: Alike,
     wide: Option<Vec<i64>>,
     #[serde(default)]
     count: u8,
@@ -125,6 +147,8 @@ fn types_are_those_that_serde_reads_and_writes() {
         "#[serde(tag = \"kind\")]\npub enum Price {",
         "    #[serde(rename = \"market\")]\n    Market,",
         "    Fixed(u32),",
+        "#[serde(tag = \"kind\")]\npub enum Command {\n    Buy(Deal),\n    Sell(Deal),\n}",
+        "pub type Alike = Value;",
         "pub async fn node(&self, body: &NodeBody) -> Result<NodeReply, RequestError<RootNodeCode>> {",
     ] {
         assert!(file.contains(line), "no {line} in\n{file}");

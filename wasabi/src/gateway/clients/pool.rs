@@ -79,6 +79,15 @@ impl Pool {
 }
 
 impl Known {
+    /// With nothing but definitions.
+    #[cfg(test)]
+    pub(in crate::gateway) fn of(definitions: Map<String, Value>) -> Self {
+        Self {
+            collected: Vec::new(),
+            definitions,
+        }
+    }
+
     pub(in crate::gateway) fn get(&self, slot: Slot) -> &Value {
         &self.collected[slot.0]
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::schemas::required;
+use super::schemas::{has_others, is_more, required};
 use crate::gateway::clients::pool::Known;
 
 /// What kind of enum a schema is.
@@ -40,6 +40,14 @@ impl Variant<'_> {
 impl<'a> Forms<'a> {
     /// `None` if it is no enum of these kinds.
     pub(super) fn of(known: &'a Known, schema: &'a Value) -> Option<Self> {
+        // Of two variants with one name serde takes the first.
+        Self::read(known, schema).filter(|forms| {
+            let mut names = BTreeSet::new();
+            forms.variants().iter().all(|(name, _)| names.insert(*name))
+        })
+    }
+
+    fn read(known: &'a Known, schema: &'a Value) -> Option<Self> {
         if let Some(values) = schema["enum"].as_array() {
             let values = values
                 .iter()
@@ -50,10 +58,10 @@ impl<'a> Forms<'a> {
             return Some(Self::Values(vec![(value, Variant::Unit(None))]));
         }
         let forms = schema["oneOf"].as_array().or(schema["anyOf"].as_array())?;
-        let is_more = ["properties", "allOf"]
+        let has_more = ["properties", "allOf"]
             .iter()
             .any(|word| schema.get(word).is_some());
-        if is_more || forms.is_empty() {
+        if has_more || forms.is_empty() {
             return None;
         }
         let forms: Vec<_> = forms.iter().map(|form| known.resolve(form)).collect();
@@ -69,7 +77,7 @@ impl<'a> Forms<'a> {
             // Sorted, whatever map serde_json has.
             let tags: BTreeSet<_> = tags.collect();
             tags.into_iter().find_map(|tag| {
-                let all = forms.iter().map(|form| tagged(form, tag));
+                let all = forms.iter().map(|form| tagged(known, form, tag));
                 Some((tag, all.collect::<Option<Vec<_>>>()?))
             })
         };
@@ -102,10 +110,7 @@ fn values<'a>(form: &'a Value) -> Option<Vec<(&'a str, Variant<'a>)>> {
 }
 
 /// An object with this tag.
-fn tagged<'a>(form: &'a Value, tag: &str) -> Option<(&'a str, Variant<'a>)> {
-    let is_more = ["anyOf", "oneOf", "allOf", "$ref"]
-        .iter()
-        .any(|word| form.get(word).is_some());
+fn tagged<'a>(known: &Known, form: &'a Value, tag: &str) -> Option<(&'a str, Variant<'a>)> {
     let members = form["properties"].as_object()?;
     let value = members.get(tag)?;
     let value = value["const"]
@@ -114,10 +119,23 @@ fn tagged<'a>(form: &'a Value, tag: &str) -> Option<(&'a str, Variant<'a>)> {
             [value] => value.as_str(),
             _ => None,
         })?;
-    if is_more || !required(form).contains(tag) {
+    if !required(form).contains(tag) {
         return None;
     }
-    if members.len() == 1 {
+    let is_all = members.len() == 1 && !has_others(form);
+    if let Some([part]) = form["allOf"].as_array().map(Vec::as_slice) {
+        // A variant with a type of its own, which has to be an object to have the tag.
+        let of = known.resolve(part);
+        let is_object = of["type"] == "object" && !is_more(of);
+        let is_part_all = ["anyOf", "oneOf", "$ref"]
+            .iter()
+            .all(|word| form.get(word).is_none());
+        return (is_all && is_object && is_part_all).then_some((value, Variant::Of(part)));
+    }
+    if is_more(form) {
+        return None;
+    }
+    if is_all {
         return Some((value, Variant::Unit(Some(form))));
     }
     let mut rest = form.clone();
@@ -130,5 +148,64 @@ fn keyed(form: &Value) -> Option<(&str, Variant<'_>)> {
     let members = form["properties"].as_object()?;
     let (name, value) = members.iter().next()?;
     let is_one = members.len() == 1 && required(form).contains(name.as_str());
-    is_one.then_some((name, Variant::Of(value)))
+    let is_all = is_one && !is_more(form) && !has_others(form);
+    is_all.then_some((name, Variant::Of(value)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn known() -> Known {
+        let definitions = json!({
+            "Buy": { "type": "object", "properties": { "count": { "type": "integer" } } },
+            "Side": { "oneOf": [{ "type": "string", "const": "buy" }] },
+        });
+        Known::of(definitions.as_object().expect("definitions").clone())
+    }
+
+    fn tagged(kind: &str, of: &str) -> Value {
+        json!({
+            "type": "object",
+            "properties": { "kind": { "type": "string", "const": kind } },
+            "required": ["kind"],
+            "allOf": [{ "$ref": format!("#/components/schemas/{of}") }],
+        })
+    }
+
+    #[test]
+    fn a_tagged_variant_may_have_a_type_of_its_own() {
+        let known = known();
+        let schema = json!({ "oneOf": [tagged("buy", "Buy"), tagged("sell", "Buy")] });
+        let Some(Forms::Tagged("kind", variants)) = Forms::of(&known, &schema) else {
+            panic!("no tagged enum");
+        };
+        let names: Vec<_> = variants.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["buy", "sell"]);
+        assert!(matches!(variants[0].1, Variant::Of(part) if part["$ref"].is_string()));
+        // A text has no tag.
+        let schema = json!({ "oneOf": [tagged("buy", "Buy"), tagged("side", "Side")] });
+        assert!(Forms::of(&known, &schema).is_none());
+    }
+
+    #[test]
+    fn forms_that_an_enum_cannot_tell_apart_are_none() {
+        let known = known();
+        let value = |of: &str| {
+            json!({
+                "type": "object",
+                "properties": { "value": { "type": of } },
+                "required": ["value"],
+            })
+        };
+        let schema = json!({ "anyOf": [value("integer"), value("string")] });
+        assert!(Forms::of(&known, &schema).is_none());
+        let schema = json!({ "anyOf": [value("integer")] });
+        assert!(matches!(Forms::of(&known, &schema), Some(Forms::Keyed(_))));
+        let mut open = value("integer");
+        open["additionalProperties"] = json!(true);
+        assert!(Forms::of(&known, &json!({ "anyOf": [open] })).is_none());
+    }
 }

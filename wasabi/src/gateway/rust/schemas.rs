@@ -11,13 +11,27 @@ pub(super) fn definition(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(READ)
 }
 
+/// Whether a schema has parts besides what it says itself.
+pub(super) fn is_more(schema: &Value) -> bool {
+    ["anyOf", "oneOf", "allOf", "$ref"]
+        .iter()
+        .any(|word| schema.get(word).is_some())
+}
+
 /// The members of what is an object and nothing else.
 pub(super) fn members(schema: &Value) -> Option<&Map<String, Value>> {
-    let is_more = ["anyOf", "oneOf", "allOf", "enum", "const", "$ref"]
+    let is_value = ["enum", "const"]
         .iter()
         .any(|word| schema.get(word).is_some());
+    let is_object = schema["type"] == "object" && !is_value && !is_more(schema);
     let members = schema["properties"].as_object()?;
-    (!is_more && schema["type"] == "object" && !members.is_empty()).then_some(members)
+    (is_object && !members.is_empty()).then_some(members)
+}
+
+/// Whether an object may have members that the schema does not name, and that mean something: those of a flattened map.
+pub(super) fn has_others(schema: &Value) -> bool {
+    let others = &schema["additionalProperties"];
+    others == true || others.is_object() || schema["patternProperties"].is_object()
 }
 
 pub(super) fn required(schema: &Value) -> BTreeSet<&str> {
