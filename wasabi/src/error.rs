@@ -6,6 +6,8 @@ use std::{borrow::Cow, io::ErrorKind, time::Duration};
 
 use http::StatusCode;
 
+#[cfg(feature = "client")]
+pub(crate) use self::fault::may_have_been_carried_out;
 pub(crate) use self::fault::upstream_failed;
 pub use self::fault::{Fault, Resend};
 use crate::Close;

@@ -5,6 +5,8 @@ use std::{error::Error, fmt, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::error::may_have_been_carried_out;
+
 /// An error of the gateway that no request waits for: of a message that was sent with
 /// [`Client::send`](super::Client::send), or one that came too late.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +20,14 @@ pub struct GatewayError {
     pub id: Option<String>,
     /// When to ask again, if the gateway says so.
     pub retry_after: Option<Duration>,
+}
+
+impl GatewayError {
+    /// Whether the request may have been carried out, as [`Error`](crate::Error#sending-again) says of its code. `false`
+    /// for an application's own codes: what they mean is up to it.
+    pub fn may_have_been_carried_out(&self) -> bool {
+        may_have_been_carried_out(&self.code)
+    }
 }
 
 impl fmt::Display for GatewayError {
@@ -62,6 +72,9 @@ pub enum RequestError<C = String> {
         message: String,
         /// When to ask again, if the gateway says so.
         retry_after: Option<Duration>,
+        /// Whether the request may have been carried out, as
+        /// [`GatewayError::may_have_been_carried_out`] says.
+        may_have_been_carried_out: bool,
     },
     /// The request was not sent, and will not be.
     NotSent {
@@ -89,9 +102,19 @@ pub enum RequestError<C = String> {
 }
 
 impl<C> RequestError<C> {
-    /// Whether the request was sent and nothing says what became of it.
+    /// Whether the request may have been carried out: do not send it again if it must not run twice. `false` if it was
+    /// not sent, or if the gateway answered with a [code](crate::Error#sending-again) that says that it was not carried
+    /// out. What the application's own codes say is up to it: they count as an answer, so `false`.
     pub fn may_have_been_carried_out(&self) -> bool {
-        matches!(self, Self::Lost { .. } | Self::TimedOut { was_sent: true })
+        match self {
+            Self::Gateway {
+                may_have_been_carried_out,
+                ..
+            } => *may_have_been_carried_out,
+            Self::NotSent { .. } => false,
+            Self::TimedOut { was_sent } => *was_sent,
+            Self::Lost { .. } | Self::Unreadable { .. } | Self::TooSlow => true,
+        }
     }
 
     pub(super) fn unreadable(error: serde_json::Error) -> Self {
@@ -119,11 +142,13 @@ impl Failure {
                 code,
                 message,
                 retry_after,
+                may_have_been_carried_out,
             } => match serde_json::from_value(Value::String(code)) {
                 Ok(code) => RequestError::Gateway {
                     code,
                     message,
                     retry_after,
+                    may_have_been_carried_out,
                 },
                 Err(error) => RequestError::unreadable(error),
             },
@@ -139,6 +164,7 @@ impl Failure {
 impl From<GatewayError> for Failure {
     fn from(error: GatewayError) -> Self {
         Self::Gateway {
+            may_have_been_carried_out: error.may_have_been_carried_out(),
             code: error.code,
             message: error.message,
             retry_after: error.retry_after,
@@ -166,3 +192,34 @@ impl<C: fmt::Debug> fmt::Display for RequestError<C> {
 }
 
 impl<C: fmt::Debug> Error for RequestError<C> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_the_gateway_says_whether_the_request_may_have_been_carried_out() {
+        let error = |code: &str| {
+            Failure::from(GatewayError {
+                code: code.to_owned(),
+                message: String::new(),
+                id: None,
+                retry_after: None,
+            })
+        };
+        for (code, may) in [
+            ("interrupted", true),
+            ("timed_out", true),
+            ("upstream_lost", true),
+            ("internal", true),
+            ("cancelled", true),
+            ("closing", false),
+            ("overloaded", false),
+            ("no_route", false),
+            ("sold_out", false),
+        ] {
+            let typed = error(code).typed::<String>();
+            assert_eq!(typed.may_have_been_carried_out(), may, "{code}");
+        }
+    }
+}

@@ -113,6 +113,22 @@ impl Error {
     }
 }
 
+/// Whether a request whose error has this code may have been carried out, where only the code is known: what [`Error`]
+/// says of its codes. Those of applications say it themselves.
+#[cfg(any(feature = "client", test))]
+pub(crate) fn may_have_been_carried_out(code: &str) -> bool {
+    matches!(
+        code,
+        "interrupted"
+            | "cancelled"
+            | "timed_out"
+            | "upstream_lost"
+            | "upstream_status"
+            | "upstream_invalid"
+            | "internal"
+    )
+}
+
 /// Whether a close is about the upstream, not about one client: the upstream goes away, restarts, is too busy, fails,
 /// or gives no code.
 fn is_about_the_upstream(close: &Close) -> bool {
@@ -225,6 +241,11 @@ mod tests {
                 (fault, resend),
                 "{error:?}"
             );
+            // The code alone does not tell a refused handshake from another status.
+            if (error.code(), resend) != ("upstream_status", Safe) && resend != Pointless {
+                let may = may_have_been_carried_out(error.code());
+                assert_eq!(may, resend == MayRepeat, "{error:?}");
+            }
             let outcome: Result<Reply, _> = Err(error);
             assert_eq!(upstream_failed(&outcome), failed, "{outcome:?}");
         }
