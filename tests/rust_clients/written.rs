@@ -76,6 +76,13 @@ enum Command {
     Sell(Deal),
 }
 
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct Labels {
+    others: u8,
+    #[serde(flatten)]
+    rest: BTreeMap<String, u32>,
+}
+
 /// Its forms have the same members.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -93,6 +100,7 @@ struct Node {
     fee: Fee,
     command: Command,
     alike: Alike,
+    labels: Labels,
     wide: Option<Vec<i64>>,
     #[serde(default)]
     count: u8,
@@ -149,6 +157,8 @@ fn types_are_those_that_serde_reads_and_writes() {
         "    Fixed(u32),",
         "#[serde(tag = \"kind\")]\npub enum Command {\n    Buy(Deal),\n    Sell(Deal),\n}",
         "pub type Alike = Value;",
+        "    pub others: u8,\n    /// Members that are not named here.\n    #[serde(flatten)]\n    \
+         pub others2: BTreeMap<String, Value>,\n}",
         "pub async fn node(&self, body: &NodeBody) -> Result<NodeReply, RequestError<RootNodeCode>> {",
     ] {
         assert!(file.contains(line), "no {line} in\n{file}");

@@ -6,7 +6,9 @@ use serde_json::{Map, Value};
 
 use super::{
     forms::{Forms, Variant},
-    schemas::{contains, definition, docs, integer, members, nullable, required, without},
+    schemas::{
+        contains, definition, docs, has_others, integer, members, nullable, required, without,
+    },
     text::{comment, identifier, literal, snake},
 };
 use crate::gateway::clients::{
@@ -223,6 +225,12 @@ impl<'a> Types<'a> {
             }
             text += &format!("{indent}{visibility}{field}: {of},\n");
         }
+        if has_others(schema) {
+            let field = unused("others", &mut taken);
+            text += &format!("{indent}/// Members that are not named here.\n");
+            text += &format!("{indent}#[serde(flatten)]\n");
+            text += &format!("{indent}{visibility}{field}: BTreeMap<String, {ANY}>,\n");
+        }
         text
     }
 
@@ -275,7 +283,7 @@ impl<'a> Types<'a> {
             without(self.known, &mut body, path);
         }
         match body["properties"].as_object() {
-            Some(members) if members.is_empty() => return None,
+            Some(members) if members.is_empty() && !has_others(&body) => return None,
             // The members of each form are not known to be those of the whole.
             _ if members(&body).is_none() => return Some(ANY.to_owned()),
             _ => {}
