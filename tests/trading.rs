@@ -6,14 +6,16 @@ mod trading;
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use serde_json::json;
 use wasabi::{
+    Server,
     client::{Options, State},
     testing::TestGateway,
 };
-use wasabi_tests::{serve, soon};
+use wasabi_tests::{serve, serve_with, soon};
 
 use self::trading::{
     Market,
@@ -74,6 +76,35 @@ async fn the_trader_in_rust_buys_and_others_hear_of_it() {
             Some(MarketEvent::Trade(trade)) => assert_eq!(trade, Trade { count: 5, cents: 300 }),
             event => panic!("{event:?}"),
         },
+    }
+}
+
+#[tokio::test]
+async fn the_trader_goes_on_after_a_restart() {
+    let ms = Duration::from_millis;
+    let market = gateway(&Market::new());
+    let server = serve_with(market, |server| server.drain_timeout(ms(100))).await;
+    let (url, addr) = (server.url(""), server.addr);
+    let pauses = Options::new().pauses(ms(1), ms(1), ms(1));
+    let other = client::Market::connect(&url, pauses).expect("a URL");
+    let mut events = other.events();
+    assert_eq!(soon(other.client().opened()).await, State::Open);
+    let restarted = async {
+        let first = soon(events.next()).await;
+        server.drain().await.expect("it drains");
+        let again = |_| {
+            let server = Server::bind(addr.to_string()).signals(false);
+            server.drain_spread(Duration::ZERO)
+        };
+        let _server = serve_with(gateway(&Market::new()), again).await;
+        (first, soon(events.next()).await)
+    };
+    tokio::select! {
+        ended = trader::trade(&url) => panic!("it ended: {ended:?}"),
+        trades = restarted => {
+            let is_trade = |event| matches!(event, Some(MarketEvent::Trade(_)));
+            assert!(is_trade(trades.0) && is_trade(trades.1));
+        }
     }
 }
 

@@ -265,10 +265,12 @@ byId("order").addEventListener("submit", async (event) => {
   else if (bought.error.code === "too_dear") say(`too dear: ${bought.error.message}`);
   else say(`${bought.error.code}: ${bought.error.message}`);
 });
+var ends = ["disconnected", "interrupted", "closing"];
 for (; ; ) {
   try {
     for await (const { cents } of client.stream("prices")) byId("price").textContent = euros(cents);
   } catch (error) {
-    if (!(error instanceof GatewayError && error.code === "disconnected")) throw error;
+    if (!(error instanceof GatewayError && ends.includes(error.code))) throw error;
+    await new Promise((done) => setTimeout(done, 500));
   }
 }

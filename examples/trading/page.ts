@@ -31,11 +31,14 @@ byId("order").addEventListener("submit", async (event) => {
   else say(`${bought.error.code}: ${bought.error.message}`);
 });
 
+const ends = ["disconnected", "interrupted", "closing"];
 for (;;) {
   try {
     for await (const { cents } of client.stream("prices")) byId("price").textContent = euros(cents);
   } catch (error) {
-    // A stream ends with its connection; the next one is asked for once there is another.
-    if (!(error instanceof GatewayError && error.code === "disconnected")) throw error;
+    // A stream ends with its connection, also when the gateway closes it to restart; the next one is asked for once there
+    // is another.
+    if (!(error instanceof GatewayError && ends.includes(error.code))) throw error;
+    await new Promise((done) => setTimeout(done, 500));
   }
 }

@@ -1,12 +1,20 @@
 //! A program that trades: it buys when tea is cheap, and says what it and others do.
 
+use std::time::Duration;
+
 use futures_util::StreamExt;
+use tokio::time::sleep;
 use wasabi::client::{Options, RequestError};
 
-use super::client::{Market, MarketEvent, MarketOrderPlaceCode, OrderBody, Price, Trade};
+use super::client::{
+    Market, MarketEvent, MarketOrderPlaceCode, MarketPricesCode, OrderBody, Price, Trade,
+};
 
 /// What it thinks is cheap, in cents.
 const CHEAP: u32 = 300;
+
+/// How long it leaves a market alone that closes its connections, as before a restart.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// Trades until the market closes for good.
 pub(crate) async fn trade(url: &str) -> Result<(), Box<dyn std::error::Error>> {
@@ -18,9 +26,10 @@ pub(crate) async fn trade(url: &str) -> Result<(), Box<dyn std::error::Error>> {
             price = prices.next() => match price {
                 Some(Ok(Price { cents, .. })) if cents <= CHEAP => buy(&market).await?,
                 Some(Ok(_)) => {}
-                Some(Err(RequestError::Lost { reason })) => {
-                    println!("lost: {reason}");
-                    // It is asked for once there is a connection again.
+                Some(Err(error)) if ends_with_connection(&error) => {
+                    println!("no prices: {error}");
+                    sleep(PAUSE).await;
+                    // They are asked for once there is a connection again.
                     prices = market.prices();
                 }
                 Some(Err(error)) => return Err(error.into()),
@@ -35,6 +44,18 @@ pub(crate) async fn trade(url: &str) -> Result<(), Box<dyn std::error::Error>> {
     }
 }
 
+/// Whether a stream has ended with its connection, and can be asked for again on the next.
+fn ends_with_connection(error: &RequestError<MarketPricesCode>) -> bool {
+    matches!(
+        error,
+        RequestError::Lost { .. }
+            | RequestError::Gateway {
+                code: MarketPricesCode::Interrupted | MarketPricesCode::Closing,
+                ..
+            }
+    )
+}
+
 async fn buy(market: &Market) -> Result<(), Box<dyn std::error::Error>> {
     let order = OrderBody {
         count: 5,
@@ -47,6 +68,15 @@ async fn buy(market: &Market) -> Result<(), Box<dyn std::error::Error>> {
             message,
             ..
         }) => println!("too late: {message}"),
+        Err(
+            error @ (RequestError::Gateway {
+                code: MarketOrderPlaceCode::Closing,
+                ..
+            }
+            | RequestError::TimedOut {
+                was_sent: false, ..
+            }),
+        ) => println!("not now: {error}"),
         // It is not sent again: it may have been carried out.
         Err(error) if error.may_have_been_carried_out() => println!("who knows: {error}"),
         Err(error) => return Err(error.into()),
