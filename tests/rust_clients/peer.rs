@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use socket2::SockRef;
+use tokio_tungstenite::tungstenite::Message as Frame;
 use wasabi::client::{Client, Options, RequestError, State, Unasked, Url, Wire};
 use wasabi_tests::{
     soon, until,
@@ -11,6 +14,8 @@ use wasabi_tests::{
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
+/// More than the sockets hold.
+const LARGE: usize = 64 << 20;
 
 /// A server, its first connection, and the client of that.
 async fn connected(options: Options) -> (Upstream, Peer, Client) {
@@ -103,13 +108,80 @@ async fn a_call_may_have_a_deadline_of_its_own() {
 
 #[tokio::test]
 async fn a_client_ends_although_the_server_does_not_read() {
-    let (_server, peer, client) = connected(Options::new()).await;
+    let options = Options::new().max_message_size(LARGE);
+    let (_server, peer, client) = connected(options).await;
     let mut events = client.events::<Unasked>();
-    // More than the sockets hold.
-    client.post("x".repeat(64 << 20)).expect("a connection");
+    client.post("x".repeat(LARGE)).expect("a connection");
     begins_to_arrive(&peer).await;
     drop(client);
     assert!(soon(events.next()).await.is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_talks_and_does_not_read_is_lost() {
+    let options = Options::new().ping(400 * MS).max_message_size(LARGE);
+    let (_server, mut peer, client) = connected(options.pauses(HOUR, HOUR, HOUR)).await;
+    client.post("x".repeat(LARGE)).expect("a connection");
+    let talks = async {
+        while peer.socket.send("news".into()).await.is_ok() {
+            tokio::time::sleep(MS).await;
+        }
+    };
+    let is_lost = || client.state() != State::Open;
+    tokio::join!(talks, until("it is noticed", is_lost));
+    let State::Waiting { reason, .. } = client.state() else {
+        panic!("{:?}", client.state());
+    };
+    assert_eq!(reason, "a message was not sent in 1s");
+}
+
+#[tokio::test]
+async fn answers_to_pings_that_nobody_reads_do_not_pile_up() {
+    const PINGS: u32 = 100_000;
+    let (_server, mut peer, _client) = connected(Options::new().max_message_size(1)).await;
+    let small = SockRef::from(peer.socket.get_ref()).set_recv_buffer_size(64 * 1024);
+    small.expect("a small buffer");
+    for n in 0..PINGS {
+        let mut data = [0; 125];
+        data[..4].copy_from_slice(&n.to_be_bytes());
+        let ping = Frame::Ping(data.to_vec().into());
+        peer.socket.feed(ping).await.expect("it is read");
+    }
+    peer.socket.flush().await.expect("it is read");
+    let mut answers = 0;
+    loop {
+        let Frame::Pong(data) = peer.next().await else {
+            continue;
+        };
+        answers += 1;
+        if data[..4] == (PINGS - 1).to_be_bytes() {
+            break;
+        }
+    }
+    assert!(answers < PINGS, "all {answers} waited");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_neither_sent_nor_read() {
+    let options = Options::new().max_message_size(100);
+    let (_server, mut peer, client) = connected(options.pauses(HOUR, HOUR, HOUR)).await;
+    let mut events = client.events::<Unasked>();
+    for size in [100, 101] {
+        let text = "x".repeat(size);
+        assert_eq!(client.post(text).is_ok(), size == 100);
+    }
+    let large = json!({ "item": "x".repeat(100) });
+    let refused = soon(client.request::<Value, String>("order", &large)).await;
+    assert!(
+        matches!(refused, Err(RequestError::NotSent { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(peer.text().await.len(), 100);
+    peer.send("x".repeat(100)).await;
+    let event = soon(events.next()).await.and_then(|event| event.text());
+    assert_eq!(event.map(|text| text.len()), Some(100));
+    peer.send("x".repeat(101)).await;
+    until("it is noticed", || client.state() != State::Open).await;
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use tokio::{
     time::timeout,
 };
 use tokio_tungstenite::{
-    WebSocketStream, client_async,
-    tungstenite::{self, client::IntoClientRequest, handshake::client::Request},
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        self, client::IntoClientRequest, handshake::client::Request, protocol::WebSocketConfig,
+    },
 };
 
 use super::{Handshake, Options, Wire, lost::Lost};
@@ -40,11 +42,26 @@ async fn attempt(options: &Options, wire: &Wire, uri: &Uri) -> Result<Socket, Lo
     let stream = stream(uri)
         .await
         .map_err(|error| Lost::new(error.to_string()))?;
-    match client_async(request, stream).await {
+    match client_async_with_config(request, stream, Some(limits(options))).await {
         Ok((socket, _)) => Ok(socket),
         Err(tungstenite::Error::Http(response)) => Err(Lost::refused(response.status())),
         Err(error) => Err(Lost::new(error.to_string())),
     }
+}
+
+/// Bounds what is read, and what waits to be written: also the answers to pings of a gateway that does not read.
+fn limits(options: &Options) -> WebSocketConfig {
+    /// Besides the largest message: answers to pings.
+    const ANSWERS: usize = 64 * 1024;
+    /// Of a control frame: RFC 6455, section 5.5.
+    const CONTROL: usize = 125;
+    let config = WebSocketConfig::default();
+    let largest = options.max_message_size;
+    let waiting = config.write_buffer_size + ANSWERS;
+    config
+        .max_message_size(Some(largest))
+        .max_frame_size(Some(largest.max(CONTROL)))
+        .max_write_buffer_size(largest.saturating_add(waiting))
 }
 
 fn request(wire: &Wire, uri: &Uri, handshake: Handshake) -> Result<Request, Lost> {

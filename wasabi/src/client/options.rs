@@ -24,6 +24,7 @@ pub struct Options {
     pub(super) longest: Duration,
     pub(super) limit: usize,
     pub(super) buffer: usize,
+    pub(super) max_message_size: usize,
 }
 
 impl Default for Options {
@@ -39,6 +40,7 @@ impl Default for Options {
             longest: Duration::from_secs(30),
             limit: 1024,
             buffer: 1024,
+            max_message_size: 4 * 1024 * 1024,
         }
     }
 }
@@ -89,14 +91,15 @@ impl Options {
     }
 
     /// How often the client pings the gateway. When it hears nothing for two and a half times as long, the connection
-    /// counts as lost. Default: 20 s; at least 10 ms.
+    /// counts as lost; so it does when a message takes as long to be sent, or one frame as long to arrive. Default: 20 s; at
+    /// least 10 ms.
     pub fn ping(mut self, interval: Duration) -> Self {
         self.ping = interval.clamp(Duration::from_millis(10), FOREVER / 4);
         self
     }
 
-    /// The pause before the next attempt to connect is random: up to `first` (0.5 s), doubled with each attempt since the
-    /// last message of the gateway, at most `longest` (30 s). After the close codes 1012 (restart), 1013 (try again later)
+    /// The pause before the next attempt to connect is random: up to `first` (0.5 s), doubled with each attempt since a
+    /// connection was open for `longest`, at most `longest` (30 s). After the close codes 1012 (restart), 1013 (try again later)
     /// and 4429 (too many requests), and after the HTTP statuses 429 and 503, it is up to `busy` (5 s) at least.
     pub fn pauses(mut self, first: Duration, busy: Duration, longest: Duration) -> Self {
         let least = Duration::from_millis(1);
@@ -119,6 +122,14 @@ impl Options {
         self.buffer = messages.clamp(1, 65_536);
         self
     }
+
+    /// The largest message in bytes. A larger one of the gateway ends the connection, which counts as lost; a larger one of
+    /// the client fails with [`RequestError::NotSent`](super::RequestError::NotSent). The gateway has a limit of its own for
+    /// what it reads. Default: 4 MiB; at least 1.
+    pub fn max_message_size(mut self, bytes: usize) -> Self {
+        self.max_message_size = bytes.max(1);
+        self
+    }
 }
 
 impl fmt::Debug for Options {
@@ -127,6 +138,7 @@ impl fmt::Debug for Options {
             .field("timeout", &self.timeout)
             .field("limit", &self.limit)
             .field("buffer", &self.buffer)
+            .field("max_message_size", &self.max_message_size)
             .finish_non_exhaustive()
     }
 }

@@ -30,9 +30,12 @@ impl Pauses {
         }
     }
 
-    /// Begins with the first pause again.
-    pub(super) fn reset(&mut self) {
-        self.nominal = self.builder.build();
+    /// Begins with the first pause again, if a connection was open for long enough: one that is accepted and ended at once
+    /// is no better than none.
+    pub(super) fn was_open(&mut self, time: Duration) {
+        if time >= self.longest {
+            self.nominal = self.builder.build();
+        }
     }
 
     /// Full jitter: anything up to the nominal pause, so that clients that lost their connection at the same time do not
@@ -61,11 +64,13 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_again_after_a_message() {
+    fn pauses_double_up_to_the_longest_and_begin_again_after_a_long_connection() {
         let mut pauses = pauses();
         let longest: Vec<_> = (0..7).map(|_| pauses.longest_next(false) / 100).collect();
         assert_eq!(longest, [1, 2, 4, 8, 16, 20, 20].map(|n| n * MS));
-        pauses.reset();
+        pauses.was_open(1999 * MS);
+        assert_eq!(pauses.longest_next(false), 2000 * MS);
+        pauses.was_open(2000 * MS);
         assert_eq!(pauses.longest_next(false), 100 * MS);
     }
 

@@ -43,10 +43,9 @@ pub(super) async fn run(ending: Ending, uri: Uri) {
             Some(Err(lost)) => lost,
             Some(Ok(socket)) => {
                 shared.opened();
-                let (lost, was_heard) = talk(shared, socket).await;
-                if was_heard {
-                    pauses.reset();
-                }
+                let opened = Instant::now();
+                let lost = talk(shared, socket).await;
+                pauses.was_open(opened.elapsed());
                 match lost {
                     Some(lost) => lost,
                     None => return,
@@ -70,22 +69,26 @@ pub(super) async fn run(ending: Ending, uri: Uri) {
     }
 }
 
-/// Uses a connection until it ends. `None` if the client ends it. Also returns whether the gateway said anything.
-async fn talk(shared: &Shared, socket: Socket) -> (Option<Lost>, bool) {
+/// Uses a connection until it ends. `None` if the client ends it.
+async fn talk(shared: &Shared, socket: Socket) -> Option<Lost> {
     let (mut sink, mut stream) = socket.split();
-    let mut was_heard = false;
     let lost = tokio::select! {
-        lost = read(shared, &mut stream, &mut was_heard) => Some(lost),
+        lost = read(shared, &mut stream) => Some(lost),
         lost = write(shared, &mut sink) => lost,
     };
     if lost.is_none() {
         let _ = timeout(GOODBYE, say_goodbye(sink, stream)).await;
     }
-    (lost, was_heard)
+    lost
 }
 
-async fn read(shared: &Shared, stream: &mut SplitStream<Socket>, was_heard: &mut bool) -> Lost {
-    let silence = shared.options.ping * 5 / 2;
+/// How long nothing may be heard, and how long a message may take to be sent.
+fn silence(shared: &Shared) -> Duration {
+    shared.options.ping * 5 / 2
+}
+
+async fn read(shared: &Shared, stream: &mut SplitStream<Socket>) -> Lost {
+    let silence = silence(shared);
     loop {
         let frame = match timeout(silence, stream.next()).await {
             Err(_) => return Lost::new(format!("nothing was heard for {silence:?}")),
@@ -107,7 +110,6 @@ async fn read(shared: &Shared, stream: &mut SplitStream<Socket>, was_heard: &mut
             }
             Frame::Ping(_) | Frame::Pong(_) | Frame::Frame(_) => continue,
         };
-        *was_heard = true;
         shared.take(message);
     }
 }
@@ -116,6 +118,7 @@ async fn read(shared: &Shared, stream: &mut SplitStream<Socket>, was_heard: &mut
 async fn write(shared: &Shared, sink: &mut SplitSink<Socket, Frame>) -> Option<Lost> {
     let closing = &shared.closing;
     let every = shared.options.ping;
+    let silence = silence(shared);
     let mut ping = interval_at(Instant::now() + every, every);
     ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -126,10 +129,15 @@ async fn write(shared: &Shared, sink: &mut SplitSink<Socket, Frame>) -> Option<L
             frame = next(shared) => frame,
         };
         // The gateway may not read.
-        if let Err(error) = closing.run_until_cancelled(sink.send(frame)).await? {
-            // What the gateway said before is a better reason, and is read at the same time.
-            sleep(GOODBYE).await;
-            return Some(Lost::new(error.to_string()));
+        let sent = timeout(silence, sink.send(frame));
+        match closing.run_until_cancelled(sent).await? {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                // What the gateway said before is a better reason, and is read at the same time.
+                sleep(GOODBYE).await;
+                return Some(Lost::new(error.to_string()));
+            }
+            Err(_) => return Some(Lost::new(format!("a message was not sent in {silence:?}"))),
         }
     }
 }

@@ -123,7 +123,17 @@ impl Shared {
             inner.next_id += 1;
             id
         };
-        Ok((id, self.wire.write(key, body, id)?))
+        let text = self.wire.write(key, body, id)?;
+        self.fits(text.len())?;
+        Ok((id, text))
+    }
+
+    /// The connection has room for what waits to be written only if no message is larger.
+    fn fits(&self, bytes: usize) -> Result<(), NotSent> {
+        match bytes > self.options.max_message_size {
+            true => Err(NotSent::new("the message is too large")),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn begin(
@@ -168,6 +178,7 @@ impl Shared {
 
     /// Sends a message that nothing waits for.
     pub(super) fn post(&self, message: Message) -> Result<(), NotSent> {
+        self.fits(message.len())?;
         let mut inner = self.lock();
         if !inner.is_open {
             return Err(NotSent::new(&*inner.why));

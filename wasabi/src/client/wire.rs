@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{GatewayError, NotSent};
@@ -121,12 +122,14 @@ impl Wire {
         let (id, error_id): (Place, Place) = match self.form {
             Form::JsonRpc => (&["id"], &["id"]),
             Form::Keyed { id, .. } => (id, self.error_id.unwrap_or(id)),
-            Form::Plain => (&[], &[]),
+            Form::Plain => return self.read_plain(message),
         };
         let message: Value = serde_json::from_slice(message.as_bytes()).ok()?;
         let pushed = message.get("params").filter(|_| self.is_rpc());
         let part = pushed.unwrap_or(&message);
         let error = part.get("error").filter(|error| !error.is_null());
+        // The parameters of a notification may have a member of this name that is the application's.
+        let error = error.filter(|error| pushed.is_none() || error["code"].is_number());
         let error = error.and_then(|error| self.error(error));
         let place = match (pushed, &error) {
             (Some(_), _) => &["subscription"][..],
@@ -150,6 +153,22 @@ impl Wire {
             false => message,
         };
         owner.map(|owner| Read::Value(owner, value))
+    }
+
+    /// Reads a message that belongs to no request: it may be an error. Of others nothing is kept.
+    fn read_plain(&self, message: &Message) -> Option<Read> {
+        #[derive(Deserialize)]
+        struct Errors {
+            error: Option<Value>,
+        }
+        let text = message.as_bytes().trim_ascii_start();
+        // A list would be read as well.
+        if !text.starts_with(b"{") {
+            return None;
+        }
+        let message: Errors = serde_json::from_slice(text).ok()?;
+        let error = self.error(&message.error?)?;
+        Some(Read::Error(None, error))
     }
 
     /// An error of the gateway. Other messages may have a member of the same name.
@@ -266,5 +285,33 @@ mod tests {
         assert_eq!(error(ours), "sold_out");
         let standard = r#"{"id":1,"error":{"code":-32601,"message":"m"}}"#;
         assert_eq!(error(standard), "-32601");
+        let pushed = r#"{"method":"m","params":{"subscription":"1","error":{"code":-32000}}}"#;
+        assert_eq!(error(pushed), "-32000");
+    }
+
+    #[test]
+    fn a_notification_with_an_error_of_its_own_is_no_error() {
+        let text = r#"{"method":"m","params":{"subscription":"1","error":"none","result":2}}"#;
+        let read = Wire::json_rpc().read(&Message::from(text));
+        assert!(matches!(read, Some(Read::Value(Owner::Subscription(_), _))));
+        let text = r#"{"method":"m","params":{"error":{"code":"e"}}}"#;
+        assert!(Wire::json_rpc().read(&Message::from(text)).is_none());
+    }
+
+    #[test]
+    fn a_message_without_a_key_may_be_an_error_and_nothing_else() {
+        let read = |text: &'static str| Wire::plain().read(&Message::from(text));
+        let Some(Read::Error(None, error)) = read(r#" {"error":{"code":"closing"},"id":1}"#) else {
+            panic!("no error");
+        };
+        assert_eq!(error.code, "closing");
+        for other in [
+            r#"[{"code":"closing"}]"#,
+            r#"{"error":"none"}"#,
+            r#"{"id":1}"#,
+            "text",
+        ] {
+            assert!(read(other).is_none(), "{other}");
+        }
     }
 }
