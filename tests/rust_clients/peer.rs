@@ -101,9 +101,28 @@ async fn a_call_may_have_a_deadline_of_its_own() {
     let (_server, _peer, client) = connected(Options::new().timeout(HOUR)).await;
     let hasty = client.with_timeout(20 * MS);
     let error = soon(hasty.request::<Value, String>("order", &())).await;
-    assert_eq!(error, Err(RequestError::TimedOut { was_sent: true }));
+    let expected = RequestError::TimedOut {
+        was_sent: true,
+        reason: String::new(),
+    };
+    assert_eq!(error, Err(expected));
     let asked = client.request::<Value, String>("order", &());
     assert!(tokio::time::timeout(100 * MS, asked).await.is_err());
+}
+
+#[tokio::test]
+async fn what_is_not_sent_in_time_says_why() {
+    let options = Options::new()
+        .timeout(20 * MS)
+        .pauses(HOUR, HOUR, HOUR)
+        .handshake(async || Err("no token".into()));
+    let wire = Wire::keyed(&["do"], &["id"]);
+    let client = Client::connect(Url::new("ws://localhost:1"), wire, options).expect("a URL");
+    let waits = || matches!(client.state(), State::Waiting { .. });
+    until("it waits", waits).await;
+    let asked = soon(client.request::<Value, String>("order", &())).await;
+    let error = asked.expect_err("no connection").to_string();
+    assert_eq!(error, "not sent in time: no token");
 }
 
 #[tokio::test]

@@ -129,9 +129,7 @@ impl Client {
         match timeout_at(deadline, waiting.values.recv()).await {
             Ok(Some(value)) => serde_json::from_value(value).map_err(RequestError::unreadable),
             Ok(None) => Err(waiting.failure()),
-            Err(_) => Err(RequestError::TimedOut {
-                was_sent: waiting.give_up(),
-            }),
+            Err(_) => Err(waiting.timed_out()),
         }
     }
 
@@ -151,7 +149,7 @@ impl Client {
     {
         match self.request(key, body).await {
             Ok(value) => Ok(Some(value)),
-            Err(RequestError::TimedOut { was_sent: true }) => Ok(None),
+            Err(RequestError::TimedOut { was_sent: true, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -166,7 +164,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns [`NotSent`] if there is no connection, or if too much waits to be sent. A message that was accepted is
-    /// lost if the connection ends before it is written, also by [`close`](Self::close).
+    /// lost if the connection ends before it is written, also by [`close`](Self::close) or with the last clone.
     pub fn send(&self, key: &str, body: &(impl Serialize + ?Sized)) -> Result<u64, NotSent> {
         let (id, text) = self.shared.0.write(key, body)?;
         self.shared.0.post(Message::from(text))?;
@@ -216,7 +214,8 @@ impl Client {
     }
 
     /// Ends the connection for good, for all clones. What waits fails: with [`RequestError::Lost`] if it was sent, with
-    /// [`RequestError::NotSent`] if not.
+    /// [`RequestError::NotSent`] if not. Messages of [`send`](Self::send) and [`post`](Self::post) that are not written yet
+    /// are lost, as when the last clone is dropped; a reply to a later request shows that they were written.
     pub fn close(&self) {
         // First the reason: once it is cancelled, the task has another.
         self.shared.0.end("closed by the client");

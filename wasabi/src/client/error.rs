@@ -91,6 +91,8 @@ pub enum RequestError<C = String> {
     TimedOut {
         /// Whether the request was sent. If so, it may have been carried out; if not, it is not sent any more.
         was_sent: bool,
+        /// Why it was not sent, such as why the last attempt to connect failed; empty if it was sent.
+        reason: String,
     },
     /// There was a reply, but it is not of the expected type.
     Unreadable {
@@ -112,7 +114,7 @@ impl<C> RequestError<C> {
                 ..
             } => *may_have_been_carried_out,
             Self::NotSent { .. } => false,
-            Self::TimedOut { was_sent } => *was_sent,
+            Self::TimedOut { was_sent, .. } => *was_sent,
             Self::Lost { .. } | Self::Unreadable { .. } | Self::TooSlow => true,
         }
     }
@@ -154,7 +156,7 @@ impl Failure {
             },
             Self::NotSent { reason } => RequestError::NotSent { reason },
             Self::Lost { reason } => RequestError::Lost { reason },
-            Self::TimedOut { was_sent } => RequestError::TimedOut { was_sent },
+            Self::TimedOut { was_sent, reason } => RequestError::TimedOut { was_sent, reason },
             Self::Unreadable { reason } => RequestError::Unreadable { reason },
             Self::TooSlow => RequestError::TooSlow,
         }
@@ -181,10 +183,10 @@ impl<C: fmt::Debug> fmt::Display for RequestError<C> {
                 f,
                 "the connection ended before the reply: {reason}; the request may have been carried out"
             ),
-            Self::TimedOut { was_sent: true } => {
+            Self::TimedOut { was_sent: true, .. } => {
                 f.write_str("no reply in time; the request may have been carried out")
             }
-            Self::TimedOut { was_sent: false } => f.write_str("not sent in time"),
+            Self::TimedOut { reason, .. } => write!(f, "not sent in time: {reason}"),
             Self::Unreadable { reason } => write!(f, "the reply cannot be read: {reason}"),
             Self::TooSlow => f.write_str("too many messages of the stream waited to be taken"),
         }

@@ -16,7 +16,11 @@ use super::{NotSent, RequestError, shared::Waiting};
 ///
 /// The gateway does not say that there are no more, so that only an error ends it. Dropping it makes the client stop
 /// listening, and on channels of [`JsonRpc`](crate::JsonRpc) makes the client end the subscription. Elsewhere give its
-/// [`id`](Self::id) to a route that cancels.
+/// [`id`](Self::id) to a route that cancels; until the gateway has stopped, its messages are those that no request waits
+/// for, and [`Events`](super::Events) has them.
+///
+/// A gateway that drains ends it with the code `interrupted`, or `closing` if it has not begun, shortly before it closes
+/// the connection: ask again after a pause, as after [`RequestError::Lost`].
 #[must_use = "dropping it ends the stream"]
 pub struct Messages<T, C = String> {
     waiting: Option<Waiting>,

@@ -91,8 +91,7 @@ impl Options {
     }
 
     /// How often the client pings the gateway. When it hears nothing for two and a half times as long, the connection
-    /// counts as lost; so it does when a message takes as long to be sent, or one frame as long to arrive. Default: 20 s; at
-    /// least 10 ms.
+    /// counts as lost; so it does when one message takes as long to be sent or to arrive. Default: 20 s; at least 10 ms.
     pub fn ping(mut self, interval: Duration) -> Self {
         self.ping = interval.clamp(Duration::from_millis(10), FOREVER / 4);
         self
@@ -110,7 +109,8 @@ impl Options {
     }
 
     /// How many requests, streams and messages may wait at the same time, sent or not. More fail at once, with
-    /// [`RequestError::NotSent`](super::RequestError::NotSent). Default: 1024; at least 1.
+    /// [`RequestError::NotSent`](super::RequestError::NotSent). A subscription that was dropped before its first reply counts
+    /// until then. Default: 1024; at least 1.
     pub fn limit(mut self, limit: usize) -> Self {
         self.limit = limit.max(1);
         self

@@ -67,9 +67,15 @@ impl Waiting {
         self.failure.get().cloned().unwrap_or_else(unknown).typed()
     }
 
-    /// Returns whether it was sent.
-    pub(super) fn give_up(self) -> bool {
-        self.handle.0.forget(self.id)
+    /// Gives it up at its deadline.
+    pub(super) fn timed_out<C>(self) -> RequestError<C> {
+        let shared = &self.handle.0;
+        let was_sent = shared.forget(self.id);
+        let reason = match was_sent {
+            true => String::new(),
+            false => shared.why_not(),
+        };
+        RequestError::TimedOut { was_sent, reason }
     }
 }
 
@@ -217,6 +223,15 @@ impl Shared {
             self.stop(&mut inner, &subscription);
         }
         true
+    }
+
+    /// Why nothing is sent.
+    fn why_not(&self) -> String {
+        let inner = self.lock();
+        match inner.is_open {
+            true => "others are sent before it".to_owned(),
+            false => inner.why.clone(),
+        }
     }
 
     fn stop(&self, inner: &mut Inner, subscription: &str) {
