@@ -22,6 +22,7 @@ use axum::{http::header::CONTENT_TYPE, response::Html};
 use futures_util::{Stream, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::{sync::watch, time::sleep};
 use wasabi::{
     Admin, AsyncApi, CloseCode, Error, InFlight, RequestId, Sent, prelude::*, schema::ErrorCodes,
@@ -29,6 +30,7 @@ use wasabi::{
 
 /// What a trader wants to buy.
 #[derive(Deserialize, JsonSchema)]
+#[schemars(example = json!({ "id": 1, "count": 5, "limit": 320 }))]
 struct Order {
     id: u64,
     /// How many pieces of tea.
@@ -54,6 +56,7 @@ struct Watch {
 
 /// The price of a piece, in cents.
 #[derive(Serialize, JsonSchema)]
+#[schemars(example = Self { id: 2, cents: 305 })]
 struct Price {
     id: u64,
     cents: u32,

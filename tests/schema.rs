@@ -10,6 +10,7 @@ mod schema {
     mod codes;
     mod console;
     mod document;
+    mod examples;
     mod guarded;
     mod keys;
     mod lints;

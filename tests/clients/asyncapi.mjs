@@ -1,6 +1,6 @@
 // An AsyncAPI document, read by the official parser, which must find nothing; and what the parser does not look at: every
-// sample is valid against the message that it is of, and against no other of its channel. Messages that are not described
-// may be anything.
+// sample, and every example in the document, is valid against the message that it is of, and against no other of its
+// channel. Messages that are not described may be anything.
 //
 //     node asyncapi.mjs document.yaml samples.json
 import { readFileSync } from "node:fs";
@@ -25,7 +25,8 @@ for (const channel of document.channels().all()) {
   const described = (each) => words(each).some((word) => !word.startsWith("x-parser"));
   const messages = channel.messages().all().filter(described);
   const validate = messages.map((each) => [each.id(), ajv.compile(each.payload().json())]);
-  for (const [name, list] of Object.entries(wanted[channel.id()] ?? {})) {
+  const examples = messages.map((each) => [each.id(), each.examples().all().map((example) => example.payload())]);
+  for (const [name, list] of [...Object.entries(wanted[channel.id()] ?? {}), ...examples]) {
     for (const sample of list) {
       const valid = validate.filter(([, check]) => check(sample)).map(([id]) => id);
       if (valid.join() !== (name === "undescribed" ? "" : name)) {

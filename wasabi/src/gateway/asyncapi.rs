@@ -4,6 +4,7 @@ mod channel;
 mod close_codes;
 mod components;
 mod envelope;
+mod examples;
 pub(super) mod facts;
 mod graphql_ws;
 pub(super) mod handshake;

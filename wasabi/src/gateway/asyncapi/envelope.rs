@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
+    examples,
     facts::ChannelFacts,
     graphql_ws, json_rpc,
     keys::key_of,
@@ -25,9 +26,13 @@ pub(super) fn request(
         Language::Raw | Language::Own => plain(key, taken, facts),
         Language::Json => {
             let envelope = keyed(operation, key, &taken, facts);
-            Shape::json("", all_of(vec![taken.message, envelope])).with_id(true)
+            let examples = taken.examples.into_iter();
+            let examples = examples.filter_map(|example| examples::keyed(example, key, facts));
+            Shape::json("", all_of(vec![taken.message, envelope]))
+                .with_id(true)
+                .with_examples(examples.collect())
         }
-        Language::JsonRpc { .. } => json_rpc::request(key_of(operation, key, facts), taken),
+        Language::JsonRpc { .. } => json_rpc::request(key, key_of(operation, key, facts), taken),
         Language::GraphqlWs => graphql_ws::request(operation, key, taken, facts),
         Language::Decoded | Language::Unknown => Shape::undescribed(),
     }
@@ -51,7 +56,7 @@ fn plain(key: Option<&str>, taken: Taken, facts: &ChannelFacts) -> Shape {
     };
     Shape {
         content_type,
-        ..Shape::json("", payload)
+        ..Shape::json("", payload).with_examples(taken.examples)
     }
 }
 
@@ -94,7 +99,9 @@ pub(super) fn plain_reply(given: &Given) -> Shape {
         ..Shape::json(name, payload)
     };
     match (given.form, &given.schema) {
-        (_, Some(schema)) => Shape::json(&given.name, schema.clone()).with_id(given.has_id),
+        (_, Some(schema)) => Shape::json(&given.name, schema.clone())
+            .with_id(given.has_id)
+            .with_examples(given.examples.clone()),
         (Form::Text, None) => of("text", TEXT, json!({ "type": "string" })),
         (Form::Binary, None) => of("binary", BINARY, json!({})),
         (Form::Json | Form::Unknown, None) => Shape::undescribed(),

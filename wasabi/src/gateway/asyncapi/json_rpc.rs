@@ -8,8 +8,15 @@ use super::{
 };
 use crate::schema::Count;
 
-/// A call of this method.
-pub(super) fn request(method: Value, taken: Taken) -> Shape {
+/// A call of the method with this name, or of those with this schema.
+pub(super) fn request(name: Option<&str>, method: Value, taken: Taken) -> Shape {
+    let examples = name.iter().flat_map(|name| {
+        let params = taken.params_examples.iter();
+        params.map(
+            move |params| json!({ "jsonrpc": "2.0", "method": name, "params": params, "id": 1 }),
+        )
+    });
+    let examples = examples.collect();
     let mut payload = object(json!({ "method": method, "id": id() }), &["method"]);
     let mut require = |name: &str| {
         if let Some(required) = payload["required"].as_array_mut() {
@@ -26,7 +33,9 @@ pub(super) fn request(method: Value, taken: Taken) -> Shape {
         true => json!({ "type": ["object", "array", "null"] }),
         false => taken.params,
     };
-    Shape::json("", all_of(vec![taken.message, payload])).with_id(true)
+    Shape::json("", all_of(vec![taken.message, payload]))
+        .with_id(true)
+        .with_examples(examples)
 }
 
 /// What parameters may be: by name or by position.
@@ -60,7 +69,10 @@ pub(super) fn replies(given: &Given, notification: &'static str) -> Vec<Shape> {
                 "" => "result",
                 name => name,
             };
-            vec![response(name, result(one))]
+            let examples = given.examples.iter();
+            let examples =
+                examples.map(|result| json!({ "jsonrpc": "2.0", "id": 1, "result": result }));
+            vec![response(name, result(one)).with_examples(examples.collect())]
         }
         Count::Many => {
             let list = json!({ "type": "array", "items": one });

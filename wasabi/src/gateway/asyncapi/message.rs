@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    Parts, envelope,
+    Parts, envelope, examples,
     facts::{ChannelFacts, codes, name, target},
     json_rpc,
     names::{Names, of_type},
@@ -139,6 +139,11 @@ impl Messages {
 
     fn message(&self, shape: Shape) -> Value {
         let mut message = json!({ "payload": shape.payload });
+        if !shape.examples.is_empty() {
+            let examples = shape.examples.iter();
+            let examples = examples.map(|example| json!({ "payload": example }));
+            message["examples"] = examples.collect();
+        }
         if let Some(content_type) = shape.content_type {
             message["contentType"] = json!(content_type);
         }
@@ -219,6 +224,8 @@ fn taken(operation: &Operation, schemas: &mut Schemas, notes: &mut Vec<String>) 
         needs_params,
         needs_id: inputs().any(|input| input.source == Source::Id && !input.is_optional),
         sources: inputs().map(|input| input.source).collect(),
+        examples: examples::taken(operation, Source::Json),
+        params_examples: examples::taken(operation, Source::Params),
     }
 }
 
@@ -292,6 +299,7 @@ fn given(
         form: output.form,
         count: output.count,
         is_optional: output.is_optional,
+        examples: examples::of(output.schema().filter(|_| is_json)),
         schema,
         has_id: id.is_some_and(|id| has(output, id)),
     }

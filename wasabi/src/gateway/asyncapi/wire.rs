@@ -19,6 +19,8 @@ pub(super) struct Shape {
     pub(super) content_type: Option<&'static str>,
     /// Whether it has the id of its request, at the place where requests have it.
     pub(super) has_id: bool,
+    /// Examples of the payload.
+    pub(super) examples: Vec<Value>,
 }
 
 impl Shape {
@@ -29,6 +31,7 @@ impl Shape {
             payload,
             content_type: Some(JSON),
             has_id: false,
+            examples: Vec::new(),
         }
     }
 
@@ -43,6 +46,10 @@ impl Shape {
     pub(super) fn with_id(self, has_id: bool) -> Self {
         Self { has_id, ..self }
     }
+
+    pub(super) fn with_examples(self, examples: Vec<Value>) -> Self {
+        Self { examples, ..self }
+    }
 }
 
 /// What the functions of an operation take.
@@ -54,6 +61,9 @@ pub(super) struct Taken {
     pub(super) needs_params: bool,
     pub(super) needs_id: bool,
     pub(super) sources: Vec<Source>,
+    /// Examples of `message`, and of `params`.
+    pub(super) examples: Vec<Value>,
+    pub(super) params_examples: Vec<Value>,
 }
 
 /// What a function answers.
@@ -66,6 +76,7 @@ pub(super) struct Given {
     pub(super) is_optional: bool,
     /// The schema of one message, if it is JSON with a known one.
     pub(super) schema: Option<Value>,
+    pub(super) examples: Vec<Value>,
     /// Whether its type has the id of the request.
     pub(super) has_id: bool,
 }
