@@ -1,9 +1,12 @@
-//! The examples, as programs of their own; the quickstart and JSON-RPC also asked by clients that others wrote.
+//! The examples, as programs of their own; the quickstart, JSON-RPC and an upstream also asked by clients that others
+//! wrote.
 
 #[path = "clients/asyncapi.rs"]
 mod asyncapi;
 #[path = "clients/conformance.rs"]
 mod conformance;
+#[path = "clients/deriv.rs"]
+mod deriv;
 #[path = "clients/examples.rs"]
 mod examples;
 #[path = "clients/graphql.rs"]
