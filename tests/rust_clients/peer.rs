@@ -57,6 +57,29 @@ async fn what_is_asked_after_the_close_frame_goes_over_the_next_connection() {
 }
 
 #[tokio::test]
+async fn closing_never_sends_an_order_again() {
+    let (mut server, mut first, client) = connected(Options::new().pauses(MS, MS, MS)).await;
+    let body = json!({ "item": "tea" });
+    let asked = client.request::<Value, String>("order", &body);
+    let drains = async {
+        let order: Value = serde_json::from_str(&first.text().await).expect("JSON");
+        let error = json!({ "code": "closing", "message": "the gateway is closing" });
+        let error = json!({ "id": order["id"], "error": error });
+        first.send(error.to_string()).await;
+        close(&mut first, 1012).await;
+    };
+    let (reply, ()) = tokio::join!(soon(asked), drains);
+    match reply {
+        Err(RequestError::Gateway { code, .. }) => assert_eq!(code, "closing"),
+        reply => panic!("{reply:?}"),
+    }
+    let mut second = server.accept().await;
+    assert_eq!(soon(client.opened()).await, State::Open);
+    client.post("next").expect("a connection");
+    assert_eq!(second.text().await, "next");
+}
+
+#[tokio::test]
 async fn a_busy_server_is_known_by_its_code_even_if_it_keeps_the_connection() {
     for code in [1012, 1013, 4429] {
         let (_server, mut peer, client) = connected(Options::new().pauses(MS, HOUR, HOUR)).await;
@@ -223,6 +246,89 @@ async fn a_client_that_ends_hears_the_server_out() {
     assert_eq!(peer.closed().await.0, 1000);
 }
 
+#[tokio::test]
+async fn what_was_posted_is_written_before_the_client_ends() {
+    let ends: [fn(Client); 2] = [|client| client.close(), drop];
+    for end in ends {
+        let (_server, mut peer, client) = connected(Options::new()).await;
+        for number in 0..100 {
+            client.post(number.to_string()).expect("a connection");
+        }
+        end(client);
+        for number in 0..100 {
+            assert_eq!(peer.text().await, number.to_string());
+        }
+        assert_eq!(peer.closed().await.0, 1000);
+    }
+}
+
+#[tokio::test]
+async fn a_program_may_end_once_its_connection_has_ended() {
+    let mut server = Upstream::start().await;
+    let url = server.url("");
+    let program = tokio::task::spawn_blocking(move || {
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        runtime.block_on(async {
+            let client = Client::connect(Url::new(&url), Wire::plain(), Options::new());
+            let client = client.expect("a URL");
+            assert_eq!(soon(client.opened()).await, State::Open);
+            client.post("the last word").expect("a connection");
+            client.close();
+            soon(client.closed()).await
+        })
+    });
+    let mut peer = server.accept().await;
+    assert_eq!(peer.text().await, "the last word");
+    assert_eq!(peer.closed().await.0, 1000);
+    let reason = "closed by the client".to_owned();
+    let closed = State::Closed { code: 1000, reason };
+    assert_eq!(program.await.expect("no panic"), closed);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_connect_again_tells_why() {
+    let (_server, mut peer, client) = connected(Options::new()).await;
+    let ends = async {
+        peer.close(4403, "not you").await;
+        peer.closed().await;
+    };
+    let (state, ()) = tokio::join!(soon(client.closed()), ends);
+    let reason = "the gateway closed the connection: 4403 \"not you\"".to_owned();
+    assert_eq!(state, State::Closed { code: 4403, reason });
+}
+
+#[tokio::test]
+async fn a_program_knows_when_what_it_posted_is_written() {
+    // Less than the server's largest frame.
+    let large = "x".repeat(LARGE / 5);
+    let options = Options::new().max_message_size(LARGE);
+    let (_server, mut peer, client) = connected(options.pauses(HOUR, HOUR, HOUR)).await;
+    assert_eq!(soon(client.flush()).await, Ok(()));
+    client.post(large.clone()).expect("a connection");
+    client.post("small").expect("a connection");
+    tokio::select! {
+        biased;
+        _ = client.flush() => panic!("nobody has read it"),
+        () = begins_to_arrive(&peer) => {}
+    }
+    let reads = async {
+        assert_eq!(peer.text().await.len(), large.len());
+        assert_eq!(peer.text().await, "small");
+    };
+    let (flushed, ()) = tokio::join!(soon(client.flush()), reads);
+    assert_eq!(flushed, Ok(()));
+
+    client.post(large).expect("a connection");
+    let crashes = async {
+        begins_to_arrive(&peer).await;
+        peer.crash();
+    };
+    let (flushed, ()) = tokio::join!(soon(client.flush()), crashes);
+    assert!(flushed.is_err());
+    // There is no connection now.
+    assert!(soon(client.flush()).await.is_err());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_can_be_closed_at_any_moment() {
     let server = Upstream::start().await;
@@ -236,7 +342,9 @@ async fn a_client_can_be_closed_at_any_moment() {
         }
         client.close();
         let reason = "closed by the client".to_owned();
-        assert_eq!(soon(client.opened()).await, State::Closed { reason });
+        let closed = State::Closed { code: 1000, reason };
+        assert_eq!(soon(client.opened()).await, closed);
         assert!(client.post("late").is_err());
+        assert_eq!(soon(client.closed()).await, closed);
     }
 }

@@ -164,7 +164,7 @@ impl Client {
     /// # Errors
     ///
     /// Returns [`NotSent`] if there is no connection, or if too much waits to be sent. A message that was accepted is
-    /// lost if the connection ends before it is written, also by [`close`](Self::close) or with the last clone.
+    /// lost if the connection ends before it is written: [`flush`](Self::flush) tells.
     pub fn send(&self, key: &str, body: &(impl Serialize + ?Sized)) -> Result<u64, NotSent> {
         let (id, text) = self.shared.0.write(key, body)?;
         self.shared.0.post(Message::from(text))?;
@@ -191,6 +191,18 @@ impl Client {
         self.shared.0.post(Message::from(text))
     }
 
+    /// Waits until all that was sent before is written to the connection. That the gateway has read it, only a reply to a
+    /// later request shows.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`NotSent`] if there is no connection, or if it ends before: some messages may be lost.
+    pub async fn flush(&self) -> Result<(), NotSent> {
+        let shared = &self.shared.0;
+        let flushed = shared.flushed()?.await;
+        flushed.map_err(|_| NotSent::new(shared.why()))
+    }
+
     /// The messages that no request waits for, from now on. At most as many as [`Options::buffer`] says wait to be taken;
     /// [`Events::missed`] counts the others.
     pub fn events<E: Event>(&self) -> Events<E> {
@@ -213,13 +225,22 @@ impl Client {
         }
     }
 
-    /// Ends the connection for good, for all clones. What waits fails: with [`RequestError::Lost`] if it was sent, with
-    /// [`RequestError::NotSent`] if not. Messages of [`send`](Self::send) and [`post`](Self::post) that are not written yet
-    /// are lost, as when the last clone is dropped; a reply to a later request shows that they were written.
+    /// Ends the connection for good, for all clones, and returns at once. Requests that wait fail: with
+    /// [`RequestError::Lost`] if they were sent, with [`RequestError::NotSent`] if not. Messages of [`send`](Self::send) and
+    /// [`post`](Self::post) are still written, within a second, and then the close frame with the code 1000; so they are
+    /// when the last clone is dropped. A program that ends meanwhile cuts this off: wait for [`closed`](Self::closed).
     pub fn close(&self) {
         // First the reason: once it is cancelled, the task has another.
-        self.shared.0.end("closed by the client");
+        self.shared.0.end(1000, "closed by the client");
         self.shared.0.closing.cancel();
+    }
+
+    /// Waits until the connection has ended for good and nothing of it is left, and returns [`State::Closed`], which says
+    /// why: [`close`](Self::close) was called, or the client does not [connect again](Options::reconnect). It ends nothing
+    /// itself.
+    pub async fn closed(&self) -> State {
+        self.shared.0.closed.cancelled().await;
+        self.state()
     }
 
     fn begin(

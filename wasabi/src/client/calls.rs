@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::error::Failure;
 use crate::Message;
@@ -14,6 +14,8 @@ pub(super) enum Outgoing {
     Posted(Message),
     /// Ends a subscription.
     Stop(Message),
+    /// All before it is written.
+    Flushed(oneshot::Sender<()>),
 }
 
 #[derive(Debug)]

@@ -11,7 +11,8 @@ pub(super) struct Lost {
     pub(super) is_busy: bool,
 }
 
-const ABNORMAL: u16 = 1006;
+/// There was no close code.
+pub(super) const ABNORMAL: u16 = 1006;
 
 impl Lost {
     pub(super) fn new(reason: impl Into<String>) -> Self {

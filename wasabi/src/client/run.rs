@@ -13,13 +13,13 @@ use tokio_tungstenite::tungstenite::{Message as Frame, protocol::CloseFrame};
 use super::{
     State,
     dial::{Socket, dial},
-    lost::Lost,
+    lost::{ABNORMAL, Lost},
     pauses::Pauses,
     shared::Shared,
 };
 use crate::{Message, Text};
 
-/// How long saying goodbye may take.
+/// How long saying goodbye may take, and before it what is left to be written.
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Ends everything that waits, also when the runtime ends.
@@ -27,7 +27,8 @@ pub(super) struct Ending(pub(super) Arc<Shared>);
 
 impl Drop for Ending {
     fn drop(&mut self) {
-        self.0.end("the client has ended");
+        self.0.end(ABNORMAL, "the client has ended");
+        self.0.over();
     }
 }
 
@@ -53,7 +54,7 @@ pub(super) async fn run(ending: Ending, uri: Uri) {
             }
         };
         if !shared.options.connects_again(lost.code, &lost.reason) {
-            return shared.end(&lost.reason);
+            return shared.end(lost.code, &lost.reason);
         }
         shared.lost(&lost.reason);
         let pause = pauses.next(lost.is_busy);
@@ -75,11 +76,17 @@ async fn talk(shared: &Shared, socket: Socket) -> Option<Lost> {
     let lost = tokio::select! {
         lost = read(shared, &mut stream) => Some(lost),
         lost = write(shared, &mut sink) => lost,
+        () = too_late(shared) => None,
     };
     if lost.is_none() {
         let _ = timeout(GOODBYE, say_goodbye(sink, stream)).await;
     }
     lost
+}
+
+async fn too_late(shared: &Shared) {
+    shared.closing.cancelled().await;
+    sleep(GOODBYE).await;
 }
 
 /// How long nothing may be heard, and how long a message may take to be sent.
@@ -114,7 +121,7 @@ async fn read(shared: &Shared, stream: &mut SplitStream<Socket>) -> Lost {
     }
 }
 
-/// Returns `None` when the client ends the connection.
+/// Returns `None` when the client ends the connection, and what it has sent is written.
 async fn write(shared: &Shared, sink: &mut SplitSink<Socket, Frame>) -> Option<Lost> {
     let closing = &shared.closing;
     let every = shared.options.ping;
@@ -124,13 +131,12 @@ async fn write(shared: &Shared, sink: &mut SplitSink<Socket, Frame>) -> Option<L
     loop {
         let frame = tokio::select! {
             biased;
-            () = closing.cancelled() => return None,
             _ = ping.tick() => Frame::Ping(bytes::Bytes::new()),
             frame = next(shared) => frame,
+            () = closing.cancelled() => return None,
         };
         // The gateway may not read.
-        let sent = timeout(silence, sink.send(frame));
-        match closing.run_until_cancelled(sent).await? {
+        match timeout(silence, sink.send(frame)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 // What the gateway said before is a better reason, and is read at the same time.

@@ -1,5 +1,6 @@
 //! What the callers and the task of a connection share: the requests that wait, and what is to be sent.
 
+mod ends;
 mod inbound;
 
 use std::{
@@ -9,7 +10,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
-use tokio::sync::{Notify, broadcast, mpsc, watch};
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) wire: Wire,
     pub(super) state: watch::Sender<State>,
     pub(super) closing: CancellationToken,
+    /// Nothing is left of the connection.
+    pub(super) closed: CancellationToken,
     /// Something is to be sent.
     pub(super) wake: Notify,
     inner: Mutex<Inner>,
@@ -39,7 +42,8 @@ struct Inner {
     calls: BTreeMap<u64, Call>,
     /// The calls by the ids of their subscriptions.
     subscriptions: HashMap<String, u64>,
-    /// At most `Options::limit` messages, the calls, and a message for each call that ended.
+    /// At most `Options::limit` messages, the calls, a message for each call that ended, and an entry for each caller that
+    /// waits until all before it is written.
     outgoing: VecDeque<Outgoing>,
     posted: usize,
     is_open: bool,
@@ -92,6 +96,7 @@ impl Shared {
             wire,
             state: watch::Sender::new(State::Connecting),
             closing: CancellationToken::new(),
+            closed: CancellationToken::new(),
             wake: Notify::new(),
             inner: Mutex::new(Inner {
                 next_id: 1,
@@ -199,6 +204,23 @@ impl Shared {
         Ok(())
     }
 
+    /// Tells when all that was sent so far is written. It never does if the connection ends before.
+    pub(super) fn flushed(&self) -> Result<oneshot::Receiver<()>, NotSent> {
+        let (flushed, receiver) = oneshot::channel();
+        let mut inner = self.lock();
+        if !inner.is_open {
+            return Err(NotSent::new(&*inner.why));
+        }
+        // Of callers that are gone nothing is kept.
+        inner
+            .outgoing
+            .retain(|each| !matches!(each, Outgoing::Flushed(caller) if caller.is_closed()));
+        inner.outgoing.push_back(Outgoing::Flushed(flushed));
+        drop(inner);
+        self.wake.notify_one();
+        Ok(receiver)
+    }
+
     /// Gives a request up, and returns whether it was sent.
     fn forget(&self, id: u64) -> bool {
         let mut inner = self.lock();
@@ -234,6 +256,11 @@ impl Shared {
         }
     }
 
+    /// Why the last connection ended.
+    pub(super) fn why(&self) -> String {
+        self.lock().why.clone()
+    }
+
     fn stop(&self, inner: &mut Inner, subscription: &str) {
         let Some(method) = self.wire.stop else { return };
         let id = inner.next_id;
@@ -244,7 +271,7 @@ impl Shared {
         }
     }
 
-    /// The next message to send. From here on it counts as sent.
+    /// The next message to send, once the one before is written. From here on it counts as sent.
     pub(super) fn next(&self) -> Option<Message> {
         let mut inner = self.lock();
         loop {
@@ -254,6 +281,10 @@ impl Shared {
                     return Some(message);
                 }
                 Outgoing::Stop(message) => return Some(message),
+                Outgoing::Flushed(caller) => {
+                    // It may be gone.
+                    let _ = caller.send(());
+                }
                 Outgoing::Call(id) => {
                     let call = inner.calls.get_mut(&id);
                     if let Some(text) = call.and_then(|call| call.text.take()) {
@@ -282,61 +313,6 @@ impl Shared {
         drop(inner);
         self.tell(State::Open);
     }
-
-    /// What was sent fails; what was not waits for the next connection.
-    pub(super) fn lost(&self, reason: &str) {
-        let mut inner = self.lock();
-        if inner.unasked.is_none() {
-            return;
-        }
-        let sent = inner.lose(reason);
-        drop(inner);
-        fail(sent, &lost(reason));
-    }
-
-    /// Ends everything.
-    pub(super) fn end(&self, reason: &str) {
-        let mut inner = self.lock();
-        if inner.unasked.take().is_none() {
-            return;
-        }
-        let sent = inner.lose(reason);
-        inner.outgoing.clear();
-        let unsent: Vec<_> = std::mem::take(&mut inner.calls).into_values().collect();
-        drop(inner);
-        fail(sent, &lost(reason));
-        fail(unsent, &NotSent::new(reason).into());
-        self.tell(State::Closed {
-            reason: reason.to_owned(),
-        });
-    }
-}
-
-impl Inner {
-    /// There is no connection any more. Returns the requests that were sent over it.
-    fn lose(&mut self, reason: &str) -> Vec<Call> {
-        self.is_open = false;
-        reason.clone_into(&mut self.why);
-        self.subscriptions.clear();
-        self.outgoing
-            .retain(|each| matches!(each, Outgoing::Call(_)));
-        self.posted = 0;
-        let was_sent = |_: &u64, call: &mut Call| call.text.is_none();
-        let sent = self.calls.extract_if(.., was_sent);
-        sent.map(|(_, call)| call).collect()
-    }
-}
-
-fn lost(reason: &str) -> Failure {
-    Failure::Lost {
-        reason: reason.to_owned(),
-    }
-}
-
-fn fail(calls: Vec<Call>, failure: &Failure) {
-    for caller in calls.into_iter().filter_map(|call| call.caller) {
-        caller.fail(failure.clone());
-    }
 }
 
 #[cfg(test)]
@@ -351,13 +327,14 @@ mod tests {
     #[test]
     fn what_has_ended_does_not_open_again() {
         let shared = &handle().0;
-        shared.end("the first reason");
+        shared.end(1000, "the first reason");
         // The task may not know yet.
         shared.opened();
         shared.lost("another reason");
         shared.tell(State::Connecting);
         let reason = "the first reason".to_owned();
-        assert_eq!(*shared.state.borrow(), State::Closed { reason });
+        let closed = State::Closed { code: 1000, reason };
+        assert_eq!(*shared.state.borrow(), closed);
         let refused = shared.post(Message::from("late"));
         assert_eq!(refused, Err(NotSent::new("the first reason")));
     }
@@ -369,7 +346,7 @@ mod tests {
         let (first, second) = (begin(), begin());
         handle.0.opened();
         assert!(handle.0.next().is_some());
-        handle.0.end("bye");
+        handle.0.end(1000, "bye");
         let reason = || "bye".to_owned();
         let failure = first.failure::<String>();
         assert_eq!(failure, RequestError::Lost { reason: reason() });

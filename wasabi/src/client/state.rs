@@ -21,6 +21,8 @@ pub enum State {
     },
     /// It has ended for good.
     Closed {
+        /// The close code of the gateway, 1006 if there was none; 1000 if the client has ended the connection.
+        code: u16,
         /// Why.
         reason: String,
     },
