@@ -207,9 +207,9 @@ export interface Options<C extends Channel = Channel> {
   /** The deadline of requests, 30 s by default. Streams have none unless their call has one. */
   timeoutMs?: number;
   /**
-   * The pause before the next attempt is random: up to `first` (500), doubled with each attempt since the last message of
-   * the gateway, at most `longest` (30 000). After the close codes 1012 (restart), 1013 (try again later) and 4429 (too
-   * many) it is up to `busy` (5000) at least.
+   * The pause before the next attempt is random: up to `first` (500), doubled with each attempt since a connection was
+   * open for `longest`, at most `longest` (30 000). After the close codes 1012 (restart), 1013 (try again later) and 4429
+   * (too many) it is up to `busy` (5000) at least.
    */
   pausesMs?: [first: number, busy: number, longest: number];
   /** Whether to connect again after this close code. By default after all but 1000 (normal) and 4403 (not allowed). */
@@ -286,6 +286,7 @@ export class Client<C extends Channel> {
   #attempt = 0;
   #ended: boolean | undefined;
   #why = "not connected";
+  /** Of the pause; while the connection is open, until its pauses begin anew. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   constructor(url: string, wire: Wire, options: Options<C> = {}) {
     this.#url = url;
@@ -370,10 +371,8 @@ export class Client<C extends Channel> {
   }
   /** Ends the connection for good. What waits fails: with `disconnected` if it was sent, with `not_sent` if not. */
   close(code = 1000, reason = ""): void {
-    const socket = this.#socket;
-    clearTimeout(this.#timer);
+    this.#socket?.close(code, reason);
     this.#lost(code, reason, true);
-    socket?.close(code, reason);
   }
   #post(data: unknown): boolean {
     const isOpen = this.#socket?.readyState === 1;
@@ -424,17 +423,19 @@ export class Client<C extends Channel> {
     for (const call of this.#calls.values()) if (!call.on && this.#post(call.text)) call.sent = call.on = true;
   }
   async #connect(): Promise<void> {
-    const { query, protocols, WebSocket, onState } = this.#options;
+    const {
+      query, protocols, onState, WebSocket: Made = (globalThis as unknown as { WebSocket: NonNullable<Options["WebSocket"]> }).WebSocket,
+    } = this.#options;
     onState?.({ is: "connecting" });
     try {
       // JSON has no members that are undefined.
-      const search = String(new URLSearchParams(JSON.parse(write((await query?.()) ?? {}))));
+      const search = `${new URLSearchParams(JSON.parse(write((await query?.()) ?? {})))}`;
       const offered = await protocols?.();
       if (this.#ended) return;
-      const Made = WebSocket ?? (globalThis as unknown as { WebSocket: NonNullable<typeof WebSocket> }).WebSocket;
       const socket = (this.#socket = new Made(this.#url + (search && `?${search}`), offered) as Socket);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
+        this.#timer = setTimeout(() => (this.#attempt = 0), this.#options.pausesMs?.[2] ?? 30_000);
         onState?.({ is: "open" });
         this.#flush();
       };
@@ -442,40 +443,38 @@ export class Client<C extends Channel> {
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {};
     } catch (error) {
-      this.#lost(1006, String(error));
+      this.#lost(1006, `${error}`);
     }
   }
   #lost(code: number, reason: string, isFinal?: boolean): void {
     const { pausesMs: [first, busy, longest] = [500, 5000, 30_000], onState, reconnect } = this.#options;
     if (this.#ended) return;
+    clearTimeout(this.#timer);
     this.#socket = undefined;
     this.#why = `disconnected: ${code} ${reason}`;
-    this.#ended = isFinal || !(reconnect?.(code, reason) ?? ![1000, 4403].includes(code));
+    this.#ended = isFinal || !(reconnect?.(code, reason) ?? (code !== 1000 && code !== 4403));
     for (const call of this.#calls.values()) {
-      if (!this.#ended && (call.again || !call.sent)) {
+      call.on = false;
+      if (this.#ended || (call.sent && !call.again)) {
+        call.fail(call.sent ? "disconnected" : "not_sent", this.#why + (call.sent ? "; it may have been carried out" : ""));
+      } else {
         this.#calls.delete(call.under);
         call.under = "";
-        call.on = false;
-      } else {
-        call.on = false;
-        call.fail(call.sent ? "disconnected" : "not_sent", this.#why + (call.sent ? "; it may have been carried out" : ""));
       }
     }
     if (this.#ended) return onState?.({ is: "closed", code, reason });
     const least = [1012, 1013, 4429].includes(code) ? busy : 0;
     const ms = Math.random() * Math.min(longest, Math.max(least, first * 2 ** this.#attempt++));
     onState?.({ is: "waiting", ms, code, reason });
-    this.#timer = setTimeout(() => void this.#connect(), ms);
+    this.#timer = setTimeout(() => this.#connect(), ms);
   }
-  #take(data: unknown): void {
+  #take(message: unknown): void {
     const { id, errorId = id, rpc, json, events } = this.#wire;
-    let message = data;
     try {
-      if (json) message = JSON.parse(data as string);
+      if (json) message = JSON.parse(message as string);
     } catch {
       // Text or binary data.
     }
-    this.#attempt = 0;
     // A message of a subscription has its parameters in place of a result.
     const pushed = rpc && at(message, ["params"]);
     const part = pushed || message;

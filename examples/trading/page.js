@@ -26,6 +26,7 @@ var Client = class {
   #attempt = 0;
   #ended;
   #why = "not connected";
+  /** Of the pause; while the connection is open, until its pauses begin anew. */
   #timer;
   constructor(url, wire, options = {}) {
     this.#url = url;
@@ -106,10 +107,8 @@ var Client = class {
   }
   /** Ends the connection for good. What waits fails: with `disconnected` if it was sent, with `not_sent` if not. */
   close(code = 1e3, reason = "") {
-    const socket = this.#socket;
-    clearTimeout(this.#timer);
+    this.#socket?.close(code, reason);
     this.#lost(code, reason, true);
-    socket?.close(code, reason);
   }
   #post(data) {
     const isOpen = this.#socket?.readyState === 1;
@@ -162,16 +161,21 @@ var Client = class {
     for (const call of this.#calls.values()) if (!call.on && this.#post(call.text)) call.sent = call.on = true;
   }
   async #connect() {
-    const { query, protocols, WebSocket, onState } = this.#options;
+    const {
+      query,
+      protocols,
+      onState,
+      WebSocket: Made = globalThis.WebSocket
+    } = this.#options;
     onState?.({ is: "connecting" });
     try {
-      const search = String(new URLSearchParams(JSON.parse(write(await query?.() ?? {}))));
+      const search = `${new URLSearchParams(JSON.parse(write(await query?.() ?? {})))}`;
       const offered = await protocols?.();
       if (this.#ended) return;
-      const Made = WebSocket ?? globalThis.WebSocket;
       const socket = this.#socket = new Made(this.#url + (search && `?${search}`), offered);
       socket.binaryType = "arraybuffer";
       socket.onopen = () => {
+        this.#timer = setTimeout(() => this.#attempt = 0, this.#options.pausesMs?.[2] ?? 3e4);
         onState?.({ is: "open" });
         this.#flush();
       };
@@ -180,39 +184,37 @@ var Client = class {
       socket.onerror = () => {
       };
     } catch (error) {
-      this.#lost(1006, String(error));
+      this.#lost(1006, `${error}`);
     }
   }
   #lost(code, reason, isFinal) {
     const { pausesMs: [first, busy, longest] = [500, 5e3, 3e4], onState, reconnect } = this.#options;
     if (this.#ended) return;
+    clearTimeout(this.#timer);
     this.#socket = void 0;
     this.#why = `disconnected: ${code} ${reason}`;
-    this.#ended = isFinal || !(reconnect?.(code, reason) ?? ![1e3, 4403].includes(code));
+    this.#ended = isFinal || !(reconnect?.(code, reason) ?? (code !== 1e3 && code !== 4403));
     for (const call of this.#calls.values()) {
-      if (!this.#ended && (call.again || !call.sent)) {
+      call.on = false;
+      if (this.#ended || call.sent && !call.again) {
+        call.fail(call.sent ? "disconnected" : "not_sent", this.#why + (call.sent ? "; it may have been carried out" : ""));
+      } else {
         this.#calls.delete(call.under);
         call.under = "";
-        call.on = false;
-      } else {
-        call.on = false;
-        call.fail(call.sent ? "disconnected" : "not_sent", this.#why + (call.sent ? "; it may have been carried out" : ""));
       }
     }
     if (this.#ended) return onState?.({ is: "closed", code, reason });
     const least = [1012, 1013, 4429].includes(code) ? busy : 0;
     const ms = Math.random() * Math.min(longest, Math.max(least, first * 2 ** this.#attempt++));
     onState?.({ is: "waiting", ms, code, reason });
-    this.#timer = setTimeout(() => void this.#connect(), ms);
+    this.#timer = setTimeout(() => this.#connect(), ms);
   }
-  #take(data) {
+  #take(message) {
     const { id, errorId = id, rpc, json, events } = this.#wire;
-    let message = data;
     try {
-      if (json) message = JSON.parse(data);
+      if (json) message = JSON.parse(message);
     } catch {
     }
-    this.#attempt = 0;
     const pushed = rpc && at(message, ["params"]);
     const part = pushed || message;
     const error = at(part, ["error"]);

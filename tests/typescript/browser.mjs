@@ -14,10 +14,21 @@ try {
   page.on("pageerror", (error) => errors.push(error));
   await page.goto(`http://${first}/`);
   const seen = await page.evaluate(async () => {
-    const { shop } = await import("/client.mjs");
+    const { shop, ticketsRoom } = await import("/client.mjs");
+    const base = location.origin.replace("http", "ws");
+    // The gateway refuses the first token with 401, of which a browser says nothing.
+    const tokens = ["bad", "good"];
+    const attempts = [];
+    const room = ticketsRoom(base, { room: "a" }, {
+      pausesMs: [20, 40, 100],
+      query: () => ({ token: tokens.shift() }),
+      onState: ({ is, code }) => attempts.push(code ?? is),
+    });
+    await room.request("room");
+    room.close();
     const states = [];
     let changed = () => {};
-    const client = shop(location.origin.replace("http", "ws"), {
+    const client = shop(base, {
       pausesMs: [20, 40, 100],
       onState: ({ is, code }) => {
         states.push(code ?? is);
@@ -39,9 +50,10 @@ try {
     while (!states.includes(1006)) await new Promise((done) => (changed = done));
     const lost = await client.result("order", { item: "tea" }, { timeoutMs: 50 });
     client.close();
-    return { order, prices, refused: refused.error.code, ticks, states: states.slice(0, 4), lost: [lost.error.code, lost.error.sent] };
+    return { attempts, order, prices, refused: refused.error.code, ticks, states: states.slice(0, 4), lost: [lost.error.code, lost.error.sent] };
   });
   assert.deepEqual(seen, {
+    attempts: ["connecting", 1006, "connecting", "open", 1000],
     order: { id: 1, count: 1 },
     prices: [4, 3],
     refused: "sold_out",

@@ -114,6 +114,27 @@ const cases = {
     client.close();
   },
 
+  async only_a_connection_that_stays_makes_the_next_pauses_short_again() {
+    // The jitter is full: without it.
+    Math.random = () => 1;
+    const pauses = async (longest, stays) => {
+      states.length = 0;
+      const client = shop(base, { ...options, pausesMs: [1, 1, longest] });
+      for (let times = 1; times <= 4; times++) {
+        await reached("open", times);
+        // A message of the gateway alone says little.
+        await count(client, "tea");
+        if (times === 4) await new Promise((done) => setTimeout(done, stays));
+        proxy.cut();
+        await reached("waiting", times);
+      }
+      client.close();
+      return states.filter(({ is }) => is === "waiting").map(({ ms }) => ms);
+    };
+    assert.deepEqual(await pauses(60_000, 0), [1, 2, 4, 8]);
+    assert.equal((await pauses(50, 100)).at(-1), 1);
+  },
+
   async what_may_be_carried_out_twice_is_sent_again() {
     const client = shop(base, options);
     const again = client.request("second", { item: "tea" }, { idempotent: true });

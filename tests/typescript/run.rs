@@ -158,6 +158,7 @@ in_node! {
     requests_are_matched_by_id_and_errors_are_values
     unit_waits_for_no_reply_and_unasked_messages_are_events
     a_connection_that_is_cut_mid_request_says_that_it_may_have_been_carried_out
+    only_a_connection_that_stays_makes_the_next_pauses_short_again
     what_may_be_carried_out_twice_is_sent_again
     closing_never_sends_an_order_again_and_1012_leads_to_the_next_server
     each_attempt_has_a_fresh_token_and_a_refused_one_is_not_silent
