@@ -222,6 +222,29 @@ async fn routers_answer_in_place_of_services() {
     assert_eq!(attempts.load(std::sync::atomic::Ordering::SeqCst), 3);
 }
 
+/// The clock does not run ahead while a router that stands for a service does work that takes real time.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_does_not_fire_while_a_real_upstream_works() {
+    let orders = Router::new().route(
+        "/place",
+        post(async |order: String| {
+            let work = || std::thread::sleep(Duration::from_millis(50));
+            tokio::task::spawn_blocking(work).await.expect("it works");
+            order
+        }),
+    );
+    let gateway = gateway!(channel(
+        "/",
+        with([Timeout::new(10ms)], Http::post("http://orders/place")),
+    ));
+    let gateway = TestGateway::new(gateway)
+        .expect("no mistakes")
+        .upstream("http://orders", orders);
+    let mut client = gateway.connect("/").await.expect("connected");
+    let reply = client.ask("tea").await.expect("a reply");
+    assert_eq!(reply, Message::text("tea"));
+}
+
 /// A gateway behind a gateway; the one behind answers after an hour, refuses one client, and goes away.
 #[tokio::test(start_paused = true)]
 async fn gateways_answer_in_place_of_websocket_servers() {

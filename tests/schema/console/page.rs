@@ -2,9 +2,12 @@
 
 use std::{path::PathBuf, process::Command};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasabi::{
     Admin,
+    prelude::*,
     testing::{TestGateway, TestHandshake},
 };
 
@@ -79,6 +82,39 @@ async fn a_person_finds_the_way_through_the_console_in_chromium() {
     let journey = tokio::task::spawn_blocking(move || assert_ok(node));
     let transcript = journey.await.expect("the journey ends");
     replay(transcript.trim()).await;
+}
+
+/// What someone says.
+#[derive(Deserialize, Serialize, JsonSchema)]
+struct Said {
+    id: u64,
+    /// <b>bold</b><img src=x onerror=fail()>
+    text: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Chromium and npm's playwright-core: run tests/run"]
+async fn markup_in_docs_and_messages_is_text() {
+    let gateway = gateway!(
+        /// <b>bold</b><img src=x onerror=fail()>
+        channel(
+            "/",
+            parser = JsonKey::at("/do").id("/id"),
+            match key {
+                /// <b>bold</b><img src=x onerror=fail()>
+                "say" => async |said: Json<Said>| said,
+                _ => NoRoute,
+            },
+        )
+    );
+    let admin = Admin::bind("127.0.0.1:0").asyncapi(&gateway.asyncapi());
+    let (_server, addr) = served_by(admin, gateway).await;
+    let clients = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients");
+    let mut node = Command::new("node");
+    node.arg(clients.join("console_markup.mjs"))
+        .arg(format!("http://{addr}/console"));
+    let seen = tokio::task::spawn_blocking(move || assert_ok(node));
+    seen.await.expect("the page is seen");
 }
 
 /// A test without sockets that says what a copied transcript says hears the same.
