@@ -129,7 +129,12 @@ fn line(kind: Kind, outcome: &Outcome) -> String {
     let mut line = match kind {
         Kind::Idle => format!("{:.0} bytes for each connection", outcome.bytes_each()),
         Kind::Calm => format!("{} answers", outcome.count),
-        Kind::Messages | Kind::Broadcasts | Kind::Handshakes | Kind::Churn | Kind::Mixed => {
+        Kind::Messages
+        | Kind::Broadcasts
+        | Kind::Handshakes
+        | Kind::Churn
+        | Kind::Mixed
+        | Kind::Nodes => {
             format!(
                 "{:.0}/s, {:.3} us of the server's processor time each, {:.3} us of the load generator's",
                 outcome.per_second(),

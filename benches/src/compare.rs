@@ -18,11 +18,11 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 pub(crate) use self::build::target_dir;
 use self::{
     build::Built,
-    plan::{Contender, WORK, Work},
+    plan::{Contender, Program, REDIS, WORK, Work},
     report::Results,
     server::Server,
 };
-use crate::load::{self, Load, Outcome, Window};
+use crate::load::{self, Kind, Load, Nodes, Outcome, Window};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -164,13 +164,24 @@ fn measure(
     contender: &Contender,
     window: Window,
 ) -> Result<Outcome, String> {
+    let window = Window {
+        warmup: match contender.program {
+            // It compiles while it runs.
+            Program::SocketIo(_) => 4 * window.length,
+            _ => window.warmup,
+        },
+        ..window
+    };
     cores.pin_load(contender.threads);
-    let upstream = match work.upstream {
+    let wanted = match contender.redis {
+        true => Some(("redis", &REDIS)),
+        false => work.upstream,
+    };
+    let upstream = match wanted {
         Some((_, upstream)) => Some(Server::start(built, upstream, None, None)?),
         None => None,
     };
-    let url = work
-        .upstream
+    let url = wanted
         .zip(upstream.as_ref())
         .map(|((scheme, _), server)| format!("{scheme}://{}/", server.addr));
     // A child runs on the cores of its parent at the time of its start.
@@ -179,16 +190,28 @@ fn measure(
         Some(_) => Some(load::tls::folder()?),
         None => None,
     };
-    let server = Server::start(built, contender, url, tls.as_deref());
+    let servers: Result<Vec<_>, _> = (0..work.nodes())
+        .map(|_| Server::start(built, contender, url.clone(), tls.as_deref()))
+        .collect();
     cores.pin_load(contender.threads);
-    let server = server?;
+    let servers = servers?;
     let load = Load {
         payload: contender.payload.unwrap_or(work.load.payload),
         flood: contender.flood,
         connections: contender.connections.unwrap_or(work.load.connections),
         ..work.load
     };
-    let outcome = load::run(work.kind, &load, server.addr, Some(server.pid()), window)?;
+    let outcome = match work.kind {
+        Kind::Nodes => {
+            let nodes = Nodes {
+                addrs: servers.iter().map(|server| server.addr).collect(),
+                pids: servers.iter().map(Server::pid).collect(),
+                engine: upstream.as_ref().map(Server::pid),
+            };
+            load::run_nodes(&load, &nodes, window).map_err(|error| error.to_string())?
+        }
+        kind => load::run(kind, &load, servers[0].addr, Some(servers[0].pid()), window)?,
+    };
     match outcome.complaint() {
         Some(why) => Err(why),
         None => Ok(outcome),

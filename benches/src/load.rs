@@ -1,6 +1,7 @@
 //! A load generator: one thread, plain epoll and precomputed frames, so that it costs far less per message than any
 //! server that it measures.
 
+mod blocking;
 mod calm;
 mod check;
 mod connection;
@@ -8,14 +9,22 @@ mod deflated;
 mod engine;
 mod frames;
 mod histogram;
+mod nodes;
 pub(crate) mod process;
+mod room;
 mod socket_io;
 pub(crate) mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 
 use self::engine::Engine;
-pub(crate) use self::{calm::Flood, engine::raise_file_limit, histogram::Histogram, tls::Sessions};
+pub(crate) use self::{
+    calm::Flood,
+    engine::raise_file_limit,
+    histogram::Histogram,
+    nodes::{Nodes, run as run_nodes},
+    tls::Sessions,
+};
 
 /// What is sent, and what must come back.
 #[derive(Debug, Clone)]
@@ -111,6 +120,8 @@ pub(crate) enum Kind {
     Idle,
     /// How long clients of all kinds wait for their answers together.
     Mixed,
+    /// Messages that clients of one node send to a room, and clients of several nodes receive; each receipt counts.
+    Nodes,
     /// How long an occasional client waits for its answers while all other connections send without a pause.
     Calm,
 }
@@ -132,6 +143,8 @@ pub(crate) struct Outcome {
     pub(crate) count: u64,
     /// User and system time of the server.
     pub(crate) cpu_us: f64,
+    /// That of the server that passes messages on between the nodes of a cluster.
+    pub(crate) engine_cpu_us: f64,
     /// User and system time of this process.
     pub(crate) own_cpu_us: f64,
     pub(crate) peak_bytes: u64,
@@ -156,6 +169,10 @@ impl Outcome {
 
     pub(crate) fn cpu_us_each(&self) -> f64 {
         self.cpu_us / self.count.max(1) as f64
+    }
+
+    pub(crate) fn engine_cpu_us_each(&self) -> f64 {
+        self.engine_cpu_us / self.count.max(1) as f64
     }
 
     pub(crate) fn bytes_each(&self) -> f64 {
@@ -193,7 +210,7 @@ pub(crate) fn run(
         Kind::Handshakes => engine.handshakes(window),
         Kind::Churn => engine.churn(window),
         Kind::Idle => engine.idle(window),
-        Kind::Calm => unreachable!("has an event loop of its own"),
+        Kind::Calm | Kind::Nodes => unreachable!("have event loops of their own"),
     }
     .map_err(|error| error.to_string())
 }

@@ -3,6 +3,7 @@
 mod axum_ws;
 mod broadcast;
 mod calls;
+mod cluster;
 mod codec;
 mod echo;
 mod http_gateway;
@@ -96,6 +97,7 @@ fn main() -> Result<(), Failure> {
         "calls-axum-plain" => run(threads, calls::axum_plain(args)),
         "jsonrpsee" => run(threads, calls::jsonrpsee(args)),
         "socketioxide" => run(threads, calls::socketioxide(args)),
+        "socketioxide-redis" => run(threads, cluster::socketioxide(args)),
         "http-upstream" => run(threads, upstream::http(args)),
         _ => Err(format!("there is no server {name}").into()),
     }

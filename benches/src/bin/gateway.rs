@@ -1,11 +1,11 @@
-//! The gateways that are measured: `gateway echo|routed|calls|deflate|http|http-wide|passthrough|broadcast|mixed|flooded`,
-//! with `--addr 127.0.0.1:9001`, `--upstream URL`, `--tls FOLDER` and `--threads N`.
+//! The gateways that are measured: `gateway echo|routed|calls|deflate|http|http-wide|passthrough|broadcast|group|published|`
+//! `published-redis|cluster|mixed|flooded`, with `--addr 127.0.0.1:9001`, `--upstream URL`, `--tls FOLDER` and `--threads N`.
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use wasabi::{Compression, JsonRpc, Params, Tls, prelude::*};
+use wasabi::{Cluster, Compression, JsonRpc, Params, Tls, prelude::*};
 
 /// A gateway to be measured.
 #[derive(Debug, clap::Parser)]
@@ -14,8 +14,8 @@ struct Args {
     /// Where to listen.
     #[arg(long, default_value = "127.0.0.1:9001")]
     addr: SocketAddr,
-    /// The upstream of `http`, `http-wide`, `passthrough`, `mixed` and `flooded`, such as `http://127.0.0.1:9002/` or
-    /// `ws://127.0.0.1:9003/`.
+    /// The upstream of `http`, `http-wide`, `passthrough`, `mixed`, `flooded`, `published-redis` and `cluster`, such as
+    /// `http://127.0.0.1:9002/`, `ws://127.0.0.1:9003/` or `redis://127.0.0.1:6379/`.
     #[arg(
         long,
         required_if_eq_any([
@@ -23,7 +23,9 @@ struct Args {
             ("kind", "http-wide"),
             ("kind", "passthrough"),
             ("kind", "mixed"),
-            ("kind", "flooded")
+            ("kind", "flooded"),
+            ("kind", "published-redis"),
+            ("kind", "cluster")
         ])
     )]
     upstream: Option<String>,
@@ -53,6 +55,14 @@ enum Kind {
     Passthrough,
     /// Every message goes to all connections.
     Broadcast,
+    /// Every message goes to a group that all connections join.
+    Group,
+    /// The same in a cluster in memory.
+    Published,
+    /// The same in a cluster over Redis.
+    PublishedRedis,
+    /// A room in a cluster over Redis, with messages of JSON.
+    Cluster,
     /// A channel for echoes, one for routed JSON, one for an HTTP service, and one that pushes.
     Mixed,
     /// A channel for a calm client, and one for each kind of work that the flooding clients cause.
@@ -166,6 +176,64 @@ fn broadcasting() -> Gateway {
     )
 }
 
+/// The group that all connections join.
+const ROOM: &str = "room";
+
+async fn entered(State(registry): State<Registry>, connection: Connection) {
+    registry.join(ROOM, &connection);
+}
+
+fn grouped() -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        channel(
+            "/",
+            registry = registry,
+            on_connect = entered,
+            async |State(registry): State<Registry>, message: Message| {
+                registry.group(ROOM).broadcast(message);
+            }
+        ),
+    )
+}
+
+#[backend]
+async fn publish(State(registry): State<Registry>, message: Message) -> Result<()> {
+    registry.group(ROOM).publish(message).await.elsewhere
+}
+
+fn published(cluster: Cluster) -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        cluster = cluster,
+        channel("/", registry = registry, on_connect = entered, publish),
+    )
+}
+
+/// What a client says, and what all in the room receive.
+#[derive(Serialize, Deserialize)]
+struct Said {
+    from: u32,
+    n: u64,
+    text: String,
+}
+
+#[backend]
+async fn say(State(registry): State<Registry>, Json(said): Json<Said>) -> Result<()> {
+    registry.group(ROOM).publish(Json(said)).await.elsewhere
+}
+
+fn clustered(redis: &str) -> Gateway {
+    let registry = Registry::new();
+    gateway!(
+        state = registry.clone(),
+        cluster = Cluster::redis(redis),
+        channel("/", registry = registry, on_connect = entered, say),
+    )
+}
+
 fn mixed(upstream: &str) -> Gateway {
     gateway!(
         channel("/echo", echo),
@@ -226,6 +294,10 @@ fn main() -> ExitCode {
         Kind::HttpWide => http_wide(&upstream),
         Kind::Passthrough => passthrough(&upstream),
         Kind::Broadcast => broadcasting(),
+        Kind::Group => grouped(),
+        Kind::Published => published(Cluster::memory()),
+        Kind::PublishedRedis => published(Cluster::redis(&upstream)),
+        Kind::Cluster => clustered(&upstream),
         Kind::Mixed => mixed(&upstream),
         Kind::Flooded => flooded(&upstream),
     };

@@ -12,11 +12,15 @@ use super::plan::{Contender, Program};
 pub(super) struct Built {
     gateway: PathBuf,
     peers: PathBuf,
-    /// The folder in which `ws` is installed.
+    /// The program that serves with `ws`, next to which that is installed.
     node: Option<PathBuf>,
+    /// The program that serves with `socket.io`, next to which that is installed.
+    socket_io: Option<PathBuf>,
+    has_redis: bool,
 }
 
-/// Builds the gateway and the peers with cargo, showing its progress, and installs `ws` if npm is available.
+/// Builds the gateway and the peers with cargo, showing its progress, and installs `ws` and `socket.io` if npm is
+/// available.
 pub(super) fn all() -> Result<Built, String> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = &target_dir()?;
@@ -27,7 +31,14 @@ pub(super) fn all() -> Result<Built, String> {
     Ok(Built {
         gateway: target.join("release/gateway"),
         peers: peers.join("release/wasabi-bench-peers"),
-        node: node(&here.join("peers/ws"), &target.join("ws")),
+        node: node("ws", "echo.js", &here.join("peers/ws"), &target.join("ws")),
+        socket_io: node(
+            "socket.io",
+            "room.js",
+            &here.join("peers/socketio"),
+            &target.join("socketio"),
+        ),
+        has_redis: has_redis(),
     })
 }
 
@@ -56,13 +67,13 @@ fn cargo(manifest: &Path, target: &Path, more: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Returns `None` without Node.js or a registry; the comparison then continues without `ws`.
-fn node(source: &Path, target: &Path) -> Option<PathBuf> {
+/// Returns `None` without Node.js or a registry; the comparison then continues without the package.
+fn node(package: &str, program: &str, source: &Path, target: &Path) -> Option<PathBuf> {
     std::fs::create_dir_all(target).ok()?;
-    for file in ["package.json", "echo.js"] {
+    for file in ["package.json", program] {
         std::fs::copy(source.join(file), target.join(file)).ok()?;
     }
-    let installed = target.join("node_modules/ws").exists()
+    let installed = target.join("node_modules").join(package).exists()
         || Command::new("npm")
             .args(["install", "--no-audit", "--no-fund", "--silent"])
             .current_dir(target)
@@ -70,14 +81,29 @@ fn node(source: &Path, target: &Path) -> Option<PathBuf> {
             .status()
             .is_ok_and(|status| status.success());
     if !installed {
-        eprintln!("`ws` cannot be installed with npm: it takes no part");
+        eprintln!("`{package}` cannot be installed with npm: it takes no part");
     }
-    installed.then(|| target.to_owned())
+    installed.then(|| target.join(program))
+}
+
+fn has_redis() -> bool {
+    let version = Command::new("redis-server").arg("--version").output();
+    let found = version.is_ok_and(|output| output.status.success());
+    if !found {
+        eprintln!("there is no `redis-server`: nothing is measured over Redis");
+    }
+    found
 }
 
 impl Built {
     pub(super) fn has(&self, contender: &Contender) -> bool {
-        !matches!(contender.program, Program::Node(_)) || self.node.is_some()
+        let is_there = match contender.program {
+            Program::Gateway(_) | Program::Peer(_) => true,
+            Program::Node(_) => self.node.is_some(),
+            Program::SocketIo(_) => self.socket_io.is_some(),
+            Program::Redis => self.has_redis,
+        };
+        is_there && (self.has_redis || !contender.redis)
     }
 
     pub(super) fn command(&self, contender: &Contender) -> Command {
@@ -96,8 +122,20 @@ impl Built {
             Program::Node(options) => {
                 let mut command = Command::new("node");
                 command
-                    .arg(self.node.clone().unwrap_or_default().join("echo.js"))
+                    .arg(self.node.clone().unwrap_or_default())
                     .args(options);
+                command
+            }
+            Program::SocketIo(adapter) => {
+                let mut command = Command::new("node");
+                command
+                    .arg(self.socket_io.clone().unwrap_or_default())
+                    .arg(adapter);
+                command
+            }
+            Program::Redis => {
+                let mut command = Command::new("redis-server");
+                command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
                 command
             }
         }

@@ -26,7 +26,7 @@ pub(super) fn svg(results: &Results) -> String {
         };
         let unit = match work.kind {
             Kind::Messages => "µs a message",
-            Kind::Broadcasts => "µs a receipt",
+            Kind::Broadcasts | Kind::Nodes => "µs a receipt",
             Kind::Handshakes => "µs a handshake",
             Kind::Churn => "µs a connection",
             Kind::Idle => "bytes a connection",

@@ -16,6 +16,8 @@ pub(super) struct Contender {
     pub(super) flood: Flood,
     /// The number of connections, if it is not that of the work.
     pub(super) connections: Option<usize>,
+    /// Whether its upstream is Redis.
+    pub(super) redis: bool,
 }
 
 /// How a server is started.
@@ -27,6 +29,10 @@ pub(super) enum Program {
     Peer(&'static str),
     /// `ws` from npm, with these options.
     Node(&'static [&'static str]),
+    /// `socket.io` from npm, with this adapter for Redis.
+    SocketIo(&'static str),
+    /// `redis-server`, which keeps nothing on disk.
+    Redis,
 }
 
 pub(super) struct Work {
@@ -42,6 +48,16 @@ pub(super) struct Work {
     pub(super) rounds: Option<usize>,
 }
 
+impl Work {
+    /// How many processes serve together.
+    pub(super) fn nodes(&self) -> usize {
+        match self.kind {
+            Kind::Nodes => 3,
+            _ => 1,
+        }
+    }
+}
+
 const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
     Contender {
         name,
@@ -50,6 +66,7 @@ const fn wasabi(name: &'static str, kind: &'static str) -> Contender {
         payload: None,
         flood: Flood::Nothing,
         connections: None,
+        redis: false,
     }
 }
 
@@ -61,6 +78,7 @@ const fn peer(name: &'static str, peer: &'static str) -> Contender {
         payload: None,
         flood: Flood::Nothing,
         connections: None,
+        redis: false,
     }
 }
 
@@ -68,6 +86,26 @@ const fn node(options: &'static [&'static str]) -> Contender {
     Contender {
         program: Program::Node(options),
         ..peer("ws (Node.js)", "")
+    }
+}
+
+pub(super) const REDIS: Contender = Contender {
+    program: Program::Redis,
+    ..peer("Redis", "")
+};
+
+const fn over_redis(contender: Contender) -> Contender {
+    Contender {
+        redis: true,
+        ..contender
+    }
+}
+
+/// Its clients speak Socket.IO.
+const fn socket_io(contender: Contender) -> Contender {
+    Contender {
+        payload: Some(Payload::SocketIo),
+        ..contender
     }
 }
 
@@ -120,10 +158,7 @@ const CALLS: &[Contender] = &[
         "calls-axum-plain",
     ),
     peer("jsonrpsee, JSON-RPC", "jsonrpsee"),
-    Contender {
-        payload: Some(Payload::SocketIo),
-        ..peer("socketioxide, Socket.IO", "socketioxide")
-    },
+    socket_io(peer("socketioxide, Socket.IO", "socketioxide")),
 ];
 
 const DEFLATE: &[Contender] = &[
@@ -175,6 +210,39 @@ const BROADCAST: &[Contender] = &[
     wasabi("wasabi", "broadcast"),
     peer("writes to one socket after the other", "broadcast-raw"),
     peer("axum ws and tokio's broadcast channel", "broadcast-axum"),
+];
+
+const SOCKETIOXIDE_REDIS: &str = "socketioxide, socketioxide-redis";
+const SOCKET_IO_REDIS: &str = "socket.io (Node.js), redis-adapter";
+const SOCKET_IO_STREAMS: &str = "socket.io (Node.js), redis-streams-adapter";
+
+const OXIDE: Contender = over_redis(socket_io(peer(SOCKETIOXIDE_REDIS, "socketioxide-redis")));
+
+/// The two that are close to each other.
+const CROWD: &[Contender] = &[over_redis(wasabi("wasabi", "cluster")), OXIDE];
+
+const CLUSTER: &[Contender] = &[
+    over_redis(wasabi("wasabi", "cluster")),
+    OXIDE,
+    over_redis(socket_io(Contender {
+        program: Program::SocketIo("pubsub"),
+        ..peer(SOCKET_IO_REDIS, "")
+    })),
+    over_redis(socket_io(Contender {
+        program: Program::SocketIo("streams"),
+        ..peer(SOCKET_IO_STREAMS, "")
+    })),
+];
+
+const LOCAL: &str = "wasabi, Group::broadcast, without a cluster";
+
+const PUBLISH: &[Contender] = &[
+    wasabi(LOCAL, "group"),
+    wasabi("wasabi, Group::publish, in memory", "published"),
+    over_redis(wasabi(
+        "wasabi, Group::publish, over Redis",
+        "published-redis",
+    )),
 ];
 
 const fn of(connections: usize, contender: Contender) -> Contender {
@@ -392,6 +460,35 @@ pub(super) const WORK: &[Work] = &[
         )
     },
     Work {
+        kind: Kind::Broadcasts,
+        ..messages(
+            "publish",
+            "Broadcast in one process, 128 bytes, 1 000 members of a group, without a cluster and with one",
+            text(1_000, 4, 128),
+            PUBLISH,
+        )
+    },
+    Work {
+        kind: Kind::Nodes,
+        rounds: FEW,
+        ..messages(
+            "cluster",
+            "A room at three nodes over Redis, 128 bytes of JSON, 30 members, 10 of one node publish, 1 message in flight each",
+            text(30, 1, 128),
+            CLUSTER,
+        )
+    },
+    Work {
+        kind: Kind::Nodes,
+        rounds: FEW,
+        ..messages(
+            "cluster-crowd",
+            "The same with 300 members, 100 of one node publish",
+            text(300, 1, 128),
+            CROWD,
+        )
+    },
+    Work {
         kind: Kind::Handshakes,
         ..messages(
             "handshakes",
@@ -585,6 +682,12 @@ pub(super) const BARS: &[Bar] = &[
         1.15,
         "writes to one socket after the other",
     ),
+    bar("publish", "wasabi, Group::publish, in memory", 1.1, LOCAL),
+    bar("publish", "wasabi, Group::publish, over Redis", 1.1, LOCAL),
+    bar("cluster", "wasabi", 0.5, SOCKETIOXIDE_REDIS),
+    bar("cluster", "wasabi", 0.5, SOCKET_IO_REDIS),
+    bar("cluster", "wasabi", 0.5, SOCKET_IO_STREAMS),
+    bar("cluster-crowd", "wasabi", 0.5, SOCKETIOXIDE_REDIS),
     // With enough cores: 1.7 times the messages.
     bar(
         "threads",

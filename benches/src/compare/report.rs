@@ -95,7 +95,7 @@ impl Row<'_> {
         match kind {
             Kind::Idle => self.median(Outcome::bytes_each),
             Kind::Calm | Kind::Mixed => self.median(|outcome| outcome.latency.us(0.99) / 1000.0),
-            Kind::Messages | Kind::Broadcasts | Kind::Handshakes | Kind::Churn => {
+            Kind::Messages | Kind::Broadcasts | Kind::Handshakes | Kind::Churn | Kind::Nodes => {
                 self.median(Outcome::cpu_us_each)
             }
         }
@@ -142,15 +142,19 @@ pub(super) fn markdown(results: &Results, cores: &Cores, seconds: f64, others: &
 
 fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
     let each = match kind {
-        Kind::Broadcasts => "receipt",
+        Kind::Broadcasts | Kind::Nodes => "receipt",
         Kind::Handshakes => "handshake",
         Kind::Churn => "connection",
         Kind::Messages | Kind::Idle | Kind::Calm | Kind::Mixed => "message",
     };
+    let (engine, column) = match kind {
+        Kind::Nodes => (" of Redis |", "---|"),
+        _ => ("", ""),
+    };
     let _ = writeln!(
         text,
-        "| | processor time, us a {each} | {each}s/s | p50, us | p99, us | peak memory, MiB |\n\
-         |---|---|---|---|---|---|"
+        "| | processor time, us a {each} |{engine} {each}s/s | p50, us | p99, us | peak memory, MiB |\n\
+         |---|---|{column}---|---|---|---|"
     );
     let mebibytes = |outcome: &Outcome| outcome.peak_bytes as f64 / 1048576.0;
     for row in rows {
@@ -161,16 +165,20 @@ fn costs(text: &mut String, kind: Kind, rows: &[Row<'_>]) {
             .least(Outcome::cpu_us_each)
             .map_or(String::new(), |least| format!("{least:.3}"));
         let latency = |quantile| match kind {
-            Kind::Messages | Kind::Broadcasts | Kind::Mixed => {
+            Kind::Messages | Kind::Broadcasts | Kind::Mixed | Kind::Nodes => {
                 cell(&|outcome| outcome.latency.us(quantile), 0)
             }
             _ => "–".to_owned(),
         };
         let _ = writeln!(
             text,
-            "| {} | {}, {least} | {} | {} | {} | {} |",
+            "| {} | {}, {least} |{} {} | {} | {} | {} |",
             row.name,
             cell(&Outcome::cpu_us_each, 3),
+            match kind {
+                Kind::Nodes => format!(" {} |", cell(&Outcome::engine_cpu_us_each, 3)),
+                _ => String::new(),
+            },
             cell(&Outcome::per_second, 0),
             latency(0.5),
             latency(0.99),

@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{build::Built, plan::Contender};
+use super::{
+    build::Built,
+    plan::{Contender, Program},
+};
 
 /// A running server; killed when it is dropped.
 pub(super) struct Server {
@@ -30,7 +33,10 @@ impl Server {
             .and_then(|listener| listener.local_addr())
             .map_err(|error| format!("no free port: {error}"))?;
         let mut command = built.command(contender);
-        command.arg("--addr").arg(addr.to_string());
+        match contender.program {
+            Program::Redis => command.arg("--port").arg(addr.port().to_string()),
+            _ => command.arg("--addr").arg(addr.to_string()),
+        };
         if let Some(upstream) = upstream {
             command.arg("--upstream").arg(upstream);
         }

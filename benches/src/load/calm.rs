@@ -1,9 +1,8 @@
 //! A calm client that asks now and then, beside others that never stop.
 
 use std::{
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, Write},
     net::{SocketAddr, TcpStream},
-    os::fd::OwnedFd,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,11 @@ use rustix::{
     event::{Timespec, epoll},
 };
 
-use super::{Outcome, Window, connection::KEY, process};
+use super::{
+    Outcome, Window,
+    blocking::{open, read, watch},
+    process,
+};
 
 /// What the others have the server do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -50,6 +53,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// The frames that the calm client sends and receives; the mask is zero.
 const QUESTION: &[u8] = &[0x81, 0x81, 0, 0, 0, 0, b'?'];
 const ANSWER: &[u8] = &[0x81, 1, b'?'];
+
+/// The clients may use compression.
+const DEFLATE: &str = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
 
 impl Flood {
     fn path(self) -> &'static str {
@@ -124,7 +130,7 @@ pub(super) fn run(
     window: Window,
 ) -> io::Result<Outcome> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let mut calm = open(addr, "/calm")?;
+    let mut calm = open(addr, "/calm", DEFLATE)?;
     let mut others = Vec::new();
     if flood == Flood::Broadcast {
         for _ in 0..MEMBERS {
@@ -212,7 +218,7 @@ pub(super) fn run(
 
 impl Other {
     fn open(addr: SocketAddr, flood: Flood, wire: Vec<u8>) -> io::Result<Self> {
-        let stream = open(addr, flood.path())?;
+        let stream = open(addr, flood.path(), DEFLATE)?;
         Ok(Self {
             stream,
             wire,
@@ -229,51 +235,4 @@ impl Other {
         }
         Ok(())
     }
-}
-
-fn read(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    match stream.read(buffer) {
-        Ok(0) => Err(io::Error::other("the server has closed a connection")),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
-        read => read,
-    }
-}
-
-fn watch(
-    epoll: &OwnedFd,
-    stream: &TcpStream,
-    data: u64,
-    flags: epoll::EventFlags,
-) -> io::Result<()> {
-    Ok(epoll::add(
-        epoll,
-        stream,
-        epoll::EventData::new_u64(data),
-        flags,
-    )?)
-}
-
-/// Opens a WebSocket that may use compression.
-fn open(addr: SocketAddr, path: &str) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(addr)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: {addr}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\
-         Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes())?;
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
-    }
-    if !head.starts_with(b"HTTP/1.1 101") {
-        let head = String::from_utf8_lossy(&head).into_owned();
-        return Err(io::Error::other(format!("handshake refused: {head}")));
-    }
-    stream.set_nonblocking(true)?;
-    Ok(stream)
 }

@@ -138,7 +138,7 @@ fn batch(connection: usize, index: usize, size: usize) -> (Vec<u8>, Vec<u8>) {
     (array(sent), array(replies))
 }
 
-fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
+pub(super) fn push_frame(wire: &mut Vec<u8>, opcode: u8, mask: [u8; 4], body: &[u8]) {
     wire.push(0x80 | opcode);
     match body.len() {
         len @ 0..126 => wire.push(0x80 | len as u8),
