@@ -1,8 +1,8 @@
 //! Extractors in the signatures of functions.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{GenericArgument, PathArguments, Type};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{GenericArgument, PathArguments, Type, spanned::Spanned};
 
 /// What to say about an extractor that borrows.
 pub(crate) const OWNED: &str = "a request is read into values that own their data: use `String` and other owned types for the fields, or `Cow<'static, str>`";
@@ -52,6 +52,11 @@ pub(crate) fn borrows(ty: &Type) -> bool {
     let is_reader = last.is_some_and(|last| readers.iter().any(|name| last.ident == name));
     let text = ty.to_token_stream().to_string().replace("'static", "");
     is_reader && text.contains(['\'', '&'])
+}
+
+/// Requires a type to be an extractor, with its span.
+pub(crate) fn required(state: &TokenStream, ty: &Type, p: &TokenStream) -> TokenStream {
+    quote_spanned!(ty.span()=> #p::required(<#ty as #p::FromRequest<#state>>::MET);)
 }
 
 /// Types as nested pairs: `(A, (B, ()))`.

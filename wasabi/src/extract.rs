@@ -131,6 +131,10 @@ use crate::{
     note = "functions take `Json<T>`, `Text`, `Bytes`, `State<T>`, `Connection`, `Key`, `Path<T>`, `Query<T>`, ..: see `FromRequest`"
 )]
 pub trait FromRequest<S>: Sized {
+    /// What the macros name to require this trait.
+    #[doc(hidden)]
+    const MET: () = ();
+
     /// Takes the value from a request.
     fn from_request(req: &Request, state: &S) -> impl Future<Output = Result<Self>> + Send;
 

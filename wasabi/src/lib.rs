@@ -284,16 +284,17 @@ pub mod required {
     pub use crate::__private::{Absent, Scope};
     pub use crate::__private::{
         attributed::{Attribute, Attributed, attributed},
-        backend, check_extractor, check_output, check_reply,
+        backend,
         endpoints::Endpoint,
         mount,
         probe::{
             ConnectHook, DisconnectHook, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware,
-            IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget,
+            IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Met,
             Mistake, NoState, Probe, Reported, RequestMiddleware, RouteSet, Unknown, Unmet, http,
             middleware, on_connect, on_disconnect, parser, protocol, routes, state,
         },
-        takes::{OnlyFor, SameState, Takes, TakesExtractors},
+        required, required_of_output,
+        takes::{AllTaken, OnlyFor, SameState, Takes, TakesExtractors},
     };
 }
 

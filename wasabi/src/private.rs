@@ -55,20 +55,26 @@ pub use self::{
 pub use self::{
     attributed::{Attribute, Attributed, attributed},
     endpoints::Endpoint,
-    probe::{http, middleware, on_connect, on_disconnect, parser, protocol, routes, state},
-    takes::{OnlyFor, TakesExtractors},
+    probe::{
+        ConnectHook, DisconnectHook, GatewayState, IsTarget, RequestMiddleware, RouteSet, http,
+        middleware, on_connect, on_disconnect, parser, protocol, routes, state,
+    },
+    takes::{AllTaken, OnlyFor, TakesExtractors},
 };
 #[cfg(feature = "metrics")]
 pub use crate::metrics::Observation;
 pub use crate::{
-    Backend, Error, ErrorFormat, FromRequest, IntoReply, Lifecycle, Middleware, MiddlewareFor,
-    Next, Reply, Request,
+    Backend, Error, ErrorFormat, FromRequest, IntoBackend, IntoReply, Lifecycle, Middleware,
+    MiddlewareFor, Next, Parser, Protocol, Reply, Request,
     backend::{Balancer, Group, HealthCheck, Picked, Probe, Returns, Template, Way},
-    channel::Channel,
+    channel::{
+        Channel,
+        hooks::{IntoOnConnect, IntoOnDisconnect},
+    },
     connection::path_types::PathType,
     describe::{ChannelInfo, RouteInfo, TargetInfo},
     gateway::{GatewayBuilder, mount},
-    middleware::{Stack, Valid},
+    middleware::{Stack, Valid, http::HttpMiddleware},
     protocol::{Cancel, Dialect, Inbound},
     request::{Route, split},
     routes::{
@@ -78,8 +84,7 @@ pub use crate::{
     scope::{Absent, Scope},
 };
 use crate::{
-    Call, Close, Connection, Ended, Envelope, Incoming, Message, OnConnect, OnDisconnect, Parser,
-    Protocol, RequestId,
+    Call, Close, Connection, Ended, Envelope, Incoming, Message, OnConnect, OnDisconnect, RequestId,
 };
 #[cfg(feature = "schema")]
 pub use crate::{
@@ -289,9 +294,10 @@ impl<S: Sync, D: OnDisconnect<S>> OnDisconnect<S> for Shared<D> {
     }
 }
 
-/// Checks that a type is an extractor.
+/// Takes an item of a trait, which is there if a type implements the trait. The compiler reports the type where the
+/// expansion names it, and does not show the user a bound of this function.
 #[inline(always)]
-pub const fn check_extractor<S, T: FromRequest<S>>() {}
+pub const fn required<T: Copy>(_item: T) {}
 
 /// The error of a request that a middleware's argument cannot be taken from.
 #[cold]
@@ -304,10 +310,6 @@ pub fn path_types<F, const N: usize>(types: [Option<PathType>; N]) -> Vec<PathTy
     PathType::all_of_function::<F>(&types)
 }
 
-/// Checks that a type is a reply.
+/// The same of a future's output, whose type cannot be named.
 #[inline(always)]
-pub const fn check_reply<R: IntoReply>() {}
-
-/// Checks that a future's output, whose type cannot be named, is a reply.
-#[inline(always)]
-pub const fn check_output<F: Future<Output: IntoReply>>(_future: &F) {}
+pub const fn required_of_output<F: Future, T>(_future: &F, _item: fn(F::Output) -> T) {}

@@ -9,7 +9,10 @@ use syn::{
 };
 
 use super::{Options, has_word, told};
-use crate::{extractor::pairs, krate};
+use crate::{
+    extractor::{self, pairs},
+    krate,
+};
 
 /// What belongs to the function that others see, and what to both.
 const OUTER: &[&str] = &["cfg", "deprecated", "doc", "must_use"];
@@ -48,7 +51,7 @@ pub(super) fn around(
     let name = &function.sig.ident;
     let future = local(&function.sig.output);
     let call = quote_spanned! {name.span()=>
-        #p::attributed::<_, #p::Attribute<_, _ #knows>>(#name(#(#arguments),*))
+        #p::attributed::<_, #p::Attribute<_, _ #knows>>(#name(#(#arguments),*), |__wasabi_future| __wasabi_future)
     };
     let (reply, checks) = (reply(&function.sig.output, &p), &extractors.checks);
     let (attrs, vis, signature) = (&outer.attrs, &outer.vis, &outer.sig);
@@ -115,7 +118,7 @@ struct Extractors {
 
 impl Extractors {
     fn new(types: &[&Type], options: &Options, p: &TokenStream) -> Self {
-        let check = |state: &TokenStream, ty: &Type| quote_spanned!(ty.span()=> #p::check_extractor::<#state, #ty>(););
+        let check = |state: &TokenStream, ty: &Type| extractor::required(state, ty, p);
         if let Some(state) = options.state.as_ref().map(ToTokens::to_token_stream) {
             return Self {
                 seen: quote!(()),
@@ -159,9 +162,12 @@ fn reply(output: &ReturnType, p: &TokenStream) -> Option<TokenStream> {
         ReturnType::Default => None,
         ReturnType::Type(_, ty) if has_word(ty, "impl") => {
             let future = local(output);
-            Some(quote_spanned!(ty.span()=> #p::check_output(&#future);))
+            let reply = quote_spanned!(ty.span()=> <_ as #p::IntoReply>::into_reply);
+            Some(quote_spanned!(ty.span()=> #p::required_of_output(&#future, #reply);))
         }
-        ReturnType::Type(_, ty) => Some(quote_spanned!(ty.span()=> #p::check_reply::<#ty>();)),
+        ReturnType::Type(_, ty) => {
+            Some(quote_spanned!(ty.span()=> #p::required(<#ty as #p::IntoReply>::OWES_REPLY);))
+        }
     }
 }
 

@@ -5,7 +5,10 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::{Type, spanned::Spanned};
 
 use super::made::{Made, Parts};
-use crate::{extractor::pairs, fragment::mentions};
+use crate::{
+    extractor::{self, pairs},
+    fragment::mentions,
+};
 
 /// The type parameter for the state.
 fn any_state() -> Ident {
@@ -77,9 +80,7 @@ impl Made {
             ),
             None => (quote!(()), pairs(&checked), pairs(&of_state)),
         };
-        let checks = checked
-            .iter()
-            .map(|ty| quote_spanned!(ty.span()=> #p::check_extractor::<#state, #ty>();));
+        let checks = checked.iter().map(|ty| extractor::required(&state, ty, p));
         quote! {
             #(#cfg)*
             #[allow(dead_code)]

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use crate::schema::{Answers, Describer};
 use crate::{
     Backend, FromRequest, IntoReply, Lifecycle, Reply, Request, Result,
-    connection::path_types::PathType,
+    connection::path_types::PathType, scope::Scope,
 };
 
 /// A route's target: a [`Backend`], or a function of extractors.
@@ -26,6 +26,14 @@ pub trait IntoBackend<S, M> {
 
     /// Converts the target into a backend.
     fn into_backend(self) -> Self::Backend;
+
+    /// The same, where the state is known.
+    fn in_scope(self, _scope: &Scope<S>) -> Self::Backend
+    where
+        Self: Sized,
+    {
+        self.into_backend()
+    }
 }
 
 /// Marks targets that are already backends.

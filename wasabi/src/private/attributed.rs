@@ -35,9 +35,13 @@ pin_project! {
     }
 }
 
-/// Adds what the attribute knows to a future, which must be able to move between threads.
+/// Adds what the attribute knows to a future. The second argument compiles if the future can move between threads: the
+/// compiler reports at the user's function that it cannot, and has no bound of this function to show.
 #[inline]
-pub const fn attributed<F: Future + Send, A>(future: F) -> Attributed<F, A> {
+pub const fn attributed<F: Future, A>(
+    future: F,
+    _can_move: fn(&F) -> &(dyn Send + '_),
+) -> Attributed<F, A> {
     Attributed {
         future,
         attribute: PhantomData,

@@ -1,8 +1,11 @@
 //! Reports one error per expression that does not meet its bound.
 //!
-//! `backend(&scope, expr).checked()` is the value of the expression if it is a backend. If it is not, that method does
-//! not exist, and the one behind `Deref` is found instead. It requires the bound, which fails on the user's expression,
-//! and returns a stand-in that meets the bound, so that the code around it does not fail again.
+//! `routes(&scope, expr).checked(RouteSet::MET)` is the value of the expression if it is a set of routes. If it is not,
+//! that method does not exist, and the one behind `Deref` is found instead. It takes the constant of another type: the
+//! bound fails where the constant is named, on the user's expression. It returns a stand-in that meets the bound, so that
+//! the code around it does not fail again.
+//!
+//! No method here has the bound itself. The compiler would tell the user of the method, and show this file.
 //!
 //! `#[backend]` and `#[middleware]` have reported what is wrong with a function there, so only what the state lacks is
 //! required. What they have accepted, though, may exist for some states only: all of it is required of this one. If they
@@ -17,11 +20,9 @@ use super::{
     Absent, Scope,
     takes::{Takes, TakesExtractors, Untaken},
 };
-#[cfg(not(feature = "schema"))]
-use crate::IntoBackend;
 use crate::{
-    Backend, JsonRpc, MiddlewareFor, Parser, Protocol, Raw, Routes,
-    channel::hooks::{IntoOnConnect, IntoOnDisconnect, NoHook, OnConnect, OnDisconnect},
+    Backend, ErrorFormat, JsonRpc, MiddlewareFor, Parser, Protocol, Raw, Routes,
+    channel::hooks::{NoHook, OnConnect, OnDisconnect},
     middleware::http::HttpMiddleware,
 };
 
@@ -50,6 +51,23 @@ pub struct Reported<K, S, T>(Mistake<K, S, T>);
 pub struct Mistake<K, S, T>(PhantomData<Parameters<K, S, T>>);
 
 type Parameters<K, S, T> = fn() -> (K, S, T);
+
+/// What a trait that is required has for each type that implements it.
+#[derive(Debug)]
+pub struct Met<T, S = ()>(PhantomData<fn() -> (T, S)>);
+
+impl<T, S> Met<T, S> {
+    pub(super) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// What is required of a target: what an attribute has checked, what it has left, and the target.
+pub(super) type Target<S, T = Absent, Seen = (), Left = ()> =
+    (Met<Seen, S>, Met<Left, S>, Met<T, S>);
+
+/// The same of a request middleware.
+type RequestLayer<S, T = Absent, Seen = (), Left = ()> = (Met<Seen, S>, Met<Left, S>, Met<T>);
 
 impl<K, S, T> Probe<K, S, T> {
     fn new(_scope: &Scope<S>, value: T) -> Self {
@@ -111,17 +129,14 @@ pub fn state<S>(state: S) -> Probe<IsState, (), S> {
 
 impl<S: Clone + Send + Sync + 'static> Probe<IsState, (), S> {
     /// The value.
-    pub fn checked(self) -> S {
+    pub fn checked(self, _: Met<Absent>) -> S {
         self.0.value
     }
 }
 
 impl<S> Mistake<IsState, (), S> {
     /// Requires the bound.
-    pub fn checked(&self) -> NoState
-    where
-        S: GatewayState,
-    {
+    pub fn checked(&self, _: Met<S>) -> NoState {
         NoState
     }
 }
@@ -132,17 +147,18 @@ pub struct IsBackend;
 
 /// A target.
 #[cfg(not(feature = "schema"))]
-pub fn backend<S, T, M>(scope: &Scope<S>, target: T) -> Probe<IsBackend, S, T::Backend>
-where
-    T: IntoBackend<S, M>,
-{
-    Probe::new(scope, target.into_backend())
+pub fn backend<S, T, B>(
+    scope: &Scope<S>,
+    target: T,
+    into: fn(T, &Scope<S>) -> B,
+) -> Probe<IsBackend, S, B> {
+    Probe::new(scope, into(target, scope))
 }
 
 #[cfg(not(feature = "schema"))]
 impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
     /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
-    pub fn checked(self) -> T
+    pub fn checked(self, _: Target<S, T>) -> T
     where
         T: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
     {
@@ -153,44 +169,37 @@ impl<S, T: Backend<S>> Probe<IsBackend, S, T> {
 #[cfg(not(feature = "schema"))]
 impl<T> Unknown<IsBackend, NoState, T> {
     /// Requires nothing.
-    pub fn checked(&self) -> Absent {
+    pub fn checked(&self, _: Target<NoState>) -> Absent {
         Absent
     }
 }
 
 impl<S, T: TakesExtractors<Seen: Takes<()>>> Unmet<IsBackend, S, T> {
     /// Requires all that the function takes.
-    pub fn checked(&self) -> Absent
-    where
-        T::Seen: Takes<S>,
-        T::Left: Takes<S>,
-    {
+    pub fn checked(&self, _: Target<S, Absent, T::Seen, T::Left>) -> Absent {
         Absent
     }
 }
 
 impl<S, T: TakesExtractors> Reported<IsBackend, S, T> {
     /// Requires what only the state decides about.
-    pub fn checked(&self) -> Absent
-    where
-        T::Left: Takes<S>,
-    {
+    pub fn checked(&self, _: Target<S, Absent, (), T::Left>) -> Absent {
         Absent
     }
 }
 
 impl<S, T> Mistake<IsBackend, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> Absent
-    where
-        T: IsTarget<S>,
-    {
+    pub fn checked(&self, _: Target<S, T>) -> Absent {
         Absent
     }
 }
 
 /// What every backend is. Required in place of [`Backend`], so that the error does not list the implementors of it.
-pub trait IsTarget<S> {}
+pub trait IsTarget<S>: Sized {
+    /// Says so.
+    const MET: Met<Self, S> = Met::new();
+}
 
 impl<S, T: Backend<S>> IsTarget<S> for T {}
 
@@ -205,24 +214,21 @@ pub fn routes<S, T>(scope: &Scope<S>, set: T) -> Probe<IsRoutes, S, T> {
 
 impl<S, T: Routes<S>> Probe<IsRoutes, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: Met<Absent, S>) -> T {
         self.0.value
     }
 }
 
 impl<T> Unknown<IsRoutes, NoState, T> {
     /// Requires nothing.
-    pub fn checked(&self) -> Absent {
+    pub fn checked(&self, _: Met<Absent, NoState>) -> Absent {
         Absent
     }
 }
 
 impl<S, T> Mistake<IsRoutes, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> Absent
-    where
-        T: RouteSet<S>,
-    {
+    pub fn checked(&self, _: Met<T, S>) -> Absent {
         Absent
     }
 }
@@ -238,7 +244,7 @@ pub fn middleware<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsMiddleware, 
 
 impl<S, T: MiddlewareFor<S>> Probe<IsMiddleware, S, T> {
     /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
-    pub fn checked(self) -> T
+    pub fn checked(self, _: RequestLayer<S>) -> T
     where
         T: 'static, // owns all it uses: clone values before, and write `move |..|`
     {
@@ -249,38 +255,28 @@ impl<S, T: MiddlewareFor<S>> Probe<IsMiddleware, S, T> {
 /// Such a function without other arguments.
 impl<S, T: Fn() -> M, M: TakesExtractors + MiddlewareFor<S>> Unknown<IsMiddleware, S, T> {
     /// The value that the function makes.
-    pub fn checked(&self) -> M {
+    pub fn checked(&self, _: RequestLayer<S>) -> M {
         (self.value)()
     }
 }
 
 impl<S, T: TakesExtractors<Seen: Takes<()>>> Unmet<IsMiddleware, S, T> {
     /// Requires all that the function takes.
-    pub fn checked(&self) -> Untaken
-    where
-        T::Seen: Takes<S>,
-        T::Left: Takes<S>,
-    {
+    pub fn checked(&self, _: RequestLayer<S, Absent, T::Seen, T::Left>) -> Untaken {
         Untaken
     }
 }
 
 impl<S, T: TakesExtractors> Reported<IsMiddleware, S, T> {
     /// Requires what only the state decides about.
-    pub fn checked(&self) -> Untaken
-    where
-        T::Left: Takes<S>,
-    {
+    pub fn checked(&self, _: RequestLayer<S, Absent, (), T::Left>) -> Untaken {
         Untaken
     }
 }
 
 impl<S, T> Mistake<IsMiddleware, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> Absent
-    where
-        T: RequestMiddleware,
-    {
+    pub fn checked(&self, _: RequestLayer<S, T>) -> Absent {
         Absent
     }
 }
@@ -296,7 +292,7 @@ pub fn http<S, T>(scope: &Scope<S>, middleware: T) -> Probe<IsHttpMiddleware, S,
 
 impl<S, T: HttpMiddleware> Probe<IsHttpMiddleware, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: fn(&T) -> Vec<String>) -> T {
         self.0.value
     }
 }
@@ -304,17 +300,14 @@ impl<S, T: HttpMiddleware> Probe<IsHttpMiddleware, S, T> {
 /// What `#[middleware(http)]` makes of a function without arguments before the request.
 impl<S, T: Fn() -> L, L: HttpMiddleware> Unknown<IsHttpMiddleware, S, T> {
     /// The value that the function makes.
-    pub fn checked(&self) -> L {
+    pub fn checked(&self, _: fn(&L) -> Vec<String>) -> L {
         (self.value)()
     }
 }
 
 impl<S, T> Mistake<IsHttpMiddleware, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> Identity
-    where
-        T: HttpMiddleware,
-    {
+    pub fn checked(&self, _: fn(&T) -> Vec<String>) -> Identity {
         Identity::new()
     }
 }
@@ -330,17 +323,14 @@ pub fn parser<S, T>(scope: &Scope<S>, parser: T) -> Probe<IsParser, S, T> {
 
 impl<S, T: Parser> Probe<IsParser, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: fn(&T) -> ErrorFormat) -> T {
         self.0.value
     }
 }
 
 impl<S, T> Mistake<IsParser, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> Raw
-    where
-        T: Parser,
-    {
+    pub fn checked(&self, _: fn(&T) -> ErrorFormat) -> Raw {
         Raw
     }
 }
@@ -356,17 +346,14 @@ pub fn protocol<S, T>(scope: &Scope<S>, protocol: T) -> Probe<IsProtocol, S, T> 
 
 impl<S, T: Protocol> Probe<IsProtocol, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: fn(&T) -> Result<(), String>) -> T {
         self.0.value
     }
 }
 
 impl<S, T> Mistake<IsProtocol, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> JsonRpc
-    where
-        T: Protocol,
-    {
+    pub fn checked(&self, _: fn(&T) -> Result<(), String>) -> JsonRpc {
         JsonRpc::new()
     }
 }
@@ -376,39 +363,40 @@ impl<S, T> Mistake<IsProtocol, S, T> {
 pub struct IsOnConnect;
 
 /// An `on_connect` hook.
-pub fn on_connect<S, T, M>(scope: &Scope<S>, hook: T) -> Probe<IsOnConnect, S, T::Hook>
-where
-    T: IntoOnConnect<S, M>,
-{
-    Probe::new(scope, hook.into_hook())
+pub fn on_connect<S, T, H>(
+    scope: &Scope<S>,
+    hook: T,
+    into: fn(T, &Scope<S>) -> H,
+) -> Probe<IsOnConnect, S, H> {
+    Probe::new(scope, into(hook, scope))
 }
 
 impl<S, T: OnConnect<S>> Probe<IsOnConnect, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: Met<T, S>) -> T {
         self.0.value
     }
 }
 
 impl<T> Unknown<IsOnConnect, NoState, T> {
     /// Requires nothing.
-    pub fn checked(&self) -> NoHook {
+    pub fn checked(&self, _: Met<NoHook, NoState>) -> NoHook {
         NoHook
     }
 }
 
 impl<S, T> Mistake<IsOnConnect, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> NoHook
-    where
-        T: ConnectHook<S>,
-    {
+    pub fn checked(&self, _: Met<T, S>) -> NoHook {
         NoHook
     }
 }
 
 /// What every `on_connect` hook is. Required in place of [`OnConnect`], so that the error does not list its implementors.
-pub trait ConnectHook<S> {}
+pub trait ConnectHook<S>: Sized {
+    /// Says so.
+    const MET: Met<Self, S> = Met::new();
+}
 
 impl<S, T: OnConnect<S>> ConnectHook<S> for T {}
 
@@ -417,52 +405,59 @@ impl<S, T: OnConnect<S>> ConnectHook<S> for T {}
 pub struct IsOnDisconnect;
 
 /// An `on_disconnect` hook.
-pub fn on_disconnect<S, T, M>(scope: &Scope<S>, hook: T) -> Probe<IsOnDisconnect, S, T::Hook>
-where
-    T: IntoOnDisconnect<S, M>,
-{
-    Probe::new(scope, hook.into_hook())
+pub fn on_disconnect<S, T, H>(
+    scope: &Scope<S>,
+    hook: T,
+    into: fn(T, &Scope<S>) -> H,
+) -> Probe<IsOnDisconnect, S, H> {
+    Probe::new(scope, into(hook, scope))
 }
 
 impl<S, T: OnDisconnect<S>> Probe<IsOnDisconnect, S, T> {
     /// The value.
-    pub fn checked(self) -> T {
+    pub fn checked(self, _: Met<T, S>) -> T {
         self.0.value
     }
 }
 
 impl<T> Unknown<IsOnDisconnect, NoState, T> {
     /// Requires nothing.
-    pub fn checked(&self) -> NoHook {
+    pub fn checked(&self, _: Met<NoHook, NoState>) -> NoHook {
         NoHook
     }
 }
 
 impl<S, T> Mistake<IsOnDisconnect, S, T> {
     /// Requires the bound.
-    pub fn checked(&self) -> NoHook
-    where
-        T: DisconnectHook<S>,
-    {
+    pub fn checked(&self, _: Met<T, S>) -> NoHook {
         NoHook
     }
 }
 
 /// What every `on_disconnect` hook is. Required in place of [`OnDisconnect`], so that the error does not list its
 /// implementors.
-pub trait DisconnectHook<S> {}
+pub trait DisconnectHook<S>: Sized {
+    /// Says so.
+    const MET: Met<Self, S> = Met::new();
+}
 
 impl<S, T: OnDisconnect<S>> DisconnectHook<S> for T {}
 
-/// Never implemented. Required in place of [`Routes`], whose own error would list everything that it consists of.
+/// Implemented for no type of a user. Required in place of [`Routes`], whose own error would list everything that it consists of.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of routes for a gateway whose state is `{S}`",
     label = "cannot stand in `routes = [..]`",
     note = "`routes!({S}, match key {{ .. }})` makes a set of routes; a function returns it as `impl Routes<{S}>`"
 )]
-pub trait RouteSet<S> {}
+pub trait RouteSet<S>: Sized {
+    /// Says so.
+    const MET: Met<Self, S> = Met::new();
+}
 
-/// Never implemented. Required in place of `crate::Middleware`, whose own error would list all its implementors.
+#[diagnostic::do_not_recommend]
+impl<S> RouteSet<S> for Absent {}
+
+/// Implemented for no type of a user. Required in place of `crate::Middleware`, whose own error would list all its implementors.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request middleware",
     label = "is not allowed in `middleware = [..]`",
@@ -470,12 +465,24 @@ pub trait RouteSet<S> {}
     note = "write its arguments, if it has any: `limit(100)`; what it takes from the request is marked: `#[extract] user: User`",
     note = "HTTP middleware, such as a tower layer, belongs in `http = [..]`"
 )]
-pub trait RequestMiddleware {}
+pub trait RequestMiddleware: Sized {
+    /// Says so.
+    const MET: Met<Self> = Met::new();
+}
 
-/// Never implemented. Required when a state lacks one of its bounds, which would otherwise give one error each.
+#[diagnostic::do_not_recommend]
+impl RequestMiddleware for Absent {}
+
+/// Implemented for no type of a user. Required when a state lacks one of its bounds, which would otherwise give one error each.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the state of a gateway",
     label = "not `Clone + Send + Sync + 'static`",
     note = "connections on all threads share the state: derive `Clone`, or write `Arc::new(..)`; inside, use `Arc` instead of `Rc`, and `Mutex` instead of `Cell` and `RefCell`"
 )]
-pub trait GatewayState {}
+pub trait GatewayState: Sized {
+    /// Says so.
+    const MET: Met<Self> = Met::new();
+}
+
+#[diagnostic::do_not_recommend]
+impl GatewayState for Absent {}

@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use super::probe::Met;
 use crate::{Error, FromRequest, Middleware, Next, Reply, Request, Result};
 
 /// A function with an attribute that has checked its signature: `#[middleware]` implements this for what it makes of the
@@ -20,6 +21,14 @@ impl<F: Fn() -> M, M: TakesExtractors> TakesExtractors for F {
 
 /// What is taken from a request and the state.
 pub trait Takes<S> {}
+
+/// The same. Required in place of [`Takes`], so that the error does not show the implementations of it.
+pub trait AllTaken<S>: Sized {
+    /// Says so.
+    const MET: Met<Self, S> = Met::new();
+}
+
+impl<S, T: Takes<S>> AllTaken<S> for T {}
 
 impl<S, A: FromRequest<S> + Send, T: Takes<S>> Takes<S> for (A, T) {}
 

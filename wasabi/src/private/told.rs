@@ -1,9 +1,9 @@
 //! With the cargo feature `schema`: what is known of the types of a function, asked where they are concrete, at the user's
 //! expression.
 //!
-//! `backend(&scope, place).checked()`: there are methods of that name on several types, one behind the other by `Deref`, whose
-//! bounds require less and less. The compiler takes the first whose bounds hold. None of them is a mistake: that is left to
-//! what [`probe`](super::probe) does without the feature, at the end.
+//! `backend(&scope, place, ..).checked(..)`: there are methods of that name on several types, one behind the other by
+//! `Deref`, whose bounds require less and less. The compiler takes the first whose bounds hold. None of them is a
+//! mistake: that is left to what [`probe`](super::probe) does without the feature, at the end.
 
 #[path = "told/has_schema.rs"]
 mod has_schema;
@@ -14,10 +14,10 @@ pub use self::has_schema::{AllHaveSchemas, FirstHasSchema, LastHasSchema};
 use super::{
     Absent, Scope,
     attributed::Tells,
-    probe::{IsBackend, NoState, Unmet},
+    probe::{self, IsBackend, NoState, Unmet},
 };
 use crate::{
-    Backend, IntoBackend,
+    Backend,
     backend::{HandlerFn, Knows, Returns, Told},
     extract::HasSchema,
     schema::{Codes, ErrorCodes, SchemaFn, Schemas},
@@ -123,12 +123,13 @@ impl<H: 'static, I: OfInputs<H>, O: OfOutput<H>> Knows for Known<H, I, O> {
 }
 
 /// A target.
-pub fn backend<S, T, M>(_scope: &Scope<S>, target: T) -> AttributeAndReply<S, T::Backend>
-where
-    T: IntoBackend<S, M>,
-{
+pub fn backend<S, T, B>(
+    scope: &Scope<S>,
+    target: T,
+    into: fn(T, &Scope<S>) -> B,
+) -> AttributeAndReply<S, B> {
     let target = Target {
-        value: Cell::new(Some(target.into_backend())),
+        value: Cell::new(Some(into(target, scope))),
         stateless: Stateless(Unmet::new()),
     };
     AttributeAndReply(Attribute(AllAndReply(AllArguments(LastAndReply(
@@ -153,7 +154,7 @@ impl<S, T> Target<S, T> {
 
 impl<S, T: Backend<S>> Target<S, T> {
     /// The value. The compiler reports at the user's expression what it borrows, and shows the line of the bound.
-    pub fn checked(&self) -> T
+    pub fn checked(&self, _: probe::Target<S, T>) -> T
     where
         T: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
     {
@@ -181,7 +182,7 @@ pub struct Stateless<S, T>(Unmet<IsBackend, S, T>);
 
 impl<T> Stateless<NoState, T> {
     /// Requires nothing.
-    pub fn checked(&self) -> Absent {
+    pub fn checked(&self, _: probe::Target<NoState>) -> Absent {
         Absent
     }
 }
@@ -218,6 +219,7 @@ macro_rules! steps {
             /// The value, with what is known of it. The compiler shows the line of the bound.
             pub fn checked(
                 &self,
+                _: probe::Target<S, HandlerFn<F, Args>>,
             ) -> Told<HandlerFn<F, Args>, Known<HandlerFn<F, Args>, $inputs, $output>>
             where
                 HandlerFn<F, Args>: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`

@@ -75,7 +75,11 @@ impl Context {
         fragment: &Fragment,
     ) -> TokenStream {
         let scope = &self.scope;
-        self.call(function, quote!(&#scope, #value), fragment)
+        let into = into(function).map(|item| {
+            let item = self.required(item, fragment);
+            quote!(, #item)
+        });
+        self.call(function, quote!(&#scope, #value #into), fragment)
     }
 
     /// The same for the state, which is evaluated before the scope exists.
@@ -100,8 +104,69 @@ impl Context {
         let p = self.p_at(span);
         let function = Ident::new(function, span);
         let mut arguments = Group::new(Delimiter::Parenthesis, arguments);
-        let last = fragment.tokens().clone().into_iter().last();
-        arguments.set_span(last.map_or(span, |last| last.span()));
-        quote_spanned!(span=> #p::#function #arguments.checked())
+        arguments.set_span(last_span(fragment));
+        let met = REQUIRED.iter().find(|(name, _)| function == name);
+        let met = met.map(|(_, items)| items.iter().map(|&item| self.required(item, fragment)));
+        let met = match met.into_iter().flatten().collect::<Vec<_>>().as_slice() {
+            [one] => one.clone(),
+            several => quote!((#(#several),*)),
+        };
+        quote_spanned!(span=> #p::#function #arguments.checked(#met))
     }
+
+    /// The item of a trait that the user's expression, or what is known of it, must implement. It has the span of the
+    /// whole expression too: there the compiler reports that the trait is not implemented.
+    fn required(&self, [of, item]: Item, fragment: &Fragment) -> TokenStream {
+        let span = fragment.span();
+        let p = self.p_at(span);
+        let (of, item) = (Ident::new(of, span), Ident::new(item, last_span(fragment)));
+        quote_spanned!(span=> #p::#of::#item)
+    }
+}
+
+/// The last place of the user's expression.
+fn last_span(fragment: &Fragment) -> Span {
+    let last = fragment.tokens().clone().into_iter().last();
+    last.map_or(fragment.span(), |last| last.span())
+}
+
+/// A trait, and an item of it.
+type Item = [&'static str; 2];
+
+/// What each kind of expression is required to have, as the functions of the runtime crate take it.
+const REQUIRED: &[(&str, &[Item])] = &[
+    ("state", &[["GatewayState", "MET"]]),
+    (
+        "backend",
+        &[
+            ["AllTaken", "MET"],
+            ["AllTaken", "MET"],
+            ["IsTarget", "MET"],
+        ],
+    ),
+    ("routes", &[["RouteSet", "MET"]]),
+    (
+        "middleware",
+        &[
+            ["AllTaken", "MET"],
+            ["AllTaken", "MET"],
+            ["RequestMiddleware", "MET"],
+        ],
+    ),
+    ("http", &[["HttpMiddleware", "check"]]),
+    ("parser", &[["Parser", "errors"]]),
+    ("protocol", &[["Protocol", "check"]]),
+    ("on_connect", &[["ConnectHook", "MET"]]),
+    ("on_disconnect", &[["DisconnectHook", "MET"]]),
+];
+
+/// What makes the value of the user's expression, if not the expression alone.
+fn into(function: &str) -> Option<Item> {
+    let of = match function {
+        "backend" => "IntoBackend",
+        "on_connect" => "IntoOnConnect",
+        "on_disconnect" => "IntoOnDisconnect",
+        _ => return None,
+    };
+    Some([of, "in_scope"])
 }

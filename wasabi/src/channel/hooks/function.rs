@@ -9,6 +9,7 @@ use crate::{
     connection::path_types::PathType,
     extract::{FromConnection, FromEnded},
     log::{limited, said},
+    scope::Scope,
 };
 
 /// The value of `on_connect`: an [`OnConnect`], or a function of extractors. `M` only tells the two apart.
@@ -24,6 +25,14 @@ pub trait IntoOnConnect<S, M> {
 
     /// Makes the hook.
     fn into_hook(self) -> Self::Hook;
+
+    /// The same, where the state is known.
+    fn in_scope(self, _scope: &Scope<S>) -> Self::Hook
+    where
+        Self: Sized,
+    {
+        self.into_hook()
+    }
 }
 
 /// The value of `on_disconnect`: an [`OnDisconnect`], or a function of extractors. `M` only tells the two apart.
@@ -39,6 +48,14 @@ pub trait IntoOnDisconnect<S, M> {
 
     /// Makes the hook.
     fn into_hook(self) -> Self::Hook;
+
+    /// The same, where the state is known.
+    fn in_scope(self, _scope: &Scope<S>) -> Self::Hook
+    where
+        Self: Sized,
+    {
+        self.into_hook()
+    }
 }
 
 #[diagnostic::do_not_recommend]
