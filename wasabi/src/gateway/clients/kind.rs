@@ -7,7 +7,7 @@ use super::{
 use crate::{
     ErrorFormat,
     gateway::asyncapi::ChannelFacts,
-    schema::{Count, Form, Language},
+    schema::{Count, Form, Language, Source},
 };
 
 /// How a channel writes its messages.
@@ -62,6 +62,14 @@ impl Style {
             id: path(&facts.places.id),
             has_errors: is_rpc || matches!(facts.errors, ErrorFormat::Json(_)),
         })
+    }
+
+    /// Where functions have what a client writes.
+    pub(in crate::gateway) fn source(&self) -> Source {
+        match self.is_rpc {
+            true => Source::Params,
+            false => Source::Json,
+        }
     }
 
     pub(in crate::gateway) fn kind(&self, route: &Route<'_>, known: &Known) -> Kind {

@@ -1,6 +1,6 @@
 //! What is known of a channel, with its schemas in a pool.
 
-use super::pool::{Pool, Slot};
+use super::pool::{Known, Pool, Slot};
 use crate::{
     channel::Sent,
     gateway::asyncapi::{
@@ -41,6 +41,21 @@ pub(in crate::gateway) struct Taking {
     pub(in crate::gateway) schema: Option<Slot>,
 }
 
+impl Taking {
+    /// Whether it may be a part of the message.
+    pub(in crate::gateway) fn is_of_message(&self) -> bool {
+        match self.source {
+            Source::Json
+            | Source::Params
+            | Source::Text
+            | Source::Binary
+            | Source::Message
+            | Source::Unknown => true,
+            Source::Path | Source::Query | Source::Id | Source::Identity | Source::Gateway => false,
+        }
+    }
+}
+
 /// A reply, or a message that is sent unasked.
 pub(in crate::gateway) struct Giving {
     pub(in crate::gateway) name: String,
@@ -52,7 +67,15 @@ pub(in crate::gateway) struct Giving {
 }
 
 impl<'a> ChannelParts<'a> {
-    pub(in crate::gateway) fn of(facts: &'a ChannelFacts, pool: &mut Pool) -> Self {
+    /// All channels, and what is known of their schemas.
+    pub(in crate::gateway) fn all(channels: &'a [ChannelFacts]) -> (Vec<Self>, Known) {
+        let mut pool = Pool::new();
+        let parts = channels.iter().map(|facts| Self::of(facts, &mut pool));
+        let parts = parts.collect();
+        (parts, pool.finish())
+    }
+
+    fn of(facts: &'a ChannelFacts, pool: &mut Pool) -> Self {
         let reached = facts.operations.iter();
         let reached = reached.filter(|each| !each.is_unreachable() && !is_refusal(each));
         let routes = reached.map(|operation| Route {

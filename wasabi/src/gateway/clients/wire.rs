@@ -5,19 +5,22 @@ use serde_json::Value;
 use super::{kind::Style, parts::ChannelParts, pool::Known};
 use crate::{
     ErrorFormat,
+    gateway::asyncapi::ChannelFacts,
     schema::{Language, Source},
 };
 
-/// Why there is no client, if the language of a channel is one that it does not speak.
-pub(in crate::gateway) fn unspoken(language: Language) -> Option<&'static str> {
-    match language {
+/// What stands in place of a client, if the language of a channel is one that it does not speak.
+pub(in crate::gateway) fn unspoken(facts: &ChannelFacts) -> Option<String> {
+    let why = match facts.places.language {
         Language::GraphqlWs => {
-            Some("it speaks graphql-transport-ws, for which there are clients that know its schema")
+            "it speaks graphql-transport-ws, for which there are clients that know its schema"
         }
-        Language::Decoded => Some("its messages are decoded by a function of the application"),
-        Language::Unknown => Some("its protocol is the application's own"),
-        Language::Raw | Language::Own | Language::Json | Language::JsonRpc { .. } => None,
-    }
+        Language::Decoded => "its messages are decoded by a function of the application",
+        Language::Unknown => "its protocol is the application's own",
+        Language::Raw | Language::Own | Language::Json | Language::JsonRpc { .. } => return None,
+    };
+    let path = facts.path.escape_default();
+    Some(format!("\n// There is no client for `{path}`: {why}.\n"))
 }
 
 /// Where errors have the id, if it is another place.

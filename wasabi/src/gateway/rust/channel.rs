@@ -47,9 +47,8 @@ const WITH_TIMEOUT: &str = "
 // Long: one text.
 pub(super) fn write(parts: &ChannelParts<'_>, name: &str, types: &mut Types<'_>) -> String {
     let facts = parts.facts;
-    if let Some(why) = wire::unspoken(facts.places.language) {
-        let path = facts.path.escape_default();
-        return format!("\n// There is no client for `{path}`: {why}.\n");
+    if let Some(unspoken) = wire::unspoken(facts) {
+        return unspoken;
     }
     let style = Style::of(facts);
     let mut events = Events::default();

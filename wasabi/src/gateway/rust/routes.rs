@@ -13,7 +13,7 @@ use crate::{
         names::{camel, unused},
         parts::{Backend, Giving, Route},
     },
-    schema::{Codes, Count, Source},
+    schema::{Codes, Count},
 };
 
 /// What writes the routes of a channel.
@@ -174,22 +174,8 @@ impl Writer<'_> {
     }
 
     fn body_of(&self, backend: &Backend, types: &mut Types<'_>) -> Body {
-        let wanted = match self.style.is_rpc {
-            true => Source::Params,
-            false => Source::Json,
-        };
-        let reads = |source: Source| {
-            matches!(
-                source,
-                Source::Json
-                    | Source::Params
-                    | Source::Text
-                    | Source::Binary
-                    | Source::Message
-                    | Source::Unknown
-            )
-        };
-        let takes = backend.takes.iter().filter(|taking| reads(taking.source));
+        let wanted = self.style.source();
+        let takes = backend.takes.iter().filter(|taking| taking.is_of_message());
         let takes: Vec<_> = takes.collect();
         let taking = match takes[..] {
             [] if backend.is_typed => return Body::Nothing,

@@ -47,9 +47,8 @@ pub(super) fn write(
     types: &Types,
 ) -> String {
     let facts = parts.facts;
-    if let Some(why) = wire::unspoken(facts.places.language) {
-        let path = facts.path.escape_default();
-        return format!("\n// There is no client for `{path}`: {why}.\n");
+    if let Some(unspoken) = wire::unspoken(facts) {
+        return unspoken;
     }
     let style = Style::of(facts);
     let mut events = Events::default();

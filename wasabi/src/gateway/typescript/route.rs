@@ -11,7 +11,7 @@ use crate::{
         parts::{Backend, Giving, Route, Taking},
         pool::{Known, Slot},
     },
-    schema::{Codes, Count, Source},
+    schema::{Codes, Count},
 };
 
 /// A route as it is written.
@@ -128,25 +128,12 @@ impl Writer<'_> {
     }
 
     fn takes(&self, backend: &Backend, indent: &str) -> Type {
-        let wanted = match self.style.is_rpc {
-            true => Source::Params,
-            false => Source::Json,
-        };
+        let wanted = self.style.source();
         let takes = backend.takes.iter();
         let typed: Vec<_> = takes.filter(|taking| taking.source == wanted).collect();
         if typed.is_empty() {
-            let reads = |taking: &Taking| {
-                matches!(
-                    taking.source,
-                    Source::Json
-                        | Source::Params
-                        | Source::Text
-                        | Source::Binary
-                        | Source::Message
-                        | Source::Unknown
-                )
-            };
-            return Type::one(match backend.is_typed && !backend.takes.iter().any(reads) {
+            let takes_message = backend.takes.iter().any(Taking::is_of_message);
+            return Type::one(match backend.is_typed && !takes_message {
                 true => NOTHING,
                 false => "object",
             });
