@@ -3,7 +3,7 @@
 
 #![cfg_attr(
     not(any(feature = "nats", feature = "redis")),
-    allow(dead_code, unused_imports)
+    allow(dead_code, unused_imports, unused_variables)
 )]
 
 use std::time::Duration;

@@ -17,6 +17,7 @@ mod suite {
     mod extractors;
     mod failures;
     mod failures_in_spans;
+    mod first_head;
     mod groups;
     mod handshake;
     mod hooks;

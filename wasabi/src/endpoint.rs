@@ -11,7 +11,6 @@ use axum::{
 };
 use futures_util::future::{self, Either};
 use http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
-use hyper::upgrade::OnUpgrade;
 
 use crate::{
     Backend, Connection, ConnectionId,
@@ -34,7 +33,10 @@ use crate::{
     protocol::Dialect,
     runtime::{Runtime, SocketPermit},
     task::{Runner, Start},
-    upgrade::answer::{self, Asked, Refusal},
+    upgrade::{
+        answer::{self, Asked, Refusal},
+        stream::Coming,
+    },
 };
 
 /// Answers the handshakes of a channel.
@@ -127,7 +129,7 @@ where
             let full = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
             return Err(refused(&parts, full.because(Rejected::Full)));
         };
-        let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
+        let Some(stream) = Coming::of(&mut parts.extensions) else {
             let refusal = Refusal::new(
                 StatusCode::UPGRADE_REQUIRED,
                 "the connection cannot be upgraded",
@@ -152,7 +154,7 @@ where
                 connection: self.connection(handshake, id, &runtime),
                 permit,
                 socket,
-                upgrade,
+                stream,
                 agreed,
                 runtime,
             }),

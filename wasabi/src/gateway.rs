@@ -27,6 +27,7 @@ use wasabi_rules::{declared_path, mount_path};
 
 #[cfg(feature = "schema")]
 pub use self::asyncapi::AsyncApi;
+pub(crate) use self::route::ChannelPaths;
 use self::route::{Answering, DeclaredRoute};
 pub use self::{
     builder::{GatewayBuilder, mount},
@@ -175,6 +176,11 @@ impl Gateway {
                 Answering::Service(service) => router.nest_service(&path, service),
             },
         )
+    }
+
+    /// Where its channels are.
+    pub(crate) fn channel_paths(&self) -> ChannelPaths {
+        ChannelPaths::of(&self.routes)
     }
 
     /// What it is in its cluster, and what mounted gateways are.

@@ -8,6 +8,7 @@ mod config;
 mod console;
 mod control;
 mod crowd;
+mod direct;
 mod drain;
 mod error;
 #[cfg(feature = "metrics")]

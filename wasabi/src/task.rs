@@ -12,7 +12,6 @@ use std::{
 };
 
 use futures_util::{FutureExt, future};
-use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use self::driver::{Declaration, Driver};
 use crate::{
@@ -34,7 +33,7 @@ use crate::{
     panics::{caught, caught_future},
     protocol::{Dialect, Inbound},
     runtime::{Listed, Runtime, Seat, SocketPermit},
-    upgrade::UPGRADE_TIMEOUT,
+    upgrade::stream::{Coming, Left},
 };
 
 /// How long companions may take to end after their connection.
@@ -67,13 +66,17 @@ where
     )]
     pub(crate) fn run(self: Arc<Self>, mut start: Box<Start>) -> impl Future<Output = ()> + Send {
         async move {
-            let Some(upgraded) = upgraded(&mut start.upgrade, &start.connection).await else {
-                return start.connection.end(CloseCode::ABNORMAL.into());
+            let left = match start.stream.arrive(&start.runtime).await {
+                Ok(left) => left,
+                Err(error) => {
+                    tracing::debug!(connection = %start.connection.id(), error = %said(&error), "upgrade failed");
+                    return start.connection.end(CloseCode::ABNORMAL.into());
+                }
             };
             let (connection, places, socket) = {
                 // Frees the box, which would stay as long as its variable does.
                 let boxed = start;
-                self.begin(*boxed, upgraded)
+                self.begin(*boxed, left)
             };
             let driven = self.drive(&connection, socket);
             let end = caught_future(driven).await.ok();
@@ -82,9 +85,9 @@ where
     }
 
     /// Takes the socket of a new connection, and puts the connection on the lists.
-    fn begin(&self, start: Start, upgraded: Upgraded) -> (Connection, Places, Socket<Transport>) {
+    fn begin(&self, start: Start, left: Left) -> (Connection, Places, Socket<Transport>) {
         let (connection, runtime) = (start.connection, start.runtime);
-        let (transport, read_already) = runtime.transport(upgraded);
+        let (transport, read_already) = left;
         let limits = self.channel.settings.limits();
         let socket = Socket::server(transport, read_already, limits, start.agreed);
         let registry = &self.channel.registry;
@@ -204,7 +207,7 @@ pub(crate) struct Start {
     pub(crate) connection: Connection,
     pub(crate) permit: Permit,
     pub(crate) socket: Option<SocketPermit>,
-    pub(crate) upgrade: OnUpgrade,
+    pub(crate) stream: Coming,
     pub(crate) agreed: Option<Agreed>,
     pub(crate) runtime: Runtime,
 }
@@ -234,21 +237,6 @@ where
 
     fn errors(&self) -> &ErrorFormat {
         &self.errors
-    }
-}
-
-/// The stream of an upgraded connection; `None` if it does not come.
-async fn upgraded(upgrade: &mut OnUpgrade, connection: &Connection) -> Option<Upgraded> {
-    match tokio::time::timeout(UPGRADE_TIMEOUT, upgrade).await {
-        Ok(Ok(upgraded)) => Some(upgraded),
-        Ok(Err(error)) => {
-            tracing::debug!(connection = %connection.id(), error = %said(&error), "upgrade failed");
-            None
-        }
-        Err(_) => {
-            tracing::debug!(connection = %connection.id(), "upgrade timed out");
-            None
-        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! The routes of a gateway.
 
+use std::borrow::Cow;
+
 use axum::{Router, routing::MethodRouter};
+use wasabi_rules::normal_path;
 
 use crate::{connection::path_types::PathType, metrics::Observer};
 
@@ -21,6 +24,35 @@ pub(super) struct DeclaredRoute {
 pub(super) enum Answering {
     Endpoint(Box<MethodRouter>),
     Service(Router),
+}
+
+/// Which paths lead to channels.
+pub(crate) struct ChannelPaths(matchit::Router<bool>);
+
+impl ChannelPaths {
+    /// `routes` have been checked.
+    pub(super) fn of(routes: &[DeclaredRoute]) -> Self {
+        let mut paths = matchit::Router::new();
+        for DeclaredRoute {
+            path,
+            answering,
+            observer,
+            ..
+        } in routes
+        {
+            let _ = paths.insert(path, observer.is_some());
+            if matches!(answering, Answering::Service(_)) {
+                let _ = paths.insert(format!("{}/{{*rest}}", path.trim_end_matches('/')), false);
+            }
+        }
+        Self(paths)
+    }
+
+    /// Whether a channel answers at this path, which must be in normal form.
+    pub(crate) fn lead_from(&self, path: &str) -> bool {
+        let is_normal = matches!(normal_path(path), Ok(Cow::Borrowed(_)));
+        is_normal && self.0.at(path).is_ok_and(|found| *found.value)
+    }
 }
 
 impl Answering {

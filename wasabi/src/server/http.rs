@@ -3,14 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
-use tokio::{sync::Semaphore, time::Instant};
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep},
+};
 use tokio_util::task::TaskTracker;
 
 use super::{
     answers::{Answers, Peer},
     control::{Control, ServerPhase},
 };
-use crate::runtime::Runtime;
+use crate::{gateway::ChannelPaths, runtime::Runtime};
 
 /// How long an HTTP request may still take once the server no longer waits for it.
 pub(super) const LAST_ANSWER: Duration = Duration::from_secs(1);
@@ -24,6 +27,8 @@ pub(super) const MAX_HEAD: usize = 64 * 1024;
 #[derive(Clone)]
 pub(super) struct HttpService {
     pub(super) router: Router,
+    /// Where handshakes are answered without hyper; `None` if nowhere.
+    pub(super) channels: Option<Arc<ChannelPaths>>,
     pub(super) runtime: Runtime,
     /// The requests that a drain waits for; `None` if it waits for none.
     pub(super) requests: Option<TaskTracker>,
@@ -65,6 +70,12 @@ impl HttpService {
         return self.streams.is_some();
         #[cfg(not(feature = "http2"))]
         false
+    }
+
+    /// Waits until the server gives up a request that is being answered.
+    pub(super) async fn cut(&self) {
+        self.control.wait_for(self.cut_in()).await;
+        sleep(LAST_ANSWER).await;
     }
 
     /// The phase in which requests get a last second for their answers.

@@ -9,20 +9,26 @@ use std::{
 };
 
 use axum::{body::Body, response::Response};
+use futures_util::future::{Either, ready};
 use http::{HeaderValue, StatusCode, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn, upgrade::Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::sleep;
 
 use super::{
-    answers::Peer,
+    answers::{Answers, Peer},
     control::ServerPhase,
+    direct::{self, ForHttp},
     heads::Heads,
     held::holding,
     http::{Ahead, HttpService, LAST_ANSWER, MAX_HEAD},
     patient::Patient,
 };
-use crate::{BoxError, connection::transport::Transport};
+use crate::{
+    BoxError,
+    connection::transport::Transport,
+    sync::{Mutex, Unpoisoned},
+};
 
 /// What hyper reads from and writes to.
 type Io = TokioIo<Patient<Transport>>;
@@ -42,6 +48,20 @@ pub(super) async fn serve(
     peer: Peer,
 ) -> Result<(), BoxError> {
     let answers = http.answers(peer);
+    match direct::first(http, &answers, transport, ahead).await? {
+        // Boxed, because an accepted handshake does not come here.
+        Some(socket) => Box::pin(serve_http(http, answers, socket)).await,
+        None => Ok(()),
+    }
+}
+
+async fn serve_http(http: &HttpService, answers: Answers, socket: ForHttp) -> Result<(), BoxError> {
+    let ForHttp {
+        transport,
+        ahead,
+        answer,
+    } = socket;
+    let answered = Mutex::new(answer);
     let runtime = http.runtime.clone();
     let heads = Heads::new(ahead.head_by, http.header_timeout);
     let served = heads.clone();
@@ -50,7 +70,10 @@ pub(super) async fn serve(
     let service = service_fn(move |req: Request<Incoming>| {
         had_head.store(true, Ordering::Relaxed);
         let serving = served.serve();
-        let answer = answers.to(req.map(Body::new));
+        let answer = match answered.lock().unpoisoned().take() {
+            Some(response) => Either::Left(ready(response)),
+            None => Either::Right(answers.to(req.map(Body::new))),
+        };
         let runtime = runtime.clone();
         async move {
             let mut response = answer.await;
@@ -83,8 +106,7 @@ pub(super) async fn serve(
             sleep(LAST_ANSWER).await;
         }
         if has_head.load(Ordering::Relaxed) {
-            http.control.wait_for(http.cut_in()).await;
-            sleep(LAST_ANSWER).await;
+            http.cut().await;
         }
     };
     tokio::select! {

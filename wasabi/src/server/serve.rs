@@ -25,7 +25,10 @@ use super::{
     listener::Listener,
     source::Source,
 };
-use crate::{Gateway, GatewayError, cluster::Attach, per_client::PerClient, runtime::Runtime};
+use crate::{
+    Gateway, GatewayError, cluster::Attach, gateway::ChannelPaths, per_client::PerClient,
+    runtime::Runtime,
+};
 
 /// How many operator sockets may be open at the same time. A further one takes the place of the oldest.
 const ADMIN_SOCKETS: usize = 64;
@@ -69,20 +72,21 @@ impl Server {
             admin.describe(&gateway);
         }
         #[cfg(feature = "metrics")]
-        let channels = gateway.observers();
+        let observers = gateway.observers();
         let nodes = gateway.nodes().to_vec();
         // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
+        let channels = gateway.channel_paths();
         let router = gateway.routed();
         #[cfg(feature = "metrics")]
         let figures = Arc::new(ServerFigures {
-            channels,
+            channels: observers,
             runtime: serving.runtime.clone(),
             places: Arc::clone(&places),
             max_sockets,
         });
         #[cfg(feature = "metrics")]
         self.control.serves(&figures);
-        let acceptor = self.acceptor(router, places, &serving);
+        let acceptor = self.acceptor(router, channels, places, &serving);
         let listening = listen(self.sources, self.unix_mode, &acceptor).await?;
         let mut addrs = Addrs::default();
         match self.admin {
@@ -115,10 +119,17 @@ impl Server {
     }
 
     /// How the public addresses accept.
-    fn acceptor(&mut self, router: Router, places: Arc<Semaphore>, serving: &Serving) -> Acceptor {
+    fn acceptor(
+        &mut self,
+        router: Router,
+        channels: ChannelPaths,
+        places: Arc<Semaphore>,
+        serving: &Serving,
+    ) -> Acceptor {
         Acceptor {
             http: HttpService {
                 router,
+                channels: Some(Arc::new(channels)),
                 runtime: serving.runtime.clone(),
                 requests: Some(serving.requests.clone()),
                 places,
@@ -231,6 +242,7 @@ impl Serving {
         let router = admin.into_router(addr.is_some(), move || control.observe());
         acceptor.http = HttpService {
             router,
+            channels: None,
             places: Arc::new(Semaphore::new(ADMIN_SOCKETS)),
             request_timeout: ADMIN_TIMEOUT,
             keep_alive_timeout: acceptor.http.header_timeout,

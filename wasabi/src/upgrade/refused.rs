@@ -2,10 +2,9 @@
 
 use axum::response::Response;
 use http::{header, request::Parts};
-use hyper::upgrade::OnUpgrade;
 use tokio::{io::AsyncWriteExt, time::timeout};
 
-use super::{UPGRADE_TIMEOUT, answer};
+use super::{answer, stream::Coming};
 use crate::{
     Close,
     connection::transport::LINGER,
@@ -19,7 +18,7 @@ use crate::{
 /// Nothing behind this middleware learns about the client.
 pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Response> {
     let asked = answer::check(parts).ok()?;
-    let upgrade = parts.extensions.remove::<OnUpgrade>()?;
+    let mut coming = Coming::of(&mut parts.extensions)?;
     let runtime = parts.extensions.remove::<Runtime>().unwrap_or_default();
     let socket = parts.extensions.remove::<SocketPermit>();
     // A browser fails the connection if it has offered subprotocols and none is chosen.
@@ -29,10 +28,9 @@ pub(crate) fn close_after_upgrade(parts: &mut Parts, close: Close) -> Option<Res
     let response = asked.accepted(first, None);
     let server = runtime.clone();
     runtime.spawn(async move {
-        let Ok(Ok(upgraded)) = timeout(UPGRADE_TIMEOUT, upgrade).await else {
+        let Ok((mut io, _)) = coming.arrive(&server).await else {
             return;
         };
-        let (mut io, _) = server.transport(upgraded);
         let sent = async {
             io.write_all(&frame(&close)).await?;
             io.flush().await

@@ -1,0 +1,184 @@
+//! The first head on a socket, however it comes, and what follows it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{Next, from_fn},
+    response::IntoResponse,
+    routing::get,
+};
+use http::{StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use wasabi::prelude::*;
+use wasabi_tests::{
+    Gate,
+    raw::{self, HANDSHAKE},
+    serve, soon, until,
+};
+
+fn echo() -> Gateway {
+    gateway!(channel("/echo", async |message: Message| message))
+}
+
+/// Reads up to and with the end of a head.
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(soon(stream.read_u8()).await.expect("an answer"));
+    }
+    String::from_utf8_lossy(&head).to_lowercase()
+}
+
+async fn is_echoed(stream: &mut TcpStream) {
+    let frame = raw::frame(0x81, b"hello");
+    stream.write_all(&frame).await.unwrap();
+    let mut reply = [0; 7];
+    soon(stream.read_exact(&mut reply)).await.expect("a reply");
+    assert_eq!(&reply, b"\x81\x05hello");
+}
+
+#[tokio::test]
+async fn a_handshake_may_come_in_any_pieces() {
+    let server = serve(echo()).await;
+    let request = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+    for size in [1, 3, 50, request.len() - 1] {
+        let mut stream = server.tcp().await;
+        stream.set_nodelay(true).unwrap();
+        for piece in request.as_bytes().chunks(size) {
+            stream.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        assert!(head(&mut stream).await.starts_with("http/1.1 101"));
+        is_echoed(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn the_lines_of_a_handshake_may_end_without_a_carriage_return() {
+    let server = serve(echo()).await;
+    let request = format!("GET /echo HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n").replace('\r', "");
+    let mut stream = server.tcp().await;
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("http/1.1 101"));
+    is_echoed(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_handshake_may_be_long_have_many_lines_and_name_the_whole_url() {
+    let server = serve(gateway!(channel(
+        "/echo",
+        max_header_size = 32KiB,
+        async |message: Message| message
+    )))
+    .await;
+    let long = format!("x-long: {}\r\n", "a".repeat(20_000));
+    let many: String = (0..80).map(|line| format!("x-{line}: 1\r\n")).collect();
+    for lines in [long, many] {
+        is_echoed(&mut raw::open_with(&server, "/echo", &lines).await).await;
+    }
+    is_echoed(&mut raw::open_at(&server, "http://test/echo").await).await;
+    is_echoed(&mut raw::open_at(&server, "/%65cho").await).await;
+}
+
+#[tokio::test]
+async fn a_refused_handshake_is_looked_at_once_and_its_socket_stays_open() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let guard = from_fn(move |request: Request, next: Next| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            match request.headers().contains_key("password") {
+                true => next.run(request).await,
+                false => (StatusCode::UNAUTHORIZED, "who are you?").into_response(),
+            }
+        }
+    });
+    let server = serve(gateway!(channel(
+        "/",
+        http = [guard],
+        async |message: Message| message
+    )))
+    .await;
+    let mut stream = server.tcp().await;
+    for asked in 1..=2 {
+        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let head = head(&mut stream).await;
+        assert!(head.starts_with("http/1.1 401"), "{head}");
+        assert!(head.contains("content-length: 12"), "{head}");
+        let mut body = [0; 12];
+        soon(stream.read_exact(&mut body)).await.expect("a body");
+        assert_eq!(&body, b"who are you?");
+        assert_eq!(seen.load(Ordering::SeqCst), asked);
+    }
+    let request = format!("GET / HTTP/1.1\r\nhost: test\r\npassword: 1\r\n{HANDSHAKE}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    assert!(head(&mut stream).await.starts_with("http/1.1 101"));
+    is_echoed(&mut stream).await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_is_no_longer_looked_at() {
+    let gate = Gate::closed();
+    let waiting = gate.clone();
+    let slow = from_fn(move |request: Request, next: Next| {
+        let gate = waiting.clone();
+        async move {
+            gate.pass().await;
+            next.run(request).await
+        }
+    });
+    let server = serve(gateway!(channel(
+        "/",
+        http = [slow],
+        async |message: Message| message
+    )))
+    .await;
+    let mut stream = server.tcp().await;
+    let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until("the middleware runs", || gate.running() == 1).await;
+    drop(stream);
+    until("the middleware is dropped", || gate.running() == 0).await;
+}
+
+/// Upgrades by itself, says hello and ends.
+async fn own_upgrade(mut request: Request) -> impl IntoResponse {
+    let upgrade = hyper::upgrade::on(&mut request);
+    tokio::spawn(async move {
+        let mut io = TokioIo::new(upgrade.await.expect("an upgrade"));
+        io.write_all(b"hello").await.expect("write");
+    });
+    let headers = [
+        (header::CONNECTION, "upgrade"),
+        (header::UPGRADE, "websocket"),
+    ];
+    (StatusCode::SWITCHING_PROTOCOLS, headers)
+}
+
+#[tokio::test]
+async fn what_stands_beside_channels_upgrades_by_itself() {
+    let mounted = Router::new().route("/ws", get(own_upgrade));
+    let server = serve(gateway!(
+        get("/own", own_upgrade),
+        channel("/{room}", async |message: Message| message),
+        mount("/app", mounted),
+    ))
+    .await;
+    for path in ["/own", "/%6fwn", "/app/ws"] {
+        let mut hello = [0; 5];
+        let mut stream = raw::open_at(&server, path).await;
+        soon(stream.read_exact(&mut hello)).await.expect(path);
+        assert_eq!(&hello, b"hello");
+    }
+    is_echoed(&mut raw::open_at(&server, "/room").await).await;
+}
