@@ -18,6 +18,7 @@ use super::{
     table::{Table, Target},
 };
 use crate::{
+    connection::registry::Turn,
     log::limited,
     sync::{Mutex, Unpoisoned},
 };
@@ -137,22 +138,21 @@ impl Inlet {
 
     /// Delivers what comes in, for ever.
     pub(super) async fn deliver(self) {
-        /// Members that are served without a pause.
-        const TURN: usize = 256;
-        let mut served = 0;
+        let mut turn = Turn::default();
         loop {
             let Some((target, sealed)) = self.take() else {
                 self.0.came.notified().await;
                 continue;
             };
-            match sealed.open() {
-                Some(parcel) => served += 1 + target.deliver(parcel),
-                None => self.malformed(),
-            }
-            if served >= TURN {
-                served = 0;
-                tokio::task::yield_now().await;
-            }
+            let bytes = sealed.len();
+            let members = match sealed.open() {
+                Some(parcel) => target.deliver(parcel),
+                None => {
+                    self.malformed();
+                    0
+                }
+            };
+            turn.delivered(bytes, members).await;
         }
     }
 }

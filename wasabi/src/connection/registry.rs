@@ -22,6 +22,7 @@ mod owed;
 mod position;
 pub(crate) mod presence;
 mod publish;
+mod turn;
 mod user;
 
 use std::{
@@ -58,6 +59,7 @@ pub(crate) use self::{
     entry::{Permit, RegistryEntry},
     joined::Gate,
     kept::GAP,
+    turn::Turn,
 };
 use super::{Connection, ConnectionId, Tabled, id::ById};
 use crate::{IntoMessage, sharded::Sharded, sync::AtomicUsize};

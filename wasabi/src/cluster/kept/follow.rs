@@ -12,6 +12,7 @@ use crate::{
         engine::EngineSession,
         feed::{Feed, Page},
     },
+    connection::registry::Turn,
     log::{limited, said},
 };
 
@@ -21,8 +22,6 @@ const ANSWER: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often old messages are removed that nothing else removes.
 const SWEEP: Duration = Duration::from_secs(1);
-/// The members that are served without a pause.
-const TURN: usize = 256;
 
 /// Follows the feed until the link is gone.
 pub(in super::super) async fn follow<S: EngineSession>(
@@ -122,13 +121,11 @@ impl Reader {
                 return Ok(false);
             }
         };
-        let mut served = 0;
+        let mut turn = Turn::default();
         for entry in entries {
-            served += 1 + self.history.append(entry, is_from_before);
-            if served >= TURN {
-                served = 0;
-                tokio::task::yield_now().await;
-            }
+            let bytes = entry.message.len();
+            let members = self.history.append(entry, is_from_before);
+            turn.delivered(bytes, members).await;
         }
         self.history.moved.notify_waiters();
         Ok(true)

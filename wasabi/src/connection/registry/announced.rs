@@ -12,10 +12,11 @@ use super::{
     Kept, Registry,
     address::{ConnectionAddress, NodeId},
     asked::{Question, packed},
-    change::{Change, Turn},
+    change::Change,
     elsewhere::{Asked, WeakRegistry, Whom},
     listing::{self, MAX_BYTES},
     missed::Missed,
+    turn::Turn,
 };
 use crate::{
     ConnectionId,
@@ -189,7 +190,7 @@ impl Registry {
                     Some(node) if !is_unsure => Change::gone(&group, node),
                     _ => Change::unsure(&group),
                 };
-                turn.told(self.tell_members(&change)).await;
+                turn.delivered(0, self.tell_members(&change)).await;
             }
         }
         if taken.has_overflown {
@@ -199,7 +200,7 @@ impl Registry {
         let (mut changes, mut size, mut has_failed) = (Vec::new(), 0, false);
         for (group, ids) in taken.groups {
             let (change, bytes) = self.change(&group, &ids);
-            turn.told(self.tell_members(&change)).await;
+            turn.delivered(0, self.tell_members(&change)).await;
             if size + bytes > MAX_BYTES && !changes.is_empty() {
                 has_failed |= self.tell_others(&mut changes, has_failed, missed).await;
                 size = 0;

@@ -48,24 +48,6 @@ impl Change {
     }
 }
 
-/// The members that are told without a pause.
-const TURN: usize = 256;
-
-/// Counts members that were told.
-#[derive(Default)]
-pub(super) struct Turn(usize);
-
-impl Turn {
-    /// So many more were told. Others have their turn now and then.
-    pub(super) async fn told(&mut self, members: usize) {
-        self.0 += 1 + members;
-        if self.0 >= TURN {
-            self.0 = 0;
-            tokio::task::yield_now().await;
-        }
-    }
-}
-
 impl Registry {
     pub(super) fn announces(&self, group: &str) -> bool {
         self.kept(group).is_some_and(Kept::is_announced)
