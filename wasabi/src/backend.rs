@@ -45,7 +45,7 @@ pub use self::{
 };
 #[cfg(feature = "schema")]
 pub use self::{
-    told::{Knows, Told},
+    told::{Knows, KnowsOf, Told},
     typed::Typed,
 };
 #[cfg(feature = "schema")]

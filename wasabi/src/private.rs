@@ -50,7 +50,7 @@ pub use self::told::{ask, backend};
 #[cfg(feature = "schema")]
 pub use self::{
     attributed::Tells,
-    describing::{describe_arm, describe_node, describe_rest, describe_set},
+    describing::{describe_arm, describe_key, describe_node, describe_rest, describe_set},
 };
 pub use self::{
     attributed::{Attribute, Attributed, attributed},
@@ -88,7 +88,7 @@ use crate::{
 };
 #[cfg(feature = "schema")]
 pub use crate::{
-    backend::{Knows, Told},
+    backend::{Knows, KnowsOf, Told},
     schema::{Arm, Codes, Describer, SchemaFn, Schemas},
 };
 

@@ -32,6 +32,21 @@ pub trait Knows: 'static {
     }
 }
 
+/// What is known of the function `H`. Its type does not have `H` in it: that of a router has those of hundreds of functions.
+pub trait KnowsOf<H>: 'static {
+    /// The documentation comment.
+    const DOCS: &'static str;
+
+    /// The schemas of its arguments.
+    fn inputs() -> Schemas;
+
+    /// The schema of its reply.
+    fn output() -> Option<SchemaFn>;
+
+    /// The codes of its error type.
+    fn failing() -> Option<Codes>;
+}
+
 /// A function of which `K` tells what is known.
 pub struct Told<B, K>(B, PhantomData<fn() -> K>);
 
@@ -48,7 +63,7 @@ impl<B: fmt::Debug, K> fmt::Debug for Told<B, K> {
     }
 }
 
-impl<S: Sync, B: Backend<S>, K: Knows> Backend<S> for Told<B, K> {
+impl<S: Sync, B: Backend<S>, K: KnowsOf<B>> Backend<S> for Told<B, K> {
     #[inline]
     fn call(&self, req: Request, state: &S) -> impl Future<Output = Result<Reply>> + Send {
         self.0.call(req, state)

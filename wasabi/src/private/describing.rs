@@ -17,6 +17,27 @@ pub fn describe_arm<S, B: Backend<S>>(
     to.arm(number, bits, arm, &|to| inner.describe(to));
 }
 
+/// Describes an arm that takes one key, which is its name too. Most are so, and the compiler checks a literal in less time
+/// than a struct with a list in it.
+pub fn describe_key<S, B: Backend<S>>(
+    to: &mut Describer,
+    number: u64,
+    bits: u32,
+    key: &'static str,
+    docs: &'static str,
+    target: &'static str,
+    inner: &B,
+) {
+    let arm = Arm {
+        name: key,
+        docs,
+        keys: &[key],
+        target,
+        ..Arm::NONE
+    };
+    describe_arm(to, number, bits, &arm, inner);
+}
+
 /// Describes a set of routes among others.
 pub fn describe_set<S, B: Backend<S>>(to: &mut Describer, number: u64, bits: u32, inner: &B) {
     to.set(number, bits, &|to| inner.describe(to));

@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{
     Backend,
-    backend::{HandlerFn, Knows, Returns, Told},
+    backend::{HandlerFn, Knows, KnowsOf, Returns, Told},
     extract::HasSchema,
     schema::{Codes, ErrorCodes, SchemaFn, Schemas},
 };
 
-/// What is known of the function `H`: by `I` of its arguments, by `O` of its reply.
+/// What is known of a function: by `I` of its arguments, by `O` of its reply.
 #[derive(Debug)]
-pub struct Known<H, I, O>(PhantomData<(H, I, O)>);
+pub struct Known<I, O>(PhantomData<(I, O)>);
 
 /// By the attribute.
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl<H: Returns<Reply: HasSchema>> OfOutput<H> for All {
     }
 }
 
-impl<H: 'static, I: OfInputs<H>, O: OfOutput<H>> Knows for Known<H, I, O> {
+impl<H, I: OfInputs<H>, O: OfOutput<H>> KnowsOf<H> for Known<I, O> {
     const DOCS: &'static str = I::DOCS;
 
     fn inputs() -> Schemas {
@@ -120,6 +120,18 @@ impl<H: 'static, I: OfInputs<H>, O: OfOutput<H>> Knows for Known<H, I, O> {
     fn failing() -> Option<Codes> {
         I::failing()
     }
+}
+
+/// That this is known of `T`, which is a backend. One bound, because the compiler asks for each of them, in each step, for
+/// each route: first for what mostly fails.
+pub trait HoldsOf<S, T> {}
+
+impl<S, T, I, O> HoldsOf<S, T> for Known<I, O>
+where
+    I: OfInputs<T>,
+    O: OfOutput<T>,
+    T: Backend<S>,
+{
 }
 
 /// A target.
@@ -210,19 +222,14 @@ macro_rules! steps {
             }
         }
 
-        impl<S, F, Args> $step<S, HandlerFn<F, Args>>
+        impl<S, T> $step<S, T>
         where
-            HandlerFn<F, Args>: Backend<S>,
-            $inputs: OfInputs<HandlerFn<F, Args>>,
-            $output: OfOutput<HandlerFn<F, Args>>,
+            Known<$inputs, $output>: HoldsOf<S, T>,
         {
             /// The value, with what is known of it. The compiler shows the line of the bound.
-            pub fn checked(
-                &self,
-                _: probe::Target<S, HandlerFn<F, Args>>,
-            ) -> Told<HandlerFn<F, Args>, Known<HandlerFn<F, Args>, $inputs, $output>>
+            pub fn checked(&self, _: probe::Target<S, T>) -> Told<T, Known<$inputs, $output>>
             where
-                HandlerFn<F, Args>: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
+                T: 'static, // owns all it uses: `move |..| { let x = x.clone(); async move { .. } }`
             {
                 Told::new(self.take())
             }

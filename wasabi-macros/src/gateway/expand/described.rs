@@ -29,17 +29,27 @@ pub(super) fn routes(
     let (_, fields) = numbered('r', routes.arms.len());
     let arms = routes.arms.iter().zip(names).zip(fields).enumerate();
     let arms = arms.map(|(i, ((arm, name), field))| {
-        let (cfg, number, arm) = (
-            &arm.attrs.cfg,
-            number(i + 1),
-            self::arm(arm, name, routes, cx),
-        );
-        quote! {
-            #(#cfg)*
-            #p::describe_arm::<S, _>(__to, #number, #bits, &#arm, &self.#field);
-        }
+        let (cfg, docs, number) = (&arm.attrs.cfg, &arm.attrs.docs, number(i + 1));
+        let (how, arm) = match is_called_by_its_key(arm, name, routes) {
+            true => {
+                let label = label(&arm.target);
+                (quote!(describe_key), quote!(#name, #docs, #label))
+            }
+            false => {
+                let arm = self::arm(arm, name, routes, cx);
+                (quote!(describe_arm), quote!(&#arm))
+            }
+        };
+        quote!(#(#cfg)* #p::#how::<S, _>(__to, #number, #bits, #arm, &self.#field);)
     });
     Some(describe(quote!(#(#arms)*), cx))
+}
+
+/// Whether an arm takes one key, which is its name too, on no condition.
+fn is_called_by_its_key(arm: &Arm, name: &str, routes: &Match) -> bool {
+    let is_plain = arm.guard.is_none() && routes.is_on_key();
+    let keys = ast::keys(&arm.pattern);
+    is_plain && matches!(&*keys, [KeyPattern::Literal(key)] if key.value() == name)
 }
 
 /// Only what differs from the others: there may be hundreds of them.
