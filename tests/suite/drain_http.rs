@@ -5,17 +5,19 @@ use std::{convert::Infallible, time::Duration};
 use axum::{
     Router,
     body::{Body, to_bytes},
+    extract::Request,
+    middleware::{Next, from_fn},
     routing::get,
 };
 use futures_util::stream;
-use http::Method;
+use http::{Method, StatusCode};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::sleep,
 };
 use wasabi::{Admin, Server, prelude::*};
-use wasabi_tests::{Gate, TestServer, http2::Http2, serve_with, soon, until};
+use wasabi_tests::{Gate, TestServer, http2::Http2, raw::HANDSHAKE, serve_with, soon, until};
 
 /// Longer than the time that cut requests get.
 const LONG: Duration = Duration::from_millis(1500);
@@ -105,7 +107,7 @@ async fn requests_during_a_drain_are_answered_and_delay_nobody() {
     gate.open.add_permits(1);
     assert!(rest(before).await.ends_with("all of it"));
     // A client that always has a request in flight does not keep the server listening.
-    soon(async { while TcpStream::connect(server.addr).await.is_ok() {} }).await;
+    closes(&server).await;
     gate.open.add_permits(1);
     assert!(rest(during).await.ends_with("all of it"));
     server.ended().await.expect("drained");
@@ -120,6 +122,75 @@ async fn sockets_without_a_request_do_not_delay_a_drain() {
     soon(kept.read_exact(&mut answer)).await.expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 200");
     server.drain().await.expect("drained");
+}
+
+/// Waits until the server only waits for requests that are being answered.
+async fn closes(server: &TestServer) {
+    soon(async { while TcpStream::connect(server.addr).await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn half_a_handshake_may_become_whole_while_the_server_closes() {
+    let server = serve_with(gateway(&Gate::closed()), patient).await;
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let mut stream = server.tcp().await;
+        stream.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
+        streams.push(stream);
+    }
+    // The server has read it.
+    assert_eq!(server.get("/livez").await, 200);
+    server.handle.drain();
+    closes(&server).await;
+    for stream in &mut streams {
+        let rest = format!("st: test\r\n{HANDSHAKE}\r\n");
+        stream.write_all(rest.as_bytes()).await.unwrap();
+    }
+    for stream in streams {
+        let answer = rest(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer:?}");
+    }
+    server.ended().await.expect("drained");
+}
+
+#[tokio::test]
+async fn a_handshake_during_a_drain_is_refused_although_the_server_closes() {
+    let gate = Gate::closed();
+    let (first, then) = (gate.clone(), gate.clone());
+    let guard = from_fn(move |_: Request, _: Next| {
+        let gate = then.clone();
+        async move {
+            gate.pass().await;
+            StatusCode::UNAUTHORIZED
+        }
+    });
+    let gateway = gateway!(
+        get("/readyz", readiness),
+        get("/slow", async move || first.pass().await),
+        channel("/", http = [guard], async |text: Text| text),
+    );
+    let server = serve_with(gateway, patient).await;
+    let slow = ask(&server, "/slow").await;
+    until("it is being answered", || gate.running() == 1).await;
+    drain(&server).await;
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let mut stream = server.tcp().await;
+        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    until("all are looked at", || gate.running() == 9).await;
+    gate.open.add_permits(1);
+    assert!(rest(slow).await.starts_with("HTTP/1.1 200"));
+    closes(&server).await;
+    gate.open.add_permits(8);
+    for stream in streams {
+        let answer = rest(stream).await;
+        assert!(answer.starts_with("HTTP/1.1 401"), "{answer:?}");
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+    server.ended().await.expect("drained");
 }
 
 #[tokio::test]

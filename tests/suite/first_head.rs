@@ -1,8 +1,11 @@
 //! The first head on a socket, however it comes, and what follows it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -17,12 +20,13 @@ use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    time::sleep,
 };
 use wasabi::prelude::*;
 use wasabi_tests::{
     Gate,
     raw::{self, HANDSHAKE},
-    serve, soon, until,
+    serve, serve_with, soon, until,
 };
 
 fn echo() -> Gateway {
@@ -127,6 +131,112 @@ async fn a_refused_handshake_is_looked_at_once_and_its_socket_stays_open() {
 }
 
 #[tokio::test]
+async fn a_refusal_may_come_after_the_time_for_the_head() {
+    let gate = Gate::closed();
+    let waiting = gate.clone();
+    let slow = from_fn(move |_: Request, _: Next| {
+        let gate = waiting.clone();
+        async move {
+            gate.pass().await;
+            StatusCode::UNAUTHORIZED
+        }
+    });
+    let header_timeout = Duration::from_millis(100);
+    let server = serve_with(
+        gateway!(channel("/", http = [slow], async |message: Message| {
+            message
+        })),
+        |server| server.header_timeout(header_timeout),
+    )
+    .await;
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let mut stream = server.tcp().await;
+        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        streams.push(stream);
+    }
+    until("all are looked at", || gate.running() == 16).await;
+    sleep(2 * header_timeout).await;
+    gate.open.add_permits(16);
+    for mut stream in streams {
+        assert!(head(&mut stream).await.starts_with("http/1.1 401"));
+    }
+}
+
+#[tokio::test]
+async fn an_ordinary_handshake_does_not_pass_through_hyper() {
+    let guard = from_fn(|request: Request, next: Next| async {
+        match request.extensions().get::<hyper::upgrade::OnUpgrade>() {
+            Some(_) => StatusCode::IM_A_TEAPOT.into_response(),
+            None => next.run(request).await,
+        }
+    });
+    let server = serve(gateway!(channel(
+        "/{*rest}",
+        http = [guard],
+        async |message: Message| message
+    )))
+    .await;
+    is_echoed(&mut raw::open_at(&server, "/room?a=b").await).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_middleware_replaces_leaves_no_connection() {
+    let registry = Registry::new();
+    let replaces = from_fn(|request: Request, next: Next| async {
+        next.run(request).await;
+        StatusCode::CONFLICT
+    });
+    let server = serve(gateway!(channel(
+        "/",
+        registry = registry.clone(),
+        max_connections = 1,
+        http = [replaces],
+        async |message: Message| message
+    )))
+    .await;
+    for _ in 0..3 {
+        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+        let status = raw::status(&server, request.as_bytes()).await;
+        assert_eq!(status, "HTTP/1.1 409");
+        until("it is gone", || registry.is_empty()).await;
+    }
+}
+
+#[tokio::test]
+async fn frames_before_the_answer_are_read_after_it() {
+    let gate = Gate::closed();
+    let waiting = gate.clone();
+    let slow = from_fn(move |request: Request, next: Next| {
+        let gate = waiting.clone();
+        async move {
+            gate.pass().await;
+            next.run(request).await
+        }
+    });
+    let server = serve(gateway!(channel(
+        "/",
+        http = [slow],
+        async |message: Message| message
+    )))
+    .await;
+    let mut stream = server.tcp().await;
+    let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    until("the middleware runs", || gate.running() == 1).await;
+    // More than the server reads before its answer.
+    let early = [b'a'; 30_000];
+    stream.write_all(&raw::frame(0x82, &early)).await.unwrap();
+    gate.open.add_permits(1);
+    assert!(head(&mut stream).await.starts_with("http/1.1 101"));
+    let mut reply = vec![0; 4 + early.len()];
+    soon(stream.read_exact(&mut reply)).await.expect("a reply");
+    assert_eq!(reply[4..], early);
+    is_echoed(&mut stream).await;
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_is_no_longer_looked_at() {
     let gate = Gate::closed();
     let waiting = gate.clone();
@@ -167,14 +277,16 @@ async fn own_upgrade(mut request: Request) -> impl IntoResponse {
 
 #[tokio::test]
 async fn what_stands_beside_channels_upgrades_by_itself() {
-    let mounted = Router::new().route("/ws", get(own_upgrade));
+    let mounted = Router::new()
+        .route("/", get(own_upgrade))
+        .route("/ws", get(own_upgrade));
     let server = serve(gateway!(
         get("/own", own_upgrade),
-        channel("/{room}", async |message: Message| message),
+        channel("/{*rest}", async |message: Message| message),
         mount("/app", mounted),
     ))
     .await;
-    for path in ["/own", "/%6fwn", "/app/ws"] {
+    for path in ["/own", "/%6fwn", "/app", "/app/", "/app/ws"] {
         let mut hello = [0; 5];
         let mut stream = raw::open_at(&server, path).await;
         soon(stream.read_exact(&mut hello)).await.expect(path);

@@ -129,7 +129,7 @@ where
             let full = Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too many connections");
             return Err(refused(&parts, full.because(Rejected::Full)));
         };
-        let Some(stream) = Coming::of(&mut parts.extensions) else {
+        let Some(coming) = Coming::of(&mut parts.extensions) else {
             let refusal = Refusal::new(
                 StatusCode::UPGRADE_REQUIRED,
                 "the connection cannot be upgraded",
@@ -154,7 +154,7 @@ where
                 connection: self.connection(handshake, id, &runtime),
                 permit,
                 socket,
-                stream,
+                coming,
                 agreed,
                 runtime,
             }),

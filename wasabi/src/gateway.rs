@@ -284,7 +284,7 @@ fn check_path(
     };
     insert(path.to_owned())?;
     if is_service {
-        insert(format!("{}/{{*rest}}", path.trim_end_matches('/')))?;
+        route::below(path).into_iter().try_for_each(insert)?;
     }
     Ok(())
 }

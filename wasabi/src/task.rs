@@ -33,7 +33,7 @@ use crate::{
     panics::{caught, caught_future},
     protocol::{Dialect, Inbound},
     runtime::{Listed, Runtime, Seat, SocketPermit},
-    upgrade::stream::{Coming, Left},
+    upgrade::stream::{Coming, Stream},
 };
 
 /// How long companions may take to end after their connection.
@@ -66,8 +66,8 @@ where
     )]
     pub(crate) fn run(self: Arc<Self>, mut start: Box<Start>) -> impl Future<Output = ()> + Send {
         async move {
-            let left = match start.stream.arrive(&start.runtime).await {
-                Ok(left) => left,
+            let stream = match start.coming.arrive(&start.runtime).await {
+                Ok(stream) => stream,
                 Err(error) => {
                     tracing::debug!(connection = %start.connection.id(), error = %said(&error), "upgrade failed");
                     return start.connection.end(CloseCode::ABNORMAL.into());
@@ -76,7 +76,7 @@ where
             let (connection, places, socket) = {
                 // Frees the box, which would stay as long as its variable does.
                 let boxed = start;
-                self.begin(*boxed, left)
+                self.begin(*boxed, stream)
             };
             let driven = self.drive(&connection, socket);
             let end = caught_future(driven).await.ok();
@@ -85,9 +85,9 @@ where
     }
 
     /// Takes the socket of a new connection, and puts the connection on the lists.
-    fn begin(&self, start: Start, left: Left) -> (Connection, Places, Socket<Transport>) {
+    fn begin(&self, start: Start, stream: Stream) -> (Connection, Places, Socket<Transport>) {
         let (connection, runtime) = (start.connection, start.runtime);
-        let (transport, read_already) = left;
+        let (transport, read_already) = stream;
         let limits = self.channel.settings.limits();
         let socket = Socket::server(transport, read_already, limits, start.agreed);
         let registry = &self.channel.registry;
@@ -207,7 +207,7 @@ pub(crate) struct Start {
     pub(crate) connection: Connection,
     pub(crate) permit: Permit,
     pub(crate) socket: Option<SocketPermit>,
-    pub(crate) stream: Coming,
+    pub(crate) coming: Coming,
     pub(crate) agreed: Option<Agreed>,
     pub(crate) runtime: Runtime,
 }

@@ -66,7 +66,7 @@ fn extensions(mut parts: Parts) -> Extensions {
 }
 
 /// URI and headers. Few connections need them after the handshake, so they are kept as text until the first use. The text
-/// is a copy: the 8 KiB buffer that the handshake was read into can be freed.
+/// is a copy: the buffer that the handshake was read into can be freed.
 struct Head {
     /// The URI, then the headers, each in a line: name, [`PLAIN`] or [`SENSITIVE`], value.
     packed: Box<[u8]>,

@@ -40,9 +40,16 @@ impl ChannelPaths {
             ..
         } in routes
         {
+            let is_service = matches!(answering, Answering::Service(_));
+            if is_service && path == "/" {
+                continue; // takes what nothing else answers
+            }
+            // Nothing is in conflict, because the routes have been checked.
             let _ = paths.insert(path, observer.is_some());
-            if matches!(answering, Answering::Service(_)) {
-                let _ = paths.insert(format!("{}/{{*rest}}", path.trim_end_matches('/')), false);
+            if is_service {
+                for below in below(path) {
+                    let _ = paths.insert(below, false);
+                }
             }
         }
         Self(paths)
@@ -53,6 +60,12 @@ impl ChannelPaths {
         let is_normal = matches!(normal_path(path), Ok(Cow::Borrowed(_)));
         is_normal && self.0.at(path).is_ok_and(|found| *found.value)
     }
+}
+
+/// What also leads to a service that is mounted at this path.
+pub(super) fn below(path: &str) -> [String; 2] {
+    let path = path.trim_end_matches('/');
+    [format!("{path}/"), format!("{path}/{{*rest}}")]
 }
 
 impl Answering {

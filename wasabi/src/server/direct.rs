@@ -23,8 +23,8 @@ use crate::{
     BoxError, connection::transport::Transport, gateway::ChannelPaths, upgrade::stream::promise,
 };
 
-/// A longer head goes to hyper. Handshakes of browsers have about 600 bytes.
-const MAX_HEAD: usize = 4 * 1024;
+/// Reading stops here: hyper reads the rest of a long head. Handshakes of browsers have about 600 bytes.
+const MAX_READ: usize = 4 * 1024;
 
 /// A head of more lines goes to hyper.
 const MAX_LINES: usize = 48;
@@ -42,6 +42,7 @@ const METHOD: &[u8] = b"GET ";
 pub(super) struct ForHttp {
     pub(super) transport: Transport,
     pub(super) ahead: Ahead,
+    pub(super) answers: Answers,
     /// The answer to the first request, if there is one already.
     pub(super) answer: Option<Response>,
 }
@@ -50,19 +51,17 @@ pub(super) struct ForHttp {
 /// stream, or nobody needs it any more.
 pub(super) async fn first(
     http: &HttpService,
-    answers: &Answers,
+    answers: Answers,
     mut transport: Transport,
     mut ahead: Ahead,
 ) -> Result<Option<ForHttp>, BoxError> {
-    let for_http = |transport, ahead, answer| {
-        Ok(Some(ForHttp {
+    let Some(channels) = &http.channels else {
+        return Ok(Some(ForHttp {
             transport,
             ahead,
-            answer,
-        }))
-    };
-    let Some(channels) = &http.channels else {
-        return for_http(transport, ahead, None);
+            answers,
+            answer: None,
+        }));
     };
     let reading = read_head(&mut transport, &mut ahead.bytes);
     let is_complete = tokio::select! {
@@ -73,7 +72,12 @@ pub(super) async fn first(
     };
     let handshake = is_complete.then(|| parse(&ahead.bytes, channels)).flatten();
     let Some((mut handshake, length)) = handshake else {
-        return for_http(transport, ahead, None);
+        return Ok(Some(ForHttp {
+            transport,
+            ahead,
+            answers,
+            answer: None,
+        }));
     };
     let stream = promise(handshake.extensions_mut());
     let response = tokio::select! {
@@ -83,9 +87,16 @@ pub(super) async fn first(
         () = http.cut() => return Ok(None),
     };
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return for_http(transport, ahead, Some(response));
+        return Ok(Some(ForHttp {
+            transport,
+            ahead,
+            answers,
+            answer: Some(response),
+        }));
     }
     timeout(http.patience, send(&mut transport, response.headers())).await??;
+    // The connection takes the place of the socket.
+    drop(answers);
     // Fails if the connection has been given up.
     let _ = stream.send((transport, ahead.bytes.split_off(length)));
     Ok(None)
@@ -104,7 +115,7 @@ async fn read_head(transport: &mut Transport, bytes: &mut Vec<u8>) -> io::Result
             return Ok(true);
         }
         from = bytes.len().saturating_sub(2);
-        if bytes.len() >= MAX_HEAD || read_more(transport, bytes).await? == 0 {
+        if bytes.len() >= MAX_READ || read_more(transport, bytes).await? == 0 {
             return Ok(false);
         }
     }
@@ -124,7 +135,8 @@ async fn read_more(transport: &mut Transport, bytes: &mut Vec<u8>) -> io::Result
     transport.read_buf(bytes).await
 }
 
-/// Waits until the client hangs up.
+/// Waits until the client hangs up. A client that also shuts down its half after early frames has gone: it may not send
+/// any before the answer (RFC 6455, section 4.1).
 async fn gone(transport: &mut Transport, bytes: &mut Vec<u8>) {
     while bytes.len() < MAX_AHEAD {
         if !matches!(read_more(transport, bytes).await, Ok(1..)) {

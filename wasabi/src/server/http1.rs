@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::sleep;
 
 use super::{
-    answers::{Answers, Peer},
+    answers::Peer,
     control::ServerPhase,
     direct::{self, ForHttp},
     heads::Heads,
@@ -47,18 +47,18 @@ pub(super) async fn serve(
     ahead: Ahead,
     peer: Peer,
 ) -> Result<(), BoxError> {
-    let answers = http.answers(peer);
-    match direct::first(http, &answers, transport, ahead).await? {
+    match direct::first(http, http.answers(peer), transport, ahead).await? {
         // Boxed, because an accepted handshake does not come here.
-        Some(socket) => Box::pin(serve_http(http, answers, socket)).await,
+        Some(socket) => Box::pin(serve_http(http, socket)).await,
         None => Ok(()),
     }
 }
 
-async fn serve_http(http: &HttpService, answers: Answers, socket: ForHttp) -> Result<(), BoxError> {
+async fn serve_http(http: &HttpService, socket: ForHttp) -> Result<(), BoxError> {
     let ForHttp {
         transport,
         ahead,
+        answers,
         answer,
     } = socket;
     let answered = Mutex::new(answer);
@@ -95,6 +95,9 @@ async fn serve_http(http: &HttpService, answers: Answers, socket: ForHttp) -> Re
         .with_upgrades();
     tokio::pin!(connection);
     tokio::select! {
+        // hyper looks first at what was read ahead: it may be a whole head, whose time is over meanwhile, or half of one that
+        // the server waits for although it closes.
+        biased;
         ended = connection.as_mut() => return Ok(ended?),
         () = heads.late() => return Err("no request head in time".into()),
         () = http.control.wait_for(ServerPhase::Closing) => {}

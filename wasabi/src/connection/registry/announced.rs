@@ -200,7 +200,7 @@ impl Registry {
         let (mut changes, mut size, mut has_failed) = (Vec::new(), 0, false);
         for (group, ids) in taken.groups {
             let (change, bytes) = self.change(&group, &ids);
-            turn.delivered(0, self.tell_members(&change)).await;
+            turn.delivered(bytes, self.tell_members(&change)).await;
             if size + bytes > MAX_BYTES && !changes.is_empty() {
                 has_failed |= self.tell_others(&mut changes, has_failed, missed).await;
                 size = 0;

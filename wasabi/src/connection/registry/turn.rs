@@ -15,7 +15,7 @@ impl Turn {
     /// Much less than may wait for a member by default.
     const MESSAGES: usize = 32;
     const BYTES: usize = 256 * 1024;
-    /// They take less than a millisecond.
+    /// What is put into the queue of each is small.
     const MEMBERS: usize = 4096;
 
     /// A message of this size was delivered to so many members. At the end of a turn, others have theirs.
