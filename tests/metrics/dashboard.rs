@@ -9,6 +9,20 @@ use wasabi_tests::{http_service, soon, websocket_upstream::Upstream};
 
 use super::admin::{Measured, no_change};
 
+const GUIDE: &str = include_str!("../../docs/guide/09-production.md");
+
+const DASHBOARD: &str = include_str!("../../examples/production/dashboard.json");
+
+/// The metrics of the guide with their types.
+fn rows() -> impl Iterator<Item = (String, &'static str)> {
+    let rows = GUIDE.lines().filter(|line| line.starts_with("| `wasabi_"));
+    rows.map(|row| {
+        let mut cells = row.split('|').map(str::trim).skip(1);
+        let name = cells.next().unwrap_or_default().trim_matches('`');
+        (name.to_owned(), cells.next().unwrap_or_default())
+    })
+}
+
 /// Everything that a panel or a variable asks for.
 fn queries(dashboard: &Value) -> Vec<String> {
     let mut found = Vec::new();
@@ -91,8 +105,7 @@ async fn scrape_after_traffic() -> String {
 
 #[tokio::test]
 async fn every_metric_of_the_dashboard_is_there_after_traffic() {
-    let file = include_str!("../../examples/production/dashboard.json");
-    let dashboard: Value = serde_json::from_str(file).expect("JSON");
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
     let panels = dashboard["panels"].as_array().expect("panels");
     for panel in panels.iter().filter(|panel| panel["type"] != "row") {
         assert!(panel["targets"][0]["expr"].is_string(), "{panel}");
@@ -117,20 +130,29 @@ async fn every_metric_is_described_and_the_guide_lists_exactly_these() {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
         Some((name.to_owned(), kind))
     });
-    let guide = include_str!("../../docs/guide/09-production.md");
-    let rows: BTreeSet<String> = guide
-        .lines()
-        .filter(|line| line.starts_with("| `wasabi_"))
-        .flat_map(|line| names(line.split('|').nth(1).unwrap_or_default()))
-        .collect();
+    let rows: BTreeSet<String> = rows().map(|(name, _)| name).collect();
     let mut shown = BTreeSet::new();
     for (name, kind) in types {
         let kind = if kind == "summary" { "histogram" } else { kind };
         let row = format!("| `{name}` | {kind} |");
-        assert!(guide.contains(&row), "no {row} in the guide");
+        assert!(GUIDE.contains(&row), "no {row} in the guide");
         let help = format!("# HELP {name} ");
         assert!(scraped.contains(&help), "{name} is not described");
         shown.insert(name);
     }
     assert_eq!(rows, shown);
+}
+
+#[test]
+fn the_dashboard_shows_every_metric_of_the_guide() {
+    let dashboard: Value = serde_json::from_str(DASHBOARD).expect("JSON");
+    let queries = queries(&dashboard);
+    let asked: BTreeSet<String> = queries.iter().flat_map(|query| names(query)).collect();
+    for (name, kind) in rows() {
+        let series = match kind {
+            "histogram" => format!("{name}_sum"),
+            _ => name,
+        };
+        assert!(asked.contains(&series), "no panel shows {series}");
+    }
 }
