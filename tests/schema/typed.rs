@@ -194,3 +194,26 @@ async fn nothing_changes_at_run_time() {
     // The message is not an order, and the answer no receipt.
     assert_eq!(client.ask("tea").await, r#"{"got":"tea"}"#);
 }
+
+#[test]
+fn a_queue_that_only_publishes_has_no_reply() {
+    let orders = Queue::new(Memory::new(), "orders");
+    let gateway = gateway!(channel(
+        "/",
+        parser = JsonKey::at("/key"),
+        match key {
+            "view" => orders.clone().no_reply(),
+            "place" => orders,
+            _ => NoRoute,
+        },
+    ));
+    let counts = gateway
+        .operations()
+        .iter()
+        .map(|each| each.answers()[0].output.count);
+    let counts: Vec<_> = counts.take(2).collect();
+    assert_eq!(counts, [Count::None, Count::Unknown]);
+    let document = gateway.asyncapi().to_value();
+    assert_eq!(replies(&document, "root.view"), [""; 0]);
+    assert_eq!(replies(&document, "root.place"), ["undescribed", "error"]);
+}

@@ -47,7 +47,11 @@ impl<S: Sync, T: Transport> Backend<S> for Queue<T> {
     fn describe(&self, to: &mut crate::schema::Describer) {
         // A transport or a worker may fail with anything.
         let codes = crate::schema::Codes::of(&crate::backend::CODES).or_others();
-        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+        let mut answers = crate::schema::Answers::unknown::<Self>(codes);
+        if !self.settings.expects_reply {
+            answers.output = crate::schema::Output::none();
+        }
+        to.answers(answers);
     }
 }
 
