@@ -301,6 +301,19 @@ fn the_parameters_of_a_path_are_what_functions_read_from_it() {
 }
 
 #[test]
+fn a_type_whose_members_are_parameters_has_no_schema_of_its_own() {
+    let gateway = gateway!(
+        channel("/options", async |_: Query<Options>| ()),
+        channel("/place/{room}/{seat}", async |_: Path<Place>| ()),
+    );
+    let document = gateway.asyncapi().to_value();
+    check_references(&document);
+    let schemas = document["components"]["schemas"].as_object();
+    let names: Vec<_> = schemas.expect("schemas").keys().collect();
+    assert_eq!(names, ["Room"], "`Room` is that of a parameter");
+}
+
+#[test]
 fn a_schema_in_place_has_the_words_of_its_draft() {
     let gateway = gateway!(channel("/", async |_: Json<(String, u32)>| Json((
         1_u8, "a"

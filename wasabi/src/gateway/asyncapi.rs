@@ -136,6 +136,7 @@ impl AsyncApi {
         parts.correlation_ids.finish(components);
         parts.security_schemes.finish(components);
         let definitions = schemas.finish(&mut document);
+        let definitions = schemas::used(definitions, &document);
         document["components"]["schemas"] = definitions.into();
         document
     }

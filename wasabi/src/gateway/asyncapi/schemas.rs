@@ -84,6 +84,30 @@ impl Schemas {
     }
 }
 
+/// The definitions that the document refers to. Others are of types that it has only the members of, such as parameters of
+/// the query.
+pub(super) fn used(definitions: Map<String, Value>, document: &Value) -> Map<String, Value> {
+    let mut used = BTreeSet::new();
+    let mut rest = vec![document];
+    while let Some(value) = rest.pop() {
+        match value {
+            Value::Object(map) => rest.extend(map.values()),
+            Value::Array(values) => rest.extend(values),
+            _ => {}
+        }
+        let name = value["$ref"]
+            .as_str()
+            .and_then(|reference| reference.strip_prefix(READ));
+        if let Some(name) = name.filter(|name| used.insert((*name).to_owned())) {
+            rest.extend(definitions.get(name));
+        }
+    }
+    definitions
+        .into_iter()
+        .filter(|(name, _)| used.contains(name))
+        .collect()
+}
+
 /// The members of objects with this schema.
 pub(super) fn members_of(mut schema: Value) -> Map<String, Value> {
     match schema.get_mut("properties").map(Value::take) {
