@@ -59,7 +59,8 @@ fn first_word(message: &Message) -> Result<Option<Envelope<'_>>> {
     Ok(Some(Envelope::new(word)))
 }
 
-fn gateway() -> Gateway {
+/// The gateway.
+pub(crate) fn gateway() -> Gateway {
     let tokens = Tokens::default();
     let users = BasicAuth::users([("alice", "wonderland"), ("bob", "builder")]);
     let verify = {

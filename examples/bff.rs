@@ -4,6 +4,7 @@
 //! Run `cargo run --example bff`. An optional argument is the address to listen on.
 
 use axum::{Router, extract::Path as UrlPath, routing::get};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use wasabi::{Error, prelude::*};
@@ -22,19 +23,19 @@ impl Api {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Ask {
     params: Params,
     req_id: Value,
     passthrough: Option<Value>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Params {
     user: u32,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Answer {
     req_id: Value,
     balance: Value,
@@ -54,8 +55,13 @@ async fn aggregate(State(api): State<Api>, Json(ask): Json<Ask>) -> Result<Json<
     }))
 }
 
-fn gateway(api: Api, upstream: &str) -> Gateway {
-    gateway!(
+/// The gateway, in front of the HTTP service and the WebSocket server at these URLs.
+pub(crate) fn gateway(service: String, upstream: &str) -> Result<Gateway, reqwest::Error> {
+    let api = Api {
+        http: Http::client_builder().build()?,
+        url: service,
+    };
+    Ok(gateway!(
         state = api,
         channel(
             "/",
@@ -70,7 +76,7 @@ fn gateway(api: Api, upstream: &str) -> Gateway {
                 _ => WebSocket::connect(upstream),
             },
         ),
-    )
+    ))
 }
 
 /// Plays the HTTP service: users and their accounts.
@@ -85,10 +91,7 @@ fn service() -> Router {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    let api = Api {
-        http: Http::client_builder().build()?,
-        url: format!("http://{}", listener.local_addr()?),
-    };
+    let service_url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async { axum::serve(listener, service()).await });
 
     // The WebSocket server behind the gateway echoes everything.
@@ -109,6 +112,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         );
         println!(r#"  {{"ping":"1"}}"#);
     });
-    server.serve(gateway(api, &upstream)).await?;
+    server.serve(gateway(service_url, &upstream)?).await?;
     Ok(())
 }

@@ -4,30 +4,31 @@
 //! to listen on. When the server restarts, the page reconnects by itself.
 
 use axum::response::Html;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use wasabi::{CloseCode, Error, prelude::*};
+use wasabi::{CloseCode, Error, Sent, prelude::*};
 
 /// What a client says.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Said {
     room: String,
     text: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Room {
     room: String,
 }
 
 /// What the members of the room receive.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Line<'a> {
     room: &'a str,
     from: &'a str,
     text: &'a str,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Guest {
     name: Option<String>,
 }
@@ -89,7 +90,8 @@ async fn say(
     tell(&registry, &said.room, guest.name(), &said.text)
 }
 
-fn gateway() -> Gateway {
+/// The gateway.
+pub(crate) fn gateway() -> Gateway {
     let registry = Registry::new();
     gateway!(
         state = registry.clone(),
@@ -97,6 +99,8 @@ fn gateway() -> Gateway {
         channel(
             "/chat",
             registry = registry,
+            // For the description of the gateway.
+            sends = [Sent::of::<Json<Line<'_>>>("line").docs("For all members of a room.")],
             max_message_size = 4KiB,
             ping = 20s,
             parser = JsonKey::at("/action"),

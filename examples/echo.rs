@@ -4,9 +4,13 @@
 
 use wasabi::prelude::*;
 
+/// The gateway.
+pub(crate) fn gateway() -> Gateway {
+    gateway!(channel("/", async |message: Message| message))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), ServeError> {
-    let gateway = gateway!(channel("/", async |message: Message| message));
     println!("every message comes back from ws://127.0.0.1:8080/");
-    Server::bind("127.0.0.1:8080").serve(gateway).await
+    Server::bind("127.0.0.1:8080").serve(gateway()).await
 }

@@ -5,13 +5,8 @@
 
 use wasabi::{Error, prelude::*};
 
-#[tokio::main]
-async fn main() -> Result<(), ServeError> {
-    let url = std::env::args().nth(1);
-    let url = url.unwrap_or_else(|| "http://localhost:8081/".to_owned());
-
-    println!("every message to ws://127.0.0.1:8080/ becomes a GET of {url}");
-
+/// The gateway, in front of the service at this URL.
+pub(crate) fn gateway(url: String) -> Gateway {
     // Makes the HTTP request from a message.
     let backend = Http::with(move |req| Ok(HttpRequest::get(&url).body(req.payload())));
 
@@ -20,10 +15,18 @@ async fn main() -> Result<(), ServeError> {
         format!("Failed to process request: {}", error.client_message())
     });
 
-    let gateway = gateway!(channel(
+    gateway!(channel(
         "/",
         middleware = [errors, Throttle::new(10)],
         backend
-    ));
-    Server::bind("127.0.0.1:8080").serve(gateway).await
+    ))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), ServeError> {
+    let url = std::env::args().nth(1);
+    let url = url.unwrap_or_else(|| "http://localhost:8081/".to_owned());
+
+    println!("every message to ws://127.0.0.1:8080/ becomes a GET of {url}");
+    Server::bind("127.0.0.1:8080").serve(gateway(url)).await
 }

@@ -14,13 +14,9 @@ async fn service(name: &'static str, status: StatusCode) -> std::io::Result<Stri
     Ok(url)
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let big = service("big", StatusCode::OK).await?;
-    let small = service("small", StatusCode::OK).await?;
-    let broken = service("broken", StatusCode::BAD_GATEWAY).await?;
-
-    let gateway = gateway!(channel(
+/// The gateway, in front of the services at these URLs.
+pub(crate) fn gateway(big: &str, small: &str, broken: &str) -> Gateway {
+    gateway!(channel(
         "/",
         // A failed try is repeated on another node.
         middleware = [Retry::new(Backoff::constant(10ms).retries(2))],
@@ -29,7 +25,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             (1, Http::post(small)),
             (1, Http::post(broken)),
         ]),
-    ));
+    ))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let big = service("big", StatusCode::OK).await?;
+    let small = service("small", StatusCode::OK).await?;
+    let broken = service("broken", StatusCode::BAD_GATEWAY).await?;
+
     let address = std::env::args().nth(1);
     let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
     let handle = server.handle();
@@ -38,6 +42,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("listening on ws://{addr}");
         println!("try it: npx wscat -c ws://{addr}/, then press return a few times");
     });
-    server.serve(gateway).await?;
+    server.serve(gateway(&big, &small, &broken)).await?;
     Ok(())
 }

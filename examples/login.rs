@@ -40,7 +40,8 @@ async fn whoami(user: Identity<String>) -> String {
     format!(r#"{{"user":"{}"}}"#, *user)
 }
 
-fn gateway() -> Gateway {
+/// The gateway.
+pub(crate) fn gateway() -> Gateway {
     let auth = BearerAuth::new(verify)
         .cookie("session")
         .subprotocol()

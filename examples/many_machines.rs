@@ -21,14 +21,15 @@
 //! the others, and gets the lines that it has missed. A page that was reloaded shows the last lines of its room.
 
 use axum::response::Html;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wasabi::{
-    Admin, CloseCode, Cluster, Error, Group, Kept, LeftGroups, Management, Page, prelude::*,
+    Admin, CloseCode, Cluster, Error, Group, Kept, LeftGroups, Management, Page, Sent, prelude::*,
 };
 
 /// What a client says.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Said {
     room: String,
     text: String,
@@ -36,20 +37,20 @@ struct Said {
     id: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Join {
     room: String,
     /// The position of the last line that the client has.
     since: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Room {
     room: String,
 }
 
 /// What the members of the room receive: what somebody has said, with an id, or who comes and goes.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Line<'a> {
     room: &'a str,
     from: &'a str,
@@ -61,7 +62,7 @@ struct Line<'a> {
 }
 
 /// The answer to a join.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Entered {
     joined: String,
     /// Whether the lines that the client has missed follow. If not, it forgets those that it has, and shows these.
@@ -72,14 +73,14 @@ struct Entered {
 }
 
 /// Who is in a room, in all processes.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Who {
     room: String,
     who: Vec<String>,
     total: usize,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Guest {
     name: Option<String>,
 }
@@ -242,7 +243,8 @@ fn name(connection: &Connection) -> Option<String> {
     connection.query::<Guest>().ok()?.name
 }
 
-fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
+/// The gateway, one of those in this cluster.
+pub(crate) fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
     gateway!(
         state = registry.clone(),
         cluster = cluster,
@@ -250,6 +252,8 @@ fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
         channel(
             "/chat",
             registry = registry,
+            // For the description of the gateway.
+            sends = [Sent::of::<Json<Line<'_>>>("line").docs("For all members of a room.")],
             groups = [Kept::prefix("said:").size(LINES).ttl(1h).stamp("position")],
             on_disconnect = left,
             max_message_size = 4KiB,

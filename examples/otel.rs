@@ -25,7 +25,8 @@ struct Args {
     upstream_addr: SocketAddr,
 }
 
-fn gateway(upstream: &str) -> Gateway {
+/// The gateway, in front of the service at this URL.
+pub(crate) fn gateway(upstream: &str) -> Gateway {
     gateway!(channel(
         "/",
         parser = JsonKey::at("/action").id("/id"),

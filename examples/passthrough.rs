@@ -5,6 +5,16 @@
 
 use wasabi::prelude::*;
 
+/// The gateway, in front of the WebSocket server at this URL.
+pub(crate) fn gateway(upstream: &str) -> Gateway {
+    gateway!(channel(
+        "/",
+        max_message_size = 1MiB,
+        ping = 20s,
+        WebSocket::connect(upstream).forward_query(["name"]).eager(),
+    ))
+}
+
 #[tokio::main]
 async fn main() -> Result<(), ServeError> {
     // The server behind the gateway greets with the given name, and answers in upper case.
@@ -20,12 +30,6 @@ async fn main() -> Result<(), ServeError> {
     ))));
     let url = format!("ws://{}/shout", handle.addr().await);
 
-    let gateway = gateway!(channel(
-        "/",
-        max_message_size = 1MiB,
-        ping = 20s,
-        WebSocket::connect(url).forward_query(["name"]).eager(),
-    ));
     let address = std::env::args().nth(1);
     let server = Server::bind(address.as_deref().unwrap_or("127.0.0.1:8080"));
     let handle = server.handle();
@@ -34,5 +38,5 @@ async fn main() -> Result<(), ServeError> {
         println!("listening on ws://{addr}");
         println!("try it: npx wscat -c 'ws://{addr}/?name=you'");
     });
-    server.serve(gateway).await
+    server.serve(gateway(&url)).await
 }

@@ -26,7 +26,7 @@ struct Args {
 /// The content of the settings file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Settings {
+pub(crate) struct Settings {
     server: ServerConfig,
     /// The networks of the proxies in front of the gateway.
     #[serde(default)]
@@ -42,7 +42,8 @@ async fn whoami(ip: ClientIp) -> String {
     ip.to_string()
 }
 
-fn gateway(settings: &Settings) -> Gateway {
+/// The gateway with these settings.
+pub(crate) fn gateway(settings: &Settings) -> Gateway {
     let orders = Http::post(&settings.orders)
         .timeout(Duration::from_secs(5))
         .forwarded_for();

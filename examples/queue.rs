@@ -80,7 +80,8 @@ const ORDERS: &str = "orders";
 #[cfg(feature = "kafka")]
 const REPLIES: &str = "orders.replies";
 
-fn gateway<T: Transport>(orders: Queue<T>) -> Gateway {
+/// The gateway, in front of this queue.
+pub(crate) fn gateway<T: Transport>(orders: Queue<T>) -> Gateway {
     let orders = orders.timeout(Duration::from_secs(5)).routing_headers();
     gateway!(channel(
         "/",

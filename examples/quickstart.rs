@@ -68,7 +68,8 @@ async fn log(req: Request, next: impl Next) -> Result<Reply> {
     outcome
 }
 
-fn gateway(upstream: &str) -> Gateway {
+/// The gateway, in front of the service at this URL.
+pub(crate) fn gateway(upstream: &str) -> Gateway {
     gateway!(
         /// Is the process alive?
         get("/livez", async || "ok"),

@@ -11,6 +11,7 @@ mod schema {
     mod console;
     mod document;
     mod examples;
+    mod golden;
     mod guarded;
     mod keys;
     mod lints;
