@@ -32,6 +32,8 @@ const FLOORS: &[&str] = &[
     "runtime",
     "hosts",
     "upgrade",
+    // The state of a gateway, as a type.
+    "scope",
     // What types say of themselves.
     "schema",
     // A message on its way to its reply.
@@ -52,7 +54,7 @@ const FLOORS: &[&str] = &[
     "protocol",
     // What is declared of a channel.
     "describe",
-    "scope",
+    "absent",
     "routes",
     "channel",
     // What runs while a connection lives: a message gets its route and goes through the chain.

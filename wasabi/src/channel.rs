@@ -29,12 +29,13 @@ use self::{
 };
 use crate::{
     Backend, ErrorFormat, Kept, Parser, Protocol, Raw, Registry,
+    absent::Absent,
     connection::path_types::PathType,
     describe::{ChannelInfo, TargetInfo},
     hosts::Hosts,
     middleware::http::HttpMiddleware,
     protocol::{Dialect, Enveloped, Plain},
-    scope::{Absent, Scope},
+    scope::Scope,
 };
 
 /// A WebSocket endpoint, as declared by `channel(..)`. Its methods are the channel's settings.

@@ -131,6 +131,7 @@
 #[doc(hidden)]
 #[path = "private.rs"]
 pub mod __private;
+mod absent;
 mod backend;
 mod backoff;
 mod channel;
@@ -286,10 +287,11 @@ pub mod required {
         attributed::{Attribute, Attributed, attributed},
         backend,
         endpoints::Endpoint,
+        met::Met,
         mount,
         probe::{
             ConnectHook, DisconnectHook, GatewayState, IsBackend, IsHttpMiddleware, IsMiddleware,
-            IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget, Met,
+            IsOnConnect, IsOnDisconnect, IsParser, IsProtocol, IsRoutes, IsState, IsTarget,
             Mistake, NoState, Probe, Reported, RequestMiddleware, RouteSet, Unknown, Unmet, http,
             middleware, on_connect, on_disconnect, parser, protocol, routes, state,
         },

@@ -7,6 +7,8 @@ pub mod attributed;
 pub mod describing;
 #[path = "private/endpoints.rs"]
 pub mod endpoints;
+#[path = "private/met.rs"]
+pub mod met;
 #[path = "private/probe.rs"]
 pub mod probe;
 #[path = "private/takes.rs"]
@@ -66,6 +68,7 @@ pub use crate::metrics::Observation;
 pub use crate::{
     Backend, Error, ErrorFormat, FromRequest, IntoBackend, IntoReply, Lifecycle, Middleware,
     MiddlewareFor, Next, Parser, Protocol, Reply, Request,
+    absent::Absent,
     backend::{Balancer, Group, HealthCheck, Picked, Probe, Returns, Template, Way},
     channel::{
         Channel,
@@ -81,7 +84,7 @@ pub use crate::{
         Both, Declares, Described, Duplicates, Key, Keyed, Keys, Routes, Set, both, info, proof,
         proven,
     },
-    scope::{Absent, Scope},
+    scope::Scope,
 };
 use crate::{
     Call, Close, Connection, Ended, Envelope, Incoming, Message, OnConnect, OnDisconnect, RequestId,

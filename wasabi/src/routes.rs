@@ -11,10 +11,10 @@ pub use self::{
 };
 use crate::{
     Backend, Lifecycle, Reply, Request, Result,
+    absent::Absent,
     describe::TargetInfo,
     middleware::{MiddlewareFor, Stack},
     request::Route,
-    scope::Absent,
 };
 
 /// A set of routes, which [`routes!`](crate::routes!) declares.

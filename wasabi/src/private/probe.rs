@@ -18,6 +18,7 @@ use tower::layer::util::Identity;
 
 use super::{
     Absent, Scope,
+    met::Met,
     takes::{Takes, TakesExtractors, Untaken},
 };
 use crate::{
@@ -51,16 +52,6 @@ pub struct Reported<K, S, T>(Mistake<K, S, T>);
 pub struct Mistake<K, S, T>(PhantomData<Parameters<K, S, T>>);
 
 type Parameters<K, S, T> = fn() -> (K, S, T);
-
-/// What a trait that is required has for each type that implements it.
-#[derive(Debug)]
-pub struct Met<T, S = ()>(PhantomData<fn() -> (T, S)>);
-
-impl<T, S> Met<T, S> {
-    pub(super) const fn new() -> Self {
-        Self(PhantomData)
-    }
-}
 
 /// What is required of a target: what an attribute has checked, what it has left, and the target.
 pub(super) type Target<S, T = Absent, Seen = (), Left = ()> =

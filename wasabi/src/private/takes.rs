@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use super::probe::Met;
+use super::met::Met;
 use crate::{Error, FromRequest, Middleware, Next, Reply, Request, Result};
 
 /// A function with an attribute that has checked its signature: `#[middleware]` implements this for what it makes of the

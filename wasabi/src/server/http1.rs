@@ -104,16 +104,18 @@ async fn serve_http(http: &HttpService, socket: ForHttp) -> Result<(), BoxError>
     }
     // Closes the connection unless a request is there, or may be on its way.
     connection.as_mut().graceful_shutdown();
-    let cut = async {
-        if !has_head.load(Ordering::Relaxed) {
-            sleep(LAST_ANSWER).await;
-        }
-        if has_head.load(Ordering::Relaxed) {
-            http.cut().await;
-        }
-    };
     tokio::select! {
         ended = connection => Ok(ended?),
-        () = cut => Ok(()),
+        () = cut(http, &has_head) => Ok(()),
+    }
+}
+
+/// Waits until a server that closes gives up a socket, which may have had a head.
+async fn cut(http: &HttpService, has_head: &AtomicBool) {
+    if !has_head.load(Ordering::Relaxed) {
+        sleep(LAST_ANSWER).await;
+    }
+    if has_head.load(Ordering::Relaxed) {
+        http.cut().await;
     }
 }
