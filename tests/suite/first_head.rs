@@ -24,13 +24,42 @@ use tokio::{
 };
 use wasabi::prelude::*;
 use wasabi_tests::{
-    Gate,
+    Gate, TestServer,
     raw::{self, HANDSHAKE},
     serve, serve_with, soon, until,
 };
 
 fn echo() -> Gateway {
     gateway!(channel("/echo", async |message: Message| message))
+}
+
+/// Its middleware looks at a handshake once the gate is open, and refuses it if it asks for that.
+fn behind(gate: &Gate) -> Gateway {
+    let gate = gate.clone();
+    let guard = from_fn(move |request: Request, next: Next| {
+        let gate = gate.clone();
+        async move {
+            gate.pass().await;
+            match request.headers().contains_key("refused") {
+                false => next.run(request).await,
+                true => StatusCode::UNAUTHORIZED.into_response(),
+            }
+        }
+    });
+    gateway!(channel("/", http = [guard], async |message: Message| {
+        message
+    }))
+}
+
+fn handshake(lines: &str) -> String {
+    format!("GET / HTTP/1.1\r\nhost: test\r\n{lines}{HANDSHAKE}\r\n")
+}
+
+/// Opens a socket and sends a handshake with these lines too.
+async fn asks(server: &TestServer, lines: &str) -> TcpStream {
+    let mut stream = server.tcp().await;
+    stream.write_all(handshake(lines).as_bytes()).await.unwrap();
+    stream
 }
 
 /// Reads up to and with the end of a head.
@@ -114,8 +143,7 @@ async fn a_refused_handshake_is_looked_at_once_and_its_socket_stays_open() {
     .await;
     let mut stream = server.tcp().await;
     for asked in 1..=2 {
-        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(handshake("").as_bytes()).await.unwrap();
         let head = head(&mut stream).await;
         assert!(head.starts_with("http/1.1 401"), "{head}");
         assert!(head.contains("content-length: 12"), "{head}");
@@ -124,7 +152,7 @@ async fn a_refused_handshake_is_looked_at_once_and_its_socket_stays_open() {
         assert_eq!(&body, b"who are you?");
         assert_eq!(seen.load(Ordering::SeqCst), asked);
     }
-    let request = format!("GET / HTTP/1.1\r\nhost: test\r\npassword: 1\r\n{HANDSHAKE}\r\n");
+    let request = handshake("password: 1\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     assert!(head(&mut stream).await.starts_with("http/1.1 101"));
     is_echoed(&mut stream).await;
@@ -133,28 +161,14 @@ async fn a_refused_handshake_is_looked_at_once_and_its_socket_stays_open() {
 #[tokio::test]
 async fn a_refusal_may_come_after_the_time_for_the_head() {
     let gate = Gate::closed();
-    let waiting = gate.clone();
-    let slow = from_fn(move |_: Request, _: Next| {
-        let gate = waiting.clone();
-        async move {
-            gate.pass().await;
-            StatusCode::UNAUTHORIZED
-        }
-    });
     let header_timeout = Duration::from_millis(100);
-    let server = serve_with(
-        gateway!(channel("/", http = [slow], async |message: Message| {
-            message
-        })),
-        |server| server.header_timeout(header_timeout),
-    )
+    let server = serve_with(behind(&gate), |server| {
+        server.header_timeout(header_timeout)
+    })
     .await;
     let mut streams = Vec::new();
     for _ in 0..16 {
-        let mut stream = server.tcp().await;
-        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        streams.push(stream);
+        streams.push(asks(&server, "refused: 1\r\n").await);
     }
     until("all are looked at", || gate.running() == 16).await;
     sleep(2 * header_timeout).await;
@@ -197,8 +211,7 @@ async fn an_answer_that_middleware_replaces_leaves_no_connection() {
     )))
     .await;
     for _ in 0..3 {
-        let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
-        let status = raw::status(&server, request.as_bytes()).await;
+        let status = raw::status(&server, handshake("").as_bytes()).await;
         assert_eq!(status, "HTTP/1.1 409");
         until("it is gone", || registry.is_empty()).await;
     }
@@ -207,23 +220,8 @@ async fn an_answer_that_middleware_replaces_leaves_no_connection() {
 #[tokio::test]
 async fn frames_before_the_answer_are_read_after_it() {
     let gate = Gate::closed();
-    let waiting = gate.clone();
-    let slow = from_fn(move |request: Request, next: Next| {
-        let gate = waiting.clone();
-        async move {
-            gate.pass().await;
-            next.run(request).await
-        }
-    });
-    let server = serve(gateway!(channel(
-        "/",
-        http = [slow],
-        async |message: Message| message
-    )))
-    .await;
-    let mut stream = server.tcp().await;
-    let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let server = serve(behind(&gate)).await;
+    let mut stream = asks(&server, "").await;
     until("the middleware runs", || gate.running() == 1).await;
     // More than the server reads before its answer.
     let early = [b'a'; 30_000];
@@ -239,23 +237,8 @@ async fn frames_before_the_answer_are_read_after_it() {
 #[tokio::test]
 async fn a_client_that_hangs_up_is_no_longer_looked_at() {
     let gate = Gate::closed();
-    let waiting = gate.clone();
-    let slow = from_fn(move |request: Request, next: Next| {
-        let gate = waiting.clone();
-        async move {
-            gate.pass().await;
-            next.run(request).await
-        }
-    });
-    let server = serve(gateway!(channel(
-        "/",
-        http = [slow],
-        async |message: Message| message
-    )))
-    .await;
-    let mut stream = server.tcp().await;
-    let request = format!("GET / HTTP/1.1\r\nhost: test\r\n{HANDSHAKE}\r\n");
-    stream.write_all(request.as_bytes()).await.unwrap();
+    let server = serve(behind(&gate)).await;
+    let stream = asks(&server, "").await;
     until("the middleware runs", || gate.running() == 1).await;
     drop(stream);
     until("the middleware is dropped", || gate.running() == 0).await;

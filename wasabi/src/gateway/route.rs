@@ -55,6 +55,16 @@ impl ChannelPaths {
         Self(paths)
     }
 
+    /// All of them.
+    #[cfg(test)]
+    pub(crate) fn all() -> Self {
+        let mut paths = matchit::Router::new();
+        for path in ["/", "/{*rest}"] {
+            paths.insert(path, true).expect("no conflict");
+        }
+        Self(paths)
+    }
+
     /// Whether a channel answers at this path, which must be in normal form.
     pub(crate) fn lead_from(&self, path: &str) -> bool {
         let is_normal = matches!(normal_path(path), Ok(Cow::Borrowed(_)));

@@ -55,51 +55,52 @@ pub(super) async fn first(
     mut transport: Transport,
     mut ahead: Ahead,
 ) -> Result<Option<ForHttp>, BoxError> {
+    let mut answer = None;
+    if let Some((mut handshake, length)) = read(http, &mut transport, &mut ahead).await? {
+        let stream = promise(handshake.extensions_mut());
+        let response = tokio::select! {
+            biased;
+            response = answers.to(handshake) => response,
+            () = gone(&mut transport, &mut ahead.bytes) => return Ok(None),
+            () = http.cut() => return Ok(None),
+        };
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            timeout(http.patience, send(&mut transport, response.headers())).await??;
+            // The connection takes the place of the socket.
+            drop(answers);
+            // Fails if the connection has been given up.
+            let _ = stream.send((transport, ahead.bytes.split_off(length)));
+            return Ok(None);
+        }
+        answer = Some(response);
+    }
+    Ok(Some(ForHttp {
+        transport,
+        ahead,
+        answers,
+        answer,
+    }))
+}
+
+/// Reads the handshake of a channel, and returns it with the length of its head. `None` if hyper should see to what was
+/// read.
+async fn read(
+    http: &HttpService,
+    transport: &mut Transport,
+    ahead: &mut Ahead,
+) -> Result<Option<(Request<Body>, usize)>, BoxError> {
     let Some(channels) = &http.channels else {
-        return Ok(Some(ForHttp {
-            transport,
-            ahead,
-            answers,
-            answer: None,
-        }));
+        return Ok(None);
     };
-    let reading = read_head(&mut transport, &mut ahead.bytes);
+    let reading = read_head(transport, &mut ahead.bytes);
     let is_complete = tokio::select! {
         biased;
         read = timeout_at(ahead.head_by, reading) => read.map_err(|_| "no request head in time")??,
         // A request may be on its way, for which hyper waits a little.
         () = http.control.wait_for(ServerPhase::Closing) => false,
     };
-    let handshake = is_complete.then(|| parse(&ahead.bytes, channels)).flatten();
-    let Some((mut handshake, length)) = handshake else {
-        return Ok(Some(ForHttp {
-            transport,
-            ahead,
-            answers,
-            answer: None,
-        }));
-    };
-    let stream = promise(handshake.extensions_mut());
-    let response = tokio::select! {
-        biased;
-        response = answers.to(handshake) => response,
-        () = gone(&mut transport, &mut ahead.bytes) => return Ok(None),
-        () = http.cut() => return Ok(None),
-    };
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Ok(Some(ForHttp {
-            transport,
-            ahead,
-            answers,
-            answer: Some(response),
-        }));
-    }
-    timeout(http.patience, send(&mut transport, response.headers())).await??;
-    // The connection takes the place of the socket.
-    drop(answers);
-    // Fails if the connection has been given up.
-    let _ = stream.send((transport, ahead.bytes.split_off(length)));
-    Ok(None)
+    let handshake = is_complete.then(|| parse(&ahead.bytes, channels));
+    Ok(handshake.flatten())
 }
 
 /// Reads until a head is complete, and returns whether it is. It is not if the client sends something else, or nothing
@@ -208,3 +209,6 @@ async fn send(transport: &mut Transport, headers: &HeaderMap) -> io::Result<()> 
     transport.write_all(&head).await?;
     transport.flush().await
 }
+
+#[cfg(test)]
+mod tests;

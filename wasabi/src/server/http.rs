@@ -72,17 +72,14 @@ impl HttpService {
         false
     }
 
-    /// Waits until the server gives up a request that is being answered.
+    /// Waits until the server gives up a request that is being answered: after a last second, when it no longer waits for
+    /// requests.
     pub(super) async fn cut(&self) {
-        self.control.wait_for(self.cut_in()).await;
-        sleep(LAST_ANSWER).await;
-    }
-
-    /// The phase in which requests get a last second for their answers.
-    pub(super) fn cut_in(&self) -> ServerPhase {
-        match self.requests {
+        let phase = match self.requests {
             Some(_) => ServerPhase::Stopped,
             None => ServerPhase::Closing,
-        }
+        };
+        self.control.wait_for(phase).await;
+        sleep(LAST_ANSWER).await;
     }
 }
