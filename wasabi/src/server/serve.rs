@@ -74,8 +74,8 @@ impl Server {
         #[cfg(feature = "metrics")]
         let observers = gateway.observers();
         let nodes = gateway.nodes().to_vec();
-        // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
         let channels = gateway.channel_paths();
+        // Before `serves`, because a channel learns its whole path here, and its metrics are labelled with it.
         let router = gateway.routed();
         #[cfg(feature = "metrics")]
         let figures = Arc::new(ServerFigures {
