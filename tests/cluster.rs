@@ -10,7 +10,12 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 use wasabi::{Cluster, prelude::*};
-use wasabi_tests::{Client, TestServer, broker::Broker, serve, soon};
+use wasabi_tests::{
+    Client, TestServer,
+    broker::Broker,
+    redis_servers::{RedisCluster, SENTINEL_PASSWORD, Watched},
+    serve, soon,
+};
 
 /// Longer than anything takes on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -43,6 +48,24 @@ async fn over_redis(conforms: impl AsyncFnOnce(Cluster)) {
     });
 }
 
+async fn over_sentinel(conforms: impl AsyncFnOnce(Cluster)) {
+    built_with!("redis", {
+        let servers = Watched::start(None);
+        let redis = wasabi::queue::Redis::new(servers.url());
+        conforms(Cluster::new(
+            redis.sentinel_user("default", SENTINEL_PASSWORD),
+        ))
+        .await;
+    });
+}
+
+async fn over_redis_cluster(conforms: impl AsyncFnOnce(Cluster)) {
+    built_with!("redis", {
+        let servers = RedisCluster::of_three(None);
+        conforms(Cluster::redis(servers.url())).await;
+    });
+}
+
 /// Each of these over each engine.
 #[rustfmt::skip]
 macro_rules! over_each_engine {
@@ -63,28 +86,17 @@ macro_rules! over_each_engine {
             #[ignore = "needs Redis: run tests/run"]
             async fn $name() { crate::over_redis(super::$name).await; })*
         }
-    };
-}
 
-/// Each of these over each engine that keeps messages.
-#[rustfmt::skip]
-macro_rules! over_each_engine_that_keeps {
-    ($($name:ident)*) => {
-        mod memory {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { crate::over_memory(super::$name).await; })*
-        }
-
-        mod nats {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            #[ignore = "needs NATS: run tests/run"]
-            async fn $name() { crate::over_nats(super::$name).await; })*
-        }
-
-        mod redis {
+        mod sentinel {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             #[ignore = "needs Redis: run tests/run"]
-            async fn $name() { crate::over_redis(super::$name).await; })*
+            async fn $name() { crate::over_sentinel(super::$name).await; })*
+        }
+
+        mod redis_cluster {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            #[ignore = "needs Redis: run tests/run"]
+            async fn $name() { crate::over_redis_cluster(super::$name).await; })*
         }
     };
 }
@@ -103,6 +115,8 @@ mod cluster {
     mod many_groups;
     mod presence;
     mod processes;
+    #[cfg(feature = "redis")]
+    mod redis_servers;
     mod rolling;
     mod subscriptions;
     mod users;

@@ -9,7 +9,7 @@ use wasabi_tests::chaos::Chaos;
 
 use super::super::*;
 
-over_each_engine_that_keeps! {
+over_each_engine! {
     members_hear_who_comes_and_goes_on_every_node
     members_hear_of_whom_others_put_in_and_take_out
     members_on_a_node_that_ends_are_gone

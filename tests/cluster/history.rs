@@ -4,7 +4,7 @@ use wasabi::{Kept, KeptMessages, Position};
 
 use super::{super::*, kept_node::*};
 
-over_each_engine_that_keeps! {
+over_each_engine! {
     a_history_is_read_in_pages_at_every_node
     a_position_that_is_not_kept_begins_with_what_is
     a_history_has_what_was_published_elsewhere_before

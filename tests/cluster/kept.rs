@@ -6,7 +6,7 @@ use wasabi::Kept;
 
 use super::{super::*, kept_node::*};
 
-over_each_engine_that_keeps! {
+over_each_engine! {
     a_gateway_that_has_just_started_stores_messages
     what_was_missed_follows_the_reply_and_then_everything_later
     all_members_get_the_messages_of_all_publishers_in_one_order

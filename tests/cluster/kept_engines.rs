@@ -213,7 +213,7 @@ async fn a_node_that_redis_does_not_reach_gets_everything_afterwards() {
 async fn a_node_that_missed_more_than_redis_keeps_tells_a_gap() {
     built_with!("redis", {
         let trim = async |broker: &Broker| {
-            redis_command(broker, "XTRIM wasabi.default.feed MAXLEN 0").await;
+            redis_command(broker, "XTRIM wasabi.{default}.feed MAXLEN 0").await;
         };
         a_node_that_missed_too_much_tells_a_gap(Cluster::redis, Broker::redis(), trim).await;
     });

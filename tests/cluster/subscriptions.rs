@@ -5,7 +5,7 @@ use wasabi::{Error, Kept, Subscriptions};
 
 use super::super::*;
 
-over_each_engine_that_keeps! {
+over_each_engine! {
     a_client_follows_a_group_and_recovers_at_another_node
     a_client_that_unfollows_a_group_gets_no_more
     only_groups_that_the_function_allows_are_followed

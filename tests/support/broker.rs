@@ -27,6 +27,11 @@ pub struct Broker {
     _turn: Option<File>,
 }
 
+/// The configuration of Redis.
+const REDIS: &str = "redis.conf";
+/// And of a Sentinel, which writes to it what it learns.
+const SENTINEL: &str = "sentinel.conf";
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Redis,
@@ -44,6 +49,24 @@ impl Broker {
     /// Starts Redis that also listens with TLS, for clients with certificates from this authority.
     pub fn redis_with_tls(authority: &Authority) -> Self {
         Self::new(Kind::Redis, Some(authority))
+    }
+
+    /// Starts Redis with these lines in its configuration, and with TLS as well if there is an authority: as a Sentinel, if
+    /// they say what it watches.
+    pub fn redis_with(config: &str, authority: Option<&Authority>) -> Self {
+        let mut broker = Self::unstarted(Kind::Redis);
+        fs::create_dir_all(&broker.dir).expect("a temporary directory");
+        let file = match config.contains("sentinel monitor") {
+            true => SENTINEL,
+            false => REDIS,
+        };
+        fs::write(broker.dir.join(file), config).expect("a file");
+        if let Some(authority) = authority {
+            broker.tls_port = Some(free_port());
+            authority.write_server(&broker.dir);
+        }
+        broker.start();
+        broker
     }
 
     /// RabbitMQ: the one that `tests/run` has started, or else a new one. Waits for its turn.
@@ -139,6 +162,16 @@ impl Broker {
         broker
     }
 
+    /// Its port for clients, with TLS if it has that.
+    pub(crate) fn port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
+    }
+
+    /// The directory of its data.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The URL of its TLS port.
     pub fn tls_url(&self) -> String {
         let port = self.tls_port.expect("a broker with TLS");
@@ -187,14 +220,16 @@ impl Broker {
             }
             Kind::Redis => {
                 let mut redis = Command::new("redis-server");
-                redis.args([
-                    "--port",
-                    &port,
-                    "--bind",
-                    "127.0.0.1",
-                    "--appendonly",
-                    "yes",
-                ]);
+                for file in [SENTINEL, REDIS] {
+                    if self.dir.join(file).exists() {
+                        redis.arg(file);
+                    }
+                }
+                redis.args(["--port", &port, "--bind", "127.0.0.1"]);
+                match self.dir.join(SENTINEL).exists() {
+                    true => redis.arg("--sentinel"),
+                    false => redis.args(["--appendonly", "yes"]),
+                };
                 if let Some(port) = self.tls_port {
                     redis.args(["--tls-port", &port.to_string()]);
                     redis.args(["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]);
@@ -295,7 +330,7 @@ impl Broker {
         let mut pong = [0; 5];
         stream.write_all(b"PING\r\n").is_ok()
             && stream.read_exact(&mut pong).is_ok()
-            && &pong == b"+PONG"
+            && [b"+PONG", b"-NOAU"].contains(&&pong)
     }
 
     fn wait_for_rabbitmq(&mut self) {

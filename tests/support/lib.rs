@@ -53,6 +53,7 @@ pub mod http2;
 pub mod log;
 pub mod proxy;
 pub mod raw;
+pub mod redis_servers;
 pub mod subscribed;
 #[cfg(target_os = "linux")]
 pub mod tcp;

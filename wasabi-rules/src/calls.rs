@@ -11,6 +11,7 @@ use crate::{
     },
     network::network,
     pointer::pointer,
+    redis::redis_url,
     url::{schemes, url, urls},
 };
 
@@ -38,6 +39,8 @@ pub enum Rule {
     Url(&'static [&'static str]),
     /// [`urls`](crate::urls) with these schemes.
     Urls(&'static [&'static str]),
+    /// A [`redis_url`](crate::redis_url()).
+    RedisUrl,
     /// A number [above zero](crate::above_zero).
     Count,
     /// A duration [above zero](crate::above_zero).
@@ -89,6 +92,7 @@ impl Call {
         match (self.rule, value) {
             (Rule::Url(schemes), Value::Text(text)) => url(text, schemes).map(drop),
             (Rule::Urls(schemes), Value::Text(text)) => urls(text, schemes).map(drop),
+            (Rule::RedisUrl, Value::Text(text)) => redis_url(text).map(drop),
             (Rule::Count | Rule::Time, Value::Number(number)) => {
                 above_zero(&self.path(), number).map(drop)
             }
@@ -139,6 +143,7 @@ impl Rule {
                 };
                 [accepted, "ftp://127.0.0.1:9/"].map(Value::Text)
             }
+            Self::RedisUrl => ["rediss://127.0.0.1:9/", "redis+sentinel://a"].map(Value::Text),
             Self::Count | Self::Time => [1, 0].map(Value::Number),
             Self::Millis(least) => [least, least - 1].map(Value::Number),
             Self::Budget => [0.5, -0.5].map(Value::Decimal),
@@ -253,14 +258,14 @@ pub const CALLS: &[Call] = &[
     method("Queue", "max_reply_size", Rule::Count),
     function("Memory", "with_capacity", 0, Rule::Count),
     function("Queue", "redis", 0, REDIS),
-    function("Redis", "new", 0, REDIS),
+    function("Redis", "new", 0, Rule::RedisUrl),
     method("Redis", "max_len", Rule::Count),
     function("Queue", "amqp", 0, AMQP),
     function("Amqp", "new", 0, AMQP),
     function("Queue", "nats", 0, NATS),
     function("Nats", "new", 0, NATS),
     function("Cluster", "nats", 0, NATS),
-    function("Cluster", "redis", 0, REDIS),
+    function("Cluster", "redis", 0, Rule::RedisUrl),
     method("Cluster", "name", Rule::ClusterName),
     function("Kept", "prefix", 0, Rule::GroupPrefix),
     method("Kept", "size", Rule::Between(1, 100_000)),

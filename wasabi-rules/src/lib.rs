@@ -20,6 +20,7 @@ mod origin;
 mod path;
 mod places;
 mod pointer;
+mod redis;
 mod secrets;
 mod settings;
 mod suggest;
@@ -44,6 +45,7 @@ pub use self::{
     path::{declared_path, mount_path, normal_path, parameter_count},
     places::{Place, path_start, places},
     pointer::{PointerToken, pointer},
+    redis::{RedisAt, RedisUrl, redis_url},
     secrets::{url_without_secrets, without_secrets},
     settings::{Kind, Level, SETTINGS, Setting},
     suggest::{did_you_mean, distance, hint, list},

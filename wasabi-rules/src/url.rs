@@ -15,6 +15,17 @@ pub mod schemes {
     pub const WEBSOCKET: &[&str] = &["ws", "wss"];
     /// Redis.
     pub const REDIS: &[&str] = &["redis", "rediss", "valkey", "valkeys"];
+    /// Several Redis servers.
+    pub const REDIS_SERVERS: &[&str] = &[
+        "redis+sentinel",
+        "rediss+sentinel",
+        "valkey+sentinel",
+        "valkeys+sentinel",
+        "redis+cluster",
+        "rediss+cluster",
+        "valkey+cluster",
+        "valkeys+cluster",
+    ];
     /// RabbitMQ.
     pub const AMQP: &[&str] = &["amqp", "amqps"];
     /// NATS.
@@ -84,7 +95,7 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
 }
 
 /// Checks the scheme and the characters of a URL. Returns the scheme and what follows it.
-fn scheme_of<'a>(
+pub(crate) fn scheme_of<'a>(
     text: &'a str,
     schemes: &[&'static str],
 ) -> Result<(&'static str, &'a str), String> {

@@ -41,7 +41,7 @@ use crate::mistakes::Mistakes;
 ///
 /// Clients of a service are usually spread over several processes. [`Group::publish`](crate::Group::publish) reaches the
 /// members of a group in all of them. What the processes have in common is an engine, a server that passes messages on:
-/// NATS, or Redis or Valkey with its Pub/Sub.
+/// NATS, or Redis or Valkey with its Pub/Sub, alone, watched by Sentinels or as a Redis Cluster.
 ///
 /// ```
 /// use wasabi::{Cluster, prelude::*};

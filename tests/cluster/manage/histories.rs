@@ -6,7 +6,7 @@ use wasabi::cluster::Memory;
 
 use super::{unreliable::Unreliable, *};
 
-over_each_engine_that_keeps! {
+over_each_engine! {
     histories_are_read_at_every_node
     a_message_with_a_key_is_stored_once_at_whatever_node
 }

@@ -32,6 +32,8 @@ pub use self::kafka::{Kafka, KafkaSession};
 #[cfg(feature = "nats")]
 pub use self::nats::{Nats, NatsSession};
 #[cfg(feature = "redis")]
+pub(crate) use self::redis::servers;
+#[cfg(feature = "redis")]
 pub use self::redis::{Redis, RedisSession};
 use self::settings::{QueueSettings, Topic};
 pub use self::{

@@ -104,6 +104,12 @@ impl Inlet {
         );
     }
 
+    /// What all subjects of the cluster begin with: the name of its feed.
+    #[cfg(feature = "redis")]
+    pub(super) fn cluster(&self) -> &str {
+        &self.0.nodes.cluster
+    }
+
     fn malformed(&self) {
         self.0.dropped.fetch_add(1, Ordering::Relaxed);
         limited!(

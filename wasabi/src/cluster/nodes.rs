@@ -40,6 +40,8 @@ const MAX_ASKED_BYTES: usize = 16 * 1024 * 1024;
 /// This node, and what it knows of the others.
 pub(super) struct Nodes {
     pub(super) id: NodeId,
+    /// What all subjects of the cluster begin with.
+    pub(super) cluster: String,
     /// What the subjects of single nodes begin with.
     prefix: String,
     pub(super) all: Arc<str>,
@@ -84,13 +86,14 @@ pub(super) enum Dropped {
 impl Nodes {
     pub(super) fn new(id: NodeId, cluster: &str) -> Arc<Self> {
         // A name that is too long is a mistake, and nothing is served with it.
-        let cluster = token(cluster).unwrap_or_default();
-        let prefix = format!("wasabi.{cluster}.node.");
+        let cluster = format!("wasabi.{}", token(cluster).unwrap_or_default());
+        let prefix = format!("{cluster}.node.");
         let (asked, unanswered) = mpsc::channel(MAX_ASKED);
         Arc::new(Self {
             id,
-            all: format!("wasabi.{cluster}.nodes").into(),
+            all: format!("{cluster}.nodes").into(),
             own: format!("{prefix}{id}").into(),
+            cluster,
             prefix,
             known: Mutex::default(),
             goes: Notify::new(),

@@ -6,8 +6,8 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use redis::{
-    AsyncConnectionConfig, ProtocolVersion, PushInfo, PushKind, RedisError, Value,
-    aio::MultiplexedConnection, from_redis_value,
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, PushInfo, PushKind, RedisError,
+    ServerErrorKind, Value, aio::MultiplexedConnection, from_redis_value,
 };
 use tokio::sync::OnceCell;
 
@@ -22,7 +22,7 @@ use crate::{
     BoxError, Error, Position, Result, Stored,
     backend::{
         broker::session_task::{Ending, SessionTask},
-        queue::Redis,
+        queue::{Redis, servers},
     },
 };
 
@@ -34,17 +34,28 @@ const WRITE_QUEUE: usize = 64;
 const UNCONFIRMED: usize = 1024;
 
 impl Cluster {
-    /// A cluster over Redis, or Valkey, at a `redis://` or `valkey://` URL; `rediss://` and `valkeys://` use TLS. For
-    /// certificates of your own pass a [`Redis`] to [`Cluster::new`].
+    /// A cluster over Redis, or Valkey, at one of these URLs:
+    ///
+    /// * `redis://user:password@host:6379`: a server;
+    /// * `redis+sentinel://user:password@host:26379,host:26379/mymaster`: the primary that Sentinels know by this name. The
+    ///   user and the password are those of the primary; for Sentinels that ask for one, see
+    ///   [`Redis::sentinel_user`];
+    /// * `redis+cluster://user:password@host:6379,host:6379`: a Redis Cluster, of which these are some nodes.
+    ///
+    /// They may begin with `valkey` as well; with `rediss` or `valkeys`, all connections use TLS. For certificates of your
+    /// own pass a [`Redis`] to [`Cluster::new`].
     ///
     /// It needs Redis 6.2 or newer. It uses Pub/Sub channels with the prefix `wasabi.`. Pub/Sub channels belong to no
-    /// database: clusters on one server need different [names](Cluster::name), whatever the number in their URLs. Redis
-    /// Cluster and Sentinel are not supported.
+    /// database: clusters on one server need different [names](Cluster::name), whatever the number in their URLs. In a
+    /// Redis Cluster everything of a cluster is at the one node that has its keys, so that clusters with different names
+    /// are spread over the nodes. There, and with Sentinels, its user must be allowed the command `INFO`.
     ///
     /// For [kept groups](crate::Kept) it stores a stream of about 100 000 messages, a counter, and the keys of messages for
     /// 5 minutes, under keys with the prefix `wasabi.`. Redis must not evict them. What it has acknowledged survives its
     /// end only as far as its own settings say: with `appendonly yes` and `appendfsync everysec`, up to a second of
-    /// messages is lost when the machine fails, and then all members are told a gap.
+    /// messages is lost when the machine fails, and then all members are told a gap. Replication acknowledges messages that
+    /// no replica has: when another server has taken the place of the primary, all members are told a gap, whether or
+    /// not messages were lost.
     pub fn redis(url: impl AsRef<str>) -> Self {
         Self::new(Redis::new(url))
     }
@@ -58,9 +69,19 @@ impl Engine for Redis {
             .set_response_timeout(Some(ANSWER))
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
-        // What others publish must not hold up what this process does.
-        let publisher = self.connect_with(config.clone(), None).await?;
         let ending = Ending::new();
+        let switched = ending.clone();
+        // Before the primary is asked for, so that no change is missed.
+        let watch = self.watch(move || switched.end(&"Sentinel: another primary"));
+        let watch = watch.await?;
+        let key = feed::key(inlet.cluster(), "feed");
+        let server = self.server(&key).await?;
+        // What others publish must not hold up what this process does.
+        let mut publisher = self.connect_to(&server, config.clone(), None).await?;
+        let run = match self.fails_over() {
+            true => Some(primary(&mut publisher).await?),
+            false => None,
+        };
         let at_end = ending.clone();
         let received = move |push: PushInfo| {
             match push.kind {
@@ -72,11 +93,15 @@ impl Engine for Redis {
         };
         let subscribing = config.clone().set_push_sender(received);
         let subscriber = self
-            .connect_with(subscribing, Some(ProtocolVersion::RESP3))
+            .connect_to(&server, subscribing, Some(ProtocolVersion::RESP3))
             .await?;
         Ok(RedisNode {
             redis: self.clone(),
             config,
+            server,
+            key,
+            run,
+            _watch: watch,
             publisher,
             subscriber,
             reader: OnceCell::new(),
@@ -112,6 +137,13 @@ fn hand_in(data: Vec<Value>, inlet: &Inlet) {
 pub struct RedisNode {
     redis: Redis,
     config: AsyncConnectionConfig,
+    server: servers::Addr,
+    /// The key of the feed.
+    key: String,
+    /// The run of the server, if another one may take its place.
+    run: Option<String>,
+    /// The Sentinel that says when another one has.
+    _watch: Option<MultiplexedConnection>,
     publisher: MultiplexedConnection,
     subscriber: MultiplexedConnection,
     /// Reading blocks a connection, so it gets its own when there is something to read.
@@ -123,20 +155,68 @@ pub struct RedisNode {
 impl RedisNode {
     /// What an error tells the publisher.
     fn not_published(&self, error: RedisError) -> Error {
+        if is_over(&error) {
+            self.task.end(&error);
+        }
         match error.is_unrecoverable_error() || error.is_io_error() {
-            true => {
-                self.task.end(&error);
-                Error::UpstreamLost(error.into())
-            }
+            true => Error::UpstreamLost(error.into()),
             // Redis has refused it.
             false => Error::UpstreamUnreachable(error.into()),
         }
     }
 
+    /// What an error says about the feed.
+    fn not_read(&self, error: BoxError) -> BoxError {
+        if let Some(error) = error.downcast_ref::<RedisError>()
+            && is_over(error)
+        {
+            self.task.end(error);
+        }
+        error
+    }
+
     async fn reader(&self) -> Result<MultiplexedConnection, BoxError> {
-        let open = || self.redis.connect_with(self.config.clone(), None);
+        let open = || {
+            self.redis
+                .connect_to(&self.server, self.config.clone(), None)
+        };
         Ok(self.reader.get_or_try_init(open).await?.clone())
     }
+
+    /// Where another server has stored the last entry, a new one without the number that follows tells every reader a gap.
+    async fn tell_failover(
+        &self,
+        reader: &mut MultiplexedConnection,
+        feed: &Feed,
+    ) -> Result<(), BoxError> {
+        if let Some(run) = &self.run
+            && !feed::is_of(reader, feed, run).await?
+        {
+            self.store(feed, Record::first()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The run of a server, which must be a primary.
+async fn primary(connection: &mut MultiplexedConnection) -> Result<String, BoxError> {
+    let identity = servers::identity(connection).await?;
+    match identity.is_primary {
+        true => Ok(identity.run),
+        false => Err("the server is a primary no longer".into()),
+    }
+}
+
+/// Whether the session is of no use after this error.
+fn is_over(error: &RedisError) -> bool {
+    let elsewhere = [
+        ServerErrorKind::Moved,
+        ServerErrorKind::ReadOnly,
+        ServerErrorKind::ClusterDown,
+    ];
+    error.is_unrecoverable_error()
+        || error.is_io_error()
+        || matches!(error.kind(), ErrorKind::Server(kind) if elsewhere.contains(&kind))
 }
 
 impl EngineSession for RedisNode {
@@ -148,7 +228,7 @@ impl EngineSession for RedisNode {
     }
 
     async fn store(&self, feed: &Feed, record: Record) -> Result<Stored> {
-        let store = feed::store(feed, &record);
+        let store = feed::store(feed, &record, self.run.as_deref());
         let stored = store.query_async(&mut self.publisher.clone()).await;
         let stored = stored.map_err(|error| self.not_published(error))?;
         // It is stored, wherever.
@@ -165,14 +245,13 @@ impl EngineSession for RedisNode {
 
     async fn read(&self, feed: &Feed, after: Option<Position>) -> Result<Page, BoxError> {
         let mut reader = self.reader().await?;
-        let page = self.reading.read(&mut reader, feed, after).await;
-        if let Err(error) = &page
-            && let Some(error) = error.downcast_ref::<RedisError>()
-            && (error.is_unrecoverable_error() || error.is_io_error())
-        {
-            self.task.end(error);
-        }
-        page
+        let reading = async {
+            if self.reading.is_new() && after.is_some() {
+                self.tell_failover(&mut reader, feed).await?;
+            }
+            self.reading.read(&mut reader, feed, after).await
+        };
+        reading.await.map_err(|error| self.not_read(error))
     }
 
     async fn subscribe(&self, subjects: &[Arc<str>]) -> Result<(), BoxError> {
@@ -186,10 +265,22 @@ impl EngineSession for RedisNode {
     }
 
     async fn answers(&self) -> Result<(), BoxError> {
-        for mut connection in [self.publisher.clone(), self.subscriber.clone()] {
-            redis::cmd("PING").exec_async(&mut connection).await?;
+        let mut publisher = self.publisher.clone();
+        match self.run {
+            Some(_) => {
+                primary(&mut publisher).await?;
+                // A node of a Redis Cluster that has lost the key says so.
+                let mut exists = redis::cmd("EXISTS");
+                let exists = exists.arg(&self.key).exec_async(&mut publisher).await;
+                exists.or_else(|error| match error.kind() {
+                    ErrorKind::Server(ServerErrorKind::Ask) => Ok(()),
+                    _ => Err(error),
+                })?;
+            }
+            None => redis::cmd("PING").exec_async(&mut publisher).await?,
         }
-        Ok(())
+        let mut subscriber = self.subscriber.clone();
+        Ok(redis::cmd("PING").exec_async(&mut subscriber).await?)
     }
 
     async fn closed(&self) -> BoxError {

@@ -1,5 +1,7 @@
 //! Redis, or a compatible broker, for a queue: streams in both directions.
 
+pub(crate) mod servers;
+
 use std::{
     collections::HashMap,
     fmt,
@@ -9,22 +11,19 @@ use std::{
 
 use bytes::Bytes;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ProtocolVersion, RedisError, Value,
-    aio::MultiplexedConnection, from_redis_value,
+    AsyncConnectionConfig, RedisError, Value, aio::MultiplexedConnection, from_redis_value,
 };
-use tokio::time::timeout;
 
+#[cfg(not(feature = "tls"))]
+use self::servers::NEEDS_TLS;
+use self::servers::{At, Servers};
 use super::{Inbox, Outgoing, Queue, Session, Transport, transport::expires_at};
 use crate::{
     BoxError, Error, Result,
-    backend::broker::{
-        session_task::{Ending, SessionTask},
-        socket::{self, CONNECT_TIMEOUT},
-    },
+    backend::broker::session_task::{Ending, SessionTask},
     mistakes::Mistakes,
     sync::Unpoisoned,
 };
-use wasabi_rules::schemes;
 
 /// Redis streams as the transport of a queue. It needs Redis 6.2 or newer, or Valkey.
 ///
@@ -65,7 +64,7 @@ use wasabi_rules::schemes;
 ///
 /// The topic's stream is trimmed to about [`max_len`](Self::max_len) entries with each message, so it does not grow
 /// without workers: the oldest requests are removed and time out. Redis keeps replies while the gateway reconnects.
-/// Clusters are not supported.
+/// Sentinels and Redis Cluster are not supported.
 ///
 /// If the key of the reply stream holds another type, the gateway deletes it, because no worker could reply any more.
 /// This counts as one [malformed](super::DroppedReplies::malformed) reply.
@@ -82,9 +81,9 @@ use wasabi_rules::schemes;
 /// valid for the host of the URL and come from an authority that the system trusts, or as `tls_config` says.
 #[derive(Clone)]
 pub struct Redis {
-    client: Result<Client, String>,
-    /// Whether the connection is encrypted. The client gets the URL as an unencrypted one.
-    is_encrypted: bool,
+    servers: Result<Servers, String>,
+    /// The user and the password for Sentinels.
+    sentinel_user: Option<(String, String)>,
     #[cfg(feature = "tls")]
     tls: crate::backend::broker::tls::TlsSettings,
     pub(crate) max_len: Option<usize>,
@@ -92,9 +91,6 @@ pub struct Redis {
     last: Arc<Mutex<String>>,
     mistakes: Mistakes,
 }
-
-#[cfg(not(feature = "tls"))]
-const NEEDS_TLS: &str = "`rediss` needs the cargo feature `tls` of wasabi";
 
 /// By default, about how many requests the stream of a topic keeps.
 const MAX_LEN: usize = 100_000;
@@ -109,25 +105,12 @@ const WRITE_QUEUE: usize = 64;
 const UNCONFIRMED: usize = 1024;
 
 impl Redis {
-    /// Makes a transport for Redis, or Valkey, at a `redis://` or `valkey://` URL; `rediss://` and `valkeys://` use TLS.
+    /// Makes a transport for Redis, or Valkey, at a `redis://` or `valkey://` URL; `rediss://` and `valkeys://` use TLS. For
+    /// a [`Cluster`](crate::Cluster::redis) it may be the URL of Sentinels or of a Redis Cluster as well.
     pub fn new(url: impl AsRef<str>) -> Self {
-        let url = url.as_ref();
-        // wasabi does the TLS itself, with the same settings as for other upstreams.
-        let encrypted = ["rediss://", "valkeys://"];
-        let rest = encrypted.iter().find_map(|scheme| url.strip_prefix(scheme));
-        let client = match rest {
-            None => Client::open(url),
-            Some(rest) => Client::open(format!("redis://{rest}")),
-        };
-        let checked = wasabi_rules::url(url, schemes::REDIS);
-        let mut client = checked.and_then(|_| client.map_err(|error| error.to_string()));
-        if rest.is_some_and(|rest| rest.contains('#')) {
-            client =
-                Err("the URL cannot have a fragment: certificates are always verified".to_owned());
-        }
         Self {
-            client,
-            is_encrypted: rest.is_some(),
+            servers: Servers::of(url.as_ref()),
+            sentinel_user: None,
             #[cfg(feature = "tls")]
             tls: crate::backend::broker::tls::TlsSettings::default(),
             max_len: None,
@@ -143,6 +126,14 @@ impl Redis {
         self
     }
 
+    /// Authenticates with Sentinels as this user; where they have only a password, the user is `default`. What is in the URL
+    /// is for the servers that they watch. By default Sentinels are not told who asks.
+    #[must_use]
+    pub fn sentinel_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
+        self.sentinel_user = Some((name.into(), password.into()));
+        self
+    }
+
     /// Sets the TLS configuration for `rediss`, for your own certificates or a client certificate. By default the
     /// system's certificates are trusted.
     #[cfg(feature = "tls")]
@@ -152,60 +143,27 @@ impl Redis {
         self
     }
 
-    async fn open(&self) -> Result<MultiplexedConnection, BoxError> {
+    async fn open_for_queue(&self) -> Result<MultiplexedConnection, BoxError> {
         let config = AsyncConnectionConfig::new()
             // A read without replies returns after `BLOCK`; a connection that takes twice as long is dead.
             .set_response_timeout(Some(BLOCK * 2))
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
-        self.connect_with(config, None).await
-    }
-
-    /// Opens a connection, by the protocol that the URL names unless another is given.
-    pub(crate) async fn connect_with(
-        &self,
-        config: AsyncConnectionConfig,
-        protocol: Option<ProtocolVersion>,
-    ) -> Result<MultiplexedConnection, BoxError> {
-        let client = self.client.as_ref().map_err(|mistake| mistake.as_str())?;
-        let config = config.set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let info = client.get_connection_info();
-        let settings = info.redis_settings().clone();
-        let settings = match protocol {
-            Some(protocol) => settings.set_protocol(protocol),
-            None => settings,
-        };
-        let ConnectionAddr::Tcp(host, port) = info.addr() else {
-            // A Unix socket.
-            let client = Client::open(info.clone().set_redis_settings(settings))?;
-            let opening = client.get_multiplexed_async_connection_with_config(&config);
-            return Ok(opening.await?);
-        };
-        #[cfg(feature = "tls")]
-        let tls = self.is_encrypted.then_some(&self.tls);
-        #[cfg(not(feature = "tls"))]
-        let tls = match self.is_encrypted {
-            true => return Err(NEEDS_TLS.into()),
-            false => None,
-        };
-        let stream = socket::connect(host, *port, tls).await?;
-        let opening = MultiplexedConnection::new_with_config(&settings, stream, config);
-        let (connection, driver) = timeout(CONNECT_TIMEOUT, opening).await??;
-        tokio::spawn(driver);
-        Ok(connection)
+        self.connect_to(&self.server("").await?, config, None).await
     }
 
     /// Checks the URL and TLS.
     pub(crate) fn check_connection(&self) -> Result<(), String> {
-        if let Err(mistake) = &self.client {
-            return Err(mistake.clone());
+        let servers = self.servers.as_ref().map_err(String::clone)?;
+        if self.sentinel_user.is_some() && !matches!(servers.at, At::Sentinels(_)) {
+            return Err("`sentinel_user` needs a URL with the scheme `redis+sentinel`".to_owned());
         }
         #[cfg(not(feature = "tls"))]
-        if self.is_encrypted {
+        if servers.is_encrypted {
             return Err(NEEDS_TLS.to_owned());
         }
         #[cfg(feature = "tls")]
-        self.tls.check(self.is_encrypted, "rediss")?;
+        self.tls.check(servers.is_encrypted, "rediss")?;
         Ok(())
     }
 }
@@ -221,9 +179,9 @@ impl Transport for Redis {
     type Session = RedisSession;
 
     async fn connect(&self, inbox: Inbox) -> Result<RedisSession, BoxError> {
-        let publisher = self.open().await?;
+        let publisher = self.open_for_queue().await?;
         // Reading blocks a connection, so it gets its own.
-        let mut reader = self.open().await?;
+        let mut reader = self.open_for_queue().await?;
         let replies = format!("wasabi:replies:{}", inbox.instance());
 
         // A server that has lost its data may assign earlier ids.
@@ -249,6 +207,11 @@ impl Transport for Redis {
 
     fn check(&self) -> Result<(), String> {
         self.check_connection()?;
+        if self.fails_over() {
+            return Err(
+                "a queue needs the URL of one server, `redis://..`: Sentinels and Redis Cluster are for `Cluster` only".to_owned(),
+            );
+        }
         self.mistakes.check()
     }
 }
