@@ -86,3 +86,82 @@ fn two_messages_of_one_name_are_a_mistake() {
         "{mistakes}"
     );
 }
+
+#[test]
+// Long: a type of each kind.
+fn messages_that_no_client_can_tell_apart_are_a_mistake() {
+    /// A price.
+    #[derive(Serialize, JsonSchema)]
+    struct Price {
+        bid: f64,
+        levels: Vec<Level>,
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Level {
+        price: f32,
+    }
+    /// A price of yesterday.
+    #[derive(Serialize, JsonSchema)]
+    struct Old {
+        /// Then.
+        bid: f64,
+        levels: Vec<OldLevel>,
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct OldLevel {
+        price: f64,
+    }
+    // A value inside may tell these from others.
+    #[derive(Serialize, JsonSchema)]
+    struct Maybe {
+        bid: Option<f64>,
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Named {
+        name: String,
+        bid: f64,
+    }
+    #[derive(Serialize, JsonSchema)]
+    #[serde(tag = "event")]
+    enum Tagged {
+        #[expect(dead_code)]
+        Price { bid: f64 },
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Open {
+        bid: f64,
+        #[serde(flatten)]
+        more: std::collections::BTreeMap<String, f64>,
+    }
+    let of = |sends: [Sent; 2]| {
+        let gateway = gateway!(channel("/", sends = sends, async || ()));
+        match gateway.check() {
+            Ok(()) => String::new(),
+            Err(mistakes) => format!("{mistakes:?}"),
+        }
+    };
+    let mistakes = of([Sent::of::<Json<Price>>("new"), Sent::of::<Json<Old>>("old")]);
+    assert!(
+        mistakes.contains("`/`: clients cannot tell `old` of `sends` from `new`"),
+        "{mistakes}"
+    );
+    let mistakes = of([
+        Sent::of::<Json<Price>>("up"),
+        Sent::of::<Json<Price>>("down"),
+    ]);
+    assert!(
+        mistakes.contains("`down` of `sends` from `up`"),
+        "{mistakes}"
+    );
+    for fine in [
+        [Sent::of::<Json<Price>>("a"), Sent::of::<Json<Level>>("b")],
+        [Sent::of::<Json<Tick>>("a"), Sent::of::<Json<Tick>>("b")],
+        [Sent::of::<Json<Maybe>>("a"), Sent::of::<Json<Maybe>>("b")],
+        [Sent::of::<Json<Named>>("a"), Sent::of::<Json<Named>>("b")],
+        [Sent::of::<Json<Tagged>>("a"), Sent::of::<Json<Tagged>>("b")],
+        [Sent::of::<Json<Open>>("a"), Sent::of::<Json<Open>>("b")],
+        [Sent::of::<Text>("a"), Sent::of::<Text>("b")],
+    ] {
+        assert_eq!(of(fine), "");
+    }
+}

@@ -216,7 +216,8 @@ impl Gateway {
     /// * a type that takes no message with the key or the id of the channel's [`JsonKey`](crate::JsonKey): it has
     ///   `deny_unknown_fields` and no such member, or is no object;
     /// * a reply of one message without anything at the pointer of the id, if another of the channel has something there;
-    /// * a reply with a member `error` that has `code` and `message`, on a channel whose errors are like that.
+    /// * a reply with a member `error` that has `code` and `message`, on a channel whose errors are like that;
+    /// * two messages of `sends` with the same members, and nothing but floating-point numbers in them.
     ///
     /// Types without a schema, and those whose schemas say too little, are never reported.
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {

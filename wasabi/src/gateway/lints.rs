@@ -1,8 +1,10 @@
 //! Mistakes that only the schemas of types show: what no client could write, or make sense of.
 //!
-//! Each of them is certain. What may be meant so is no mistake: replies of one shape on a channel without ids (a client may
-//! have one request in flight at a time), two messages of one type in `sends` (a value inside may tell them apart), types
-//! whose schemas say too little.
+//! Each of them is certain. What may be meant so is no mistake: replies of one shape (a request's id tells them apart, and
+//! without ids a client may have one request in flight at a time), messages of one shape in `sends` with a text, an integer
+//! or a choice inside (whose value may tell them apart), types whose schemas say too little.
+
+mod alike;
 
 use std::collections::BTreeSet;
 
@@ -26,6 +28,7 @@ pub(super) fn mistakes(facts: &ChannelFacts) -> Vec<String> {
             refused_places(facts),
             replies_without_id(facts),
             replies_like_errors(facts),
+            alike::mistakes(facts),
         ]
         .concat()
     });
