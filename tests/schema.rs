@@ -13,6 +13,7 @@ mod schema {
     mod examples;
     mod golden;
     mod guarded;
+    mod handshake;
     mod keys;
     mod lints;
     mod logins;

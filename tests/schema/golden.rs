@@ -102,6 +102,27 @@ fn the_documents_of_the_examples_are_what_their_gateways_say() {
 }
 
 #[test]
+fn the_text_of_a_gateway_has_the_routes_of_its_document() {
+    for (name, gateway) in gateways() {
+        let text = gateway.describe().to_string();
+        let mut channel = "";
+        let mut written = Vec::new();
+        for line in text.lines() {
+            if let Some(path) = line.strip_prefix("channel ") {
+                channel = path;
+            } else if let Some((route, _)) =
+                line.split_once("->  ").filter(|_| line.starts_with(' '))
+            {
+                written.push((channel, route.trim()));
+            }
+        }
+        let described = gateway.operations().iter();
+        let described: Vec<_> = described.map(|each| (each.path(), each.route())).collect();
+        assert_eq!(written, described, "{name}");
+    }
+}
+
+#[test]
 fn every_example_with_a_gateway_has_a_document() {
     let mut declaring: Vec<_> = fs::read_dir(examples())
         .expect("the examples")

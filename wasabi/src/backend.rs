@@ -34,6 +34,8 @@ pub(crate) use self::http::install_tls_provider;
 pub(crate) use self::http::{build_client, parse_url};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::replaced::ReplacedUpstreams;
+#[cfg(feature = "schema")]
+pub(crate) use self::subscriptions::member;
 pub use self::{
     balance::{Balance, Balancer, Group, HealthCheck, Picked, Probe, Way},
     boxed::BoxBackend,
@@ -49,10 +51,28 @@ pub use self::{
     typed::Typed,
 };
 #[cfg(feature = "schema")]
-use crate::schema::{Answers, Codes, Describer};
+use crate::schema::{Answers, Codes, Describer, HandshakePart, PassedOn};
 use crate::{
     Connection, Error, Reply, Request, Result, connection::path_types::PathType, request::Route,
 };
+
+/// What a backend passes on of the client's handshake.
+#[cfg(feature = "schema")]
+fn passed_on<'a>(
+    headers: impl Iterator<Item = &'a ::http::HeaderName>,
+    query: impl Iterator<Item = &'a str>,
+) -> Vec<PassedOn> {
+    let of = |part| {
+        move |name: &str| PassedOn {
+            part,
+            name: name.to_owned(),
+            is_required: false,
+        }
+    };
+    let headers = headers.map(::http::HeaderName::as_str);
+    let headers = headers.map(of(HandshakePart::Header));
+    headers.chain(query.map(of(HandshakePart::Query))).collect()
+}
 
 /// Makes the id under which a backend keeps its state in a connection.
 pub(crate) fn next_id() -> u64 {

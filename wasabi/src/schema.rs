@@ -53,6 +53,7 @@
 //! wasabi knows the schemas of all arguments, or of the last or the first one, if another argument is an extractor of your
 //! own.
 
+mod answers;
 mod arm;
 mod codes;
 mod describer;
@@ -65,8 +66,9 @@ use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub(crate) use self::places::{Closing, logins, tell};
+pub(crate) use self::places::{Closing, HandshakePart, PassedOn, logins, tell};
 pub use self::{
+    answers::Answers,
     arm::Arm,
     codes::{Codes, ErrorCodes},
     describer::{Describer, Operation},
@@ -329,71 +331,4 @@ fn alone(settings: SchemaSettings, make: SchemaFn) -> Value {
         schema.insert("definitions".to_owned(), definitions.into());
     }
     schema
-}
-
-/// What one backend takes and answers.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct Answers {
-    /// The backend as written in the declaration, or the name of its type.
-    pub target: String,
-    /// The arguments of the function; empty for other backends.
-    pub inputs: Vec<Input>,
-    /// What it replies.
-    pub output: Output,
-    /// The errors of the function and its arguments, or of the backend.
-    pub codes: Codes,
-    /// Whether it is a function, or a backend with declared types, so that `inputs` are all that it takes.
-    pub is_typed: bool,
-    docs: &'static str,
-    /// The codes with which the backend closes the client's connection, and why.
-    pub(crate) closes: Vec<Closing>,
-}
-
-impl Answers {
-    /// A backend of which only the codes are known.
-    #[doc(hidden)]
-    pub fn unknown<B: ?Sized>(codes: Codes) -> Self {
-        Self {
-            target: short::<B>(),
-            inputs: Vec::new(),
-            output: Output::unknown::<()>(),
-            codes,
-            is_typed: false,
-            docs: "",
-            closes: Vec::new(),
-        }
-    }
-
-    /// A backend that only fails.
-    #[doc(hidden)]
-    pub fn fails<B: ?Sized>(codes: &[&'static str]) -> Self {
-        Self {
-            output: Output {
-                count: Count::OnlyErrors,
-                ..Output::none()
-            },
-            is_typed: true,
-            ..Self::unknown::<B>(Codes::of(codes))
-        }
-    }
-
-    /// A function.
-    #[doc(hidden)]
-    pub fn function<F: ?Sized>(inputs: Vec<Input>, output: Output, own: Codes) -> Self {
-        let codes = inputs
-            .iter()
-            .fold(own, |codes, input| codes.and(&input.codes));
-        Self {
-            inputs,
-            output,
-            is_typed: true,
-            ..Self::unknown::<F>(codes)
-        }
-    }
-}
-
-/// The name of a type without its path.
-fn short<T: ?Sized>() -> String {
-    crate::connection::path_types::short(type_name::<T>())
 }

@@ -119,6 +119,12 @@ impl Headers {
         made.map(|(name, _)| name).chain(&self.forwarded)
     }
 
+    /// The headers that are passed on from the client's handshake.
+    #[cfg(feature = "schema")]
+    pub(super) fn of_handshakes(&self) -> impl Iterator<Item = &HeaderName> {
+        self.forwarded.iter()
+    }
+
     /// Adds the headers that do not depend on a client.
     pub(super) fn add_fixed(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.own {

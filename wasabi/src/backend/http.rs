@@ -301,7 +301,11 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
             true => codes,
             false => codes.or_others(),
         };
-        to.answers(crate::schema::Answers::unknown::<Self>(codes));
+        let mut answers = crate::schema::Answers::unknown::<Self>(codes);
+        let template = self.target.template().into_iter();
+        let query = template.flat_map(Template::of_queries);
+        answers.passed_on = super::passed_on(self.headers.of_handshakes(), query);
+        to.answers(answers);
     }
 }
 

@@ -1,9 +1,14 @@
 //! A ready-made route by which clients follow groups.
 
+#[cfg(feature = "schema")]
+mod described;
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "schema")]
+pub(crate) use self::described::member;
 use super::{Backend, Lifecycle};
 use crate::{
     Connection, ConnectionAddress, Error, FromRequest, Json, Member, Page, Position, Registry,
@@ -73,6 +78,12 @@ use crate::{
 /// changes that come while it waits for an answer it applies to the answer once more. It is itself among those who join.
 /// Before it asks because of `unsure`, it waits for a random moment of up to some seconds: all members may be told at once,
 /// and only 256 questions of a node to others wait at a time.
+///
+/// # Typed clients
+///
+/// With the cargo feature `schema`, the clients of [`Gateway::typescript`](crate::Gateway) and `Gateway::rust` follow groups by
+/// themselves, if the groups are [`enveloped`](crate::Kept::enveloped) and the parser of the channel reads ids: they remember
+/// positions, subscribe again after a lost connection, and tell gaps.
 ///
 /// # Errors
 ///
@@ -229,14 +240,7 @@ where
 
     #[cfg(feature = "schema")]
     fn describe(&self, to: &mut crate::schema::Describer) {
-        // The function fails with errors of its own.
-        let codes = crate::schema::Codes::of(&[
-            "bad_request",
-            "not_followed",
-            "not_kept",
-            "too_many_groups",
-        ]);
-        to.answers(crate::schema::Answers::unknown::<Self>(codes.or_others()));
+        to.answers(described::answers::<Self>());
     }
 }
 

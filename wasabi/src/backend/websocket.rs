@@ -147,6 +147,14 @@ impl<S: Sync> Backend<S> for WebSocket {
             let unreachable = (1014, "An upstream cannot be reached.");
             answers.closes.push(unreachable);
         }
+        let forward = &self.config.forward;
+        let template = self.config.target.template().into_iter();
+        let query = template.flat_map(Template::of_queries);
+        let query = query.chain(forward.query.iter().map(String::as_str));
+        answers.passed_on = super::passed_on(forward.headers.of_handshakes(), query);
+        for passed in &mut answers.passed_on {
+            passed.is_required = forward.requires(passed);
+        }
         to.answers(answers);
     }
 }

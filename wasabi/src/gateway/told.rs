@@ -57,7 +57,7 @@ impl Told {
             let channels = self.channels.iter().map(|channel| ChannelFacts {
                 operations: channel.routes.operations(
                     &channel.facts.path,
-                    channel.facts.places.or,
+                    &channel.facts.places,
                     &*channel.route,
                 ),
                 ..channel.facts.clone()
@@ -76,7 +76,9 @@ impl Told {
         let channels = self.channels.iter().flat_map(|channel| {
             let facts = &channel.facts;
             lints::mistakes(&ChannelFacts {
-                operations: channel.routes.operations(&facts.path, None, &|_| None),
+                operations: channel
+                    .routes
+                    .operations(&facts.path, &facts.places, &|_| None),
                 ..facts.clone()
             })
         });

@@ -235,8 +235,12 @@ impl Parser for JsonKey {
             language: Language::Json,
             key: text(&self.key),
             or: self.or,
+            not_json: self.not_json,
             id: text(&self.id),
-            codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
+            codes: match self.not_json {
+                Some(_) => Codes::of(&["bad_request", "no_key"]),
+                None => Codes::of(&["bad_request", "no_key", "unreadable"]),
+            },
             closes: Vec::new(),
         }
     }

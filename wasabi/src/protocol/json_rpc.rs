@@ -189,6 +189,7 @@ impl Protocol for JsonRpc {
             },
             key: Some("/method".to_owned()),
             or: None,
+            not_json: None,
             id: Some("/id".to_owned()),
             codes: Codes::of(&["bad_request", "no_key", "unreadable"]),
             closes: Vec::new(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Answers, Arm, Codes, Input, Output, SchemaFn, Schemas};
+use super::{Answers, Arm, Codes, Input, Output, Places, SchemaFn, Schemas};
 use crate::panics::caught;
 
 /// A route of a channel: what it takes, what it answers, and what is around it.
@@ -12,6 +12,7 @@ pub struct Operation {
     around: Around,
     keys: Vec<String>,
     takes_keyless: bool,
+    takes_not_json: bool,
     answers: Vec<Answers>,
 }
 
@@ -72,6 +73,11 @@ impl Operation {
     /// Whether messages without a key may lead here.
     pub(crate) fn takes_keyless(&self) -> bool {
         self.takes_keyless
+    }
+
+    /// Whether messages that are not JSON lead here.
+    pub(crate) fn takes_not_json(&self) -> bool {
+        self.takes_not_json
     }
 
     /// Whether other keys may lead here than the declaration names.
@@ -269,7 +275,7 @@ impl Describer {
             answers.output = output.clone();
             answers.is_typed = true;
         } else {
-            answers.output.schema = around.output;
+            answers.output.schema = around.output.or(answers.output.schema);
         }
         for (input, schema) in answers.inputs.iter_mut().zip(&around.inputs) {
             let input: &mut Input = input;
@@ -282,18 +288,18 @@ impl Describer {
         self.found.push((around, vec![answers]));
     }
 
-    /// The routes of the channel at this path. `or` is the key of messages without one, if they have one, and `route` the
-    /// path of the router for a key.
+    /// The routes of the channel at this path. `places` has the keys of messages without one, and `route` is the path of
+    /// the router for a key.
     pub(crate) fn operations(
         &self,
         path: &str,
-        or: Option<&str>,
+        places: &Places,
         route: &dyn Fn(&str) -> Option<u64>,
     ) -> Vec<Operation> {
         let Self { keys, found, .. } = self;
         // Guards are the user's code.
         let route = |key: &str| caught(|| route(key)).ok().flatten();
-        let keyless = or.map(route);
+        let (keyless, not_json) = (places.or.map(route), places.not_json.map(route));
         let routed: Vec<_> = keys.iter().map(|key| (*key, route(key))).collect();
         let operations = found.iter().map(|(around, answers)| {
             let is_routed = around.bits > 0 && !around.is_lost;
@@ -303,11 +309,14 @@ impl Describer {
             let mut own: BTreeSet<String> = named.map(|(key, _)| (*key).to_owned()).collect();
             let hints = around.hints.iter().flat_map(|hint| spellings(hint));
             own.extend(hints.filter(|hint| leads_here(route(hint))));
-            let takes_keyless = keyless.is_some_and(|route| !is_routed || leads_here(route));
+            let leads_or_is_alone = |route| !is_routed || leads_here(route);
+            let takes_keyless = keyless.is_some_and(leads_or_is_alone);
+            let takes_not_json = not_json.is_some_and(leads_or_is_alone);
             Operation {
                 path: path.to_owned(),
                 keys: own.into_iter().collect(),
                 takes_keyless,
+                takes_not_json,
                 around: around.clone(),
                 answers: answers.clone(),
             }

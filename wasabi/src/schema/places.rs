@@ -14,6 +14,8 @@ pub struct Places {
     pub key: Option<String>,
     /// The key of messages that have none there.
     pub or: Option<&'static str>,
+    /// The key of messages that are not JSON, if they have one.
+    pub not_json: Option<&'static str>,
     /// The JSON pointer of the id.
     pub id: Option<String>,
     /// The errors of unreadable messages.
@@ -57,11 +59,27 @@ impl Places {
             language,
             key: None,
             or: None,
+            not_json: None,
             id: None,
             codes: Codes::unknown(),
             closes: Vec::new(),
         }
     }
+}
+
+/// A part of the client's handshake that a backend passes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PassedOn {
+    pub(crate) part: HandshakePart,
+    pub(crate) name: String,
+    /// Whether a handshake without it is refused.
+    pub(crate) is_required: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakePart {
+    Query,
+    Header,
 }
 
 /// How clients log in at an HTTP middleware: in one of these ways.

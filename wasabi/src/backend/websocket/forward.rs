@@ -32,6 +32,19 @@ impl Forward {
         Ok(())
     }
 
+    /// Whether a client's handshake must have this.
+    #[cfg(feature = "schema")]
+    pub(super) fn requires(&self, passed: &crate::schema::PassedOn) -> bool {
+        use crate::schema::HandshakePart;
+        match passed.part {
+            HandshakePart::Query => self.required_query.contains(&passed.name),
+            HandshakePart::Header => {
+                let mut required = self.required_headers.iter();
+                required.any(|name| *name == *passed.name)
+            }
+        }
+    }
+
     /// The upstream's path and query, followed by the forwarded parameters of the client's query.
     pub(super) fn path_and_query(&self, upstream: &Uri, client: Option<&str>) -> String {
         let mut target = upstream.path().to_owned();

@@ -26,11 +26,16 @@ pub(super) fn request(
         Language::Raw | Language::Own => plain(key, taken, facts),
         Language::Json => {
             let envelope = keyed(operation, key, &taken, facts);
+            // Others lead here as well.
+            let is_other = key.is_none_or(|key| facts.places.not_json == Some(key));
+            let is_json = !(is_other && operation.takes_not_json());
             let examples = taken.examples.into_iter();
             let examples = examples.filter_map(|example| examples::keyed(example, key, facts));
-            Shape::json("", all_of(vec![taken.message, envelope]))
-                .with_id(true)
-                .with_examples(examples.collect())
+            let shape = Shape::json("", all_of(vec![taken.message, envelope]));
+            Shape {
+                content_type: shape.content_type.filter(|_| is_json),
+                ..shape.with_id(true).with_examples(examples.collect())
+            }
         }
         Language::JsonRpc { .. } => json_rpc::request(key, key_of(operation, key, facts), taken),
         Language::GraphqlWs => graphql_ws::request(operation, key, taken, facts),
@@ -129,6 +134,14 @@ pub(super) fn error(code: Value, facts: &ChannelFacts) -> Option<Shape> {
                 },
             });
             let error = json!({ "type": "object", "required": ["error"], "properties": { "error": error } });
+            let reads_ids = match language {
+                Language::Json => facts.places.id.is_some(),
+                Language::Raw => false,
+                _ => true,
+            };
+            if !reads_ids {
+                return Some(Shape::json("", error));
+            }
             // A parser of the application may take any text for an id.
             let id = match language {
                 Language::Json => request_id(),

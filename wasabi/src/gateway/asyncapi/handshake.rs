@@ -1,5 +1,7 @@
 //! The handshake of a channel.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     schemas::{Schemas, members_of},
     shapes::any_of,
 };
-use crate::schema::{Input, Operation, Security, Source};
+use crate::schema::{HandshakePart, Input, Operation, Security, Source};
 
 /// The parameters of the path. AsyncAPI has no schemas for them: what functions read from them is an extension.
 pub(super) fn parameters(facts: &ChannelFacts, schemas: &mut Schemas) -> Map<String, Value> {
@@ -73,8 +75,8 @@ fn add(known: &mut Map<String, Value>, name: String, schema: Value) {
         .or_insert(schema);
 }
 
-/// The binding, with the parameters of the query. None is required: a message whose function cannot read them fails, and no
-/// other.
+/// The binding, with the parameters of the query and the headers that are known. Those are required that an upstream requires:
+/// without what a function reads, only its messages fail.
 pub(in crate::gateway) fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -> Value {
     let mut parameters = Map::new();
     let ways = facts.logins.iter().flat_map(|login| &login.any_of);
@@ -88,9 +90,31 @@ pub(in crate::gateway) fn binding(facts: &ChannelFacts, schemas: &mut Schemas) -
             add(&mut parameters, name, schema);
         }
     }
+    let mut headers = Map::new();
+    let (mut required_parameters, mut required_headers) = (BTreeSet::new(), BTreeSet::new());
+    let answers = facts.operations.iter().flat_map(Operation::answers);
+    for passed in answers.flat_map(|answers| &answers.passed_on) {
+        let (known, required) = match passed.part {
+            HandshakePart::Query => (&mut parameters, &mut required_parameters),
+            HandshakePart::Header => (&mut headers, &mut required_headers),
+        };
+        let text = || json!({ "type": "string" });
+        known.entry(passed.name.clone()).or_insert_with(text);
+        if passed.is_required {
+            required.insert(&*passed.name);
+        }
+    }
     let mut binding = json!({ "method": "GET", "bindingVersion": "0.1.0" });
-    if !parameters.is_empty() {
-        binding["query"] = json!({ "type": "object", "properties": parameters });
+    for (part, known, required) in [
+        ("query", parameters, required_parameters),
+        ("headers", headers, required_headers),
+    ] {
+        if !known.is_empty() {
+            binding[part] = json!({ "type": "object", "properties": known });
+            if !required.is_empty() {
+                binding[part]["required"] = json!(required);
+            }
+        }
     }
     binding
 }

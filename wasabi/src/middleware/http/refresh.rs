@@ -120,6 +120,15 @@ where
     A: Fn(&Request, &Identity<I>) -> R + Send + Sync,
     R: IntoReply,
 {
+    #[cfg(feature = "schema")]
+    fn describe(&self, to: &mut crate::schema::Describer) {
+        // The function that finds the token fails with errors of its own.
+        let codes = crate::schema::Codes::of(&["superseded", "unauthorized", "unavailable"]);
+        let mut answers = crate::schema::Answers::unknown::<Self>(codes.or_others());
+        answers.output = R::output(None).0;
+        to.answers(answers);
+    }
+
     async fn call(&self, req: Request, _state: &S) -> Result<Reply> {
         let connection = req.connection();
         let renewal = connection.renewal();
