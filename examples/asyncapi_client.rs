@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasabi::{
     Bytes, Message,
     client::{
-        Client, Events, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
+        Client, Events, Following, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
     },
 };
 

@@ -5,6 +5,7 @@
 mod example;
 
 mod rust_clients {
+    mod groups;
     mod peer;
     mod run;
     #[path = "../typescript/shop.rs"]

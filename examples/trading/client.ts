@@ -106,9 +106,9 @@ export type Other = string & Record<never, never>;
 export type Id = number | string;
 /**
  * `one`: a reply. `maybe`: a reply or nothing. `many`: any number. `none`: nothing. `loose`: replies without the id of
- * their request, which come as events. `any`: not known.
+ * their request, which come as events. `follows`: groups are followed by it. `any`: not known.
  */
-export type Kind = "one" | "maybe" | "many" | "none" | "loose" | "any";
+export type Kind = "one" | "maybe" | "many" | "none" | "loose" | "follows" | "any";
 export interface Route { kind: Kind; takes: unknown; gives: unknown; codes: string }
 /** What a channel has: routes by key, by the beginning of their keys, and for all other keys. */
 export interface Channel {
@@ -259,7 +259,7 @@ export class Client<C extends Channel> {
   #next = 1;
   #attempt = 0;
   #ended: boolean | undefined;
-  #why = "not connected";
+  #why = "offline";
   /** Of the pause; while the connection is open, until its pauses begin anew. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   constructor(url: string, wire: Wire, options: Options<C> = {}) {
@@ -326,7 +326,7 @@ export class Client<C extends Channel> {
   /**
    * Sends a message, and waits for nothing. Returns its id; `undefined` if there is no connection: then nothing is sent.
    */
-  send<N extends Key<C, "none" | "loose" | "any">>(key: N, ...[body]: Rest<Takes<C, N>, never>): Id | undefined {
+  send<N extends Key<C, "none" | "loose" | "follows" | "any">>(key: N, ...[body]: Rest<Takes<C, N>, never>): Id | undefined {
     const [id, text] = this.#write(key, body);
     return this.#post(text) ? id : undefined;
   }
@@ -417,12 +417,14 @@ export class Client<C extends Channel> {
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {};
     } catch (error) {
-      this.#lost(1006, `${error}`);
+      this.#lost(0, `${error}`);
     }
   }
   #lost(code: number, reason: string, isFinal?: boolean): void {
     const { pausesMs: [first, busy, longest] = [500, 5000, 30_000], onState, reconnect } = this.#options;
     if (this.#ended) return;
+    // Without a close frame; that is 0 in Deno.
+    code ||= 1006;
     clearTimeout(this.#timer);
     this.#socket = undefined;
     this.#why = `disconnected: ${code} ${reason}`;

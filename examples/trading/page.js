@@ -25,7 +25,7 @@ var Client = class {
   #next = 1;
   #attempt = 0;
   #ended;
-  #why = "not connected";
+  #why = "offline";
   /** Of the pause; while the connection is open, until its pauses begin anew. */
   #timer;
   constructor(url, wire, options = {}) {
@@ -184,12 +184,13 @@ var Client = class {
       socket.onerror = () => {
       };
     } catch (error) {
-      this.#lost(1006, `${error}`);
+      this.#lost(0, `${error}`);
     }
   }
   #lost(code, reason, isFinal) {
     const { pausesMs: [first, busy, longest] = [500, 5e3, 3e4], onState, reconnect } = this.#options;
     if (this.#ended) return;
+    code ||= 1006;
     clearTimeout(this.#timer);
     this.#socket = void 0;
     this.#why = `disconnected: ${code} ${reason}`;

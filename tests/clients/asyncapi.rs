@@ -6,7 +6,7 @@ use futures_util::{Stream, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use wasabi::{Error, GraphqlWs, Unsubscribe, prelude::*};
+use wasabi::{Error, GraphqlWs, Kept, Subscriptions, Unsubscribe, prelude::*};
 use wasabi_tests::{Client, TestServer, serve};
 
 use super::{assert_ok, clients};
@@ -58,7 +58,11 @@ async fn countdown() -> Replies<impl Stream<Item = Json<Data>>> {
     Replies(stream::iter([Json(Data { data: 1 })]))
 }
 
-fn gateway() -> Gateway {
+async fn may(_: Connection, _: String) -> Result<()> {
+    Ok(())
+}
+
+fn gateway(rooms: Registry) -> Gateway {
     gateway!(
         channel(
             "/rpc",
@@ -79,6 +83,19 @@ fn gateway() -> Gateway {
                 "Countdown" => countdown,
                 "Fails" => async || Err::<Json<Data>, _>(Error::new("sold_out", "sold out")),
                 "subscribe" => async || (),
+                _ => NoRoute,
+            },
+        ),
+        channel(
+            "/rooms",
+            registry = rooms.clone(),
+            groups = [
+                Kept::prefix("live:").enveloped().announced(),
+                Kept::prefix("room:").enveloped(),
+            ],
+            parser = JsonKey::at("/do").id("/id"),
+            match key {
+                "follow" => Subscriptions::new(rooms, may),
                 _ => NoRoute,
             },
         ),
@@ -202,18 +219,62 @@ async fn graphql(server: &TestServer) -> Samples {
     graphql
 }
 
+async fn rooms(server: &TestServer, registry: &Registry) -> Samples {
+    let mut rooms = Samples::default();
+    let mut client = server.connect("/rooms").await;
+    let follow = |more: Value| {
+        let mut ask = json!({ "do": "follow", "id": 1, "group": "room:1" });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            ask[name] = value.clone();
+        }
+        ask
+    };
+    rooms
+        .ask(&mut client, "follow", follow(json!({})), &["Followed"])
+        .await;
+    let text = Message::text("a text");
+    for message in [
+        Message::text(r#"{"gap":true}"#),
+        text,
+        Message::binary("data"),
+    ] {
+        let published = registry.group("room:1").publish(message).await;
+        published.elsewhere.expect("it is published");
+        let said = client.json().await;
+        rooms.add("published", said);
+    }
+    for (more, replies) in [
+        (json!({ "who": true }), &["Followed"][..]),
+        (json!({ "who": true, "after": null }), &["Followed"]),
+        (json!({ "group": "other" }), &["error"]),
+        (json!({ "since": "5-7", "follow": true }), &["Followed"]),
+        (json!({ "follow": false }), &["Followed"]),
+        (json!({ "group": "live:1" }), &["Followed", "presence"]),
+    ] {
+        rooms
+            .ask(&mut client, "follow", follow(more), replies)
+            .await;
+    }
+    rooms.add("gap", json!({ "group": "room:1", "gap": true }));
+    rooms.add("presence", json!({ "group": "live:1", "unsure": true }));
+    rooms
+}
+
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs npm's @asyncapi/parser: run tests/run"]
-async fn messages_of_protocols_are_as_their_document_says() {
-    let document = gateway().asyncapi().to_yaml();
-    let server = serve(gateway()).await;
+async fn messages_of_protocols_and_groups_are_as_their_document_says() {
+    let registry = Registry::new();
+    let gateway = gateway(registry.clone());
+    let document = gateway.asyncapi().to_yaml();
+    let server = serve(gateway).await;
 
     let (rpc, graphql) = (rpc(&server).await, graphql(&server).await);
+    let rooms = rooms(&server, &registry).await;
     let folder = std::env::temp_dir().join(format!("wasabi-asyncapi-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let (yaml, samples) = (folder.join("asyncapi.yaml"), folder.join("samples.json"));
     std::fs::write(&yaml, document).expect("a document");
-    let all = json!({ "rpc": rpc.0, "graphql": graphql.0 });
+    let all = json!({ "rpc": rpc.0, "graphql": graphql.0, "rooms": rooms.0 });
     std::fs::write(&samples, all.to_string()).expect("samples");
     let checked = tokio::task::spawn_blocking(move || check(&yaml, &samples));
     checked.await.expect("each is valid");

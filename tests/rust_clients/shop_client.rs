@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wasabi::{
     Bytes, Message,
     client::{
-        Client, Events, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
+        Client, Events, Following, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
     },
 };
 
@@ -278,6 +278,75 @@ impl wasabi::client::Event for EchoEvent {
     }
 }
 
+/// `/rooms`
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    client: Client,
+}
+
+impl Rooms {
+    /// Begins to connect; `base` is the URL of the server, such as `wss://api.example.com`.
+    pub fn connect(base: &str, options: Options) -> Result<Self, InvalidUrl> {
+        const WIRE: Wire = Wire::keyed(&["do"], &["id"]);
+        let client = Client::connect(Url::new(base).text("/rooms"), WIRE, options)?;
+        Ok(Self { client })
+    }
+
+    /// The connection, which also asks with any other key.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What the gateway sends without being asked, from now on.
+    pub fn events(&self) -> Events<RoomsEvent> {
+        self.client.events()
+    }
+
+    /// The same connection, with another deadline for requests.
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self { client: self.client.with_timeout(timeout) }
+    }
+
+    pub async fn say(&self, body: &SayBody) -> Result<Receipt, RequestError<RoomsSayCode>> {
+        self.client.request("say", body).await
+    }
+
+    /// Follows a group from a position, or from now on. Ask who is there with `client()`.
+    pub fn follow(&self, group: &str, since: Option<&str>) -> Following<RoomsFollowCode> {
+        self.client.follow("follow", group, since)
+    }
+}
+
+/// What the gateway sends without being asked, and replies without ids. If a message looks like several, it is the one that
+/// must have the most members.
+#[derive(Debug, Clone)]
+pub enum RoomsEvent {
+    /// A message of a group that the client is in, with its position.
+    Published(Published),
+    /// Messages of a group are lost.
+    /// The client fetches the state from the application.
+    Gap(Gap),
+    /// Who has come to a group, and who has gone.
+    Presence(Presence),
+    /// Anything else, such as an error of a message that was sent.
+    Other(Unasked),
+}
+
+impl wasabi::client::Event for RoomsEvent {
+    fn read(message: Unasked) -> Self {
+        if let Some(it) = message.json() {
+            return Self::Published(it);
+        }
+        if let Some(it) = message.json() {
+            return Self::Gap(it);
+        }
+        if let Some(it) = message.json() {
+            return Self::Presence(it);
+        }
+        Self::Other(message)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cancel {
     pub of: RequestNumber,
@@ -298,6 +367,12 @@ pub enum Event {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gap {
+    pub gap: bool,
+    pub group: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Head {
     pub id: u64,
 }
@@ -314,6 +389,44 @@ pub struct OrderBody {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Presence {
+    /// All are gone whose `connection` begins with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone: Option<String>,
+    pub group: String,
+    /// These are members.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<Vec<PresenceJoined>>,
+    /// These are no members: the `connection` of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Vec<String>>,
+    /// Ask who is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsure: Option<bool>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PresenceJoined {
+    pub connection: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Published {
+    /// A binary message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base64: Option<String>,
+    /// JSON as it was published, or text as a string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<Value>,
+    pub group: String,
+    pub position: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
     /// How often this item was ordered.
     pub count: u32,
@@ -321,6 +434,46 @@ pub struct Receipt {
 }
 
 pub type RequestNumber = u64;
+
+/// The codes of the errors of `follow`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomsFollowCode {
+    #[serde(rename = "bad_request")]
+    BadRequest,
+    #[serde(rename = "closing")]
+    Closing,
+    #[serde(rename = "internal")]
+    Internal,
+    #[serde(rename = "interrupted")]
+    Interrupted,
+    #[serde(rename = "not_followed")]
+    NotFollowed,
+    #[serde(rename = "not_kept")]
+    NotKept,
+    #[serde(rename = "too_many_groups")]
+    TooManyGroups,
+    /// Any other.
+    #[serde(untagged)]
+    Other(String),
+}
+
+/// The codes of the errors of `say`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RoomsSayCode {
+    #[serde(rename = "closing")]
+    Closing,
+    #[serde(rename = "internal")]
+    Internal,
+    #[serde(rename = "interrupted")]
+    Interrupted,
+    #[serde(rename = "invalid_params")]
+    InvalidParams,
+    #[serde(rename = "unreadable")]
+    Unreadable,
+    /// Any other.
+    #[serde(untagged)]
+    Other(String),
+}
 
 /// The codes of the errors of `add`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -380,6 +533,12 @@ pub enum RpcStreamsCode {
     /// One of a gateway that is newer than this file.
     #[serde(untagged)]
     Other(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SayBody {
+    pub group: String,
+    pub number: u32,
 }
 
 /// The codes of the errors of `any.`.

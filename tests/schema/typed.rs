@@ -110,18 +110,23 @@ async fn may(_: Connection, _: String) -> Result<()> {
 }
 
 #[test]
-fn the_route_by_which_clients_follow_groups_says_how_it_fails() {
-    let registry = Registry::new();
-    let gateway = gateway!(channel(
-        "/",
-        registry = registry.clone(),
-        groups = [Kept::all().enveloped()],
-        parser = JsonKey::at("/do"),
-        match key {
-            "follow" => Subscriptions::new(registry, may),
-            _ => NoRoute,
-        },
-    ));
+fn the_route_by_which_clients_follow_groups_says_what_it_takes_and_answers_and_how_it_fails() {
+    let of = |kept: [Kept; 2]| {
+        let registry = Registry::new();
+        gateway!(channel(
+            "/",
+            registry = registry.clone(),
+            groups = kept,
+            parser = JsonKey::at("/do").id("/id"),
+            match key {
+                "follow" => Subscriptions::new(registry, may),
+                _ => NoRoute,
+            },
+        ))
+    };
+    let rooms = || Kept::prefix("room:");
+    let gateway = of([rooms().enveloped().announced(), Kept::all().enveloped()]);
+    assert_eq!(gateway.check(), Ok(()));
     let [follow, _] = gateway.operations() else {
         panic!("routes")
     };
@@ -131,7 +136,32 @@ fn the_route_by_which_clients_follow_groups_says_how_it_fails() {
     assert!(follow.codes().is_open());
     let document = gateway.asyncapi().to_value();
     let payload = &message(&document, "root", "follow")["payload"];
-    assert_eq!(payload["properties"]["do"], json!({ "const": "follow" }));
+    assert_eq!(
+        payload["allOf"][1]["properties"]["do"],
+        json!({ "const": "follow" })
+    );
+    assert_eq!(payload["allOf"][0]["required"], json!(["group"]));
+    assert_eq!(replies(&document, "root.follow"), ["Followed", "error"]);
+    let sent = |document: &serde_json::Value| {
+        let names = ["published", "gap", "presence"];
+        names.map(|name| document["operations"][format!("root.{name}")]["action"] == "send")
+    };
+    assert_eq!(sent(&document), [true; 3]);
+    assert!(gateway.typescript().contains(r#"kind: "follows";"#));
+
+    // Messages without their group can be told from no others, and nobody but the application tells its own gaps.
+    for kept in [
+        rooms().stamp("at"),
+        rooms().enveloped().stamp("at"),
+        rooms().enveloped().on_gap(|_, _| {}),
+    ] {
+        let gateway = of([kept, Kept::all().enveloped()]);
+        assert!(!gateway.typescript().contains(r#"kind: "follows";"#));
+        assert!(!gateway.typescript().contains("follow<"));
+        assert!(!gateway.rust().contains("-> Following"));
+    }
+    let document = of([rooms(), Kept::all()]).asyncapi().to_value();
+    assert_eq!(sent(&document), [false; 3]);
 }
 
 #[test]

@@ -1,13 +1,15 @@
-// The clients in Node: node.mjs client.mjs address address case
+// The clients in Node and Deno: node.mjs client address address case
 //
 // They connect through a proxy, which cuts connections and leads to the first server or the second.
 import assert from "node:assert/strict";
 import { createRequire } from "node:module";
 import { createServer, connect } from "node:net";
 
-const { WebSocket } = createRequire(`${process.env.WASABI_TEST_TOOLS}/node/`)("ws");
+// Deno has one; Node before version 22 has none.
+const ws = createRequire(`${process.env.WASABI_TEST_TOOLS}/node/`)("ws");
+const { WebSocket } = globalThis.Deno ? {} : ws;
 const [file, first, second, name] = process.argv.slice(2);
-const { shop, ticketsRoom, rpc, echo, GatewayError } = await import(file);
+const { shop, ticketsRoom, rpc, echo, rooms, GatewayError } = await import(file);
 
 class Proxy {
   to = first;
@@ -243,6 +245,172 @@ const cases = {
     // The method that ends subscriptions has been called.
     while ((await client.request("streams")) > 0);
     client.close();
+  },
+
+  async a_group_is_followed_over_cut_connections_with_nothing_missing_and_nothing_double() {
+    const [client, other] = [rooms(base, options), rooms(`ws://${first}`, { WebSocket })];
+    const seen = [];
+    let last = 0;
+    for await (const told of client.follow("follow", "room:1")) {
+      if ("joined" in told || "left" in told) continue;
+      seen.push("data" in told ? told.data : "gap" in told);
+      if (told.data === 60) break;
+      if (last >= 60 || (last && told.data !== last)) continue;
+      // Some while it is connected, and some while it is not.
+      for (let times = 0; times < 10; times++) {
+        if (times === 5) proxy.cut();
+        await other.request("say", { group: "room:1", number: ++last });
+      }
+    }
+    assert.deepEqual(seen, [true, ...Array.from({ length: 60 }, (_, at) => at + 1)]);
+    assert.ok(states.filter(({ is }) => is === "waiting").length >= 6);
+    client.close();
+    other.close();
+  },
+
+  async what_is_kept_no_more_is_told_as_a_gap_and_a_server_without_the_history_as_well() {
+    const rest = [];
+    const client = rooms(base, { ...options, onMessage: (message) => rest.push(message) });
+    const [other, another] = [first, second].map((address) => rooms(`ws://${address}`, { WebSocket }));
+    const say = (at, number) => at.request("say", { group: "short:1", number });
+    const told = client.follow("follow", "short:1");
+    const next = async () => (await told.next()).value;
+    assert.deepEqual(await next(), { group: "short:1", gap: true });
+    await say(other, 1);
+    const { data, position } = await next();
+    assert.deepEqual([data, typeof position], [1, "string"]);
+    // Nobody listens there.
+    proxy.to = "127.0.0.1:1";
+    proxy.cut();
+    for (const number of [2, 3, 4, 5]) await say(other, number);
+    proxy.to = first;
+    assert.deepEqual(await next(), { group: "short:1", gap: true });
+    await say(other, 6);
+    assert.equal((await next()).data, 6);
+
+    proxy.to = second;
+    proxy.cut();
+    assert.deepEqual(await next(), { group: "short:1", gap: true });
+    await say(another, 7);
+    assert.equal((await next()).data, 7);
+    await told.return();
+    // From a position that is known from before: 2 is not kept any more.
+    proxy.to = first;
+    proxy.cut();
+    const later = async (since) => {
+      for await (const told of client.follow("follow", "short:1", { since })) return told.gap ?? told.data;
+    };
+    assert.equal(await later(position), true);
+    assert.deepEqual(rest, []);
+    for (const each of [client, other, another]) each.close();
+  },
+
+  async leaving_a_group_ends_it_at_the_gateway_and_it_can_be_followed_again() {
+    const rest = [];
+    const client = rooms(base, { ...options, onMessage: (message) => rest.push(message) });
+    const other = rooms(`ws://${first}`, { WebSocket });
+    const say = (number) => other.request("say", { group: "room:1", number });
+    let since;
+    const numbers = async (count, options) => {
+      const seen = [];
+      for await (const told of client.follow("follow", "room:1", options)) {
+        if ("gap" in told) await say(1);
+        if (!("data" in told)) continue;
+        since = told.position;
+        seen.push(told.data);
+        if (seen.length === count) return seen;
+      }
+    };
+    for (let times = 0; times < 5; times++) assert.deepEqual(await numbers(1), [1]);
+    for (const number of [2, 3]) await say(number);
+    assert.deepEqual(await numbers(2, { since }), [2, 3]);
+    assert.deepEqual(rest, [], "what was said after the client has left");
+
+    // At most once at a time; by a signal while nothing is said.
+    const given = new AbortController();
+    const waiting = client.follow("follow", "room:2", { signal: given.signal });
+    assert.deepEqual((await waiting.next()).value, { group: "room:2", gap: true });
+    await assert.rejects(client.follow("follow", "room:2").next(), TypeError);
+    client.send("follow", { group: "room:2", who: true });
+    for (let told; !told?.members; ) {
+      told = (await waiting.next()).value;
+      assert.ok("joined" in told || told.total === 1);
+    }
+    given.abort();
+    await assert.rejects(async () => { for await (const _ of waiting); }, { code: "aborted" });
+    await assert.rejects(client.follow("follow", "room:2", { signal: given.signal }).next(), { code: "aborted" });
+    assert.ok("gap" in (await client.follow("follow", "room:2").next()).value);
+
+    // Given up before there is an answer, and before there is a connection.
+    for (const cut of [() => {}, () => proxy.cut()]) {
+      const hasty = new AbortController();
+      const told = client.follow("follow", "room:3", { signal: hasty.signal }).next();
+      cut();
+      hasty.abort();
+      await assert.rejects(told, { code: "aborted" });
+    }
+    await other.request("say", { group: "room:3", number: 1 });
+    assert.ok("gap" in (await client.follow("follow", "room:3").next()).value);
+    assert.deepEqual(rest.filter(({ data }) => data), []);
+
+    const refused = await client.follow("follow", "room:secret").next().catch((error) => error);
+    assert.deepEqual([refused.code, refused.message], ["forbidden", "it is secret"]);
+    client.close();
+    await assert.rejects(client.follow("follow", "room:1").next(), { code: "not_sent" });
+    other.close();
+  },
+
+  async a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
+    const server = new ws.WebSocketServer({ port: 0, host: "127.0.0.1" });
+    await new Promise((done) => server.on("listening", done));
+    const asks = [];
+    let peer, came = () => {};
+    server.on("connection", (socket) => {
+      peer = socket;
+      socket.on("message", (text) => {
+        asks.push(JSON.parse(text));
+        came();
+      });
+    });
+    const asked = async () => {
+      while (!asks.length) await new Promise((done) => (came = done));
+      return asks.shift();
+    };
+    const say = (told) => peer.send(JSON.stringify({ group: "g", ...told }));
+    const refuse = ({ id }, code) => peer.send(JSON.stringify({ id, error: { code, message: "no" } }));
+    const client = rooms(`ws://127.0.0.1:${server.address().port}`, options);
+    const following = client.follow("follow", "g", { since: "5-1" });
+    let next = following.next();
+    // A gateway that drains.
+    const ask = await asked();
+    assert.deepEqual(ask, { do: "follow", id: 1, group: "g", since: "5-1" });
+    refuse(ask, "closing");
+    peer.close(1012);
+
+    // One that ends before all that was missed has come.
+    assert.equal((await asked()).since, "5-1");
+    say({ recovered: true, position: "5-9", missed: 2 });
+    say({ position: "5-2", base64: "aGVsbG8=" });
+    assert.deepEqual((await next).value, { group: "g", position: "5-2", base64: "aGVsbG8=" });
+    peer.terminate();
+    next = following.next();
+    assert.equal((await asked()).since, "5-2");
+    say({ recovered: true, position: "5-9", missed: 1 });
+    say({ position: "5-9", data: null });
+    assert.deepEqual((await next).value, { group: "g", position: "5-9", data: null });
+
+    // One that refuses to let the client go, so that it cannot say what the client has missed.
+    await following.return();
+    const leaves = await asked();
+    assert.equal(leaves.follow, false);
+    next = client.follow("follow", "g", { since: "5-9" }).next();
+    say({ position: "5-10", data: 1 });
+    refuse(leaves, "rate_limited");
+    assert.equal((await asked()).since, "5-9");
+    say({ recovered: true, position: "5-10", missed: 0 });
+    assert.deepEqual((await next).value, { group: "g", gap: true });
+    client.close();
+    server.close();
   },
 
   async a_channel_without_keys_sends_and_gets_text() {

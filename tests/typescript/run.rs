@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::Command, sync::Arc};
 
+use wasabi::prelude::*;
 use wasabi_tests::{TestServer, serve};
 
 use super::shop::{Shop, gateway};
@@ -91,17 +92,24 @@ fn the_strict_compiler_accepts_the_clients_and_refuses_what_they_do_not_promise(
 
 #[test]
 #[ignore = "needs npm's esbuild: run tests/run"]
-fn the_code_of_the_clients_is_at_most_4_kib() {
-    let runtime = scripts().join("../../wasabi/src/gateway/typescript/runtime.ts");
-    let bytes = esbuild(&runtime).len();
-    assert!(bytes <= 4096, "{bytes} bytes");
+fn the_code_of_the_clients_is_at_most_4_kib_and_half_as_much_more_where_groups_are_followed() {
+    let folder = Folder::new("size");
+    let plain = gateway!(channel("/", async |text: Text| text));
+    for (gateway, most) in [(plain, 4096), (gateway(Arc::default()), 5632)] {
+        let file = gateway.typescript();
+        let runtime = file.find("// The runtime:").expect("the runtime");
+        let source = folder.write("runtime.ts", &file[runtime..]);
+        let bytes = esbuild(&source).len();
+        assert!(bytes <= most, "{bytes} bytes");
+    }
 }
 
 /// Two servers that share a shop; the first one drains when it is asked to.
 struct Shops {
     servers: [TestServer; 2],
+    source: PathBuf,
     client: PathBuf,
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl Shops {
@@ -121,40 +129,71 @@ impl Shops {
         let _ = shop.handle.set(servers[0].handle.clone());
         Self {
             servers,
+            source,
             client,
-            _folder: folder,
+            folder,
         }
     }
 
-    /// Runs a case of a script.
+    /// Runs a case of a script in Node.
     async fn run(self, script: &str, case: &str) {
-        let mut node = Command::new("node");
-        node.arg(scripts().join(script))
-            .arg(&self.client)
+        let client = self.client.clone();
+        self.run_by(Command::new("node"), script, client, case)
+            .await;
+    }
+
+    /// Runs a case in Deno, which takes the file as it is.
+    async fn run_in_deno(self, case: &str) {
+        let mut deno = Command::new(tools().join("node/node_modules/.bin/deno"));
+        deno.args(["run", "--allow-all", "--no-config", "--no-lock", "--check"])
+            .env("DENO_DIR", self.folder.0.join("deno"))
+            .env("DENO_NO_UPDATE_CHECK", "1");
+        let client = self.source.clone();
+        self.run_by(deno, "node.mjs", client, case).await;
+    }
+
+    async fn run_by(self, mut runtime: Command, script: &str, client: PathBuf, case: &str) {
+        runtime
+            .arg(scripts().join(script))
+            .arg(client)
             .args(
                 self.servers
                     .each_ref()
                     .map(|server| server.addr.to_string()),
             )
             .arg(case);
-        let run = tokio::task::spawn_blocking(move || node.output().expect("node runs"));
-        let output = run.await.expect("node runs");
+        let run = tokio::task::spawn_blocking(move || runtime.output().expect("it runs"));
+        let output = run.await.expect("it runs");
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{errors}");
     }
 }
 
-macro_rules! in_node {
-    ($($test:ident)*) => {$(
-        #[tokio::test(flavor = "multi_thread")]
-        #[ignore = "needs npm's esbuild and ws: run tests/run"]
-        async fn $test() {
-            Shops::open(stringify!($test)).await.run("node.mjs", stringify!($test)).await;
+macro_rules! in_node_and_deno {
+    ($($test:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs npm's esbuild and ws: run tests/run"]
+            async fn $test() {
+                Shops::open(stringify!($test)).await.run("node.mjs", stringify!($test)).await;
+            }
+        )*
+
+        mod in_deno {
+            use super::Shops;
+
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                #[ignore = "needs npm's esbuild and deno: run tests/run"]
+                async fn $test() {
+                    Shops::open(concat!("deno-", stringify!($test))).await.run_in_deno(stringify!($test)).await;
+                }
+            )*
         }
-    )*};
+    };
 }
 
-in_node! {
+in_node_and_deno! {
     requests_are_matched_by_id_and_errors_are_values
     unit_waits_for_no_reply_and_unasked_messages_are_events
     a_connection_that_is_cut_mid_request_says_that_it_may_have_been_carried_out
@@ -165,12 +204,17 @@ in_node! {
     leaving_a_stream_cancels_it
     deadlines_and_signals_end_what_waits
     calls_of_json_rpc_and_their_subscriptions_work
+    a_group_is_followed_over_cut_connections_with_nothing_missing_and_nothing_double
+    what_is_kept_no_more_is_told_as_a_gap_and_a_server_without_the_history_as_well
+    leaving_a_group_ends_it_at_the_gateway_and_it_can_be_followed_again
+    a_group_goes_on_from_its_last_message_wherever_the_connection_ends
     a_channel_without_keys_sends_and_gets_text
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Chromium and npm's esbuild and playwright-core: run tests/run"]
-async fn chromium_asks_streams_and_connects_again_after_a_restart() {
+async fn chromium_asks_streams_and_connects_again_after_a_restart_and_a_401_does_not_stop_it_silently()
+ {
     Shops::open("chromium")
         .await
         .run("browser.mjs", "page")

@@ -10,8 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use wasabi::{
-    Connection, Error, InFlight, JsonRpc, RequestId, Sent, ServerHandle, Unsubscribe,
-    middleware::http::BearerAuth, prelude::*, schema::ErrorCodes,
+    Connection, Error, InFlight, JsonRpc, Kept, RequestId, Sent, ServerHandle, Subscriptions,
+    Unsubscribe, middleware::http::BearerAuth, prelude::*, schema::ErrorCodes,
 };
 
 /// What the servers of a test share.
@@ -223,8 +223,33 @@ fn verifying(
     }
 }
 
+#[derive(Deserialize, JsonSchema)]
+struct Say {
+    id: u64,
+    group: String,
+    number: u32,
+}
+
+async fn say(rooms: Registry, Json(say): Json<Say>) -> Result<Json<Receipt>> {
+    let published = rooms.group(say.group).publish(Json(say.number)).await;
+    published.elsewhere?;
+    Ok(Json(Receipt {
+        id: say.id,
+        count: say.number,
+    }))
+}
+
+/// Clients may follow all groups but these.
+async fn may(_: Connection, group: String) -> Result<()> {
+    match group.ends_with("secret") {
+        true => Err(Error::new("forbidden", "it is secret")),
+        false => Ok(()),
+    }
+}
+
 // Long: one declaration.
 pub(super) fn gateway(shop: Arc<Shop>) -> Gateway {
+    let rooms = Registry::new();
     gateway!(
         state = shop.clone(),
         get("/", async || axum::response::Html("<title>A page</title>")),
@@ -289,6 +314,23 @@ pub(super) fn gateway(shop: Arc<Shop>) -> Gateway {
             },
         ),
         channel("/echo", async |text: Text| text),
+        channel(
+            "/rooms",
+            registry = rooms.clone(),
+            groups = [
+                Kept::prefix("short:").size(3).enveloped(),
+                Kept::prefix("room:").enveloped().announced(),
+            ],
+            parser = JsonKey::at("/do").id("/id"),
+            match key {
+                "say" => {
+                    let rooms = rooms.clone();
+                    move |say: Json<Say>| self::say(rooms.clone(), say)
+                }
+                "follow" => Subscriptions::new(rooms, may),
+                _ => NoRoute,
+            },
+        ),
     )
 }
 

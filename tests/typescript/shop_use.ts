@@ -1,5 +1,5 @@
 // What the clients of the gateway in `typescript.rs` promise, and what they refuse.
-import { type Codes, type Other, type Receipt, type ShopChannel, rpc, shop, ticketsRoom } from "./shop.ts";
+import { type Codes, type Other, type Receipt, type ShopChannel, rooms, rpc, shop, ticketsRoom } from "./shop.ts";
 
 const client = shop("wss://shop.example.com");
 const found: Receipt | undefined = await client.request("find", { item: "tea" });
@@ -28,3 +28,15 @@ for await (const number of calls.stream("numbers")) console.log(sum + number);
 await calls.request("add", [1]);
 // @ts-expect-error a stream is no single reply
 await calls.request("numbers");
+
+const talk = rooms("wss://shop.example.com");
+talk.send("follow", { group: "room:1", who: true });
+for await (const told of talk.follow("follow", "room:1", { since: "5-7" })) {
+  if ("data" in told) console.log(told.position, told.data);
+  // @ts-expect-error not every one is a message
+  console.log(told.data);
+}
+// @ts-expect-error nothing is followed by it
+talk.follow("say", "room:1");
+// @ts-expect-error its answers are those of the group
+await talk.request("follow", { group: "room:1" });

@@ -20,6 +20,8 @@ use axum::routing::MethodRouter;
 pub use self::compression::Compression;
 #[cfg(feature = "schema")]
 pub use self::sends::Sent;
+#[cfg(feature = "schema")]
+pub(crate) use self::sends::of_groups;
 pub use self::settings::ChannelConfig;
 pub(crate) use self::settings::Settings;
 use self::{

@@ -23,12 +23,13 @@
 //!
 //! A client connects by itself and again after a lost connection, with full jitter. **It never sends a message twice**:
 //! a request that was sent when the connection ended fails with [`RequestError::Lost`]. One that was not sent yet waits
-//! for the next connection, until its deadline.
+//! for the next connection, until its deadline. Only a group is followed anew on each connection: see [`Client::follow`].
 
 mod calls;
 mod dial;
 mod error;
 mod events;
+mod following;
 mod lost;
 mod messages;
 mod options;
@@ -48,6 +49,7 @@ use self::shared::{Shared, Waiting};
 pub use self::{
     error::{GatewayError, NotSent, RequestError},
     events::{Event, Events, Unasked},
+    following::{Following, Presence, Told},
     messages::Messages,
     options::{Handshake, Options},
     state::State,
@@ -157,6 +159,16 @@ impl Client {
     /// Asks for any number of replies. The request goes out at once; why it failed is the last item of the stream.
     pub fn stream<T, C>(&self, key: &str, body: &(impl Serialize + ?Sized)) -> Messages<T, C> {
         Messages::new(self.begin(key, body, true))
+    }
+
+    /// Follows a group by a route of [`Subscriptions`](crate::Subscriptions): from a position, or from now on. The stream
+    /// remembers the position, and follows the group again from there when the connection was lost.
+    ///
+    /// A group is followed once at a time: otherwise the stream has nothing but [`RequestError::NotSent`]. One that is just
+    /// being left is followed after that. A stream that is not read for so long that [`Options::buffer`] messages wait ends
+    /// with [`RequestError::TooSlow`]; its [`position`](Following::position) is where to go on.
+    pub fn follow<C>(&self, key: &str, group: &str, since: Option<&str>) -> Following<C> {
+        Following::new(&self.shared, key, group, since)
     }
 
     /// Sends a message and waits for no reply. Returns its id.

@@ -1,7 +1,10 @@
 //! The setting `sends`, with the cargo feature `schema`.
 
+mod kept;
+
 use std::collections::BTreeSet;
 
+pub(crate) use self::kept::of_groups;
 use super::Channel;
 use crate::{
     IntoReply,

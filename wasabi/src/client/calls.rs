@@ -25,7 +25,38 @@ pub(super) struct Call {
     /// `None` if the caller is gone, and the subscription that the reply begins has to be ended.
     pub(super) caller: Option<Caller>,
     pub(super) is_stream: bool,
+    /// Of JSON-RPC; or the group that the call has joined.
     pub(super) subscription: Option<String>,
+    /// Which group it follows or leaves.
+    pub(super) about: Option<About>,
+}
+
+impl Call {
+    pub(super) fn new(text: String, caller: Option<Caller>, is_stream: bool) -> Self {
+        Self {
+            text: Some(text),
+            caller,
+            is_stream,
+            subscription: None,
+            about: None,
+        }
+    }
+
+    /// Whether it leaves a group.
+    pub(super) fn is_leaving(&self) -> bool {
+        let about = self.about.as_ref();
+        about.is_some_and(|about| about.key.is_none())
+    }
+}
+
+/// What a call is about that follows a group.
+#[derive(Debug)]
+pub(super) struct About {
+    pub(super) group: String,
+    /// The key of the route; `None` if the call leaves the group.
+    pub(super) key: Option<String>,
+    /// The message, to be sent again.
+    pub(super) text: String,
 }
 
 #[derive(Debug)]

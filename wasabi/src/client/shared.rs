@@ -1,6 +1,7 @@
 //! What the callers and the task of a connection share: the requests that wait, and what is to be sent.
 
 mod ends;
+mod groups;
 mod inbound;
 
 use std::{
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::groups::Groups;
 use super::{
     NotSent, Options, Owner as Handle, RequestError, State, Unasked, Wire,
     calls::{Call, Caller, Outgoing},
@@ -42,6 +44,7 @@ struct Inner {
     calls: BTreeMap<u64, Call>,
     /// The calls by the ids of their subscriptions.
     subscriptions: HashMap<String, u64>,
+    groups: Groups,
     /// At most `Options::limit` messages, the calls, a message for each call that ended, and an entry for each caller that
     /// waits until all before it is written.
     outgoing: VecDeque<Outgoing>,
@@ -102,6 +105,7 @@ impl Shared {
                 next_id: 1,
                 calls: BTreeMap::new(),
                 subscriptions: HashMap::new(),
+                groups: Groups::new(),
                 outgoing: VecDeque::new(),
                 posted: 0,
                 is_open: false,
@@ -156,35 +160,32 @@ impl Shared {
         let shared = &handle.0;
         let (id, text) = shared.write(key, body)?;
         let buffer = if is_stream { shared.options.buffer } else { 1 };
+        let (caller, waiting) = shared.waiting(handle, id, buffer);
+        let mut inner = shared.lock();
+        inner.has_room(&shared.options)?;
+        let call = Call::new(text, Some(caller), is_stream);
+        inner.calls.insert(id, call);
+        inner.outgoing.push_back(Outgoing::Call(id));
+        drop(inner);
+        shared.wake.notify_one();
+        Ok(waiting)
+    }
+
+    /// Both sides of a request.
+    fn waiting(&self, handle: &Arc<Handle>, id: u64, buffer: usize) -> (Caller, Waiting) {
         let (to, values) = mpsc::channel(buffer);
         let failure = Arc::new(OnceLock::new());
         let caller = Caller {
             values: to,
             failure: Arc::clone(&failure),
         };
-        let call = Call {
-            text: Some(text),
-            caller: Some(caller),
-            is_stream,
-            subscription: None,
-        };
-        let mut inner = shared.lock();
-        if inner.unasked.is_none() {
-            return Err(NotSent::new(&*inner.why));
-        }
-        if inner.calls.len() >= shared.options.limit {
-            return Err(NotSent::new("too many requests wait"));
-        }
-        inner.calls.insert(id, call);
-        inner.outgoing.push_back(Outgoing::Call(id));
-        drop(inner);
-        shared.wake.notify_one();
-        Ok(Waiting {
+        let waiting = Waiting {
             id,
             values,
             failure,
             handle: Arc::clone(handle),
-        })
+        };
+        (caller, waiting)
     }
 
     /// Sends a message that nothing waits for.
@@ -228,16 +229,21 @@ impl Shared {
             return true;
         };
         if call.text.is_some() {
-            inner.calls.remove(&id);
+            let about = inner.calls.remove(&id).and_then(|call| call.about);
             inner
                 .outgoing
                 .retain(|each| !matches!(each, Outgoing::Call(call) if *call == id));
+            if let Some(about) = about {
+                inner.unfollow(id, &about);
+            }
             return false;
         }
-        let ends = call.is_stream && self.wire.stop.is_some();
+        let ends = call.about.is_some() || call.is_stream && self.wire.stop.is_some();
         if ends && call.subscription.is_none() {
             // Its reply says which subscription is to be ended.
             call.caller = None;
+        } else if call.about.is_some() {
+            self.leave(&mut inner, id);
         } else if let Some(call) = inner.calls.remove(&id)
             && let Some(subscription) = call.subscription
         {
@@ -312,6 +318,19 @@ impl Shared {
         inner.is_open = inner.unasked.is_some();
         drop(inner);
         self.tell(State::Open);
+    }
+}
+
+impl Inner {
+    /// Whether another request may wait.
+    fn has_room(&self, options: &Options) -> Result<(), NotSent> {
+        if self.unasked.is_none() {
+            return Err(NotSent::new(&*self.why));
+        }
+        match self.calls.len() >= options.limit {
+            true => Err(NotSent::new("too many requests wait")),
+            false => Ok(()),
+        }
     }
 }
 

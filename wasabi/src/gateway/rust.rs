@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Names that a file cannot use for its own types: those that it uses itself.
-const RESERVED: &str = "BTreeMap Box Bytes Client Clone Debug Deserialize Duration Err Events Into InvalidUrl Message \
+const RESERVED: &str = "BTreeMap Box Bytes Client Clone Debug Deserialize Duration Err Events Following Into InvalidUrl Message \
     Messages None NotSent Ok Option Options PartialEq RequestError Result Self Serialize Sized Some String Unasked Url Value \
     Vec Wire";
 
@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use wasabi::{
     Bytes, Message,
     client::{
-        Client, Events, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
+        Client, Events, Following, InvalidUrl, Messages, NotSent, Options, RequestError, Unasked, Url, Value, Wire,
     },
 };
 ";

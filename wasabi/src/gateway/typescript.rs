@@ -13,11 +13,17 @@ use std::collections::BTreeSet;
 use self::{channel::Names, types::Types};
 use super::{
     Gateway,
-    clients::{TITLE, parts::ChannelParts},
+    clients::{
+        TITLE,
+        kind::{Kind, Style},
+        parts::ChannelParts,
+    },
 };
 
-/// What every file contains: the clients' code.
+/// What every file contains: the clients' code. Lines between `FOLLOW` and `END` are only for clients that follow groups.
 const RUNTIME: &str = include_str!("typescript/runtime.ts");
+const FOLLOW: &str = "// Follow:";
+const END: &str = "// End.";
 
 /// Names that a file cannot use for its own: those of JavaScript, and of what the runtime uses.
 const RESERVED: &str = "await break case catch class const continue debugger default delete do else enum export extends \
@@ -37,7 +43,8 @@ impl Gateway {
     /// instead.
     ///
     /// A client connects again when the connection is lost. What it has sent it does not send again, unless the caller says
-    /// that it may be carried out twice. The file runs in browsers, Deno, and Node (before version 22 with a `WebSocket`
+    /// that it may be carried out twice. Where clients follow groups by [`Subscriptions`](crate::Subscriptions), `follow` is an
+    /// async iterable of what a group says, which goes on from its position on the next connection. The file runs in browsers, Deno, and Node (before version 22 with a `WebSocket`
     /// from npm). It is the same, to the byte, for the same declaration: keep it in the repository, and compare the two in a
     /// test.
     ///
@@ -62,8 +69,30 @@ impl Gateway {
         }
         file += &types.declarations(&known.definitions);
         file.push('\n');
-        file + RUNTIME
+        file + &runtime(
+            channels
+                .iter()
+                .any(|parts| Style::has(parts, Kind::Follows, &known)),
+        )
     }
+}
+
+/// The clients' code, and what follows groups if it is wanted.
+fn runtime(follows: bool) -> String {
+    let mut code = String::new();
+    let mut is_kept = true;
+    for line in RUNTIME.lines() {
+        match line.trim() {
+            FOLLOW => is_kept = follows,
+            END => is_kept = true,
+            _ if is_kept => {
+                code += line;
+                code.push('\n');
+            }
+            _ => {}
+        }
+    }
+    code
 }
 
 fn reserved() -> BTreeSet<String> {

@@ -19,6 +19,7 @@ impl Shared {
             .outgoing
             .retain(|each| matches!(each, Outgoing::Call(_)));
         inner.posted = 0;
+        inner.follow_anew();
         drop(inner);
         fail(sent, &lost(reason));
     }

@@ -21,19 +21,21 @@ impl Shared {
         match read {
             Some(Read::Value(owner, value)) => {
                 if let Some(id) = inner.find(&owner) {
-                    return self.give(&mut inner, id, value);
+                    return match owner {
+                        Owner::Group(_) => self.give_of_group(&mut inner, id, value),
+                        _ => self.give(&mut inner, id, value),
+                    };
                 }
                 inner.tell(Unasked::Message(message));
             }
             Some(Read::Error(owner, error)) => {
                 let id = owner.and_then(|owner| inner.find(&owner));
-                match id.and_then(|id| inner.remove(id)) {
-                    Some(call) => {
-                        if let Some(caller) = call.caller {
-                            caller.fail(error.into());
-                        }
-                    }
-                    None => inner.tell(Unasked::Error(error)),
+                let Some(id) = id else {
+                    return inner.tell(Unasked::Error(error));
+                };
+                let failed = self.refused(&mut inner, id, &error.code);
+                if let Some(caller) = failed.and_then(|call| call.caller) {
+                    caller.fail(error.into());
                 }
             }
             None => inner.tell(Unasked::Message(message)),
@@ -83,12 +85,13 @@ impl Inner {
         let id = match owner {
             Owner::Request(text) => text.parse().ok()?,
             Owner::Subscription(text) => *self.subscriptions.get(text)?,
+            Owner::Group(name) => self.groups.get(name)?.owner?,
         };
         let call = self.calls.get(&id)?;
         call.text.is_none().then_some(id)
     }
 
-    fn remove(&mut self, id: u64) -> Option<Call> {
+    pub(super) fn remove(&mut self, id: u64) -> Option<Call> {
         let call = self.calls.remove(&id)?;
         if let Some(subscription) = &call.subscription {
             self.subscriptions.remove(subscription);

@@ -86,6 +86,8 @@ pub struct Kept {
     ttl: Duration,
     stamp: Option<Arc<Stamp>>,
     on_gap: Option<Arc<OnGap>>,
+    /// Whether messages have their group and position around them, and gaps are told in the same way.
+    is_enveloped: bool,
     is_announced: bool,
     mistakes: Mistakes,
 }
@@ -110,6 +112,7 @@ impl Kept {
             ttl: Duration::from_secs(600),
             stamp: None,
             on_gap: None,
+            is_enveloped: false,
             is_announced: false,
             mistakes: Mistakes::default(),
         }
@@ -150,6 +153,7 @@ impl Kept {
         self.stamp = Some(Arc::new(move |_: &str, message, position| {
             stamp(message, position)
         }));
+        self.is_enveloped = false;
         self
     }
 
@@ -158,13 +162,17 @@ impl Kept {
     /// [`stamp`](Self::stamp), [`stamp_with`](Self::stamp_with) and [`on_gap`](Self::on_gap) have set before.
     pub fn enveloped(mut self) -> Self {
         self.stamp = Some(Arc::new(enveloped));
-        self.on_gap(|group, member| {
+        let kept = self.on_gap(|group, member| {
             let told = serde_json::json!({"group": group.name(), "gap": true}).to_string();
             if member.try_send(told).is_err() {
                 // It would never know.
                 member.close(Close::new(GAP, "messages of a group are lost"));
             }
-        })
+        });
+        Self {
+            is_enveloped: true,
+            ..kept
+        }
     }
 
     /// Tells the members, on all nodes, who joins the group and who leaves it, by messages that
@@ -196,6 +204,7 @@ impl Kept {
     /// ```
     pub fn on_gap(mut self, hook: impl Fn(&Group, &Connection) + Send + Sync + 'static) -> Self {
         self.on_gap = Some(Arc::new(hook));
+        self.is_enveloped = false;
         self
     }
 
@@ -211,7 +220,12 @@ impl Kept {
         group.starts_with(&*self.prefix)
     }
 
-    pub(super) fn is_announced(&self) -> bool {
+    #[cfg(feature = "schema")]
+    pub(crate) fn is_enveloped(&self) -> bool {
+        self.is_enveloped
+    }
+
+    pub(crate) fn is_announced(&self) -> bool {
         self.is_announced
     }
 

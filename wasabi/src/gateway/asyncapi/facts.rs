@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    ErrorFormat,
-    channel::{Declared, Sent},
+    ErrorFormat, Kept,
+    channel::{Declared, Sent, of_groups},
     schema::{Answers, Codes, Login, Operation, Places},
 };
 
@@ -22,7 +22,10 @@ pub(crate) struct ChannelFacts {
     /// Names and values of settings that concern clients.
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) subprotocols: Vec<String>,
+    /// What the declaration says, and what the gateway itself writes to members of kept groups.
     pub(crate) sends: Vec<Sent>,
+    /// Whether messages of kept groups tell their group and position, all of them.
+    pub(crate) has_envelopes: bool,
     pub(crate) logins: Vec<Login>,
 }
 
@@ -51,7 +54,9 @@ impl ChannelFacts {
             errors,
             limits: limits.collect(),
             subprotocols: declared.subprotocols.clone(),
-            sends: declared.sends.clone(),
+            sends: [declared.sends.clone(), of_groups(&declared.kept)].concat(),
+            has_envelopes: !declared.kept.is_empty()
+                && declared.kept.iter().all(Kept::is_enveloped),
             logins: declared.logins.clone(),
         }
     }

@@ -1,7 +1,7 @@
 //! What a route gives its clients, and how its channel writes messages.
 
 use super::{
-    parts::{Giving, Route},
+    parts::{ChannelParts, Giving, Route},
     pool::Known,
 };
 use crate::{
@@ -18,6 +18,8 @@ pub(in crate::gateway) struct Style {
     pub(in crate::gateway) id: Vec<String>,
     /// Whether errors tell which request they are for.
     pub(in crate::gateway) has_errors: bool,
+    /// Whether a client that follows groups can tell which of them a message is of.
+    follows: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub(in crate::gateway) enum Kind {
     Many,
     None,
     Loose,
+    /// Groups are followed by it, with a client that does so by itself.
+    Follows,
     Any,
 }
 
@@ -38,6 +42,7 @@ impl Kind {
             Self::Many => "many",
             Self::None => "none",
             Self::Loose => "loose",
+            Self::Follows => "follows",
             Self::Any => "any",
         }
     }
@@ -56,11 +61,15 @@ impl Style {
             Language::Json => false,
             _ => return None,
         };
+        let id = path(&facts.places.id);
+        let has_errors = is_rpc || matches!(facts.errors, ErrorFormat::Json(_));
         Some(Self {
             is_rpc,
             key: path(&facts.places.key),
-            id: path(&facts.places.id),
-            has_errors: is_rpc || matches!(facts.errors, ErrorFormat::Json(_)),
+            // A refusal has nothing but the id of its request to say which group it is about.
+            follows: facts.has_envelopes && has_errors && !is_rpc && !id.is_empty(),
+            id,
+            has_errors,
         })
     }
 
@@ -70,6 +79,15 @@ impl Style {
             true => Source::Params,
             false => Source::Json,
         }
+    }
+
+    /// Whether a route is of this kind.
+    pub(in crate::gateway) fn has(parts: &ChannelParts<'_>, wanted: Kind, known: &Known) -> bool {
+        let Some(style) = Self::of(parts.facts) else {
+            return false;
+        };
+        let mut routes = parts.routes.iter();
+        routes.any(|route| style.kind(route, known) == wanted)
     }
 
     pub(in crate::gateway) fn kind(&self, route: &Route<'_>, known: &Known) -> Kind {
@@ -95,6 +113,7 @@ impl Style {
             };
         }
         match gives.count {
+            _ if gives.follows && self.follows => Kind::Follows,
             Count::None => Kind::None,
             _ if self.id.is_empty() || !self.may_have_id(gives, known) => Kind::Loose,
             Count::One | Count::OnlyErrors => Kind::One,

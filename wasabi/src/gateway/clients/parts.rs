@@ -62,6 +62,8 @@ pub(in crate::gateway) struct Giving {
     pub(in crate::gateway) form: Form,
     pub(in crate::gateway) count: Count,
     pub(in crate::gateway) is_optional: bool,
+    /// Whether clients follow groups by it.
+    pub(in crate::gateway) follows: bool,
     /// Of one message.
     pub(in crate::gateway) schema: Option<Slot>,
 }
@@ -132,7 +134,10 @@ impl Backend {
         let takes = answers.inputs.iter().map(|input| Taking::of(input, pool));
         Self {
             takes: takes.collect(),
-            gives: Giving::of(&answers.output, pool),
+            gives: Giving {
+                follows: answers.follows,
+                ..Giving::of(&answers.output, pool)
+            },
             notes,
             is_typed: answers.is_typed,
         }
@@ -158,6 +163,7 @@ impl Giving {
             form: output.form,
             count: output.count,
             is_optional: output.is_optional,
+            follows: false,
             schema: is_json.then(|| pool.output(output)).flatten(),
         }
     }

@@ -2,7 +2,11 @@
 
 use serde_json::Value;
 
-use super::{schemas::required, text::comment, types::Types};
+use super::{
+    schemas::required,
+    text::comment,
+    types::{ANY, Types},
+};
 use crate::{
     channel::Sent,
     gateway::clients::{
@@ -35,7 +39,12 @@ impl Event {
             (_, Some(slot)) => {
                 let schema = known.get(slot);
                 let of = types.of(schema, &camel(name, true));
-                (of, "json", 1 + weight(known.resolve(schema)))
+                // Any JSON could be read as this.
+                let weight = match of == ANY {
+                    true => 0,
+                    false => 1 + weight(known.resolve(schema)),
+                };
+                (of, "json", weight)
             }
             (Form::Text, None) => ("String".to_owned(), "text", 0),
             (Form::Binary, None) => ("Bytes".to_owned(), "binary", 0),

@@ -91,11 +91,9 @@ impl Writer<'_> {
                 let names = gives.clone().filter(|gives| gives.count != Count::None);
                 let names: BTreeSet<_> = names
                     .map(|gives| {
-                        events
-                            .reply(gives, types)
-                            .unwrap_or_else(|| "Other".to_owned())
+                        let name = events.reply(gives, types);
+                        format!("`{}`", name.as_deref().unwrap_or("Other"))
                     })
-                    .map(|name| format!("`{name}`"))
                     .collect();
                 let names: Vec<_> = names.into_iter().collect();
                 let why = match self.style.id.is_empty() {
@@ -107,17 +105,23 @@ impl Writer<'_> {
                     names.join(" or ")
                 )
             }
+            Kind::Follows => {
+                "Follows a group from a position, or from now on. Ask who is there with `client()`."
+                    .to_owned()
+            }
             Kind::Any => "Other ways to ask are in `client()`.".to_owned(),
             Kind::One | Kind::Many => String::new(),
         });
-        let notes = route.backends.iter().flat_map(|each| &each.notes);
-        let notes: BTreeSet<_> = notes.cloned().collect();
-        docs.extend(notes);
+        let notes = route.backends.iter().flat_map(|each| each.notes.clone());
+        docs.extend(notes.collect::<BTreeSet<_>>());
         let mut all: Vec<_> = gives.map(|gives| self.gives(gives, kind, types)).collect();
         all.dedup();
         Facts {
             kind,
-            body: self.body(&route.backends, types),
+            body: match kind {
+                Kind::Follows => Body::Nothing,
+                _ => self.body(&route.backends, types),
+            },
             gives: match &all[..] {
                 [one] => one.clone(),
                 _ => ANY.to_owned(),
@@ -132,7 +136,7 @@ impl Writer<'_> {
             false => camel(&gives.name, true),
         };
         let one = match gives.schema {
-            _ if matches!(kind, Kind::None | Kind::Loose) => return String::new(),
+            _ if matches!(kind, Kind::None | Kind::Loose | Kind::Follows) => return String::new(),
             Some(slot) => {
                 let known = types.known;
                 types.of(known.get(slot), &hint)
@@ -220,6 +224,10 @@ impl Writer<'_> {
             asked = format!("&format!(\"{{}}{{rest}}\", {asked})");
         }
         let body = match &facts.body {
+            _ if facts.kind == Kind::Follows => {
+                arguments += ", group: &str, since: Option<&str>";
+                "group, since"
+            }
             Body::Nothing => "&()",
             Body::Of(of, is_optional) => {
                 arguments += &match is_optional {
@@ -254,6 +262,7 @@ impl Writer<'_> {
                 "request_maybe",
             ),
             Kind::Many => ("", format!("Messages<{gives}, {}>", errors()), "stream"),
+            Kind::Follows => ("", format!("Following<{}>", errors()), "follow"),
             Kind::None | Kind::Loose => ("", "Result<u64, NotSent>".to_owned(), "send"),
         };
         let docs = match is_prefix {

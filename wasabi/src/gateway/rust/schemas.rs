@@ -11,11 +11,16 @@ pub(super) fn definition(schema: &Value) -> Option<&str> {
     schema["$ref"].as_str()?.strip_prefix(READ)
 }
 
-/// Whether a schema has parts besides what it says itself.
+/// Whether a schema has parts besides what it says itself. Forms that only require some of its members are none.
 pub(super) fn is_more(schema: &Value) -> bool {
+    let requires = |form: &Value| {
+        let words = form.as_object().into_iter().flatten();
+        words.map(|(word, _)| word).eq(["required"])
+    };
     ["anyOf", "oneOf", "allOf", "$ref"]
         .iter()
-        .any(|word| schema.get(word).is_some())
+        .filter_map(|word| schema.get(word))
+        .any(|parts| !parts.as_array().is_some_and(|all| all.iter().all(requires)))
 }
 
 /// The members of what is an object and nothing else.

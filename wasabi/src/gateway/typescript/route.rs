@@ -44,6 +44,10 @@ impl Writer<'_> {
                 let names = names.map(|gives| events.reply(gives, self.known, self.types));
                 self.loose(names.collect())
             }
+            Kind::Follows => {
+                "`follow` follows a group. Ask who is there with `send`: `follow` gets the answer."
+                    .to_owned()
+            }
             Kind::Any | Kind::One | Kind::Many => String::new(),
         };
         docs.push(note);
@@ -71,6 +75,7 @@ impl Writer<'_> {
             ),
             gives: match kind {
                 Kind::None | Kind::Loose => Type::one("never"),
+                Kind::Follows => Type::one("Told"),
                 _ => Type::any_of(gives.map(|gives| self.gives(gives, indent))),
             },
             codes: match self.style.has_errors {

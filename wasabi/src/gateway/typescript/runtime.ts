@@ -5,9 +5,9 @@ export type Other = string & Record<never, never>;
 export type Id = number | string;
 /**
  * `one`: a reply. `maybe`: a reply or nothing. `many`: any number. `none`: nothing. `loose`: replies without the id of
- * their request, which come as events. `any`: not known.
+ * their request, which come as events. `follows`: groups are followed by it. `any`: not known.
  */
-export type Kind = "one" | "maybe" | "many" | "none" | "loose" | "any";
+export type Kind = "one" | "maybe" | "many" | "none" | "loose" | "follows" | "any";
 export interface Route { kind: Kind; takes: unknown; gives: unknown; codes: string }
 /** What a channel has: routes by key, by the beginning of their keys, and for all other keys. */
 export interface Channel {
@@ -105,6 +105,35 @@ export interface StreamOptions extends CallOptions {
   /** Tells the gateway to stop, for instance with the `send` of another route; called when the iteration ends early. */
   cancel?: (id: Id) => void;
 }
+// Follow:
+/** A member of a group. `info` is what the gateway says of it. */
+export interface Member { connection: string; user?: string; info?: unknown }
+/** What is told of a group that is followed; `in` tells which it is: `"data" in told`. */
+export type Told =
+  /** A message: JSON, or text as a string; or binary data. */
+  | { group: string; position: string; data: unknown }
+  | { group: string; position: string; base64: string }
+  /**
+   * What was said before and has not come here is lost: fetch the state. It is also the first of all, unless `since` was
+   * given and everything since then follows.
+   */
+  | { group: string; gap: true }
+  /** Who has come, and who has gone, by their `connection` or what it begins with; `unsure`: ask who is there. */
+  | { group: string; joined?: Member[]; left?: string[]; gone?: string; unsure?: true }
+  /** Who is there, if you have asked. */
+  | { group: string; members: Member[]; total: number; complete: boolean; next?: string };
+export interface FollowOptions {
+  /** The position of the last message that is known from before. */
+  since?: string;
+  signal?: AbortSignal;
+}
+interface Following {
+  take(told: Record<string, unknown>): void;
+  /** Once it is being left: when that is over, and whether the client may still be in the group. */
+  gone?: Promise<boolean>;
+}
+const TOLD = ["position", "gap", "joined", "left", "gone", "unsure", "members", "unfollowed"];
+// End.
 /** How the messages of a channel are written. */
 interface Wire {
   key?: string[]; id?: string[]; errorId?: string[];
@@ -155,10 +184,13 @@ export class Client<C extends Channel> {
   #socket: Socket | undefined;
   #calls = new Map<string, Call>();
   #listeners = new Set<[string, (message: never) => void]>();
+  // Follow:
+  #groups = new Map<unknown, Following>();
+  // End.
   #next = 1;
   #attempt = 0;
   #ended: boolean | undefined;
-  #why = "not connected";
+  #why = "offline";
   /** Of the pause; while the connection is open, until its pauses begin anew. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   constructor(url: string, wire: Wire, options: Options<C> = {}) {
@@ -222,10 +254,97 @@ export class Client<C extends Channel> {
       }
     }
   }
+  // Follow:
+  /**
+   * Follows a group: everything that is said in it, once and in order, also over lost connections, and a `gap` where
+   * something is missing. It ends when you leave the loop, or with a `GatewayError`: then the client leaves the group. What
+   * is said waits in memory until it is taken. Nobody else of this client may follow the group meanwhile.
+   */
+  async *follow<N extends Key<C, "follows">>(
+    key: N, group: string, { since, signal }: FollowOptions = {},
+  ): AsyncGenerator<Told, void, void> {
+    const groups = this.#groups;
+    let isStale = false;
+    for (let other; (other = groups.get(group)); isStale = await other.gone) {
+      if (!other.gone) throw TypeError("followed already: " + group);
+    }
+    if (signal?.aborted) throw new GatewayError("aborted", "given up", false);
+    const queue: Told[] = [];
+    let call: Call, leaving: Call | undefined, failure: GatewayError | undefined, isIn = false;
+    let wake = () => {}, over = (_isStale?: boolean) => {};
+    const fail = (error: GatewayError) => {
+      failure = error;
+      wake();
+    };
+    const abort = () => fail(new GatewayError("aborted", "given up", call.sent, call.id));
+    const begin = () => {
+      isIn = false;
+      // Until it is answered, it may be sent again as it is.
+      call = this.#call(key, { group, since }, { idempotent: true }, undefined, () => {}, (error) => {
+        const isLost = error.code === "disconnected";
+        if (own.gone) over();
+        else if (!isLost || this.#ended) fail(error);
+        else {
+          isStale = false;
+          begin();
+        }
+      });
+    };
+    const leave = () => {
+      leaving = this.#call(key, { group, follow: false }, {}, 30_000, () => {}, ({ code }) => over(code !== "disconnected"));
+    };
+    const own: Following = {
+      take: (told) => {
+        const { recovered, position, missed, unfollowed } = told;
+        const isAnswer = recovered !== undefined && !isIn;
+        if (own.gone) {
+          if (isAnswer) leave();
+          if (unfollowed !== undefined) over();
+        } else if (isAnswer) {
+          isIn = true;
+          // What comes from now on depends on `since`.
+          call.again = false;
+          const isGap = !recovered || isStale;
+          if (isGap) queue.push({ group, gap: true });
+          // What was missed is still to come.
+          if (isGap || !missed) since = position as string;
+        } else if (recovered === unfollowed) {
+          since = (position as string | undefined) ?? since;
+          queue.push(told as Told);
+        }
+        wake();
+      },
+    };
+    groups.set(group, own);
+    begin();
+    signal?.addEventListener("abort", abort);
+    try {
+      for (;;) {
+        while (queue.length) yield queue.shift()!;
+        if (failure) throw failure;
+        await new Promise<void>((done) => (wake = done));
+      }
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      own.gone = new Promise((done) => {
+        over = (isStale = false) => {
+          over = () => {};
+          call.stop();
+          leaving?.stop();
+          groups.delete(group);
+          done(isStale);
+        };
+        call.again = false;
+        if (!call.on) over();
+        else if (isIn) leave();
+      });
+    }
+  }
+  // End.
   /**
    * Sends a message, and waits for nothing. Returns its id; `undefined` if there is no connection: then nothing is sent.
    */
-  send<N extends Key<C, "none" | "loose" | "any">>(key: N, ...[body]: Rest<Takes<C, N>, never>): Id | undefined {
+  send<N extends Key<C, "none" | "loose" | "follows" | "any">>(key: N, ...[body]: Rest<Takes<C, N>, never>): Id | undefined {
     const [id, text] = this.#write(key, body);
     return this.#post(text) ? id : undefined;
   }
@@ -316,12 +435,14 @@ export class Client<C extends Channel> {
       socket.onclose = ({ code, reason }) => this.#lost(code, reason);
       socket.onerror = () => {};
     } catch (error) {
-      this.#lost(1006, `${error}`);
+      this.#lost(0, `${error}`);
     }
   }
   #lost(code: number, reason: string, isFinal?: boolean): void {
     const { pausesMs: [first, busy, longest] = [500, 5000, 30_000], onState, reconnect } = this.#options;
     if (this.#ended) return;
+    // Without a close frame; that is 0 in Deno.
+    code ||= 1006;
     clearTimeout(this.#timer);
     this.#socket = undefined;
     this.#why = `disconnected: ${code} ${reason}`;
@@ -366,6 +487,11 @@ export class Client<C extends Channel> {
         call.fail(code, text, later);
       }
     } else if (call) call.take(rpc ? at(part, ["result"]) : message);
+    // Follow:
+    else if (this.#groups.has(at(message, ["group"])) && TOLD.some((name) => at(message, [name]) !== undefined)) {
+      this.#groups.get(at(message, ["group"]))!.take(message as Record<string, unknown>);
+    }
+    // End.
     else {
       let isTaken = false;
       for (const [event, listener] of this.#listeners) {
