@@ -117,6 +117,8 @@ mod cluster {
     mod processes;
     #[cfg(feature = "redis")]
     mod redis_servers;
+    #[cfg(feature = "nats")]
+    mod replicas;
     mod rolling;
     mod subscriptions;
     mod users;

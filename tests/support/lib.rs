@@ -51,6 +51,7 @@ pub mod example;
 mod gate;
 pub mod http2;
 pub mod log;
+pub mod nats_servers;
 pub mod proxy;
 pub mod raw;
 pub mod redis_servers;
