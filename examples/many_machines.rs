@@ -17,7 +17,8 @@
 //! example, at <http://127.0.0.1:9081/v1/groups/here:blue/presence>, and what was said there, at
 //! <http://127.0.0.1:9081/v1/groups/said:blue/history>.
 //!
-//! In production a balancer is in front of the processes. When one of them is stopped, the page connects again, to any of
+//! In production a balancer is in front of the processes: `many_machines/compose.yaml` has three of them in containers, with
+//! NATS and HAProxy. When one of them is stopped, the page connects again, to any of
 //! the others, and gets the lines that it has missed. A page that was reloaded shows the last lines of its room.
 
 use axum::response::Html;
@@ -249,6 +250,8 @@ pub(crate) fn gateway(cluster: Cluster, registry: Registry) -> Gateway {
         state = registry.clone(),
         cluster = cluster,
         get("/", async || Html(include_str!("chat/page.html"))),
+        /// Is it ready for clients? 503 while it drains.
+        get("/readyz", readiness),
         channel(
             "/chat",
             registry = registry,

@@ -1,6 +1,6 @@
 //! The page of the chat in several processes, behind a balancer.
 
-use wasabi_tests::{broker::Broker, proxy::Proxy};
+use wasabi_tests::{broker::Broker, proxy::shipped_balancer};
 
 use super::*;
 
@@ -15,7 +15,7 @@ fn nothing_is_missing_in_the_browser(broker: &Broker) {
         let url = process.url();
         url.trim_start_matches("ws://").to_owned()
     });
-    let balancer = Proxy::balancer(addresses);
+    let balancer = shipped_balancer(&addresses.collect::<Vec<_>>());
     let mut node = Command::new("node");
     node.arg(clients().join("many_machines.mjs"))
         .arg(format!("http://{}/", balancer.addr))

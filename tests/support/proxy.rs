@@ -132,6 +132,17 @@ pub fn shipped_haproxy(authority: &Authority, to: SocketAddr, tunnel: &str) -> P
     Proxy::haproxy(authority, &config)
 }
 
+/// HAProxy as in `examples/many_machines`, in front of three gateways at these addresses.
+pub fn shipped_balancer(addresses: &[String]) -> Proxy {
+    let mut config = include_str!("../../examples/many_machines/haproxy.cfg")
+        .replace("bind :8080", "bind 127.0.0.1:PORT");
+    for (at, address) in addresses.iter().enumerate() {
+        let name = format!("gateway-{}", at + 1);
+        config = config.replace(&format!("{name}:8080"), address);
+    }
+    Proxy::haproxy(&Authority::new(), &config)
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
         // A SIGTERM makes nginx end its worker too.
