@@ -193,6 +193,11 @@ fn gateway(upstream: &str) -> Gateway {
     )
 }
 
+#[test]
+fn what_is_counted_here_is_a_gateway_with_the_feature_schema() {
+    assert!(gateway("ws://upstream/").operations().len() > 20);
+}
+
 /// A gateway on a thread of its own, so that what the client allocates is not counted.
 fn serve_on_a_thread(upstream: String) -> SocketAddr {
     let (tell, told) = std::sync::mpsc::channel();
