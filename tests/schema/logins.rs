@@ -72,6 +72,28 @@ fn a_login_that_clients_may_omit_is_no_requirement() {
 }
 
 #[test]
+fn a_function_that_takes_who_the_client_is_requires_the_login_that_others_may_omit() {
+    let gateway = gateway!(channel(
+        "/",
+        http = [BearerAuth::new(verify).optional()],
+        parser = JsonKey::at("/do"),
+        match key {
+            "name" => async |name: Identity<String>| name.into_inner(),
+            "perhaps" => async |name: Option<Identity<String>>| format!("{}", name.is_some()),
+            "all" => async || "a",
+            _ => NoRoute,
+        },
+    ));
+    let document = gateway.asyncapi().to_value();
+    let security = |key: &str| document["operations"][format!("root.{key}")]["security"].clone();
+    assert_eq!(security("name"), json!([scheme("bearer")]));
+    assert_eq!(
+        [security("perhaps"), security("all")],
+        [Value::Null, Value::Null]
+    );
+}
+
+#[test]
 fn of_two_logins_the_requirement_is_the_outer_one_and_both_are_named() {
     let document = document();
     let security = &document["operations"]["both.message"]["security"];

@@ -64,7 +64,8 @@ pub struct Presence {
 /// A group that is followed, as a `futures::Stream` of what is told of it: see [`Client::follow`](super::Client::follow).
 ///
 /// Everything that is said in the group comes once and in order, also over lost connections; [`Told::Gap`] says that something
-/// is missing. It ends with an error, the last item. Dropping it makes the client leave the group.
+/// is missing. After a lost connection it follows the group again once its last message has been taken. It ends with an
+/// error, the last item. Dropping it makes the client leave the group.
 #[must_use = "dropping it leaves the group"]
 pub struct Following<C = String> {
     handle: Arc<Owner>,

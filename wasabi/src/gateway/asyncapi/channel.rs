@@ -24,7 +24,7 @@ pub(super) fn write(
     schemas: &mut Schemas,
     parts: &mut Parts,
 ) -> Value {
-    let (security, logins) = logins::write(&facts.logins, parts);
+    let logins = logins::write(&facts.logins, parts);
     let mut messages = Messages::new(facts, parts);
     let mut operations = Names::default();
     let mut otherwise = Vec::new();
@@ -39,7 +39,7 @@ pub(super) fn write(
         }
         let written = messages.write(operation, facts, schemas);
         let name = format!("{id}.{}", operations.unused(&name(operation)));
-        let described = describe_operation(id, operation, &written, &security);
+        let described = describe_operation(id, operation, &written, logins.of(operation));
         parts.operations.insert(name, described);
     }
     for sent in &facts.sends {
@@ -57,8 +57,8 @@ pub(super) fn write(
     channel["bindings"] = json!({ "ws": handshake::binding(facts, schemas) });
     channel["messages"] = messages.finish(facts).into();
     channel["x-wasabi"] = more(facts, &otherwise);
-    if !logins.is_empty() {
-        channel["x-wasabi"]["logins"] = logins.into();
+    if !logins.all.is_empty() {
+        channel["x-wasabi"]["logins"] = logins.all.into();
     }
     channel
 }
