@@ -34,6 +34,10 @@ async fn over_memory(conforms: impl AsyncFnOnce(Cluster)) {
     conforms(Cluster::memory()).await;
 }
 
+async fn over_unsteady(conforms: impl AsyncFnOnce(Cluster)) {
+    conforms(Cluster::new(cluster::unsteady::Unsteady::default())).await;
+}
+
 async fn over_nats(conforms: impl AsyncFnOnce(Cluster)) {
     built_with!("nats", {
         let broker = Broker::nats();
@@ -73,6 +77,11 @@ macro_rules! over_each_engine {
         mod memory {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $name() { crate::over_memory(super::$name).await; })*
+        }
+
+        mod unsteady {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { crate::over_unsteady(super::$name).await; })*
         }
 
         mod nats {
@@ -121,6 +130,7 @@ mod cluster {
     mod replicas;
     mod rolling;
     mod subscriptions;
+    pub(crate) mod unsteady;
     mod users;
 }
 
