@@ -65,12 +65,13 @@ pub fn redis_url(text: &str) -> Result<RedisUrl<'_>, String> {
         true => (true, SENTINEL_PORT),
         false => (false, SERVER_PORT),
     };
-    let hosts = hosts.split(',').map(|at| {
-        let Some(place) = place(at) else {
-            return Err(format!("`{}` is not a host", at.escape_debug()));
-        };
+    let hosts = hosts.split(',').zip(1..).map(|(at, nth)| {
+        // Not shown: it is a password, if the `@` after that was forgotten.
+        let mistake = |what| format!("host {nth} of `{scheme}://..` {what}");
+        let place = place(at).ok_or_else(|| mistake("is not a host"))?;
         let host = place.host.trim_start_matches('[').trim_end_matches(']');
-        Ok((host, place.port.map_or(Ok(default_port), port)?))
+        let port = place.port.map_or(Ok(default_port), port);
+        Ok((host, port.map_err(|_| mistake("has an invalid port"))?))
     });
     let hosts = hosts.collect::<Result<_, String>>()?;
     let path = rest.strip_prefix('/').unwrap_or(rest);
@@ -167,11 +168,19 @@ mod tests {
             ("redis+sentinel://a", "does not name the primary; write"),
             ("redis+sentinel://a/", "does not name the primary; write"),
             ("redis+sentinel://a/m/x", "or `/mymaster/1`"),
-            ("redis+sentinel://a,/m", "`` is not a host"),
-            ("redis+sentinel://a:0/m", "`0` is not a port"),
+            (
+                "redis+sentinel://a,/m",
+                "host 2 of `redis+sentinel://..` is not",
+            ),
+            (
+                "redis+sentinel://a:0/m",
+                "host 1 of `redis+sentinel://..` has an invalid port",
+            ),
+            ("redis+sentinel://:secret/mymaster", "host 1 of"),
+            ("redis+cluster://me:secret,b", "has an invalid port"),
             ("redis+sentinel://a/m?x=1", "neither `?`"),
             ("redis+cluster://me:p/w@a", "percent-encode"),
-            ("redis+cluster://", "`` is not a host"),
+            ("redis+cluster://", "is not a host"),
             ("redis+cluster://me:secret@a/1", "names a database"),
             ("my-host:6379", "start it with `redis://`"),
             ("ftp://a", "is not supported here"),
