@@ -16,6 +16,9 @@ pub const PASSWORD: &str = "secret";
 /// The password of the Sentinel.
 pub const SENTINEL_PASSWORD: &str = "of the watch";
 
+/// A port that nothing listens on, and that no test takes.
+const ABSENT: u16 = 1;
+
 /// Runs `redis-cli` against a server, and returns what it prints.
 pub fn redis_cli(broker: &Broker, args: &[&str]) -> String {
     let mut cli = Command::new("redis-cli");
@@ -44,7 +47,8 @@ pub struct Watched {
     pub primary: Broker,
     /// Its replica at first.
     pub replica: Broker,
-    sentinel: Broker,
+    /// The Sentinel.
+    pub sentinel: Broker,
     is_encrypted: bool,
 }
 
@@ -77,17 +81,33 @@ impl Watched {
             sentinel: Broker::redis_with(&sentinel, authority),
             is_encrypted: authority.is_some(),
         };
+        watched.is_watched();
+        watched
+    }
+
+    /// Waits until the Sentinel knows the primary and its replica.
+    pub fn is_watched(&self) {
         wait_until(|| {
             let info = ["--pass", SENTINEL_PASSWORD, "INFO", "sentinel"];
-            redis_cli(&watched.sentinel, &info).contains("slaves=1,")
-                && redis_cli(&watched.primary, &["INFO", "replication"]).contains("state=online")
+            redis_cli(&self.sentinel, &info).contains("status=ok,")
+                && redis_cli(&self.sentinel, &info).contains("slaves=1,")
+                && redis_cli(&self.primary, &["INFO", "replication"]).contains("state=online")
         });
-        watched
+    }
+
+    /// The connections to the first primary that have subscribed, without the Sentinel's.
+    pub fn subscribers(&self) -> Vec<String> {
+        let clients = redis_cli(&self.primary, &["CLIENT", "LIST", "TYPE", "pubsub"]);
+        let ours = clients
+            .lines()
+            .filter(|line| !line.is_empty() && !line.contains("name=sentinel"));
+        let ids = ours.filter_map(|line| line.split(' ').next());
+        ids.map(str::to_owned).collect()
     }
 
     /// The URL, which names a Sentinel that is not there as well.
     pub fn url(&self) -> String {
-        let (absent, port) = (free_port(), self.sentinel.port());
+        let (absent, port) = (ABSENT, self.sentinel.port());
         let scheme = match self.is_encrypted {
             true => "rediss+sentinel",
             false => "redis+sentinel",
@@ -183,7 +203,7 @@ impl RedisCluster {
 
     /// The URL, which names a node that is not there as well.
     pub fn url(&self) -> String {
-        let (absent, port) = (free_port(), self.nodes[0].port());
+        let (absent, port) = (ABSENT, self.nodes[0].port());
         let scheme = match self.is_encrypted {
             true => "rediss+cluster",
             false => "redis+cluster",

@@ -142,8 +142,8 @@ pub struct RedisNode {
     key: String,
     /// The run of the server, if another one may take its place.
     run: Option<String>,
-    /// The Sentinel that says when another one has.
-    _watch: Option<MultiplexedConnection>,
+    /// The Sentinels, which say when another one has.
+    _watch: Option<servers::Watch>,
     publisher: MultiplexedConnection,
     subscriber: MultiplexedConnection,
     /// Reading blocks a connection, so it gets its own when there is something to read.

@@ -79,6 +79,11 @@ use crate::{
 ///
 /// A URL with the scheme `rediss` is encrypted; it needs the cargo feature `tls`. The server's certificate must be
 /// valid for the host of the URL and come from an authority that the system trusts, or as `tls_config` says.
+///
+/// With `rediss+sentinel` and `rediss+cluster` it must also be valid for the host by which Sentinels, or the nodes of the
+/// Redis Cluster, name a server. By default that is an IP address. For certificates with names configure names there:
+/// `sentinel resolve-hostnames yes` and `sentinel announce-hostnames yes`, or `cluster-announce-hostname` on each node and
+/// `cluster-preferred-endpoint-type hostname` (Redis 7).
 #[derive(Clone)]
 pub struct Redis {
     servers: Result<Servers, String>,
@@ -127,7 +132,7 @@ impl Redis {
     }
 
     /// Authenticates with Sentinels as this user; where they have only a password, the user is `default`. What is in the URL
-    /// is for the servers that they watch. By default Sentinels are not told who asks.
+    /// is for the servers that they watch. By default the gateway does not authenticate with Sentinels.
     #[must_use]
     pub fn sentinel_user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
         self.sentinel_user = Some((name.into(), password.into()));

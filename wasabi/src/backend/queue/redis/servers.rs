@@ -1,17 +1,20 @@
 //! Which server of Redis to connect to: the one of the URL, the primary that Sentinels name, or the node of a Redis Cluster
 //! that has a key.
 
+mod watch;
+
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, PushInfo, PushKind,
-    RedisConnectionInfo, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection,
-    from_redis_value,
+    AsyncConnectionConfig, Client, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
+    ServerErrorKind, aio::MultiplexedConnection,
 };
-use tokio::time::timeout;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 use wasabi_rules::{RedisAt, RedisUrl, redis_url};
 
+pub(crate) use self::watch::Watch;
 use super::Redis;
 use crate::{
     BoxError,
@@ -42,6 +45,12 @@ pub(super) enum At {
     Server,
     Sentinels(Arc<str>),
     Cluster,
+}
+
+/// A connection for a question or two. It is closed when this is dropped, even if an answer is awaited.
+struct Brief {
+    connection: MultiplexedConnection,
+    driver: AbortOnDropHandle<()>,
 }
 
 /// What a server says of itself.
@@ -119,37 +128,6 @@ impl Redis {
         }
     }
 
-    /// Has a Sentinel say when another server is the primary, or that it cannot say so any more; it does while the
-    /// returned connection is held. There is nobody to ask where there are no Sentinels.
-    pub(crate) async fn watch(
-        &self,
-        changed: impl Fn() + Clone + Send + Sync + 'static,
-    ) -> Result<Option<MultiplexedConnection>, BoxError> {
-        let servers = self.servers()?;
-        let At::Sentinels(primary) = &servers.at else {
-            return Ok(None);
-        };
-        let watching = servers.addrs.iter().map(|sentinel| {
-            let (changed, primary) = (changed.clone(), Arc::clone(primary));
-            let told = move |push: PushInfo| {
-                match push.kind {
-                    PushKind::Message if !is_about(push.data, &primary) => {}
-                    PushKind::Message | PushKind::Disconnection => changed(),
-                    _ => {}
-                }
-                Ok::<_, BoxError>(())
-            };
-            let settings = self.of_sentinels().set_protocol(ProtocolVersion::RESP3);
-            async move {
-                let config = brief().set_push_sender(told);
-                let mut connection = self.open(sentinel, &settings, config).await?;
-                connection.subscribe("+switch-master").await?;
-                Ok(connection)
-            }
-        });
-        Ok(Some(first(watching.collect()).await?))
-    }
-
     fn of_sentinels(&self) -> RedisConnectionInfo {
         match &self.sentinel_user {
             Some((user, password)) => RedisConnectionInfo::default()
@@ -161,15 +139,12 @@ impl Redis {
 
     async fn ask_sentinel(&self, sentinel: &Addr, primary: &str) -> Result<Addr, BoxError> {
         let settings = self.of_sentinels();
-        let mut connection = self.open(sentinel, &settings, brief()).await?;
-        let mut command = redis::cmd("SENTINEL");
-        command.arg("GET-MASTER-ADDR-BY-NAME").arg(primary);
-        let addr: Option<(String, u16)> = command.query_async(&mut connection).await?;
-        let (host, port) = addr.ok_or_else(|| format!("Sentinel knows no primary `{primary}`"))?;
-        let addr = Addr(host.into(), port);
+        let config = AsyncConnectionConfig::new();
+        let mut sentinel = self.briefly(sentinel, &settings, config).await?;
+        let addr = named(&mut sentinel.connection, primary).await?;
         // A Sentinel that was cut off may name an old one.
-        let mut connection = self.connect_to(&addr, brief(), None).await?;
-        match identity(&mut connection).await?.is_primary {
+        let mut server = self.ask_at(&addr).await?;
+        match identity(&mut server.connection).await?.is_primary {
             true => Ok(addr),
             false => Err(format!("`{}:{}` is not a primary", addr.0, addr.1).into()),
         }
@@ -178,21 +153,41 @@ impl Redis {
     async fn ask_node(&self, node: &Addr, key: &str) -> Result<Addr, BoxError> {
         let mut addr = node.clone();
         for _ in 0..REDIRECTS {
-            let mut connection = self.connect_to(&addr, brief(), None).await?;
+            let mut node = self.ask_at(&addr).await?;
             let mut exists = redis::cmd("EXISTS");
-            let Err(error) = exists.arg(key).exec_async(&mut connection).await else {
+            let Err(error) = exists.arg(key).exec_async(&mut node.connection).await else {
                 return Ok(addr);
             };
             addr = match moved_to(&error) {
                 // Until all keys have moved, the slot belongs to this node.
                 None if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => return Ok(addr),
                 None => return Err(error.into()),
-                // A node that does not know its own name leaves it out.
+                // A node that does not know its own address or name leaves it out.
                 Some(("", port)) => Addr(addr.0, port),
                 Some((host, port)) => Addr(host.into(), port),
             };
         }
         Err("the nodes of the Redis Cluster do not agree who has the key".into())
+    }
+
+    async fn ask_at(&self, addr: &Addr) -> Result<Brief, BoxError> {
+        let settings = &self.servers()?.settings;
+        self.briefly(addr, settings, AsyncConnectionConfig::new())
+            .await
+    }
+
+    async fn briefly(
+        &self,
+        addr: &Addr,
+        settings: &RedisConnectionInfo,
+        config: AsyncConnectionConfig,
+    ) -> Result<Brief, BoxError> {
+        let config = config.set_response_timeout(Some(CONNECT_TIMEOUT));
+        let (connection, driver) = self.open(addr, settings, config).await?;
+        Ok(Brief {
+            connection,
+            driver: AbortOnDropHandle::new(driver),
+        })
     }
 
     /// Opens a connection, by the protocol that the URL names unless another is given.
@@ -207,15 +202,16 @@ impl Redis {
             Some(protocol) => settings.set_protocol(protocol),
             None => settings,
         };
-        self.open(addr, &settings, config).await
+        Ok(self.open(addr, &settings, config).await?.0)
     }
 
+    /// A connection, and the task that drives it.
     async fn open(
         &self,
         Addr(host, port): &Addr,
         settings: &RedisConnectionInfo,
         config: AsyncConnectionConfig,
-    ) -> Result<MultiplexedConnection, BoxError> {
+    ) -> Result<(MultiplexedConnection, JoinHandle<()>), BoxError> {
         let is_encrypted = self.servers()?.is_encrypted;
         #[cfg(feature = "tls")]
         let tls = is_encrypted.then_some(&self.tls);
@@ -228,8 +224,7 @@ impl Redis {
         let stream = socket::connect(host, *port, tls).await?;
         let opening = MultiplexedConnection::new_with_config(settings, stream, config);
         let (connection, driver) = timeout(CONNECT_TIMEOUT, opening).await??;
-        tokio::spawn(driver);
-        Ok(connection)
+        Ok((connection, tokio::spawn(driver)))
     }
 }
 
@@ -247,16 +242,13 @@ async fn first<T>(
     Err(reason.unwrap_or_else(|| "the URL has no hosts".into()))
 }
 
-/// Whether a Sentinel's message is about this primary: `<name> <old host> <old port> <new host> <new port>`.
-fn is_about(message: Vec<Value>, primary: &str) -> bool {
-    let text = message.into_iter().nth(1);
-    let text = text.and_then(|text| from_redis_value::<String>(text).ok());
-    text.is_some_and(|text| text.split(' ').next() == Some(primary))
-}
-
-/// Of a connection for a question or two.
-fn brief() -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_response_timeout(Some(CONNECT_TIMEOUT))
+/// Asks a Sentinel which server is the primary of this name.
+async fn named(connection: &mut MultiplexedConnection, primary: &str) -> Result<Addr, BoxError> {
+    let mut command = redis::cmd("SENTINEL");
+    command.arg("GET-MASTER-ADDR-BY-NAME").arg(primary);
+    let addr: Option<(String, u16)> = command.query_async(connection).await?;
+    let (host, port) = addr.ok_or_else(|| format!("Sentinel knows no primary `{primary}`"))?;
+    Ok(Addr(host.into(), port))
 }
 
 /// Asks a server what it is.
@@ -284,6 +276,8 @@ fn moved_to(error: &RedisError) -> Option<(&str, u16)> {
         return None;
     }
     let (host, port) = error.redirect_node()?.0.rsplit_once(':')?;
+    // How a node says that it has no name.
+    let host = if host == "?" { "" } else { host };
     Some((host, port.parse().ok()?))
 }
 
@@ -301,6 +295,7 @@ mod tests {
             ("-MOVED 7 10.0.0.1:6380\r\n", Some(("10.0.0.1", 6380))),
             ("-MOVED 7 ::1:6380\r\n", Some(("::1", 6380))),
             ("-MOVED 7 :6380\r\n", Some(("", 6380))),
+            ("-MOVED 7 ?:6380\r\n", Some(("", 6380))),
             ("-MOVED 7 nowhere\r\n", None),
             ("-ASK 7 10.0.0.1:6380\r\n", None),
             ("-ERR 7 10.0.0.1:6380\r\n", None),
