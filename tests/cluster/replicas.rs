@@ -1,6 +1,9 @@
 //! Kept groups in a stream with three replicas, on three NATS servers, one of which is killed and comes back.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use wasabi_tests::nats_servers::NatsServers;
 
 use super::{
@@ -9,6 +12,15 @@ use super::{
 };
 
 const MESSAGES: u64 = 600;
+/// A leader is killed when so many messages of a part are stored: the publishers are in the middle of it.
+const BEFORE: u64 = 40;
+
+/// What the publishers of a part have done.
+#[derive(Default)]
+struct Progress {
+    stored: watch::Sender<u64>,
+    repeated: AtomicU64,
+}
 
 /// Asks JetStream until it answers without an error: servers that have just met elect a leader first.
 async fn jetstream(client: &async_nats::Client, what: &'static str, question: Value) -> Value {
@@ -28,17 +40,33 @@ async fn jetstream(client: &async_nats::Client, what: &'static str, question: Va
     timeout(PATIENCE, answered).await.expect("JetStream")
 }
 
-/// The server that leads the stream.
-async fn leader(client: &async_nats::Client) -> String {
-    loop {
-        let info = jetstream(client, "STREAM.INFO", json!({})).await;
-        if let Some(leader) = info["cluster"]["leader"].as_str() {
-            return leader.to_owned();
-        }
-    }
+/// Makes the stream of the cluster, with three replicas.
+async fn make_stream(client: &async_nats::Client) {
+    let stream = json!({
+        "name": "wasabi-default",
+        "subjects": ["wasabi.default.kept"],
+        "storage": "file",
+        "num_replicas": 3,
+        "max_msgs": 100_000,
+        "duplicate_window": 300_000_000_000_u64,
+    });
+    jetstream(client, "STREAM.CREATE", stream).await;
 }
 
-async fn stores(node: &KeptNode, numbers: impl Iterator<Item = u64>) {
+/// The server that leads the stream.
+async fn leader(client: &async_nats::Client) -> String {
+    let named = async {
+        loop {
+            let info = jetstream(client, "STREAM.INFO", json!({})).await;
+            if let Some(leader) = info["cluster"]["leader"].as_str() {
+                return leader.to_owned();
+            }
+        }
+    };
+    timeout(PATIENCE, named).await.expect("a leader")
+}
+
+async fn stores(node: &KeptNode, numbers: impl Iterator<Item = u64>, progress: &Progress) {
     let group = node.registry.group("room:1");
     for number in numbers {
         let stored = async || {
@@ -47,8 +75,10 @@ async fn stores(node: &KeptNode, numbers: impl Iterator<Item = u64>) {
             published.stored.is_some()
         };
         while !stored().await {
+            progress.repeated.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        progress.stored.send_modify(|stored| *stored += 1);
     }
 }
 
@@ -74,15 +104,7 @@ async fn nothing_is_lost_when_the_leader_of_a_stream_with_replicas_is_killed() {
     let urls = servers.urls();
     let client = async_nats::connect(urls.split(',').collect::<Vec<_>>());
     let client = client.await.expect("connected");
-    let stream = json!({
-        "name": "wasabi-default",
-        "subjects": ["wasabi.default.kept"],
-        "storage": "file",
-        "num_replicas": 3,
-        "max_msgs": 100_000,
-        "duplicate_window": 300_000_000_000_u64,
-    });
-    jetstream(&client, "STREAM.CREATE", stream).await;
+    make_stream(&client).await;
     let cluster = Cluster::nats(servers.urls());
     let nodes = [KeptNode::of(&cluster).await, KeptNode::of(&cluster).await];
     let mut members = Vec::new();
@@ -93,24 +115,29 @@ async fn nothing_is_lost_when_the_leader_of_a_stream_with_replicas_is_killed() {
     let part = MESSAGES / 3;
     for begin in [0, part, 2 * part] {
         let numbers = begin..begin + part;
+        let progress = Progress::default();
         let halves = async {
             // One publisher on each node.
-            let even = stores(&nodes[0], numbers.clone().filter(|number| number % 2 == 0));
-            let odd = stores(&nodes[1], numbers.clone().filter(|number| number % 2 == 1));
-            tokio::join!(even, odd)
+            let of = |parity| numbers.clone().filter(move |number| number % 2 == parity);
+            let even = stores(&nodes[0], of(0), &progress);
+            tokio::join!(even, stores(&nodes[1], of(1), &progress))
         };
         match begin {
             0 => drop(halves.await),
             _ => {
                 let killed = leader(&client).await;
                 let broker = servers.named(&killed);
+                let mut stored = progress.stored.subscribe();
                 let failing = async {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    let middle = stored.wait_for(|stored| *stored >= BEFORE).await;
+                    drop(middle.expect("publishers"));
                     broker.kill();
                 };
-                let stored = timeout(PATIENCE, async { tokio::join!(halves, failing) });
-                stored.await.expect("another leader");
+                let published = timeout(PATIENCE, async { tokio::join!(halves, failing) });
+                published.await.expect("another leader");
                 broker.start();
+                let repeated = progress.repeated.load(Ordering::SeqCst);
+                assert!(repeated > 0, "no message was under way");
             }
         }
     }
@@ -124,7 +151,7 @@ async fn nothing_is_lost_when_the_leader_of_a_stream_with_replicas_is_killed() {
         let in_order = (0..MESSAGES).filter(|number| number % 2 == parity);
         assert!(of_one.copied().eq(in_order), "{:?}", orders[0]);
     }
-    stores(&nodes[1], 0..10).await;
+    stores(&nodes[1], 0..10, &Progress::default()).await;
     let (mut late, _) = nodes[0].joined("room:1", None).await;
     late.silent().await;
 }
