@@ -1,7 +1,9 @@
 //! Several Redis servers as one: a primary that Sentinels watch, and Redis Cluster.
 
 use tokio_tungstenite::tungstenite::Message as Frame;
+use tracing::Level;
 use wasabi_tests::authority::Authority;
+use wasabi_tests::log::Log;
 use wasabi_tests::redis_servers::{PASSWORD, RedisCluster, SENTINEL_PASSWORD, Watched, redis_cli};
 
 use super::{
@@ -75,8 +77,20 @@ async fn goes_on(nodes: &[KeptNode; 2], numbers: std::ops::Range<u64>) {
     }
 }
 
+/// A position from before messages may have been lost is not recovered, the one that is given then is, and the history
+/// still has this many messages.
+async fn has_a_hole_after(node: &KeptNode, since: &str, messages: usize) {
+    let (_, joined) = node.joins_when_ready("room:1", since).await;
+    told(false, 0, &joined);
+    let (_, again) = node.joined("room:1", Some(position(&joined))).await;
+    told(true, 0, &again);
+    let history = node.registry.group("room:1").history(None, 100).await;
+    assert_eq!(history.expect("a history").messages.len(), messages);
+}
+
 /// Nobody knows whether the new primary has all that the old one has acknowledged: each member is told, also of a node that
-/// was idle. What it has is recovered.
+/// was idle, and whoever comes back with a position from before, also to a node that has just started. What the new primary has
+/// can still be read.
 async fn a_failover_is_a_gap(cluster: Cluster, fail_over: impl FnOnce()) {
     let (nodes, mut members, _) = two(&cluster).await;
     for number in 0..20 {
@@ -90,9 +104,9 @@ async fn a_failover_is_a_gap(cluster: Cluster, fail_over: impl FnOnce()) {
     members.push(last);
     fail_over();
     are_told(&mut members).await;
-    for node in &nodes {
-        let (_, joined) = node.joins_when_ready("room:1", &since).await;
-        told(true, 0, &joined);
+    let started = KeptNode::of(&cluster).await;
+    for node in nodes.iter().chain([&started]) {
+        has_a_hole_after(node, &since, 20).await;
     }
     assert!(stores(&nodes[1], 19).await, "its key was replicated");
     goes_on(&nodes, 20..30).await;
@@ -139,8 +153,9 @@ async fn what_a_watched_primary_has_not_replicated_is_a_gap() {
     let lost = position(&joined).to_owned();
     servers.primary.kill();
     are_told(&mut members).await;
-    let (_, joined) = nodes[1].joins_when_ready("room:1", &since).await;
-    told(true, 0, &joined);
+    for node in &nodes {
+        has_a_hole_after(node, &since, 0).await;
+    }
     // Others take their places.
     for number in 0..10 {
         assert!(!stores(&nodes[1], number).await, "{number} was lost");
@@ -150,6 +165,58 @@ async fn what_a_watched_primary_has_not_replicated_is_a_gap() {
         told(false, 0, &joined);
     }
     goes_on(&nodes, 20..30).await;
+}
+
+/// A node that has just started has lost nothing: it warns of no gap, and knows each of them.
+#[tokio::test]
+#[ignore = "needs Redis: run tests/run"]
+async fn a_new_node_reads_past_old_gaps_and_recovers_what_came_after_them() {
+    let broker = Broker::redis();
+    let cluster = Cluster::redis(broker.url());
+    let old = KeptNode::of(&cluster).await;
+    let (mut member, _) = old.joined("room:1", None).await;
+    let mut positions = Vec::new();
+    for number in 0..4 {
+        positions.push(old.says("room:1", number).await);
+        if number == 0 {
+            hears(&mut member, [0]).await;
+        }
+        redis_cli(&broker, &["INCR", "wasabi.{default}.count"]);
+    }
+    are_told(&mut [member]).await;
+    old.has(&positions[3]).await;
+    let log = Log::of(Level::WARN);
+    let new = KeptNode::of(&cluster).await;
+    for node in [&old, &new] {
+        for lost in &positions[..3] {
+            has_a_hole_after(node, lost, 4).await;
+        }
+        let (_, joined) = node.joined("room:1", Some(&positions[3])).await;
+        told(true, 0, &joined);
+    }
+    assert_eq!(log.lines("lost messages"), [""; 0]);
+}
+
+/// Who watches the primary does not matter to whoever is connected to it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs Redis: run tests/run"]
+async fn a_sentinel_that_restarts_ends_no_session_and_is_watched_again() {
+    let mut servers = Watched::start(None);
+    let (nodes, mut members, _) = two(&watched(&servers)).await;
+    let subscribers = servers.subscribers();
+    assert_eq!(subscribers.len(), 2);
+    servers.sentinel.kill();
+    for number in 0..10 {
+        stores(&nodes[0], number).await;
+    }
+    servers.sentinel.start();
+    for member in &mut members {
+        hears(member, 0..10).await;
+    }
+    assert_eq!(servers.subscribers(), subscribers);
+    servers.is_watched();
+    servers.hand_over();
+    are_told(&mut members).await;
 }
 
 /// Nothing is acknowledged while the keys are between two nodes; then everything goes on at the other one.
@@ -177,8 +244,7 @@ async fn a_slot_that_moves_to_another_node_takes_the_history_along() {
     servers.has_moved(&slot, to);
     are_told(&mut members).await;
     for node in &nodes {
-        let (_, joined) = node.joins_when_ready("room:1", &since).await;
-        told(true, 10, &joined);
+        has_a_hole_after(node, &since, 10).await;
     }
     assert!(stores(&nodes[1], 9).await, "its key has moved as well");
     goes_on(&nodes, 20..30).await;

@@ -113,7 +113,7 @@ impl EngineSession for UnsteadyNode {
                 entries.truncate(entries.len().div_ceil(2));
                 Page::Entries(entries)
             }
-            Page::Gap => Page::Gap,
+            page => page,
         })
     }
 

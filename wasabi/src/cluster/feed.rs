@@ -69,7 +69,9 @@ pub enum Page {
     /// Entries in their order, without any missing between them, or between the position that was asked for and the
     /// first; none if nothing has come for a while.
     Entries(Vec<Entry>),
-    /// Entries have been lost: the one at the position that was asked for is not there, or one after it.
+    /// The same, but the engine has lost entries right before the first of these.
+    AfterGap(Vec<Entry>),
+    /// The entry at the position that was asked for is not there. The cluster reads everything again, from the oldest entry.
     Gap,
 }
 

@@ -60,20 +60,20 @@ async fn rest(table: &Table, until: Instant) {
 /// Returns when the engine does not answer.
 async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
     let session = &up.session;
-    // An error is no sign of life: it may be the client library that gives up.
-    let mut heard = Instant::now();
+    // Only the answer counts: a server that others have replaced may accept subscriptions for ever.
+    let mut answered = Instant::now();
     let mut retry = None;
     loop {
-        if heard.elapsed() >= BEAT {
+        if answered.elapsed() >= BEAT {
             match timeout(ANSWER, session.answers()).await {
-                Ok(Ok(())) => heard = Instant::now(),
+                Ok(Ok(())) => answered = Instant::now(),
                 Ok(Err(_)) | Err(_) => return,
             }
         }
         let left = table.take_left(BATCH);
         if !left.is_empty() {
             match timeout(ANSWER, session.unsubscribe(&left)).await {
-                Ok(Ok(())) => heard = Instant::now(),
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => {
                     tracing::debug!(error = %said(&error), "cannot unsubscribe from groups");
                 }
@@ -84,10 +84,7 @@ async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
         let asked = table.take_waiting(BATCH, may_retry);
         if !asked.is_empty() {
             match timeout(ANSWER, session.subscribe(&asked)).await {
-                Ok(Ok(())) => {
-                    heard = Instant::now();
-                    table.subscribed(&asked);
-                }
+                Ok(Ok(())) => table.subscribed(&asked),
                 Ok(Err(error)) => {
                     limited!(WARN, error = %said(&error), "cannot subscribe to groups");
                     table.refused(&asked);
@@ -96,7 +93,7 @@ async fn attend<S: EngineSession>(table: &Table, up: &Up<S>) {
                 Err(_) => return,
             }
         } else if left.is_empty() {
-            let beat = heard + BEAT;
+            let beat = answered + BEAT;
             let next = retry.filter(|retry| *retry > Instant::now());
             rest(table, next.map_or(beat, |retry| retry.min(beat))).await;
         }

@@ -54,8 +54,8 @@ impl Cluster {
     /// 5 minutes, under keys with the prefix `wasabi.`. Redis must not evict them. What it has acknowledged survives its
     /// end only as far as its own settings say: with `appendonly yes` and `appendfsync everysec`, up to a second of
     /// messages is lost when the machine fails, and then all members are told a gap. Replication acknowledges messages that
-    /// no replica has: when another server has taken the place of the primary, all members are told a gap, whether or
-    /// not messages were lost.
+    /// no replica has: when another server has taken the place of the primary, all members are told a gap, and no position
+    /// from before is recovered, whether or not messages were lost.
     pub fn redis(url: impl AsRef<str>) -> Self {
         Self::new(Redis::new(url))
     }
@@ -105,6 +105,7 @@ impl Engine for Redis {
             publisher,
             subscriber,
             reader: OnceCell::new(),
+            has_told: OnceCell::new(),
             reading: Reading::default(),
             task: SessionTask::spawn(ending, std::future::pending()),
         })
@@ -148,6 +149,8 @@ pub struct RedisNode {
     subscriber: MultiplexedConnection,
     /// Reading blocks a connection, so it gets its own when there is something to read.
     reader: OnceCell<MultiplexedConnection>,
+    /// Set once every reader can see that this server has taken the place of another.
+    has_told: OnceCell<()>,
     reading: Reading,
     task: SessionTask,
 }
@@ -175,22 +178,26 @@ impl RedisNode {
         error
     }
 
-    async fn reader(&self) -> Result<MultiplexedConnection, BoxError> {
+    /// A connection to read the feed with, which shows each failover.
+    async fn reader(&self, feed: &Feed) -> Result<MultiplexedConnection, BoxError> {
         let open = || {
             self.redis
                 .connect_to(&self.server, self.config.clone(), None)
         };
-        Ok(self.reader.get_or_try_init(open).await?.clone())
+        let reader = self.reader.get_or_try_init(open).await?.clone();
+        let tell = || self.tell_failover(reader.clone(), feed);
+        self.has_told.get_or_try_init(tell).await?;
+        Ok(reader)
     }
 
     /// Where another server has stored the last entry, a new one without the number that follows tells every reader a gap.
     async fn tell_failover(
         &self,
-        reader: &mut MultiplexedConnection,
+        mut reader: MultiplexedConnection,
         feed: &Feed,
     ) -> Result<(), BoxError> {
         if let Some(run) = &self.run
-            && !feed::is_of(reader, feed, run).await?
+            && !feed::is_of(&mut reader, feed, run).await?
         {
             self.store(feed, Record::first()).await?;
         }
@@ -203,7 +210,7 @@ async fn primary(connection: &mut MultiplexedConnection) -> Result<String, BoxEr
     let identity = servers::identity(connection).await?;
     match identity.is_primary {
         true => Ok(identity.run),
-        false => Err("the server is a primary no longer".into()),
+        false => Err("the server is no longer a primary".into()),
     }
 }
 
@@ -236,19 +243,19 @@ impl EngineSession for RedisNode {
     }
 
     async fn newest(&self, feed: &Feed) -> Result<Position, BoxError> {
-        let mut reader = self.reader().await?;
-        match feed::newest(&mut reader, feed).await? {
-            Some(newest) => Ok(newest),
-            None => Ok(self.store(feed, Record::first()).await?.position),
-        }
+        let newest = async {
+            let mut reader = self.reader(feed).await?;
+            match feed::newest(&mut reader, feed).await? {
+                Some(newest) => Ok::<_, BoxError>(newest),
+                None => Ok(self.store(feed, Record::first()).await?.position),
+            }
+        };
+        newest.await.map_err(|error| self.not_read(error))
     }
 
     async fn read(&self, feed: &Feed, after: Option<Position>) -> Result<Page, BoxError> {
-        let mut reader = self.reader().await?;
         let reading = async {
-            if self.reading.is_new() && after.is_some() {
-                self.tell_failover(&mut reader, feed).await?;
-            }
+            let mut reader = self.reader(feed).await?;
             self.reading.read(&mut reader, feed, after).await
         };
         reading.await.map_err(|error| self.not_read(error))

@@ -17,7 +17,7 @@ use super::{
     *,
 };
 use crate::{
-    Message, Registry,
+    Kept, Message, Registry,
     connection::registry::{
         address::NodeId,
         elsewhere::{Parcel, Place},
@@ -140,6 +140,37 @@ async fn a_session_that_is_open_and_silent_is_replaced() {
     engine.0.is_silent.store(false, Ordering::SeqCst);
     sleep(Duration::from_secs(5)).await;
     member.attached("room").await.expect("attached");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_been_replaced_ends_however_many_groups_come_and_go() {
+    let engine = Faulty::new();
+    let member = Member::of(engine.clone());
+    member.joins("room");
+    member.attached("room").await.expect("attached");
+    engine.0.is_replaced.store(true, Ordering::SeqCst);
+    for number in 0..100 {
+        let room = number.to_string();
+        member.joins(&room);
+        sleep(Duration::from_millis(100)).await;
+        member.leaves(&room);
+    }
+    assert!(engine.sessions() > 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_does_not_say_what_is_kept_is_replaced() {
+    let engine = Faulty::new();
+    engine.0.keeps.store(true, Ordering::SeqCst);
+    let registry = Registry::new();
+    registry.keep(&[Kept::all()]).expect("the first");
+    let node = Cluster::new(engine.clone()).node();
+    Arc::clone(&node)
+        .attach(&registry, "/")
+        .expect("no mistake");
+    node.start();
+    sleep(Duration::from_secs(20)).await;
+    assert!(engine.sessions() > 1);
 }
 
 #[tokio::test(start_paused = true)]

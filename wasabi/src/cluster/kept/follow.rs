@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{error::Elapsed, sleep, timeout};
 
 use super::History;
 use crate::{
@@ -22,6 +22,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How often old messages are removed that nothing else removes.
 const SWEEP: Duration = Duration::from_secs(1);
+const LOST: &str = "the engine of the cluster has lost messages of kept groups";
 
 /// Follows the feed until the link is gone.
 pub(in super::super) async fn follow<S: EngineSession>(
@@ -46,6 +47,10 @@ pub(in super::super) async fn follow<S: EngineSession>(
                 () = up.lost() => {}
                 error = reader.read(&up.session) => {
                     limited!(WARN, error = %said(&error), "cannot read the messages of kept groups");
+                    // An engine that does not say what there is will not say it in this session.
+                    if error.is::<Elapsed>() {
+                        up.give_up();
+                    }
                     // Dropped first, or a session that has ended would be kept.
                     drop(up);
                     sleep(RETRY).await;
@@ -91,6 +96,8 @@ impl Reader {
             }
         }
         if self.has_lost {
+            // Of what is there from before, nobody knows what came after it.
+            self.history.log().lose_before_last();
             self.history.tell_everybody();
             self.has_lost = false;
         }
@@ -99,13 +106,13 @@ impl Reader {
         Ok(())
     }
 
-    /// Delivers what comes, until messages are lost.
+    /// Delivers what comes, until everything must be read again.
     async fn go_on(&mut self, session: &impl EngineSession) -> Result<(), BoxError> {
         while self.read_page(session, false).await? {}
         Ok(())
     }
 
-    /// Returns `false` if the engine has lost messages.
+    /// Returns `false` if everything must be read again.
     async fn read_page(
         &mut self,
         session: &impl EngineSession,
@@ -114,8 +121,18 @@ impl Reader {
         let last = self.history.log().last();
         let entries = match session.read(&self.feed, last).await? {
             Page::Entries(entries) => entries,
+            Page::AfterGap(entries) => {
+                // First, or somebody who joins meanwhile would not hear of it.
+                self.history.log().lose_before_next();
+                // What was lost before this gateway has read anything, nobody here has missed.
+                if !is_from_before {
+                    tracing::warn!("{LOST}");
+                    self.history.tell_everybody();
+                }
+                entries
+            }
             Page::Gap => {
-                tracing::warn!("the engine of the cluster has lost messages of kept groups");
+                tracing::warn!("{LOST}");
                 self.has_lost = true;
                 self.history.log().reset();
                 return Ok(false);

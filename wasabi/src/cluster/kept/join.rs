@@ -65,7 +65,7 @@ impl History {
         let (recovered, number, count) = match missed {
             Missed::Since { number, count } => (true, number, count),
             Missed::Ahead if may_wait => return Ok(Tried::Ahead),
-            Missed::Ahead | Missed::Unknown => (false, log.newest(), 0),
+            Missed::Ahead | Missed::Lost { .. } | Missed::Unknown => (false, log.newest(), 0),
         };
         // Nothing is appended to the group as long as the shard is locked.
         drop(log);

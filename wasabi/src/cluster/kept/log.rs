@@ -30,6 +30,10 @@ pub(super) struct Log {
     /// Of groups that are not remembered, messages up to this number may be missing.
     floor: u64,
     last: Option<Position>,
+    /// The engine has lost messages before the entry with this number; 0 if it has lost none.
+    hole: u64,
+    /// The position of that entry, once it is there.
+    hole_at: Option<Position>,
     /// Whether it is complete up to what the engine had.
     is_ready: bool,
     /// How long messages of any group are kept.
@@ -82,6 +86,8 @@ pub(super) struct Limits {
 pub(super) enum Missed {
     /// So many messages, after the one with this number.
     Since { number: u64, count: usize },
+    /// Messages after the one with this number that the engine has lost; others after it are there.
+    Lost { number: u64 },
     /// Nobody knows.
     Unknown,
     /// The gateway has not seen this position yet, or the engine has lost it.
@@ -107,6 +113,8 @@ impl Log {
             idle: VecDeque::new(),
             floor: 0,
             last: None,
+            hole: 0,
+            hole_at: None,
             is_ready: false,
             age,
         }
@@ -142,7 +150,17 @@ impl Log {
     /// Where somebody is who has everything of a group.
     pub(super) fn position_of(&self, group: &str) -> Option<Position> {
         let last = self.groups.get(group).map(|group| group.last);
-        last.or(self.last)
+        last.or(self.last).max(self.hole_at)
+    }
+
+    /// The engine has lost messages before the next entry.
+    pub(super) fn lose_before_next(&mut self) {
+        (self.hole, self.hole_at) = (self.next(), None);
+    }
+
+    /// The engine has lost messages before the last entry.
+    pub(super) fn lose_before_last(&mut self) {
+        (self.hole, self.hole_at) = (self.newest(), self.last);
     }
 
     /// Appends an entry that was stored at this time, and returns its number. One without a message only has a position.
@@ -164,6 +182,9 @@ impl Log {
         self.bytes += logged.bytes();
         self.entries.push_back(logged);
         self.last = Some(position);
+        if number == self.hole {
+            self.hole_at = Some(position);
+        }
         if let Some(limits) = limits {
             let floor = self.floor;
             let own = self.groups.entry(Arc::clone(group));
@@ -274,6 +295,7 @@ impl Log {
             Ok(at) => self.first + at as u64,
             // Whoever has the last entry, or the last message that is gone, needs none before it.
             Err(_) if self.last == Some(since) => self.newest(),
+            Err(_) if self.hole_at == Some(since) => self.hole,
             Err(_) => match own {
                 Some(own) if own.gone_at == Some(since) => own.gone,
                 _ => return Missed::Unknown,
@@ -281,6 +303,9 @@ impl Log {
         };
         if self.gone(group) > number {
             return Missed::Unknown;
+        }
+        if number < self.hole {
+            return Missed::Lost { number };
         }
         let count = own.map_or(0, |own| {
             own.numbers.len() - own.numbers.partition_point(|own| *own <= number)

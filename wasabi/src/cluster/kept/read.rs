@@ -42,14 +42,16 @@ impl History {
             log.trim_group(group, limits(kept));
             log.trim();
         }
-        let after = match since.map(|since| log.missed(group, since)) {
-            Some(Missed::Since { number, .. }) => Some(number),
+        let (recovered, after) = match since.map(|since| log.missed(group, since)) {
+            Some(Missed::Since { number, .. }) => (true, number),
+            // Whoever reads page after page comes to the end.
+            Some(Missed::Lost { number }) => (false, number),
             Some(Missed::Ahead) if may_wait => return Tried::Ahead,
-            Some(Missed::Ahead | Missed::Unknown) | None => None,
+            Some(Missed::Ahead | Missed::Unknown) | None => (false, 0),
         };
-        let (messages, has_more) = log.page(group, after.unwrap_or(0), limit, MAX_BYTES);
+        let (messages, has_more) = log.page(group, after, limit, MAX_BYTES);
         Tried::Done(KeptMessages {
-            recovered: after.is_some(),
+            recovered,
             first: log.first_of(group),
             position,
             next: messages

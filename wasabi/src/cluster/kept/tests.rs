@@ -129,6 +129,36 @@ async fn after_a_loss_no_earlier_position_is_known() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_position_from_before_a_hole_is_recovered_and_those_after_it_are() {
+    let mut log = log();
+    for number in 1..=3 {
+        append(&mut log, "a", number);
+    }
+    log.lose_before_next();
+    assert_eq!(texts(&log, "a", at(3)), None);
+    append(&mut log, "b", 6);
+    append(&mut log, "b", 7);
+    for group in ["a", "b"] {
+        assert_eq!(texts(&log, group, at(3)), None);
+        assert!(matches!(
+            log.missed(group, at(2)),
+            Missed::Lost { number: 2 }
+        ));
+    }
+    assert_eq!(texts(&log, "b", at(6)), Some(vec!["7".into()]));
+    // Whoever joins now is told where the group is, and comes back with that.
+    let joined = log.position_of("a").expect("a position");
+    assert_eq!(texts(&log, "a", joined), Some(Vec::new()));
+    // Also when that entry has expired.
+    advance(11 * MINUTE).await;
+    append(&mut log, "b", 8);
+    assert_eq!(texts(&log, "a", joined), Some(Vec::new()));
+    log.lose_before_last();
+    assert_eq!(texts(&log, "a", joined), None);
+    assert_eq!(texts(&log, "b", at(8)), Some(Vec::new()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_memory_of_the_log_is_bounded_in_bytes_time_and_groups() {
     let mut log = log();
     let limits = Limits {

@@ -48,17 +48,9 @@ const MAX_LEN: usize = 100_000;
 /// How long a read waits.
 const BLOCK: Duration = Duration::from_secs(1);
 
-/// Where a session is in the feed.
+/// Where a session is in the feed: the last entry that it has read.
 #[derive(Default)]
-pub(super) struct Reading(Mutex<Place>);
-
-#[derive(Default)]
-struct Place {
-    /// The last entry that was read.
-    last: Option<Position>,
-    /// The number of the last entry with a gap before it, which was told.
-    told: u64,
-}
+pub(super) struct Reading(Mutex<Option<Position>>);
 
 /// An entry as it is in the stream: its id, and its fields one after another.
 type Raw = (String, Vec<Value>);
@@ -127,11 +119,6 @@ pub(super) async fn is_of(
 }
 
 impl Reading {
-    /// Whether the session has read nothing.
-    pub(super) fn is_new(&self) -> bool {
-        self.0.lock().unpoisoned().last.is_none()
-    }
-
     pub(super) async fn read(
         &self,
         connection: &mut MultiplexedConnection,
@@ -139,7 +126,7 @@ impl Reading {
         after: Option<Position>,
     ) -> Result<Page, BoxError> {
         let stream = key(&feed.name, "feed");
-        let is_known = self.0.lock().unpoisoned().last == after;
+        let is_known = *self.0.lock().unpoisoned() == after;
         if let Some(after) = after.filter(|_| !is_known) {
             let mut command = redis::cmd("XRANGE");
             command.arg(&stream);
@@ -161,24 +148,27 @@ impl Reading {
         self.numbered(entries, after)
     }
 
-    /// The entries, if their numbers go on from the last one.
+    /// The entries, as far as their numbers go on from one to the next.
     fn numbered(&self, entries: Vec<Raw>, mut last: Option<Position>) -> Result<Page, BoxError> {
-        let mut place = self.0.lock().unpoisoned();
         let mut page = Vec::with_capacity(entries.len());
+        let mut is_after_gap = false;
         for entry in entries {
             let entry = entry_of(entry)?;
             let (number, _) = entry.position.parts();
             let goes_on = last.is_none_or(|last| number.checked_sub(1) == Some(last.parts().0));
-            if !goes_on && number > place.told {
-                place.told = number;
-                place.last = None;
-                return Ok(Page::Gap);
+            if !goes_on && !page.is_empty() {
+                // The next page begins with it.
+                break;
             }
+            is_after_gap |= !goes_on;
             last = Some(entry.position);
             page.push(entry);
         }
-        place.last = last;
-        Ok(Page::Entries(page))
+        *self.0.lock().unpoisoned() = last;
+        Ok(match is_after_gap {
+            true => Page::AfterGap(page),
+            false => Page::Entries(page),
+        })
     }
 }
 

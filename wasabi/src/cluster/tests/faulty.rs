@@ -13,8 +13,8 @@ use bytes::Bytes;
 use tokio::{sync::watch, time::sleep};
 
 use crate::{
-    BoxError, Cluster, Connection, ConnectionAddress, Kept, Message, Registry, Result,
-    cluster::{Attach, Engine, EngineSession, Inlet},
+    BoxError, Cluster, Connection, ConnectionAddress, Kept, Message, Position, Registry, Result,
+    cluster::{Attach, Engine, EngineSession, Feed, Inlet},
     connection::{few::Few, registry::RegistryEntry},
     sync::{Mutex, Unpoisoned},
     testing::connection,
@@ -35,6 +35,10 @@ pub(super) struct FaultyState {
     pub(super) is_hesitant: AtomicBool,
     /// It takes messages and commands, and never answers.
     pub(super) is_silent: AtomicBool,
+    /// Others have replaced it: it does everything, but says so when it is asked.
+    pub(super) is_replaced: AtomicBool,
+    /// It keeps messages, and never says which.
+    pub(super) keeps: AtomicBool,
     sessions: AtomicUsize,
     told: AtomicUsize,
     asked: Mutex<Vec<String>>,
@@ -48,6 +52,8 @@ impl Faulty {
             forbids: Mutex::default(),
             is_hesitant: AtomicBool::new(false),
             is_silent: AtomicBool::new(false),
+            is_replaced: AtomicBool::new(false),
+            keeps: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             told: AtomicUsize::new(0),
             asked: Mutex::default(),
@@ -106,6 +112,10 @@ impl Engine for Faulty {
         self.0.sessions.fetch_add(1, Ordering::SeqCst);
         Ok(self.clone())
     }
+
+    fn keeps(&self) -> bool {
+        self.0.keeps.load(Ordering::SeqCst)
+    }
 }
 
 impl EngineSession for Faulty {
@@ -122,7 +132,14 @@ impl EngineSession for Faulty {
         self.asked_for('-', subjects).await
     }
 
+    async fn newest(&self, _feed: &Feed) -> Result<Position, BoxError> {
+        pending().await
+    }
+
     async fn answers(&self) -> Result<(), BoxError> {
+        if self.0.is_replaced.load(Ordering::SeqCst) {
+            return Err("replaced".into());
+        }
         self.asked_for('?', &[]).await
     }
 

@@ -14,8 +14,9 @@ const MAX_PAGE: usize = 1000;
 pub struct KeptMessages {
     /// The messages, in their order.
     pub messages: Vec<KeptMessage>,
-    /// Whether nothing is missing between the position that was asked for and the first of these messages. Otherwise,
-    /// these are from the beginning of what is kept; `false` also if there was no position.
+    /// Whether nothing that came after the position that was asked for is missing. Otherwise, these are from the
+    /// beginning of what is kept, or from the position on if it is still there and the engine has lost messages after it;
+    /// `false` also if there was no position.
     pub recovered: bool,
     /// The position of the first message that is kept; `None` if none is.
     pub first: Option<Position>,
@@ -60,7 +61,7 @@ impl Group {
     ///     loop {
     ///         let page = room.history(since, 100).await?;
     ///         if !page.recovered {
-    ///             // It begins anew: what was read before is not kept any more.
+    ///             // It begins anew: something after what was read before is missing.
     ///             all.clear();
     ///         }
     ///         all.extend(page.messages);
