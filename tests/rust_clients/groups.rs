@@ -87,6 +87,30 @@ async fn a_group_is_followed_over_cut_connections_with_nothing_missing_and_nothi
 }
 
 #[tokio::test]
+async fn who_is_there_is_unsure_after_a_lost_connection() {
+    let (_server, chaos, client, other) = rooms(options()).await;
+    let mut there = other.follow("room:1", None);
+    assert_eq!(next(&mut there).await, None);
+    let mut following = client.follow("room:1", None);
+    assert_eq!(next(&mut following).await, None);
+    chaos.cut();
+    chaos.refuse();
+    until("it is noticed", || client.client().state() != State::Open).await;
+    drop(there);
+    says(&other, "room:1", 1).await;
+    chaos.calm();
+    let mut is_unsure = false;
+    loop {
+        match soon(following.next()).await {
+            Some(Ok(Told::Presence(presence))) => is_unsure |= presence.unsure,
+            Some(Ok(Told::Message { .. })) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(is_unsure);
+}
+
+#[tokio::test]
 async fn what_is_kept_no_more_is_told_as_a_gap() {
     let (_server, chaos, client, other) = rooms(options()).await;
     let mut following = client.follow("short:1", None);
@@ -206,6 +230,14 @@ async fn says_of(peer: &mut Peer, mut told: Value) {
     peer.send(told.to_string()).await;
 }
 
+/// The client is in the group anew.
+async fn is_unsure(following: &mut wasabi::client::Following) {
+    match soon(following.next()).await {
+        Some(Ok(Told::Presence(presence))) => assert!(presence.unsure),
+        other => panic!("{other:?}"),
+    }
+}
+
 async fn refuses(peer: &mut Peer, ask: &Value, code: &str) {
     let error = json!({ "code": code, "message": "no" });
     peer.send(json!({ "id": ask["id"], "error": error }).to_string())
@@ -239,6 +271,7 @@ async fn a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
         json!({ "position": "5-2", "base64": "aGVsbG8=" }),
     )
     .await;
+    is_unsure(&mut following).await;
     let told = soon(following.next()).await;
     let position = "5-2".to_owned();
     let data = "hello".into();
@@ -246,7 +279,10 @@ async fn a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
     drop(peer);
 
     let mut peer = server.accept().await;
-    let next = tokio::spawn(async move { (soon(following.next()).await, following) });
+    let next = tokio::spawn(async move {
+        is_unsure(&mut following).await;
+        (soon(following.next()).await, following)
+    });
     let ask = asked(&mut peer).await;
     assert_eq!(ask["since"], "5-2");
     says_of(
@@ -288,5 +324,6 @@ async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
         json!({ "recovered": true, "position": "5-2", "missed": 0 }),
     )
     .await;
+    is_unsure(&mut again).await;
     assert_eq!(soon(again.next()).await, Some(Ok(Told::Gap)));
 }

@@ -205,6 +205,7 @@ in_node_and_deno! {
     deadlines_and_signals_end_what_waits
     calls_of_json_rpc_and_their_subscriptions_work
     a_group_is_followed_over_cut_connections_with_nothing_missing_and_nothing_double
+    who_is_there_is_unsure_after_a_lost_connection
     what_is_kept_no_more_is_told_as_a_gap_and_a_server_without_the_history_as_well
     leaving_a_group_ends_it_at_the_gateway_and_it_can_be_followed_again
     a_group_goes_on_from_its_last_message_wherever_the_connection_ends

@@ -83,7 +83,7 @@ use crate::{
 ///
 /// With the cargo feature `schema`, the clients of [`Gateway::typescript`](crate::Gateway) and `Gateway::rust` follow groups by
 /// themselves, if the groups are [`enveloped`](crate::Kept::enveloped) and the parser of the channel reads ids: they remember
-/// positions, subscribe again after a lost connection, and tell gaps.
+/// positions, subscribe again after a lost connection, tell gaps, and say `unsure` whenever they have subscribed again.
 ///
 /// # Errors
 ///

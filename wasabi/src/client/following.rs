@@ -37,8 +37,8 @@ pub enum Told {
         /// What was published.
         data: Bytes,
     },
-    /// What was said before and has not come here is lost: fetch the state from the gateway. It is also the first of all,
-    /// unless a position was given and everything since then follows.
+    /// Earlier messages are missing: fetch the state from the gateway. It is also the first of all, unless a position was
+    /// given and everything since then follows.
     Gap,
     /// Who has come, and who has gone.
     Presence(Presence),
@@ -57,7 +57,8 @@ pub struct Presence {
     pub left: Vec<String>,
     /// All are gone whose `connection` begins with this.
     pub gone: Option<String>,
-    /// Ask who is there.
+    /// Ask who is there. The client itself says so when it is in the group again after a lost connection, and first of all
+    /// if a position was given: nobody has told it who came and went meanwhile, and a question from before has no answer.
     pub unsure: bool,
 }
 
@@ -72,6 +73,10 @@ pub struct Following<C = String> {
     key: String,
     group: String,
     position: Option<String>,
+    /// Whether nothing is known of the group yet, not even a position.
+    is_new: bool,
+    /// What is told after the last.
+    next: Option<Told>,
     waiting: Option<Waiting>,
     failure: Option<NotSent>,
     codes: PhantomData<fn() -> C>,
@@ -84,6 +89,8 @@ impl<C> Following<C> {
             key: key.to_owned(),
             group: group.to_owned(),
             position: since.map(str::to_owned),
+            is_new: since.is_none(),
+            next: None,
             waiting: None,
             failure: None,
             codes: PhantomData,
@@ -119,7 +126,16 @@ impl<C> Following<C> {
             if !is_recovered || value["missed"] == 0 {
                 self.position = position;
             }
-            return (!is_recovered).then_some(Told::Gap);
+            let gap = (!is_recovered).then_some(Told::Gap);
+            if std::mem::take(&mut self.is_new) {
+                return gap;
+            }
+            self.next = gap;
+            let unsure = true;
+            return Some(Told::Presence(Presence {
+                unsure,
+                ..Presence::default()
+            }));
         }
         if let Some(position) = position {
             self.position = Some(position.clone());
@@ -154,6 +170,9 @@ impl<C: DeserializeOwned> Stream for Following<C> {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if let Some(failure) = self.failure.take() {
             return Poll::Ready(Some(Err(failure.into())));
+        }
+        if let Some(told) = self.next.take() {
+            return Poll::Ready(Some(Ok(told)));
         }
         loop {
             let Some(waiting) = &mut self.waiting else {

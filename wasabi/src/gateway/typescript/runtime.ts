@@ -114,11 +114,15 @@ export type Told =
   | { group: string; position: string; data: unknown }
   | { group: string; position: string; base64: string }
   /**
-   * What was said before and has not come here is lost: fetch the state. It is also the first of all, unless `since` was
-   * given and everything since then follows.
+   * Earlier messages are missing: fetch the state. It is also the first of all, unless `since` was given and everything
+   * since then follows.
    */
   | { group: string; gap: true }
-  /** Who has come, and who has gone, by their `connection` or what it begins with; `unsure`: ask who is there. */
+  /**
+   * Who has come, and who has gone, by their `connection` or what it begins with; `unsure`: ask who is there. The client
+   * itself says `unsure` when it is in the group again after a lost connection, and first of all if `since` was given:
+   * nobody has told it who came and went meanwhile, and a question from before has no answer.
+   */
   | { group: string; joined?: Member[]; left?: string[]; gone?: string; unsure?: true }
   /** Who is there, if you have asked. */
   | { group: string; members: Member[]; total: number; complete: boolean; next?: string };
@@ -270,7 +274,7 @@ export class Client<C extends Channel> {
     }
     if (signal?.aborted) throw new GatewayError("aborted", "given up", false);
     const queue: Told[] = [];
-    let call: Call, leaving: Call | undefined, failure: GatewayError | undefined, isIn = false;
+    let call: Call, leaving: Call | undefined, failure: GatewayError | undefined, isIn = false, isFirst = since === undefined;
     let wake = () => {}, over = (_isStale?: boolean) => {};
     const fail = (error: GatewayError) => {
       failure = error;
@@ -304,6 +308,8 @@ export class Client<C extends Channel> {
           isIn = true;
           // What comes from now on depends on `since`.
           call.again = false;
+          if (!isFirst) queue.push({ group, unsure: true });
+          isFirst = false;
           const isGap = !recovered || isStale;
           if (isGap) queue.push({ group, gap: true });
           // What was missed is still to come.
