@@ -214,10 +214,10 @@ async fn who_is_there_is_told_to_those_who_follow() {
 }
 
 /// A server that does as the test says, and a client of it.
-async fn scripted() -> (Upstream, Client) {
+async fn scripted(options: Options) -> (Upstream, Client) {
     let server = Upstream::start().await;
     let wire = Wire::keyed(&["do"], &["id"]);
-    let client = Client::connect(Url::new(&server.url("")), wire, options()).expect("a URL");
+    let client = Client::connect(Url::new(&server.url("")), wire, options).expect("a URL");
     (server, client)
 }
 
@@ -246,7 +246,7 @@ async fn refuses(peer: &mut Peer, ask: &Value, code: &str) {
 
 #[tokio::test]
 async fn a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
-    let (mut server, client) = scripted().await;
+    let (mut server, client) = scripted(options()).await;
     let mut following = client.follow::<String>("follow", "g", Some("5-1"));
     // A gateway that drains.
     let mut peer = server.accept().await;
@@ -300,7 +300,7 @@ async fn a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
 
 #[tokio::test]
 async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
-    let (mut server, client) = scripted().await;
+    let (mut server, client) = scripted(options()).await;
     let following = client.follow::<String>("follow", "g", None);
     let mut peer = server.accept().await;
     asked(&mut peer).await;
@@ -326,4 +326,36 @@ async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
     .await;
     is_unsure(&mut again).await;
     assert_eq!(soon(again.next()).await, Some(Ok(Told::Gap)));
+}
+
+#[tokio::test]
+async fn a_group_whose_gateway_does_not_answer_can_be_followed_again() {
+    let ms = Duration::from_millis;
+    let (mut server, client) = scripted(options().timeout(ms(50)).limit(2)).await;
+    // Neither the message that follows, nor that which leaves.
+    let following = client.follow::<String>("follow", "g", None);
+    let mut peer = server.accept().await;
+    assert_eq!(asked(&mut peer).await["follow"], Value::Null);
+    drop(following);
+    let mut following = client.follow::<String>("follow", "g", Some("5-1"));
+    assert_eq!(asked(&mut peer).await["since"], "5-1");
+    let answer = json!({ "recovered": true, "position": "5-2", "missed": 0 });
+    says_of(&mut peer, answer).await;
+    is_unsure(&mut following).await;
+    // What was missed is not known.
+    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    drop(following);
+    assert_eq!(asked(&mut peer).await["follow"], false);
+    let mut again = client.follow::<String>("follow", "g", None);
+    assert_eq!(asked(&mut peer).await["follow"], Value::Null);
+    // What comes too late is for nobody.
+    says_of(&mut peer, json!({ "unfollowed": true })).await;
+    let answer = json!({ "recovered": false, "position": "5-2", "missed": 0 });
+    says_of(&mut peer, answer).await;
+    assert_eq!(soon(again.next()).await, Some(Ok(Told::Gap)));
+    says_of(&mut peer, json!({ "position": "5-3", "data": 1 })).await;
+    let position = "5-3".to_owned();
+    let data = json!(1);
+    let told = soon(again.next()).await;
+    assert_eq!(told, Some(Ok(Told::Message { position, data })));
 }

@@ -54,6 +54,31 @@ async function reached(is, times = 1) {
 const get = (address, path) => fetch(`http://${address}${path}`).then((answer) => assert.ok(answer.ok));
 const count = async (client, item) => (await client.request("ordered", { item })).count;
 
+/** A server that does as the test says: what it was asked, and what it says of a group. */
+async function scripted() {
+  const listener = new ws.WebSocketServer({ port: 0, host: "127.0.0.1" });
+  await new Promise((done) => listener.on("listening", done));
+  const asks = [];
+  let came = () => {};
+  const server = {
+    url: `ws://127.0.0.1:${listener.address().port}`,
+    asked: async () => {
+      while (!asks.length) await new Promise((done) => (came = done));
+      return asks.shift();
+    },
+    say: (told) => server.peer.send(JSON.stringify({ group: "g", ...told })),
+    close: () => listener.close(),
+  };
+  listener.on("connection", (socket) => {
+    server.peer = socket;
+    socket.on("message", (text) => {
+      asks.push(JSON.parse(text));
+      came();
+    });
+  });
+  return server;
+}
+
 const cases = {
   async requests_are_matched_by_id_and_errors_are_values() {
     const client = shop(base, options);
@@ -382,31 +407,17 @@ const cases = {
   },
 
   async a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
-    const server = new ws.WebSocketServer({ port: 0, host: "127.0.0.1" });
-    await new Promise((done) => server.on("listening", done));
-    const asks = [];
-    let peer, came = () => {};
-    server.on("connection", (socket) => {
-      peer = socket;
-      socket.on("message", (text) => {
-        asks.push(JSON.parse(text));
-        came();
-      });
-    });
-    const asked = async () => {
-      while (!asks.length) await new Promise((done) => (came = done));
-      return asks.shift();
-    };
-    const say = (told) => peer.send(JSON.stringify({ group: "g", ...told }));
-    const refuse = ({ id }, code) => peer.send(JSON.stringify({ id, error: { code, message: "no" } }));
-    const client = rooms(`ws://127.0.0.1:${server.address().port}`, options);
+    const server = await scripted();
+    const { asked, say } = server;
+    const refuse = ({ id }, code) => server.peer.send(JSON.stringify({ id, error: { code, message: "no" } }));
+    const client = rooms(server.url, options);
     const following = client.follow("follow", "g", { since: "5-1" });
     let next = following.next();
     // A gateway that drains.
     const ask = await asked();
     assert.deepEqual(ask, { do: "follow", id: 1, group: "g", since: "5-1" });
     refuse(ask, "closing");
-    peer.close(1012);
+    server.peer.close(1012);
 
     // One that ends before all that was missed has come.
     assert.equal((await asked()).since, "5-1");
@@ -415,7 +426,7 @@ const cases = {
     assert.deepEqual((await next).value, { group: "g", unsure: true });
     next = following.next();
     assert.deepEqual((await next).value, { group: "g", position: "5-2", base64: "aGVsbG8=" });
-    peer.terminate();
+    server.peer.terminate();
     next = following.next();
     assert.equal((await asked()).since, "5-2");
     say({ recovered: true, position: "5-9", missed: 1 });
@@ -436,6 +447,35 @@ const cases = {
     say({ recovered: true, position: "5-10", missed: 0 });
     assert.deepEqual((await next).value, { group: "g", unsure: true });
     assert.deepEqual((await again.next()).value, { group: "g", gap: true });
+    client.close();
+    server.close();
+  },
+
+  async a_group_whose_gateway_does_not_answer_can_be_followed_again() {
+    const server = await scripted();
+    const { asked, say } = server;
+    const client = rooms(server.url, { ...options, timeoutMs: 50 });
+    const [given, late] = [new AbortController(), new AbortController()];
+    const first = client.follow("follow", "g", { signal: given.signal }).next();
+    assert.equal((await asked()).follow, undefined);
+    given.abort();
+    await assert.rejects(first, { code: "aborted" });
+    // It waits until the first one is over.
+    const second = client.follow("follow", "g", { signal: late.signal }).next();
+    late.abort();
+    await assert.rejects(second, { code: "aborted" });
+    const following = client.follow("follow", "g", { since: "5-1" });
+    const next = following.next();
+    assert.equal((await asked()).since, "5-1");
+    say({ recovered: true, position: "5-2", missed: 0 });
+    assert.deepEqual((await next).value, { group: "g", unsure: true });
+    assert.deepEqual((await following.next()).value, { group: "g", gap: true }, "what was missed is not known");
+    await following.return();
+    assert.equal((await asked()).follow, false);
+    const again = client.follow("follow", "g").next();
+    assert.equal((await asked()).follow, undefined);
+    say({ recovered: false, position: "5-2", missed: 0 });
+    assert.ok("gap" in (await again).value);
     client.close();
     server.close();
   },

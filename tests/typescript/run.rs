@@ -209,6 +209,7 @@ in_node_and_deno! {
     what_is_kept_no_more_is_told_as_a_gap_and_a_server_without_the_history_as_well
     leaving_a_group_ends_it_at_the_gateway_and_it_can_be_followed_again
     a_group_goes_on_from_its_last_message_wherever_the_connection_ends
+    a_group_whose_gateway_does_not_answer_can_be_followed_again
     a_channel_without_keys_sends_and_gets_text
 }
 

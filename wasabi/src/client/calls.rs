@@ -3,7 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::error::Failure;
 use crate::Message;
@@ -29,6 +32,8 @@ pub(super) struct Call {
     pub(super) subscription: Option<String>,
     /// Which group it follows or leaves.
     pub(super) about: Option<About>,
+    /// When it is given up, if nobody waits for it.
+    pub(super) deadline: Option<Instant>,
 }
 
 impl Call {
@@ -39,6 +44,7 @@ impl Call {
             is_stream,
             subscription: None,
             about: None,
+            deadline: None,
         }
     }
 

@@ -77,8 +77,8 @@ impl Options {
         }
     }
 
-    /// The deadline of requests, from the call to the reply; streams have none. Default: 30 s.
-    /// [`Client::with_timeout`](super::Client::with_timeout) changes it for a call.
+    /// The deadline of requests, from the call to the reply, also of those that leave a group; streams have none. Default:
+    /// 30 s. [`Client::with_timeout`](super::Client::with_timeout) changes it for a call.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout.min(FOREVER);
         self

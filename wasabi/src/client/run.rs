@@ -77,6 +77,7 @@ async fn talk(shared: &Shared, socket: Socket) -> Option<Lost> {
         lost = read(shared, &mut stream) => Some(lost),
         lost = write(shared, &mut sink) => lost,
         () = too_late(shared) => None,
+        never = shared.give_up_late() => match never {},
     };
     if lost.is_none() {
         let _ = timeout(GOODBYE, say_goodbye(sink, stream)).await;

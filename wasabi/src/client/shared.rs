@@ -1,5 +1,6 @@
 //! What the callers and the task of a connection share: the requests that wait, and what is to be sent.
 
+mod deadlines;
 mod ends;
 mod groups;
 mod inbound;
@@ -35,6 +36,8 @@ pub(super) struct Shared {
     pub(super) closed: CancellationToken,
     /// Something is to be sent.
     pub(super) wake: Notify,
+    /// A call has a deadline.
+    leaves: Notify,
     inner: Mutex<Inner>,
 }
 
@@ -101,6 +104,7 @@ impl Shared {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
             wake: Notify::new(),
+            leaves: Notify::new(),
             inner: Mutex::new(Inner {
                 next_id: 1,
                 calls: BTreeMap::new(),
@@ -242,6 +246,9 @@ impl Shared {
         if ends && call.subscription.is_none() {
             // Its reply says which subscription is to be ended.
             call.caller = None;
+            if call.about.is_some() {
+                call.deadline = self.deadline();
+            }
         } else if call.about.is_some() {
             self.leave(&mut inner, id);
         } else if let Some(call) = inner.calls.remove(&id)

@@ -21,7 +21,8 @@ pub(super) struct Place {
     pub(super) owner: Option<u64>,
     /// The call that follows the group as soon as it is left.
     next: Option<u64>,
-    /// The gateway has refused to let the connection leave, so that it cannot say what a new call has missed.
+    /// The gateway has refused to let the connection leave, or has not answered, so that it cannot say what a new call has
+    /// missed.
     is_stale: bool,
 }
 
@@ -83,6 +84,10 @@ impl Shared {
             return;
         }
         let is_answer = call.subscription.is_none() && value.get("recovered").is_some();
+        let is_late = |name: &&str| value.get(*name).is_some();
+        if !is_answer && ["recovered", "unfollowed"].iter().any(is_late) {
+            return; // Of a call that was given up.
+        }
         if is_answer {
             call.subscription = Some(group.clone());
             let place = inner.groups.get_mut(&group);
@@ -125,6 +130,7 @@ impl Shared {
         };
         let call = Call {
             about: Some(about),
+            deadline: self.deadline(),
             ..Call::new(text, None, false)
         };
         inner.calls.insert(id, call);

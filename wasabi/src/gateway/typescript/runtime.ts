@@ -77,7 +77,7 @@ export interface Options<C extends Channel = Channel> {
   query?: () => C["query"] | Promise<C["query"]>;
   /** The subprotocols to offer; called before each attempt as well. */
   protocols?: () => string[] | Promise<string[]>;
-  /** The deadline of requests, 30 s by default. Streams have none unless their call has one. */
+  /** The deadline of requests, also of that which leaves a group; 30 s by default. Streams have none unless their call has one. */
   timeoutMs?: number;
   /**
    * The pause before the next attempt is random: up to `first` (500), doubled with each attempt since a connection was
@@ -268,19 +268,16 @@ export class Client<C extends Channel> {
     key: N, group: string, { since, signal }: FollowOptions = {},
   ): AsyncGenerator<Told, void, void> {
     const groups = this.#groups;
-    let isStale = false;
-    for (let other; (other = groups.get(group)); isStale = await other.gone) {
-      if (!other.gone) throw TypeError("followed already: " + group);
-    }
-    if (signal?.aborted) throw new GatewayError("aborted", "given up", false);
     const queue: Told[] = [];
-    let call: Call, leaving: Call | undefined, failure: GatewayError | undefined, isIn = false, isFirst = since === undefined;
+    let call: Call, leaving: Call | undefined, failure: GatewayError | undefined;
+    let isIn = false, isStale = false, isFirst = since === undefined;
     let wake = () => {}, over = (_isStale?: boolean) => {};
+    const wait = () => new Promise<void>((done) => (wake = done));
     const fail = (error: GatewayError) => {
       failure = error;
       wake();
     };
-    const abort = () => fail(new GatewayError("aborted", "given up", call.sent, call.id));
+    const abort = () => fail(new GatewayError("aborted", "given up", !!call?.sent, call?.id));
     const begin = () => {
       isIn = false;
       // Until it is answered, it may be sent again as it is.
@@ -295,7 +292,7 @@ export class Client<C extends Channel> {
       });
     };
     const leave = () => {
-      leaving = this.#call(key, { group, follow: false }, {}, 30_000, () => {}, ({ code }) => over(code !== "disconnected"));
+      leaving = this.#call(key, { group, follow: false }, {}, undefined, () => {}, ({ code }) => over(code !== "disconnected"));
     };
     const own: Following = {
       take: (told) => {
@@ -321,20 +318,29 @@ export class Client<C extends Channel> {
         wake();
       },
     };
-    groups.set(group, own);
-    begin();
+    if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
     try {
+      for (let other; !failure && (other = groups.get(group)); ) {
+        if (!other.gone) throw TypeError("followed already: " + group);
+        isStale = !!(await Promise.race([other.gone, wait()]));
+      }
+      if (failure) throw failure;
+      groups.set(group, own);
+      begin();
       for (;;) {
         while (queue.length) yield queue.shift()!;
         if (failure) throw failure;
-        await new Promise<void>((done) => (wake = done));
+        await wait();
       }
     } finally {
       signal?.removeEventListener("abort", abort);
-      own.gone = new Promise((done) => {
+      if (groups.get(group) === own) own.gone = new Promise((done) => {
+        // The gateway may not answer.
+        const timer = setTimeout(() => over(true), Math.min(this.#options.timeoutMs ?? 30_000, 2 ** 31 - 1));
         over = (isStale = false) => {
           over = () => {};
+          clearTimeout(timer);
           call.stop();
           leaving?.stop();
           groups.delete(group);
