@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
-use wasabi::client::{Client, Options, RequestError, State, Told, Url, Wire};
+use wasabi::client::{Client, Options, RequestError, State, Told, Unasked, Url, Wire};
 use wasabi_tests::{
     TestServer,
     chaos::Chaos,
@@ -326,6 +326,27 @@ async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
     .await;
     is_unsure(&mut again).await;
     assert_eq!(soon(again.next()).await, Some(Ok(Told::Gap)));
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_message_of_a_group_that_is_followed_is_an_event() {
+    let (mut server, client) = scripted(options()).await;
+    let mut events = client.events::<Unasked>();
+    let mut following = client.follow::<String>("follow", "g", None);
+    let mut peer = server.accept().await;
+    asked(&mut peer).await;
+    let answer = json!({ "recovered": false, "position": "5-1", "missed": 0 });
+    says_of(&mut peer, answer).await;
+    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    says_of(&mut peer, json!({ "type": "moved", "position": 7 })).await;
+    says_of(&mut peer, json!({ "position": "5-2", "data": 1 })).await;
+    let position = "5-2".to_owned();
+    let data = json!(1);
+    let told = soon(following.next()).await;
+    assert_eq!(told, Some(Ok(Told::Message { position, data })));
+    let event = soon(events.next()).await.and_then(|event| event.json());
+    let moved = json!({ "group": "g", "type": "moved", "position": 7 });
+    assert_eq!(event, Some(moved));
 }
 
 #[tokio::test]

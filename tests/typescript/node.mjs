@@ -451,6 +451,44 @@ const cases = {
     server.close();
   },
 
+  async what_only_looks_like_a_message_of_a_group_that_is_followed_is_an_event() {
+    const server = await scripted();
+    const { asked, say } = server;
+    const rest = [];
+    const client = rooms(server.url, { ...options, onMessage: ({ group, ...message }) => rest.push(message) });
+    const following = client.follow("follow", "g");
+    const next = following.next();
+    await asked();
+    say({ recovered: false, position: "5-1", missed: 0, since: "a newer gateway says more" });
+    assert.deepEqual((await next).value, { group: "g", gap: true });
+    const own = [
+      { type: "moved", position: 7 },
+      { type: "moved", position: "left" },
+      { position: 7, data: 1 },
+      { position: "5-7" },
+      { gap: 3 },
+      { gap: true, from: 1 },
+      { left: 3 },
+      { left: [], right: [] },
+      { members: ["Bob"], total: 1 },
+      {},
+    ];
+    for (const message of own) say(message);
+    const told = [
+      { position: "5-2", data: 1 },
+      { gap: true },
+      { joined: [{ connection: "1-2" }], left: ["1-3"] },
+      { gone: "1-" },
+      { unsure: true },
+      { members: [], total: 0, complete: true, next: "1-2" },
+    ];
+    for (const message of told) say(message);
+    for (const message of told) assert.deepEqual((await following.next()).value, { group: "g", ...message });
+    assert.deepEqual(rest, own);
+    client.close();
+    server.close();
+  },
+
   async a_group_whose_gateway_does_not_answer_can_be_followed_again() {
     const server = await scripted();
     const { asked, say } = server;

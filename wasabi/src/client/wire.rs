@@ -1,5 +1,7 @@
 //! How the messages of a channel are written and read.
 
+mod told;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -152,7 +154,7 @@ impl Wire {
             true => part.get("result").cloned().unwrap_or_default(),
             false => message,
         };
-        let owner = owner.or_else(|| group(&value).map(Owner::Group));
+        let owner = owner.or_else(|| Some(Owner::Group(told::group(&value)?.to_owned())));
         owner.map(|owner| Read::Value(owner, value))
     }
 
@@ -215,24 +217,6 @@ impl Owner {
             Self::Request(text) | Self::Subscription(text) | Self::Group(text) => text,
         }
     }
-}
-
-/// The group that a message is about, if it looks like one of [`Subscriptions`](crate::Subscriptions).
-fn group(message: &Value) -> Option<String> {
-    const TOLD: [&str; 8] = [
-        "position",
-        "gap",
-        "joined",
-        "left",
-        "gone",
-        "unsure",
-        "members",
-        "unfollowed",
-    ];
-    let group = message.get("group")?.as_str()?;
-    let mut told = TOLD.iter();
-    told.any(|name| message.get(*name).is_some())
-        .then(|| group.to_owned())
 }
 
 /// An id as text: the gateway may write a number as it was, or as text.

@@ -136,7 +136,6 @@ interface Following {
   /** Once it is being left: when that is over, and whether the client may still be in the group. */
   gone?: Promise<boolean>;
 }
-const TOLD = ["position", "gap", "joined", "left", "gone", "unsure", "members", "unfollowed"];
 // End.
 /** How the messages of a channel are written. */
 interface Wire {
@@ -179,6 +178,24 @@ export const segment = (value: string | number | boolean): string => {
 /** Whether a message has these members, with one of these values if it is a list. */
 export const is = (message: unknown, want: Record<string, 0 | unknown[]>): boolean =>
   Object.entries(want).every(([k, v]) => (v ? v.includes(at(message, [k])) : at(message, [k]) !== undefined));
+// Follow:
+/** Whether a message with a group is one of those that the document has. Of those that come unasked there are no other members. */
+const isTold = (message: Record<string, unknown>): boolean => {
+  const names = Object.keys(message).filter((name) => name !== "group");
+  const has = (name: string, type: string) => typeof message[name] === type;
+  return (
+    (has("position", "string") &&
+      (has("recovered", "boolean") ? has("missed", "number") : names.length === 2 && ("data" in message || has("base64", "string")))) ||
+    has("unfollowed", "boolean") ||
+    (Array.isArray(message.members) && has("total", "number") && has("complete", "boolean")) ||
+    `${names}` === "gap" && message.gap === true ||
+    (!!names[0] && names.every((name) =>
+      name === "gone" ? has(name, "string")
+        : name === "unsure" ? message[name] === true
+        : /^(joined|left)$/.test(name) && Array.isArray(message[name])))
+  );
+};
+// End.
 
 /** A channel of the gateway. It connects at once, and again until it is closed. */
 export class Client<C extends Channel> {
@@ -500,7 +517,7 @@ export class Client<C extends Channel> {
       }
     } else if (call) call.take(rpc ? at(part, ["result"]) : message);
     // Follow:
-    else if (this.#groups.has(at(message, ["group"])) && TOLD.some((name) => at(message, [name]) !== undefined)) {
+    else if (this.#groups.has(at(message, ["group"])) && isTold(message as Record<string, unknown>)) {
       this.#groups.get(at(message, ["group"]))!.take(message as Record<string, unknown>);
     }
     // End.
