@@ -128,6 +128,39 @@ fn messages_that_no_client_can_tell_apart_are_a_mistake() {
         Price { bid: f64 },
     }
     #[derive(Serialize, JsonSchema)]
+    struct Wide {
+        at: [f64; 3],
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Flat {
+        at: [f64; 2],
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Warm {
+        #[schemars(range(min = 0.0))]
+        degrees: f64,
+    }
+    #[derive(Serialize, JsonSchema)]
+    struct Cold {
+        #[schemars(range(max = 0.0))]
+        degrees: f64,
+    }
+    /// Whatever the application puts in.
+    #[derive(Serialize)]
+    struct Anything {}
+    impl JsonSchema for Anything {
+        fn schema_name() -> std::borrow::Cow<'static, str> {
+            "Anything".into()
+        }
+
+        fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+            schemars::json_schema!({ "type": "object" })
+        }
+    }
+    #[derive(Serialize, JsonSchema)]
+    #[schemars(deny_unknown_fields)]
+    struct Nothing {}
+    #[derive(Serialize, JsonSchema)]
     struct Open {
         bid: f64,
         #[serde(flatten)]
@@ -153,12 +186,35 @@ fn messages_that_no_client_can_tell_apart_are_a_mistake() {
         mistakes.contains("`down` of `sends` from `up`"),
         "{mistakes}"
     );
+    assert!(
+        mistakes.contains("nothing but floating-point numbers in them"),
+        "{mistakes}"
+    );
+    let mistakes = of([
+        Sent::of::<Json<Nothing>>("up"),
+        Sent::of::<Json<Nothing>>("down"),
+    ]);
+    assert!(
+        mistakes.contains("`down` of `sends` from `up`, because neither has a member"),
+        "{mistakes}"
+    );
+    let mistakes = of([Sent::of::<Json<f64>>("bid"), Sent::of::<Json<f32>>("ask")]);
+    assert!(
+        mistakes.contains("both are nothing but floating-point numbers"),
+        "{mistakes}"
+    );
     for fine in [
         [Sent::of::<Json<Price>>("a"), Sent::of::<Json<Level>>("b")],
         [Sent::of::<Json<Tick>>("a"), Sent::of::<Json<Tick>>("b")],
         [Sent::of::<Json<Maybe>>("a"), Sent::of::<Json<Maybe>>("b")],
         [Sent::of::<Json<Named>>("a"), Sent::of::<Json<Named>>("b")],
         [Sent::of::<Json<Tagged>>("a"), Sent::of::<Json<Tagged>>("b")],
+        [Sent::of::<Json<Wide>>("a"), Sent::of::<Json<Flat>>("b")],
+        [Sent::of::<Json<Warm>>("a"), Sent::of::<Json<Cold>>("b")],
+        [
+            Sent::of::<Json<Anything>>("a"),
+            Sent::of::<Json<Anything>>("b"),
+        ],
         [Sent::of::<Json<Open>>("a"), Sent::of::<Json<Open>>("b")],
         [Sent::of::<Text>("a"), Sent::of::<Text>("b")],
     ] {

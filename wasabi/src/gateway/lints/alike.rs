@@ -1,14 +1,33 @@
 //! Messages of `sends` that no client can tell apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Schema;
 use crate::{channel::Sent, gateway::asyncapi::ChannelFacts, schema::Form};
 
 /// How deep a type is looked into.
 const DEPTH: usize = 16;
+
+/// The words of schemas of which a shape says everything.
+const SHAPES: [&str; 4] = ["items", "properties", "required", "type"];
+
+/// Those that say nothing of values.
+const NOTES: [&str; 12] = [
+    "$comment",
+    "$defs",
+    "$schema",
+    "default",
+    "definitions",
+    "deprecated",
+    "description",
+    "examples",
+    "format",
+    "readOnly",
+    "title",
+    "writeOnly",
+];
 
 /// What every value of a type consists of, if that is nothing that an application could tell messages apart by: no text,
 /// no integer, no choice, and nothing that may be left out.
@@ -30,8 +49,15 @@ pub(super) fn mistakes(facts: &ChannelFacts) -> Vec<String> {
     for (at, (sent, shape)) in shapes.iter().enumerate() {
         let mut before = shapes[..at].iter();
         if let Some((other, _)) = before.find(|(_, other)| other == shape) {
+            let why = match shape {
+                Shape::Object(members) if members.is_empty() => "neither has a member",
+                Shape::Object(_) => {
+                    "they have the same members, and nothing but floating-point numbers in them"
+                }
+                Shape::Number | Shape::List(_) => "both are nothing but floating-point numbers",
+            };
             mistakes.push(format!(
-                "clients cannot tell `{}` of `sends` from `{}`, because they have the same members, and nothing but numbers in them: make them variants of one enum with `#[serde(tag = \"..\")]`, or give each a member with its name",
+                "clients cannot tell `{}` of `sends` from `{}`, because {why}: make them variants of one enum with `#[serde(tag = \"..\")]`, or give each a member with its name",
                 sent.name, other.name
             ));
         }
@@ -49,27 +75,21 @@ fn shape(schema: Schema<'_>, depth: usize) -> Option<Shape> {
     let depth = depth.checked_sub(1)?;
     let schema = schema.resolved()?;
     let part = schema.part.as_object()?;
+    let is_note = |word: &String| NOTES.contains(&word.as_str());
     if let Some([of]) = part
         .get("allOf")
         .and_then(Value::as_array)
         .map(Vec::as_slice)
     {
-        return shape(schema.within(of), depth);
+        let is_all = part.keys().all(|word| word == "allOf" || is_note(word));
+        return shape(schema.within(of), depth).filter(|_| is_all);
     }
-    let says_more = [
-        "allOf",
-        "anyOf",
-        "oneOf",
-        "not",
-        "if",
-        "enum",
-        "const",
-        "additionalProperties",
-        "patternProperties",
-    ];
-    // Objects that are closed say no more.
-    let mut more = says_more.iter().filter_map(|word| part.get(*word));
-    if more.any(|value| *value != Value::Bool(false)) {
+    // An object that is closed says no more. Any other word may tell values apart: a range, a length, a choice.
+    let is_known = |(word, value): (&String, &Value)| match word.as_str() {
+        "additionalProperties" => *value == Value::Bool(false),
+        shape => SHAPES.contains(&shape) || is_note(word),
+    };
+    if !part.iter().all(is_known) {
         return None;
     }
     match part.get("type")?.as_str()? {
@@ -81,15 +101,22 @@ fn shape(schema: Schema<'_>, depth: usize) -> Option<Shape> {
         "object" => {
             let members = part.get("properties").and_then(Value::as_object);
             let required = part.get("required").and_then(Value::as_array);
-            let is_required = |name: &String| {
-                let mut names = required.into_iter().flatten();
-                names.any(|required| required == name)
-            };
+            let required: BTreeSet<_> = required
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            let is_closed = part.contains_key("additionalProperties");
+            if members.is_none_or(Map::is_empty) && !is_closed {
+                return None; // It may be any object.
+            }
             let members = members.into_iter().flatten().map(|(name, member)| {
-                let shape = shape(schema.within(member), depth).filter(|_| is_required(name))?;
+                let shape = shape(schema.within(member), depth)?;
                 Some((name.clone(), shape))
             });
-            Some(Shape::Object(members.collect::<Option<_>>()?))
+            let members: BTreeMap<_, _> = members.collect::<Option<_>>()?;
+            let is_exact = members.keys().map(String::as_str).eq(required);
+            is_exact.then_some(Shape::Object(members))
         }
         _ => None,
     }
