@@ -350,6 +350,22 @@ async fn what_only_looks_like_a_message_of_a_group_that_is_followed_is_an_event(
 }
 
 #[tokio::test]
+async fn a_group_that_was_followed_is_lost_when_the_client_ends() {
+    let (mut server, client) = scripted(options()).await;
+    let mut following = client.follow::<String>("follow", "g", None);
+    let mut peer = server.accept().await;
+    asked(&mut peer).await;
+    let answer = json!({ "recovered": false, "position": "5-1", "missed": 0 });
+    says_of(&mut peer, answer).await;
+    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    client.close();
+    let reason = "closed by the client".to_owned();
+    let lost = soon(following.next()).await;
+    assert_eq!(lost, Some(Err(RequestError::Lost { reason })));
+    assert_eq!(soon(following.next()).await, None);
+}
+
+#[tokio::test]
 async fn a_group_whose_gateway_does_not_answer_can_be_followed_again() {
     let ms = Duration::from_millis;
     let (mut server, client) = scripted(options().timeout(ms(50)).limit(2)).await;

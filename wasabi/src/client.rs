@@ -161,8 +161,12 @@ impl Client {
         Messages::new(self.begin(key, body, true))
     }
 
-    /// Follows a group by a route of [`Subscriptions`](crate::Subscriptions): from a position, or from now on. The stream
-    /// remembers the position, and follows the group again from there when the connection was lost.
+    /// Follows a group by a route of [`Subscriptions`](crate::Subscriptions): from a position, or from now on. The request
+    /// goes out at once. The stream remembers the position, and follows the group again from there when the connection was
+    /// lost. From now on (`since` is `None`), its first item is [`Told::Gap`]: the stream does not have what was said before.
+    ///
+    /// The stream has no deadline: it waits for a connection, for the answer of the gateway, and for messages. It ends with an
+    /// error: that of the gateway if it refuses, or [`RequestError::Lost`] if the client has ended and the request was sent.
     ///
     /// A group is followed once at a time: otherwise the stream has nothing but [`RequestError::NotSent`]. One that is just
     /// being left is followed after that. A stream that is not read for so long that [`Options::buffer`] messages wait ends

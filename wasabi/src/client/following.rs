@@ -186,8 +186,10 @@ impl<C: DeserializeOwned> Stream for Following<C> {
             }
             // The messages that came before are taken, so that the position is the last one.
             let failure = match waiting.failure() {
-                RequestError::Lost { .. } => match self.begin() {
+                lost @ RequestError::Lost { .. } => match self.begin() {
                     Ok(()) => continue,
+                    // It was followed, so not even that something was sent may be denied.
+                    Err(_) if self.handle.0.has_ended() => lost,
                     Err(failure) => failure.into(),
                 },
                 failure => failure,

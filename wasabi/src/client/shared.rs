@@ -269,6 +269,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().unasked.is_none()
+    }
+
     /// Why the last connection ended.
     pub(super) fn why(&self) -> String {
         self.lock().why.clone()
