@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
-use wasabi::{JsonRpc, Sent, prelude::*};
+use wasabi::{JsonRpc, Kept, Sent, prelude::*};
 
 use super::document::message;
 
@@ -220,4 +220,30 @@ fn messages_that_no_client_can_tell_apart_are_a_mistake() {
     ] {
         assert_eq!(of(fine), "");
     }
+}
+
+#[test]
+fn a_message_with_the_name_of_one_of_kept_groups_is_a_mistake() {
+    let of = |name: &str, kept: Kept| {
+        let gateway = gateway!(channel(
+            "/",
+            groups = [kept],
+            sends = [Sent::of::<Json<Tick>>(name)],
+            async || ()
+        ));
+        gateway.check().map_err(|mistakes| format!("{mistakes:?}"))
+    };
+    let enveloped = || Kept::all().enveloped();
+    for (name, kept) in [
+        ("gap", enveloped()),
+        ("published", enveloped()),
+        ("presence", Kept::all().announced()),
+    ] {
+        let mistakes = of(name, kept).expect_err("a mistake");
+        let mistake = format!("`/`: `sends` has a message with the name `{name}`, which is that");
+        assert!(mistakes.contains(&mistake), "{mistakes}");
+    }
+    // Here the gateway has none of that name.
+    assert_eq!(of("gap", Kept::all()), Ok(()));
+    assert_eq!(of("presence", enveloped()), Ok(()));
 }

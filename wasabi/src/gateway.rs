@@ -217,7 +217,8 @@ impl Gateway {
     ///   `deny_unknown_fields` and no such member, or is no object;
     /// * a reply of one message without anything at the pointer of the id, if another of the channel has something there;
     /// * a reply with a member `error` that has `code` and `message`, on a channel whose errors are like that;
-    /// * two messages of `sends` with the same members, and nothing but floating-point numbers in them.
+    /// * two messages of `sends` with the same members, and nothing but floating-point numbers of any size in them, or none;
+    /// * a message of `sends` with the name of one that members of the channel's kept groups get, such as `gap`.
     ///
     /// Types without a schema, and those whose schemas say too little, are never reported.
     pub fn check(&self) -> Result<(), Vec<GatewayError>> {

@@ -69,7 +69,8 @@ impl Sent {
 
 impl<S, B, P, C, D> Channel<S, B, P, C, D> {
     /// `sends`: what clients get without having asked for it, for the description of the gateway; nothing by default. Two
-    /// messages of one name are a mistake. Requires the cargo feature `schema`.
+    /// messages of one name are a mistake. What members of kept groups get that are enveloped or announced is there already,
+    /// by the names `published`, `gap` and `presence`. Requires the cargo feature `schema`.
     #[must_use]
     pub fn sends(mut self, messages: impl IntoIterator<Item = Sent>) -> Self {
         self.declared.sends.extend(messages);

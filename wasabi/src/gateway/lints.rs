@@ -29,6 +29,7 @@ pub(super) fn mistakes(facts: &ChannelFacts) -> Vec<String> {
             replies_without_id(facts),
             replies_like_errors(facts),
             alike::mistakes(facts),
+            taken_names(facts),
         ]
         .concat()
     });
@@ -160,6 +161,17 @@ fn replies_like_errors(facts: &ChannelFacts) -> Vec<String> {
         }
     }
     mistakes
+}
+
+/// Messages of `sends` with the name of one that the gateway itself writes.
+fn taken_names(facts: &ChannelFacts) -> Vec<String> {
+    let (declared, own) = facts.sends.split_at(facts.declared_sends);
+    let names = declared.iter().map(|sent| &*sent.name);
+    let taken = names.filter(|name| own.iter().any(|own| own.name == *name));
+    let mistakes = taken.map(|name| {
+        format!("`sends` has a message with the name `{name}`, which is that of a message of the channel's kept groups: call it differently")
+    });
+    mistakes.collect()
 }
 
 /// The schema of a reply that is described.

@@ -22,8 +22,10 @@ pub(crate) struct ChannelFacts {
     /// Names and values of settings that concern clients.
     pub(crate) limits: Vec<(&'static str, u64)>,
     pub(crate) subprotocols: Vec<String>,
-    /// What the declaration says, and what the gateway itself writes to members of kept groups.
+    /// What the declaration says, and then what the gateway itself writes to members of kept groups.
     pub(crate) sends: Vec<Sent>,
+    /// How many of them are of the declaration.
+    pub(crate) declared_sends: usize,
     /// Whether messages of kept groups tell their group and position, all of them.
     pub(crate) has_envelopes: bool,
     pub(crate) logins: Vec<Login>,
@@ -55,6 +57,7 @@ impl ChannelFacts {
             limits: limits.collect(),
             subprotocols: declared.subprotocols.clone(),
             sends: [declared.sends.clone(), of_groups(&declared.kept)].concat(),
+            declared_sends: declared.sends.len(),
             has_envelopes: !declared.kept.is_empty()
                 && declared.kept.iter().all(Kept::is_enveloped),
             logins: declared.logins.clone(),
