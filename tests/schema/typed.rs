@@ -159,6 +159,10 @@ fn the_route_by_which_clients_follow_groups_says_what_it_takes_and_answers_and_h
         assert!(!gateway.typescript().contains(r#"kind: "follows";"#));
         assert!(!gateway.typescript().contains("follow<"));
         assert!(!gateway.rust().contains("-> Following"));
+        for file in [gateway.typescript(), gateway.rust()] {
+            let why = "There is no `follow` here, because not all kept groups of the channel are `enveloped`.";
+            assert!(file.contains(why), "{file}");
+        }
     }
     let document = of([rooms(), Kept::all()]).asyncapi().to_value();
     assert_eq!(sent(&document), [false; 3]);

@@ -82,7 +82,8 @@ use crate::{
 /// # Typed clients
 ///
 /// With the cargo feature `schema`, the clients of [`Gateway::typescript`](crate::Gateway) and `Gateway::rust` follow groups by
-/// themselves, if the groups are [`enveloped`](crate::Kept::enveloped) and the parser of the channel reads ids: they remember
+/// themselves, if all kept groups of the channel are [`enveloped`](crate::Kept::enveloped), its parser reads ids, and its errors
+/// are JSON: they remember
 /// positions, subscribe again after a lost connection, tell gaps, and say `unsure` whenever they have subscribed again.
 ///
 /// # Errors

@@ -18,8 +18,8 @@ pub(in crate::gateway) struct Style {
     pub(in crate::gateway) id: Vec<String>,
     /// Whether errors tell which request they are for.
     pub(in crate::gateway) has_errors: bool,
-    /// Whether a client that follows groups can tell which of them a message is of.
-    follows: bool,
+    /// Why clients cannot follow groups by themselves; `None` if they can.
+    refuses: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,15 @@ impl Style {
             is_rpc,
             key: path(&facts.places.key),
             // A refusal has nothing but the id of its request to say which group it is about.
-            follows: facts.has_envelopes && has_errors && !is_rpc && !id.is_empty(),
+            refuses: match () {
+                () if is_rpc => Some("the channel speaks JSON-RPC"),
+                () if !facts.has_envelopes => {
+                    Some("not all kept groups of the channel are `enveloped`")
+                }
+                () if id.is_empty() => Some("the parser of the channel reads no ids"),
+                () if !has_errors => Some("the errors of the channel are not JSON"),
+                () => None,
+            },
             id,
             has_errors,
         })
@@ -113,7 +121,7 @@ impl Style {
             };
         }
         match gives.count {
-            _ if gives.follows && self.follows => Kind::Follows,
+            _ if gives.follows && self.refuses.is_none() => Kind::Follows,
             Count::None => Kind::None,
             _ if self.id.is_empty() || !self.may_have_id(gives, known) => Kind::Loose,
             Count::One | Count::OnlyErrors => Kind::One,
@@ -121,6 +129,15 @@ impl Style {
             Count::Many | Count::Stream => Kind::Many,
             Count::Unknown => Kind::Any,
         }
+    }
+
+    /// Why there is nothing that follows groups by this route, if there could be.
+    pub(in crate::gateway) fn unfollowed(&self, route: &Route<'_>) -> String {
+        let follows = route.backends.iter().any(|backend| backend.gives.follows);
+        let why = self.refuses.filter(|_| follows);
+        why.map_or_else(String::new, |why| {
+            format!("There is no `follow` here, because {why}.")
+        })
     }
 
     /// Whether a reply has the id of its request, as far as is known.

@@ -112,6 +112,7 @@ impl Writer<'_> {
             Kind::Any => "Other ways to ask are in `client()`.".to_owned(),
             Kind::One | Kind::Many => String::new(),
         });
+        docs.push(self.style.unfollowed(route));
         let notes = route.backends.iter().flat_map(|each| each.notes.clone());
         docs.extend(notes.collect::<BTreeSet<_>>());
         let mut all: Vec<_> = gives.map(|gives| self.gives(gives, kind, types)).collect();

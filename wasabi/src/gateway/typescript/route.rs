@@ -51,6 +51,7 @@ impl Writer<'_> {
             Kind::Any | Kind::One | Kind::Many => String::new(),
         };
         docs.push(note);
+        docs.push(self.style.unfollowed(route));
         let mut notes: Vec<_> = route
             .backends
             .iter()
