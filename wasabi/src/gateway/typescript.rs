@@ -44,8 +44,8 @@ impl Gateway {
     ///
     /// A client connects again when the connection is lost. What it has sent it does not send again, unless the caller says
     /// that it may be carried out twice. Where clients follow groups by [`Subscriptions`](crate::Subscriptions), `follow` is an
-    /// async iterable of what a group says, which goes on from its position on the next connection. The file runs in browsers, Deno, and Node (before version 22 with a `WebSocket`
-    /// from npm). It is the same, to the byte, for the same declaration: keep it in the repository, and compare the two in a
+    /// async iterable of what a group says, which goes on from its position on the next connection. The file runs in browsers,
+    /// Deno, and Node (before version 22 with a `WebSocket` from npm). It is the same, to the byte, for the same declaration: keep it in the repository, and compare the two in a
     /// test.
     ///
     /// ```

@@ -277,9 +277,13 @@ export class Client<C extends Channel> {
   }
   // Follow:
   /**
-   * Follows a group: everything that is said in it, once and in order, also over lost connections, and a `gap` where
-   * something is missing. It ends when you leave the loop, or with a `GatewayError`: then the client leaves the group. What
-   * is said waits in memory until it is taken. Nobody else of this client may follow the group meanwhile.
+   * Follows a group, once the iteration begins: everything that is said in it, once and in order, also over lost
+   * connections, and a `gap` where something is missing. It ends when you leave the loop, or with a `GatewayError`: then the
+   * client leaves the group. What is said waits in memory until it is taken. Nobody else of this client may follow the group
+   * meanwhile.
+   *
+   * Nothing is asked before the first `next()`: call it before you fetch the state, or use the loop and fetch at the `gap`.
+   * `return()` takes effect once a `next()` that waits has got something, as in all async generators: end that by `signal`.
    */
   async *follow<N extends Key<C, "follows">>(
     key: N, group: string, { since, signal }: FollowOptions = {},
@@ -384,6 +388,10 @@ export class Client<C extends Channel> {
   /**
    * Calls the listener with every message that no request waits for and that looks like this event: it has the members
    * that all of them have. Returns a function that removes the listener.
+// Follow:
+   *
+   * What is said of a group is an event, such as `published`, `gap` or `presence`, only while no `follow` follows the group.
+// End.
    */
   on<E extends keyof C["events"] & string>(event: E, listener: (message: C["events"][E]) => void): () => void {
     const entry: [string, typeof listener] = [event, listener];
