@@ -492,12 +492,13 @@ const cases = {
   async a_group_whose_gateway_does_not_answer_can_be_followed_again() {
     const server = await scripted();
     const { asked, say } = server;
-    const client = rooms(server.url, { ...options, timeoutMs: 50 });
+    let heard = () => {};
+    const client = rooms(server.url, { ...options, timeoutMs: 50, onMessage: () => heard() });
     const [given, late] = [new AbortController(), new AbortController()];
-    const first = client.follow("follow", "g", { signal: given.signal }).next();
+    const hasty = client.follow("follow", "g", { signal: given.signal }).next();
     assert.equal((await asked()).follow, undefined);
     given.abort();
-    await assert.rejects(first, { code: "aborted" });
+    await assert.rejects(hasty, { code: "aborted" });
     // It waits until the first one is over.
     const second = client.follow("follow", "g", { signal: late.signal }).next();
     late.abort();
@@ -510,10 +511,25 @@ const cases = {
     assert.deepEqual((await following.next()).value, { group: "g", gap: true }, "what was missed is not known");
     await following.return();
     assert.equal((await asked()).follow, false);
-    const again = client.follow("follow", "g").next();
+    const again = client.follow("follow", "g");
+    const first = again.next();
     assert.equal((await asked()).follow, undefined);
+    // What comes too late is for nobody.
+    say({ unfollowed: true });
     say({ recovered: false, position: "5-2", missed: 0 });
-    assert.ok("gap" in (await again).value);
+    assert.ok("gap" in (await first).value);
+    // One that refuses to let the client go, so that it cannot say later what the client has missed.
+    await again.return();
+    const { id } = await asked();
+    server.peer.send(JSON.stringify({ id, error: { code: "rate_limited", message: "no" } }));
+    say({ type: "own" });
+    await new Promise((done) => (heard = done));
+    const last = client.follow("follow", "g", { since: "5-2" });
+    const told = last.next();
+    await asked();
+    say({ recovered: true, position: "5-3", missed: 0 });
+    assert.ok("unsure" in (await told).value);
+    assert.ok("gap" in (await last.next()).value);
     client.close();
     server.close();
   },

@@ -77,7 +77,7 @@ export interface Options<C extends Channel = Channel> {
   query?: () => C["query"] | Promise<C["query"]>;
   /** The subprotocols to offer; called before each attempt as well. */
   protocols?: () => string[] | Promise<string[]>;
-  /** The deadline of requests, also of that which leaves a group; 30 s by default. Streams have none unless their call has one. */
+  /** The deadline of requests, 30 s by default. Streams have none unless their call has one. */
   timeoutMs?: number;
   /**
    * The pause before the next attempt is random: up to `first` (500), doubled with each attempt since a connection was
@@ -133,8 +133,8 @@ export interface FollowOptions {
 }
 interface Following {
   take(told: Record<string, unknown>): void;
-  /** Once it is being left: when that is over, and whether the client may still be in the group. */
-  gone?: Promise<boolean>;
+  /** Once it is being left: when that is over. */
+  gone?: Promise<void>;
 }
 // End.
 /** How the messages of a channel are written. */
@@ -207,6 +207,8 @@ export class Client<C extends Channel> {
   #listeners = new Set<[string, (message: never) => void]>();
   // Follow:
   #groups = new Map<unknown, Following>();
+  /** Those that nobody follows, and that the client may still be in: it cannot be told what it has missed. */
+  #stale = new Set<string>();
   // End.
   #next = 1;
   #attempt = 0;
@@ -280,7 +282,7 @@ export class Client<C extends Channel> {
    * Follows a group, once the iteration begins: everything that is said in it, once and in order, also over lost
    * connections, and a `gap` where something is missing. It ends when you leave the loop, or with a `GatewayError`: then the
    * client leaves the group. What is said waits in memory until it is taken. Nobody else of this client may follow the group
-   * meanwhile.
+   * meanwhile. Who follows it next waits until the client has left it, at most `timeoutMs`.
    *
    * Nothing is asked before the first `next()`: call it before you fetch the state, or use the loop and fetch at the `gap`.
    * `return()` takes effect once a `next()` that waits has got something, as in all async generators: end that by `signal`.
@@ -291,7 +293,7 @@ export class Client<C extends Channel> {
     const groups = this.#groups;
     const queue: Told[] = [];
     let call: Call, leaving: Call | undefined, failure: GatewayError | undefined;
-    let isIn = false, isStale = false, isFirst = since === undefined;
+    let isIn = false, isFirst = since === undefined;
     let wake = () => {}, over = (_isStale?: boolean) => {};
     const wait = () => new Promise<void>((done) => (wake = done));
     const fail = (error: GatewayError) => {
@@ -306,10 +308,7 @@ export class Client<C extends Channel> {
         const isLost = error.code === "disconnected";
         if (own.gone) over();
         else if (!isLost || this.#ended) fail(error);
-        else {
-          isStale = false;
-          begin();
-        }
+        else begin();
       });
     };
     const leave = () => {
@@ -328,7 +327,7 @@ export class Client<C extends Channel> {
           call.again = false;
           if (!isFirst) queue.push({ group, unsure: true });
           isFirst = false;
-          const isGap = !recovered || isStale;
+          const isGap = this.#stale.delete(group) || !recovered;
           if (isGap) queue.push({ group, gap: true });
           // What was missed is still to come.
           if (isGap || !missed) since = position as string;
@@ -344,7 +343,7 @@ export class Client<C extends Channel> {
     try {
       for (let other; !failure && (other = groups.get(group)); ) {
         if (!other.gone) throw TypeError("followed already: " + group);
-        isStale = !!(await Promise.race([other.gone, wait()]));
+        await Promise.race([other.gone, wait()]);
       }
       if (failure) throw failure;
       groups.set(group, own);
@@ -365,7 +364,8 @@ export class Client<C extends Channel> {
           call.stop();
           leaving?.stop();
           groups.delete(group);
-          done(isStale);
+          if (isStale) this.#stale.add(group);
+          done();
         };
         call.again = false;
         if (!call.on) over();
@@ -484,6 +484,9 @@ export class Client<C extends Channel> {
     this.#socket = undefined;
     this.#why = `disconnected: ${code} ${reason}`;
     this.#ended = isFinal || !(reconnect?.(code, reason) ?? (code !== 1000 && code !== 4403));
+    // Follow:
+    this.#stale.clear();
+    // End.
     for (const call of this.#calls.values()) {
       call.on = false;
       if (this.#ended || (call.sent && !call.again)) {
