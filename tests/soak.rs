@@ -1,10 +1,12 @@
 //! Thousands of clients that come, go, stall and misbehave, over HTTP/1.1, HTTP/2, and TLS through nginx and HAProxy with the
 //! files of `examples/production`, for as long as `WASABI_SOAK` says
 //! (`90s`, `10m`, `4h`; a minute if it is not set), while upstreams are silent, refuse, send garbage or lose their lines.
+//! Beside them, members of groups come and go at two gateways that are one over Redis, which comes and goes as well.
 //! At the end every message is accounted for, and nothing is left: no connection, no task, no memory.
 
 mod soak {
     pub(crate) mod clients;
+    pub(crate) mod cluster;
     pub(crate) mod gateway;
     pub(crate) mod heap;
     pub(crate) mod lines;
@@ -36,6 +38,7 @@ use wasabi_tests::{
 
 use self::soak::{
     clients::{Account, DeadLines, Dice, KINDS, Kind, live},
+    cluster::Nodes,
     gateway::{Work, gateway, serve},
     heap::allocated,
     lines::Road,
@@ -116,7 +119,7 @@ async fn rest(registry: &Registry, work: &Work, gateway: &Handle, tasks: usize) 
     (allocated(), alive())
 }
 
-/// Connections have two ends in this process, and some have an upstream's two.
+/// Connections have two ends in this process, and some have an upstream's two. The members of groups come on top.
 fn places() -> usize {
     let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
     let files: usize = limits
@@ -124,7 +127,7 @@ fn places() -> usize {
         .find_map(|line| line.strip_prefix("Max open files"))
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(1024);
-    (files.saturating_sub(100) / 5).min(1000)
+    (files.saturating_sub(500) / 5).min(1000)
 }
 
 fn duration() -> Duration {
@@ -141,13 +144,15 @@ fn duration() -> Duration {
 
 // Long: the steps of a run, in their order.
 #[test]
-#[ignore = "takes a minute, needs nginx and HAProxy: run tests/run"]
+#[ignore = "takes a minute, needs nginx, HAProxy and Redis: run tests/run"]
 fn every_message_is_accounted_for_and_nothing_is_left() {
-    let clients = Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime");
+    let runtime = || {
+        let mut threads = Builder::new_multi_thread();
+        let runtime = threads.worker_threads(2).enable_all().build();
+        runtime.expect("a runtime")
+    };
+    // The members of groups would hardly get a turn among all the others.
+    let (clients, members) = (runtime(), runtime());
     clients.block_on(async {
         let upstreams = Upstreams::start().await;
         let (registry, work) = (Registry::new(), Arc::new(Work::default()));
@@ -156,6 +161,7 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
         let [direct, proxied] = server.addrs().await[..] else {
             panic!("two addresses");
         };
+        let nodes = Nodes::start().await;
         let authority = Authority::new();
         let nginx = shipped_nginx(&authority, direct);
         let haproxy = shipped_haproxy(&authority, proxied, "60s");
@@ -170,11 +176,19 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
         let duration = duration();
 
         // What stays after the first clients is there for good, as connections to the HTTP service.
-        run(&soak, Instant::now() + duration / 4).await;
+        let until = Instant::now() + duration / 4;
+        let of_groups = members.spawn(Arc::clone(&nodes).run(until));
+        run(&soak, until).await;
+        of_groups.await.expect("members find nothing wrong");
         let tasks = gateway.metrics().num_alive_tasks();
+        nodes.rest().await;
         let (before, tasks) = rest(&registry, &work, &gateway, tasks).await;
         soak.dead.lock().await.clear();
-        run(&soak, Instant::now() + duration * 3 / 4).await;
+        let until = Instant::now() + duration * 3 / 4;
+        let of_groups = members.spawn(Arc::clone(&nodes).run(until));
+        run(&soak, until).await;
+        of_groups.await.expect("members find nothing wrong");
+        nodes.rest().await;
         // A task for each connection that the HTTP client keeps open.
         let (after, _) = rest(&registry, &work, &gateway, tasks + 64).await;
 
@@ -207,6 +221,9 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
                 failed |= lost > 0 || lives == 0;
             }
         }
+        let (of_groups, is_good) = nodes.table();
+        table.push_str(&of_groups);
+        failed |= !is_good;
         let _ = writeln!(
             table,
             "{} KiB after the first quarter, {} KiB at the end",
@@ -217,6 +234,7 @@ fn every_message_is_accounted_for_and_nothing_is_left() {
         let _ = std::io::stderr().write_all(table.as_bytes());
         failed |= after >= before + before / 4 + 16 * 1024 * 1024;
         assert!(!failed, "{table}");
+        nodes.drain();
         server.drain();
     });
 }

@@ -30,7 +30,7 @@ use super::{
     lines::{Line, Road, handshake, narrow},
 };
 
-const MS: Duration = Duration::from_millis(1);
+pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// Longer than the gateway waits for a client to read.
 const STALL: Duration = Duration::from_secs(5);
@@ -94,7 +94,7 @@ pub(crate) struct Account {
     pub(crate) ended: AtomicU64,
 }
 
-fn add(count: &AtomicU64, number: usize) {
+pub(crate) fn add(count: &AtomicU64, number: usize) {
     count.fetch_add(number as u64, Ordering::Relaxed);
 }
 
@@ -134,7 +134,7 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-async fn websocket(line: Line) -> WebSocketStream<Line> {
+pub(crate) async fn websocket(line: Line) -> WebSocketStream<Line> {
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
         .write_buffer_size(4096);

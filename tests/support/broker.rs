@@ -1,4 +1,5 @@
 //! Real message brokers, as separate processes that can be killed and restarted.
+// Long: one thing, of which each kind of broker does everything.
 
 use std::{
     fs::{self, File},
@@ -286,6 +287,26 @@ impl Broker {
             let _ = process.kill();
             let _ = process.wait();
         }
+    }
+
+    /// Stops the process of the broker where it is: its connections stay, and it answers nothing.
+    pub fn hang(&self) {
+        self.signal("STOP");
+    }
+
+    /// Goes on after [`hang`](Self::hang).
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        let process = self.process.as_ref().expect("a process of its own");
+        let mut kill = Command::new("kill");
+        kill.args(["-s", signal, &process.id().to_string()]);
+        assert!(
+            kill.status().is_ok_and(|status| status.success()),
+            "{signal}"
+        );
     }
 
     /// Copies the data, with the broker stopped for a moment.
