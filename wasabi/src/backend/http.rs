@@ -19,11 +19,12 @@ mod settings;
 mod stream;
 mod target;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::pin, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use http::{HeaderValue, Method, StatusCode, header};
 use reqwest::{ClientBuilder, Url};
+use tokio::time::Instant;
 
 #[cfg(feature = "jwt")]
 pub(crate) use self::client::build as build_client;
@@ -276,12 +277,16 @@ impl<S: Sync, T: Target> Backend<S> for Http<T> {
     async fn call(&self, req: Request, _state: &S) -> Result {
         self.mistake()
             .map_err(|mistake| Error::internal(mistake.as_str()))?;
-        let Destined { host, outgoing, .. } = self.request(&req)?;
+        let Destined {
+            host, mut outgoing, ..
+        } = self.request(&req)?;
         let connection = req.connection().clone();
         let mut reading = Reading::new(connection.clone());
         drop(req);
-        let exchange = self.exchange(&host, outgoing, &connection, &mut reading);
-        match tokio::time::timeout(self.timeout, exchange).await {
+        let exchange = self.exchange(&host, &mut outgoing, &connection, &mut reading);
+        // Pinned, because the timeout would move all of it otherwise.
+        let outcome = tokio::time::timeout(self.timeout, pin!(exchange)).await;
+        match outcome {
             Ok(outcome) => outcome,
             // The upstream would have gone on; the client reads too slowly.
             Err(_) if reading.waits() => Err(Error::Overloaded),
@@ -358,10 +363,10 @@ impl<T: Target> Lifecycle for Http<T> {
             );
             Ok(Arc::new(move || -> BoxFuture<'static, _> {
                 let (host, client, way) = (Arc::clone(&host), client.clone(), way.clone());
-                let outgoing = outgoing.clone();
+                let mut outgoing = outgoing.clone();
                 Box::pin(async move {
                     let response = client
-                        .send(&host, outgoing)
+                        .send(&host, &mut outgoing, Instant::now())
                         .await
                         .map_err(Failure::into_error)?;
                     let status = response.status();

@@ -6,14 +6,11 @@ use http::{Request, Response};
 use tower::{ServiceExt, service_fn};
 use tower_http::decompression::Decompression;
 
-use super::{body::Body, reply::encoding_of};
+use super::body::Body;
 
 /// Decodes the body while it is read, if its encoding is known, and removes the headers that are then wrong. A response
 /// in any other encoding stays as it is.
 pub(super) async fn decoded(response: Response<Body>) -> Response<Body> {
-    if encoding_of(response.headers()).is_none() {
-        return response;
-    }
     // tower-http decodes the responses of a service: here one that answers with what it is asked.
     let answer = service_fn(|request: Request<Response<Body>>| {
         ready(Ok::<_, Infallible>(request.into_body()))

@@ -24,7 +24,7 @@ impl<T> Http<T> {
     pub(super) async fn exchange(
         &self,
         host: &Arc<Host>,
-        outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         connection: &Connection,
         reading: &mut Reading,
     ) -> Result {
@@ -33,13 +33,13 @@ impl<T> Http<T> {
         #[cfg(any(test, feature = "testing"))]
         let replaced = {
             let url = host.origin.url();
-            let asked = || outgoing.clone().into_http(&host.origin);
+            let asked = || outgoing.clone().take_http(&host.origin);
             let answer = crate::backend::replaced::answer(connection, &url, asked);
             answer.await.map(|response| response.map(Body::Replaced))
         };
         #[cfg(not(any(test, feature = "testing")))]
         let replaced = None;
-        let response = match replaced {
+        let mut response = match replaced {
             Some(response) => response,
             None => self.send(host, outgoing).await?,
         };
@@ -51,28 +51,30 @@ impl<T> Http<T> {
             });
         }
         #[cfg(feature = "decompress")]
-        let response = super::decode::decoded(response).await;
+        if reply::encoding_of(response.headers()).is_some() {
+            // Boxed, so that other responses do not pay for its size.
+            response = Box::pin(super::decode::decoded(response)).await;
+        }
         let limit = self.max_reply_size;
         match &self.framing {
             Some(framing) => stream::reply(response, framing, limit, connection.clone(), permit),
-            None => reply::read(response, limit, reading).await,
+            None => reply::read(&mut response, limit, reading).await,
         }
     }
 
     /// Sends a request, once more over a fresh connection if it may be repeated and its connection ended.
-    async fn send(&self, host: &Arc<Host>, outgoing: Outgoing) -> Result<Response<Body>> {
+    async fn send(&self, host: &Arc<Host>, outgoing: &mut Outgoing) -> Result<Response<Body>> {
         let began = Instant::now();
         let may_repeat = self.idempotent || outgoing.is_idempotent();
         let repeated = may_repeat.then(|| outgoing.clone());
-        let outcome = match (self.client.send(host, outgoing).await, repeated) {
-            (Err(failure), Some(outgoing)) if failure.was_closed() => {
-                // Without the failure, which may show the query of the URL.
-                let name = host.origin.name();
-                tracing::debug!(host = name, "sent once more over a fresh connection");
-                self.client.send_fresh(host, outgoing).await
-            }
-            (outcome, _) => outcome,
-        };
+        let mut outcome = self.client.send(host, outgoing, began).await;
+        let was_closed = outcome.as_ref().is_err_and(Failure::was_closed);
+        if was_closed && let Some(mut outgoing) = repeated {
+            // Without the failure, which may show the query of the URL.
+            let name = host.origin.name();
+            tracing::debug!(host = name, "sent once more over a fresh connection");
+            outcome = Box::pin(self.client.send_fresh(host, &mut outgoing)).await;
+        }
         let name = host.origin.name();
         match outcome {
             Ok(response) => {
@@ -91,25 +93,28 @@ impl<T> Http<T> {
 }
 
 impl Client {
+    /// Takes the request out of `outgoing`.
     pub(super) async fn send(
         &self,
         host: &Arc<Host>,
-        outgoing: Outgoing,
+        outgoing: &mut Outgoing,
+        now: Instant,
     ) -> Result<Response<Body>, Failure> {
         match self {
-            Self::Own(ages) => pool::send(host, outgoing, *ages).await,
-            Self::Given(client) => given(client, host, outgoing).await,
+            Self::Own(ages) => pool::send(host, outgoing, *ages, now).await,
+            // Boxed, so that requests over our own connections do not pay for its size.
+            Self::Given(client) => Box::pin(given(client, host, outgoing)).await,
         }
     }
 
     async fn send_fresh(
         &self,
         host: &Arc<Host>,
-        outgoing: Outgoing,
+        outgoing: &mut Outgoing,
     ) -> Result<Response<Body>, Failure> {
         match self {
             Self::Own(ages) => {
-                let request = outgoing.into_http(&host.origin);
+                let request = outgoing.take_http(&host.origin);
                 pool::send_fresh(host, request, *ages).await
             }
             Self::Given(client) => given(client, host, outgoing).await,
@@ -120,14 +125,11 @@ impl Client {
 async fn given(
     client: &reqwest::Client,
     host: &Host,
-    outgoing: Outgoing,
+    outgoing: &mut Outgoing,
 ) -> Result<Response<Body>, Failure> {
     let request = outgoing
-        .into_reqwest(&host.origin)
+        .take_reqwest(&host.origin)
         .map_err(Failure::Request)?;
-    // Boxed, so that requests over our own connections do not pay for its size.
-    let response = Box::pin(client.execute(request))
-        .await
-        .map_err(Failure::Given)?;
+    let response = client.execute(request).await.map_err(Failure::Given)?;
     Ok(Response::from(response).map(Body::Given))
 }

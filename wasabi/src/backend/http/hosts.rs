@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use tokio::time::Instant;
+
 use super::{
     idle::{Idle, Kept},
     origin::Origin,
@@ -40,8 +42,8 @@ impl Host {
     }
 
     /// Takes the connection that was used last.
-    pub(super) fn take_idle(&self) -> Option<Kept> {
-        self.idle.lock().unpoisoned().take()
+    pub(super) fn take_idle(&self, now: Instant) -> Option<Kept> {
+        self.idle.lock().unpoisoned().take(now)
     }
 
     /// Whether a connection is kept for the next request.
@@ -121,7 +123,6 @@ mod tests {
 
     use hyper::client::conn::http1::handshake;
     use hyper_util::rt::TokioIo;
-    use tokio::time::Instant;
 
     use super::*;
 

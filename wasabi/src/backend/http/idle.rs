@@ -14,8 +14,7 @@ pub(super) struct Idle {
 
 impl Idle {
     /// Takes the connection that was used last.
-    pub(super) fn take(&mut self) -> Option<Kept> {
-        let now = Instant::now();
+    pub(super) fn take(&mut self, now: Instant) -> Option<Kept> {
         while let Some(kept) = self.connections.pop() {
             if now < kept.closes && !kept.sender.is_closed() {
                 return Some(kept);

@@ -27,22 +27,25 @@ pub(super) struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let now = Instant::now();
-        let (Some(sender), Ok(runtime)) = (self.sender.take(), Handle::try_current()) else {
+        let Some(sender) = self.sender.take() else {
             return;
         };
         if sender.is_closed() || self.until <= now {
             return;
         }
         let mut idle = self.host.idle.lock().unpoisoned();
+        if !idle.is_watched {
+            let Ok(runtime) = Handle::try_current() else {
+                return;
+            };
+            idle.is_watched = true;
+            runtime.spawn(watch(Arc::downgrade(&self.host)));
+        }
         idle.connections.push(Kept {
             sender,
             until: self.until,
             closes: self.until.min(now + self.idle),
         });
-        if !idle.is_watched {
-            idle.is_watched = true;
-            runtime.spawn(watch(Arc::downgrade(&self.host)));
-        }
     }
 }
 

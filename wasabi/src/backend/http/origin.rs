@@ -1,5 +1,7 @@
 //! Where requests go, and what they are before a client sends them.
 
+use std::mem;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use reqwest::{Body, Url};
@@ -89,25 +91,26 @@ impl Outgoing {
         }
     }
 
-    /// For a connection to its origin.
-    pub(super) fn into_http(self, origin: &Origin) -> http::Request<Body> {
-        let mut request = http::Request::new(Body::from(self.body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.path;
-        *request.headers_mut() = self.headers;
+    /// Takes what goes over a connection to its origin. What is large is moved once, not through each function between
+    /// the backend and the connection.
+    pub(super) fn take_http(&mut self, origin: &Origin) -> http::Request<Body> {
+        let mut request = http::Request::new(Body::from(mem::take(&mut self.body)));
+        mem::swap(request.method_mut(), &mut self.method);
+        mem::swap(request.uri_mut(), &mut self.path);
+        mem::swap(request.headers_mut(), &mut self.headers);
         let host = request.headers_mut().entry(header::HOST);
         host.or_insert_with(|| origin.authority.clone());
         request
     }
 
-    /// For a user's client.
-    pub(super) fn into_reqwest(self, origin: &Origin) -> Result<reqwest::Request> {
+    /// Takes what a user's client sends.
+    pub(super) fn take_reqwest(&mut self, origin: &Origin) -> Result<reqwest::Request> {
         let url = format!("{}{}", origin.url(), self.path);
         let url = Url::parse(&url).map_err(Error::internal)?;
-        let mut request = reqwest::Request::new(self.method, url);
-        *request.headers_mut() = self.headers;
+        let mut request = reqwest::Request::new(mem::take(&mut self.method), url);
+        *request.headers_mut() = mem::take(&mut self.headers);
         if !self.body.is_empty() {
-            *request.body_mut() = Some(self.body.into());
+            *request.body_mut() = Some(mem::take(&mut self.body).into());
         }
         Ok(request)
     }

@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use http::Response;
 use hyper::{
     body::Incoming,
@@ -45,17 +46,16 @@ impl Default for Ages {
 /// it was idle. After a new connection too, the failure is returned.
 pub(super) async fn send(
     host: &Arc<Host>,
-    outgoing: Outgoing,
+    outgoing: &mut Outgoing,
     ages: Ages,
+    now: Instant,
 ) -> Result<Response<Body>, Failure> {
-    let mut request = outgoing.into_http(&host.origin);
-    let patience = Instant::now() + READY;
+    let mut request = outgoing.take_http(&host.origin);
     while let Some(Kept {
         mut sender, until, ..
-    }) = host.take_idle()
+    }) = host.take_idle(now)
     {
-        // It may have ended, and while a service that has answered early reads the rest of a request, it is not ready.
-        if !matches!(timeout_at(patience, sender.ready()).await, Ok(Ok(()))) {
+        if !is_ready(&mut sender, now + READY).await {
             continue;
         }
         match sender.try_send_request(request).await {
@@ -66,7 +66,19 @@ pub(super) async fn send(
             },
         }
     }
-    send_fresh(host, request, ages).await
+    // Boxed, so that requests over idle connections do not pay for its size.
+    Box::pin(send_fresh(host, request, ages)).await
+}
+
+/// Whether a connection takes a request by then. It may have ended, and while a service that has answered early reads the
+/// rest of a request, it is not ready. Usually it is, and then there is no timer.
+async fn is_ready(sender: &mut SendRequest<reqwest::Body>, by: Instant) -> bool {
+    match sender.ready().now_or_never() {
+        Some(ready) => ready.is_ok(),
+        None => Box::pin(timeout_at(by, sender.ready()))
+            .await
+            .is_ok_and(|ready| ready.is_ok()),
+    }
 }
 
 /// Sends a request over a new connection.

@@ -8,7 +8,7 @@ use crate::{Error, Reply, Result, Text, connection::held::Reading};
 
 /// Reads a response of at most `limit` bytes, at the pace at which its client has room for it.
 pub(super) async fn read(
-    mut response: Response<Body>,
+    response: &mut Response<Body>,
     limit: usize,
     reading: &mut Reading,
 ) -> Result<Reply> {
