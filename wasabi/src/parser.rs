@@ -347,6 +347,13 @@ impl<'m> Envelope<'m> {
         (self.key.into_owned(), self.id, self.invalid)
     }
 
+    /// Whether it is a valid request and cancels nothing, as most are.
+    #[inline(always)]
+    pub(crate) fn is_plain(&self) -> bool {
+        !self.cancels() && self.invalid.is_none()
+    }
+
+    /// What a request of this message keeps.
     #[inline(always)]
     pub(crate) fn into_parts(self, message: &Message) -> RequestParts {
         RequestParts {
@@ -359,6 +366,24 @@ impl<'m> Envelope<'m> {
             value: self.value,
             wants_reply: self.wants_reply,
             params: self.params.map(|params| KeyRepr::of(&params, message)),
+        }
+    }
+
+    /// The same, taken from where the envelope is: moving all of it costs more. Where the compiler sees that most of it is
+    /// empty, as for [`Raw`], it is the other way round.
+    #[inline(always)]
+    pub(crate) fn take_parts(&mut self, message: &Message) -> RequestParts {
+        let params = self.params.as_ref();
+        RequestParts {
+            key: match self.is_static {
+                Some(key) => KeyRepr::Static(key),
+                None => KeyRepr::of(&self.key, message),
+            },
+            params: params.map(|params| KeyRepr::of(params, message)),
+            id: self.id.take(),
+            content_type: self.content_type,
+            value: self.value.take(),
+            wants_reply: self.wants_reply,
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{
     Call, Incoming, Protocol,
     batch::{self, Batch},
-    elements::{Elements, element, joined},
+    elements::{Elements, joined},
     enveloped::enveloped,
-    inbound::{Inbound, parse, parts, request, undecoded},
+    inbound::{Inbound, other, parse, plain, undecoded},
 };
 use crate::{
     Backend, Connection, ErrorFormat, Message, Parser, Reply, Request, Result, panics::discard,
@@ -89,14 +89,15 @@ impl<P: Protocol> Dialect for Enveloped<P> {
         if let Err(error) = self.0.decode(&mut message, connection) {
             return undecoded(message, error, connection);
         }
-        let incoming = match self.0.read(&message, connection) {
-            Ok(Incoming::Batch(messages)) => return self.read_batch(messages, connection),
-            Ok(Incoming::Elements(elements)) => return joined(elements, connection),
-            incoming => incoming,
-        };
-        match parts(incoming, &message, connection) {
-            Ok((parts, invalid)) => request(message, parts, invalid, connection),
-            Err(inbound) => inbound,
+        let mut incoming = self.0.read(&message, connection);
+        if let Some(parts) = plain(&mut incoming, &message) {
+            drop(incoming);
+            return Inbound::Request(Request::new(message, parts, connection));
+        }
+        match incoming {
+            Ok(Incoming::Batch(messages)) => self.read_batch(messages, connection),
+            Ok(Incoming::Elements(elements)) => joined(elements, connection),
+            incoming => other(incoming, &message, connection),
         }
     }
 
@@ -151,9 +152,11 @@ impl<P: Protocol> Enveloped<P> {
     fn read_batch(&self, messages: Vec<Message>, connection: &Connection) -> Inbound {
         let mut elements = Elements::with_capacity(messages.len());
         for message in messages {
-            let incoming = self.0.read(&message, connection);
-            let parts = element(incoming, &message, connection);
-            if let Err(close) = elements.add(parts, message, connection) {
+            let mut incoming = self.0.read(&message, connection);
+            if let Some(parts) = plain(&mut incoming, &message) {
+                drop(incoming);
+                elements.push(message, parts, connection);
+            } else if let Err(close) = elements.add(incoming, &message, connection) {
                 return close;
             }
         }

@@ -3,10 +3,10 @@
 use super::{
     Incoming,
     batch::{self, Part},
-    inbound::{Cancel, Inbound, parts, request},
+    inbound::{Cancel, Inbound, other, plain},
 };
 use crate::{
-    Connection, Error, Message, Result,
+    Connection, Error, Message, Request, Result,
     request::{Cancelled, RequestParts},
 };
 
@@ -17,29 +17,14 @@ pub(super) fn joined(
     connection: &Connection,
 ) -> Inbound {
     let mut joined = Elements::with_capacity(elements.len());
-    for (message, incoming) in elements {
-        let parts = element(incoming, &message, connection);
-        if let Err(close) = joined.add(parts, message, connection) {
+    for (message, mut incoming) in elements {
+        if let Some(parts) = plain(&mut incoming, &message) {
+            joined.push(message, parts, connection);
+        } else if let Err(close) = joined.add(incoming, &message, connection) {
             return close;
         }
     }
     joined.join(connection)
-}
-
-/// What an element of a batch is made of.
-#[inline(always)]
-pub(super) fn element(
-    incoming: Result<Incoming<'_>>,
-    message: &Message,
-    connection: &Connection,
-) -> Result<(RequestParts, Option<Error>), Inbound> {
-    let incoming = match incoming {
-        Ok(Incoming::Batch(_) | Incoming::Elements(_)) => {
-            Err(Error::bad_request("a batch inside a batch"))
-        }
-        incoming => incoming,
-    };
-    parts(incoming, message, connection)
 }
 
 /// The elements of a batch so far.
@@ -59,21 +44,33 @@ impl Elements {
         }
     }
 
-    /// Adds an element. Fails if it ends the connection.
+    /// Adds a plain request.
     #[inline(always)]
+    pub(super) fn push(&mut self, message: Message, parts: RequestParts, connection: &Connection) {
+        let request = Request::new(message, parts, connection);
+        self.parts.push(Part::Request(request));
+    }
+
+    /// Adds an element that is not plain. Fails if it ends the connection.
+    #[inline(never)]
     pub(super) fn add(
         &mut self,
-        parts: Result<(RequestParts, Option<Error>), Inbound>,
-        message: Message,
+        incoming: Result<Incoming<'_>>,
+        message: &Message,
         connection: &Connection,
     ) -> Result<(), Inbound> {
-        let inbound = match parts {
-            Ok((parts, invalid)) => request(message, parts, invalid, connection),
-            Err(Inbound::Cancel(cancel)) => {
+        let incoming = match incoming {
+            Ok(Incoming::Batch(_) | Incoming::Elements(_)) => {
+                Err(Error::bad_request("a batch inside a batch"))
+            }
+            incoming => incoming,
+        };
+        let inbound = match other(incoming, message, connection) {
+            Inbound::Cancel(cancel) => {
                 self.cancelled.extend(cancel.requests);
                 cancel.then
             }
-            Err(inbound) => inbound,
+            inbound => inbound,
         };
         match inbound {
             Inbound::Request(request) | Inbound::Unique(request, _) => {

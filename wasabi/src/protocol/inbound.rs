@@ -60,34 +60,44 @@ impl Inbound {
     }
 }
 
-/// What a request is made of, with the error of an invalid one; or something that is no request.
+/// What a request is made of, if the message is a plain one: a valid request of the whole message, which cancels nothing.
 #[inline(always)]
-pub(super) fn parts(
+pub(super) fn plain(
+    incoming: &mut Result<Incoming<'_>>,
+    message: &Message,
+) -> Option<RequestParts> {
+    match incoming {
+        Ok(Incoming::Request(envelope)) if envelope.is_plain() && !envelope.is_special() => {
+            Some(envelope.take_parts(message))
+        }
+        _ => None,
+    }
+}
+
+/// What a message is that is not [plain](plain), and no batch.
+#[inline(never)]
+pub(super) fn other(
     incoming: Result<Incoming<'_>>,
     message: &Message,
     connection: &Connection,
-) -> Result<(RequestParts, Option<Error>), Inbound> {
-    let mut envelope = match incoming {
+) -> Inbound {
+    let envelope = match incoming {
         Ok(Incoming::Request(envelope)) => envelope,
-        Ok(Incoming::Answer(answer)) => return Err(Inbound::Answer(Box::new(answer))),
-        Ok(Incoming::Close(close)) => return Err(Inbound::Close(Box::new(close))),
+        Ok(Incoming::Answer(answer)) => return Inbound::Answer(Box::new(answer)),
+        Ok(Incoming::Close(close)) => return Inbound::Close(Box::new(close)),
         Ok(Incoming::Cancel(id)) => Envelope::cancel(id),
         Ok(Incoming::Nothing | Incoming::Batch(_) | Incoming::Elements(_)) => {
-            return Err(Inbound::Dropped);
+            return Inbound::Dropped;
         }
         Err(error) => Envelope::invalid(error),
     };
-    if envelope.cancels() {
-        return Err(cancel(envelope, message, connection));
+    match envelope.cancels() {
+        true => cancel(envelope, message, connection),
+        false => special(envelope, message, connection),
     }
-    if envelope.is_special() {
-        return Err(special(envelope, message, connection));
-    }
-    let invalid = envelope.take_invalid();
-    Ok((envelope.into_parts(message), invalid))
 }
 
-/// Makes a request of a part of a message, or one whose id must not be in flight.
+/// Makes a request that may be invalid, be of a part of a message, or have an id that must not be in flight.
 #[inline(never)]
 fn special(mut envelope: Envelope<'_>, message: &Message, connection: &Connection) -> Inbound {
     let (unique, invalid) = (envelope.is_unique(), envelope.take_invalid());
@@ -140,7 +150,7 @@ pub(super) fn undecoded(message: Message, error: Error, connection: &Connection)
 }
 
 #[inline(always)]
-pub(super) fn request(
+fn request(
     message: Message,
     parts: RequestParts,
     invalid: Option<Error>,
