@@ -81,8 +81,18 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
         port: written,
     }) = place(at)
     else {
-        return Err(format!("`{}` is not a host", at.escape_debug()));
+        return Err(match at.starts_with('[') || !at.contains(':') {
+            true => format!("`{}` is not a host", at.escape_debug()),
+            // Not shown: it may be `user:password`.
+            false => format!("`{scheme}://..` has an invalid host or port"),
+        });
     };
+    if written.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
+        // Not shown: it is a password, if `@` and the host after it were forgotten.
+        return Err(format!(
+            "`{scheme}://{host}:..` has an invalid port; write a number, or `{host}:password@host`"
+        ));
+    }
     let port = written.map(port).transpose()?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok(Url {
@@ -238,6 +248,14 @@ mod tests {
         );
         assert_eq!(message("http://a:99999/"), "`99999` is not a port");
         assert_eq!(message("http://a:0/"), "`0` is not a port");
+        assert_eq!(
+            message("http://me:secret/path"),
+            "`http://me:..` has an invalid port; write a number, or `me:password@host`"
+        );
+        assert_eq!(
+            message("http://me!:secret"),
+            "`http://..` has an invalid host or port"
+        );
         assert_eq!(message("http:///a"), "`http:///a` has no host");
         assert_eq!(
             message("http://a b/"),
