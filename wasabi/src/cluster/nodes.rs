@@ -41,6 +41,7 @@ const MAX_ASKED_BYTES: usize = 16 * 1024 * 1024;
 pub(super) struct Nodes {
     pub(super) id: NodeId,
     /// What all subjects of the cluster begin with.
+    #[cfg(feature = "redis")]
     pub(super) cluster: String,
     /// What the subjects of single nodes begin with.
     prefix: String,
@@ -93,6 +94,7 @@ impl Nodes {
             id,
             all: format!("{cluster}.nodes").into(),
             own: format!("{prefix}{id}").into(),
+            #[cfg(feature = "redis")]
             cluster,
             prefix,
             known: Mutex::default(),
