@@ -1,15 +1,13 @@
 //! Request parsers: from a message to a request with its routing key.
 
 mod json_key;
+mod taken;
 
 use std::{any::Any, borrow::Cow, sync::Arc};
 
 pub use self::json_key::JsonKey;
 pub(crate) use self::json_key::{IdAt, Invalid, Scanner, ValueAt, not_json, string};
-use crate::{
-    Close, Connection, Error, ErrorFormat, Message, Result,
-    request::{Cancelled, KeyRepr, RequestId, RequestParts},
-};
+use crate::{Close, Connection, Error, ErrorFormat, Message, Result, request::RequestId};
 
 /// Reads the routing key, and optionally an id and more, from a message.
 ///
@@ -299,92 +297,6 @@ impl<'m> Envelope<'m> {
     pub fn params(mut self, params: impl Into<Cow<'m, str>>) -> Self {
         self.params = Some(params.into());
         self
-    }
-
-    /// Whether the message cancels requests.
-    #[inline(always)]
-    pub(crate) fn cancels(&self) -> bool {
-        self.cancels != Cancels::No
-    }
-
-    /// What the message cancels, and what is left of it, if it is a request too.
-    #[cold]
-    pub(crate) fn take_cancelled(mut self) -> (Option<Cancelled>, Option<Self>) {
-        let answers = self.wants_reply;
-        let cancelled = self.id.take().map(|id| Cancelled { id, answers });
-        let is_request = self.cancels == Cancels::Besides;
-        self.cancels = Cancels::No;
-        (cancelled, is_request.then_some(self))
-    }
-
-    /// The part of this message that targets get, if it is not all of it.
-    pub(crate) fn part_of(&self, message: &Message) -> Option<Message> {
-        let part = self.part?;
-        match (KeyRepr::of(part, message), message) {
-            (KeyRepr::Slice(range), _) => message.slice(range),
-            (_, Message::Text(_)) => Some(Message::text(part.to_owned())),
-            (_, Message::Binary(_)) => Some(Message::binary(part.to_owned())),
-        }
-    }
-
-    /// Whether it has a part, or a unique id.
-    #[inline(always)]
-    pub(crate) fn is_special(&self) -> bool {
-        self.part.is_some() || self.unique.is_some()
-    }
-
-    pub(crate) fn is_unique(&self) -> Option<Duplicate> {
-        self.unique
-    }
-
-    #[inline(always)]
-    pub(crate) fn take_invalid(&mut self) -> Option<Error> {
-        self.invalid.take()
-    }
-
-    #[cfg(any(test, fuzzing))]
-    pub(crate) fn into_test_parts(self) -> (String, Option<RequestId>, Option<Error>) {
-        (self.key.into_owned(), self.id, self.invalid)
-    }
-
-    /// Whether it is a valid request and cancels nothing, as most are.
-    #[inline(always)]
-    pub(crate) fn is_plain(&self) -> bool {
-        !self.cancels() && self.invalid.is_none()
-    }
-
-    /// What a request of this message keeps.
-    #[inline(always)]
-    pub(crate) fn into_parts(self, message: &Message) -> RequestParts {
-        RequestParts {
-            key: match self.is_static {
-                Some(key) => KeyRepr::Static(key),
-                None => KeyRepr::of(&self.key, message),
-            },
-            id: self.id,
-            content_type: self.content_type,
-            value: self.value,
-            wants_reply: self.wants_reply,
-            params: self.params.map(|params| KeyRepr::of(&params, message)),
-        }
-    }
-
-    /// The same, taken from where the envelope is: moving all of it costs more. Where the compiler sees that most of it is
-    /// empty, as for [`Raw`], it is the other way round.
-    #[inline(always)]
-    pub(crate) fn take_parts(&mut self, message: &Message) -> RequestParts {
-        let params = self.params.as_ref();
-        RequestParts {
-            key: match self.is_static {
-                Some(key) => KeyRepr::Static(key),
-                None => KeyRepr::of(&self.key, message),
-            },
-            params: params.map(|params| KeyRepr::of(params, message)),
-            id: self.id.take(),
-            content_type: self.content_type,
-            value: self.value.take(),
-            wants_reply: self.wants_reply,
-        }
     }
 }
 
