@@ -4,7 +4,9 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use tracing::Level;
 use wasabi_tests::authority::Authority;
 use wasabi_tests::log::Log;
-use wasabi_tests::redis_servers::{PASSWORD, RedisCluster, SENTINEL_PASSWORD, Watched, redis_cli};
+use wasabi_tests::redis_servers::{
+    PASSWORD, RedisCluster, SENTINEL_PASSWORD, Watched, is_replicated, redis_cli,
+};
 
 use super::{
     super::*,
@@ -116,7 +118,11 @@ async fn a_failover_is_a_gap(cluster: Cluster, fail_over: impl FnOnce()) {
 #[ignore = "needs Redis: run tests/run"]
 async fn the_failover_of_a_watched_primary_that_was_killed_is_a_gap() {
     let mut servers = Watched::start(None);
-    a_failover_is_a_gap(watched(&servers), || servers.primary.kill()).await;
+    a_failover_is_a_gap(watched(&servers), || {
+        is_replicated(&servers.primary);
+        servers.primary.kill();
+    })
+    .await;
 }
 
 /// The old primary is there, and is a replica now: nobody stays with it.
@@ -124,7 +130,11 @@ async fn the_failover_of_a_watched_primary_that_was_killed_is_a_gap() {
 #[ignore = "needs Redis: run tests/run"]
 async fn the_failover_of_a_watched_primary_that_lives_on_is_a_gap() {
     let servers = Watched::start(None);
-    a_failover_is_a_gap(watched(&servers), || servers.hand_over()).await;
+    a_failover_is_a_gap(watched(&servers), || {
+        is_replicated(&servers.primary);
+        servers.hand_over();
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,7 +143,11 @@ async fn the_failover_of_the_primary_in_a_redis_cluster_is_a_gap() {
     let mut servers = RedisCluster::with_replicas();
     let owner = servers.owner(FEED);
     let cluster = Cluster::redis(servers.url());
-    a_failover_is_a_gap(cluster, || servers.nodes[owner].kill()).await;
+    a_failover_is_a_gap(cluster, || {
+        is_replicated(&servers.nodes[owner]);
+        servers.nodes[owner].kill();
+    })
+    .await;
 }
 
 /// What the primary has acknowledged and not passed on is lost with it: all are told, and no position of it is recovered.

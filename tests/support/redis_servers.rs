@@ -135,6 +135,24 @@ impl Watched {
     }
 }
 
+/// Waits until the replicas of a primary have all that it has. That they are online is not enough: a primary says so before
+/// it sends the first command.
+pub fn is_replicated(primary: &Broker) {
+    wait_until(|| {
+        let info = redis_cli(primary, &["INFO", "replication"]);
+        let all = info
+            .lines()
+            .find_map(|line| line.strip_prefix("master_repl_offset:"))
+            .map(|offset| format!("offset={},", offset.trim()));
+        let mut replicas = info
+            .lines()
+            .filter(|line| line.contains("state="))
+            .peekable();
+        replicas.peek().is_some()
+            && all.is_some_and(|all| replicas.all(|replica| replica.contains(&all)))
+    });
+}
+
 /// The nodes of a Redis Cluster.
 pub struct RedisCluster {
     /// The primaries first.
