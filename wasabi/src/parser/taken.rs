@@ -33,12 +33,6 @@ impl Envelope<'_> {
         }
     }
 
-    /// Whether it has a part, or a unique id.
-    #[inline(always)]
-    pub(crate) fn is_special(&self) -> bool {
-        self.part.is_some() || self.unique.is_some()
-    }
-
     pub(crate) fn is_unique(&self) -> Option<Duplicate> {
         self.unique
     }
@@ -53,10 +47,11 @@ impl Envelope<'_> {
         (self.key.into_owned(), self.id, self.invalid)
     }
 
-    /// Whether it is a valid request and cancels nothing, as most are.
+    /// Whether it is a valid request of the whole message and nothing else, as most are.
     #[inline(always)]
     pub(crate) fn is_plain(&self) -> bool {
-        !self.cancels() && self.invalid.is_none()
+        let is_special = self.part.is_some() || self.unique.is_some();
+        !self.cancels() && !is_special && self.invalid.is_none()
     }
 
     /// What a request of this message keeps.
@@ -76,7 +71,7 @@ impl Envelope<'_> {
     }
 
     /// The same, taken from where the envelope is: moving all of it costs more. Where the compiler sees that most of it is
-    /// empty, as for [`Raw`], it is the other way round.
+    /// empty, as for `Raw`, it is the other way round.
     #[inline(always)]
     pub(crate) fn take_parts(&mut self, message: &Message) -> RequestParts {
         let params = self.params.as_ref();

@@ -60,21 +60,21 @@ impl Inbound {
     }
 }
 
-/// What a request is made of, if the message is a plain one: a valid request of the whole message, which cancels nothing.
+/// What a request is made of, if the message is a [plain](Envelope::is_plain) one.
 #[inline(always)]
 pub(super) fn plain(
     incoming: &mut Result<Incoming<'_>>,
     message: &Message,
 ) -> Option<RequestParts> {
     match incoming {
-        Ok(Incoming::Request(envelope)) if envelope.is_plain() && !envelope.is_special() => {
+        Ok(Incoming::Request(envelope)) if envelope.is_plain() => {
             Some(envelope.take_parts(message))
         }
         _ => None,
     }
 }
 
-/// What a message is that is not [plain](plain), and no batch.
+/// What a message is that is not plain, and no batch.
 #[inline(never)]
 pub(super) fn other(
     incoming: Result<Incoming<'_>>,
