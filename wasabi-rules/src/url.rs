@@ -87,13 +87,12 @@ pub fn url<'a>(text: &'a str, schemes: &[&'static str]) -> Result<Url<'a>, Strin
             false => format!("`{scheme}://..` has an invalid host or port"),
         });
     };
-    if written.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
+    let Ok(port) = written.map(port).transpose() else {
         // Not shown: it is a password, if `@` and the host after it were forgotten.
         return Err(format!(
-            "`{scheme}://{host}:..` has an invalid port; write a number, or `{host}:password@host`"
+            "`{scheme}://{host}:..` has an invalid port; write 1 to 65535, or `{host}:password@host`"
         ));
-    }
-    let port = written.map(port).transpose()?;
+    };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     Ok(Url {
         scheme,
@@ -246,12 +245,11 @@ mod tests {
             message("ws://a/"),
             "the scheme `ws://` is not supported here; write `http://` or `https://`"
         );
-        assert_eq!(message("http://a:99999/"), "`99999` is not a port");
-        assert_eq!(message("http://a:0/"), "`0` is not a port");
-        assert_eq!(
-            message("http://me:secret/path"),
-            "`http://me:..` has an invalid port; write a number, or `me:password@host`"
-        );
+        let invalid = "`http://me:..` has an invalid port; write 1 to 65535, or `me:password@host`";
+        assert_eq!(message("http://me:99999/"), invalid);
+        assert_eq!(message("http://me:0/"), invalid);
+        assert_eq!(message("http://me:secret/path"), invalid);
+        assert_eq!(message("http://me:123456"), invalid);
         assert_eq!(
             message("http://me!:secret"),
             "`http://..` has an invalid host or port"
