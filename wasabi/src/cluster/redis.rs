@@ -2,7 +2,11 @@
 
 mod feed;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use redis::{
@@ -48,14 +52,16 @@ impl Cluster {
     /// It needs Redis 6.2 or newer. It uses Pub/Sub channels with the prefix `wasabi.`. Pub/Sub channels belong to no
     /// database: clusters on one server need different [names](Cluster::name), whatever the number in their URLs. In a
     /// Redis Cluster everything of a cluster is at the one node that has its keys, so that clusters with different names
-    /// are spread over the nodes. There, and with Sentinels, its user must be allowed the command `INFO`.
+    /// are spread over the nodes. There, and with Sentinels, its user must be allowed the command `INFO`, and in a Redis
+    /// Cluster also `EXISTS` for the key `wasabi.{name}.feed`, even without kept groups.
     ///
     /// For [kept groups](crate::Kept) it stores a stream of about 100 000 messages, a counter, and the keys of messages for
     /// 5 minutes, under keys with the prefix `wasabi.`. Redis must not evict them. What it has acknowledged survives its
     /// end only as far as its own settings say: with `appendonly yes` and `appendfsync everysec`, up to a second of
     /// messages is lost when the machine fails, and then all members are told a gap. Replication acknowledges messages that
-    /// no replica has: when another server has taken the place of the primary, all members are told a gap, and no position
-    /// from before is recovered, whether or not messages were lost.
+    /// no replica has: when another server has taken the place of the primary, or a primary with Sentinels or in a Redis
+    /// Cluster has restarted, all members are told a gap, and no position from before is recovered, whether or not messages
+    /// were lost.
     pub fn redis(url: impl AsRef<str>) -> Self {
         Self::new(Redis::new(url))
     }
@@ -70,12 +76,19 @@ impl Engine for Redis {
             .set_pipeline_buffer_size(WRITE_QUEUE)
             .set_concurrency_limit(UNCONFIRMED);
         let ending = Ending::new();
-        let switched = ending.clone();
-        // Before the primary is asked for, so that no change is missed.
-        let watch = self.watch(move || switched.end(&"Sentinel: another primary"));
+        let at = Arc::new(OnceLock::new());
+        let (switched, here) = (ending.clone(), Arc::clone(&at));
+        // Before the primary is asked for, so that no change is missed. Sentinels that hear of it later name the server that
+        // the session is with already.
+        let watch = self.watch(move |primary| {
+            if here.get() != Some(&primary) {
+                switched.end(&"Sentinel: another primary");
+            }
+        });
         let watch = watch.await?;
         let key = feed::key(inlet.cluster(), "feed");
         let server = self.server(&key).await?;
+        let _ = at.set(server.clone());
         // What others publish must not hold up what this process does.
         let mut publisher = self.connect_to(&server, config.clone(), None).await?;
         let run = match self.fails_over() {
@@ -99,7 +112,7 @@ impl Engine for Redis {
             redis: self.clone(),
             config,
             server,
-            key,
+            key: self.is_cluster().then_some(key),
             run,
             _watch: watch,
             publisher,
@@ -139,8 +152,8 @@ pub struct RedisNode {
     redis: Redis,
     config: AsyncConnectionConfig,
     server: servers::Addr,
-    /// The key of the feed.
-    key: String,
+    /// The key of the feed, in a Redis Cluster.
+    key: Option<String>,
     /// The run of the server, if another one may take its place.
     run: Option<String>,
     /// The Sentinels, which say when another one has.
@@ -274,17 +287,11 @@ impl EngineSession for RedisNode {
     async fn answers(&self) -> Result<(), BoxError> {
         let mut publisher = self.publisher.clone();
         match self.run {
-            Some(_) => {
-                primary(&mut publisher).await?;
-                // A node of a Redis Cluster that has lost the key says so.
-                let mut exists = redis::cmd("EXISTS");
-                let exists = exists.arg(&self.key).exec_async(&mut publisher).await;
-                exists.or_else(|error| match error.kind() {
-                    ErrorKind::Server(ServerErrorKind::Ask) => Ok(()),
-                    _ => Err(error),
-                })?;
-            }
+            Some(_) => drop(primary(&mut publisher).await?),
             None => redis::cmd("PING").exec_async(&mut publisher).await?,
+        }
+        if let Some(key) = &self.key {
+            servers::has_slot(&mut publisher, key).await?;
         }
         let mut subscriber = self.subscriber.clone();
         Ok(redis::cmd("PING").exec_async(&mut subscriber).await?)

@@ -108,6 +108,11 @@ impl Redis {
         servers.is_ok_and(|servers| !matches!(servers.at, At::Server))
     }
 
+    pub(crate) fn is_cluster(&self) -> bool {
+        let servers = self.servers.as_ref();
+        servers.is_ok_and(|servers| matches!(servers.at, At::Cluster))
+    }
+
     /// Finds the server to connect to, in a Redis Cluster for this key.
     pub(crate) async fn server(&self, key: &str) -> Result<Addr, BoxError> {
         let servers = self.servers()?;
@@ -154,13 +159,10 @@ impl Redis {
         let mut addr = node.clone();
         for _ in 0..REDIRECTS {
             let mut node = self.ask_at(&addr).await?;
-            let mut exists = redis::cmd("EXISTS");
-            let Err(error) = exists.arg(key).exec_async(&mut node.connection).await else {
+            let Err(error) = has_slot(&mut node.connection, key).await else {
                 return Ok(addr);
             };
             addr = match moved_to(&error) {
-                // Until all keys have moved, the slot belongs to this node.
-                None if error.kind() == ErrorKind::Server(ServerErrorKind::Ask) => return Ok(addr),
                 None => return Err(error.into()),
                 // A node that does not know its own address or name leaves it out.
                 Some(("", port)) => Addr(addr.0, port),
@@ -240,6 +242,18 @@ async fn first<T>(
         }
     }
     Err(reason.unwrap_or_else(|| "the URL has no hosts".into()))
+}
+
+/// Asks a node of a Redis Cluster whether it has the slot of a key. Until all keys have moved, it has.
+pub(crate) async fn has_slot(
+    connection: &mut MultiplexedConnection,
+    key: &str,
+) -> Result<(), RedisError> {
+    let exists = redis::cmd("EXISTS").arg(key).exec_async(connection).await;
+    exists.or_else(|error| match error.kind() {
+        ErrorKind::Server(ServerErrorKind::Ask) => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// Asks a Sentinel which server is the primary of this name.

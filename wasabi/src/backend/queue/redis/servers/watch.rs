@@ -31,11 +31,12 @@ struct Watcher<F> {
 }
 
 impl Redis {
-    /// Has all Sentinels say when another server is the primary, while the returned watch is held. Returns as soon as one of
-    /// them does; lost connections are replaced. There is nobody to ask where there are no Sentinels.
+    /// Has all Sentinels say which server has become the primary, while the returned watch is held. Each says so for itself,
+    /// up to seconds after the others. Returns as soon as one of them is watched; lost connections are replaced. There is
+    /// nobody to ask where there are no Sentinels.
     pub(crate) async fn watch(
         &self,
-        changed: impl Fn() + Clone + Send + Sync + 'static,
+        changed: impl Fn(Addr) + Clone + Send + Sync + 'static,
     ) -> Result<Option<Watch>, BoxError> {
         let servers = self.servers()?;
         let At::Sentinels(primary) = &servers.at else {
@@ -70,7 +71,7 @@ impl Redis {
     }
 }
 
-impl<F: Fn() + Clone + Send + Sync + 'static> Watcher<F> {
+impl<F: Fn(Addr) + Clone + Send + Sync + 'static> Watcher<F> {
     async fn run(mut self) {
         loop {
             let Err(error) = self.watch().await;
@@ -90,8 +91,10 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Watcher<F> {
     async fn watch(&mut self) -> Result<Infallible, BoxError> {
         let (primary, changed) = (Arc::clone(&self.primary), self.changed.clone());
         let told = move |push: PushInfo| {
-            if matches!(push.kind, PushKind::Message) && is_about(push.data, &primary) {
-                changed();
+            if matches!(push.kind, PushKind::Message)
+                && let Some(addr) = switched(push.data, &primary)
+            {
+                changed(addr);
             }
             Ok::<_, BoxError>(())
         };
@@ -104,7 +107,7 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Watcher<F> {
         // After that, so that no change is missed; one while nobody listened is seen here.
         let named = named(&mut sentinel.connection, &self.primary).await?;
         if self.named.as_ref().is_some_and(|before| *before != named) {
-            (self.changed)();
+            (self.changed)(named.clone());
         }
         self.named = Some(named);
         self.answer(Ok(()));
@@ -119,11 +122,15 @@ impl<F: Fn() + Clone + Send + Sync + 'static> Watcher<F> {
     }
 }
 
-/// Whether a Sentinel's message is about this primary: `<name> <old host> <old port> <new host> <new port>`.
-fn is_about(message: Vec<Value>, primary: &str) -> bool {
-    let text = message.into_iter().nth(1);
-    let text = text.and_then(|text| from_redis_value::<String>(text).ok());
-    text.is_some_and(|text| text.split(' ').next() == Some(primary))
+/// The server that a Sentinel's message names instead of this primary: `<name> <old host> <old port> <new host> <new port>`.
+fn switched(message: Vec<Value>, primary: &str) -> Option<Addr> {
+    let text: String = from_redis_value(message.into_iter().nth(1)?).ok()?;
+    let mut words = text.split(' ');
+    if words.next()? != primary {
+        return None;
+    }
+    let (host, port) = (words.nth(2)?, words.next()?);
+    Some(Addr(host.into(), port.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -136,12 +143,13 @@ mod tests {
             let parts = ["+switch-master", text].map(|part| Value::BulkString(part.into()));
             Vec::from(parts)
         };
-        let switched = |name: &str| message(&format!("{name} 10.0.0.1 6379 10.0.0.2 6379"));
-        assert!(is_about(switched("mymaster"), "mymaster"));
+        let said = |name: &str| message(&format!("{name} 10.0.0.1 6379 10.0.0.2 6380"));
+        let new = Addr("10.0.0.2".into(), 6380);
+        assert_eq!(switched(said("mymaster"), "mymaster"), Some(new));
         for other in ["other", "mymaster2", "my", ""] {
-            assert!(!is_about(switched(other), "mymaster"), "{other}");
+            assert_eq!(switched(said(other), "mymaster"), None, "{other}");
         }
-        assert!(!is_about(message("other mymaster"), "mymaster"));
-        assert!(!is_about(Vec::new(), "mymaster"));
+        assert_eq!(switched(message("other mymaster"), "mymaster"), None);
+        assert_eq!(switched(Vec::new(), "mymaster"), None);
     }
 }
