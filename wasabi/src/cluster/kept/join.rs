@@ -56,7 +56,9 @@ impl History {
             log.trim();
         }
         if registry.group(Arc::clone(name)).contains(&connection) {
-            return Ok(Tried::Done(Joined::new(true, position, 0, None)));
+            // It misses nothing from now on; of what was before, it has told nothing.
+            let knows = joins.since.is_some();
+            return Ok(Tried::Done(Joined::new(knows, position, 0, None)));
         }
         let missed = match joins.since {
             Some(since) => log.missed(subject, since),
