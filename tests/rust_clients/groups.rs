@@ -230,6 +230,17 @@ async fn says_of(peer: &mut Peer, mut told: Value) {
     peer.send(told.to_string()).await;
 }
 
+/// Follows `g` from now on, over a connection that the server accepts.
+async fn followed(server: &mut Upstream, client: &Client) -> (Peer, wasabi::client::Following) {
+    let mut following = client.follow("follow", "g", None);
+    let mut peer = server.accept().await;
+    asked(&mut peer).await;
+    let answer = json!({ "recovered": false, "position": "5-1", "missed": 0 });
+    says_of(&mut peer, answer).await;
+    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    (peer, following)
+}
+
 /// The client is in the group anew.
 async fn is_unsure(following: &mut wasabi::client::Following) {
     match soon(following.next()).await {
@@ -301,16 +312,7 @@ async fn a_group_goes_on_from_its_last_message_wherever_the_connection_ends() {
 #[tokio::test]
 async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
     let (mut server, client) = scripted(options()).await;
-    let following = client.follow::<String>("follow", "g", None);
-    let mut peer = server.accept().await;
-    asked(&mut peer).await;
-    says_of(
-        &mut peer,
-        json!({ "recovered": false, "position": "5-1", "missed": 0 }),
-    )
-    .await;
-    let mut following = following;
-    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    let (mut peer, following) = followed(&mut server, &client).await;
     drop(following);
     let leaves = asked(&mut peer).await;
     assert_eq!(leaves["follow"], false);
@@ -318,6 +320,11 @@ async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
     // It is still in the group, and what is said in it is for nobody.
     says_of(&mut peer, json!({ "position": "5-2", "data": 1 })).await;
     refuses(&mut peer, &leaves, "rate_limited").await;
+    // Nor does a call that is refused say what was missed.
+    let refused = asked(&mut peer).await;
+    refuses(&mut peer, &refused, "rate_limited").await;
+    assert!(soon(again.next()).await.is_some_and(|told| told.is_err()));
+    let mut again = client.follow::<String>("follow", "g", Some("5-1"));
     assert_eq!(asked(&mut peer).await["since"], "5-1");
     says_of(
         &mut peer,
@@ -332,12 +339,7 @@ async fn after_a_gateway_has_refused_to_let_a_client_go_there_is_a_gap() {
 async fn what_only_looks_like_a_message_of_a_group_that_is_followed_is_an_event() {
     let (mut server, client) = scripted(options()).await;
     let mut events = client.events::<Unasked>();
-    let mut following = client.follow::<String>("follow", "g", None);
-    let mut peer = server.accept().await;
-    asked(&mut peer).await;
-    let answer = json!({ "recovered": false, "position": "5-1", "missed": 0 });
-    says_of(&mut peer, answer).await;
-    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    let (mut peer, mut following) = followed(&mut server, &client).await;
     says_of(&mut peer, json!({ "type": "moved", "position": 7 })).await;
     says_of(&mut peer, json!({ "position": "5-2", "data": 1 })).await;
     let position = "5-2".to_owned();
@@ -352,12 +354,7 @@ async fn what_only_looks_like_a_message_of_a_group_that_is_followed_is_an_event(
 #[tokio::test]
 async fn a_group_that_was_followed_is_lost_when_the_client_ends() {
     let (mut server, client) = scripted(options()).await;
-    let mut following = client.follow::<String>("follow", "g", None);
-    let mut peer = server.accept().await;
-    asked(&mut peer).await;
-    let answer = json!({ "recovered": false, "position": "5-1", "missed": 0 });
-    says_of(&mut peer, answer).await;
-    assert_eq!(soon(following.next()).await, Some(Ok(Told::Gap)));
+    let (_peer, mut following) = followed(&mut server, &client).await;
     client.close();
     let reason = "closed by the client".to_owned();
     let lost = soon(following.next()).await;

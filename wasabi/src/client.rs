@@ -166,7 +166,8 @@ impl Client {
     /// lost. From now on (`since` is `None`), its first item is [`Told::Gap`]: the stream does not have what was said before.
     ///
     /// The stream has no deadline: it waits for a connection, for the answer of the gateway, and for messages. It ends with an
-    /// error: that of the gateway if it refuses, or [`RequestError::Lost`] if the client has ended and the request was sent.
+    /// error: that of the gateway if it refuses, [`RequestError::Lost`] if the client has ended and the request was sent, or
+    /// [`RequestError::NotSent`] if [`Options::limit`] requests wait at the moment when the group is followed again.
     ///
     /// A group is followed once at a time: otherwise the stream has nothing but [`RequestError::NotSent`]. One that is just
     /// being left is followed after that. A stream that is not read for so long that [`Options::buffer`] messages wait ends

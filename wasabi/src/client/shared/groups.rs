@@ -35,6 +35,9 @@ impl Shared {
         since: Option<&str>,
     ) -> Result<Waiting, NotSent> {
         let shared = &handle.0;
+        if shared.wire.is_rpc() {
+            return Err(NotSent::new("groups are not followed over JSON-RPC"));
+        }
         let (id, text) = shared.write(key, &json!({ "group": group, "since": since }))?;
         let (caller, waiting) = shared.waiting(handle, id, shared.options.buffer);
         let mut inner = shared.lock();
@@ -173,10 +176,11 @@ impl Inner {
             return;
         };
         place.owner = place.next.take();
-        place.is_stale = is_stale;
+        // Until the gateway has answered a call that follows the group.
+        place.is_stale |= is_stale;
         match place.owner {
             Some(next) => self.outgoing.push_back(Outgoing::Call(next)),
-            None if is_stale => {}
+            None if place.is_stale => {}
             None => {
                 self.groups.remove(group);
             }
@@ -191,8 +195,7 @@ impl Inner {
         if place.next == Some(id) {
             place.next = None;
         } else if place.owner == Some(id) {
-            let is_stale = place.is_stale;
-            self.free(&about.group, is_stale);
+            self.free(&about.group, false);
         }
     }
 

@@ -21,9 +21,13 @@ impl Shared {
         match read {
             Some(Read::Value(owner, value)) => {
                 if let Some(id) = inner.find(&owner) {
-                    return match owner {
-                        Owner::Group(_) => self.give_of_group(&mut inner, id, value),
-                        _ => self.give(&mut inner, id, value),
+                    let is_of_group = inner
+                        .calls
+                        .get(&id)
+                        .is_some_and(|call| call.about.is_some());
+                    return match is_of_group {
+                        true => self.give_of_group(&mut inner, id, value),
+                        false => self.give(&mut inner, id, value),
                     };
                 }
                 inner.tell(Unasked::Message(message));
