@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::{
     ErrorFormat, Kept,
     channel::{Declared, Sent, of_groups},
-    schema::{Answers, Codes, Login, Operation, Places},
+    schema::{Answers, Codes, Form, Login, Operation, Places},
 };
 
 /// What is known of a channel.
@@ -99,6 +99,14 @@ pub(in crate::gateway) fn is_refusal(operation: &Operation) -> bool {
             .answers()
             .iter()
             .all(|answers| answers.codes == Codes::of(&["no_route"]))
+}
+
+/// What is not known of a target without types: of some, how they answer is known.
+pub(in crate::gateway) fn unknown(answers: &Answers) -> &'static str {
+    match answers.output.form {
+        Form::Unknown => "takes and answers",
+        Form::Json | Form::Text | Form::Binary => "takes",
+    }
 }
 
 /// What a backend is, without the addresses of upstreams, which concern nobody outside.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Parts, envelope, examples,
-    facts::{ChannelFacts, codes, name, target},
+    facts::{ChannelFacts, codes, name, target, unknown},
     json_rpc,
     names::{Names, of_type},
     schemas::Schemas,
@@ -203,8 +203,9 @@ fn taken(operation: &Operation, schemas: &mut Schemas, notes: &mut Vec<String>) 
     for answers in operation.answers() {
         if !answers.is_typed {
             notes.push(format!(
-                "what `{}` takes and answers is not known here",
-                target(answers)
+                "what `{}` {} is not known here",
+                target(answers),
+                unknown(answers)
             ));
         }
         messages.push(all_of(payloads(answers, Source::Json, schemas, notes)));

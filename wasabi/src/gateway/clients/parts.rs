@@ -5,7 +5,7 @@ use crate::{
     channel::Sent,
     gateway::asyncapi::{
         ChannelFacts,
-        facts::{is_refusal, target},
+        facts::{is_refusal, target, unknown},
         names::of_type,
     },
     schema::{Answers, Count, Form, Input, Operation, Output, Source},
@@ -114,7 +114,8 @@ impl Backend {
         if !answers.is_typed {
             let target = target(answers);
             notes.push(format!(
-                "What `{target}` takes and answers is not known here."
+                "What `{target}` {} is not known here.",
+                unknown(answers)
             ));
         }
         let mut derive = |name: &str| {
