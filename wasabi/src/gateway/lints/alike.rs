@@ -73,9 +73,14 @@ fn of(sent: &Sent) -> Option<Shape> {
 
 fn shape(schema: Schema<'_>, depth: usize) -> Option<Shape> {
     let depth = depth.checked_sub(1)?;
+    let is_note = |word: &String| NOTES.contains(&word.as_str());
+    // What stands beside a reference may tell values apart.
+    let stated = schema.part.as_object()?;
+    if stated.contains_key("$ref") && !stated.keys().all(|word| word == "$ref" || is_note(word)) {
+        return None;
+    }
     let schema = schema.resolved()?;
     let part = schema.part.as_object()?;
-    let is_note = |word: &String| NOTES.contains(&word.as_str());
     if let Some([of]) = part
         .get("allOf")
         .and_then(Value::as_array)
