@@ -160,7 +160,7 @@ fn the_route_by_which_clients_follow_groups_says_what_it_takes_and_answers_and_h
         assert!(!gateway.typescript().contains("follow<"));
         assert!(!gateway.rust().contains("-> Following"));
         for file in [gateway.typescript(), gateway.rust()] {
-            let why = "There is no `follow` here, because not all kept groups of the channel are `enveloped`.";
+            let why = "because the channel has no kept groups, or not all of them are `enveloped`.";
             assert!(file.contains(why), "{file}");
         }
     }

@@ -35,7 +35,7 @@ use crate::{
 ///     "/rooms",
 ///     registry = registry.clone(),
 ///     groups = [Kept::prefix("room:").enveloped().announced()],
-///     parser = JsonKey::at("/do"),
+///     parser = JsonKey::at("/do").id("/id"),
 ///     match key {
 ///         "follow" => Subscriptions::new(registry, may).max_groups(20),
 ///         _ => NoRoute,

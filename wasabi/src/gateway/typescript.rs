@@ -45,8 +45,8 @@ impl Gateway {
     /// A client connects again when the connection is lost. What it has sent it does not send again, unless the caller says
     /// that it may be carried out twice. Where clients follow groups by [`Subscriptions`](crate::Subscriptions), `follow` is an
     /// async iterable of what a group says, which goes on from its position on the next connection. The file runs in browsers,
-    /// Deno, and Node (before version 22 with a `WebSocket` from npm). It is the same, to the byte, for the same declaration: keep it in the repository, and compare the two in a
-    /// test.
+    /// Deno, and Node (before version 22 with a `WebSocket` from npm). It is the same, to the byte, for the same declaration:
+    /// keep it in the repository, and compare the two in a test.
     ///
     /// ```
     /// use wasabi::prelude::*;
@@ -57,7 +57,9 @@ impl Gateway {
     /// ```
     pub fn typescript(&self) -> String {
         let (channels, known) = ChannelParts::all(self.told.channels());
-        let mut taken = reserved();
+        let mut all = channels.iter();
+        let code = runtime(all.any(|parts| Style::has(parts, Kind::Follows, &known)));
+        let mut taken = reserved(&code);
         let named = channels
             .iter()
             .map(|parts| (parts, Names::of(parts, &mut taken)));
@@ -69,11 +71,7 @@ impl Gateway {
         }
         file += &types.declarations(&known.definitions);
         file.push('\n');
-        file + &runtime(
-            channels
-                .iter()
-                .any(|parts| Style::has(parts, Kind::Follows, &known)),
-        )
+        file + &code
     }
 }
 
@@ -95,8 +93,9 @@ fn runtime(follows: bool) -> String {
     code
 }
 
-fn reserved() -> BTreeSet<String> {
-    let declared = RUNTIME.lines().filter_map(|line| {
+/// The names that the clients' code and the language take.
+fn reserved(code: &str) -> BTreeSet<String> {
+    let declared = code.lines().filter_map(|line| {
         let line = line.trim_start_matches("export ");
         let (kind, rest) = line.split_once(' ')?;
         let is_declared = matches!(kind, "type" | "interface" | "class" | "const");

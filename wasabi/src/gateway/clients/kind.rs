@@ -70,7 +70,7 @@ impl Style {
             refuses: match () {
                 () if is_rpc => Some("the channel speaks JSON-RPC"),
                 () if !facts.has_envelopes => {
-                    Some("not all kept groups of the channel are `enveloped`")
+                    Some("the channel has no kept groups, or not all of them are `enveloped`")
                 }
                 () if id.is_empty() => Some("the parser of the channel reads no ids"),
                 () if !has_errors => Some("the errors of the channel are not JSON"),
